@@ -1,0 +1,196 @@
+/*
+ * The core codec: sizes, pairs, and streams of pairs or result lists in pieces.
+ * Buffers in, a status out; no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of PROTOCOL.md.
+ */
+#include "disco.h"
+
+#include <string.h>
+
+DISCO_API const char *disco_version(void) { return DISCO_VERSION; }
+
+DISCO_API uint32_t disco_get_u32(const void *data)
+{
+    const unsigned char *byte = data;
+    return (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
+}
+
+DISCO_API void disco_put_u32(void *data, uint32_t number)
+{
+    unsigned char *byte = data;
+    byte[0] = (unsigned char)(number & 0xFF);
+    byte[1] = (unsigned char)(number >> 8 & 0xFF);
+    byte[2] = (unsigned char)(number >> 16 & 0xFF);
+    byte[3] = (unsigned char)(number >> 24 & 0xFF);
+}
+
+/* The item at data[at]: its slice, and where the next thing begins in *at. On an error *at stays. */
+static disco_status decode_item(const unsigned char *data, size_t n_bytes, uint32_t max_item, disco_slice *item,
+                                size_t *at)
+{
+    if (n_bytes - *at < 4)
+        return DISCO_MORE;
+    uint32_t size = disco_get_u32(data + *at);
+    if (size > max_item)
+        return DISCO_TOO_LARGE;
+    if (n_bytes - *at - 4 < size)
+        return DISCO_MORE;
+    item->data = data + *at + 4;
+    item->n_bytes = size;
+    *at += 4 + (size_t)size;
+    return DISCO_OK;
+}
+
+DISCO_API disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item, disco_slice *key,
+                                         disco_slice *value, size_t *consumed)
+{
+    *consumed = 0;
+    disco_status status = decode_item(data, n_bytes, max_item, key, consumed);
+    if (status != DISCO_OK)
+        return status;
+    /* A value that is cut leaves *consumed behind the key: only DISCO_OK and DISCO_TOO_LARGE give it a meaning. */
+    return decode_item(data, n_bytes, max_item, value, consumed);
+}
+
+DISCO_API void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item)
+{
+    memset(walker, 0, sizeof *walker);
+    walker->with_lists = with_lists != 0;
+    walker->field = with_lists ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE;
+    walker->wanted = 4;
+    walker->max_item = max_item;
+}
+
+static void begin_field(disco_walker *walker, disco_field field, uint32_t wanted)
+{
+    walker->field = (uint8_t)field;
+    walker->field_offset = walker->offset;
+    walker->wanted = wanted;
+    walker->had = 0;
+}
+
+static void end_list(disco_walker *walker)
+{
+    walker->n_lists++;
+    walker->in_list = 0;
+    begin_field(walker, DISCO_NUM_PAIRS, 4);
+}
+
+static void end_pair(disco_walker *walker)
+{
+    walker->n_pairs++;
+    if (walker->with_lists && --walker->pairs_left == 0)
+        end_list(walker);
+    else
+        begin_field(walker, DISCO_KEY_SIZE, 4);
+}
+
+/* The field under way is complete: what comes next? */
+static disco_status end_field(disco_walker *walker)
+{
+    uint32_t number = disco_get_u32(walker->size);
+    switch ((disco_field)walker->field) {
+    case DISCO_NUM_PAIRS:
+        walker->pairs_left = number;
+        walker->in_list = 1;
+        if (number == 0)
+            end_list(walker);
+        else
+            begin_field(walker, DISCO_KEY_SIZE, 4);
+        return DISCO_OK;
+    case DISCO_KEY_SIZE:
+    case DISCO_VALUE_SIZE:
+        if (number > walker->max_item) {
+            walker->wanted = number;
+            return DISCO_TOO_LARGE;
+        }
+        begin_field(walker, walker->field == DISCO_KEY_SIZE ? DISCO_KEY : DISCO_VALUE, number);
+        return DISCO_OK;
+    case DISCO_KEY:
+        begin_field(walker, DISCO_VALUE_SIZE, 4);
+        return DISCO_OK;
+    case DISCO_VALUE:
+        end_pair(walker);
+        return DISCO_OK;
+    }
+    return DISCO_OK;
+}
+
+/*
+ * The quick way: pairs that lie whole in data, from one boundary between pairs to the next. Returns the
+ * bytes it took; the rest, whatever it is, goes through the fields one by one.
+ */
+static size_t walk_whole_pairs(disco_walker *walker, const unsigned char *data, size_t n_bytes)
+{
+    uint64_t most = walker->with_lists ? walker->pairs_left : UINT64_MAX, n_pairs = 0;
+    size_t at = 0;
+    while (n_pairs < most && n_bytes - at >= 8) {
+        size_t room = n_bytes - at - 8;
+        uint32_t key_size = disco_get_u32(data + at);
+        if (key_size > walker->max_item || key_size > room)
+            break;
+        uint32_t value_size = disco_get_u32(data + at + 4 + key_size);
+        if (value_size > walker->max_item || value_size > room - key_size)
+            break;
+        at += 8 + (size_t)key_size + value_size;
+        n_pairs++;
+    }
+    if (n_pairs == 0)
+        return 0;
+    walker->offset += at;
+    walker->n_pairs += n_pairs;
+    if (walker->with_lists)
+        walker->pairs_left -= (uint32_t)n_pairs;
+    if (walker->with_lists && walker->pairs_left == 0)
+        end_list(walker);
+    else
+        begin_field(walker, DISCO_KEY_SIZE, 4);
+    return at;
+}
+
+/* Take what data has of the field under way; returns the bytes taken. */
+static size_t take_part(disco_walker *walker, const unsigned char *data, size_t n_bytes)
+{
+    uint32_t missing = walker->wanted - walker->had;
+    size_t n_taken = n_bytes < missing ? n_bytes : missing;
+    if (walker->field == DISCO_NUM_PAIRS || walker->field == DISCO_KEY_SIZE || walker->field == DISCO_VALUE_SIZE)
+        memcpy(walker->size + walker->had, data, n_taken);
+    walker->had += (uint32_t)n_taken;
+    walker->offset += n_taken;
+    return n_taken;
+}
+
+static int on_boundary(const disco_walker *walker)
+{
+    return walker->had == 0 && walker->field == (walker->with_lists ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE);
+}
+
+DISCO_API disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes, void *pairs,
+                                  size_t *n_pair_bytes)
+{
+    const unsigned char *source = data;
+    unsigned char *kept = pairs;
+    size_t at = 0, n_kept = 0;
+    disco_status status = DISCO_OK;
+    while (at < n_bytes && status == DISCO_OK) {
+        int is_count = walker->field == DISCO_NUM_PAIRS;
+        size_t n_taken = 0;
+        if (walker->field == DISCO_KEY_SIZE && walker->had == 0)
+            n_taken = walk_whole_pairs(walker, source + at, n_bytes - at);
+        if (n_taken == 0) {
+            n_taken = take_part(walker, source + at, n_bytes - at);
+            /* A field of no bytes is complete as soon as it begins. */
+            while (status == DISCO_OK && walker->had == walker->wanted)
+                status = end_field(walker);
+        }
+        if (kept != NULL && !is_count) {
+            memmove(kept + n_kept, source + at, n_taken);
+            n_kept += n_taken;
+        }
+        at += n_taken;
+    }
+    if (n_pair_bytes != NULL)
+        *n_pair_bytes = n_kept;
+    if (status != DISCO_OK)
+        return status;
+    return on_boundary(walker) ? DISCO_OK : DISCO_MORE;
+}

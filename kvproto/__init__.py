@@ -1,0 +1,21 @@
+"""kvproto: programs in any language as map and reduce functions, over the Disco external interface.
+
+The codec (`wire`, `netstring`, `messages`) is here; the driver is `ExternalProgram`; jobs are in
+`kvproto.classic`; the conformance kit is `kvproto.conformance`. PROTOCOL.md is the normative text.
+"""
+
+from kvproto.errors import KVProtoError, ProtocolError, WorkerError
+from kvproto.messages import Message, MessageParser, encode_message
+from kvproto.netstring import decode_params, encode_params
+from kvproto.wire import (
+    MAX_ITEM,
+    ListDecoder,
+    PairDecoder,
+    decode_lists,
+    decode_pairs,
+    encode_list,
+    encode_pair,
+    encode_pairs,
+)
+
+__version__ = "0.1.0"

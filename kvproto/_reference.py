@@ -1,0 +1,103 @@
+"""The reference primitives in pure Python: what the compiled ones must agree with to the byte.
+
+Each function takes a buffer and a start, works through what is complete, and returns where it
+stopped. "Not yet" is a position short of the end, never an error; end of file is the callers'
+business. No I/O, no state. Implements FRAME-1 to FRAME-3, LIST-1, LIST-2, LIMITS-1.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+U32 = Struct("<I")
+
+# What stopped a scan, besides the end of the data.
+FINE, KEY_TOO_LARGE, VALUE_TOO_LARGE = 0, 1, 2
+
+
+def scan_pairs(data, start: int, max_pairs: int, max_item: int, out: list) -> tuple[int, int]:
+    """Append each complete pair of data[start:] to out, as (bytes, bytes), at most max_pairs of them.
+
+    Returns (position after the last complete pair, FINE | KEY_TOO_LARGE | VALUE_TOO_LARGE).
+    """
+    size_at = U32.unpack_from
+    position, end = start, len(data)
+    while max_pairs and end - position >= 4:
+        (key_size,) = size_at(data, position)
+        if key_size > max_item:
+            return position, KEY_TOO_LARGE
+        value_at = position + 4 + key_size
+        if end - value_at < 4:
+            break
+        (value_size,) = size_at(data, value_at)
+        if value_size > max_item:
+            return position, VALUE_TOO_LARGE
+        after = value_at + 4 + value_size
+        if after > end:
+            break
+        out.append((bytes(data[position + 4 : value_at]), bytes(data[value_at + 4 : after])))
+        position = after
+        max_pairs -= 1
+    return position, FINE
+
+
+def scan_lists(data, start: int, pairs: list | None, pairs_left: int, max_item: int, out: list):
+    """Append each complete result list of data[start:] to out; `pairs` is the list under way, None between lists.
+
+    Returns (position after the last complete element, pairs, pairs_left, fault as in `scan_pairs`).
+    """
+    position = start
+    while True:
+        if pairs is None:
+            if len(data) - position < 4:
+                return position, None, 0, FINE
+            (pairs_left,) = U32.unpack_from(data, position)
+            position += 4
+            pairs = []
+        had = len(pairs)
+        position, fault = scan_pairs(data, position, pairs_left, max_item, pairs)
+        pairs_left -= len(pairs) - had
+        if pairs_left:
+            return position, pairs, pairs_left, fault
+        out.append(pairs)
+        pairs = None
+
+
+def pack_pairs(pairs, max_item: int, first_index: int = 0) -> tuple[bytes, int]:
+    """Encode an iterable of pairs; str is encoded as UTF-8.
+
+    Returns (frames, number of pairs). Raises TypeError or ValueError naming the pair's index from first_index.
+    """
+    parts = []
+    n_pairs = 0
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"pair {first_index + n_pairs} is not a (key, value) tuple or list: {_describe(pair)}")
+        for name, item in zip(("key", "value"), pair):
+            if isinstance(item, str):
+                item = _utf8(item, name, first_index + n_pairs)
+            elif not isinstance(item, bytes):
+                raise TypeError(
+                    f"the {name} of pair {first_index + n_pairs} must be bytes or str, not {type(item).__name__}"
+                )
+            if len(item) > max_item:
+                raise ValueError(
+                    f"the {name} of pair {first_index + n_pairs} has {len(item)} bytes, the limit is {max_item}"
+                )
+            parts.append(U32.pack(len(item)))
+            parts.append(item)
+        n_pairs += 1
+    return b"".join(parts), n_pairs
+
+
+def _utf8(text: str, name: str, index: int) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as e:
+        raise ValueError(f"the {name} of pair {index} is a str that UTF-8 cannot encode: {e.reason}") from None
+
+
+def _describe(pair) -> str:
+    if isinstance(pair, (tuple, list)):
+        return f"{type(pair).__name__} of {len(pair)}"
+    return type(pair).__name__

@@ -1,0 +1,100 @@
+"""Stderr lines: `**<MSG> text`, `**<ERR> text`, and whatever else a worker prints.
+
+Untagged lines are kept and handed on as they are; nothing is dropped. A line is cut at 64 KiB and
+says so. No I/O. Implements STDERR and LIMITS-3 of PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["ERR", "MAX_LINE", "MSG", "Message", "MessageParser", "encode_message"]
+
+MSG = "MSG"
+ERR = "ERR"
+
+MAX_LINE = 64 * 1024
+"""The most bytes of a line that are kept, tag and newline not counted: 64 KiB (LIMITS-3)."""
+
+_TAGS = {b"**<MSG>": MSG, b"**<ERR>": ERR}
+_TAG_BYTES = 7
+
+
+class Message(NamedTuple):
+    """One line of stderr.
+
+    kind    "MSG", "ERR", or "" for an untagged line
+    text    bytes, without tag, the one space behind it, and newline
+    n_cut   int, bytes of the line that were dropped because it was longer than MAX_LINE
+    """
+
+    kind: str
+    text: bytes
+    n_cut: int = 0
+
+    def __str__(self) -> str:
+        """The line for a person: text as UTF-8 with bad bytes escaped, and a note where it was cut."""
+        text = self.text.decode("utf-8", "backslashreplace")
+        return f"{text} [{self.n_cut} more bytes cut]" if self.n_cut else text
+
+
+def encode_message(kind: str, text: str | bytes) -> bytes:
+    """Encode a message: one tagged line for each line of text, one space behind the tag (STDERR-1 to STDERR-4).
+
+    Raises ValueError for a kind that is neither MSG nor ERR, TypeError for text that is neither str nor bytes.
+    """
+    if kind not in (MSG, ERR):
+        raise ValueError(f"the kind of a message is {MSG!r} or {ERR!r}, not {kind!r}")
+    if isinstance(text, str):
+        text = text.encode("utf-8", "backslashreplace")
+    elif not isinstance(text, bytes):
+        raise TypeError(f"the text of a message must be str or bytes, not {type(text).__name__}")
+    tag = f"**<{kind}> ".encode()
+    lines = text.split(b"\n")
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()  # a newline at the end closes the last line, it does not begin another
+    return b"".join(tag + line + b"\n" for line in lines)
+
+
+class MessageParser:
+    """Split stderr into messages as it comes: `feed(data)` -> list of Message, `close()` -> the unended last line.
+
+    Never fails: any bytes are some line. Memory: one line of at most MAX_LINE bytes and its tag.
+    """
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._n_cut = 0
+
+    def feed(self, data) -> list[Message]:
+        """Take bytes, cut anywhere; returns the messages whose newline is there."""
+        messages = []
+        *ended, rest = bytes(data).split(b"\n")
+        for piece in ended:
+            self._keep(piece)
+            messages.append(self._message())
+        self._keep(rest)
+        return messages
+
+    def close(self) -> list[Message]:
+        """Say that the stream has ended; returns the last line when no newline ended it, else nothing."""
+        return [self._message()] if self._line or self._n_cut else []
+
+    def _keep(self, piece: bytes) -> None:
+        room = _TAG_BYTES + 1 + MAX_LINE - len(self._line)
+        self._line += piece[:room]
+        self._n_cut += max(0, len(piece) - room)
+
+    def _message(self) -> Message:
+        line, n_cut = bytes(self._line), self._n_cut
+        self._line.clear()
+        self._n_cut = 0
+        kind = _TAGS.get(line[:_TAG_BYTES], "")
+        if kind:
+            line = line[_TAG_BYTES:]
+            if line[:1] == b" ":
+                line = line[1:]
+        if len(line) > MAX_LINE:
+            n_cut += len(line) - MAX_LINE
+            line = line[:MAX_LINE]
+        return Message(kind, line, n_cut)

@@ -1,0 +1,126 @@
+"""Parameter sets: what a driver sends a worker before the first pair.
+
+A dict is `<total>\\n` and then, for each pair, `<klen> <key> <vlen> <value>\\n`; total and lengths are
+decimal and count bytes. str and bytes go out as they are, None as nothing. No I/O.
+Implements PARAMS and LIMITS-4 of PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kvproto.errors import ParamsError, Truncated
+
+__all__ = ["MAX_PARAMS", "decode_params", "encode_params"]
+
+MAX_PARAMS = 1 << 30
+"""The most bytes that a parameter set may announce: 1 GiB (LIMITS-4)."""
+
+_MAX_DIGITS = 10
+
+
+def encode_params(params: Mapping | str | bytes | None) -> bytes:
+    """Encode what `ext_params` may be.
+
+    dict of str or bytes to str or bytes -> a parameter set, keys and values as UTF-8; {} -> b"0\\n"
+    str, bytes -> as they are, unframed: the worker reads them its own way (PARAMS-6); None -> b"" (PARAMS-7)
+
+    Raises TypeError that names the type and the key, ValueError over 1 GiB.
+    """
+    if params is None:
+        return b""
+    if isinstance(params, (bytes, str)):
+        return _to_bytes(params, "the parameters")
+    if not isinstance(params, Mapping):
+        raise TypeError(f"parameters must be a dict, str, bytes or None, not {type(params).__name__}")
+    entries = []
+    for key, value in params.items():
+        k, v = _to_bytes(key, f"the parameter name {key!r}"), _to_bytes(value, f"the value of parameter {key!r}")
+        entries.append(b"%d %b %d %b\n" % (len(k), k, len(v), v))
+    body = b"".join(entries)
+    if len(body) > MAX_PARAMS:
+        raise ValueError(f"the parameter set has {len(body)} bytes, the limit is {MAX_PARAMS}")
+    return b"%d\n%b" % (len(body), body)
+
+
+def decode_params(data) -> dict[bytes, bytes]:
+    """Decode one whole parameter set to a dict of bytes; of two entries with one name the last counts (PARAMS-8).
+
+    Raises ParamsError (with `offset`) for bad form and for bytes after the set, Truncated when data ends inside it.
+    """
+    data = bytes(data)
+    total, at = _number(data, 0, len(data), b"\n", "total")
+    if total > MAX_PARAMS:
+        raise ParamsError(
+            f"the total at byte 0 announces {total} bytes, the limit is {MAX_PARAMS}",
+            offset=0,
+            clause="LIMITS-4",
+            field="total",
+        )
+    end = at + total
+    if len(data) < end:
+        raise Truncated(field="parameter set", offset=at, wanted=total, had=len(data) - at, clause="PARAMS-5")
+    params = {}
+    while at < end:
+        key, at = _item(data, at, end, b" ", "parameter name")
+        value, at = _item(data, at, end, b"\n", "parameter value")
+        params[key] = value
+    if len(data) > end:
+        raise ParamsError(
+            f"{len(data) - end} bytes follow the parameter set that ends at byte {end}",
+            offset=end,
+            clause="PARAMS-5",
+            field="end",
+        )
+    return params
+
+
+def _item(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple[bytes, int]:
+    """Read `<length> <bytes><closing>` at `at`; returns the bytes and where the next thing begins."""
+    size, start = _number(data, at, end, b" ", f"length of a {field}")
+    stop = start + size
+    if stop + 1 > end:
+        raise ParamsError(
+            f"the {field} at byte {start} has {size} bytes, but the set ends {end - start} bytes later",
+            offset=start,
+            clause="PARAMS-5",
+            field=field,
+        )
+    if data[stop : stop + 1] != closing:
+        raise ParamsError(
+            f"the {field} that ends at byte {stop} must be followed by {closing!r}, not {data[stop : stop + 1]!r}",
+            offset=stop,
+            clause="PARAMS-2",
+            field=field,
+        )
+    return data[start:stop], stop + 1
+
+
+def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple[int, int]:
+    """Read 1 to 10 digits and the closing byte; returns the number and where the next thing begins (PARAMS-3)."""
+    stop = at
+    while stop < end and stop - at < _MAX_DIGITS and data[stop : stop + 1].isdigit():
+        stop += 1
+    if stop == end:
+        if end == len(data):
+            raise Truncated(field=field, offset=at, wanted=stop - at + 1, had=stop - at, clause="PARAMS-5")
+        raise ParamsError(
+            f"the set ends inside the {field} at byte {at}", offset=at, clause="PARAMS-5", field=field
+        )
+    if stop == at or data[stop : stop + 1] != closing:
+        raise ParamsError(
+            f"the {field} at byte {at} must be 1 to {_MAX_DIGITS} digits and {closing!r}, "
+            f"but byte {stop} is {data[stop : stop + 1]!r}",
+            offset=stop,
+            clause="PARAMS-3",
+            field=field,
+        )
+    return int(data[at:stop]), stop + 1
+
+
+def _to_bytes(item, what: str) -> bytes:
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, bytes):
+        return item
+    raise TypeError(f"{what} must be str or bytes, not {type(item).__name__}")
