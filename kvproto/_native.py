@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["NATIVE", "ffi", "lib", "pack_pairs", "scan_lists", "scan_pairs"]
+__all__ = ["NATIVE", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames"]
 
 NATIVE = False
 ffi = lib = None
@@ -29,5 +29,7 @@ if NATIVE:
     scan_pairs = _builtins["scan_pairs"]
     scan_lists = _builtins["scan_lists"]
     pack_pairs = _builtins["pack_pairs"]
+    frame_lines = _builtins["frame_lines"]
+    split_frames = _builtins["split_frames"]
 else:
-    from kvproto._reference import pack_pairs, scan_lists, scan_pairs
+    from kvproto._reference import frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames

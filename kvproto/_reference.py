@@ -8,6 +8,7 @@ business. No I/O, no state. Implements FRAME-1 to FRAME-3, LIST-1, LIST-2, LIMIT
 from __future__ import annotations
 
 from struct import Struct
+from zlib import crc32
 
 U32 = Struct("<I")
 
@@ -88,6 +89,40 @@ def pack_pairs(pairs, max_item: int, first_index: int = 0) -> tuple[bytes, int]:
             parts.append(item)
         n_pairs += 1
     return b"".join(parts), n_pairs
+
+
+def frame_lines(data, last: bool) -> tuple[bytes, int]:
+    """Frame each line of data, its newline included, as the value of an empty key; with `last` an unended line too.
+
+    Returns (frames, bytes of data taken).
+    """
+    end = len(data) if last else bytes(data).rfind(b"\n") + 1
+    parts = []
+    for line in bytes(data[:end]).split(b"\n"):
+        parts.append(b"\0\0\0\0" + U32.pack(len(line) + 1) + line + b"\n")
+    rest = parts.pop()[8:-1]  # what stands behind the last newline
+    if rest:
+        parts.append(b"\0\0\0\0" + U32.pack(len(rest)) + rest)
+    return b"".join(parts), end
+
+
+def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
+    """Route each complete pair of data, as it is, to partition crc32(key) % n_partitions.
+
+    Returns (frames of each partition, bytes of data taken). Items of any size pass: data was checked before.
+    """
+    partitions: list[list] = [[] for _ in range(n_partitions)]
+    position, end = 0, len(data)
+    while end - position >= 8:
+        value_at = position + 4 + U32.unpack_from(data, position)[0]
+        if end - value_at < 4:
+            break
+        after = value_at + 4 + U32.unpack_from(data, value_at)[0]
+        if after > end:
+            break
+        partitions[crc32(data[position + 4 : value_at]) % n_partitions].append(bytes(data[position:after]))
+        position = after
+    return [b"".join(frames) for frames in partitions], position
 
 
 def _utf8(text: str, name: str, index: int) -> bytes:
