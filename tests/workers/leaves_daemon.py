@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+# Good, but untidy: leaves a process in a session of its own that holds none of its descriptors. It must not outlive the driver.
+import os
+
+import raw
+
+raw.echo()
+if os.fork() == 0:
+    os.setsid()
+    os.closerange(0, 3)
+    raw.hang()

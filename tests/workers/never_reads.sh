@@ -1,0 +1,3 @@
+#!/bin/sh
+# WorkerHung: reads nothing, writes nothing.
+exec sleep 1000

@@ -1,0 +1,2 @@
+#!/no/such/interpreter
+# WorkerNotStarted: its interpreter is not there.
