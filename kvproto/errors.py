@@ -60,9 +60,9 @@ class ProtocolError(KVProtoError):
 class Truncated(ProtocolError):
     """The stream ended inside a field. `wanted` and `had` are bytes of that field (FRAME-4, LIST-3, PARAMS-5)."""
 
-    def __init__(self, *, field: str, offset: int, wanted: int, had: int, clause: str) -> None:
+    def __init__(self, *, field: str, offset: int, wanted: int, had: int, clause: str, context: str = "") -> None:
         super().__init__(
-            f"the stream ends inside the {field} at byte {offset}: {wanted} bytes wanted, {had} there",
+            f"the stream ends inside the {field} at byte {offset}: {wanted} bytes wanted, {had} there{context}",
             offset=offset,
             clause=clause,
             field=field,

@@ -67,9 +67,9 @@ class MessageParser:
         self._n_cut = 0
 
     def feed(self, data) -> list[Message]:
-        """Take bytes, cut anywhere; returns the messages whose newline is there."""
+        """Take bytes (any bytes-like object), cut anywhere; returns the messages whose newline is there."""
         messages = []
-        *ended, rest = bytes(data).split(b"\n")
+        *ended, rest = bytes(memoryview(data)).split(b"\n")
         for piece in ended:
             self._keep(piece)
             messages.append(self._message())

@@ -17,6 +17,7 @@ MAX_PARAMS = 1 << 30
 """The most bytes that a parameter set may announce: 1 GiB (LIMITS-4)."""
 
 _MAX_DIGITS = 10
+_TOTAL = "total"
 
 
 def encode_params(params: Mapping | str | bytes | None) -> bytes:
@@ -25,7 +26,8 @@ def encode_params(params: Mapping | str | bytes | None) -> bytes:
     dict of str or bytes to str or bytes -> a parameter set, keys and values as UTF-8; {} -> b"0\\n"
     str, bytes -> as they are, unframed: the worker reads them its own way (PARAMS-6); None -> b"" (PARAMS-7)
 
-    Raises TypeError that names the type and the key, ValueError over 1 GiB.
+    Raises TypeError that names the type and the key; ValueError over 1 GiB, for a str that UTF-8 cannot encode, and
+    for a name given twice, once as str and once as bytes (PARAMS-8).
     """
     if params is None:
         return b""
@@ -33,29 +35,31 @@ def encode_params(params: Mapping | str | bytes | None) -> bytes:
         return _to_bytes(params, "the parameters")
     if not isinstance(params, Mapping):
         raise TypeError(f"parameters must be a dict, str, bytes or None, not {type(params).__name__}")
-    entries = []
+    entries = {}
     for key, value in params.items():
         k, v = _to_bytes(key, f"the parameter name {key!r}"), _to_bytes(value, f"the value of parameter {key!r}")
-        entries.append(b"%d %b %d %b\n" % (len(k), k, len(v), v))
-    body = b"".join(entries)
+        if k in entries:
+            raise ValueError(f"the parameter name {key!r} is there twice, as str and as bytes")
+        entries[k] = b"%d %b %d %b\n" % (len(k), k, len(v), v)
+    body = b"".join(entries.values())
     if len(body) > MAX_PARAMS:
         raise ValueError(f"the parameter set has {len(body)} bytes, the limit is {MAX_PARAMS}")
     return b"%d\n%b" % (len(body), body)
 
 
 def decode_params(data) -> dict[bytes, bytes]:
-    """Decode one whole parameter set to a dict of bytes; of two entries with one name the last counts (PARAMS-8).
+    """Decode one whole parameter set (a bytes-like object) to a dict of bytes; of two entries with one name the last counts (PARAMS-8).
 
     Raises ParamsError (with `offset`) for bad form and for bytes after the set, Truncated when data ends inside it.
     """
-    data = bytes(data)
-    total, at = _number(data, 0, len(data), b"\n", "total")
+    data = bytes(memoryview(data))
+    total, at = _number(data, 0, len(data), b"\n", _TOTAL)
     if total > MAX_PARAMS:
         raise ParamsError(
             f"the total at byte 0 announces {total} bytes, the limit is {MAX_PARAMS}",
             offset=0,
             clause="LIMITS-4",
-            field="total",
+            field=_TOTAL,
         )
     end = at + total
     if len(data) < end:
@@ -102,8 +106,8 @@ def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple
     while stop < end and stop - at < _MAX_DIGITS and data[stop : stop + 1].isdigit():
         stop += 1
     if stop == end:
-        if end == len(data):
-            raise Truncated(field=field, offset=at, wanted=stop - at + 1, had=stop - at, clause="PARAMS-5")
+        if field == _TOTAL:
+            raise Truncated(field=field, offset=at, wanted=stop - at + 1, had=stop - at, clause="PARAMS-1")
         raise ParamsError(
             f"the set ends inside the {field} at byte {at}", offset=at, clause="PARAMS-5", field=field
         )
@@ -120,7 +124,10 @@ def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple
 
 def _to_bytes(item, what: str) -> bytes:
     if isinstance(item, str):
-        return item.encode()
+        try:
+            return item.encode()
+        except UnicodeEncodeError as e:
+            raise ValueError(f"{what} is a str that UTF-8 cannot encode: {e.reason}") from None
     if isinstance(item, bytes):
         return item
     raise TypeError(f"{what} must be str or bytes, not {type(item).__name__}")

@@ -206,11 +206,12 @@ class ListDecoder(_Decoder):
         if self._kept:
             return self._missing_of_pair()
         return Truncated(
-            field=f"result list, with {len(self._pairs)} of its {len(self._pairs) + self._pairs_left} pairs there,",
+            field="key size",
             offset=self.offset,
             wanted=4,
             had=0,
             clause="LIST-3",
+            context=f"; the result list has {len(self._pairs)} of its {len(self._pairs) + self._pairs_left} pairs",
         )
 
 

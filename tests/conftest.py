@@ -5,12 +5,13 @@ import os
 from hypothesis import HealthCheck, settings
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
-settings.register_profile("dev", max_examples=60, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+_EVERY = {"deadline": None, "derandomize": False}
+settings.register_profile("dev", max_examples=60, **_EVERY)
+settings.register_profile("ci", max_examples=200, print_blob=True, **_EVERY)
 settings.register_profile(
-    "deep", max_examples=5000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "deep", max_examples=5000, print_blob=True, suppress_health_check=[HealthCheck.too_slow], **_EVERY
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+settings.load_profile("ci" if os.environ.get("CI") else "dev")  # deep: pytest --hypothesis-profile=deep
 
 
 def pytest_configure(config):
