@@ -71,7 +71,7 @@ def pack_pairs(pairs, max_item: int, first_index: int = 0) -> tuple[bytes, int]:
     """
     parts = []
     n_pairs = 0
-    for pair in pairs:
+    for pair in pairs if isinstance(pairs, list) else list(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"pair {first_index + n_pairs} is not a (key, value) tuple or list: {_describe(pair)}")
         for name, item in zip(("key", "value"), pair):

@@ -1,0 +1,33 @@
+"""Write the C source of the cffi module kvproto._disco: `bind.py OUTPUT HEADER...`.
+
+What is bound is the region of each header between `/* cffi: begin */` and `/* cffi: end */`: one
+declaration serves C programs and Python, so that they cannot drift.
+"""
+
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+BEGIN, END = "/* cffi: begin */", "/* cffi: end */"
+
+
+def marked_region(header: Path) -> str:
+    """The text between the marks; a header without them, or with several, is an error."""
+    before, begin, rest = header.read_text().partition(BEGIN)
+    region, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after:
+        raise SystemExit(f"{header}: wants one region from {BEGIN} to {END}")
+    return region
+
+
+def main(output: str, *headers: str) -> None:
+    ffi = FFI()
+    for header in headers:
+        ffi.cdef(marked_region(Path(header)))
+    includes = "".join(f'#include "{Path(header).name}"\n' for header in headers)
+    ffi.set_source("kvproto._disco", includes, py_limited_api=True)
+    ffi.emit_c_code(output)
+
+
+main(*sys.argv[1:])

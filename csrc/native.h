@@ -1,0 +1,14 @@
+/* What the cffi module binds besides the marked region of disco.h. */
+#ifndef KVPROTO_NATIVE_H
+#define KVPROTO_NATIVE_H
+
+#include <stdint.h>
+
+/* cffi: begin */
+
+/* Put the compiled primitives into the dict whose id() this is; 0, or not 0 with an exception set. */
+int kvproto_export(uintptr_t dict);
+
+/* cffi: end */
+
+#endif
