@@ -1,0 +1,176 @@
+"""The codecs that must agree, each behind the same three calls: the Python reference, the compiled one, the C core.
+
+KVPROTO_PURE=1 asks for the reference alone, so then the tests are for it alone. Otherwise all three are
+under test, and one that is not built fails its tests: nothing is skipped in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from kvproto import ListDecoder, PairDecoder, ProtocolError, _native, _reference, decode_params
+from kvproto.errors import ItemTooLarge, Truncated
+
+NAMES = ["reference"] if os.environ.get("KVPROTO_PURE", "") not in ("", "0") else ["reference", "native", "c"]
+
+_ALL = (1 << 62) - 1
+_FIELDS = ("num-pairs", "key size", "key", "value size", "value")  # as disco_field counts them
+
+
+class Outcome(NamedTuple):
+    """What a codec made of a stream: the values, and the fault, if any. `wanted` is also the size of an item too large."""
+
+    values: list
+    error: str = ""
+    offset: int = 0
+    field: str = ""
+    wanted: int = 0
+    had: int = 0
+
+
+class ReferencePairDecoder(PairDecoder):
+    """PairDecoder over the reference primitives, whatever is built."""
+
+    def _scan(self, data, out):
+        return _reference.scan_pairs(data, 0, _ALL, self.max_item, out)
+
+
+class ReferenceListDecoder(ListDecoder):
+    """ListDecoder over the reference primitives, whatever is built."""
+
+    def _scan(self, data, out):
+        position, self._pairs, self._pairs_left, fault = _reference.scan_lists(
+            data, 0, self._pairs, self._pairs_left, self.max_item, out
+        )
+        return position, fault
+
+
+class Reference:
+    """The codec in pure Python."""
+
+    primitives = _reference
+    pair_decoder = ReferencePairDecoder
+    list_decoder = ReferenceListDecoder
+
+    def pairs(self, chunks, max_item: int) -> Outcome:
+        return _decoded(self.pair_decoder(max_item=max_item), chunks)
+
+    def lists(self, chunks, max_item: int) -> Outcome:
+        return _decoded(self.list_decoder(max_item=max_item), chunks)
+
+    def params(self, data: bytes) -> Outcome:
+        try:
+            return Outcome(list(decode_params(data).items()))
+        except Truncated as e:
+            return Outcome([], "Truncated", e.offset, e.field, e.wanted, e.had)
+        except ProtocolError as e:
+            return Outcome([], type(e).__name__, e.offset, e.field)
+
+
+class Native(Reference):
+    """The codec as users get it where the compiled module is built."""
+
+    primitives = _native
+    pair_decoder = PairDecoder
+    list_decoder = ListDecoder
+
+
+class C:
+    """The C core, as a C program calls it. Its fields and offsets are those of disco_walk."""
+
+    def pairs(self, chunks, max_item: int) -> Outcome:
+        outcome, frames, _ = self._walk(chunks, False, max_item)
+        return outcome._replace(values=self._frames(frames, max_item))
+
+    def lists(self, chunks, max_item: int) -> Outcome:
+        """Values are one flat list of pairs and, as its last element, the number of complete lists."""
+        outcome, frames, n_lists = self._walk(chunks, True, max_item)
+        return outcome._replace(values=[*self._frames(frames, max_item), n_lists])
+
+    def params(self, data: bytes) -> Outcome:
+        lib, new = _native.lib, _native.ffi.new
+        total, at = new("uint32_t *"), new("size_t *")
+        source = _native.ffi.from_buffer(data)
+        status = lib.disco_params_head(source, len(data), total, at)
+        if status == lib.DISCO_MORE:
+            return Outcome([], "Truncated", 0, "total", len(data) + 1, len(data))
+        if status != lib.DISCO_OK:
+            return Outcome([], "ParamsError", at[0])
+        head = at[0]
+        if len(data) - head < total[0]:
+            return Outcome([], "Truncated", head, "parameter set", total[0], len(data) - head)
+        values = {}
+        key, value = new("disco_slice *"), new("disco_slice *")
+        at[0] = 0
+        while at[0] < total[0]:
+            if lib.disco_params_entry(source + head, total[0], at, key, value) != lib.DISCO_OK:
+                return Outcome([], "ParamsError", head + at[0])
+            values[_bytes(key)] = _bytes(value)
+        end = head + total[0]
+        return Outcome([], "ParamsError", end) if len(data) > end else Outcome(list(values.items()))
+
+    def _walk(self, chunks, with_lists: bool, max_item: int) -> tuple[Outcome, bytes, int]:
+        lib, ffi = _native.lib, _native.ffi
+        walker = ffi.new("disco_walker *")
+        lib.disco_walk_start(walker, with_lists, max_item)
+        frames, status = [], lib.DISCO_OK
+        for chunk in chunks:
+            kept, n_kept = ffi.new("unsigned char[]", max(1, len(chunk))), ffi.new("size_t *")
+            status = lib.disco_walk(walker, ffi.from_buffer(chunk), len(chunk), kept, n_kept)
+            frames.append(bytes(ffi.buffer(kept, n_kept[0])))
+            if status == lib.DISCO_TOO_LARGE:
+                break
+        outcome = Outcome([])
+        if status != lib.DISCO_OK:
+            error, had = ("Truncated", walker.had) if status == lib.DISCO_MORE else ("ItemTooLarge", 0)
+            outcome = Outcome([], error, walker.field_offset, _FIELDS[walker.field], walker.wanted, had)
+        return outcome, b"".join(frames), walker.n_lists
+
+    def _frames(self, frames: bytes, max_item: int) -> list:
+        lib, new = _native.lib, _native.ffi.new
+        key, value, consumed = new("disco_slice *"), new("disco_slice *"), new("size_t *")
+        source, at, values = _native.ffi.from_buffer(frames), 0, []
+        while lib.disco_decode_pair(source + at, len(frames) - at, max_item, key, value, consumed) == lib.DISCO_OK:
+            values.append((_bytes(key), _bytes(value)))
+            at += consumed[0]
+        return values
+
+
+def codec_named(name: str):
+    """The codec called reference, native or c. Raises RuntimeError where it is not built."""
+    if name != "reference" and not _native.NATIVE:
+        raise RuntimeError(
+            f"the {name} codec is not built, so nothing here tests it: run `make build`, "
+            "or set KVPROTO_PURE=1 to test the reference alone"
+        )
+    return {"reference": Reference, "native": Native, "c": C}[name]()
+
+
+def agrees(codec, kind: str, outcome: Outcome, expected: Outcome) -> bool:
+    """Does the outcome say what is expected? `kind` is "pairs", "lists" or "params"; C gives lists in a form of its own."""
+    if isinstance(codec, C) and kind == "lists":
+        *pairs, n_lists = outcome.values
+        due = [pair for pairs_of_list in expected.values for pair in pairs_of_list]
+        whole = pairs == due if not expected.error else pairs[: len(due)] == due  # and those of the list under way
+        return whole and n_lists == len(expected.values) and outcome[1:] == expected[1:]
+    if isinstance(codec, C) and kind == "params" and expected.error == "ParamsError":
+        expected = expected._replace(field="")  # C says where, not what
+    return outcome == expected
+
+
+def _decoded(decoder, chunks) -> Outcome:
+    values = []
+    try:
+        for chunk in chunks:
+            values += decoder.feed(chunk)
+        decoder.close()
+    except Truncated as e:
+        return Outcome(values, "Truncated", e.offset, e.field, e.wanted, e.had)
+    except ItemTooLarge as e:
+        return Outcome(values + e.decoded, "ItemTooLarge", e.offset, e.field, e.size, 0)
+    return Outcome(values)
+
+
+def _bytes(piece) -> bytes:
+    return bytes(_native.ffi.buffer(piece.data, piece.n_bytes))
