@@ -1,0 +1,170 @@
+"""Job: describe a map/reduce job, run it, wait for it.
+
+A job is a class with the parameters as attributes, an instance with them as attributes, or keyword
+arguments of `run`; see `kvproto.classic.worker.PARAMETERS`. It runs in a thread of this process and
+in task processes; its directory (`kvproto.engine.home`) has events, logs and results.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from kvproto.classic.schemes import find_inputs
+from kvproto.classic.worker import Worker, check_names
+from kvproto.errors import JobError
+
+__all__ = ["Job", "find_job", "run_named"]
+
+
+class Job:
+    """A map/reduce job.
+
+    name    str: what its directory is named after; the class's name unless given
+    worker  mapping of parameters: the defaults for what neither `run` nor the class says
+    """
+
+    name: str | None = None
+
+    def __init__(self, name: str | None = None, worker: Mapping | None = None) -> None:
+        if name is not None:
+            self.name = name
+        elif self.name is None:
+            self.name = type(self).__name__
+        self.worker = worker if isinstance(worker, Worker) else Worker(**(worker or {}))
+        self._run: _Run | None = None
+
+    def __getstate__(self) -> dict:
+        """What travels to the tasks with a method of the job: its attributes, not the run."""
+        return {**self.__dict__, "_run": None}
+
+    def run(
+        self,
+        *,
+        processes: int | None = None,
+        on_event: Callable[[dict], None] | None = None,
+        **jobargs,
+    ) -> Job:
+        """Start the job and return it at once; `wait()` gives the results.
+
+        processes  how many task processes; as many as there are cores unless given
+        on_event   is called with each event, a dict (`kvproto.engine.events`), from the job's thread
+        jobargs    parameters of the job, before those of the class
+        Raises DataError that names an input that is not there, TypeError and ValueError for wrong parameters.
+        """
+        from kvproto.engine.home import JobDirectory
+        from kvproto.engine.local import n_cores
+
+        if self._run is not None:
+            raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
+        check_names(jobargs)
+        spec = self.worker.spec(self, jobargs)
+        inputs = find_inputs(self.worker.inputs(self, jobargs))
+        n_processes = processes or n_cores()
+        self._run = _Run(spec, inputs, JobDirectory(spec.name), n_processes, on_event)
+        self._run.start()
+        return self
+
+    @property
+    def job(self) -> str:
+        """The unique name of the running job, which is that of its directory."""
+        return self._started().directory.job
+
+    @property
+    def directory(self) -> str:
+        """The path of the job's directory."""
+        return self._started().directory.path
+
+    def wait(self, timeout: float | None = None) -> list[str]:
+        """Wait until the job is done; returns the paths of its result files, for `result_iterator`.
+
+        timeout  seconds; TimeoutError when they are over, and the job goes on
+        Raises JobError, which holds the failed task's error whole. Ctrl-C stops the job and says where its logs are.
+        """
+        run = self._started()
+        try:
+            run.join(timeout)
+        except KeyboardInterrupt:
+            run.cancel()
+            run.join()
+            print(f"job {self.job} was stopped; its logs are in {self.directory}", file=sys.stderr)
+            raise
+        if run.is_alive():
+            raise TimeoutError(f"job {self.job} is not done after {timeout} seconds; it goes on")
+        if run.error is not None:
+            raise run.error
+        return run.results
+
+    def _started(self) -> _Run:
+        if self._run is None:
+            raise JobError(f"job {self.name} was not started: call run() first")
+        return self._run
+
+
+class _Run(threading.Thread):
+    """The thread that carries out a job: `results` or `error` when it has ended."""
+
+    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
+        from kvproto.engine.local import LocalPool
+
+        super().__init__(name=f"kvproto {directory.job}")
+        self.directory = directory
+        self.results: list[str] = []
+        self.error: BaseException | None = None
+        self._pool = LocalPool(n_processes, log_directory=directory.logs, tmp_directory=directory.tmp)
+        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
+
+    def run(self) -> None:
+        from kvproto.engine.run import run_job
+
+        try:
+            with self._pool:
+                self.results = run_job(*self._arguments)
+        except BaseException as e:
+            self.error = e
+
+    def cancel(self) -> None:
+        """Stop the job; its thread ends soon after."""
+        self._pool.cancel()
+
+
+def find_job(spec: str) -> type[Job]:
+    """The Job class that "module.Class" names, the module from sys.path or the current directory.
+
+    Raises JobError that says what is missing: the module, the class in it, or that it is no Job.
+    """
+    module_name, dot, class_name = spec.rpartition(".")
+    if not dot:
+        raise JobError(f"{spec}: write module.Class, e.g. grep.Grep for the class Grep in grep.py")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as e:
+        if e.name is None or not (module_name == e.name or module_name.startswith(e.name + ".")):
+            raise JobError(f"{spec}: the module {module_name} needs the module {e.name}, which is not there") from e
+        raise JobError(
+            f"{spec}: there is no module {module_name} in the current directory ({os.getcwd()}) or on sys.path"
+        ) from None
+    found = getattr(module, class_name, None)
+    if found is None:
+        jobs = [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
+        hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
+        raise JobError(f"{spec}: {module.__file__} has no {class_name}{hint}")
+    if not _is_job(found):
+        raise JobError(f"{spec}: {class_name} in {module.__file__} is not a subclass of kvproto.classic.Job")
+    return found
+
+
+def run_named(spec: str, inputs: Sequence[str] = (), **arguments) -> Job:
+    """Start the job "module.Class" over inputs (none: those of the class); arguments are those of `Job.run`."""
+    if inputs:
+        arguments["input"] = list(inputs)
+    return find_job(spec)().run(**arguments)
+
+
+def _is_job(value) -> bool:
+    return isinstance(value, type) and issubclass(value, Job)

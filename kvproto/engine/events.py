@@ -1,0 +1,55 @@
+"""Events: plain dicts that say what a job does, from the tasks to whoever watches, and to `events.jsonl`.
+
+Each has "event" (what happened: one of the names below) and "time" (seconds since the epoch); the job's also "job".
+
+    job       started: "inputs", "bytes"; see also done and failed
+    stage     a stage begins: "stage", "tasks", "bytes" (of input; 0 unknown)
+    progress  "stage", "done", "total" (tasks), "bytes" (read so far), "records" (entries read so far)
+    message   "stage", "task", "text": a line from a worker program or a print() in a job function
+    retry     "stage", "task", "attempt", "text": a failed attempt that will be tried again
+    done      the job is complete: "results" (paths), "seconds"
+    failed    the job failed: "text", the error whole
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+__all__ = ["EventLog", "emit", "set_sink"]
+
+OnEvent = Callable[[dict], None]
+
+_sink: OnEvent | None = None
+
+
+def set_sink(sink: OnEvent | None) -> None:
+    """In a task's process: where `emit` sends events. None: nowhere."""
+    global _sink
+    _sink = sink
+
+
+def emit(event: str, **details) -> None:
+    """Tell the driver something from inside a task; without a channel to it, nothing happens."""
+    if _sink is not None:
+        _sink({"event": event, **details})
+
+
+class EventLog:
+    """Stamps events, writes all but progress to a file as a JSON line each, and hands all to `on_event`."""
+
+    def __init__(self, path: str, on_event: OnEvent | None) -> None:
+        self._file = open(path, "a", encoding="utf-8")
+        self._on_event = on_event
+
+    def __call__(self, event: dict) -> None:
+        event = {"time": time.time(), **event}
+        if event["event"] != "progress":
+            self._file.write(json.dumps(event) + "\n")
+            self._file.flush()
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,63 @@
+"""Output files that appear whole or not at all: written aside, then renamed.
+
+An error of the file system (a full disk) is a DataError that names the file and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kvproto.errors import DataError
+
+__all__ = ["BLOCK", "naming", "published"]
+
+BLOCK = 1 << 20
+"""Bytes that are read or copied at a time: 1 MiB."""
+
+
+@contextmanager
+def naming(path: str, doing: str) -> Iterator[None]:
+    """Turn an OSError of the body into a DataError: "{doing} {path}: No space left on device"."""
+    try:
+        yield
+    except OSError as e:
+        raise DataError(f"{doing} {path}: {e.strerror or e}") from e
+
+
+class published:
+    """A binary file under a name of its own that becomes `path` by `publish()`; without that it is removed.
+
+    Context manager. `write` takes any bytes-like object.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._aside = f"{path}.{uuid.uuid4().hex[:8]}.part"  # of this attempt alone: a killed one may have left its own
+        with naming(path, "writing"):
+            self._file = open(self._aside, "xb", buffering=BLOCK)
+
+    def write(self, data) -> None:
+        with naming(self.path, "writing"):
+            self._file.write(data)
+
+    def publish(self) -> None:
+        with naming(self.path, "writing"):
+            self._file.close()
+            os.rename(self._aside, self.path)
+
+    def __enter__(self) -> published:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        if os.path.exists(self._aside):
+            self._discard()
+
+    def _discard(self) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            pass  # its bytes are not wanted: the error that led here is the one to tell
+        os.unlink(self._aside)

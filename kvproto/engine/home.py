@@ -1,0 +1,53 @@
+"""Where jobs live: a directory for each, named by job, with events, logs, and in the end its results.
+
+$KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Below it:
+
+    jobs/NAME@DATE-TIME-XXXX/   one job; created exclusively, so that two jobs never meet
+        events.jsonl            what happened, a JSON object a line (see `events`)
+        logs/                   what task processes wrote to stdout and stderr
+        results/                the result files
+        spool/  tmp/            in use while the job runs, removed at its end
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import uuid
+
+__all__ = ["JobDirectory", "home"]
+
+
+def home() -> str:
+    """The directory that holds all jobs; absolute, maybe not there yet."""
+    chosen = os.environ.get("KVPROTO_HOME")
+    if not chosen:
+        data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
+        chosen = os.path.join(data, "kvproto")
+    return os.path.abspath(os.path.expanduser(chosen))
+
+
+class JobDirectory:
+    """The directory of a new job. `job` is its unique name, the other attributes are paths in it."""
+
+    def __init__(self, name: str) -> None:
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "job"
+        self.job = f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+        self.path = os.path.join(home(), "jobs", self.job)
+        self.events = os.path.join(self.path, "events.jsonl")
+        self.logs = os.path.join(self.path, "logs")
+        self.results = os.path.join(self.path, "results")
+        self.spool = os.path.join(self.path, "spool")
+        self.tmp = os.path.join(self.path, "tmp")
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        os.mkdir(self.path)
+        for path in (self.logs, self.results, self.spool, self.tmp):
+            os.mkdir(path)
+
+    def tidy(self, *, keep_results: bool) -> None:
+        """Remove what only the running job needed, and the results too when they are not to be kept."""
+        unwanted = [self.spool, self.tmp] + ([] if keep_results else [self.results])
+        for path in unwanted:
+            shutil.rmtree(path, ignore_errors=True)

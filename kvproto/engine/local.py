@@ -1,0 +1,216 @@
+"""The engine of this machine: a small pool of processes, each with one known task.
+
+A process that is killed costs only the task that it had, which is tried again in a fresh one. Leaving the pool
+leaves no process behind; if the driver itself is killed, its task processes notice and end.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, Pipe, wait
+
+import cloudpickle
+
+from kvproto.errors import TaskError, signal_name
+
+__all__ = ["Cancelled", "LocalPool", "n_cores"]
+
+_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; main({fd})"
+_LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
+
+
+class Cancelled(TaskError):
+    """The stage was stopped by `cancel()`; nothing of it runs any more."""
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LocalPool:
+    """Runs stages on n_processes processes. Context manager; processes start when there is a task for them.
+
+    log_directory  where each process has its log: `process-N.txt`, its stdout and stderr
+    tmp_directory  TMPDIR of the processes: what a killed one leaves is removed with it
+    """
+
+    def __init__(self, n_processes: int, *, log_directory: str, tmp_directory: str) -> None:
+        self._n_processes = n_processes
+        self._log_directory = log_directory
+        self._tmp_directory = tmp_directory
+        self._processes: list[_Process] = []
+        self._n_started = 0
+        self._wake_reader, self._wake_writer = Pipe(duplex=False)
+
+    def __enter__(self) -> LocalPool:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        while self._processes:
+            self._processes.pop().kill()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    def cancel(self) -> None:
+        """Stop the stage that runs, from another thread: its iterator raises Cancelled."""
+        self._wake_writer.send(None)
+
+    def run_stage(
+        self,
+        name: str,
+        fn: Callable,
+        calls: Sequence,
+        retries: int,
+        on_event: Callable[[dict], None],
+    ) -> Iterator[tuple[int, object]]:
+        """Yield (index, fn(calls[index])) for each call, in the order in which they are done.
+
+        retries   how often a call is tried again, after an error that is worth it or the death of its process
+        on_event  gets the events of the tasks, and a "retry" for each failed attempt
+        Raises TaskError, which holds the error whole, when a call fails for good; the others are stopped then.
+        """
+        stage = _Stage(name, calls, retries, on_event)
+        data = pickle.dumps(("stage", name, cloudpickle.dumps(fn)))
+        try:
+            while stage.n_left:
+                self._assign(stage, data)
+                yield from self._collect(stage)
+        finally:
+            for process in [p for p in self._processes if p.index is not None]:
+                self._processes.remove(process)
+                process.kill()
+
+    def _assign(self, stage: _Stage, data: bytes) -> None:
+        while stage.waiting:
+            process = next((p for p in self._processes if p.index is None), None)
+            if process is None:
+                if len(self._processes) == self._n_processes:
+                    return
+                process = self._start()
+            index = stage.waiting[0]
+            try:
+                process.send(data, stage, index)
+            except OSError:  # it died with nothing to do: no task is charged with that
+                self._processes.remove(process)
+                process.kill()
+                if process.n_calls == 0:
+                    stage.failed(stage.waiting.popleft(), process.obituary(), None, True)
+                continue
+            stage.waiting.popleft()
+
+    def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
+        busy = {p.connection: p for p in self._processes if p.index is not None}
+        for ready in wait([*busy, self._wake_reader]):
+            if ready is self._wake_reader:
+                raise Cancelled(f"{stage.name}: stopped")
+            process = busy[ready]
+            try:
+                kind, *details = process.connection.recv()
+            except (EOFError, OSError):
+                self._processes.remove(process)
+                process.kill()
+                stage.failed(process.index, process.obituary(), None, True)
+                continue
+            if kind == "event":
+                stage.on_event({"stage": stage.name, "task": process.index, **details[0]})
+                continue
+            process.index = None
+            if kind == "error":
+                stage.failed(*details)
+            else:
+                stage.n_left -= 1
+                yield tuple(details)
+
+    def _start(self) -> _Process:
+        log = os.path.join(self._log_directory, f"process-{self._n_started}.txt")
+        self._n_started += 1
+        process = _Process(log, self._tmp_directory)
+        self._processes.append(process)
+        return process
+
+
+class _Stage:
+    """The calls of one stage: which wait, how often each was tried."""
+
+    def __init__(self, name: str, calls: Sequence, retries: int, on_event: Callable[[dict], None]) -> None:
+        self.name = name
+        self.on_event = on_event
+        self.waiting = collections.deque(range(len(calls)))
+        self.n_left = len(calls)
+        self._calls = calls
+        self._retries = retries
+        self._n_failed = [0] * len(calls)
+
+    def call(self, index: int) -> bytes:
+        return cloudpickle.dumps(self._calls[index])
+
+    def failed(self, index: int, report: str, error: BaseException | None, again: bool) -> None:
+        """Try a call again, or raise TaskError."""
+        self._n_failed[index] += 1
+        attempt = self._n_failed[index]
+        if again and attempt <= self._retries:
+            self.on_event({"event": "retry", "stage": self.name, "task": index, "attempt": attempt, "text": report})
+            self.waiting.appendleft(index)
+            return
+        tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""
+        raise TaskError(f"task {self.name}:{index} failed{tried}:\n{report}") from error
+
+
+class _Process:
+    """One task process: its connection, and the index of the call that it has, None when idle."""
+
+    def __init__(self, log: str, tmp_directory: str) -> None:
+        self.index: int | None = None
+        self.n_calls = 0
+        self._stage: _Stage | None = None
+        self._log = log
+        ours, theirs = Pipe()
+        with theirs, open(log, "ab") as output:
+            self.connection: Connection = ours
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", _BOOT.format(path=sys.path, fd=theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "TMPDIR": tmp_directory},
+                process_group=0,  # a Ctrl-C is for the driver, which then ends this
+            )
+
+    def send(self, stage_data: bytes, stage: _Stage, index: int) -> None:
+        call = pickle.dumps(("call", index, stage.call(index)))
+        if self._stage is not stage:
+            self.connection.send_bytes(stage_data)
+            self._stage = stage
+        self.connection.send_bytes(call)
+        self.index = index
+        self.n_calls += 1
+
+    def kill(self) -> None:
+        """End it and what it started in its process group, and wait for it."""
+        try:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._popen.wait()
+        self.connection.close()
+
+    def obituary(self) -> str:
+        """How it ended by itself, with the end of its log."""
+        status = self._popen.returncode
+        how = f"killed by {signal_name(status)}" if status < 0 else f"ended with exit status {status}"
+        report = f"the task's process ({self._popen.pid}) was {how}"
+        try:
+            with open(self._log, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
+                tail = file.read().decode("utf-8", "backslashreplace").strip()
+        except OSError as e:
+            tail = f"(log {self._log}: {e.strerror})"
+        return f"{report}; the last of its log ({self._log}):\n{tail}" if tail else report

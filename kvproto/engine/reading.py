@@ -1,0 +1,137 @@
+"""What a map task reads: its splits as entries for a function, or as frames for an external program.
+
+The default entries are the lines, with their newline, as str: UTF-8, any other bytes kept as lone surrogates
+(`surrogateescape`), so that they come out as the same bytes. A reader of the user's own gets the same file
+object; the bytes are at its `buffer`. For an external program the lines become frames and no Python objects.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from kvproto import _native
+from kvproto.classic.schemes import open_input
+from kvproto.engine.events import emit
+from kvproto.engine.files import BLOCK
+from kvproto.engine.plan import Split
+from kvproto.engine.records import pack_frames
+from kvproto.engine.spec import JobSpec
+
+__all__ = ["InputReader", "Meter"]
+
+_SECONDS_BETWEEN = 0.2
+
+
+class Meter:
+    """Counts what a task has read and tells the driver, at most five times a second.
+
+    n_bytes    int, counted by `add`
+    n_records  int, counted up by whoever makes records of the bytes
+    """
+
+    def __init__(self) -> None:
+        self.n_bytes = self.n_records = 0
+        self._told = (0, 0)
+        self._next = time.monotonic() + _SECONDS_BETWEEN
+
+    def add(self, n_bytes: int) -> None:
+        self.n_bytes += n_bytes
+        if time.monotonic() >= self._next:
+            self.tell()
+            self._next = time.monotonic() + _SECONDS_BETWEEN
+
+    def tell(self) -> None:
+        """Send what has not been sent yet."""
+        n_bytes, n_records = self._told
+        if (self.n_bytes, self.n_records) != self._told:
+            emit("progress", bytes=self.n_bytes - n_bytes, records=self.n_records - n_records)
+            self._told = (self.n_bytes, self.n_records)
+
+
+class InputReader:
+    """The splits of one map task, read in order. `place()` says where it is, for an error."""
+
+    def __init__(self, spec: JobSpec, splits: list[Split], meter: Meter) -> None:
+        self._spec = spec
+        self._splits = splits
+        self._meter = meter
+        self._url = splits[0].url
+        self._entry: object = None
+
+    def entries(self) -> Iterator:
+        """Yield the entries of all splits: what the map_reader gives, or the lines as str."""
+        meter = self._meter
+        for split in self._splits:
+            with self._opened(split) as (file, size):
+                text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+                if self._spec.map_reader is None:
+                    entries: Iterable = text
+                else:
+                    entries = self._spec.map_reader(text, size, split.url, self._spec.params)
+                for entry in entries:
+                    self._entry = entry
+                    meter.n_records += 1
+                    yield entry
+
+    def frames(self) -> Iterator[bytes]:
+        """Yield the entries of all splits as frames, cut anywhere: an entry is the value of an empty key, or a pair."""
+        if self._spec.map_reader is not None:
+            for entry in self.entries():
+                yield pack_frames([entry if isinstance(entry, tuple) else ("", entry)], self._meter.n_records - 1)
+            return
+        for split in self._splits:
+            with self._opened(split) as (file, _):
+                yield from self._line_frames(file)
+
+    def _line_frames(self, file) -> Iterator[bytes]:
+        """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
+        held = bytearray()
+        wanted = BLOCK
+        while block := file.read(BLOCK):
+            held += block
+            if len(held) >= wanted:
+                frames, n_taken = _native.frame_lines(held, False)
+                self._meter.n_records += held.count(b"\n", 0, n_taken)
+                del held[:n_taken]
+                wanted = max(BLOCK, 2 * len(held))  # a long line is not looked through again for each block of it
+                if frames:
+                    yield frames
+        if held:
+            self._meter.n_records += held.count(b"\n") + (not held.endswith(b"\n"))
+            yield _native.frame_lines(held, True)[0]
+
+    def place(self) -> str:
+        """Where reading stands: the input and, for a function, the entry and its number in this task."""
+        if self._entry is None:
+            more = f" (and {len(self._splits) - 1} more inputs of this task)" if len(self._splits) > 1 else ""
+            return f"input: {self._url}{more}"
+        entry = repr(self._entry)
+        if len(entry) > 300:
+            entry = f"{entry[:300]}... ({len(entry)} characters)"
+        return f"input: {self._url}\nentry: number {self._meter.n_records - 1} of this task, counted from 0: {entry}"
+
+    @contextmanager
+    def _opened(self, split: Split):
+        self._url = split.url
+        file, size = open_input(split.url, split.start, split.end)
+        with file, io.BufferedReader(_Metered(file, self._meter), 1 << 18) as buffered:
+            yield buffered, size
+
+
+class _Metered(io.RawIOBase):
+    """A file whose bytes are counted as they are read."""
+
+    def __init__(self, file, meter: Meter) -> None:
+        self._file = file
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        n_read = self._file.readinto(buffer)
+        self._meter.add(n_read)
+        return n_read

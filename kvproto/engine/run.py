@@ -1,0 +1,97 @@
+"""One job from its inputs to its result files, over any engine that has `run_stage`.
+
+Stages one after the other: all maps, then all reduces. Results count only when every task has succeeded;
+a job that fails leaves its events and logs, and no results.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+
+from kvproto.engine.events import EventLog
+from kvproto.engine.home import JobDirectory
+from kvproto.engine.plan import Split, plan_maps
+from kvproto.engine.results import Result
+from kvproto.engine.spec import JobSpec
+from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
+from kvproto.errors import JobError, KVProtoError
+
+__all__ = ["RETRIES", "run_job"]
+
+RETRIES = 2
+"""How often a task is tried again: three attempts in all."""
+
+
+def run_job(
+    spec: JobSpec,
+    inputs: Sequence,
+    directory: JobDirectory,
+    engine,
+    n_processes: int,
+    on_event: Callable[[dict], None] | None = None,
+) -> list[str]:
+    """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs).
+
+    inputs       as `kvproto.classic.schemes.find_inputs` gives them
+    engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
+    n_processes  for how many the input is cut
+    Raises JobError, which holds the failed task's error whole.
+    """
+    log = EventLog(directory.events, on_event)
+    began = time.monotonic()
+    done = False
+    try:
+        splits = plan_maps(inputs, n_processes, cut=spec.map_reader is None)
+        n_bytes = sum(found.n_bytes or 0 for found in inputs)
+        log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes})
+        results = _run_stages(spec, splits, directory, engine, log)
+        done = True
+    except BaseException as e:
+        log({"event": "failed", "text": str(e) or type(e).__name__, "seconds": time.monotonic() - began})
+        if isinstance(e, KVProtoError):
+            raise JobError(f"job {directory.job} failed: {e}\nits logs are in {directory.path}") from e
+        raise
+    else:
+        paths = [result.path for result in results]
+        log({"event": "done", "results": paths, "seconds": time.monotonic() - began})
+        return paths
+    finally:
+        log.close()
+        directory.tidy(keep_results=done)
+
+
+def _run_stages(spec: JobSpec, splits: list[list[Split]], directory: JobDirectory, engine, log) -> list[Result]:
+    target = directory.results if spec.reduce is None else directory.spool
+    maps = [MapCall(number, of_task, target) for number, of_task in enumerate(splits)]
+    n_bytes = sum(split.n_bytes for of_task in splits for split in of_task)
+    mapped = _run_stage(engine, "map", functools.partial(map_task, spec), maps, n_bytes, log)
+    if spec.reduce is None:
+        return [result for results in mapped for result in results]
+    columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
+    reduces = [ReduceCall(number, column, directory.results) for number, column in enumerate(columns)]
+    n_bytes = sum(segment.n_bytes for column in columns for segment in column)
+    reduced = _run_stage(engine, "reduce", functools.partial(reduce_task, spec), reduces, n_bytes, log)
+    return [result for results in reduced for result in results]
+
+
+def _run_stage(engine, name: str, fn: Callable, calls: Sequence, n_bytes: int, log: EventLog) -> list:
+    """Run a stage to its end and return its results in the order of the calls."""
+    log({"event": "stage", "stage": name, "tasks": len(calls), "bytes": n_bytes})
+    results: list = [None] * len(calls)
+    progress = {"event": "progress", "stage": name, "done": 0, "total": len(calls), "bytes": 0, "records": 0}
+
+    def on_event(event: dict) -> None:
+        if event["event"] == "progress":
+            progress["bytes"] += event["bytes"]
+            progress["records"] += event["records"]
+            log(dict(progress))
+        else:
+            log(event)
+
+    for index, result in engine.run_stage(name, fn, calls, RETRIES, on_event):
+        results[index] = result
+        progress["done"] += 1
+        log(dict(progress))
+    return results

@@ -1,0 +1,194 @@
+"""From a map's output to the partitions: combine, partition, encode.
+
+Two ways. Pairs as Python objects go in batches through combiner and partition function. Frames of an
+external program are routed as bytes when the partition function is the default one: no pair becomes an object.
+A writer is anything with `write(partition, data, n_pairs)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from kvproto import _native
+from kvproto.classic.func import default_partition
+from kvproto.engine.files import BLOCK
+from kvproto.engine.records import FRAMES, PairCounter, pack_frames, pack_objects
+from kvproto.engine.spec import External, JobSpec, function_name
+
+__all__ = ["Encoder", "batches", "is_default_routing", "route_frames", "route_pairs"]
+
+_BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
+_MAX_BATCH = 1 << 16  # pairs
+_COMBINE_BATCH = 1 << 10  # pairs on their way to a combiner
+
+
+class Encoder:
+    """Encode batches of pairs of one kind; knows how long a batch should be.
+
+    kind      FRAMES or OBJECTS
+    function  what gave the pairs, for an error
+    n_wanted  int, pairs that the next batch should have: about 1 MiB of them, 1 to 65,536
+    """
+
+    def __init__(self, kind: str, function) -> None:
+        self._kind = kind
+        self._function = function
+        self._n_pairs = 0
+        self.n_wanted = 16
+
+    def __call__(self, pairs: list) -> bytes:
+        if self._kind == FRAMES:
+            data = self._frames(pairs)
+        else:
+            data = pack_objects(pairs)
+        self._n_pairs += len(pairs)
+        fitting = len(pairs) * _BATCH_BYTES // (len(data) or 1)
+        self.n_wanted = min(max(fitting, 1), 8 * self.n_wanted, _MAX_BATCH)
+        return data
+
+    def _frames(self, pairs: list) -> bytes:
+        try:
+            return pack_frames(pairs, self._n_pairs)
+        except (TypeError, ValueError) as e:
+            raise type(e)(
+                f"{function_name(self._function)} gave a pair that an external program cannot be sent: {e}"
+            ) from None
+
+
+def batches(pairs: Iterable, n_wanted: Callable[[], int], function) -> Iterator[list[tuple]]:
+    """Cut an iterable of pairs into lists of n_wanted(); TypeError names the function that gave what is no pair."""
+    pairs = iter(pairs)
+    while batch := list(islice(pairs, n_wanted())):
+        if set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}:
+            batch = [_pair(item, function) for item in batch]
+        yield batch
+
+
+def route_pairs(spec: JobSpec, pairs: Iterable, kind: str, writer) -> None:
+    """Send pairs of Python objects to their partitions, through the combiner where there is one."""
+    encode = Encoder(kind, spec.combiner or spec.map)
+    partition = _Partitioner(spec)
+    if spec.combiner is None:
+        for batch in batches(pairs, lambda: encode.n_wanted, spec.map):
+            _write(partition(batch), encode, writer)
+        return
+    combine = _Combiner(spec)
+    for batch in batches(pairs, lambda: _COMBINE_BATCH, spec.map):
+        _write(combine(partition(batch)), encode, writer)
+    _write(combine.last(), encode, writer)
+
+
+def route_frames(chunks: Iterable[bytes], n_partitions: int, writer) -> None:
+    """Send frames, cut anywhere, to the partitions that `default_partition` gives their keys."""
+    counters = [PairCounter() for _ in range(n_partitions)]
+    parts: Iterable[list[bytes]]
+    parts = ([chunk] for chunk in chunks) if n_partitions == 1 else _split(chunks, n_partitions)
+    for datas in parts:
+        for partition, data in enumerate(datas):
+            if data:
+                writer.write(partition, data, counters[partition].feed(data))
+
+
+def _split(chunks: Iterable[bytes], n_partitions: int) -> Iterator[list[bytes]]:
+    held = bytearray()
+    wanted = BLOCK
+    for chunk in chunks:
+        held += chunk
+        if len(held) >= wanted:
+            datas, n_taken = _native.split_frames(held, n_partitions)
+            del held[:n_taken]
+            wanted = max(BLOCK, 2 * len(held))
+            yield datas
+    if held:
+        yield _native.split_frames(held, n_partitions)[0]
+
+
+def _write(parts: list[list], encode: Encoder, writer) -> None:
+    for partition, pairs in enumerate(parts):
+        while pairs:
+            batch, pairs = pairs[: encode.n_wanted], pairs[encode.n_wanted :]
+            writer.write(partition, encode(batch), len(batch))
+
+
+class _Partitioner:
+    """Cut a batch into one list for each partition."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+        self._n = spec.n_partitions
+        self._default = _DefaultPartitions(self._n)
+
+    def __call__(self, batch: list[tuple]) -> list[list]:
+        if self._n == 1:
+            return [batch]
+        parts: list[list] = [[] for _ in range(self._n)]
+        if self._spec.partition is default_partition:
+            find = self._default.__getitem__
+            for pair in batch:
+                parts[find(pair[0])].append(pair)
+        else:
+            for pair in batch:
+                parts[self._checked(pair[0])].append(pair)
+        return parts
+
+    def _checked(self, key) -> int:
+        number = self._spec.partition(key, self._n, self._spec.params)
+        if not isinstance(number, int) or not 0 <= number < self._n:
+            raise ValueError(
+                f"{function_name(self._spec.partition)} gave {number!r} for the key {key!r}: "
+                f"a partition is an int from 0 to {self._n - 1}"
+            )
+        return number
+
+
+class _DefaultPartitions(dict):
+    """`default_partition` of the keys seen lately: keys repeat. Equal keys have equal partitions, so a dict will do."""
+
+    def __init__(self, n_partitions: int) -> None:
+        self._n = n_partitions
+
+    def __missing__(self, key) -> int:
+        if len(self) > 1 << 16:
+            self.clear()
+        self[key] = partition = default_partition(key, self._n)
+        return partition
+
+
+class _Combiner:
+    """The user's combiner with a buffer for each partition."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._combiner = spec.combiner
+        self._params = spec.params
+        self._buffers: list[dict] = [{} for _ in range(spec.n_partitions)]
+
+    def __call__(self, parts: list[list]) -> list[list]:
+        combiner, params = self._combiner, self._params
+        combined = []
+        for pairs, buffer in zip(parts, self._buffers):
+            out: list = []
+            for key, value in pairs:
+                ready = combiner(key, value, buffer, False, params)
+                if ready is not None:
+                    out.extend(_pair(pair, combiner) for pair in ready)
+            combined.append(out)
+        return combined
+
+    def last(self) -> list[list]:
+        """What the combiner still has to give when the map is done."""
+        ready = [self._combiner(None, None, buffer, True, self._params) for buffer in self._buffers]
+        return [[_pair(pair, self._combiner) for pair in pairs or ()] for pairs in ready]
+
+
+def _pair(item, function) -> tuple:
+    if isinstance(item, (tuple, list)) and len(item) == 2:
+        return tuple(item)
+    raise TypeError(f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair")
+
+
+def is_default_routing(spec: JobSpec) -> bool:
+    """Whether the map's output can be routed as frames, without making pairs."""
+    return isinstance(spec.map, External) and spec.combiner is None and (
+        spec.n_partitions == 1 or spec.partition is default_partition
+    )

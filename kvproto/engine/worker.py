@@ -1,0 +1,115 @@
+"""The main of a task process: takes calls from the driver one at a time, and sends back events and results.
+
+Ends when the driver closes the connection or dies, in the middle of a task too: the connection is read by a
+thread of its own for that. What a job function prints becomes messages; descriptors 1 and 2 are the log.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import queue
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+
+from kvproto.engine.events import emit, set_sink
+from kvproto.errors import DataError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported
+
+__all__ = ["main"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def main(fd: int) -> None:
+    """Serve calls that come over the socket `fd` until it is closed.
+
+    In: ("stage", name, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
+    ("result", index, value), ("error", index, report, error or None, worth another try).
+    """
+    os.set_inheritable(fd, False)
+    connection = Connection(fd)
+    calls: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()
+    sending = threading.Lock()  # a job function may have threads of its own that print
+
+    def send(message: tuple) -> None:
+        with sending:
+            connection.send(message)
+
+    set_sink(lambda event: send(("event", event)))
+    sys.stdout = _Prints()
+    data = b""
+    fn = None
+    while True:
+        kind, *details = calls.get()
+        if kind == "stage":
+            fn, data = None, details[1]
+            continue
+        index, call = details
+        try:
+            if fn is None:
+                fn = pickle.loads(data)
+            answer = ("result", index, fn(pickle.loads(call)))
+        except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
+            answer = ("error", index, _report(e), _portable(e), _worth_another_try(e))
+        sys.stdout.flush()
+        send(answer)
+
+
+def _receive(connection: Connection, calls: queue.SimpleQueue) -> None:
+    while True:
+        try:
+            calls.put(pickle.loads(connection.recv_bytes()))
+        except (EOFError, OSError):
+            os._exit(0)  # the driver is gone or wants no more: nobody is left to read what the task would give
+
+
+class _Prints(io.TextIOBase):
+    """sys.stdout of a job function: each line becomes a message."""
+
+    def __init__(self) -> None:
+        self._line = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            emit("message", kind="MSG", text=line)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._line:
+            emit("message", kind="MSG", text=self._line)
+            self._line = ""
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    """A worker program or an input may do better next time; an ERR or a bug in a job function will not."""
+    if isinstance(error, (WorkerReported, WorkerNotStarted)):
+        return False
+    return isinstance(error, (DataError, WorkerError))
+
+
+def _report(error: BaseException) -> str:
+    """The error whole: for kvproto's own what it says, for others the traceback from the job's function on."""
+    if isinstance(error, KVProtoError):
+        lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        return "\n".join(lines)
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
+
+
+def _portable(error: BaseException) -> BaseException | None:
+    """The error itself where it survives pickle, for the driver's `__cause__`."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:
+        return None
+    return copy if type(copy) is type(error) else None

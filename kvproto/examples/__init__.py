@@ -1,0 +1,1 @@
+"""Jobs and worker programs to start from."""

@@ -1,0 +1,21 @@
+"""Count words in Python: the smallest job with a map, a combiner and a reduce.
+
+When the map is a few lines of Python and the input is not huge, this is all it takes; see
+`kvproto.examples.demo` for the same with a program in C.
+
+    kvproto run kvproto.examples.wordcount.WordCount TEXT...
+"""
+
+from kvproto.classic import Job
+from kvproto.classic.func import sum_combiner, sum_reduce
+
+
+class WordCount(Job):
+    """(word, how often) of text, split at white space."""
+
+    combiner = staticmethod(sum_combiner)
+    reduce = staticmethod(sum_reduce)
+
+    def map(line, params):
+        for word in line.split():
+            yield word, 1
