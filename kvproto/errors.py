@@ -34,7 +34,17 @@ __all__ = [
 
 
 class KVProtoError(Exception):
-    """The root: `except KVProtoError` catches all that kvproto raises on purpose."""
+    """The root: `except KVProtoError` catches all that kvproto raises on purpose. All of them survive pickle, whole."""
+
+    def __reduce__(self):
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(error_type: type, args: tuple, attributes: dict) -> KVProtoError:
+    """Make an error again from what it carries: its own constructor takes the facts, not the finished message."""
+    error = error_type.__new__(error_type, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 # --- bytes that break a clause of PROTOCOL.md -------------------------------------------------
