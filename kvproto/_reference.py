@@ -111,6 +111,8 @@ def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
 
     Returns (frames of each partition, bytes of data taken). Items of any size pass: data was checked before.
     """
+    if n_partitions < 1:
+        raise ValueError(f"n_partitions must be at least 1, not {n_partitions}")
     partitions: list[list] = [[] for _ in range(n_partitions)]
     position, end = 0, len(data)
     while end - position >= 8:
