@@ -43,7 +43,7 @@ static void exec_program(char **argv)
 {
     const struct timespec one_ms = {.tv_nsec = 1000000};
     for (int waited_ms = 0; waited_ms < BUSY_WAIT_MS; waited_ms++) {
-        execvp(argv[0], argv);
+        execv(argv[0], argv);
         if (errno != ETXTBSY)
             return;
         nanosleep(&one_ms, NULL);

@@ -90,7 +90,7 @@ static disco_status end_field(disco_walker *walker)
     uint32_t number = disco_get_u32(walker->size);
     switch ((disco_field)walker->field) {
     case DISCO_NUM_PAIRS:
-        walker->pairs_left = number;
+        walker->num_pairs = walker->pairs_left = number;
         walker->in_list = 1;
         if (number == 0)
             end_list(walker);

@@ -74,7 +74,8 @@ typedef struct disco_walker {
     uint64_t field_offset; /* where the field under way, or the field at fault, began */
     uint64_t n_pairs;      /* complete pairs */
     uint64_t n_lists;      /* complete result lists */
-    uint32_t pairs_left;   /* pairs that the list under way still owes */
+    uint32_t num_pairs;    /* pairs that the list under way announced */
+    uint32_t pairs_left;   /* of them not yet complete */
     uint32_t wanted;       /* bytes of the field under way */
     uint32_t had;          /* of them taken; after DISCO_TOO_LARGE `wanted` is the announced size */
     uint32_t max_item;     /* limit of an item in bytes */

@@ -5,6 +5,7 @@ The codec (`wire`, `netstring`, `messages`) is here; the driver is `ExternalProg
 """
 
 from kvproto.errors import KVProtoError, ProtocolError, WorkerError
+from kvproto.external import ExternalProgram, external
 from kvproto.messages import Message, MessageParser, encode_message
 from kvproto.netstring import decode_params, encode_params
 from kvproto.wire import (

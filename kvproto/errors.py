@@ -159,7 +159,7 @@ class WorkerError(KVProtoError):
         if self.stderr_tail:
             lines.append("  the last it said on stderr:")
             lines += ["    " + line for line in self.stderr_tail]
-        else:
+        elif not isinstance(self, WorkerNotStarted):
             lines.append("  it said nothing on stderr")
         if self.advice:
             lines.append("  what to do: " + self.advice)

@@ -1,0 +1,281 @@
+"""One run of a worker: feed it, drain it, watch the clock, judge it.
+
+One poll loop over its stdin, stdout, stderr and the word of its supervisor; all descriptors are
+non-blocking, so that neither side can wait for the other in a circle. Used by `external` alone.
+Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the driver's side.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import select
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from kvproto import _verdict
+from kvproto._process import SupervisedProcess
+from kvproto.errors import ProtocolError, WorkerError
+from kvproto.messages import ERR, Message, MessageParser
+
+__all__ = ["Exchange", "Timeouts"]
+
+_READ_BYTES = 1 << 20
+_STDERR_BYTES = 1 << 16
+_TAIL_LINES = 20
+
+
+class Timeouts(NamedTuple):
+    """Seconds; None is for ever. See `ExternalProgram`."""
+
+    start: float | None
+    idle: float | None
+    total: float | None
+    grace: float | None
+
+
+class Exchange:
+    """A worker's run, from its start to its verdict; a context manager that leaves nothing behind.
+
+    Its user takes `output()`, decodes it by `decoded()`, and counts the result lists by `answered()`.
+    """
+
+    def __init__(
+        self,
+        process: SupervisedProcess,
+        source,
+        *,
+        argv: list[str],
+        answers_each_pair: bool,
+        preamble: bytes,
+        timeouts: Timeouts,
+        on_message: Callable[[Message], object] | None,
+        live: set[Exchange],
+    ) -> None:
+        self.process = process
+        self.source = source
+        self.argv = argv
+        self.answers_each_pair = answers_each_pair
+        self.timeouts = timeouts
+        self.n_lists = 0
+        self.n_sent = 0
+        self.n_received = 0
+        self.recent = b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
+        self.current = b""
+        self.errors: list[str] = []  # what **<ERR> lines said
+        self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        self.input_ended = False
+        self.stdout_ended = False
+        self._pending = memoryview(preamble)
+        self._messages = MessageParser()
+        self._on_message = on_message
+        self._live = live
+        self._began = self._moved = time.monotonic()
+        self._grace_began: float | None = None
+        self._poller = select.poll()
+        for fd in (process.stdout, process.stderr, process.status_fd):
+            self._poller.register(fd, select.POLLIN)
+
+    def __enter__(self) -> Exchange:
+        self._live.add(self)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the worker if it still runs, and all it left."""
+        self._live.discard(self)
+        self.process.close()
+
+    def output(self, end_of_stdout: Callable[[], None]) -> Iterator[bytes]:
+        """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
+
+        end_of_stdout   called at the end of stdout; raises ProtocolError when that is inside an element
+        """
+        while not self._is_over():
+            ready = self._wait()
+            if self.process.status_fd in ready:
+                self._read_status()
+            if self.process.stderr in ready:
+                self._read_stderr()
+            if self.process.stdout in ready:
+                data = self._read_stdout()
+                if data and not self.errors:
+                    yield data
+                    self._moved = time.monotonic()  # what its user did meanwhile is not the worker's time
+            if self.process.stdin in ready:
+                self._write()
+            elif self.source.fileno in ready:
+                self._refill()
+        self._read_stderr()
+        self._last_message()
+        _verdict.judge(self, end_of_stdout)
+
+    def decoded(self, feed: Callable[[bytes], list | bytes], data: bytes):
+        """feed(data), with a ProtocolError turned into the worker's: it is its output that is at fault."""
+        try:
+            return feed(data)
+        except ProtocolError as fault:
+            self._read_stderr()
+            raise _verdict.bad_output(self, fault) from fault
+
+    def answered(self, n_lists: int) -> None:
+        """Note that n_lists result lists have come in all; in a map, more than there were pairs is an error."""
+        self.n_lists = n_lists
+        if self.answers_each_pair and n_lists > self.source.n_pairs:
+            raise _verdict.too_many_lists(self)
+
+    def fail(self, kind: type[WorkerError], what: str, **details) -> WorkerError:
+        """An error of that kind with all that is known of this run."""
+        known = {
+            "argv": self.argv,
+            "status": self.process.exit_status,
+            "n_sent": self.n_sent,
+            "n_unread": self.process.n_unread() if self.process.pid else 0,
+            "n_received": self.n_received,
+            "stderr_tail": self.tail,
+        }
+        if self.answers_each_pair and self.n_lists < self.source.n_pairs:
+            known["pair_index"] = self.n_lists
+        return kind(what, **{**known, **details})
+
+    # --- the loop's parts ------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        if self.process.start_errno is not None:
+            return True
+        return self.process.exit_status is not None and self.stdout_ended
+
+    def _wait(self) -> set[int]:
+        """Wait until something can be done; raises WorkerHung and its like when a time has run out."""
+        self._watch_input()
+        self._watch_grace()
+        now = time.monotonic()
+        name, until = min(self._deadlines(), key=lambda deadline: deadline[1], default=("", None))
+        if until is not None and now >= until:
+            self._read_stderr()
+            raise _verdict.out_of_time(self, name)
+        ready = self._poller.poll(None if until is None else max(0.0, until - now) * 1000 + 1)
+        return {fd for fd, _ in ready}
+
+    def _watch_input(self) -> None:
+        """Poll stdin while there is something to write or to fetch, the source's descriptor when that is to be read."""
+        process, source = self.process, self.source
+        if self.input_ended or process.exit_status is not None or self.errors:
+            self._watch(process.stdin, 0)
+            self._watch(source.fileno, 0)
+            return
+        must_fetch = not self._pending and source.fileno is not None
+        self._watch(process.stdin, 0 if must_fetch else select.POLLOUT)
+        self._watch(source.fileno, select.POLLIN if must_fetch else 0)
+
+    def _watch(self, fd: int | None, events: int) -> None:
+        if fd is None:
+            return
+        if events:
+            self._poller.register(fd, events)
+        else:
+            try:
+                self._poller.unregister(fd)
+            except KeyError:
+                pass  # was not watched
+
+    def _watch_grace(self) -> None:
+        """The clock of grace runs from the moment when all that is left for the worker to do is to exit."""
+        all_answered = self.answers_each_pair and self.input_ended and self.n_lists >= self.source.n_pairs
+        if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
+            self._grace_began = self._grace_began or time.monotonic()
+
+    def _deadlines(self) -> Iterator[tuple[str, float]]:
+        start, idle, total, grace = self.timeouts
+        if start is not None and self.process.pid is None:
+            yield "start", self._began + start
+        if idle is not None and self._waits_for_worker():
+            yield "idle", self._moved + idle
+        if total is not None:
+            yield "total", self._began + total
+        if grace is not None and self._grace_began is not None:
+            yield "grace", self._grace_began + grace
+
+    def _waits_for_worker(self) -> bool:
+        """Whether it is the worker's turn, and not only a slow source's."""
+        source_is_due = not self._pending and self.source.fileno is not None and not self.input_ended
+        all_answered = self.answers_each_pair and self.n_lists >= self.source.n_pairs
+        return not (source_is_due and (all_answered or not self.answers_each_pair))
+
+    def _read_status(self) -> None:
+        self.process.read_status()
+        if self.process.exit_status is not None and not self.stdout_ended:
+            self._moved = time.monotonic()
+
+    def _read_stdout(self) -> bytes:
+        try:
+            data = os.read(self.process.stdout, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+        self._moved = time.monotonic()
+        if not data:
+            self.stdout_ended = True
+            self._watch(self.process.stdout, 0)
+            return b""
+        self.recent = (self.recent + self.current[-_verdict.DUMP_BYTES :])[-_verdict.DUMP_BYTES :]
+        self.current = data
+        self.n_received += len(data)
+        return data
+
+    def _read_stderr(self) -> None:
+        """Take what is there; a flood is taken piece by piece, between the other things."""
+        try:
+            data = os.read(self.process.stderr, _STDERR_BYTES)
+        except BlockingIOError:
+            return
+        self._moved = time.monotonic()
+        if not data:
+            self._watch(self.process.stderr, 0)
+        self._hand_on(self._messages.feed(data))
+
+    def _last_message(self) -> None:
+        """All of what a worker that has exited left in its stderr, the unended last line included."""
+        while True:
+            try:
+                data = os.read(self.process.stderr, _STDERR_BYTES)
+            except BlockingIOError:  # a process that it left holds the other end; what the worker wrote is all here
+                break
+            if not data:
+                break
+            self._hand_on(self._messages.feed(data))
+        self._hand_on(self._messages.close())
+
+    def _hand_on(self, messages: list[Message]) -> None:
+        for message in messages:
+            self.tail.append(str(message))
+            if message.kind == ERR:
+                self.errors.append(str(message))
+            if self._on_message is not None:
+                self._on_message(message)
+
+    def _refill(self) -> None:
+        self._pending = memoryview(self.source.read())
+        self._moved = time.monotonic()
+        if not self._pending:
+            self._end_input()
+
+    def _write(self) -> None:
+        if not self._pending:
+            self._refill()
+        if self.input_ended:
+            return
+        try:
+            n_written = os.write(self.process.stdin, self._pending)
+        except BlockingIOError:
+            return
+        self.n_sent += n_written
+        self._pending = self._pending[n_written:]
+        self._moved = time.monotonic()
+
+    def _end_input(self) -> None:
+        self.input_ended = True
+        self._watch(self.process.stdin, 0)
+        self.process.close_stdin()

@@ -1,0 +1,169 @@
+"""One supervised process: files laid out, started, watched, and gone without a trace.
+
+The small program `supervise` (csrc/supervise.c) stands between this process and the worker. It kills the
+worker with all its descendants and removes the private directory as soon as the control pipe is closed,
+by `close()` or by the death of this process. Used by `external` alone. Implements FILES-1 and LIFECYCLE-5.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+
+from kvproto.errors import KVProtoError
+
+__all__ = ["SupervisedProcess"]
+
+_SUPERVISE = Path(__file__).parent / "bin" / "supervise"
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
+
+class SupervisedProcess:
+    """A worker under supervision: `files` (name -> bytes) written to a directory of its own, `op` started there.
+
+    stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
+    status_fd               readable when `read_status()` has something to say
+    pid                     of the worker, once it has started; None before
+    start_errno             why it could not be started; None when it could
+    first_line              of the program, to tell why it could not be started
+    exit_status             None while it runs; then as subprocess gives it, -N for signal N
+    """
+
+    def __init__(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
+        self.pid: int | None = None
+        self.start_errno: int | None = None
+        self.exit_status: int | None = None
+        self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
+        self._status_text = b""
+        self._open: set[int] = set()
+        self._supervisor: subprocess.Popen | None = None
+        try:
+            self._start(files, arguments)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
+        child_stdin, self.stdin = self._pipe()
+        self.stdout, child_stdout = self._pipe()
+        self.stderr, child_stderr = self._pipe()
+        self.status_fd, child_status = self._pipe()
+        child_control, self._control = self._pipe()
+        for fd in (self.stdin, self.stdout, self.stderr, self.status_fd):
+            os.set_blocking(fd, False)
+        for fd in (self.stdin, self.stdout):
+            _enlarge(fd)
+        directory = tempfile.mkdtemp(prefix="kvproto-")
+        try:
+            _write_files(directory, files)
+            self._supervisor = subprocess.Popen(
+                [_SUPERVISE, str(child_control), str(child_status), directory, "./op", *arguments],
+                cwd=directory,
+                stdin=child_stdin,
+                stdout=child_stdout,
+                stderr=child_stderr,
+                pass_fds=(child_control, child_status),
+                process_group=0,
+            )
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        # The read end of the worker's stdin stays open here: it alone tells what a dead worker left unread.
+        self._stdin_read_end = child_stdin
+        for fd in (child_stdout, child_stderr, child_status, child_control):
+            self._close_fd(fd)
+
+    def read_status(self) -> None:
+        """Take in what the supervisor has said so far; sets pid, start_errno, exit_status."""
+        try:
+            said = os.read(self.status_fd, 4096)
+        except BlockingIOError:
+            return
+        if not said:
+            raise KVProtoError(
+                "the supervisor of a worker is gone, with the worker; was it killed by hand or for want of memory?"
+            )
+        self._status_text += said
+        *lines, self._status_text = self._status_text.split(b"\n")
+        for line in lines:
+            word, number = line.split()
+            if word == b"start":
+                self.pid = int(number)
+            elif word == b"error":
+                self.start_errno = int(number)
+            else:
+                self.exit_status = os.waitstatus_to_exitcode(int(number))
+
+    def close_stdin(self) -> None:
+        """Give the worker its end of file."""
+        self._close_fd(self.stdin)
+
+    def n_unread(self) -> int:
+        """Bytes in the worker's stdin that it has not read."""
+        return struct.unpack("i", fcntl.ioctl(self._stdin_read_end, termios.FIONREAD, b"\0" * 4))[0]
+
+    def descendants(self) -> list[str]:
+        """Processes that the worker started and that have lost their parent, as `name (pid)`."""
+        assert self._supervisor is not None
+        try:
+            pids = Path(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children").read_text().split()
+        except OSError:
+            return []
+        return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]
+
+    def state(self) -> str:
+        """What the worker is doing, in the kernel's word: "sleeping", "running", "stopped"; "" when unknown."""
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except OSError:
+            return ""
+        return next((line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), "")
+
+    def close(self) -> None:
+        """Kill what still runs, wait until it is gone with its directory, close the pipes. May be called again."""
+        for fd in tuple(self._open):
+            self._close_fd(fd)
+        if self._supervisor is not None:
+            self._supervisor.wait()
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe()
+        self._open.update(ends)
+        return ends
+
+    def _close_fd(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.remove(fd)
+            os.close(fd)
+
+
+def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(os.open(os.path.join(directory, name), flags, 0o755 if name == "op" else 0o644), "wb") as file:
+            file.write(content)
+
+
+def _enlarge(pipe: int) -> None:
+    """Ask for a pipe of 1 MiB: a writer and a reader then wake each other less often. Beyond the user's share, none."""
+    try:
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):
+            raise
+
+
+def _process_name(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"

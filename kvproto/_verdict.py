@@ -1,0 +1,174 @@
+"""What went wrong with a worker, told from what is known of its run: one error of one kind, or none.
+
+The order of the questions is the order of causes: a program that could not start has no output to judge,
+one that crashed has a better reason for a list cut short than bad framing. Used by `external` alone.
+Implements LIFECYCLE-4.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from kvproto.errors import (
+    ProtocolError,
+    WorkerClosedStdout,
+    WorkerCrashed,
+    WorkerError,
+    WorkerExitedEarly,
+    WorkerFailed,
+    WorkerHung,
+    WorkerLeftChild,
+    WorkerNotStarted,
+    WorkerOutputError,
+    WorkerReported,
+    WorkerWroteText,
+    signal_name,
+)
+
+__all__ = ["DUMP_BYTES", "bad_output", "judge", "out_of_time", "too_many_lists"]
+
+DUMP_BYTES = 64
+"""How much of stdout before the piece under way is kept, and how much is shown on either side of a fault."""
+
+_LISTED_ERRORS = 10
+
+
+def judge(exchange, end_of_stdout: Callable[[], None]) -> None:
+    """Raise what is wrong with a worker that has exited; return when it succeeded (LIFECYCLE-4)."""
+    process = exchange.process
+    if process.start_errno is not None:
+        raise _not_started(exchange)
+    if exchange.errors:
+        raise _reported(exchange)
+    status = process.exit_status
+    if status < 0:
+        raise exchange.fail(WorkerCrashed, f"killed by {signal_name(status)}")
+    if not exchange.input_ended or process.n_unread():
+        raise exchange.fail(WorkerExitedEarly, f"exited with exit status {status} before it had read all its input")
+    try:
+        end_of_stdout()
+    except ProtocolError as fault:
+        raise bad_output(exchange, fault) from fault
+    if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
+        raise exchange.fail(
+            WorkerExitedEarly,
+            f"exited with exit status {status} after {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
+        )
+    if status != 0:
+        raise exchange.fail(WorkerFailed, f"exited with exit status {status} after well-formed output")
+
+
+def bad_output(exchange, fault: ProtocolError) -> WorkerError:
+    """The error for output that breaks the framing; text where frames belong gets its own."""
+    window, window_offset = _recent_output(exchange)
+    at = fault.offset - window_offset
+    if exchange.errors:
+        return _reported(exchange)
+    text = _text_at(window, at)
+    shown = hexdump(window, window_offset, at)
+    if text:
+        return exchange.fail(WorkerWroteText, f"it wrote text to stdout: {text!r}; {fault}", hexdump=shown)
+    return exchange.fail(WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown)
+
+
+def too_many_lists(exchange) -> WorkerError:
+    """The error for a result list that answers no pair."""
+    return exchange.fail(
+        WorkerOutputError,
+        f"it wrote {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
+        advice="write exactly one result list for each pair you read, after you have read it (MAP-2, MAP-3)",
+    )
+
+
+def out_of_time(exchange, name: str) -> WorkerError:
+    """The error for the deadline `name`, from what the worker was about when it passed."""
+    if exchange.errors:
+        return _reported(exchange)
+    process, seconds = exchange.process, getattr(exchange.timeouts, name)
+    if name == "grace" and process.exit_status is not None:
+        left = ", ".join(process.descendants()) or "a process that cannot be named"
+        return exchange.fail(WorkerLeftChild, f"it exited, but {left} still holds its stdout {seconds:g} s later")
+    if name == "grace" and exchange.stdout_ended:
+        return exchange.fail(WorkerClosedStdout, f"it closed its stdout and was still there {seconds:g} s later")
+    state = process.state()
+    return exchange.fail(
+        WorkerHung,
+        f"{_stuck_for(exchange, name, seconds)}; killed" + (f" (the kernel calls it {state})" if state else ""),
+        timeout=name,
+        advice=f"find out what it waits for; if it needs more time, raise the {name} time-out (now {seconds:g} s)",
+    )
+
+
+def _stuck_for(exchange, name: str, seconds: float) -> str:
+    if name == "start":
+        return f"not executed after {seconds:g} s"
+    if name == "total":
+        return f"not done after {seconds:g} s in all (total)"
+    if name == "grace":
+        return f"it had answered all its input and had not exited {seconds:g} s later (grace)"
+    n_unread = exchange.process.n_unread()
+    if n_unread and n_unread == exchange.n_sent:
+        return f"it has read none of its input, and no byte moved for {seconds:g} s (idle)"
+    if n_unread:
+        return f"it stopped reading its input, and no byte moved for {seconds:g} s (idle)"
+    return f"it has read all that was sent and wrote nothing for {seconds:g} s (idle)"
+
+
+def _reported(exchange) -> WorkerError:
+    said = exchange.errors[:_LISTED_ERRORS]
+    return exchange.fail(WorkerReported, "it reported an error: " + "\n    ".join(said))
+
+
+def _not_started(exchange) -> WorkerError:
+    number = exchange.process.start_errno
+    what, advice = f"could not be executed: {os.strerror(number)}", "see execve(2)"
+    first_line = exchange.process.first_line
+    if number == errno.ENOEXEC:
+        what = "could not be executed: neither a binary of this machine nor a script that begins with #!"
+        advice = "compile it for this machine, or begin it with a line such as #!/usr/bin/env python3"
+    elif number == errno.ENOENT and first_line.startswith("#!"):
+        what = f"could not be executed: its interpreter is not there: {first_line[2:].strip()}"
+        advice = "install the interpreter, or mend the first line; a line that ends in CR LF names one that ends in CR"
+    elif number == errno.ENOENT:
+        what = "could not be executed: the dynamic loader that it names is not there"
+        advice = "compile it for this system"
+    elif number == errno.EACCES:
+        what = "could not be executed: permission denied, though its mode allows it"
+        advice = "is the directory for temporary files mounted noexec? set TMPDIR to one that is not"
+    return exchange.fail(WorkerNotStarted, what, advice=advice, status=None)
+
+
+def _recent_output(exchange) -> tuple[bytes, int]:
+    """The last of stdout that is kept, and its offset in the stream."""
+    window = exchange.recent + exchange.current
+    return window, exchange.n_received - len(window)
+
+
+def _text_at(window: bytes, at: int) -> str:
+    """The text around window[at], when that is what stands there: printable bytes where a size belongs."""
+    begin = max(0, at - 4)
+    piece = window[begin : begin + 16]
+    if len(piece) < 3 or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in piece):
+        begin = max(0, at)
+        piece = window[begin : begin + 16]
+        if len(piece) < 3 or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in piece):
+            return ""
+    return window[begin : begin + 60].decode("ascii", "replace").split("\n")[0]
+
+
+def hexdump(window: bytes, window_offset: int, at: int) -> str:
+    """Rows of 16 bytes around window[at], with stream offsets, the row of the fault marked and its byte pointed at."""
+    first = max(0, (at - 32) // 16 * 16)
+    rows = []
+    for start in range(first, min(len(window), at + 48), 16):
+        row = window[start : start + 16]
+        hexes = " ".join(f"{byte:02x}" for byte in row)
+        plain = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        rows.append(f"{window_offset + start:10d}  {hexes:<47}  |{plain}|")
+        if start <= at < start + 16:
+            rows.append(" " * (12 + 3 * (at - start)) + "^^ here")
+    if at >= len(window):
+        rows.append(f"{window_offset + at:10d}  (end of output)")
+    return "\n".join(rows)
