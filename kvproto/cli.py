@@ -11,7 +11,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import kvproto
 from kvproto.errors import KVProtoError
@@ -173,9 +173,10 @@ def _run_worker(args: argparse.Namespace) -> int:
         **limits,
     ) as worker:
         move = worker.map_frames if args.mode == "map" else worker.reduce_frames
-        frames = move(_frames_of_stdin(args.in_form, args.max_item))
-        for piece in _written_as(args.out_form, frames, args.max_item):
+        source, check_source = _frames_of_stdin(args.in_form, args.max_item)
+        for piece in _written_as(args.out_form, move(source), args.max_item):
             _write_all(1, piece)
+        check_source()
     return 0
 
 
@@ -188,14 +189,19 @@ def _params(args: argparse.Namespace) -> dict | bytes | None:
     return dict(args.params)
 
 
-def _frames_of_stdin(form: str, max_item: int) -> int | Iterator[bytes]:
-    """Pairs of stdin as the driver takes them: kv is stdin itself, which it reads without Python's help."""
+def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:
+    """A descriptor that gives the pairs of stdin, and what to call at the end: it raises what was wrong with them.
+
+    kv is stdin itself; another form is read ahead of the driver, which must not stand still while stdin does.
+    """
     if form == "kv":
-        return 0
+        return 0, lambda: None
     from kvproto import forms
+    from kvproto._pump import Pump
 
     read = forms.frames_from_lines if form == "lines" else forms.frames_from_jsonl
-    return read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item)
+    pump = Pump(read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
+    return pump.fileno, pump.check
 
 
 def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[bytes]:
@@ -229,9 +235,9 @@ def _add_run(commands) -> None:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from kvproto.classic import job
+    from kvproto.classic import command
 
-    return job.run(args.job, args.input)
+    return command.run(args.job, args.input)
 
 
 def _add_demo(commands) -> None:

@@ -1,5 +1,5 @@
 /*
- * bad_worker [map] FAULT: gives back each line of its input, and at line 2000 does what FAULT says:
+ * bad_worker FAULT [map]: gives back each line of its input, and at line 2000 does what FAULT says:
  * early, crash, garbage, hang; or, at the end, fail. As a filter of lines, or with `map` as a worker.
  */
 #include <disco.h>
@@ -51,10 +51,9 @@ int main(int argc, char **argv)
 {
     if (argc == 1)
         return 2;
-    /* The driver puts the mode first; everybody else starts it with the fault alone. */
-    if (strcmp(argv[1], "map") == 0)
-        map(argv[2]);
+    if (argc == 3)
+        map(argv[1]);
     else
         filter(argv[1]);
-    return strcmp(argv[argc - 1], "fail") == 0;
+    return strcmp(argv[1], "fail") == 0;
 }

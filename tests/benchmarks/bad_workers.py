@@ -44,7 +44,7 @@ def ended(output: bytes, lines: set[bytes], how: str) -> str:
     n_good = len(lines.intersection(there))
     loss = "nothing lost" if n_good == N_LINES else f"{100 * (N_LINES - n_good) / N_LINES:.1f} % lost"
     n_foreign = len(there) - n_good
-    return f"{how}, {loss}" + (f", {n_foreign} line of garbage in the data" if n_foreign else "")
+    return f"{how}, {loss}" + (f", {n_foreign} wrong line{'s' * (n_foreign > 1)} in the data" if n_foreign else "")
 
 
 def ours(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path) -> str:
