@@ -7,8 +7,6 @@ in task processes; its directory (`kvproto.engine.home`) has events, logs and re
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +15,7 @@ from kvproto.classic.schemes import find_inputs
 from kvproto.classic.worker import Worker, check_names
 from kvproto.errors import JobError
 
-__all__ = ["Job", "find_job", "run_named"]
+__all__ = ["Job"]
 
 
 class Job:
@@ -129,42 +127,3 @@ class _Run(threading.Thread):
     def cancel(self) -> None:
         """Stop the job; its thread ends soon after."""
         self._pool.cancel()
-
-
-def find_job(spec: str) -> type[Job]:
-    """The Job class that "module.Class" names, the module from sys.path or the current directory.
-
-    Raises JobError that says what is missing: the module, the class in it, or that it is no Job.
-    """
-    module_name, dot, class_name = spec.rpartition(".")
-    if not dot:
-        raise JobError(f"{spec}: write module.Class, e.g. grep.Grep for the class Grep in grep.py")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as e:
-        if e.name is None or not (module_name == e.name or module_name.startswith(e.name + ".")):
-            raise JobError(f"{spec}: the module {module_name} needs the module {e.name}, which is not there") from e
-        raise JobError(
-            f"{spec}: there is no module {module_name} in the current directory ({os.getcwd()}) or on sys.path"
-        ) from None
-    found = getattr(module, class_name, None)
-    if found is None:
-        jobs = [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
-        hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
-        raise JobError(f"{spec}: {module.__file__} has no {class_name}{hint}")
-    if not _is_job(found):
-        raise JobError(f"{spec}: {class_name} in {module.__file__} is not a subclass of kvproto.classic.Job")
-    return found
-
-
-def run_named(spec: str, inputs: Sequence[str] = (), **arguments) -> Job:
-    """Start the job "module.Class" over inputs (none: those of the class); arguments are those of `Job.run`."""
-    if inputs:
-        arguments["input"] = list(inputs)
-    return find_job(spec)().run(**arguments)
-
-
-def _is_job(value) -> bool:
-    return isinstance(value, type) and issubclass(value, Job)

@@ -18,7 +18,7 @@ from kvproto import _native
 from kvproto.errors import DataError, ProtocolError
 from kvproto.wire import MAX_ITEM, PairDecoder, encode_pair
 
-__all__ = ["FRAMES", "OBJECTS", "PairCounter", "pack_frames", "pack_objects", "read_batches"]
+__all__ = ["FRAMES", "OBJECTS", "pack_frames", "pack_objects", "read_batches"]
 
 FRAMES = "frames"
 OBJECTS = "objects"
@@ -60,30 +60,6 @@ def read_batches(kind: str, chunks: Iterable[bytes], where: str) -> Iterator[lis
         decoder.close()
     except ProtocolError as e:
         raise DataError(f"{where} is damaged: {e}") from e
-
-
-class PairCounter:
-    """Count the pairs of a stream of frames as it passes, cut anywhere.
-
-    feed(data)  take the next bytes; returns the pairs that they complete
-    """
-
-    def __init__(self) -> None:
-        self._n_pairs = 0
-        if _native.NATIVE:
-            self._walker = _native.ffi.new("disco_walker *")
-            _native.lib.disco_walk_start(self._walker, 0, 0xFFFFFFFF)
-        else:
-            self._decoder = PairDecoder(max_item=0xFFFFFFFF)
-
-    def feed(self, data: bytes) -> int:
-        if not _native.NATIVE:
-            return len(self._decoder.feed(data))
-        before = self._walker.n_pairs
-        _native.lib.disco_walk(
-            self._walker, _native.ffi.from_buffer(data), len(data), _native.ffi.NULL, _native.ffi.NULL
-        )
-        return self._walker.n_pairs - before
 
 
 def _unpack(head: bytes, data: bytes, where: str) -> list:

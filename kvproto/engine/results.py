@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -16,7 +17,7 @@ from kvproto.engine.files import BLOCK, naming, published
 from kvproto.engine.records import FRAMES, OBJECTS, read_batches
 from kvproto.errors import DataError
 
-__all__ = ["Result", "ResultWriter", "read_result"]
+__all__ = ["Result", "ResultWriters", "read_result"]
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
@@ -31,31 +32,42 @@ class Result(NamedTuple):
     n_pairs: int
 
 
-class ResultWriter:
-    """Write the result file `path` with records of `kind`; it is there after `publish()`, which returns its Result."""
+class ResultWriters:
+    """Write one result file for each of paths, with records of `kind`; they are there after `publish()`.
 
-    def __init__(self, path: str, kind: str) -> None:
-        self._file = published(path)
-        self._file.write(_HEADERS[kind])
-        self._n_bytes = self._n_pairs = self._crc = 0
+    Context manager: leaving it without publish() leaves no file.
+    """
 
-    def __enter__(self) -> ResultWriter:
+    def __init__(self, paths: list[str], kind: str) -> None:
+        with ExitStack() as opened:
+            self._files = [opened.enter_context(published(path)) for path in paths]
+            self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
+            for file in self._files:
+                file.write(_HEADERS[kind])
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> ResultWriters:
         return self
 
     def __exit__(self, *exc_info) -> None:
-        self._file.__exit__(*exc_info)
+        self._opened.close()
 
-    def write(self, data: bytes, n_pairs: int) -> None:
-        """Append data, which holds or completes n_pairs pairs."""
-        self._file.write(data)
-        self._n_bytes += len(data)
-        self._n_pairs += n_pairs
-        self._crc = crc32(data, self._crc)
+    def write(self, number: int, data: bytes, n_pairs: int) -> None:
+        """Append data, which holds or completes n_pairs pairs, to file `number`."""
+        self._files[number].write(data)
+        written = self._written[number]
+        written[0] += len(data)
+        written[1] += n_pairs
+        written[2] = crc32(data, written[2])
 
-    def publish(self) -> Result:
-        self._file.write(_TRAILER.pack(self._n_bytes, self._n_pairs, self._crc, _MAGIC))
-        self._file.publish()
-        return Result(self._file.path, self._n_bytes, self._n_pairs)
+    def publish(self) -> list[Result]:
+        """Close and rename all files; returns them in the order of paths."""
+        results = []
+        for file, (n_bytes, n_pairs, crc) in zip(self._files, self._written):
+            file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
+            file.publish()
+            results.append(Result(file.path, n_bytes, n_pairs))
+        return results
 
 
 def read_result(path: str) -> Iterator[tuple]:
@@ -65,7 +77,7 @@ def read_result(path: str) -> Iterator[tuple]:
     show only at its place or at the end, after good pairs.
     """
     with naming(path, "reading"), open(path, "rb", buffering=0) as file:
-        kind, n_bytes, n_pairs, crc = _read_frame_of_file(file, path)
+        kind, n_bytes, n_pairs, crc = _read_ends(file, path)
         n_read = 0
         for batch in read_batches(kind, _checked_body(file, path, n_bytes, crc), f"result file {path}"):
             n_read += len(batch)
@@ -74,7 +86,7 @@ def read_result(path: str) -> Iterator[tuple]:
             raise DataError(f"result file {path} is damaged: {n_read} pairs in it, {n_pairs} were written")
 
 
-def _read_frame_of_file(file, path: str) -> tuple[str, int, int, int]:
+def _read_ends(file, path: str) -> tuple[str, int, int, int]:
     """Check header and trailer against the file's size; leaves the file at its first record."""
     size = os.fstat(file.fileno()).st_size
     header = file.read(max(map(len, _HEADERS.values())))

@@ -13,10 +13,11 @@ from itertools import islice
 from kvproto import _native
 from kvproto.classic.func import default_partition
 from kvproto.engine.files import BLOCK
-from kvproto.engine.records import FRAMES, PairCounter, pack_frames, pack_objects
+from kvproto.engine.records import FRAMES, pack_frames, pack_objects
 from kvproto.engine.spec import External, JobSpec, function_name
+from kvproto.stream import FrameStream
 
-__all__ = ["Encoder", "batches", "is_default_routing", "route_frames", "route_pairs"]
+__all__ = ["Encoder", "batches", "is_default_routing", "route_frames", "route_pairs", "write_counted"]
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 _MAX_BATCH = 1 << 16  # pairs
@@ -81,13 +82,27 @@ def route_pairs(spec: JobSpec, pairs: Iterable, kind: str, writer) -> None:
 
 def route_frames(chunks: Iterable[bytes], n_partitions: int, writer) -> None:
     """Send frames, cut anywhere, to the partitions that `default_partition` gives their keys."""
-    counters = [PairCounter() for _ in range(n_partitions)]
-    parts: Iterable[list[bytes]]
-    parts = ([chunk] for chunk in chunks) if n_partitions == 1 else _split(chunks, n_partitions)
-    for datas in parts:
-        for partition, data in enumerate(datas):
+    if n_partitions == 1:
+        write_counted(chunks, 0, writer)
+        return
+    counters = [FrameStream(with_lists=False) for _ in range(n_partitions)]
+    for datas in _split(chunks, n_partitions):
+        for partition, (data, counter) in enumerate(zip(datas, counters)):
             if data:
-                writer.write(partition, data, counters[partition].feed(data))
+                _write_frames(data, counter, partition, writer)
+
+
+def write_counted(chunks: Iterable[bytes], partition: int, writer) -> None:
+    """Write frames, cut anywhere, as they come; pairs are counted on the way."""
+    counter = FrameStream(with_lists=False)
+    for data in chunks:
+        _write_frames(data, counter, partition, writer)
+
+
+def _write_frames(data: bytes, counter: FrameStream, partition: int, writer) -> None:
+    before = counter.n_pairs
+    counter.check(data)
+    writer.write(partition, data, counter.n_pairs - before)
 
 
 def _split(chunks: Iterable[bytes], n_partitions: int) -> Iterator[list[bytes]]:

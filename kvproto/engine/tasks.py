@@ -9,16 +9,16 @@ import inspect
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain, repeat
 from typing import NamedTuple
 
 from kvproto.engine.events import emit
 from kvproto.engine.plan import Split
 from kvproto.engine.reading import InputReader, Meter
-from kvproto.engine.records import FRAMES, OBJECTS, PairCounter, read_batches
-from kvproto.engine.results import Result, ResultWriter
-from kvproto.engine.shuffle import Encoder, batches, is_default_routing, route_frames, route_pairs
+from kvproto.engine.records import FRAMES, OBJECTS, read_batches
+from kvproto.engine.results import Result, ResultWriters
+from kvproto.engine.shuffle import Encoder, batches, is_default_routing, route_frames, route_pairs, write_counted
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.engine.spool import Segment, SpoolWriter, read_segment
 
@@ -63,20 +63,16 @@ def reduce_task(spec: JobSpec, call: ReduceCall) -> list[Result]:
     meter = Meter()
     chunks = _chunks(call.segments, meter)
     path = os.path.join(call.directory, f"result-{call.partition:05d}")
+    is_external = isinstance(spec.reduce, External)
     with _telling(lambda: f"partition: {call.partition}"):
-        if isinstance(spec.reduce, External):
-            with ResultWriter(path, FRAMES) as writer:
-                counter = PairCounter()
-                for data in _external("reduce", spec.reduce, chunks):
-                    writer.write(data, counter.feed(data))
-                result = writer.publish()
-        else:
-            pairs = chain.from_iterable(read_batches(_map_kind(spec), chunks, "the spool"))
-            with ResultWriter(path, OBJECTS) as writer:
+        with ResultWriters([path], FRAMES if is_external else OBJECTS) as writer:
+            if is_external:
+                write_counted(_external("reduce", spec.reduce, chunks), 0, writer)
+            else:
+                pairs = chain.from_iterable(read_batches(_map_kind(spec), chunks, "the spool"))
                 _reduce_with(spec, pairs, writer)
-                result = writer.publish()
-    meter.tell()
-    return [result]
+            meter.tell()
+            return writer.publish()
 
 
 def _map_kind(spec: JobSpec) -> str:
@@ -88,34 +84,10 @@ def _map_kind(spec: JobSpec) -> str:
 
 def _map_writer(spec: JobSpec, call: MapCall):
     if spec.reduce is None:
-        return _MapResults(call, spec.n_partitions, _map_kind(spec))
+        names = [f"result-{call.number:05d}-{partition:05d}" for partition in range(spec.n_partitions)]
+        return ResultWriters([os.path.join(call.directory, name) for name in names], _map_kind(spec))
     attempt = uuid.uuid4().hex[:8]  # another attempt of this task may be under way: the first success wins
     return SpoolWriter(os.path.join(call.directory, f"map-{call.number:05d}.{attempt}"), spec.n_partitions)
-
-
-class _MapResults:
-    """The result files of one map task of a job without a reduce, one for each partition."""
-
-    def __init__(self, call: MapCall, n_partitions: int, kind: str) -> None:
-        self._stack = ExitStack()
-        self._writers = []
-        with ExitStack() as opening:
-            for partition in range(n_partitions):
-                path = os.path.join(call.directory, f"result-{call.number:05d}-{partition:05d}")
-                self._writers.append(opening.enter_context(ResultWriter(path, kind)))
-            self._stack = opening.pop_all()
-
-    def __enter__(self) -> _MapResults:
-        return self
-
-    def __exit__(self, *exc_info) -> None:
-        self._stack.__exit__(*exc_info)
-
-    def write(self, partition: int, data: bytes, n_pairs: int) -> None:
-        self._writers[partition].write(data, n_pairs)
-
-    def publish(self) -> list[Result]:
-        return [writer.publish() for writer in self._writers]
 
 
 def _external(mode: str, program: External, frames: Iterable[bytes]) -> Iterator[bytes]:
@@ -129,7 +101,7 @@ def _external(mode: str, program: External, frames: Iterable[bytes]) -> Iterator
             yield from output
 
 
-def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriter) -> None:
+def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriters) -> None:
     out = _Output(writer, spec.reduce)
     if _takes_output(spec.reduce):
         spec.reduce(pairs, out, spec.params)
@@ -145,7 +117,7 @@ def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriter) ->
 class _Output:
     """What a reduce of the form reduce(iter, out, params) adds its pairs to."""
 
-    def __init__(self, writer: ResultWriter, function) -> None:
+    def __init__(self, writer: ResultWriters, function) -> None:
         self.encode = Encoder(OBJECTS, function)
         self._writer = writer
         self._held: list[tuple] = []
@@ -157,7 +129,7 @@ class _Output:
             self.flush()
 
     def write(self, batch: list[tuple]) -> None:
-        self._writer.write(self.encode(batch), len(batch))
+        self._writer.write(0, self.encode(batch), len(batch))
 
     def flush(self) -> None:
         if self._held:

@@ -1,0 +1,82 @@
+"""The demo: count the words of real text, map and reduce both the C program `wordcount`.
+
+Prints the twenty most frequent words, the time and the speed. Without inputs it takes the sources of Python's
+standard library, which are wherever Python is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+
+from kvproto.classic import Job, external, result_iterator
+from kvproto.classic.progress import Progress
+from kvproto.errors import JobError
+
+__all__ = ["WordCount", "library_sources", "main", "program"]
+
+N_SHOWN = 20
+
+
+class WordCount(Job):
+    """(word, how often) of the inputs' lines, both bytes, by an external program alone."""
+
+    partitions = 2
+
+
+def program() -> str:
+    """The path of the compiled `wordcount`, installed beside this module. JobError when it was not built."""
+    path = os.path.join(os.path.dirname(__file__), "bin", "wordcount")
+    if not os.path.exists(path):
+        raise JobError(
+            f"{path} is not there: kvproto runs from sources; build it with `make build`, or install with `pip install .`"
+        )
+    return path
+
+
+def library_sources() -> list[str]:
+    """The .py files of Python's standard library."""
+    top = sysconfig.get_paths()["stdlib"]
+    return [
+        os.path.join(folder, name)
+        for folder, folders, names in sorted(os.walk(top))
+        if "site-packages" not in folder and "dist-packages" not in folder
+        for name in sorted(names)
+        if name.endswith(".py")
+    ]
+
+
+def main(inputs: Sequence[str] = ()) -> int:
+    """Run the demo over inputs (files, directories, urls) and print what came of it; returns 0. Errors as `Job.wait`."""
+    wordcount = external([program()])
+    n_bytes = 0
+    progress = Progress()
+
+    def on_event(event: dict) -> None:
+        nonlocal n_bytes
+        if event["event"] == "progress" and event["stage"] == "map":
+            n_bytes = event["bytes"]
+        progress(event)
+
+    began = time.monotonic()
+    job = WordCount().run(input=list(inputs) or library_sources(), map=wordcount, reduce=wordcount, on_event=on_event)
+    results = job.wait()
+    seconds = time.monotonic() - began
+    _print_most_frequent(results)
+    print(f"{n_bytes / 1e6:.1f} MB in {seconds:.2f} s: {n_bytes / 1e6 / seconds:.1f} MB/s")
+    print(f"results: {os.path.dirname(results[0])}")
+    return 0
+
+
+def _print_most_frequent(results: list[str]) -> None:
+    counts = ((int(count), word) for word, count in result_iterator(results))
+    for count, word in heapq.nlargest(N_SHOWN, counts):
+        print(f"{count:10,}  {word.decode('utf-8', 'backslashreplace')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
