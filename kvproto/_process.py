@@ -12,7 +12,6 @@ import fcntl
 import os
 import shutil
 import struct
-import subprocess
 import tempfile
 import termios
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ class SupervisedProcess:
         self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
         self._status_text = b""
         self._open: set[int] = set()
-        self._supervisor: subprocess.Popen | None = None
+        self._supervisor = None  # a subprocess.Popen
         try:
             self._start(files, arguments)
         except BaseException:
@@ -53,6 +52,8 @@ class SupervisedProcess:
             raise
 
     def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
+        import subprocess  # not for those who import kvproto for its codec alone
+
         child_stdin, self.stdin = self._pipe()
         self.stdout, child_stdout = self._pipe()
         self.stderr, child_stderr = self._pipe()
@@ -149,7 +150,8 @@ class SupervisedProcess:
 def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with open(os.open(os.path.join(directory, name), flags, 0o755 if name == "op" else 0o644), "wb") as file:
+        # All of them executable: `op` may be a script that starts one of the others (FILES-4).
+        with open(os.open(os.path.join(directory, name), flags, 0o755), "wb") as file:
             file.write(content)
 
 
