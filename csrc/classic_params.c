@@ -34,7 +34,7 @@ static uint32_t read_head(size_t *n_head)
     disco_status status = DISCO_MORE;
     while (status == DISCO_MORE) {
         if (disco_read(head + n_bytes, 1) == 0)
-            disco_die_truncated("total", 0, n_bytes + 1, n_bytes, "PARAMS-5");
+            disco_die_truncated("total", 0, n_bytes + 1, n_bytes, "PARAMS-1");
         status = disco_params_head(head, ++n_bytes, &total, &at);
     }
     if (status == DISCO_TOO_LARGE)

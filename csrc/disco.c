@@ -80,8 +80,10 @@ static inline void put(const void *data, size_t n_bytes)
 static void put_item(const void *data, size_t n_bytes)
 {
     unsigned char size[4];
-    if (n_bytes > 0xFFFFFFFFu)
-        die("an item of %zu bytes cannot be written: its size field ends at 4294967295 [FRAME-1]", n_bytes);
+    uint32_t limit = max_item > DISCO_MAX_ITEM ? max_item : DISCO_MAX_ITEM;
+    if (n_bytes > limit)
+        die("an item of %zu bytes is not to be written, the limit is %lu; raise it by disco_set_max_item(), and the "
+            "driver's, if that is meant [LIMITS-1]", n_bytes, (unsigned long)limit);
     disco_put_u32(size, (uint32_t)n_bytes);
     put(size, sizeof size);
     put(data, n_bytes);
