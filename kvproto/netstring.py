@@ -32,7 +32,7 @@ def encode_params(params: Mapping | str | bytes | None) -> bytes:
     if params is None:
         return b""
     if isinstance(params, (bytes, str)):
-        return _to_bytes(params, "the parameters")
+        return _to_bytes(params, "the parameter string")
     if not isinstance(params, Mapping):
         raise TypeError(f"parameters must be a dict, str, bytes or None, not {type(params).__name__}")
     entries = {}
