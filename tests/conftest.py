@@ -1,8 +1,12 @@
-"""What all tests share: the Hypothesis profiles and the marker that names clauses of PROTOCOL.md."""
+"""What all tests share: the Hypothesis profiles, the helpers' place, and the marker that names clauses of PROTOCOL.md."""
 
 import os
+import sys
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests, whatever pytest's import mode
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
