@@ -53,12 +53,13 @@ class _NativeStream:
         field = _FIELDS[walker.field]
         if walker.had == 0 and not walker.in_list and field in ("num-pairs", "key size"):
             return
+        in_a_list = walker.with_lists and (field == "num-pairs" or (field == "key size" and not walker.had))
         raise Truncated(
             field=field,
             offset=walker.field_offset,
             wanted=walker.wanted,
             had=walker.had,
-            clause="LIST-3" if walker.with_lists and (field == "num-pairs" or not walker.had) else "FRAME-4",
+            clause="LIST-3" if in_a_list else "FRAME-4",
             context=self._list_under_way(),
         )
 

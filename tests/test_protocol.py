@@ -75,19 +75,26 @@ def named_by_vectors() -> set[str]:
 
 def test_each_must_is_held_by_a_vector_or_a_test(named_by_tests):
     binding = {clause for clause, text in clauses().items() if "MUST" in text}
-    assert sorted(binding - named_by_vectors() - named_by_tests.keys()) == []
+    bare = sorted(binding - named_by_vectors() - named_by_tests.keys())
+    assert not bare, f"no vector and no test names {', '.join(bare)}"
 
 
 def test_tests_and_vectors_name_clauses_that_exist(named_by_tests):
-    assert sorted((named_by_vectors() | named_by_tests.keys()) - clauses().keys()) == []
+    unknown = sorted((named_by_vectors() | named_by_tests.keys()) - clauses().keys())
+    assert not unknown, f"PROTOCOL.md has no clause {', '.join(unknown)}"
 
 
 def test_whatever_cites_a_clause_cites_one_that_exists():
     known = clauses().keys()
     files = [path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()]
     assert len(files) > 20
-    cited = {(str(path.relative_to(ROOT)), clause) for path in files for clause in _CITATION.findall(path.read_text(encoding="utf-8"))}
-    assert sorted((path, clause) for path, clause in cited if clause not in known) == []
+    unknown = [
+        f"{path.relative_to(ROOT)} cites {clause}"
+        for path in files
+        for clause in _CITATION.findall(path.read_text(encoding="utf-8"))
+        if clause not in known
+    ]
+    assert not unknown, "\n".join(unknown)
 
 
 # --- the hexdumps ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from codecs_under_test import NAMES, Outcome, agrees, codec_named
 from hypothesis import given
 from hypothesis import strategies as st
+from stream_strategies import cut, cuts, encode, every_kind, frame_like, items, limits, list_lists, pair_lists
 
 from kvproto import (
     MAX_ITEM,
@@ -22,33 +23,8 @@ from kvproto import (
 )
 from kvproto.errors import ItemTooLarge, Truncated
 
-KINDS = ("pairs", "lists")
-
 every_codec = pytest.mark.parametrize("codec_name", NAMES)
 every_python_codec = pytest.mark.parametrize("codec_name", [name for name in NAMES if name != "c"])
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-items = st.binary(max_size=12) | st.sampled_from([b"\0" * 4, b"\1\0\0\0", b"\xff" * 4, b"x" * 255, b"x" * 256])
-pair_lists = st.lists(st.tuples(items, items), max_size=8)
-list_lists = st.lists(pair_lists, max_size=5)
-# Bytes of which a good part is read as sizes that make sense: arbitrary bytes alone are nearly always too large.
-frame_like = st.lists(
-    st.integers(0, 6).map(lambda size: size.to_bytes(4, "little"))
-    | st.binary(max_size=5)
-    | st.sampled_from([b"\0" * 8, b"\xf7\xff\xff\xff", b"\0\0\0\x40", b"\1\0\0\x40", b"\0\0\0\x80"]),
-    max_size=12,
-).map(b"".join)
-limits = st.sampled_from([0, 1, 5, 6, MAX_ITEM, 0xFFFFFFFF])
-cuts = st.lists(st.integers(0, 80), max_size=6)
-
-
-def cut(data, at) -> list:
-    places = sorted(min(place, len(data)) for place in at)
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)])]
-
-
-def encode(kind: str, values: list) -> bytes:
-    return encode_pairs(values) if kind == "pairs" else b"".join(encode_list(pairs) for pairs in values)
 
 
 # --- decoding ---------------------------------------------------------------------------------
