@@ -59,6 +59,7 @@ static void be_worker(char **argv, int error_fd, pid_t supervisor)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
     exec_program(argv);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)
@@ -183,12 +184,11 @@ int main(int argc, char **argv)
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGHUP);
     sigprocmask(SIG_BLOCK, &watched, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* a driver that is no more cannot be told anything, not even `start` */
     int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid_t worker = start_worker(argv + 4, status_fd);
     let_go_of_stdio();
-    signal(SIGPIPE, SIG_IGN); /* a driver that is no more cannot be told anything */
     if (worker > 0) {
         watch(worker, control_fd, status_fd, signal_fd);
         kill_all(worker);
