@@ -25,7 +25,7 @@ def _stable_hash(key) -> int:
     if key is None:
         return 0
     if isinstance(key, (int, float, complex)) or _is_number(key):
-        return hash(key)  # equal numbers hash alike, whatever their type; no seed goes into it
+        return hash(key) if key == key else 0  # equal numbers hash alike whatever their type, without a seed; not a NaN
     if isinstance(key, tuple):
         return crc32(b"".join((_stable_hash(item) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") for item in key))
     raise TypeError(

@@ -19,7 +19,7 @@ __all__ = ["PARAMETERS", "Worker", "getitem"]
 
 PARAMETERS: dict[str, Any] = {
     "name": None,  # str: what the job's directory and messages begin with; the class's name unless given
-    "input": (),  # list of urls, or one
+    "input": None,  # list of urls, or one
     "map": None,  # map(entry, params) -> iterable of pairs, or an external program
     "map_reader": None,  # map_reader(fd, size, url, params) -> iterable of entries; None: the lines
     "combiner": None,  # combiner(key, value, buffer, done, params) -> iterable of pairs or None
@@ -82,6 +82,8 @@ class Worker(dict):
     def inputs(self, job, jobargs: Mapping) -> list[str]:
         """The job's urls as given, a single one as a list of one."""
         urls = getitem("input", job, jobargs, self)
+        if urls is None:
+            raise JobError(f"job {job.name} has no input: give it urls or paths")
         if isinstance(urls, (str, os.PathLike)):
             urls = [urls]
         return [os.fspath(url) for url in urls]

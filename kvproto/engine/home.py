@@ -2,11 +2,11 @@
 
 $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Below it:
 
-    jobs/NAME@DATE-TIME-XXXX/   one job; created exclusively, so that two jobs never meet
+    jobs/NAME@DATE-TIME-XXXXXXXX/  one job; created exclusively, so that two jobs never meet
         events.jsonl            what happened, a JSON object a line (see `events`)
         logs/                   what task processes wrote to stdout and stderr
-        results/                the result files
-        spool/  tmp/            in use while the job runs, removed at its end
+        results/                the result files, there when the job is done and not before
+        unfinished/ spool/ tmp/ in use while the job runs, removed at its end
 """
 
 from __future__ import annotations
@@ -34,20 +34,25 @@ class JobDirectory:
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "job"
-        self.job = f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+        self.job = f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         self.path = os.path.join(home(), "jobs", self.job)
         self.events = os.path.join(self.path, "events.jsonl")
         self.logs = os.path.join(self.path, "logs")
         self.results = os.path.join(self.path, "results")
+        self.unfinished = os.path.join(self.path, "unfinished")
         self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         os.mkdir(self.path)
-        for path in (self.logs, self.results, self.spool, self.tmp):
+        for path in (self.logs, self.unfinished, self.spool, self.tmp):
             os.mkdir(path)
 
-    def tidy(self, *, keep_results: bool) -> None:
-        """Remove what only the running job needed, and the results too when they are not to be kept."""
-        unwanted = [self.spool, self.tmp] + ([] if keep_results else [self.results])
-        for path in unwanted:
+    def publish(self, paths: list[str]) -> list[str]:
+        """Make what is in `unfinished` the results, all at once; returns the paths under their new names."""
+        os.rename(self.unfinished, self.results)
+        return [os.path.join(self.results, os.path.basename(path)) for path in paths]
+
+    def tidy(self) -> None:
+        """Remove what only the running job needed."""
+        for path in (self.unfinished, self.spool, self.tmp):
             shutil.rmtree(path, ignore_errors=True)

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 import cloudpickle
 
-from kvproto.errors import TaskError, signal_name
+from kvproto.errors import JobError, TaskError, signal_name
 
 __all__ = ["Cancelled", "LocalPool", "n_cores"]
 
@@ -59,8 +59,11 @@ class LocalPool:
         self._wake_writer.close()
 
     def cancel(self) -> None:
-        """Stop the stage that runs, from another thread: its iterator raises Cancelled."""
-        self._wake_writer.send(None)
+        """Stop the stage that runs, from another thread: its iterator raises Cancelled. Nothing, when all is done."""
+        try:
+            self._wake_writer.send(None)
+        except OSError:
+            pass
 
     def run_stage(
         self,
@@ -77,7 +80,7 @@ class LocalPool:
         Raises TaskError, which holds the error whole, when a call fails for good; the others are stopped then.
         """
         stage = _Stage(name, calls, retries, on_event)
-        data = pickle.dumps(("stage", name, cloudpickle.dumps(fn)))
+        data = pickle.dumps(("stage", name, _portable(fn)))
         try:
             while stage.n_left:
                 self._assign(stage, data)
@@ -134,6 +137,16 @@ class LocalPool:
         process = _Process(log, self._tmp_directory)
         self._processes.append(process)
         return process
+
+
+def _portable(fn: Callable) -> bytes:
+    try:
+        return cloudpickle.dumps(fn)
+    except Exception as e:  # whatever the objects in it raise
+        raise JobError(
+            f"the job's functions and params cannot be sent to its task processes: {e}; "
+            "open files, locks and connections have to be made in the task"
+        ) from e
 
 
 class _Stage:

@@ -41,36 +41,35 @@ def run_job(
     """
     log = EventLog(directory.events, on_event)
     began = time.monotonic()
-    done = False
     try:
         splits = plan_maps(inputs, n_processes, cut=spec.map_reader is None)
         n_bytes = sum(found.n_bytes or 0 for found in inputs)
         log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes})
         results = _run_stages(spec, splits, directory, engine, log)
-        done = True
+        paths = directory.publish([result.path for result in results])
     except BaseException as e:
         log({"event": "failed", "text": str(e) or type(e).__name__, "seconds": time.monotonic() - began})
         if isinstance(e, KVProtoError):
-            raise JobError(f"job {directory.job} failed: {e}\nits logs are in {directory.path}") from e
+            message = f"job {directory.job} failed: {e}\nits logs are in {directory.path}"
+            raise JobError(message) from (e.__cause__ or e)  # the task's error itself, where it could travel
         raise
     else:
-        paths = [result.path for result in results]
         log({"event": "done", "results": paths, "seconds": time.monotonic() - began})
         return paths
     finally:
         log.close()
-        directory.tidy(keep_results=done)
+        directory.tidy()
 
 
 def _run_stages(spec: JobSpec, splits: list[list[Split]], directory: JobDirectory, engine, log) -> list[Result]:
-    target = directory.results if spec.reduce is None else directory.spool
+    target = directory.unfinished if spec.reduce is None else directory.spool
     maps = [MapCall(number, of_task, target) for number, of_task in enumerate(splits)]
     n_bytes = sum(split.n_bytes for of_task in splits for split in of_task)
     mapped = _run_stage(engine, "map", functools.partial(map_task, spec), maps, n_bytes, log)
     if spec.reduce is None:
         return [result for results in mapped for result in results]
     columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
-    reduces = [ReduceCall(number, column, directory.results) for number, column in enumerate(columns)]
+    reduces = [ReduceCall(number, column, directory.unfinished) for number, column in enumerate(columns)]
     n_bytes = sum(segment.n_bytes for column in columns for segment in column)
     reduced = _run_stage(engine, "reduce", functools.partial(reduce_task, spec), reduces, n_bytes, log)
     return [result for results in reduced for result in results]

@@ -1,0 +1,62 @@
+"""What the tests of engine and classic jobs share: text, worker programs in Python, and a home of their own for jobs."""
+
+import collections
+import re
+import stat
+import sys
+from pathlib import Path
+
+LIBRARY = Path(re.__file__).parent.parent
+"""Real text: sources of the standard library."""
+
+_HEAD = f"""#!{sys.executable}
+import re, struct, sys
+def item():
+    head = sys.stdin.buffer.read(4)
+    return sys.stdin.buffer.read(struct.unpack("<I", head)[0]) if head else None
+def answer(*pairs):
+    sys.stdout.buffer.write(struct.pack("<I", len(pairs)))
+    for pair in pairs:
+        for part in pair:
+            sys.stdout.buffer.write(struct.pack("<I", len(part)) + part)
+    sys.stdout.buffer.flush()
+def pairs():
+    while (key := item()) is not None:
+        yield key, item()
+def params():
+    size = b""
+    while (digit := sys.stdin.buffer.read(1)) != b"\\n":
+        size += digit
+    return sys.stdin.buffer.read(int(size))
+params = params()
+"""
+
+ECHO = "for key, value in pairs():\n    answer((key, value))\n"
+
+COUNT = r"""
+if sys.argv[1] == "map":
+    for key, line in pairs():
+        answer(*[(word, b"1") for word in re.findall(rb"\w+", line)])
+else:
+    sums = {}
+    for word, count in pairs():
+        sums[word] = sums.get(word, 0) + int(count)
+    for word, count in sums.items():
+        answer((word, b"%d" % count))
+"""
+
+
+def program(directory: Path, body: str, name: str = "op") -> str:
+    """Write a worker program in Python: `pairs()`, `answer(pair, ...)` and `params` are there for its body."""
+    path = directory / name
+    path.write_text(_HEAD + body)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def counted(paths, pattern: bytes = rb"\w+") -> collections.Counter:
+    """The words of files, counted by the shortest of all programs."""
+    words: collections.Counter = collections.Counter()
+    for path in paths:
+        words.update(re.findall(pattern, Path(path).read_bytes()))
+    return words

@@ -1,0 +1,149 @@
+"""Spool and result files: whole or not there; a cut or damaged one is an error that names it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvproto.classic import result_iterator
+from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects
+from kvproto.engine.results import ResultWriters
+from kvproto.engine.spool import SpoolWriter, read_segment
+from kvproto.errors import DataError
+
+
+def spool(path, writes, n_partitions=3, **options):
+    with SpoolWriter(str(path), n_partitions, **options) as writer:
+        for partition, data in writes:
+            writer.write(partition, data, 1)
+        return writer.publish()
+
+
+@given(
+    writes=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=40)), max_size=30),
+    max_held=st.integers(0, 200),
+)
+def test_partitions_come_back_in_the_order_written_held_or_spilled(tmp_path_factory, writes, max_held):
+    directory = tmp_path_factory.mktemp("spool")
+    segments = spool(directory / "map-0", writes, max_held=max_held)
+    for partition, segment in enumerate(segments):
+        written = [data for number, data in writes if number == partition]
+        assert b"".join(read_segment(segment)) == b"".join(written)
+        assert (segment.n_bytes, segment.n_pairs) == (sum(map(len, written)), len(written))
+    assert os.listdir(directory) == ["map-0"]
+
+
+def test_the_segments_lie_one_behind_the_other_and_fill_the_file(tmp_path):
+    segments = spool(tmp_path / "map-0", [(2, b"ccc"), (0, b"a"), (2, b"c")])
+    assert [(s.start, s.n_bytes) for s in segments] == [(0, 1), (1, 0), (1, 4)]
+    assert (tmp_path / "map-0").read_bytes() == b"acccc"
+
+
+def test_a_writer_that_fails_leaves_no_file_and_none_is_there_before_it_is_whole(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        with SpoolWriter(str(tmp_path / "map-0"), 1, max_held=0) as writer:
+            writer.write(0, b"data", 1)
+            assert not (tmp_path / "map-0").exists()
+            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        with ResultWriters([str(tmp_path / "r0"), str(tmp_path / "r1")], FRAMES):
+            raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_spool_file_cut_short_is_named(tmp_path):
+    [segment] = spool(tmp_path / "map-0", [(0, b"x" * 100)], n_partitions=1)
+    os.truncate(segment.path, 60)
+    with pytest.raises(DataError, match=rf"{segment.path} is cut short: 40 bytes missing of the 100"):
+        list(read_segment(segment))
+
+
+def test_a_spool_file_with_one_changed_bit_is_named(tmp_path):
+    [segment] = spool(tmp_path / "map-0", [(0, b"x" * 100)], n_partitions=1)
+    with open(segment.path, "r+b") as file:
+        file.seek(50)
+        file.write(b"y")
+    with pytest.raises(DataError, match=rf"{segment.path} is damaged.*checksum"):
+        list(read_segment(segment))
+
+
+def test_a_spool_file_that_is_gone_is_named(tmp_path):
+    [segment] = spool(tmp_path / "map-0", [(0, b"x")], n_partitions=1)
+    os.unlink(segment.path)
+    with pytest.raises(DataError, match=rf"reading {segment.path}: No such file"):
+        list(read_segment(segment))
+
+
+def result(path, kind=OBJECTS, n_batches=3):
+    with ResultWriters([str(path)], kind) as writer:
+        for number in range(n_batches):
+            if kind == OBJECTS:
+                writer.write(0, pack_objects([(number, "value")] * 2), 2)
+            else:
+                writer.write(0, pack_frames([(str(number), "value")] * 2, 0), 2)
+        return writer.publish()[0]
+
+
+@pytest.mark.parametrize("kind, first", [(OBJECTS, (0, "value")), (FRAMES, (b"0", b"value"))])
+def test_a_result_file_gives_the_pairs_written(tmp_path, kind, first):
+    written = result(tmp_path / "result", kind)
+    pairs = list(result_iterator([written.path]))
+    assert (len(pairs), pairs[0], written.n_pairs) == (6, first, 6)
+
+
+def test_a_result_file_without_records_is_whole_too(tmp_path):
+    assert list(result_iterator(tmp_path / result(tmp_path / "result", n_batches=0).path)) == []
+
+
+@pytest.mark.parametrize("kind", [OBJECTS, FRAMES])
+def test_a_result_file_cut_at_any_place_is_refused_before_its_first_pair(tmp_path, kind):
+    path = result(tmp_path / "result", kind).path
+    whole = Path(path).read_bytes()
+    for size in range(len(whole)):
+        with open(path, "wb") as file:
+            file.write(whole[:size])
+        with pytest.raises(DataError, match=path):
+            next(result_iterator([path]))
+
+
+@pytest.mark.parametrize("kind", [OBJECTS, FRAMES])
+def test_a_result_file_with_any_changed_byte_is_refused(tmp_path, kind):
+    path = result(tmp_path / "result", kind).path
+    whole = Path(path).read_bytes()
+    for at in range(len(whole)):
+        with open(path, "wb") as file:
+            file.write(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(DataError, match=path):
+            list(result_iterator([path]))
+
+
+def test_a_result_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"reading .*/nowhere: No such file"):
+        list(result_iterator([tmp_path / "nowhere"]))
+
+
+FULL_DISK = """
+import resource, sys
+from kvproto.engine.spool import SpoolWriter
+from kvproto.errors import DataError
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000000, 3000000))
+try:
+    with SpoolWriter(sys.argv[1], 1, max_held=int(sys.argv[2])) as writer:
+        for _ in range(100):
+            writer.write(0, b"x" * 50000, 1)
+        writer.publish()
+except DataError as e:
+    print(e)
+"""
+
+
+@pytest.mark.parametrize("max_held, file", [(1 << 30, "map-0"), (0, "map-0.spill")])
+def test_a_file_that_cannot_be_written_is_named_and_removed(tmp_path, max_held, file):
+    argv = [sys.executable, "-c", FULL_DISK, str(tmp_path / "map-0"), str(max_held)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert said == f"writing {tmp_path / file}: File too large\n"
+    assert os.listdir(tmp_path) == []

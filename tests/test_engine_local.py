@@ -1,0 +1,221 @@
+"""The pool of this machine: real processes, killed, failing, cancelled."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+
+from kvproto.engine.events import emit
+from kvproto.engine.local import Cancelled, LocalPool
+from kvproto.errors import DataError, JobError, TaskError, WorkerError, WorkerReported
+
+
+@pytest.fixture
+def pool(tmp_path):
+    with LocalPool(2, log_directory=str(tmp_path), tmp_directory=str(tmp_path)) as pool:
+        yield pool
+
+
+def run(pool, fn, calls, retries=2):
+    events = []
+    return dict(pool.run_stage("stage", fn, calls, retries, events.append)), events
+
+
+def first_time(path) -> bool:
+    """Whether nobody has come here before, over all processes."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def test_each_call_has_its_result(pool):
+    assert run(pool, lambda n: n * n, list(range(50))) == ({n: n * n for n in range(50)}, [])
+
+
+def test_no_calls_start_no_process(pool, tmp_path):
+    assert run(pool, print, []) == ({}, [])
+    assert os.listdir(tmp_path) == []
+
+
+def test_both_processes_work_at_the_same_time(pool, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def meet(mode):  # either end opens only when the other one does
+        with open(fifo, mode):
+            return os.getpid()
+
+    pids, _ = run(pool, meet, ["r", "w"])
+    assert len(set(pids.values())) == 2
+
+
+def test_a_second_stage_runs_its_own_function_in_the_same_processes(pool):
+    first, _ = run(pool, lambda _: os.getpid(), range(20))
+    second, _ = run(pool, lambda n: (os.getpid(), -n), range(20))
+    assert {n for _, n in second.values()} == {-n for n in range(20)}
+    assert {pid for pid, _ in second.values()} <= set(first.values())
+
+
+def test_a_killed_process_costs_only_its_task_which_is_tried_again(pool, tmp_path):
+    def die_once(n):
+        if n == 3 and first_time(tmp_path / "mark"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return n
+
+    results, events = run(pool, die_once, range(10))
+    assert results == {n: n for n in range(10)}
+    assert [(e["event"], e["task"], e["attempt"]) for e in events] == [("retry", 3, 1)]
+    assert "was killed by SIGKILL" in events[0]["text"]
+
+
+def test_a_process_that_dies_between_stages_costs_nothing(pool):
+    pids, _ = run(pool, lambda _: os.getpid(), range(4))
+    for pid in set(pids.values()):
+        watch = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, watch, os.WEXITED | os.WNOWAIT)
+        os.close(watch)
+    results, events = run(pool, lambda n: n, range(10), retries=0)
+    assert (len(results), events) == (10, [])
+
+
+def test_a_task_that_kills_each_process_fails_after_its_retries_with_the_end_of_the_log(pool):
+    def die(n):
+        os.write(2, b"the last words\n")
+        os._exit(7)
+
+    with pytest.raises(TaskError) as caught:
+        run(pool, die, [0])
+    said = str(caught.value)
+    assert "task stage:0 failed after 3 attempts" in said
+    assert "ended with exit status 7" in said and "the last words" in said
+
+
+def test_an_input_error_is_tried_again(pool, tmp_path):
+    def unlucky(n):
+        if first_time(tmp_path / f"mark-{n}"):
+            raise DataError("not yet")
+        return n
+
+    results, events = run(pool, unlucky, range(3))
+    assert results == {0: 0, 1: 1, 2: 2}
+    assert [event["text"] for event in events] == ["DataError: not yet"] * 3
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3), WorkerReported("it gave up")])
+def test_what_will_not_do_better_fails_at_once(pool, tmp_path, error):
+    def fail(n):
+        assert first_time(tmp_path / "mark")
+        raise error
+
+    with pytest.raises(TaskError, match=r"task stage:0 failed:\n") as caught:
+        run(pool, fail, [0])
+    assert type(caught.value.__cause__) is type(error)
+
+
+def test_a_bug_is_shown_with_the_traceback_of_the_function_and_not_of_the_engine(pool):
+    def faulty(n):
+        return {}["missing"]
+
+    with pytest.raises(TaskError) as caught:
+        run(pool, faulty, [0])
+    said = str(caught.value)
+    assert "in faulty" in said and "KeyError: 'missing'" in said
+    assert "engine/worker.py" not in said
+
+
+def test_an_error_that_cannot_be_pickled_is_shown_all_the_same(pool):
+    def fail(n):
+        class Odd(Exception):
+            def __reduce__(self):
+                raise RuntimeError
+
+        raise Odd("of a kind of its own")
+
+    with pytest.raises(TaskError, match="of a kind of its own") as caught:
+        run(pool, fail, [0])
+    assert caught.value.__cause__ is None
+
+
+def test_a_worker_error_keeps_its_facts_on_the_way(pool):
+    def fail(n):
+        raise WorkerError("it failed", argv=["op", "map"], status=-11, pair_index=5, stderr_tail=["words"])
+
+    with pytest.raises(TaskError, match="task stage:0 failed:") as caught:
+        run(pool, fail, [0], retries=0)
+    cause = caught.value.__cause__
+    assert (cause.argv, cause.signal_name, cause.pair_index) == (("op", "map"), "SIGSEGV", 5)
+    assert str(cause) in str(caught.value)
+
+
+def test_what_cannot_be_sent_to_a_process_is_said_before_one_starts(pool, tmp_path):
+    lock = threading.Lock()
+    with pytest.raises(JobError, match="cannot be sent to its task processes.*lock"):
+        run(pool, lambda n: lock, [0])
+    assert os.listdir(tmp_path) == []
+
+
+def test_events_and_prints_of_a_task_arrive_with_its_number(pool):
+    def speak(n):
+        print("two\nlines")
+        emit("progress", bytes=5)
+
+    _, events = run(pool, speak, [None])
+    assert events == [
+        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "two"},
+        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "lines"},
+        {"stage": "stage", "task": 0, "event": "progress", "bytes": 5},
+    ]
+
+
+@pytest.fixture
+def blocked(tmp_path):
+    """A task function that says its pid and then waits for ever, and a way to read that pid."""
+    told, never = tmp_path / "told", tmp_path / "never"
+    os.mkfifo(told)
+    os.mkfifo(never)
+
+    def block(n):
+        told.write_text(f"{os.getpid()}")
+        never.read_text()
+
+    return block, lambda: os.pidfd_open(int(told.read_text()))
+
+
+def is_gone(watch) -> bool:
+    try:
+        os.waitid(os.P_PIDFD, watch, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # ours, and reaped
+        return True
+    finally:
+        os.close(watch)
+    return False
+
+
+def test_cancel_ends_the_stage_and_its_processes(pool, blocked):
+    block, watch = blocked
+    watches = []
+
+    def cancel_when_it_runs():
+        watches.append(watch())
+        pool.cancel()
+
+    thread = threading.Thread(target=cancel_when_it_runs)
+    thread.start()
+    with pytest.raises(Cancelled):
+        run(pool, block, [0])
+    thread.join()
+    assert is_gone(watches[0])
+
+
+def test_an_abandoned_stage_leaves_no_process_at_work(pool, blocked):
+    block, watch = blocked
+    stage = pool.run_stage("stage", lambda n: n if n == 0 else block(n), [0, 1], 0, lambda event: None)
+    assert next(stage) == (0, 0)
+    watched = watch()
+    stage.close()
+    assert is_gone(watched)
