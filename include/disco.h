@@ -6,7 +6,8 @@
  * side: a worker that uses it cannot exit 0 with wrong output. The core, disco_*, takes buffers and
  * returns a status; it does no I/O, never exits and never allocates.
  *
- * Not thread-safe: one thread at a time may call the classic layer. The core has no state of its own.
+ * Not thread-safe: one thread at a time may call the classic layer. The core has no state of its own. A program
+ * that forks calls fflush(stdout) before, or what is still in the buffer may come out twice.
  * Link with what `pkg-config --cflags --libs disco` or `kvproto config --cflags --libs` prints.
  */
 #ifndef DISCO_H
@@ -160,7 +161,7 @@ DISCO_API void write_kv(const p_entry *key, const p_entry *val);
 /* Write one item, a half of a pair: key first, then value. Two of them are one write_kv(). */
 DISCO_API void write_entry(const p_entry *e);
 
-/* As write_kv(), from any bytes. Either pointer may be NULL when its size is 0. */
+/* As write_kv(), from any bytes. Either pointer may be NULL when its size is 0. An item over the limit: die() (LIMITS-1). */
 DISCO_API void disco_write_kv(const void *key, size_t key_size, const void *val, size_t val_size);
 
 /* Copy src to *dst, grown by realloc() as needed; *dst may be NULL. The copy is the caller's to free(). */
@@ -175,7 +176,10 @@ DISCO_API void msg(const char *format, ...) DISCO_PRINTF(1, 2);
 /* Fail the job: `**<ERR>` lines on stderr, then exit status 1. */
 DISCO_API DISCO_NORETURN void die(const char *format, ...) DISCO_PRINTF(1, 2);
 
-/* Set the limit of an item read by read_kv(), in bytes; DISCO_MAX_ITEM unless set (LIMITS-1). */
+/*
+ * Set the limit of an item read by read_kv(), in bytes; DISCO_MAX_ITEM unless set (LIMITS-1). A limit over that
+ * holds for writing too.
+ */
 DISCO_API void disco_set_max_item(uint32_t max_item);
 
 /*

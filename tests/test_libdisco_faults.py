@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from kvproto import encode_pair, encode_pairs, encode_params
+from kvproto import encode_list, encode_pair, encode_pairs, encode_params
 
 sys.path.insert(0, str(Path(__file__).parent / "c"))
 
-from disco_programs import SANITIZE, Build, run
+from disco_programs import Build, run
 
 WORK = ["params", "get:name", "echo", "copies:abc", "allocate:5", "msg-long:5000", "prefix:1", "pair:a=b"]
 INPUT = encode_params({str(n): "value" for n in range(20)} | {"name": "x"}) + encode_pairs(
@@ -26,9 +26,13 @@ INPUT = encode_params({str(n): "value" for n in range(20)} | {"name": "x"}) + en
 
 @pytest.fixture(scope="session", params=["plain", "sanitized"])
 def script(request, tmp_path_factory):
-    if request.param == "plain":
-        return Build.plain(tmp_path_factory).program("script")
-    return Build.named(tmp_path_factory, "sanitized", flags=tuple(SANITIZE)).program("script")
+    return Build.of_kind(request.param, tmp_path_factory).program("script")
+
+
+@pytest.fixture(scope="session", params=["plain", "sanitized", "musl", "unknown_stdio"])
+def any_script(request, tmp_path_factory):
+    """For faults of the system's own making, which reach the writes of every C library."""
+    return Build.of_kind(request.param, tmp_path_factory).program("script")
 
 
 def lawful(result, fault_free):
@@ -97,67 +101,73 @@ def test_short_writes_are_continued(script, most):
     assert run(script, *WORK, stdin=stdin, faults={"SHORT_WRITES": most}) == fault_free
 
 
+def test_bytes_that_arrived_before_a_write_failed_are_not_written_again(script):
+    """exit() flushes what stdio still holds: that must not be what is out already."""
+    result = run(script, "prefix:1", "pair:k=v", faults={"SHORT_WRITES": 7, "FAIL_WRITE": 2, "FAIL_WITH": errno.EIO})
+    assert (result.status, result.stdout) == (1, encode_list([("k", "v")])[:7])
+
+
 SMALL = encode_params({"name": "x"}) + encode_pairs([("k", "v"), ("", "")])
 
 
 @pytest.mark.clause("LIFECYCLE-3")
 @pytest.mark.parametrize("way", WAYS, ids=["buffered", "unbuffered", "line-buffered"])
-def test_disk_that_is_full_at_any_byte_is_an_error(script, tmp_path, way):
+def test_disk_that_is_full_at_any_byte_is_an_error(any_script, tmp_path, way):
     arguments = [*way, "params", "echo", "prefix:1", "pair:a=b"]
-    whole = run(script, *arguments, stdin=SMALL).stdout
+    whole = run(any_script, *arguments, stdin=SMALL).stdout
     assert len(whole) == 40
     for n_bytes in range(len(whole) + 1):
         path = tmp_path / "output"
         with open(path, "wb") as file:
-            result = run(script, f"file-size:{n_bytes}", *arguments, stdin=SMALL, stdout=file)
+            result = run(any_script, f"file-size:{n_bytes}", *arguments, stdin=SMALL, stdout=file)
         assert path.read_bytes() == whole[:n_bytes]
         assert result.status == (0 if n_bytes == len(whole) else 1), (n_bytes, result)
 
 
 @pytest.mark.clause("LIFECYCLE-3")
 @pytest.mark.parametrize("arguments", [["prefix:0"], ["prefix:0", "exit:0"], ["echo"], ["print:own text", "prefix:0"]])
-def test_full_device_is_an_error(script, arguments):
+def test_full_device_is_an_error(any_script, arguments):
     with open("/dev/full", "wb") as full:
-        result = run(script, *arguments, stdin=encode_pair("k", "v"), stdout=full)
+        result = run(any_script, *arguments, stdin=encode_pair("k", "v"), stdout=full)
     assert result.status == 1
     assert result.errors == ["cannot write to stdout: No space left on device; what was written is not to be used"]
 
 
-def test_write_of_its_own_that_failed_is_an_error_too(script):
+def test_write_of_its_own_that_failed_is_an_error_too(any_script):
     """The program's own fflush() has failed, nobody looked, and stdio has thrown the bytes away."""
     with open("/dev/full", "wb") as full:
-        result = run(script, "prefix:0", "fflush", stdout=full)
+        result = run(any_script, "prefix:0", "fflush", stdout=full)
     assert result.status == 1
     assert result.errors == ["an earlier write to stdout failed; what was written is not to be used"]
 
 
 @pytest.mark.parametrize("input_bytes", [10, 1_000_000])
-def test_closed_stdout_is_an_error(script, input_bytes):
+def test_closed_stdout_is_an_error(any_script, input_bytes):
     stdin = encode_pair("k", "v" * input_bytes)
-    result = run(["sh", "-c", '"$0" echo >&-', *script], stdin=stdin)
+    result = run(["sh", "-c", '"$0" echo >&-', *any_script], stdin=stdin)
     assert (result.status, len(result.errors)) == (1, 1)
 
 
 @pytest.mark.parametrize("ignored", [True, False])
-def test_closed_pipe_is_never_success(script, ignored):
+def test_closed_pipe_is_never_success(any_script, ignored):
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "wb") as pipe:
-        result = run(script, "echo", stdin=encode_pair("k", "v"), stdout=pipe, restore_signals=not ignored)
+        result = run(any_script, "echo", stdin=encode_pair("k", "v"), stdout=pipe, restore_signals=not ignored)
     if ignored:
         assert result.status == 1 and result.errors[0].startswith("cannot write to stdout: Broken pipe")
     else:
         assert result.status == -13
 
 
-def test_die_ends_with_status_1_when_stderr_is_gone(script):
-    assert run(["sh", "-c", '"$0" die:x 2>&-', *script]).status == 1
+def test_die_ends_with_status_1_when_stderr_is_gone(any_script):
+    assert run(["sh", "-c", '"$0" die:x 2>&-', *any_script]).status == 1
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*script, "die:x"], stdin=subprocess.DEVNULL, stderr=full)
+        done = subprocess.run([*any_script, "die:x"], stdin=subprocess.DEVNULL, stderr=full)
     assert done.returncode == 1
 
 
-def test_die_ends_with_status_1_when_stdout_is_gone_too(script):
+def test_die_ends_with_status_1_when_stdout_is_gone_too(any_script):
     with open("/dev/full", "wb") as full:
-        result = run(script, "prefix:1", "die:first", stdout=full)
+        result = run(any_script, "prefix:1", "die:first", stdout=full)
     assert (result.status, result.errors) == (1, ["first"])

@@ -30,6 +30,12 @@ def script(tmp_path_factory):
     return Build.plain(tmp_path_factory).program("script")
 
 
+@pytest.fixture(scope="session", params=["plain", "musl", "unknown_stdio"])
+def any_script(request, tmp_path_factory):
+    """For what holds whatever is known of stdio's buffers: never a deadlock, never a wrong byte."""
+    return Build.of_kind(request.param, tmp_path_factory).program("script")
+
+
 @pytest.fixture
 def records():
     """A pair of sockets: each write to the second is one record of the first."""
@@ -42,8 +48,8 @@ def records():
 
 
 @pytest.mark.clause("MAP-4", "MAP-5", "PARAMS-9")
-def test_driver_that_waits_for_each_answer_gets_it(script):
-    with Talk(script, "params", "echo") as worker:
+def test_driver_that_waits_for_each_answer_gets_it(any_script):
+    with Talk(any_script, "params", "echo") as worker:
         worker.send(encode_params({"a": "b"}))
         for n in range(500):
             pair = (str(n), "v" * (n * 7 % 300))
@@ -54,17 +60,17 @@ def test_driver_that_waits_for_each_answer_gets_it(script):
 
 
 @pytest.mark.clause("MAP-2", "MAP-5", "FRAME-5")
-def test_driver_that_never_waits_gets_all_answers_in_order(script):
+def test_driver_that_never_waits_gets_all_answers_in_order(any_script):
     pairs = [(b"%d" % n, b"x" * (n % 50)) for n in range(100_000)] + [(b"", b"y" * 3_000_000)] * 2
-    result = run(script, "echo", stdin=encode_pairs(pairs))
+    result = run(any_script, "echo", stdin=encode_pairs(pairs))
     assert result.status == 0
     assert result.stdout == b"".join(encode_list([pair]) for pair in pairs)
 
 
 @pytest.mark.clause("MAP-4", "FRAME-5")
 @pytest.mark.parametrize("cut", range(len(PAIR)))
-def test_answers_are_flushed_before_it_blocks_inside_a_pair(script, cut):
-    with Talk(script, "echo") as worker:
+def test_answers_are_flushed_before_it_blocks_inside_a_pair(any_script, cut):
+    with Talk(any_script, "echo") as worker:
         worker.send(PAIR * 10 + PAIR[:cut])
         assert worker.receive(10 * len(LIST)) == LIST * 10
         worker.send(PAIR[cut:])
@@ -73,9 +79,9 @@ def test_answers_are_flushed_before_it_blocks_inside_a_pair(script, cut):
 
 
 @pytest.mark.clause("MAP-4")
-def test_answers_are_flushed_before_it_blocks_inside_a_long_value(script):
+def test_answers_are_flushed_before_it_blocks_inside_a_long_value(any_script):
     long = encode_pair("k", "v" * 1_000_000)
-    with Talk(script, "echo") as worker:
+    with Talk(any_script, "echo") as worker:
         worker.send(PAIR + long[:700_000])
         assert worker.receive(len(LIST)) == LIST
         answer = encode_list([("k", "v" * 1_000_000)])
@@ -114,21 +120,21 @@ def test_pairs_written_far_ahead_are_answered_by_whole_buffers(script, records):
         assert min(sizes[:-1]) > 100_000, "a write before the buffer was full, while input was there"
 
 
-def test_regular_file_and_dev_null_as_stdin(script, tmp_path):
+def test_regular_file_and_dev_null_as_stdin(any_script, tmp_path):
     path = tmp_path / "pairs"
     path.write_bytes(PAIR * 50_000)
     with open(path, "rb") as file:
-        result = run(script, "echo", stdin=file)
+        result = run(any_script, "echo", stdin=file)
     assert (result.status, result.stdout) == (0, LIST * 50_000)
     with open(os.devnull, "rb") as file:
-        result = run(script, "echo", stdin=file)
+        result = run(any_script, "echo", stdin=file)
     assert (result.status, result.stdout) == (0, b"")
 
 
 @pytest.mark.parametrize("unreadable", ["closed", "a directory"])
-def test_stdin_that_cannot_be_read_is_an_error_not_the_end(script, tmp_path, unreadable):
+def test_stdin_that_cannot_be_read_is_an_error_not_the_end(any_script, tmp_path, unreadable):
     shell = {"closed": '"$0" echo <&-', "a directory": '"$0" echo < /'}[unreadable]
-    result = run(["sh", "-c", shell, *script], stdin=None)
+    result = run(["sh", "-c", shell, *any_script], stdin=None)
     assert result.status == 1
     assert len(result.errors) == 1 and result.errors[0].startswith("cannot read stdin: ")
 
@@ -176,3 +182,23 @@ def test_message_of_several_lines_is_one_write(script, records):
         assert ours.recv(1 << 20) == encode_message("ERR", "a\nb")
         assert ours.recv(1) == b""
         worker.process.wait(PATIENCE)
+
+
+def test_stdin_is_read_by_large_pieces(script, records):
+    """Of a record that does not fit into one read(), the rest is lost."""
+    ours, theirs = records
+    record = PAIR * (100_000 // len(PAIR))
+    with Talk(script, "echo", stdin=theirs.fileno()) as worker:
+        theirs.close()
+        ours.send(record)
+        ours.shutdown(socket.SHUT_WR)
+        result = worker.end()
+    assert (result.status, result.stdout) == (0, LIST * (100_000 // len(PAIR)))
+
+
+def test_buffering_that_the_program_has_chosen_stays(script, records):
+    ours, theirs = records
+    with Talk(script, "unbuffered", "prefix:0", "prefix:0", stdout=theirs.fileno()) as worker:
+        theirs.close()
+        assert [ours.recv(100), ours.recv(100), ours.recv(100)] == [bytes(4), bytes(4), b""]
+        assert worker.end().status == 0

@@ -9,14 +9,14 @@ trap 'rm -rf "$build"' EXIT
 DISCO_COVERAGE="$build" "${PYTHON:-python3}" -m pytest -q -p no:cacheprovider -k "not sanitized" tests/test_libdisco*.py
 cd "$build"
 for notes in wire params disco messages entry classic_params; do
-    gcov --relative-only --no-output "$notes.gcno"
+    gcov --no-output "$notes.gcno"
 done | awk -v minimum="${MINIMUM:-95}" '
-    /^File / { file = $2 }
-    /^Lines executed:/ && file ~ /csrc\// {
+    /^File / { file = $2; sub(/^.*csrc\//, "csrc/", file); sub(/.$/, "", file) }
+    /^Lines executed:/ && file ~ /^csrc/ {
         split($0, part, /[:% ]+/)
-        if (!(file in seen)) { seen[file] = 1; printf "%6.2f %%  %4d lines  %s\n", part[3], part[5], file }
+        printf "%6.2f %% of %3d lines  %s\n", part[3], part[5], file
+        n_files++
         if (part[3] + 0 < minimum) low = 1
+        file = ""
     }
-    END {
-        if (low || length(seen) < 6) { print "coverage: a file is under " minimum " % or missing"; exit 1 }
-    }'
+    END { if (low || n_files < 6) { print "coverage: a file is under " minimum " %, or missing"; exit 1 } }'

@@ -9,13 +9,24 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 LIBRARY = [ROOT / "csrc" / f"{name}.c" for name in ("wire", "params", "disco", "messages", "entry", "classic_params")]
 WARNINGS = "-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -pedantic".split()
 C11 = ["-std=c11", *WARNINGS, "-fvisibility=hidden", "-g", "-O1", f"-I{ROOT / 'include'}"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 WRAPPED = ["-Wl," + ",".join(f"--wrap={name}" for name in ("malloc", "realloc", "calloc", "write", "_exit"))]
+KINDS = {
+    "plain": {},
+    "sanitized": {"flags": SANITIZE},
+    "musl": {"compiler": "musl-gcc", "flags": ("-static",)},
+    "unknown_stdio": {"flags": ("-DDISCO_PLAIN_STDIO",)},
+    "powerpc": {"compiler": "powerpc-linux-gnu-gcc", "flags": ("-static",), "runner": ("qemu-ppc",)},
+}
+"""Ways to build: powerpc is big-endian with 32-bit addresses; unknown_stdio is any C library whose buffers are unknown."""
+
 PATIENCE = 60  # seconds until a process that hangs fails its test; no test measures time
 
 
@@ -40,8 +51,16 @@ class Build:
         """The build that most tests run; the one that tests/c/coverage.sh measures."""
         measured = os.environ.get("DISCO_COVERAGE")
         if measured:
-            return cls(Path(measured), flags=("--coverage", "-O0"))
+            return cls(Path(measured), flags=("--coverage", "-O0", "-Wl,-u,__gcov_dump"))
         return cls.named(tmp_path_factory, "plain")
+
+    @classmethod
+    def of_kind(cls, kind: str, tmp_path_factory) -> Build:
+        """A build of one of KINDS; skips the test where its compiler is missing."""
+        how = KINDS[kind]
+        if not have(how.get("compiler", "gcc"), *how.get("runner", ())):
+            pytest.skip(f"not installed: {how['compiler']}")
+        return cls.plain(tmp_path_factory) if kind == "plain" else cls.named(tmp_path_factory, kind, **how)
 
     @classmethod
     def named(cls, tmp_path_factory, name: str, **how) -> Build:
