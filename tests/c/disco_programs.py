@@ -124,16 +124,9 @@ def run(command: list[str], *arguments: str, stdin=b"", faults: dict | None = No
 class Talk:
     """A running program that is fed by hand. `receive` fails, instead of hanging, when nothing comes."""
 
-    def __init__(
-        self, command: list[str], *arguments: str, stdout: int | None = None, stderr: int | None = None
-    ) -> None:
-        self.process = subprocess.Popen(
-            [*command, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if stdout is None else stdout,
-            stderr=subprocess.PIPE if stderr is None else stderr,
-            bufsize=0,
-        )
+    def __init__(self, command: list[str], *arguments: str, **streams: int) -> None:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen([*command, *arguments], bufsize=0, **(pipes | streams))
 
     def __enter__(self) -> Talk:
         return self
