@@ -84,13 +84,13 @@ class Job:
         """
         run = self._started()
         try:
-            run.join(timeout)
+            has_ended = run.ended.wait(timeout)
         except KeyboardInterrupt:
             run.cancel()
-            run.join()
+            run.ended.wait()
             print(f"job {self.job} was stopped; its logs are in {self.directory}", file=sys.stderr)
             raise
-        if run.is_alive():
+        if not has_ended:
             raise TimeoutError(f"job {self.job} is not done after {timeout} seconds; it goes on")
         if run.error is not None:
             raise run.error
@@ -103,7 +103,10 @@ class Job:
 
 
 class _Run(threading.Thread):
-    """The thread that carries out a job: `results` or `error` when it has ended."""
+    """The thread that carries out a job: `results` or `error` when it has `ended`.
+
+    An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
+    """
 
     def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
         from kvproto.engine.local import LocalPool
@@ -112,6 +115,7 @@ class _Run(threading.Thread):
         self.directory = directory
         self.results: list[str] = []
         self.error: BaseException | None = None
+        self.ended = threading.Event()
         self._pool = LocalPool(n_processes, log_directory=directory.logs, tmp_directory=directory.tmp)
         self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
 
@@ -123,6 +127,8 @@ class _Run(threading.Thread):
                 self.results = run_job(*self._arguments)
         except BaseException as e:
             self.error = e
+        finally:
+            self.ended.set()
 
     def cancel(self) -> None:
         """Stop the job; its thread ends soon after."""

@@ -139,9 +139,12 @@ class _Partitioner:
             return [batch]
         parts: list[list] = [[] for _ in range(self._n)]
         if self._spec.partition is default_partition:
-            find = self._default.__getitem__
             for pair in batch:
-                parts[find(pair[0])].append(pair)
+                try:
+                    number = self._default[pair[0]]
+                except TypeError:  # not hashable: most such keys have no partition, and that says why
+                    number = default_partition(pair[0], self._n)
+                parts[number].append(pair)
         else:
             for pair in batch:
                 parts[self._checked(pair[0])].append(pair)

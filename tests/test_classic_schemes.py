@@ -1,0 +1,141 @@
+"""Inputs: files, directories, globs, the web on loopback, the address itself; what is not there is named."""
+
+import http.server
+import os
+import threading
+
+import pytest
+
+from kvproto.classic.schemes import find_inputs, open_input
+from kvproto.errors import DataError
+
+
+def read(url, *range_):
+    file, size = open_input(url, *range_)
+    with file:
+        return file.read(), size
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, data in {"b.txt": b"bb", "a.txt": b"a", "sub/c.txt": b"ccc", "sub/d.bin": b""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def names(tree, found):
+    return [os.path.relpath(one.url, tree) for one in found]
+
+
+def test_a_file_is_found_by_path_and_by_url_with_its_size(tree):
+    for url in (str(tree / "b.txt"), f"file://{tree}/b.txt", f"file://localhost{tree}/b%2Etxt", tree / "b.txt"):
+        [found] = find_inputs([url])
+        assert (found.url, found.n_bytes, found.seekable) == (str(tree / "b.txt"), 2, True)
+        assert read(found.url) == (b"bb", 2)
+
+
+def test_a_directory_is_its_files_recursively_in_order(tree):
+    assert names(tree, find_inputs([str(tree)])) == ["a.txt", "b.txt", "sub/c.txt", "sub/d.bin"]
+
+
+def test_a_glob_is_the_files_that_match(tree):
+    assert names(tree, find_inputs([f"{tree}/*"])) == ["a.txt", "b.txt"]
+    assert names(tree, find_inputs([f"{tree}/**/*.txt"])) == ["a.txt", "b.txt", "sub/c.txt"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tree):
+    (tree / "[a].txt").write_bytes(b"bracket")
+    assert names(tree, find_inputs([f"{tree}/[a].txt"])) == ["[a].txt"]
+
+
+def test_a_relative_path_is_found_from_any_directory_later(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    [found] = find_inputs(["a.txt"])
+    monkeypatch.chdir("/")
+    assert read(found.url) == (b"a", 1)
+
+
+@pytest.mark.parametrize(
+    "url, says",
+    [
+        ("/no/such/file", "input /no/such/file: No such file or directory"),
+        ("/no/such/*.txt", "no file matches"),
+        ("nonsense://x", "no scheme nonsense://.*http://"),
+        ("file://elsewhere/x", "host 'elsewhere'"),
+    ],
+)
+def test_what_is_not_there_is_named(url, says):
+    with pytest.raises(DataError, match=says):
+        find_inputs([url])
+
+
+def test_a_file_that_goes_away_after_it_was_found_is_named(tree):
+    [found] = find_inputs([str(tree / "a.txt")])
+    os.unlink(found.url)
+    with pytest.raises(DataError, match=f"input {found.url}: No such file"):
+        open_input(found.url)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
+    path = tree / "long"
+    path.write_bytes(b"line\n" * 100_000)
+    file, size = open_input(str(path), 0, 300_000)
+    os.truncate(path, 200_000)
+    with file, pytest.raises(DataError, match=f"input {path}: was cut short while it was read, 100000 bytes"):
+        file.read()
+
+
+def test_raw_is_the_address_itself():
+    [found] = find_inputs(["raw://some data: é"])
+    assert read(found.url)[0] == "some data: é".encode()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """/whole: with its length; /chunked; /short: announces more than it sends; all else: 404."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path not in ("/whole", "/chunked", "/short"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if self.path == "/chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"5\r\nsome \r\n4\r\ntext\r\n0\r\n\r\n")
+        else:
+            self.send_header("Content-Length", "9" if self.path == "/whole" else "100")
+            self.end_headers()
+            self.wfile.write(b"some text")
+            self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def web():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_web_page_is_read_with_and_without_its_length(web):
+    assert read(f"{web}/whole") == (b"some text", 9)
+    assert read(f"{web}/chunked") == (b"some text", None)
+
+
+def test_a_connection_that_ends_too_early_is_an_error_that_names_the_url(web):
+    file, size = open_input(f"{web}/short")
+    with file, pytest.raises(DataError, match=f"input {web}/short: the connection ended 91 bytes too early"):
+        file.read()
+
+
+def test_a_page_that_is_not_there_is_an_error_that_names_the_url(web):
+    with pytest.raises(DataError, match=f"input {web}/nothing: .*404"):
+        open_input(f"{web}/nothing")
