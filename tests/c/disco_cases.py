@@ -187,9 +187,9 @@ BAD = [
         case(
             f"a_pair_cut_at_{n}",
             "echo",
-            stdin=ONE + (ONE + b"")[:n],
-            stdout=BEHIND,
-            error=SHORT.format(field, 10 + at, wanted, n - at, "FRAME-4"),
+            stdin=ONE * 2 + ONE[:n],  # the first fills the buffer, the second is found there whole
+            stdout=BEHIND * 2,
+            error=SHORT.format(field, 20 + at, wanted, n - at, "FRAME-4"),
             clauses=["FRAME-4", "LIFECYCLE-3"],
         )
         for n, field, at, wanted in [
