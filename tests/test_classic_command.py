@@ -1,0 +1,160 @@
+"""What `kvproto run` does, the demo, and the progress that both show."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from jobs import LIBRARY, counted
+from kvproto.classic.command import find_job
+from kvproto.classic.progress import Progress
+from kvproto.errors import JobError
+from kvproto.examples import demo
+
+MODULE = """
+from kvproto.classic import Job
+
+class Words(Job):
+    input = ["raw://own input"]
+    def map(line, params):
+        return [(word, 1) for word in line.split()]
+
+class Bytes(Words):
+    def map(line, params):
+        return [(b"\\xff", "caf\\u00e9")]
+
+class Bad(Words):
+    def map(line, params):
+        raise ValueError("it is bad")
+
+NotAJob = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_directory_with_jobs(tmp_path, monkeypatch):
+    (tmp_path / "myjobs.py").write_text(MODULE)
+    (tmp_path / "needs.py").write_text("import no_such_module_at_all\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
+    yield tmp_path
+    sys.modules.pop("myjobs", None)
+
+
+def kvproto(*argv):
+    return subprocess.run([sys.executable, "-m", "kvproto", *argv], capture_output=True)
+
+
+def test_run_finds_the_job_in_the_current_directory_and_prints_its_results():
+    done = kvproto("run", "myjobs.Words", "raw://a b")
+    assert (done.returncode, done.stdout) == (0, b"a\t1\nb\t1\n")
+    assert b"map    1/1 tasks" in done.stderr
+
+
+def test_run_without_inputs_takes_those_of_the_job():
+    assert kvproto("run", "myjobs.Words").stdout == b"own\t1\ninput\t1\n"
+
+
+def test_bytes_are_printed_as_they_are_and_str_as_utf8():
+    assert kvproto("run", "myjobs.Bytes").stdout == b"\xff\tcaf\xc3\xa9\n"
+
+
+def test_a_job_that_fails_is_exit_status_1_and_the_error_whole_on_stderr():
+    done = kvproto("run", "myjobs.Bad")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"ValueError: it is bad" in done.stderr and b"in map" in done.stderr
+
+
+def test_a_missing_input_is_exit_status_1_and_named():
+    done = kvproto("run", "myjobs.Words", "/no/such/file")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"input /no/such/file: No such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "spec, says",
+    [
+        ("Words", "write module.Class"),
+        ("nowhere.Words", "there is no module nowhere in the current directory"),
+        ("kvproto.nowhere.Words", "there is no module kvproto.nowhere"),
+        ("needs.Words", "the module needs needs the module no_such_module_at_all"),
+        ("myjobs.Missing", "has no Missing; its jobs: Words, Bytes, Bad"),
+        ("myjobs.NotAJob", "NotAJob in .* is not a subclass"),
+    ],
+)
+def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
+    with pytest.raises(JobError, match=says):
+        find_job(spec)
+
+
+def test_the_demo_counts_the_words_of_the_inputs_given(capfd):
+    paths = sorted(map(str, LIBRARY.glob("*.py")))[:20]
+    assert demo.main(paths) == 0
+    shown = re.findall(r"^ *([\d,]+)  (\S+)$", capfd.readouterr().out, re.MULTILINE)
+    counts = counted(paths, rb"[A-Za-z0-9_\x80-\xff]+")
+    assert [int(n.replace(",", "")) for n, _ in shown] == [n for _, n in counts.most_common(20)]
+    assert all(counts[word.encode()] == int(n.replace(",", "")) for n, word in shown)
+
+
+def test_the_demo_takes_a_file_a_directory_and_says_time_and_speed(capfd, in_a_directory_with_jobs):
+    assert demo.main([str(in_a_directory_with_jobs / "myjobs.py"), "."]) == 0
+    said = capfd.readouterr().out
+    assert re.search(r"^ +\d+  import$", said, re.MULTILINE)
+    assert re.search(r"^0\.0 MB in \d+\.\d\d s: \d+\.\d MB/s$", said, re.MULTILINE)
+
+
+def test_the_demos_own_input_is_tens_of_megabytes_of_source():
+    sources = demo.library_sources()
+    assert len(sources) > 500 and all(path.endswith(".py") for path in sources)
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+EVENTS = [
+    {"event": "job", "time": 100.0, "job": "j", "inputs": 1, "bytes": 4_000_000},
+    {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000},
+    {"event": "progress", "time": 101.0, "stage": "map", "done": 0, "total": 2, "bytes": 1_000_000, "records": 7},
+    {"event": "message", "time": 101.0, "stage": "map", "task": 1, "kind": "MSG", "text": "hello"},
+    {"event": "progress", "time": 102.0, "stage": "map", "done": 2, "total": 2, "bytes": 4_000_000, "records": 1234},
+]
+LAST = "map    2/2 tasks  100 %  4.0 MB, 1,234 records  2.0 MB/s"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(kind, file=None):
+    file = file or io.StringIO()
+    progress = Progress(kind, file)
+    for event in EVENTS:
+        progress(event)
+    return file.getvalue()
+
+
+def test_plain_progress_is_lines_without_control_characters():
+    assert shown("plain") == f"map:1: hello\n{LAST}\n"
+    assert shown("auto") == shown("plain")
+
+
+def test_on_a_terminal_one_line_is_written_again_and_messages_stand_alone():
+    said = shown("auto", Terminal())
+    assert said == shown("bar")
+    assert said.split("\r")[-1].rstrip(" \n") == LAST and said.endswith("\n")
+    assert "map:1: hello\n" in said
+    assert "\x1b" not in said  # no colours to be turned off
+
+
+def test_jsonl_progress_is_every_event():
+    assert [json.loads(line) for line in shown("jsonl").splitlines()] == EVENTS
+
+
+def test_no_progress_is_nothing_and_an_unknown_kind_is_refused():
+    assert shown("none") == ""
+    with pytest.raises(ValueError, match="auto, bar, plain, jsonl, none"):
+        Progress("fancy")
