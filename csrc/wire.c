@@ -91,6 +91,7 @@ static disco_status end_field(disco_walker *walker)
     switch ((disco_field)walker->field) {
     case DISCO_NUM_PAIRS:
         walker->num_pairs = walker->pairs_left = number;
+        walker->list_offset = walker->field_offset;
         walker->in_list = 1;
         if (number == 0)
             end_list(walker);

@@ -73,6 +73,7 @@ typedef struct disco_slice {
 typedef struct disco_walker {
     uint64_t offset;       /* bytes taken */
     uint64_t field_offset; /* where the field under way, or the field at fault, began */
+    uint64_t list_offset;  /* where the result list under way began */
     uint64_t n_pairs;      /* complete pairs */
     uint64_t n_lists;      /* complete result lists */
     uint32_t num_pairs;    /* pairs that the list under way announced */

@@ -89,10 +89,10 @@ class Exchange:
         self._live.discard(self)
         self.process.close()
 
-    def output(self, end_of_stdout: Callable[[], None]) -> Iterator[bytes]:
+    def output(self, decoder) -> Iterator[bytes]:
         """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
 
-        end_of_stdout   called at the end of stdout; raises ProtocolError when that is inside an element
+        decoder   the ListDecoder or FrameStream that its user feeds it to
         """
         while not self._is_over():
             ready = self._wait()
@@ -111,15 +111,15 @@ class Exchange:
                 self._refill()
         self._read_stderr()
         self._last_message()
-        _verdict.judge(self, end_of_stdout)
+        _verdict.judge(self, decoder)
 
-    def decoded(self, feed: Callable[[bytes], list | bytes], data: bytes):
-        """feed(data), with a ProtocolError turned into the worker's: it is its output that is at fault."""
+    def decoded(self, decoder, data: bytes):
+        """decoder.feed(data), with a ProtocolError turned into the worker's: it is its output that is at fault."""
         try:
-            return feed(data)
+            return decoder.feed(data)
         except ProtocolError as fault:
             self._read_stderr()
-            raise _verdict.bad_output(self, fault) from fault
+            raise _verdict.bad_output(self, decoder, fault) from fault
 
     def answered(self, n_lists: int) -> None:
         """Note that n_lists result lists have come in all; in a map, more than there were pairs is an error."""
@@ -163,7 +163,7 @@ class Exchange:
     def _watch_input(self) -> None:
         """Poll stdin while there is something to write or to fetch, the source's descriptor when that is to be read."""
         process, source = self.process, self.source
-        if self.input_ended or process.exit_status is not None or self.errors:
+        if self.input_ended or process.exit_status is not None:
             self._watch(process.stdin, 0)
             self._watch(source.fileno, 0)
             return
@@ -192,7 +192,7 @@ class Exchange:
         start, idle, total, grace = self.timeouts
         if start is not None and self.process.pid is None:
             yield "start", self._began + start
-        if idle is not None and self._waits_for_worker():
+        if idle is not None and self._grace_began is None and self._waits_for_worker():
             yield "idle", self._moved + idle
         if total is not None:
             yield "total", self._began + total
@@ -253,6 +253,7 @@ class Exchange:
             self.tail.append(str(message))
             if message.kind == ERR:
                 self.errors.append(str(message))
+                self._end_input()  # nothing more to do for it but to say the rest, and exit
             if self._on_message is not None:
                 self._on_message(message)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import struct
 
 from kvproto.errors import (
     ProtocolError,
@@ -35,7 +35,7 @@ DUMP_BYTES = 64
 _LISTED_ERRORS = 10
 
 
-def judge(exchange, end_of_stdout: Callable[[], None]) -> None:
+def judge(exchange, decoder) -> None:
     """Raise what is wrong with a worker that has exited; return when it succeeded (LIFECYCLE-4)."""
     process = exchange.process
     if process.start_errno is not None:
@@ -48,9 +48,9 @@ def judge(exchange, end_of_stdout: Callable[[], None]) -> None:
     if not exchange.input_ended or process.n_unread():
         raise exchange.fail(WorkerExitedEarly, f"exited with exit status {status} before it had read all its input")
     try:
-        end_of_stdout()
+        decoder.close()
     except ProtocolError as fault:
-        raise bad_output(exchange, fault) from fault
+        raise bad_output(exchange, decoder, fault) from fault
     if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
         raise exchange.fail(
             WorkerExitedEarly,
@@ -60,13 +60,13 @@ def judge(exchange, end_of_stdout: Callable[[], None]) -> None:
         raise exchange.fail(WorkerFailed, f"exited with exit status {status} after well-formed output")
 
 
-def bad_output(exchange, fault: ProtocolError) -> WorkerError:
+def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
     """The error for output that breaks the framing; text where frames belong gets its own."""
     window, window_offset = _recent_output(exchange)
     at = fault.offset - window_offset
     if exchange.errors:
         return _reported(exchange)
-    text = _text_at(window, at)
+    text = _text_for_a_list(decoder, fault, window, window_offset)
     shown = hexdump(window, window_offset, at)
     if text:
         return exchange.fail(WorkerWroteText, f"it wrote text to stdout: {text!r}; {fault}", hexdump=shown)
@@ -146,16 +146,17 @@ def _recent_output(exchange) -> tuple[bytes, int]:
     return window, exchange.n_received - len(window)
 
 
-def _text_at(window: bytes, at: int) -> str:
-    """The text around window[at], when that is what stands there: printable bytes where a size belongs."""
-    begin = max(0, at - 4)
-    piece = window[begin : begin + 16]
-    if len(piece) < 3 or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in piece):
-        begin = max(0, at)
-        piece = window[begin : begin + 16]
-        if len(piece) < 3 or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in piece):
-            return ""
-    return window[begin : begin + 60].decode("ascii", "replace").split("\n")[0]
+def _text_for_a_list(decoder, fault: ProtocolError, window: bytes, window_offset: int) -> str:
+    """The line of text that stands where a result list should begin; "" when what stands there is a number.
+
+    A count of four printable bytes is over 150 million: no worker means that.
+    """
+    offset, num_pairs = decoder.list_under_way() or (fault.offset, None)
+    at = max(0, offset - window_offset)
+    head = window[at : at + 4] if num_pairs is None else struct.pack("<I", num_pairs)
+    if not head or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        return ""
+    return window[at : at + 80].decode("ascii", "replace").strip().split("\n")[0]
 
 
 def hexdump(window: bytes, window_offset: int, at: int) -> str:

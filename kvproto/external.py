@@ -108,8 +108,8 @@ class ExternalProgram:
         """
         decoder = ListDecoder(max_item=self._max_item)
         with self._exchange("map", PairSource(entries, with_entries=True, max_item=self._max_item)) as exchange:
-            for data in exchange.output(decoder.close):
-                lists = exchange.decoded(decoder.feed, data)
+            for data in exchange.output(decoder):
+                lists = exchange.decoded(decoder, data)
                 exchange.answered(exchange.n_lists + len(lists))
                 yield from lists
 
@@ -120,8 +120,8 @@ class ExternalProgram:
         """
         decoder = ListDecoder(max_item=self._max_item)
         with self._exchange("reduce", PairSource(pairs, with_entries=False, max_item=self._max_item)) as exchange:
-            for data in exchange.output(decoder.close):
-                for pairs_of_list in exchange.decoded(decoder.feed, data):
+            for data in exchange.output(decoder):
+                for pairs_of_list in exchange.decoded(decoder, data):
                     yield from pairs_of_list
 
     def map_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
@@ -152,8 +152,8 @@ class ExternalProgram:
         lists = FrameStream(with_lists=True, max_item=self._max_item)
         kind = DescriptorSource if isinstance(frames, int) else BytesSource
         with self._exchange(mode, kind(frames, max_item=self._max_item)) as exchange:
-            for data in exchange.output(lists.close):
-                pairs = exchange.decoded(lists.feed, data)
+            for data in exchange.output(lists):
+                pairs = exchange.decoded(lists, data)
                 exchange.answered(lists.n_lists)
                 if pairs:
                     yield pairs

@@ -70,6 +70,11 @@ class _NativeStream:
             return ""
         return f"; the result list has {walker.num_pairs - walker.pairs_left} of its {walker.num_pairs} pairs"
 
+    def list_under_way(self) -> tuple[int, int] | None:
+        """(offset, num-pairs) of the result list that has begun and is not complete; None between lists."""
+        walker = self._walker
+        return (walker.list_offset, walker.num_pairs) if walker.in_list else None
+
     def _walk(self, data, *, keep: bool) -> int:
         ffi, walker = _native.ffi, self._walker
         if keep and len(self._room) < len(data):
@@ -110,6 +115,9 @@ class _ReferenceStream:
     def close(self) -> None:
         self._decoder.close()
 
+    def list_under_way(self) -> tuple[int, int] | None:
+        return self._decoder.list_under_way()
+
     def _take(self, decoded: list) -> bytes:
         lists = decoded if self._with_lists else [decoded]
         self.n_lists += len(decoded) if self._with_lists else 0
@@ -118,4 +126,5 @@ class _ReferenceStream:
 
 
 FrameStream = _NativeStream if _native.NATIVE else _ReferenceStream
-"""A stream of frames: FrameStream(with_lists=..., max_item=...) with feed, check, close, n_pairs, n_lists."""
+"""A stream of frames: FrameStream(with_lists=..., max_item=...) with feed, check, close,
+n_pairs, n_lists, list_under_way."""

@@ -115,6 +115,7 @@ class _Decoder:
         if fault != FINE:
             self._fault = self._too_large(data, position, fault)
             self._fault.decoded = out
+            self.offset += position
             raise self._fault
         self.offset += position
         if data is self._kept:
@@ -193,6 +194,13 @@ class ListDecoder(_Decoder):
         super().__init__(max_item=max_item)
         self._pairs: list[Pair] | None = None
         self._pairs_left = 0
+
+    def list_under_way(self) -> tuple[int, int] | None:
+        """(offset, num-pairs) of the result list that has begun and is not complete; None between lists."""
+        if self._pairs is None:
+            return None
+        n_bytes = 4 + sum(8 + len(key) + len(value) for key, value in self._pairs)
+        return self.offset - n_bytes, len(self._pairs) + self._pairs_left
 
     def _scan(self, data, out: list) -> tuple[int, int]:
         position, self._pairs, self._pairs_left, fault = _native.scan_lists(
