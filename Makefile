@@ -1,0 +1,62 @@
+# Everything sets itself up: a virtual environment in .venv, the package built and installed into it.
+#
+#   make demo [INPUT="file dir url"]   count words with an external C program; make test; make bench; make coverage
+#   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
+#   make bad-workers                   what happens here and elsewhere when a worker misbehaves
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+INPUT ?=
+
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+PIP := $(BIN)/pip --disable-pip-version-check -q
+SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
+           meson.build meson.options pyproject.toml README.md
+
+.PHONY: build test demo bench bad-workers coverage lib install judy clean
+
+build: .venv/built
+
+test: build judy
+	$(BIN)/pytest
+
+demo: build
+	@$(BIN)/kvproto demo $(INPUT)
+
+bench: build
+	$(BIN)/python tests/benchmarks/run.py
+
+bad-workers: build
+	$(BIN)/python tests/benchmarks/bad_workers.py
+
+coverage: build
+	sh tests/c/coverage.sh
+
+lib: .venv/tools judy
+	test -f build/lib/build.ninja || $(BIN)/meson setup build/lib --prefix $(abspath $(PREFIX))
+	$(BIN)/meson configure build/lib --prefix $(abspath $(PREFIX))
+	$(BIN)/meson compile -C build/lib
+
+install: lib
+	DESTDIR=$(DESTDIR) $(BIN)/meson install -C build/lib --no-rebuild
+
+clean:
+	rm -rf build .venv
+
+# The tools that build; what a bare Debian lacks for them comes through apt where we are root.
+.venv/tools: pyproject.toml
+	.ci/prepare tools $(PYTHON)
+	$(PYTHON) -m venv .venv
+	$(PIP) install 'meson-python >= 0.18' 'meson >= 1.6' ninja 'cffi >= 1.17' 'pip >= 25.1'
+	$(PIP) install --group test --group bench 'cloudpickle >= 3' 'rich >= 13'
+	touch $@
+
+.venv/built: .venv/tools $(SOURCES)
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build/wheel .
+	touch $@
+
+# libjudy-dev, for read_parameters() alone: all else goes on without it.
+judy:
+	@.ci/prepare judy
