@@ -78,7 +78,7 @@ class MessageParser:
 
     def close(self) -> list[Message]:
         """Say that the stream has ended; returns the last line when no newline ended it, else nothing."""
-        return [self._message()] if self._line or self._n_cut else []
+        return [self._message()] if self._line else []
 
     def _keep(self, piece: bytes) -> None:
         room = _TAG_BYTES + 1 + MAX_LINE - len(self._line)
