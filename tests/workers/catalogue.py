@@ -49,6 +49,7 @@ GOOD = (
     Worker(IDENTITY, files=()),
     Worker("echo.py", files=()),
     Worker("echo.pl", files=()),
+    Worker("starts_another.sh", files=("echo.py",)),
     Worker("flush_each_write.c", files=()),
     Worker("answers_late.py"),
     Worker("floods_tagged.py", messages=(("MSG", b"x" * 991),)),
@@ -65,7 +66,13 @@ DOES_NOT_START = (
 )
 
 EXITS = (
-    Worker("exits_at_once.sh", "WorkerExitedEarly", ("exit status 0", "number 0", "never read"), files=()),
+    Worker(
+        "exits_at_once.sh",
+        "WorkerExitedEarly",
+        ("exit status 0", "number 0", "never read"),
+        reduce_says=("exit status 0", "never read"),
+        files=(),
+    ),
     Worker("exits_after_first.py", "WorkerExitedEarly", ("exit status 0", "number 1"), reduce_says=("exit status 0",)),
     Worker(
         "exits_at_one_percent.py", "WorkerExitedEarly", ("exit status 0", "number 10"), reduce_says=("exit status 0",)
