@@ -355,3 +355,48 @@ def test_config_prefix_holds_header_library_and_pkg_config_file():
     prefix = Path(kvproto_command("config", "--prefix").stdout.decode().strip())
     for part in ("include/disco.h", "lib/libdisco.a", "lib/pkgconfig/disco.pc"):
         assert (prefix / part).is_file()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of their own for the jobs of the test, and a module with a job in the working directory."""
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
+    (tmp_path / "jobs_here.py").write_text(
+        "from kvproto.classic import Job\n"
+        "class Lengths(Job):\n"
+        "    def map(line, params):\n"
+        "        yield line.rstrip(), len(line)\n"
+        "class Broken(Job):\n"
+        "    def map(line, params):\n"
+        "        raise RuntimeError('the map is broken')\n"
+    )
+    (tmp_path / "input").write_text("one\nthree\n")
+    return tmp_path
+
+
+def test_run_prints_the_results_of_a_job_of_the_working_directory(home):
+    done = kvproto_command("run", "jobs_here.Lengths", "input", cwd=home)
+    assert (done.returncode, sorted(done.stdout.splitlines())) == (0, [b"one\t4", b"three\t6"])
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["jobs_here.Nothing"], b"Lengths"),
+        (["no_such_module.Job"], b"no_such_module"),
+        (["jobs_here.Lengths", "no/such/input"], b"no/such/input"),
+        (["jobs_here.Broken", "input"], b"the map is broken"),
+    ],
+)
+def test_a_job_that_cannot_run_or_fails_is_status_1_and_says_why(home, arguments, says):
+    done = kvproto_command("run", *arguments, cwd=home)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert says in done.stderr
+
+
+def test_demo_counts_the_words_of_its_input(home):
+    (home / "input").write_text("to be or not to be to\n")
+    done = kvproto_command("demo", "input", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(rb"^ +(\d+)  (\S+)$", done.stdout, re.MULTILINE)[:2] == [(b"3", b"to"), (b"2", b"be")]
+    assert b"MB/s" in done.stdout
