@@ -34,7 +34,7 @@ def fault_of(run) -> tuple:
 
 def passed(frames, pieces):
     for piece in pieces:
-        yield frames.feed(piece)
+        yield bytes(frames.feed(piece))  # valid until the next call
     frames.close()
 
 
@@ -96,3 +96,19 @@ def test_the_pairs_before_an_item_over_the_limit_are_there(stream_name):
         frames.feed(encode_pairs([("k", "v"), ("l", "w")]) + b"\5\0\0\0")
     (before,) = caught.value.decoded
     assert decode_pairs(before[:20]) == [(b"k", b"v"), (b"l", b"w")]
+
+
+@every_stream
+@given(lists=list_lists, n=st.integers(0, 400))
+def test_the_list_under_way_is_known_by_its_offset_and_its_count(stream_name, lists, n):
+    frames = stream_named(stream_name, "lists", 1 << 30)
+    data = encode("lists", lists)
+    n = min(n, len(data))
+    frames.feed(data[:n])
+    begins, at = None, 0
+    for pairs in lists:
+        end = at + len(encode("lists", [pairs]))
+        if at + 4 <= n < end:
+            begins = (at, len(pairs))
+        at = end
+    assert frames.list_under_way() == begins
