@@ -139,21 +139,27 @@ def test_stdin_that_cannot_be_read_is_an_error_not_the_end(any_script, tmp_path,
     assert len(result.errors) == 1 and result.errors[0].startswith("cannot read stdin: ")
 
 
-def test_signals_that_interrupt_a_read_or_a_write_are_no_errors(script):
-    with Talk(script, "interruptible", "echo") as worker:
+@pytest.mark.parametrize(
+    "way", [[], ["unbuffered"], ["line-buffered"]], ids=["buffered", "unbuffered", "line-buffered"]
+)
+def test_signals_that_interrupt_a_read_or_a_write_are_no_errors(script, way):
+    newlines = b"\n" * 10  # whose size has the byte of a newline too: stdio itself would write at each of them
+    pair, answer = encode_pair(newlines, newlines), encode_list([(newlines, newlines)])
+    with Talk(script, *way, "interruptible", "echo") as worker:
         assert worker.receive(14, worker.process.stderr.fileno()) == b"**<MSG> ready\n"
         for _ in range(20):
             worker.wait_until_it_sleeps()  # in read(): there is no input
             worker.process.send_signal(signal.SIGALRM)
-            worker.send(PAIR)
-            assert worker.receive(len(LIST)) == LIST
-        many = PAIR * 60_000
-        writer = threading.Thread(target=worker.send, args=[many])
+            worker.send(pair)
+            assert worker.receive(len(answer)) == answer
+        shift = ("", "x" * 5)  # or the pipe, full pages of lists, would always be full between two of them
+        writer = threading.Thread(target=worker.send, args=[encode_pair(*shift) + pair * 30_000])
         writer.start()
         for _ in range(20):
             worker.wait_until_it_sleeps()  # in write(): nobody reads
             worker.process.send_signal(signal.SIGALRM)
-        assert worker.receive(60_000 * len(LIST)) == LIST * 60_000
+        answers = encode_list([shift]) + answer * 30_000
+        assert worker.receive(len(answers)) == answers
         writer.join()
         result = worker.end()
         assert (result.status, result.stdout, result.errors) == (0, b"", [])

@@ -96,6 +96,14 @@ GOOD = [
     case("stdout_unbuffered", "unbuffered", "echo", stdin=encode_pairs(PAIRS), stdout=ECHOED),
     case("stdout_line_buffered", "line-buffered", "echo", stdin=encode_pairs(PAIRS), stdout=ECHOED),
     case(
+        "stdout_line_buffered_and_used",
+        "line-buffered",
+        "print:x",
+        "echo",
+        stdin=encode_pairs(PAIRS),
+        stdout=b"x" + ECHOED,
+    ),
+    case(
         "a_list_written_by_an_exit_handler", "at-exit-write", "prefix:0", stdout=bytes(4) + encode_list([("late", "")])
     ),
     case(

@@ -157,8 +157,11 @@ class Talk:
         return data
 
     def wait_until_it_sleeps(self) -> None:
-        """Return when the process is blocked in a system call."""
-        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        """Return when the process is blocked in a system call; fail when it has ended."""
+        state = ""
+        while state != "S":
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            assert state != "Z", f"it has ended: {self.end()}"
             os.sched_yield()
 
     def end(self) -> Result:
