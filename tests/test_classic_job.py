@@ -401,6 +401,11 @@ def test_an_input_that_always_fails_fails_the_job_after_three_attempts():
     assert [event["event"] for event in events(job)].count("retry") == 2
 
 
+def test_an_input_that_cannot_be_read_is_named():
+    _, error = failure(input=["/proc/self/mem"], map=words)  # its first page gives EIO
+    assert "failed after 3 attempts" in str(error) and "DataError: input /proc/self/mem: Input/output error" in str(error)
+
+
 def test_a_missing_input_is_named_before_anything_runs(home):
     with pytest.raises(DataError, match="input /no/such/file: No such file"):
         Job("missing").run(input=["raw://x", "/no/such/file"], map=words)

@@ -70,6 +70,13 @@ def test_what_is_not_there_is_named(url, says):
         find_inputs([url])
 
 
+def test_a_pipe_is_refused_and_left_out_of_a_directory(tree):
+    os.mkfifo(tree / "pipe")
+    with pytest.raises(DataError, match=f"input {tree}/pipe: not a regular file"):
+        find_inputs([str(tree / "pipe")])
+    assert "pipe" not in names(tree, find_inputs([str(tree)]))
+
+
 def test_a_file_that_goes_away_after_it_was_found_is_named(tree):
     [found] = find_inputs([str(tree / "a.txt")])
     os.unlink(found.url)

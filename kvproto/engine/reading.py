@@ -19,6 +19,7 @@ from kvproto.engine.files import BLOCK
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.spec import JobSpec
+from kvproto.errors import DataError
 
 __all__ = ["InputReader", "Meter"]
 
@@ -117,21 +118,25 @@ class InputReader:
     def _opened(self, split: Split):
         self._url = split.url
         file, size = open_input(split.url, split.start, split.end)
-        with file, io.BufferedReader(_Metered(file, self._meter), 1 << 18) as buffered:
+        with file, io.BufferedReader(_Metered(file, split.url, self._meter), 1 << 18) as buffered:
             yield buffered, size
 
 
 class _Metered(io.RawIOBase):
-    """A file whose bytes are counted as they are read."""
+    """An input whose bytes are counted as they are read, and whose errors name it."""
 
-    def __init__(self, file, meter: Meter) -> None:
+    def __init__(self, file, url: str, meter: Meter) -> None:
         self._file = file
+        self._url = url
         self._meter = meter
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:
-        n_read = self._file.readinto(buffer)
+        try:
+            n_read = self._file.readinto(buffer)
+        except OSError as e:
+            raise DataError(f"input {self._url}: {e.strerror or e}") from e
         self._meter.add(n_read)
         return n_read
