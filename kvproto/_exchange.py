@@ -61,8 +61,9 @@ class Exchange:
         self.n_lists = 0
         self.n_sent = 0
         self.n_received = 0
+        self._room = bytearray(_READ_BYTES)
         self.recent = b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
-        self.current = b""
+        self.current = memoryview(b"")
         self.errors: list[str] = []  # what **<ERR> lines said
         self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self.input_ended = False
@@ -89,8 +90,10 @@ class Exchange:
         self._live.discard(self)
         self.process.close()
 
-    def output(self, decoder) -> Iterator[bytes]:
+    def output(self, decoder) -> Iterator[memoryview]:
         """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
+
+        Each piece is valid until the next.
 
         decoder   the ListDecoder or FrameStream that its user feeds it to
         """
@@ -102,7 +105,7 @@ class Exchange:
                 self._read_stderr()
             if self.process.stdout in ready:
                 data = self._read_stdout()
-                if data and not self.errors:
+                if data is not None and not self.errors:
                     yield data
                     self._moved = time.monotonic()  # what its user did meanwhile is not the worker's time
             if self.process.stdin in ready:
@@ -113,7 +116,7 @@ class Exchange:
         self._last_message()
         _verdict.judge(self, decoder)
 
-    def decoded(self, decoder, data: bytes):
+    def decoded(self, decoder, data: memoryview):
         """decoder.feed(data), with a ProtocolError turned into the worker's: it is its output that is at fault."""
         try:
             return decoder.feed(data)
@@ -210,20 +213,21 @@ class Exchange:
         if self.process.exit_status is not None and not self.stdout_ended:
             self._moved = time.monotonic()
 
-    def _read_stdout(self) -> bytes:
+    def _read_stdout(self) -> memoryview | None:
+        self.recent = (self.recent + self.current[-_verdict.DUMP_BYTES :])[-_verdict.DUMP_BYTES :]
+        self.current = memoryview(b"")
         try:
-            data = os.read(self.process.stdout, _READ_BYTES)
+            n_bytes = os.readv(self.process.stdout, (self._room,))
         except BlockingIOError:
-            return b""
+            return None
         self._moved = time.monotonic()
-        if not data:
+        if not n_bytes:
             self.stdout_ended = True
             self._watch(self.process.stdout, 0)
-            return b""
-        self.recent = (self.recent + self.current[-_verdict.DUMP_BYTES :])[-_verdict.DUMP_BYTES :]
-        self.current = data
-        self.n_received += len(data)
-        return data
+            return None
+        self.current = memoryview(self._room)[:n_bytes]
+        self.n_received += n_bytes
+        return self.current
 
     def _read_stderr(self) -> None:
         """Take what is there; a flood is taken piece by piece, between the other things."""

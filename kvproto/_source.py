@@ -77,7 +77,7 @@ class BytesSource:
         piece = next((piece for piece in self._frames if len(piece)), b"")
         return self._checked(piece)
 
-    def _checked(self, piece: bytes) -> bytes:
+    def _checked(self, piece):
         try:
             if piece:
                 self._stream.check(piece)
@@ -95,9 +95,12 @@ class DescriptorSource(BytesSource):
     def __init__(self, fileno: int, *, max_item: int) -> None:
         super().__init__((), max_item=max_item)
         self.fileno = fileno
+        self._room = bytearray(4 * _PIECE_BYTES)
 
-    def read(self) -> bytes:
-        return self._checked(os.read(self.fileno, 4 * _PIECE_BYTES))
+    def read(self) -> memoryview:
+        """The next piece, valid until the next `read()`; raises as `BytesSource.read` does, and OSError."""
+        n_bytes = os.readv(self.fileno, (self._room,))
+        return self._checked(memoryview(self._room)[:n_bytes])
 
 
 def _size(pair) -> int:

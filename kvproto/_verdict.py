@@ -142,7 +142,7 @@ def _not_started(exchange) -> WorkerError:
 
 def _recent_output(exchange) -> tuple[bytes, int]:
     """The last of stdout that is kept, and its offset in the stream."""
-    window = exchange.recent + exchange.current
+    window = exchange.recent + bytes(exchange.current)
     return window, exchange.n_received - len(window)
 
 

@@ -172,10 +172,13 @@ def _run_worker(args: argparse.Namespace) -> int:
         max_item=args.max_item,
         **limits,
     ) as worker:
-        move = worker.map_frames if args.mode == "map" else worker.reduce_frames
         source, check_source = _frames_of_stdin(args.in_form, args.max_item)
-        for piece in _written_as(args.out_form, move(source), args.max_item):
-            _write_all(1, piece)
+        if args.out_form == "kv":
+            worker.pipe_frames(args.mode, source, lambda piece: _write_all(1, piece))
+        else:
+            frames = worker.map_frames(source) if args.mode == "map" else worker.reduce_frames(source)
+            for piece in _written_as(args.out_form, frames, args.max_item):
+                _write_all(1, piece)
         check_source()
     return 0
 

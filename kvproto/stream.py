@@ -35,13 +35,15 @@ class _NativeStream:
         """Complete result lists that went by; 0 in a stream of bare pairs."""
         return self._walker.n_lists
 
-    def feed(self, data) -> bytes:
+    def feed(self, data) -> memoryview:
         """Take the next bytes (cut anywhere); returns them less the num-pairs fields: bare pairs, cut anywhere.
+
+        What it returns is valid until the next call: memory that is used again costs no page faults.
 
         Raises ItemTooLarge; its `decoded` is [the bytes of complete pairs and parts before the fault].
         """
         kept = self._walk(data, keep=True)
-        return bytes(memoryview(self._room)[:kept])
+        return memoryview(self._room)[:kept]
 
     def check(self, data) -> None:
         """As `feed`, for a stream that goes on as it is: returns nothing."""
@@ -102,9 +104,9 @@ class _ReferenceStream:
         self.n_pairs = 0
         self.n_lists = 0
 
-    def feed(self, data) -> bytes:
+    def feed(self, data) -> memoryview:
         try:
-            return self._take(self._decoder.feed(data))
+            return memoryview(self._take(self._decoder.feed(data)))
         except ProtocolError as fault:
             fault.decoded = [self._take(fault.decoded)]
             raise
