@@ -264,6 +264,12 @@ def test_messages_go_to_stderr_without_tag_and_other_lines_as_they_are():
     assert (untagged.returncode, untagged.stderr) == (0, b"no newline here\n")
 
 
+def test_a_line_of_stderr_that_was_cut_says_so():
+    files = ["-f", catalogue.HERE / "raw.py"]
+    done = kvproto_command("map", *files, "--", catalogue.HERE / "floods_untagged.py", stdin=b"x\n")
+    assert (done.returncode, done.stderr) == (0, b"y" * 65536 + b" [39934464 more bytes cut]\n")
+
+
 def test_a_reader_that_goes_away_ends_it_quietly_and_the_worker_with_it(tmp_path):
     worker = tmp_path / "endless"
     worker.write_text(
@@ -303,7 +309,15 @@ def test_an_answer_comes_out_before_the_input_ends():
             assert process.communicate()[0] == b"\tone\n\n"
 
 
-def test_ctrl_c_ends_it_as_a_signal_does():
+@pytest.fixture
+def sigint_not_ignored():
+    """A process that a shell starts in the background ignores SIGINT, and so do its children: not during this test."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_it_as_a_signal_does(sigint_not_ignored):
     with subprocess.Popen(
         command_line("map", "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "stderr_not_utf8.py"),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
