@@ -78,6 +78,8 @@ def run(files, mode, pairs, on_message, error):
         return list(worker.reduce(pairs))
 
 
+@pytest.mark.clause("LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8")
+@pytest.mark.clause("MAP-2", "MAP-3", "REDUCE-4", "STDERR-5", "STDERR-7", "STDERR-8")
 @pytest.mark.parametrize("pairs", [PAIRS, BIG_PAIRS], ids=["small", "big"])
 @pytest.mark.parametrize("mode", ["map", "reduce"])
 @pytest.mark.parametrize("case", catalogue.WORKERS, ids=lambda case: case.source)
