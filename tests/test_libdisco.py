@@ -4,6 +4,7 @@ What is expected is written with the Python codec, which is the reference. The s
 under the sanitizers, and, where memory is at stake, under valgrind.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from kvproto import encode_list, encode_message, encode_pairs, encode_params
 sys.path.insert(0, str(Path(__file__).parent / "c"))
 
 from disco_cases import BAD, ECHOED, GOOD, PAIRS, SET, SHORT
-from disco_programs import C11, HERE, ROOT, Build, compile_or_fail, have, run
+from disco_programs import C11, HERE, LIBRARY, ROOT, Build, compile_or_fail, have, run
 
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}  # die() leaves the memory to the system
 
@@ -183,3 +184,12 @@ def test_big_endian_host_with_32_bit_addresses_speaks_the_same_bytes(tmp_path_fa
     assert (result.status, result.stdout) == (0, ECHOED)
     result = run(script, "max:4294967295", "echo", stdin=b"\xfb\xff\xff\xffabc")
     assert result.errors == [SHORT.format("key", 4, 4294967291, 3, "FRAME-4")]
+
+
+def test_shared_library_exports_what_the_header_declares_and_nothing_else(tmp_path_factory, tmp_path):
+    library = tmp_path / "libdisco.so"
+    compile_or_fail(["gcc", *C11, "-fPIC", "-shared", *LIBRARY, "-o", library])
+    symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
+    header = (ROOT / "include" / "disco.h").read_text().replace("static inline Pvoid_t read_parameters", "")
+    declared = set(re.findall(r"^\w[\w *]*?\b(\w+)\([^;{]*\)(?: DISCO_PRINTF\(.*\))?;$", header, re.MULTILINE))
+    assert {line.split()[-1] for line in symbols.stdout.splitlines()} == declared
