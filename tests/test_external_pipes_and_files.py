@@ -25,7 +25,7 @@ sys.stdout.buffer.write(answer[6:])
 sys.stdout.flush()
 sys.stdin.buffer.read()
 """
-"""Writes 6 bytes of its answer, 1.6 MB to stderr, and the rest: a map after it has read all, a reduce before it reads anything."""
+"""Writes 6 bytes of its answer, 1.6 MB to stderr, and the rest: a map when it has read all, a reduce before it reads."""
 
 
 def answer_of_talker(mode: str, given, answer: bytes) -> list:

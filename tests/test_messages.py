@@ -11,6 +11,7 @@ pieces = st.sampled_from(
     [b"**<MSG>", b"**<ERR>", b"**<ERR", b"*", b" ", b"\n", b"\n", b"\r", b"\0", b"text", b"\xff", b"x" * (MAX_LINE - 1)]
 )
 streams = st.lists(pieces, max_size=12).map(b"".join)
+line_texts = st.binary(max_size=8).map(lambda text: text.replace(b"\n", b""))
 cuts = st.lists(st.integers(0, MAX_LINE + 40), max_size=6)
 
 
@@ -39,7 +40,7 @@ def test_each_line_is_one_message_in_whatever_pieces(data, at):
 
 
 @pytest.mark.clause("STDERR-1", "STDERR-3", "STDERR-4")
-@given(kind=st.sampled_from([MSG, ERR]), lines=st.lists(st.binary(max_size=8).map(lambda b: b.replace(b"\n", b"")), min_size=1))
+@given(kind=st.sampled_from([MSG, ERR]), lines=st.lists(line_texts, min_size=1))
 def test_a_message_of_several_lines_is_several_tagged_lines(kind, lines):
     encoded = encode_message(kind, b"\n".join(lines) + b"\n")
     assert encoded == b"".join(b"**<%b> %b\n" % (kind.encode(), line) for line in lines)

@@ -15,14 +15,14 @@ from kvproto.errors import ItemTooLarge
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
 SECTIONS = ("FRAME", "LIST", "PARAMS", "STDERR", "MAP", "REDUCE", "LIFECYCLE", "FILES", "LIMITS")
-SOURCES = ("*.md", "kvproto/**/*.py", "include/*.h", "csrc/*.[ch]", "fuzz/*", "tests/**/*.py", "tests/**/*.c", "tests/**/*.txt")
+SOURCES = ("*.md", "kvproto/**/*.py", "include/*.h", "csrc/*.[ch]", "fuzz/*", *(f"tests/**/*.{end}" for end in ("c", "py", "txt")))
 
 _CITATION = re.compile(rf"\b(?:{'|'.join(SECTIONS)})-\d+\b")
 
 
 def clauses() -> dict[str, str]:
     """The clauses of PROTOCOL.md: id -> text."""
-    return {match[1]: match[2] for match in re.finditer(r"^\*\*([A-Z]+-\d+)\*\* (.*?)\n\n", TEXT, re.DOTALL | re.MULTILINE)}
+    return dict(re.findall(r"^\*\*([A-Z]+-\d+)\*\* (.*?)\n\n", TEXT, re.DOTALL | re.MULTILINE))
 
 
 def section(name: str) -> str:

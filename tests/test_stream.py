@@ -4,7 +4,7 @@ import pytest
 from codecs_under_test import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_strategies import cut, cuts, encode, every_kind, frame_like, limits, list_lists, pair_lists
+from stream_strategies import KINDS, cut, cuts, encode, every_kind, frame_like, limits, list_lists, pair_lists
 from vectors_format import load
 
 from kvproto import ListDecoder, PairDecoder, _native, decode_pairs, encode_pairs, stream
@@ -52,7 +52,9 @@ def test_any_bytes_in_any_pieces_have_the_fault_that_the_decoders_find(stream_na
     assert fault == fault_of(decoded(kind, data, max_item))[1]
 
 
-@pytest.mark.parametrize(("kind", "vector"), [(k, v) for k in ("pairs", "lists") for v in load(k)], ids=lambda x: getattr(x, "id", ""))
+@pytest.mark.parametrize(
+    ("kind", "vector"), [(kind, vector) for kind in KINDS for vector in load(kind)], ids=lambda x: getattr(x, "id", "")
+)
 @every_stream
 def test_vectors_have_the_fault_that_the_decoders_find(stream_name, kind, vector):
     frames = stream_named(stream_name, kind, vector.max_item)

@@ -338,9 +338,11 @@ def test_a_scan_stops_where_the_reference_stops(codec_name, data, start, max_pai
 
 # --- lines and partitions, without pair objects ------------------------------------------------------
 
+texts = st.lists(st.sampled_from([b"\n", b"a", b"word", b"\r\n", b"\0"]), max_size=12).map(b"".join)
+
 
 @every_python_codec
-@given(data=st.lists(st.sampled_from([b"\n", b"", b"a", b"word", b"\r\n", b"\0"]), max_size=12).map(b"".join), last=st.booleans())
+@given(data=texts, last=st.booleans())
 def test_lines_become_values_with_their_newline(codec_name, data, last):
     frames, n_taken = codec_named(codec_name).primitives.frame_lines(data, last)
     pairs = decode_pairs(frames)
