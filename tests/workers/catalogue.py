@@ -66,13 +66,7 @@ DOES_NOT_START = (
 )
 
 EXITS = (
-    Worker(
-        "exits_at_once.sh",
-        "WorkerExitedEarly",
-        ("exit status 0", "number 0", "never read"),
-        reduce_says=("exit status 0", "never read"),
-        files=(),
-    ),
+    Worker("exits_at_once.sh", "WorkerExitedEarly", ("exit status 0",), files=()),
     Worker("exits_after_first.py", "WorkerExitedEarly", ("exit status 0", "number 1"), reduce_says=("exit status 0",)),
     Worker(
         "exits_at_one_percent.py", "WorkerExitedEarly", ("exit status 0", "number 10"), reduce_says=("exit status 0",)
