@@ -26,6 +26,7 @@ LIMITS = ("start", "idle", "total", "grace")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
+    _hold_standard_descriptors()
     options, worker = _cut_at_dashes(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(options)
     if "mode" in args:
@@ -41,8 +42,20 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except (KVProtoError, OSError) as e:
-        print(f"kvproto: {e}", file=sys.stderr)
+        _write_all(2, f"kvproto: {e}\n".encode("utf-8", "backslashreplace"))
         return 1
+
+
+def _hold_standard_descriptors() -> None:
+    """Where a standard descriptor is closed, put /dev/null opened so that its use fails; stderr's does not.
+
+    Otherwise a pipe of the driver would take its number, and be read as the input or get the output.
+    """
+    for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # gets the lowest number that is free: this one
 
 
 def _cut_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
@@ -224,8 +237,11 @@ def _show_message(message) -> None:
 
 def _write_all(fd: int, data) -> None:
     left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
+    try:
+        while left:
+            left = left[os.write(fd, left) :]
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, "stdout" if fd == 1 else "stderr") from None
 
 
 # --- kvproto run, kvproto demo -------------------------------------------------------------------

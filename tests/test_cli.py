@@ -180,7 +180,7 @@ def test_a_worker_that_hangs_ends_with_the_limit_by_name(limit):
 def test_max_item_holds_for_what_the_worker_writes():
     data = kvproto.encode_pair(b"", b"12345")
     assert through_echo("map", data, "--in", "kv", "--out", "kv", "--max-item", "5") == data
-    done = kvproto_command("map", "--in", "kv", "--max-item", "4", "--", ECHO, stdin=data)
+    done = kvproto_command("map", "--in", "kv", "--out", "kv", "--max-item", "4", "--", ECHO, stdin=data)
     assert done.returncode == 1
     assert b"5 bytes" in done.stderr and b"max_item" in done.stderr
 
@@ -326,6 +326,22 @@ def test_ctrl_c_ends_it_as_a_signal_does(sigint_not_ignored):
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b""
     assert process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("form", ["kv", "lines"])
+@pytest.mark.parametrize("closed, says", [("<&-", b"Bad file descriptor"), (">&-", b"stdout"), ("> /dev/full", b"stdout")])
+def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
+    data = {"kv": kvproto.encode_pair(b"", b"one\n"), "lines": b"one\n"}[form]
+    line = f'"{sys.executable}" -m kvproto map --in {form} -- "{ECHO}" {closed}'
+    done = subprocess.run(["sh", "-c", line], input=data, capture_output=True, cwd="/", timeout=60)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert says in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_without_stderr_nothing_of_it_gets_into_the_output():
+    line = f'"{sys.executable}" -m kvproto map -f "{catalogue.HERE}/raw.py" -- "{catalogue.HERE}/stderr_not_utf8.py" 2>&-'
+    done = subprocess.run(["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"\tone\n\n")
 
 
 # --- the other commands --------------------------------------------------------------------------
