@@ -9,6 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Each function measures in a first pass and writes in a second. Others may run meanwhile, unless they could
+ * change what was measured: memory that can be written to is worked through with the GIL held.
+ */
+static PyThreadState *release_gil(const Py_buffer *view) { return view->readonly ? PyEval_SaveThread() : NULL; }
+
+static void take_gil(PyThreadState *released)
+{
+    if (released != NULL)
+        PyEval_RestoreThread(released);
+}
+
 static size_t count_lines(const unsigned char *data, size_t n_bytes)
 {
     size_t n_lines = 0;
@@ -51,16 +63,16 @@ PyObject *kvproto_frame_lines(PyObject *Py_UNUSED(module), PyObject *const *args
         return NULL;
     const unsigned char *data = view.buf;
     size_t n_taken, n_lines;
-    Py_BEGIN_ALLOW_THREADS
+    PyThreadState *released = release_gil(&view);
     n_taken = last ? (size_t)view.len : end_of_last_line(data, (size_t)view.len);
     n_lines = count_lines(data, n_taken) + (n_taken > 0 && data[n_taken - 1] != '\n');
-    Py_END_ALLOW_THREADS
+    take_gil(released);
     PyObject *frames = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n_taken + 8 * n_lines));
     if (frames != NULL) {
         char *out = PyBytes_AsString(frames);
-        Py_BEGIN_ALLOW_THREADS
+        released = release_gil(&view);
         write_framed_lines(data, n_taken, out);
-        Py_END_ALLOW_THREADS
+        take_gil(released);
     }
     PyBuffer_Release(&view);
     return frames == NULL ? NULL : Py_BuildValue("(Nn)", frames, (Py_ssize_t)n_taken);
@@ -154,25 +166,23 @@ static PyObject *new_partitions(split_state *splitting)
     return partitions;
 }
 
-static PyObject *split_view(split_state *splitting)
+static PyObject *split_view(split_state *splitting, const Py_buffer *view)
 {
-    int failed;
-    PyObject *partitions = NULL;
     splitting->sizes = calloc(splitting->n_partitions, sizeof *splitting->sizes);
     splitting->outs = calloc(splitting->n_partitions, sizeof *splitting->outs);
     if (splitting->sizes == NULL || splitting->outs == NULL)
         return PyErr_NoMemory();
-    Py_BEGIN_ALLOW_THREADS
-    failed = assign_pairs(splitting);
-    Py_END_ALLOW_THREADS
+    PyThreadState *released = release_gil(view);
+    int failed = assign_pairs(splitting);
+    take_gil(released);
     if (failed)
         return PyErr_NoMemory();
-    partitions = new_partitions(splitting);
+    PyObject *partitions = new_partitions(splitting);
     if (partitions == NULL)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
+    released = release_gil(view);
     copy_pairs(splitting);
-    Py_END_ALLOW_THREADS
+    take_gil(released);
     return Py_BuildValue("(Nn)", partitions, (Py_ssize_t)splitting->n_taken);
 }
 
@@ -190,7 +200,7 @@ PyObject *kvproto_split_frames(PyObject *Py_UNUSED(module), PyObject *const *arg
         return NULL;
     split_state splitting = {
         .data = view.buf, .n_bytes = (size_t)view.len, .n_partitions = (uint32_t)n_partitions};
-    PyObject *result = split_view(&splitting);
+    PyObject *result = split_view(&splitting, &view);
     free(splitting.owners);
     free(splitting.sizes);
     free(splitting.outs);

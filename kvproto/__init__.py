@@ -19,4 +19,25 @@ from kvproto.wire import (
     encode_pairs,
 )
 
+__all__ = [
+    "MAX_ITEM",
+    "ExternalProgram",
+    "KVProtoError",
+    "ListDecoder",
+    "Message",
+    "MessageParser",
+    "PairDecoder",
+    "ProtocolError",
+    "WorkerError",
+    "decode_lists",
+    "decode_pairs",
+    "decode_params",
+    "encode_list",
+    "encode_message",
+    "encode_pair",
+    "encode_pairs",
+    "encode_params",
+    "external",
+]
+
 __version__ = "0.1.0"

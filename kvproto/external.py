@@ -19,7 +19,7 @@ from kvproto.errors import FilesError, WorkerNotStarted
 from kvproto.messages import Message
 from kvproto.netstring import encode_params
 from kvproto.stream import FrameStream
-from kvproto.wire import MAX_ITEM, ListDecoder, Pair
+from kvproto.wire import MAX_ITEM, ListDecoder, Pair, PairDecoder
 
 __all__ = ["ExternalProgram", "external"]
 
@@ -118,11 +118,12 @@ class ExternalProgram:
 
         pairs   iterable of (key, value), bytes or str
         """
-        decoder = ListDecoder(max_item=self._max_item)
+        # A list may be as long as the whole output: its pairs are given as they come, not when it is complete.
+        lists = FrameStream(with_lists=True, max_item=self._max_item)
+        decoder = PairDecoder(max_item=self._max_item)
         with self._exchange("reduce", PairSource(pairs, with_entries=False, max_item=self._max_item)) as exchange:
-            for data in exchange.output(decoder):
-                for pairs_of_list in exchange.decoded(decoder, data):
-                    yield from pairs_of_list
+            for data in exchange.output(lists):
+                yield from decoder.feed(exchange.decoded(lists, data))
 
     def map_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
         """Run it as a map without an object per pair: framed pairs in, the pairs of its lists out, one behind the other.

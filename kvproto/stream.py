@@ -23,6 +23,7 @@ class _NativeStream:
         self._walker = _native.ffi.new("disco_walker *")
         self._n_kept = _native.ffi.new("size_t *")
         self._room = bytearray()
+        self._fault: ItemTooLarge | None = None
         _native.lib.disco_walk_start(self._walker, with_lists, max_item)
 
     @property
@@ -78,6 +79,8 @@ class _NativeStream:
         return (walker.list_offset, walker.num_pairs) if walker.in_list else None
 
     def _walk(self, data, *, keep: bool) -> int:
+        if self._fault is not None:
+            raise self._fault
         ffi, walker = _native.ffi, self._walker
         if keep and len(self._room) < len(data):
             self._room = bytearray(len(data))
@@ -91,12 +94,13 @@ class _NativeStream:
                 limit=walker.max_item,
             )
             fault.decoded = [bytes(memoryview(self._room)[: self._n_kept[0]])] if keep else []
+            self._fault = fault
             raise fault
         return self._n_kept[0]
 
 
 class _ReferenceStream:
-    """The same by way of the decoders, where nothing is compiled."""
+    """The same by way of the decoders, where nothing is compiled; it holds a result list until it is complete."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
         self._decoder = ListDecoder(max_item=max_item) if with_lists else PairDecoder(max_item=max_item)

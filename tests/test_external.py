@@ -86,6 +86,24 @@ def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
         assert list(worker.reduce(PAIRS)) == []
 
 
+@pytest.mark.clause("LIST-4", "REDUCE-2")
+def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    body = TELL + f"""
+    sys.stdin.buffer.read()
+    sys.stdout.buffer.write(struct.pack("<I", 2) + item(b"first") + item(b""))
+    sys.stdout.flush()
+    open({str(gate)!r}, "rb").read()
+    sys.stdout.buffer.write(item(b"second") + item(b""))
+    """
+    with ExternalProgram([script(tmp_path, body)], idle=30) as worker:
+        pairs = worker.reduce(PAIRS)
+        assert next(pairs) == (b"first", b"")
+        gate.write_bytes(b"")  # only now may it go on
+        assert list(pairs) == [(b"second", b"")]
+
+
 @pytest.mark.clause("REDUCE-3", "REDUCE-5")
 def test_the_tail_of_a_reduce_that_writes_after_end_of_file_is_all_there(tmp_path, private):
     body = TELL + """
