@@ -212,10 +212,12 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
     """
     if form == "kv":
         return 0, lambda: None
-    from kvproto import forms
     from kvproto._pump import Pump
 
-    read = forms.frames_from_lines if form == "lines" else forms.frames_from_jsonl
+    if form == "lines":
+        from kvproto.forms import frames_from_lines as read
+    else:
+        from kvproto.jsonl import frames_from_jsonl as read
     pump = Pump(read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
     return pump.fileno, pump.check
 
@@ -223,9 +225,10 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
 def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[bytes]:
     if form == "kv":
         return frames
-    from kvproto import forms
-
-    write = forms.text_from_frames if form == "text" else forms.jsonl_from_frames
+    if form == "text":
+        from kvproto.forms import text_from_frames as write
+    else:
+        from kvproto.jsonl import jsonl_from_frames as write
     return write(frames, max_item=max_item)
 
 

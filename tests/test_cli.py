@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvproto
-from kvproto import forms
+from kvproto import forms, jsonl
 
 sys.path.insert(0, str(Path(__file__).parent / "workers"))
 
@@ -120,8 +120,8 @@ def test_a_line_of_several_pieces_stays_one():
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20))), st.integers(1, 30))
 def test_jsonl_round_trip_of_any_pairs_cut_anywhere(pairs, n_bytes):
     frames = kvproto.encode_pairs(pairs)
-    lines = b"".join(forms.jsonl_from_frames(_cut(frames, n_bytes)))
-    assert b"".join(forms.frames_from_jsonl(_cut(lines, n_bytes))) == frames
+    lines = b"".join(jsonl.jsonl_from_frames(_cut(frames, n_bytes)))
+    assert b"".join(jsonl.frames_from_jsonl(_cut(lines, n_bytes))) == frames
 
 
 @given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\xff"])).map(b"".join), st.integers(1, 30))

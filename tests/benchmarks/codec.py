@@ -6,6 +6,7 @@ from measure import alternate, random_pairs, row
 from kvproto import _native, _reference, decode_pairs, encode_pairs
 
 N_PAIRS = 1_000_000
+ROUNDS = 11
 MAX_ITEM = 1 << 30
 
 
@@ -21,12 +22,14 @@ def main():
         pairs = random_pairs(N_PAIRS, key_size, value_size)
         frames, packed = encode_pairs(pairs), msgpack.packb(pairs)
         assert decode_pairs(frames) == pairs
-        ours, theirs = alternate(lambda: decode_pairs(frames), lambda: msgpack.unpackb(packed, use_list=False))
+        ours, theirs = alternate(
+            lambda: decode_pairs(frames), lambda: msgpack.unpackb(packed, use_list=False), rounds=ROUNDS
+        )
         row(f"decode {size}, M pairs/s", N_PAIRS / ours / 1e6)
         row(f"decode {size}, times msgpack", theirs / ours, at_least=1.1)
         reference = alternate(lambda: reference_decode(frames), rounds=1)[0]
         row(f"decode {size}, times the reference in Python", reference / ours)
-        ours, theirs = alternate(lambda: encode_pairs(pairs), lambda: msgpack.packb(pairs))
+        ours, theirs = alternate(lambda: encode_pairs(pairs), lambda: msgpack.packb(pairs), rounds=ROUNDS)
         row(f"encode {size}, M pairs/s", N_PAIRS / ours / 1e6)
         row(f"encode {size}, times msgpack", theirs / ours, at_least=1.5)
         reference = alternate(lambda: _reference.pack_pairs(pairs, MAX_ITEM), rounds=1)[0]
