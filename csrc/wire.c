@@ -8,11 +8,13 @@
 
 DISCO_API const char *disco_version(void) { return DISCO_VERSION; }
 
-DISCO_API uint32_t disco_get_u32(const void *data)
+/* Exported functions cannot be inlined in a shared object: somebody may replace them. The walker needs this one inline. */
+static inline uint32_t get_u32(const unsigned char *byte)
 {
-    const unsigned char *byte = data;
     return (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
 }
+
+DISCO_API uint32_t disco_get_u32(const void *data) { return get_u32(data); }
 
 DISCO_API void disco_put_u32(void *data, uint32_t number)
 {
@@ -29,7 +31,7 @@ static disco_status decode_item(const unsigned char *data, size_t n_bytes, uint3
 {
     if (n_bytes - *at < 4)
         return DISCO_MORE;
-    uint32_t size = disco_get_u32(data + *at);
+    uint32_t size = get_u32(data + *at);
     if (size > max_item)
         return DISCO_TOO_LARGE;
     if (n_bytes - *at - 4 < size)
@@ -87,7 +89,7 @@ static void end_pair(disco_walker *walker)
 /* The field under way is complete: what comes next? */
 static disco_status end_field(disco_walker *walker)
 {
-    uint32_t number = disco_get_u32(walker->size);
+    uint32_t number = get_u32(walker->size);
     switch ((disco_field)walker->field) {
     case DISCO_NUM_PAIRS:
         walker->num_pairs = walker->pairs_left = number;
@@ -126,10 +128,10 @@ static size_t walk_whole_pairs(disco_walker *walker, const unsigned char *data, 
     size_t at = 0;
     while (n_pairs < most && n_bytes - at >= 8) {
         size_t room = n_bytes - at - 8;
-        uint32_t key_size = disco_get_u32(data + at);
+        uint32_t key_size = get_u32(data + at);
         if (key_size > walker->max_item || key_size > room)
             break;
-        uint32_t value_size = disco_get_u32(data + at + 4 + key_size);
+        uint32_t value_size = get_u32(data + at + 4 + key_size);
         if (value_size > walker->max_item || value_size > room - key_size)
             break;
         at += 8 + (size_t)key_size + value_size;

@@ -21,7 +21,7 @@ from kvproto.messages import ERR, Message, MessageParser
 
 __all__ = ["Exchange", "Timeouts"]
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 19  # a pipe is locked while one side copies: less than all of it keeps the other side going
 _STDERR_BYTES = 1 << 16
 _TAIL_LINES = 20
 

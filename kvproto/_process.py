@@ -15,13 +15,12 @@ import struct
 import tempfile
 import termios
 from collections.abc import Mapping
-from pathlib import Path
 
 from kvproto.errors import KVProtoError
 
 __all__ = ["SupervisedProcess"]
 
-_SUPERVISE = Path(__file__).parent / "bin" / "supervise"
+_SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
@@ -116,7 +115,7 @@ class SupervisedProcess:
         """Processes that the worker started and that have lost their parent, as `name (pid)`."""
         assert self._supervisor is not None
         try:
-            pids = Path(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children").read_text().split()
+            pids = _text(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children").split()
         except OSError:
             return []
         return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]
@@ -124,7 +123,7 @@ class SupervisedProcess:
     def state(self) -> str:
         """What the worker is doing, in the kernel's word: "sleeping", "running", "stopped"; "" when unknown."""
         try:
-            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            lines = _text(f"/proc/{self.pid}/status").splitlines()
         except OSError:
             return ""
         return next((line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), "")
@@ -166,6 +165,11 @@ def _enlarge(pipe: int) -> None:
 
 def _process_name(pid: str) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return _text(f"/proc/{pid}/comm").strip()
     except OSError:
         return "?"
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

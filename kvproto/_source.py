@@ -95,7 +95,7 @@ class DescriptorSource(BytesSource):
     def __init__(self, fileno: int, *, max_item: int) -> None:
         super().__init__((), max_item=max_item)
         self.fileno = fileno
-        self._room = bytearray(4 * _PIECE_BYTES)
+        self._room = bytearray(_PIECE_BYTES)
 
     def read(self) -> memoryview:
         """The next piece, valid until the next `read()`; raises as `BytesSource.read` does, and OSError."""

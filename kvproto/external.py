@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from kvproto._exchange import Exchange, Timeouts
 from kvproto._process import SupervisedProcess
@@ -38,17 +37,18 @@ def external(files: Iterable[str | os.PathLike]) -> dict[str, bytes]:
     """
     if isinstance(files, (str, bytes, os.PathLike)):
         raise TypeError("external() takes a list of paths; for one program: external([path])")
-    paths = [Path(path) for path in files]
+    paths = [os.fspath(path) for path in files]
     if not paths:
         raise FilesError("external() needs at least one path: the program")
     program, *others = paths
     packaged = {"op": _read_program(program)}
     for path in others:
-        if path.name in packaged:
+        name = os.path.basename(path)
+        if name in packaged:
             raise FilesError(
-                f"{path}: the directory of a worker is flat and has a file {path.name!r} already; rename one [FILES-2]"
+                f"{path}: the directory of a worker is flat and has a file {name!r} already; rename one [FILES-2]"
             )
-        packaged[path.name] = path.read_bytes()
+        packaged[name] = _read(path)
     return packaged
 
 
@@ -186,15 +186,22 @@ class ExternalProgram:
         )
 
 
-def _read_program(path: Path) -> bytes:
-    argv = [str(path)]
-    if not path.exists():
-        raise WorkerNotStarted("there is no such file", argv=argv, advice="give the path of the program")
-    if not path.is_file():
-        raise WorkerNotStarted("it is not a regular file", argv=argv, advice="give the path of the program")
-    if not os.access(path, os.X_OK):
-        raise WorkerNotStarted("it is not executable", argv=argv, advice=f"chmod +x {path}")
-    return path.read_bytes()
+def _read_program(path: str) -> bytes:
+    trouble = advice = ""
+    if not os.path.exists(path):
+        trouble, advice = "there is no such file", "give the path of the program"
+    elif not os.path.isfile(path):
+        trouble, advice = "it is not a regular file", "give the path of the program"
+    elif not os.access(path, os.X_OK):
+        trouble, advice = "it is not executable", f"chmod +x {path}"
+    if trouble:
+        raise WorkerNotStarted(trouble, argv=[path], advice=advice)
+    return _read(path)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _checked_files(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
