@@ -91,20 +91,27 @@ def test_an_external_map_without_reduce_gives_bytes(worker):
     assert sorted(results(input=["raw://b a b"], map=worker(COUNT))) == [(b"a", b"1"), (b"b", b"1"), (b"b", b"1")]
 
 
-def test_a_python_partition_and_combiner_stand_between_external_programs(worker):
+def test_a_python_combiner_stands_between_external_programs(worker):
     def combiner(key, value, buffer, done, params):
         if done:
             return [(key, b"%d" % n) for key, n in buffer.items()]
         buffer[key] = buffer.get(key, 0) + int(value)
 
+    count = worker(COUNT)
+    told = []
+    job = Job("between").run(input=TEXT, map=count, combiner=combiner, reduce=count, partitions=2, on_event=told.append)
+    assert {word: int(n) for word, n in result_iterator(job.wait())} == counted(TEXT)
+    assert told[-2]["stage"] == "reduce" and told[-2]["records"] < sum(counted(TEXT).values()) / 2
+
+
+def test_a_python_partition_stands_between_external_programs(worker):
     def by_first_byte(key, nr_partitions, params):
         return key[0] % nr_partitions
 
     count = worker(COUNT)
-    functions = {"map": count, "combiner": combiner, "partition": by_first_byte, "reduce": count}
-    files = Job("between").run(input=TEXT, partitions=2, **functions).wait()
+    files = Job("between").run(input=TEXT, map=count, partition=by_first_byte, reduce=count, partitions=2).wait()
     assert {word: int(n) for word, n in result_iterator(files)} == counted(TEXT)
-    assert {key[0] % 2 for key, _ in result_iterator(files[0])} == {0}
+    assert [{key[0] % 2 for key, _ in result_iterator(path)} for path in files] == [{0}, {1}]
 
 
 def test_a_reader_gives_entries_or_pairs_to_an_external_map(worker):

@@ -199,6 +199,40 @@ def test_a_reader_gets_the_size_and_the_bytes(tmp_path):
     assert results(input=[str(path)], map=nop_map, map_reader=reader) == [(10, b"\xff" * 10)]
 
 
+def test_a_large_file_is_not_cut_for_a_reader(tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(b"line\n" * 1_000_000)
+
+    def reader(fd, size, url, params):
+        yield size, len(fd.read())
+
+    assert results(input=[str(path)], map=nop_map, map_reader=reader) == [(5_000_000, 5_000_000)]
+
+
+def test_results_are_in_the_order_of_the_inputs_whichever_is_done_first(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    paths = [tmp_path / "first", tmp_path / "second"]
+    for path in paths:
+        path.write_text("x" * 1_500_000)  # enough for a task of its own
+
+    def reader(fd, size, url, params):
+        if url.endswith("first"):
+            fifo.read_text()
+        yield url
+
+    went_on = []
+
+    def let_the_first_go_on(event):
+        if event["event"] == "progress" and event["done"] == 1 and not went_on:
+            went_on.append(True)
+            fifo.write_text("go")
+
+    functions = {"map": nop_map, "map_reader": reader, "on_event": let_the_first_go_on}
+    job = Job("order").run(input=paths, processes=2, **functions)
+    assert [key for key, _ in result_iterator(job.wait())] == list(map(str, paths))
+
+
 def test_params_reach_every_function():
     def reader(fd, size, url, params):
         yield params["reader"]

@@ -121,6 +121,14 @@ def test_a_result_file_with_any_changed_byte_is_refused(tmp_path, kind):
             list(result_iterator([path]))
 
 
+def test_a_result_file_with_more_in_it_than_was_written_is_refused(tmp_path):
+    path = Path(result(tmp_path / "result", FRAMES).path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-28] + pack_frames([("more", "")], 0) + whole[-28:])  # before the trailer
+    with pytest.raises(DataError, match=f"{path} is cut short or damaged"):
+        next(result_iterator([path]))
+
+
 def test_a_result_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"reading .*/nowhere: No such file"):
         list(result_iterator([tmp_path / "nowhere"]))

@@ -163,12 +163,14 @@ def test_events_and_prints_of_a_task_arrive_with_its_number(pool):
     def speak(n):
         print("two\nlines")
         emit("progress", bytes=5)
+        print("unended", end="")
 
     _, events = run(pool, speak, [None])
     assert events == [
         {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "two"},
         {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "lines"},
         {"stage": "stage", "task": 0, "event": "progress", "bytes": 5},
+        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "unended"},
     ]
 
 
