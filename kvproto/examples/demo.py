@@ -40,14 +40,11 @@ def program() -> str:
 
 def library_sources() -> list[str]:
     """The .py files of Python's standard library."""
-    top = sysconfig.get_paths()["stdlib"]
-    return [
-        os.path.join(folder, name)
-        for folder, folders, names in sorted(os.walk(top))
-        if "site-packages" not in folder and "dist-packages" not in folder
-        for name in sorted(names)
-        if name.endswith(".py")
-    ]
+    found = []
+    for folder, folders, names in os.walk(sysconfig.get_paths()["stdlib"]):
+        folders[:] = sorted(set(folders) - {"__pycache__", "dist-packages", "site-packages"})
+        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]
+    return found
 
 
 def main(inputs: Sequence[str] = ()) -> int:
