@@ -146,7 +146,7 @@ def test_on_a_terminal_one_line_is_written_again_and_messages_stand_alone():
     said = shown("auto", Terminal())
     assert said == shown("bar")
     assert said.split("\r")[-1].rstrip(" \n") == LAST and said.endswith("\n")
-    assert "map:1: hello\n" in said
+    assert "\nmap:1: hello\n" in said  # not behind the live line
     assert "\x1b" not in said  # no colours to be turned off
 
 

@@ -44,6 +44,10 @@ def test_it_is_the_same_in_every_process_whatever_the_hash_seed():
         assert said.strip() == expected
 
 
+def test_a_nan_has_one_partition_too():
+    assert len({default_partition(nan, 1009) for nan in [float("nan") for _ in range(20)]}) == 1
+
+
 @given(st.text() | st.integers() | st.floats() | st.tuples(st.text(), st.integers()), st.integers(1, 50))
 def test_a_partition_is_in_range(key, n_partitions):
     assert 0 <= default_partition(key, n_partitions) < n_partitions

@@ -49,7 +49,7 @@ class Progress:
     def _on_stage(self, event: dict) -> None:
         self._n_bytes = event["bytes"]
         self._began = event["time"]
-        self._shown = time.monotonic()
+        self._shown = 0.0 if self._kind == "bar" else time.monotonic()  # a live line at once, others when it takes long
 
     def _on_progress(self, event: dict) -> None:
         is_last = event["done"] == event["total"]
