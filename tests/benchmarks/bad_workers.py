@@ -5,6 +5,7 @@ at its end, does what the column says. The cell says how the whole thing ended, 
 there at the end. Who has not ended after BOUND seconds is killed and counts as "for ever".
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -58,6 +59,23 @@ def ours(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path
     return ended(output, lines, "success")
 
 
+def kill_session(session: int) -> None:
+    """Kill every process of a session: a tool may give its workers process groups of their own, which outlive it."""
+    while members := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if in_session(pid, session)]:
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def in_session(pid: int, session: int) -> bool:
+    """Whether a process belongs to a session and is not merely a zombie."""
+    try:
+        state, _parent, _group, its_session, *_rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False  # gone meanwhile
+    return state != "Z" and int(its_session) == session
+
+
 def command(*argv: str) -> Callable[..., str]:
     """A way to run the worker by a command that takes input, worker, fault and output."""
 
@@ -70,7 +88,7 @@ def command(*argv: str) -> Callable[..., str]:
         try:
             status = process.wait(BOUND)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_session(process.pid)
             process.wait()
             return "for ever"
         return ended(target.read_bytes(), lines, f"exit {status}" if status == 0 else f"error: exit {status}")
