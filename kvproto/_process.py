@@ -53,6 +53,11 @@ class SupervisedProcess:
     def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
 
+        if not os.path.exists(_SUPERVISE):
+            raise KVProtoError(
+                f"{_SUPERVISE} is not there: kvproto runs from sources that were not built; "
+                "install it with `pip install .` or `make build`, and start Python in another folder"
+            )
         child_stdin, self.stdin = self._pipe()
         self.stdout, child_stdout = self._pipe()
         self.stderr, child_stderr = self._pipe()

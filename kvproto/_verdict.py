@@ -69,7 +69,8 @@ def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
     text = _text_for_a_list(decoder, fault, window, window_offset)
     shown = hexdump(window, window_offset, at)
     if text:
-        return exchange.fail(WorkerWroteText, f"it wrote text to stdout: {text!r}; {fault}", hexdump=shown)
+        what = f"it wrote text to stdout at byte {_list_offset(decoder, fault)}, where a result list belongs: {text!r}"
+        return exchange.fail(WorkerWroteText, what, hexdump=shown)
     return exchange.fail(WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown)
 
 
@@ -151,12 +152,17 @@ def _text_for_a_list(decoder, fault: ProtocolError, window: bytes, window_offset
 
     A count of four printable bytes is over 150 million: no worker means that.
     """
-    offset, num_pairs = decoder.list_under_way() or (fault.offset, None)
-    at = max(0, offset - window_offset)
-    head = window[at : at + 4] if num_pairs is None else struct.pack("<I", num_pairs)
+    at = max(0, _list_offset(decoder, fault) - window_offset)
+    under_way = decoder.list_under_way()
+    head = struct.pack("<I", under_way[1]) if under_way else window[at : at + 4]
     if not head or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
         return ""
     return window[at : at + 80].decode("ascii", "replace").strip().split("\n")[0]
+
+
+def _list_offset(decoder, fault: ProtocolError) -> int:
+    under_way = decoder.list_under_way()
+    return under_way[0] if under_way else fault.offset
 
 
 def hexdump(window: bytes, window_offset: int, at: int) -> str:

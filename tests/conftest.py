@@ -19,4 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")  # deep: pytest -
 
 
 def pytest_configure(config):
+    # Python puts the current folder first: from the top folder, a process that a test starts would import the sources
+    # there, which have nothing compiled beside them, and not the installed package.
+    os.chdir(Path(__file__).parent)
     config.addinivalue_line("markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds')

@@ -248,11 +248,16 @@ def test_ctrl_c_and_a_killed_driver_leave_no_external_program(tmp_path, number):
     told, never = tmp_path / "told", tmp_path / "never"
     os.mkfifo(told)
     os.mkfifo(never)
+    reader = os.open(told, os.O_RDONLY | os.O_NONBLOCK)
     body = f"import os\nwith open({str(told)!r}, 'w') as f:\n    f.write(str(os.getpid()))\nopen({str(never)!r}).read()\n"
     argv = [sys.executable, "-c", INTERRUPTED, program(tmp_path, body)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as driver:
-        watch = os.pidfd_open(int(told.read_text()))
+        ended = os.pidfd_open(driver.pid)
+        assert select.select([reader, ended], [], [], 60)[0] == [reader], "the driver ended before its program began"
+        watch = os.pidfd_open(int(os.read(reader, 100)))
         driver.send_signal(number)
+    os.close(reader)
+    os.close(ended)
     poll = select.poll()
     poll.register(watch, select.POLLIN)
     try:

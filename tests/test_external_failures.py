@@ -78,8 +78,6 @@ def run(files, mode, pairs, on_message, error):
         return list(worker.reduce(pairs))
 
 
-@pytest.mark.clause("LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8")
-@pytest.mark.clause("MAP-2", "MAP-3", "REDUCE-4", "STDERR-5", "STDERR-7", "STDERR-8")
 def runs():
     """Each worker as map and as reduce, with little input and with much; those that take their time a little less often."""
     for case in catalogue.WORKERS:
@@ -89,6 +87,8 @@ def runs():
                 yield pytest.param(case, mode, BIG_PAIRS, id=f"{case.source}-{mode}-big")
 
 
+@pytest.mark.clause("LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8")
+@pytest.mark.clause("MAP-2", "MAP-3", "REDUCE-4", "STDERR-5", "STDERR-7", "STDERR-8")
 @pytest.mark.parametrize("case, mode, pairs", list(runs()))
 def test_the_verdict_on_each_worker(case, mode, pairs, built, private):
     expected, says = case.verdict(mode)
