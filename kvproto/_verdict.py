@@ -67,10 +67,11 @@ def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
     if exchange.errors:
         return _reported(exchange)
     text = _text_for_a_list(decoder, fault, window, window_offset)
-    shown = hexdump(window, window_offset, at)
     if text:
-        what = f"it wrote text to stdout at byte {_list_offset(decoder, fault)}, where a result list belongs: {text!r}"
-        return exchange.fail(WorkerWroteText, what, hexdump=shown)
+        begins = _list_offset(decoder, fault)
+        what = f"it wrote text to stdout at byte {begins}, where a result list belongs: {text!r}"
+        return exchange.fail(WorkerWroteText, what, hexdump=hexdump(window, window_offset, begins - window_offset))
+    shown = hexdump(window, window_offset, at)
     return exchange.fail(WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown)
 
 
