@@ -35,8 +35,8 @@ coverage: build
 	sh tests/c/coverage.sh
 
 lib: .venv/tools judy
-	test -f build/lib/build.ninja || $(BIN)/meson setup build/lib --prefix $(abspath $(PREFIX))
-	$(BIN)/meson configure build/lib --prefix $(abspath $(PREFIX))
+	test -f build/lib/build.ninja || $(BIN)/meson setup build/lib
+	$(BIN)/meson configure build/lib --prefix $(abspath $(PREFIX)) --libdir lib
 	$(BIN)/meson compile -C build/lib
 
 install: lib

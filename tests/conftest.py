@@ -4,9 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests, whatever pytest's import mode
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "workers")]  # the helpers beside the tests, whatever pytest's import mode
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
@@ -21,5 +23,23 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")  # deep: pytest -
 def pytest_configure(config):
     # Python puts the current folder first: from the top folder, a process that a test starts would import the sources
     # there, which have nothing compiled beside them, and not the installed package.
-    os.chdir(Path(__file__).parent)
+    os.chdir(HERE)
     config.addinivalue_line("markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds')
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory):
+    """The path of the C worker that gives back what it gets."""
+    import catalogue
+
+    return catalogue.program(catalogue.IDENTITY, tmp_path_factory.mktemp("workers"))
+
+
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    """Where the driver makes its private directories; each test that asks for it ends with the directory empty."""
+    directory = tmp_path / "private"
+    directory.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(directory))
+    yield directory
+    assert list(directory.iterdir()) == []

@@ -1,55 +1,15 @@
-"""The driver's own promises: what it sends a worker and when, what it gives back, and what it leaves behind (nothing)."""
+"""The driver's own promises: what it sends a worker and when, what it gives back, how it starts it and how long it waits."""
 
 import os
 import select
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
-
-import pytest
-
-from kvproto import ExternalProgram, ProtocolError, encode_pairs, errors, external
-from kvproto.messages import Message
-
-sys.path.insert(0, str(Path(__file__).parent / "workers"))
 
 import catalogue
+import pytest
+from scripts import PAIRS, TELL, script
 
-PAIRS = [(b"key %d" % index, b"value \n\0\xff %d" % index) for index in range(5000)]
-
-
-@pytest.fixture(scope="session")
-def identity(tmp_path_factory):
-    return catalogue.program(catalogue.IDENTITY, tmp_path_factory.mktemp("workers"))
-
-
-@pytest.fixture
-def private(tmp_path, monkeypatch):
-    """Where the driver makes its private directories; each test that asks for it ends with the directory empty."""
-    directory = tmp_path / "private"
-    directory.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
-    yield directory
-    assert list(directory.iterdir()) == []
-
-
-def script(tmp_path: Path, body: str, interpreter: str = "/usr/bin/env python3", name: str = "worker") -> Path:
-    path = tmp_path / name
-    path.write_text(f"#!{interpreter}\n{textwrap.dedent(body)}")
-    path.chmod(0o755)
-    return path
-
-
-TELL = """
-    import os, struct, sys
-    def item(data): return struct.pack("<I", len(data)) + data
-    def tell(*pairs):
-        sys.stdout.buffer.write(struct.pack("<I", len(pairs)) + b"".join(item(k) + item(v) for k, v in pairs))
-        sys.stdout.flush()
-"""
+from kvproto import ExternalProgram, encode_pairs, errors, external
+from kvproto.messages import Message
 
 
 # --- what goes in and what comes out --------------------------------------------------------------
@@ -313,132 +273,6 @@ def test_a_worker_error_carries_the_facts(tmp_path, private):
     assert error.argv == (str(program), "map")
     assert (error.status, error.signal_name, error.pair_index) == (0, None, 1)
     assert error.n_sent > 0 and error.n_received > 0
-
-
-# --- nothing is left behind -----------------------------------------------------------------------
-
-FAMILY = """
-    import os, subprocess, sys
-    sleepers = [subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["sleep", "1000"], start_new_session=True)]
-    grandchild = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE, text=True)
-    pids = [os.getpid(), *(sleeper.pid for sleeper in sleepers), int(grandchild.stdout.readline())]
-    print("**<MSG>", *pids, file=sys.stderr, flush=True)
-    sys.stdin.buffer.read()
-"""
-"""A worker that says its pid and those of children of all kinds, and lives until it is killed."""
-
-
-def family(message: Message) -> list[int]:
-    return [os.pidfd_open(int(pid)) for pid in message.text.split()]
-
-
-def assert_all_end(pidfds: list[int]) -> None:
-    for pidfd in pidfds:
-        assert select.select([pidfd], [], [], 30)[0], "a process lives on"
-        os.close(pidfd)
-
-
-class _Interrupt(Exception):
-    pass
-
-
-@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
-def test_nothing_is_left_when_a_callback_raises(tmp_path, private):
-    pidfds = []
-
-    def interrupt(message):
-        pidfds.extend(family(message))
-        raise _Interrupt
-
-    with pytest.raises(_Interrupt), ExternalProgram([script(tmp_path, FAMILY)], on_message=interrupt) as worker:
-        list(worker.map(PAIRS))
-    assert len(pidfds) == 4
-    assert_all_end(pidfds)
-
-
-@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
-@pytest.mark.parametrize("how", ["close the iterator", "drop the iterator", "leave the context"])
-def test_nothing_is_left_of_an_abandoned_iterator(tmp_path, private, how):
-    pidfds = []
-    body = TELL + FAMILY.replace("sys.stdin.buffer.read()", "tell((b'first', b'')); sys.stdin.buffer.read()")
-    worker = ExternalProgram([script(tmp_path, body)], on_message=lambda message: pidfds.extend(family(message)))
-    with worker:
-        pairs = worker.reduce(PAIRS)
-        assert next(pairs) == (b"first", b"")
-        if how == "close the iterator":
-            pairs.close()
-        elif how == "drop the iterator":
-            del pairs
-    assert len(pidfds) == 4
-    assert_all_end(pidfds)
-
-
-@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_nothing_is_left_when_a_signal_ends_the_driver(tmp_path, private, number):
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "kvproto", "reduce", "--", str(script(tmp_path, FAMILY))],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(private)},
-    )
-    with driver:
-        pidfds = family(Message("MSG", driver.stderr.readline().encode()))
-        driver.send_signal(number)
-        assert driver.wait(30) == -number
-        driver.stdin.close()
-    assert_all_end(pidfds)
-    wait_until_empty(private)
-
-
-def wait_until_empty(directory: Path) -> None:
-    """A killed driver cannot wait for its supervisor, which removes the directory last: so the test does."""
-    for entry in Path("/proc").iterdir():
-        try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-        except OSError:
-            continue
-        if len(arguments) > 3 and arguments[3].startswith(os.fsencode(directory)):
-            try:
-                assert_all_end([os.pidfd_open(int(entry.name))])
-            except ProcessLookupError:
-                continue
-
-
-def test_a_program_is_executed_while_other_threads_fork(identity, private):
-    """The kernel refuses to execute a file that any process has open for writing, a fork of another thread too."""
-    failures = []
-
-    def run():
-        try:
-            with ExternalProgram([identity]) as worker:
-                for _ in range(20):
-                    assert list(worker.map([b"x"])) == [[(b"", b"x")]]
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-
-
-def test_no_descriptor_is_left_open(identity, private):
-    def n_open():
-        return len(os.listdir("/proc/self/fd"))
-
-    before = n_open()
-    for _ in range(5):
-        with ExternalProgram([identity]) as worker:
-            next(worker.map(PAIRS))
-            list(worker.reduce(PAIRS))
-    with pytest.raises(ProtocolError), ExternalProgram([identity]) as worker:
-        list(worker.map_frames([b"\1"]))
-    assert n_open() == before
 
 
 # --- time-outs ------------------------------------------------------------------------------------

@@ -2,17 +2,13 @@
 
 import os
 import select
-import sys
 from pathlib import Path
 
+import catalogue
 import pytest
 
 from kvproto import ExternalProgram, errors
 from kvproto.messages import Message
-
-sys.path.insert(0, str(Path(__file__).parent / "workers"))
-
-import catalogue
 
 PAIRS = [(b"key %d" % index, b"value") for index in range(1000)]
 """Fits into a pipe: a worker that stops reading is noticed by what it does, not by a pipe that is full."""
@@ -27,15 +23,6 @@ IDLE, GRACE = 1.5, 0.4
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     return tmp_path_factory.mktemp("workers")
-
-
-@pytest.fixture
-def private(tmp_path, monkeypatch):
-    """Where the driver makes its private directories during the test; at the end there must be nothing in it."""
-    directory = tmp_path / "private"
-    directory.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
-    return directory
 
 
 def processes_in(directory: Path) -> list[int]:
