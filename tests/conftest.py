@@ -43,3 +43,10 @@ def private(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(directory))
     yield directory
     assert list(directory.iterdir()) == []
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Where jobs have their directories during a test: never in the home of who runs the tests."""
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -1,10 +1,13 @@
-"""What the tests of engine and classic jobs share: text, worker programs in Python, and a home of their own for jobs."""
+"""What the tests of engine and classic jobs share: text, worker programs in Python, job functions."""
 
 import collections
+import json
 import re
 import stat
 import sys
 from pathlib import Path
+
+from kvproto.classic import Job, result_iterator
 
 LIBRARY = Path(re.__file__).parent.parent
 """Real text: sources of the standard library."""
@@ -60,3 +63,18 @@ def counted(paths, pattern: bytes = rb"\w+") -> collections.Counter:
     for path in paths:
         words.update(re.findall(pattern, Path(path).read_bytes()))
     return words
+
+
+def words(line, params):
+    """A map: (word, 1) for each word."""
+    return [(word, 1) for word in line.split()]
+
+
+def results(**jobargs):
+    """All pairs that a job gives."""
+    return list(result_iterator(Job("test").run(**jobargs).wait()))
+
+
+def events(job):
+    """What a job told of its course, in order."""
+    return [json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()]

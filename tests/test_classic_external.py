@@ -1,7 +1,6 @@
 """Jobs with external programs where functions may stand: real programs, good and bad."""
 
 import collections
-import json
 import os
 import pickle
 import select
@@ -11,19 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from jobs import COUNT, ECHO, LIBRARY, counted, events, program, results
 
-from jobs import COUNT, ECHO, LIBRARY, counted, program
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.errors import DataError, JobError, WorkerCrashed, WorkerReported
 
 TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:40]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -32,19 +25,11 @@ def worker(tmp_path):
     return lambda body, name="op": external([program(tmp_path, body, name)])
 
 
-def results(**jobargs):
-    return list(result_iterator(Job("test").run(**jobargs).wait()))
-
-
 def failure(**jobargs):
     job = Job("bad").run(**jobargs)
     with pytest.raises(JobError) as caught:
         job.wait()
     return job, caught.value
-
-
-def events(job):
-    return [json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("pure", ["", "1"])

@@ -1,0 +1,258 @@
+"""How a job of Python functions runs: beside others, with progress, through the death of its processes; and how it fails."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from jobs import LIBRARY, events, results, words
+
+from kvproto.classic import Job, result_iterator
+from kvproto.classic.func import nop_map, nop_reduce, sum_reduce
+from kvproto.errors import DataError, FilesError, JobError
+
+TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:60]
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+def test_two_jobs_at_once_each_give_their_own(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def meet(line, params):  # neither end opens before the other job runs too
+        with open(fifo, params):
+            return [(word, params) for word in line.split()]
+
+    first = Job("meet").run(input=["raw://a b"], map=meet, reduce=nop_reduce, params="r")
+    second = Job("meet").run(input=["raw://c"], map=meet, reduce=nop_reduce, params="w")
+    assert sorted(result_iterator(second.wait())) == [("c", "w")]
+    assert sorted(result_iterator(first.wait())) == [("a", "r"), ("b", "r")]
+    assert first.directory != second.directory
+
+
+def test_wait_with_a_timeout_says_so_and_the_job_goes_on(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    job = Job("slow").run(input=["raw://x"], map=lambda line, params: [(fifo.read_text(), 1)])
+    with pytest.raises(TimeoutError, match="it goes on"):
+        job.wait(timeout=0)
+    fifo.write_text("go")
+    assert list(result_iterator(job.wait())) == [("go", 1)]
+
+
+def test_a_done_job_leaves_its_results_events_and_logs_and_nothing_else():
+    job = Job("tidy").run(input=["raw://a b a"], map=words, reduce=sum_reduce)
+    files = job.wait()
+    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs", "results"]
+    assert [os.path.basename(path) for path in files] == os.listdir(os.path.join(job.directory, "results"))
+    told = events(job)
+    assert [event["event"] for event in told] == ["job", "stage", "stage", "done"]
+    assert told[0]["job"] == job.job and told[-1]["results"] == files
+
+
+def test_progress_counts_bytes_and_records_of_each_stage(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("a b\nc\n" * 10)
+    told = []
+    Job("progress").run(input=[str(path)], map=words, reduce=sum_reduce, on_event=told.append).wait()
+    last = {event["stage"]: event for event in told if event["event"] == "progress"}
+    assert (last["map"]["bytes"], last["map"]["records"], last["map"]["done"], last["map"]["total"]) == (60, 20, 1, 1)
+    assert (last["reduce"]["records"], last["reduce"]["done"]) == (30, 1)
+
+
+def test_a_killed_task_process_is_replaced_and_the_result_is_the_same(tmp_path):
+    mark = tmp_path / "mark"
+
+    def map(line, params):
+        if line == "9\n" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield line, 1
+
+    path = tmp_path / "text"
+    path.write_text("".join(f"{number}\n" for number in range(20)))
+    job = Job("killed").run(input=[str(path)], map=map, reduce=sum_reduce)
+    assert dict(result_iterator(job.wait())) == {f"{number}\n": 1 for number in range(20)}
+    assert [event["event"] for event in events(job)] == ["job", "stage", "retry", "stage", "done"]
+
+
+# --- failing ------------------------------------------------------------------------------------
+
+
+def failure(**jobargs):
+    job = Job("bad").run(**jobargs)
+    with pytest.raises(JobError) as caught:
+        job.wait()
+    return job, caught.value
+
+
+def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("1\n2\nthree\n")
+
+    def number(line, params):
+        return [(int(line), 1)]
+
+    job, error = failure(input=[str(path)], map=number)
+    said = str(error)
+    assert f"job {job.job} failed: task map:0 failed:" in said
+    assert "in number" in said and "ValueError: invalid literal for int()" in said
+    assert f"input: {path}\n" in said and "entry: number 2 of this task, counted from 0: 'three\\n'" in said
+    assert job.directory in said
+    assert isinstance(error.__cause__, ValueError)
+
+
+def test_a_reduce_that_raises_names_its_partition():
+    def faulty(iter, params):
+        raise KeyError("lost")
+
+    _, error = failure(input=["raw://x"], map=words, reduce=faulty)
+    assert "task reduce:0 failed" in str(error) and "KeyError: 'lost'\npartition: 0" in str(error)
+
+
+def test_a_failed_job_leaves_no_results_but_its_events_and_logs():
+    def half(line, params):
+        yield line, 1
+        raise ValueError("half way")
+
+    job, _ = failure(input=["raw://x"], map=half)
+    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs"]
+    assert [event["event"] for event in events(job)] == ["job", "stage", "failed"]
+    assert "half way" in events(job)[-1]["text"]
+
+
+def test_an_input_that_fails_once_is_tried_again(tmp_path):
+    mark = tmp_path / "mark"
+
+    def reader(fd, size, url, params):
+        yield "first"
+        if not mark.exists():
+            mark.touch()
+            raise DataError("the disk hiccuped")
+        yield "second"
+
+    job = Job("again").run(input=["raw://x"], map=nop_map, map_reader=reader)
+    assert [key for key, _ in result_iterator(job.wait())] == ["first", "second"]
+
+
+def test_an_input_that_always_fails_fails_the_job_after_three_attempts():
+    def reader(fd, size, url, params):
+        raise DataError("unreadable")
+        yield
+
+    job, error = failure(input=["raw://x"], map=nop_map, map_reader=reader)
+    assert "failed after 3 attempts; the last one's error:\nDataError: unreadable\ninput: raw://x" in str(error)
+    assert [event["event"] for event in events(job)].count("retry") == 2
+
+
+def test_an_input_that_cannot_be_read_is_named():
+    _, error = failure(input=["/proc/self/mem"], map=words)  # its first page gives EIO
+    assert "failed after 3 attempts" in str(error) and "DataError: input /proc/self/mem: Input/output error" in str(error)
+
+
+def test_a_missing_input_is_named_before_anything_runs(home):
+    with pytest.raises(DataError, match="input /no/such/file: No such file"):
+        Job("missing").run(input=["raw://x", "/no/such/file"], map=words)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "jobargs, error, says",
+    [
+        ({"map": words, "redcue": sum_reduce}, TypeError, "no parameter 'redcue'; did you mean 'reduce'"),
+        ({"map": words, "partitions": 0}, ValueError, "partitions is a number from 1 on"),
+        ({"map": "words"}, TypeError, "map must be a function or an external program, not 'words'"),
+        ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
+        ({"map": {"program": b""}}, FilesError, "without 'op'"),
+        ({}, JobError, "has no map"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_at_once(jobargs, error, says, home):
+    with pytest.raises(error, match=says):
+        Job("wrong").run(input=["raw://x"], **jobargs)
+    assert not home.exists()
+
+
+def test_a_job_without_input_says_so():
+    with pytest.raises(JobError, match="job test has no input"):
+        Job("test").run(map=words)
+
+
+def test_a_job_runs_once():
+    job = Job("once").run(input=["raw://a"], map=words)
+    with pytest.raises(JobError, match="was started before"):
+        job.run()
+    job.wait()
+    with pytest.raises(JobError, match="call run"):
+        Job("never").wait()
+
+
+@pytest.mark.parametrize(
+    "functions, says",
+    [
+        ({"map": lambda line, params: ["word"]}, "gave 'word', which is no \\(key, value\\) pair"),
+        ({"map": lambda line, params: [("a", 1, 2)]}, "gave \\('a', 1, 2\\), which is no"),
+        ({"map": lambda line, params: None}, "NoneType"),
+        ({"map": words, "partition": lambda key, n, params: n}, "gave 2 for the key 'x': a partition is an int from 0 to 1"),
+        ({"map": words, "reduce": lambda iter, params: None}, "returned None, not an iterable"),
+        ({"map": lambda line, params: [(["x"], 1)]}, "not list: give the job a partition function"),
+    ],
+)
+def test_a_function_that_gives_the_wrong_thing_is_named(functions, says):
+    _, error = failure(input=["raw://x"], partitions=2, **functions)
+    assert re.search(says, str(error))
+
+
+def test_a_list_is_a_pair_too():
+    assert results(input=["raw://x"], map=lambda line, params: [["k", 1]]) == [("k", 1)]
+
+
+def test_what_cannot_travel_to_a_task_says_so():
+    lock = threading.Lock()
+    _, error = failure(input=["raw://x"], map=lambda line, params: [(lock, 1)])
+    assert "cannot be sent to its task processes" in str(error)
+
+
+INTERRUPTED = """
+import os, sys
+from kvproto.classic import Job
+told, never = sys.argv[1:]
+def block(line, params):
+    with open(told, "w") as file:
+        file.write(str(os.getpid()))
+    open(never).read()
+Job("stopped").run(input=["raw://x"], map=block).wait()
+"""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)])
+def test_ctrl_c_and_a_killed_driver_leave_nothing_running(tmp_path, home, number, status):
+    told, never = tmp_path / "told", tmp_path / "never"
+    os.mkfifo(told)
+    os.mkfifo(never)
+    argv = [sys.executable, "-c", INTERRUPTED, str(told), str(never)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as driver:
+        watch = os.pidfd_open(int(told.read_text()))
+        driver.send_signal(number)
+        said = driver.communicate()[1]
+    assert driver.returncode == status
+    assert is_gone_within(watch, 60)
+    if number == signal.SIGINT:
+        assert f"was stopped; its logs are in {home}/jobs/stopped@" in said
+        [directory] = (home / "jobs").iterdir()
+        assert sorted(os.listdir(directory)) == ["events.jsonl", "logs"]
+
+
+def is_gone_within(watch, seconds) -> bool:
+    poll = select.poll()
+    poll.register(watch, select.POLLIN)  # a pidfd is readable when its process has ended
+    try:
+        return bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(watch)
