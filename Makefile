@@ -15,11 +15,11 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test demo bench bad-workers coverage lib install judy clean
+.PHONY: build test demo bench bad-workers coverage lib install judy tools-of-tests clean
 
 build: .venv/built
 
-test: build judy
+test: build judy tools-of-tests
 	$(BIN)/pytest
 
 demo: build
@@ -32,7 +32,7 @@ bad-workers: build
 	$(BIN)/python tests/benchmarks/bad_workers.py
 
 coverage: build
-	sh tests/c/coverage.sh
+	$(BIN)/python -P tests/c/line_coverage.py
 
 lib: .venv/tools judy
 	test -f build/lib/build.ninja || $(BIN)/meson setup build/lib
@@ -60,3 +60,7 @@ clean:
 # libjudy-dev, for read_parameters() alone: all else goes on without it.
 judy:
 	@.ci/prepare judy
+
+# What some tests need and are skipped without: valgrind, other C libraries, a big-endian machine.
+tools-of-tests:
+	@.ci/prepare tests

@@ -48,7 +48,7 @@ class Build:
 
     @classmethod
     def plain(cls, tmp_path_factory) -> Build:
-        """The build that most tests run; the one that tests/c/coverage.sh measures."""
+        """The build that most tests run; the one that tests/c/line_coverage.py measures."""
         measured = os.environ.get("DISCO_COVERAGE")
         if measured:
             return cls(Path(measured), flags=("--coverage", "-O0", "-Wl,-u,__gcov_dump"))

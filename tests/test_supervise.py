@@ -1,0 +1,210 @@
+"""The supervisor by itself: what it says of the worker, and that nothing outlives it, whatever goes wrong."""
+
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvproto._process import _SUPERVISE
+
+FAMILY = "setsid sleep 1000 & echo $!; exec sleep 1000"
+"""A worker that says the pid of a child in a session of its own, and lives until it is killed."""
+
+PATIENCE = 30  # seconds until what never comes fails its test
+NOBODY = 65534
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe whose descriptors are 10 or more, so that those below stay free."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return moved
+
+
+class Supervised:
+    """A supervisor started on a shell script as its worker; `launcher` is a command that starts the supervisor."""
+
+    def __init__(self, tmp_path, body: str | None, launcher=(), *, program=_SUPERVISE, closed=False, busy=False, **options):
+        self.directory = tmp_path / "private"
+        self.directory.mkdir()
+        op = self.directory / "op"
+        if body is not None:
+            op.write_text(f"#!/bin/sh\n{body}\n")
+            op.chmod(0o755)
+        control, self.control = pipe()
+        self.status, status = pipe()
+        self.writer = op.open("ab") if busy else None
+        if closed:
+            self.let_go()
+        self.process = subprocess.Popen(
+            [*launcher, program, str(control), str(status), self.directory, "./op"],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            pass_fds=(control, status, *options.pop("pass_fds", ())),
+            process_group=0,
+            **options,
+        )
+        os.close(control)
+        os.close(status)
+        self.said = os.fdopen(self.status, "rb", buffering=0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.let_go()
+        self.process.communicate(timeout=PATIENCE)
+        self.said.close()
+
+    def let_go(self) -> None:
+        """Close the control pipe."""
+        if self.control is not None:
+            os.close(self.control)
+            self.control = None
+
+    def line(self) -> tuple[str, int]:
+        """The next line that it says."""
+        assert select.select([self.said], [], [], PATIENCE)[0], "it says nothing"
+        word, number = self.said.readline().split()
+        return word.decode(), int(number)
+
+    def ends_clean(self) -> None:
+        """Wait until it exits: with 0, its directory gone, nothing more said."""
+        assert self.process.wait(PATIENCE) == 0
+        assert self.said.read() == b""
+        assert not self.directory.exists()
+
+
+def watch_worker(supervised: Supervised) -> int:
+    word, pid = supervised.line()
+    assert word == "start"
+    return os.pidfd_open(pid)
+
+
+def assert_ended(*pidfds: int) -> None:
+    for pidfd in pidfds:
+        assert select.select([pidfd], [], [], 0)[0], "a process lives on"
+        os.close(pidfd)
+
+
+@pytest.mark.parametrize("n_arguments", [0, 3])
+def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
+    done = subprocess.run([_SUPERVISE, *["3"] * n_arguments], capture_output=True)
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert done.stderr == b"usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [("exit 0", 0), ("exit 3", 3 << 8), ("kill -TERM $$", signal.SIGTERM), ("kill -9 $$", signal.SIGKILL)]
+)
+def test_the_exit_is_told_once_as_wait_gives_it_and_the_directory_stays_until_the_driver_lets_go(tmp_path, body, status):
+    with Supervised(tmp_path, body) as supervised:
+        assert supervised.line()[0] == "start"
+        assert supervised.line() == ("exit", status)
+        assert supervised.directory.exists()
+        supervised.let_go()
+        supervised.ends_clean()
+
+
+@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_to_the_supervisor_ends_the_worker_and_its_descendants(tmp_path, number):
+    with Supervised(tmp_path, FAMILY) as supervised:
+        worker = watch_worker(supervised)
+        child = os.pidfd_open(int(supervised.process.stdout.readline()))
+        supervised.process.send_signal(number)
+        supervised.ends_clean()
+        assert_ended(worker, child)
+
+
+@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
+def test_a_driver_that_is_gone_before_the_start_leaves_nothing(tmp_path):
+    with Supervised(tmp_path, "exec sleep 1000", closed=True) as supervised:
+        word, pid = supervised.line()
+        supervised.ends_clean()
+        assert word == "start"
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(("body", "number"), [(None, 2), ("", 13)], ids=["missing", "not executable"])
+def test_a_program_that_cannot_be_executed_is_told_by_its_errno(tmp_path, body, number):
+    with Supervised(tmp_path, body, launcher=["sh", "-c", 'test ! -e op || chmod 0 op; exec "$@"', "sh"]) as supervised:
+        assert supervised.line() == ("error", number)
+        supervised.ends_clean()
+
+
+def test_a_program_that_is_open_for_writing_is_started_when_it_is_closed(tmp_path):
+    with Supervised(tmp_path, "exit 0", busy=True) as supervised:
+        wait_until_the_child_sleeps(supervised.process.pid)
+        assert not select.select([supervised.said], [], [], 0)[0], "it did not wait"
+        supervised.writer.close()
+        assert supervised.line()[0] == "start"
+        assert supervised.line() == ("exit", 0)
+
+
+def wait_until_the_child_sleeps(pid: int) -> None:
+    """The child that is to execute the program sleeps for nothing but the file."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while not (child := children.read_text().strip()):
+        os.sched_yield()
+    while "S" != re.search(r"\) (\S)", Path(f"/proc/{child}/stat").read_text())[1]:
+        os.sched_yield()
+
+
+FEW_DESCRIPTORS = """
+import os, resource, sys
+program, control, status, *rest = sys.argv[1:]
+os.dup2(int(control), 3)
+os.dup2(int(status), 4)
+os.closerange(5, 1000)
+resource.setrlimit(resource.RLIMIT_NOFILE, (7, 7))
+os.execv(program, [program, "3", "4", *rest])
+"""
+
+
+def test_no_descriptor_for_the_start_is_told_by_its_errno(tmp_path):
+    # 0 to 4 and one for signals are in use; of the two that a pipe takes, one is left.
+    with Supervised(tmp_path, "exit 0", launcher=[sys.executable, "-ISc", FEW_DESCRIPTORS]) as supervised:
+        assert supervised.line() == ("error", 24)
+        supervised.ends_clean()
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed: apt install util-linux")
+def test_a_process_that_cannot_be_had_is_told_by_its_errno(tmp_path):
+    # Root may have as many as it likes, and another user may not reach this file by its path.
+    program = os.open(_SUPERVISE, os.O_RDONLY)
+    other = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.getuid() == 0 else {}
+    limits = ["prlimit", "--nproc=0:0", "--"]
+    path = f"/proc/self/fd/{program}"
+    with Supervised(tmp_path, "exit 0", launcher=limits, program=path, pass_fds=[program], **other) as supervised:
+        os.close(program)
+        assert supervised.line() == ("error", 11)
+        assert supervised.process.wait(PATIENCE) == 0
+
+
+UNSHARE = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+
+
+def test_where_the_kernel_lists_no_children_the_group_is_killed_all_the_same(tmp_path):
+    if subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/proc"], capture_output=True).returncode:
+        pytest.skip("no mount namespace of its own is to be had here")
+    hidden = [*UNSHARE, "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    with Supervised(tmp_path, "sleep 1000 & echo $!; exec sleep 1000", launcher=hidden) as supervised:
+        worker = watch_worker(supervised)
+        child = os.pidfd_open(int(supervised.process.stdout.readline()))
+        supervised.let_go()
+        supervised.ends_clean()
+        assert select.select([child], [], [], PATIENCE)[0], "the child in the worker's group lives on"
+        os.close(child)
+        assert_ended(worker)
