@@ -69,7 +69,7 @@ def test_a_pair_of_a_python_map_that_is_not_bytes_is_refused_with_its_type_and_t
     said = str(error)
     assert "numbers gave a pair that an external program cannot be sent" in said
     assert "the value of pair 1 must be bytes or str, not int" in said
-    assert "input: raw://x" in said and "entry: number 0" in said
+    assert "input: raw://x" in said and "entry: at or before number 0 of" in said
 
 
 def test_an_external_map_without_reduce_gives_bytes(worker):

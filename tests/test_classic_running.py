@@ -108,6 +108,67 @@ def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path
     assert isinstance(error.__cause__, ValueError)
 
 
+def fails_at_777(line, params):
+    if int(line) == 777:
+        raise ValueError("it is 777")
+    yield line, 1
+
+
+def gives_three_at_777(line, params):
+    yield (line, 1, 2) if int(line) == 777 else (line, 1)
+
+
+def has_no_777(key, n, params):
+    return n if int(key) == 777 else 0
+
+
+EXACTLY = r"entry: number 777 of this task, counted from 0: '777\\n'"
+BEFORE = r"input: .*/text\nentry: at or before number (\d+) of this task, counted from 0\n"
+
+
+@pytest.mark.parametrize(
+    "functions, place",
+    [
+        ({"map": fails_at_777}, EXACTLY),
+        ({"map": lambda line, params: fails_at_777(line, params) if line == "777\n" else []}, EXACTLY),
+        ({"map": lambda line, params: 7 if line == "777\n" else [(line, 1)]}, EXACTLY),
+        ({"map": gives_three_at_777}, BEFORE),
+        ({"map": nop_map, "partition": has_no_777}, BEFORE),
+        ({"map": nop_map, "combiner": lambda key, *_: [1] if key == "777\n" else None}, BEFORE),
+        ({"map": lambda line, params: [(line, os.chdir if line != "777\n" else (_ for _ in ()))]}, BEFORE),
+    ],
+)
+def test_the_entry_that_an_error_names_is_the_one_or_said_to_be_at_most_behind_it(tmp_path, functions, place):
+    path = tmp_path / "text"
+    path.write_text("".join(f"{number}\n" for number in range(100_000)))
+    _, error = failure(input=[str(path)], partitions=2, **functions)
+    found = re.search(place, str(error))
+    assert found, str(error)
+    if found.groups():
+        assert 777 <= int(found[1]) < 3000
+
+
+def test_a_reader_that_raises_says_behind_how_many_entries():
+    def reader(fd, size, url, params):
+        yield from "abc"
+        raise KeyError("no d")
+
+    _, error = failure(input=["raw://x"], map=nop_map, map_reader=reader)
+    assert "KeyError: 'no d'\ninput: raw://x, after 3 entries of this task" in str(error)
+
+
+def test_an_output_that_cannot_be_written_blames_no_entry():
+    def map(line, params):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        for number in range(100_000):
+            yield number, f"{number:100}"
+
+    _, error = failure(input=["raw://x"], map=map)
+    assert "File too large" in str(error) and "entry" not in str(error) and "raw://x" not in str(error)
+
+
 def test_a_reduce_that_raises_names_its_partition():
     def faulty(iter, params):
         raise KeyError("lost")
@@ -198,9 +259,12 @@ def test_a_job_runs_once():
     [
         ({"map": lambda line, params: ["word"]}, "gave 'word', which is no \\(key, value\\) pair"),
         ({"map": lambda line, params: [("a", 1, 2)]}, "gave \\('a', 1, 2\\), which is no"),
-        ({"map": lambda line, params: None}, "NoneType"),
+        ({"map": lambda line, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs, or return a list"),
+        ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> returned None: it must yield entries"),
+        ({"map": words, "combiner": lambda *_: 7}, r"lambda> returned 7: it must yield \(key, value\) pairs"),
+        ({"map": words, "reduce": lambda iter, params: 5}, r"lambda> returned 5: it must yield \(key, value\) pairs"),
         ({"map": words, "partition": lambda key, n, params: n}, "gave 2 for the key 'x': a partition is an int from 0 to 1"),
-        ({"map": words, "reduce": lambda iter, params: None}, "returned None, not an iterable"),
+        ({"map": words, "reduce": lambda iter, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs"),
         ({"map": lambda line, params: [(["x"], 1)]}, "not list: give the job a partition function"),
     ],
 )

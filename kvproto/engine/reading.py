@@ -18,7 +18,8 @@ from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
-from kvproto.engine.spec import JobSpec
+from kvproto.engine.shuffle import iterable
+from kvproto.engine.spec import External, JobSpec
 from kvproto.errors import DataError
 
 __all__ = ["InputReader", "Meter"]
@@ -53,29 +54,38 @@ class Meter:
 
 
 class InputReader:
-    """The splits of one map task, read in order. `place()` says where it is, for an error."""
+    """The splits of one map task, read in order. `place()` says where it is, for an error.
+
+    has_failed  bool: the input could not be read, or the map_reader raised
+    """
 
     def __init__(self, spec: JobSpec, splits: list[Split], meter: Meter) -> None:
         self._spec = spec
         self._splits = splits
         self._meter = meter
         self._url = splits[0].url
+        self._n_opened = 0
         self._entry: object = None
+        self.has_failed = False
 
     def entries(self) -> Iterator:
         """Yield the entries of all splits: what the map_reader gives, or the lines as str."""
         meter = self._meter
-        for split in self._splits:
-            with self._opened(split) as (file, size):
-                text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
-                if self._spec.map_reader is None:
-                    entries: Iterable = text
-                else:
-                    entries = self._spec.map_reader(text, size, split.url, self._spec.params)
-                for entry in entries:
-                    self._entry = entry
-                    meter.n_records += 1
-                    yield entry
+        try:
+            for split in self._splits:
+                with self._opened(split) as (file, size):
+                    for entry in self._read(file, size, split.url):
+                        self._entry = entry
+                        meter.n_records += 1
+                        yield entry
+        except Exception:  # never from the map: what uses an entry does not raise in here
+            self.has_failed = True
+            raise
+
+    def _read(self, file, size: int | None, url: str) -> Iterable:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+        reader = self._spec.map_reader
+        return text if reader is None else iterable(reader(text, size, url, self._spec.params), reader, "entries")
 
     def frames(self) -> Iterator[bytes]:
         """Yield the entries of all splits as frames, cut anywhere: an entry is the value of an empty key, or a pair."""
@@ -104,11 +114,19 @@ class InputReader:
             self._meter.n_records += held.count(b"\n") + (not held.endswith(b"\n"))
             yield _native.frame_lines(held, True)[0]
 
-    def place(self) -> str:
-        """Where reading stands: the input and, for a function, the entry and its number in this task."""
-        if self._entry is None:
-            more = f" (and {len(self._splits) - 1} more inputs of this task)" if len(self._splits) > 1 else ""
-            return f"input: {self._url}{more}"
+    def place(self, *, is_in_map: bool) -> str:
+        """Where an error is: the input and, for a function, the entry by its number in this task.
+
+        is_in_map  it came out of the map of the last entry read; otherwise the entry may be any of those before
+        """
+        if self.has_failed:
+            return f"input: {self._url}, after {self._meter.n_records} entries of this task"
+        if not is_in_map:
+            before = f", or one of the {self._n_opened - 1} before it in this task" if self._n_opened > 1 else ""
+            if isinstance(self._spec.map, External):  # whose errors count the pairs themselves
+                return f"input: {self._url}{before}"
+            number = f"at or before number {self._meter.n_records - 1} of this task, counted from 0"
+            return f"input: {self._url}{before}\nentry: {number}"
         entry = repr(self._entry)
         if len(entry) > 300:
             entry = f"{entry[:300]}... ({len(entry)} characters)"
@@ -117,6 +135,7 @@ class InputReader:
     @contextmanager
     def _opened(self, split: Split):
         self._url = split.url
+        self._n_opened += 1
         file, size = open_input(split.url, split.start, split.end)
         with file, io.BufferedReader(_Metered(file, split.url, self._meter), 1 << 18) as buffered:
             yield buffered, size

@@ -17,7 +17,7 @@ from kvproto.engine.records import FRAMES, pack_frames, pack_objects
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.stream import FrameStream
 
-__all__ = ["Encoder", "batches", "is_default_routing", "route_frames", "route_pairs", "write_counted"]
+__all__ = ["Encoder", "PairSource", "is_default_routing", "iterable", "route_frames", "route_pairs", "write_counted"]
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 _MAX_BATCH = 1 << 10  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
@@ -56,16 +56,45 @@ class Encoder:
             ) from None
 
 
-def batches(pairs: Iterable, n_wanted: Callable[[], int], function) -> Iterator[list[tuple]]:
-    """Cut an iterable of pairs into lists of n_wanted(); TypeError names the function that gave what is no pair."""
-    pairs = iter(pairs)
-    while batch := list(islice(pairs, n_wanted())):
-        if set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}:
-            batch = [_pair(item, function) for item in batch]
-        yield batch
+class PairSource:
+    """The pairs that a job function gives, taken in batches.
+
+    pairs      iterable that the function made, or that calls it
+    function   for an error
+    is_giving  bool: pairs are being taken. After an error: it came from where they are made, and not from what
+               was done with a batch of them
+    """
+
+    def __init__(self, pairs: Iterable, function) -> None:
+        self._pairs = iter(pairs)
+        self._function = function
+        self.is_giving = False
+
+    def batches(self, n_wanted: Callable[[], int]) -> Iterator[list[tuple]]:
+        """Yield lists of n_wanted() pairs; TypeError names the function when it gave what is no pair."""
+        while batch := self._take(n_wanted()):
+            if set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}:
+                batch = [_pair(item, self._function) for item in batch]
+            yield batch
+
+    def _take(self, n_pairs: int) -> list:
+        self.is_giving = True  # and so it stays when this raises
+        batch = list(islice(self._pairs, n_pairs))
+        self.is_giving = False
+        return batch
 
 
-def route_pairs(spec: JobSpec, pairs: Iterable, kind: str, writer) -> None:
+def iterable(given, function, of: str = "(key, value) pairs") -> Iterator:
+    """Iterate over what a job function returned; TypeError that names the function when that cannot be done."""
+    try:
+        return iter(given)
+    except TypeError:
+        raise TypeError(
+            f"{function_name(function)} returned {given!r:.200}: it must yield {of}, or return a list of them"
+        ) from None
+
+
+def route_pairs(spec: JobSpec, source: PairSource, kind: str, writer) -> None:
     """Send pairs of Python objects to their partitions, through the combiner where there is one.
 
     A combiner may have an attribute `batch`, a function (pairs, buffer, done) -> list of pairs that does the same
@@ -74,18 +103,18 @@ def route_pairs(spec: JobSpec, pairs: Iterable, kind: str, writer) -> None:
     encode = Encoder(kind, spec.combiner or spec.map)
     partition = _Partitioner(spec)
     if spec.combiner is None:
-        for batch in batches(pairs, lambda: encode.n_wanted, spec.map):
+        for batch in source.batches(lambda: encode.n_wanted):
             _write(partition(batch), encode, writer)
         return
     combine_batch = getattr(spec.combiner, "batch", None)
     if combine_batch is None:
         combine = _Combiner(spec)
-        for batch in batches(pairs, lambda: _MAX_BATCH, spec.map):
+        for batch in source.batches(lambda: _MAX_BATCH):
             _write(combine(partition(batch)), encode, writer)
         _write(combine.last(), encode, writer)
         return
     buffer: dict = {}  # one for all partitions: equal keys meet all the same, and fewer keys need a partition
-    for batch in batches(pairs, lambda: _MAX_BATCH, spec.map):
+    for batch in source.batches(lambda: _MAX_BATCH):
         _write(partition(combine_batch(batch, buffer, False)), encode, writer)
     _write(partition(combine_batch([], buffer, True)), encode, writer)
 
@@ -199,20 +228,21 @@ class _Combiner:
             for key, value in pairs:
                 ready = combiner(key, value, buffer, False, params)
                 if ready is not None:
-                    out.extend(_pair(pair, combiner) for pair in ready)
+                    out.extend(_pair(pair, combiner) for pair in iterable(ready, combiner))
             combined.append(out)
         return combined
 
     def last(self) -> list[list]:
         """What the combiner still has to give when the map is done."""
-        ready = [self._combiner(None, None, buffer, True, self._params) for buffer in self._buffers]
-        return [[_pair(pair, self._combiner) for pair in pairs or ()] for pairs in ready]
+        combiner = self._combiner
+        ready = [combiner(None, None, buffer, True, self._params) for buffer in self._buffers]
+        return [[_pair(pair, combiner) for pair in iterable(pairs or (), combiner)] for pairs in ready]
 
 
 def _pair(item, function) -> tuple:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return tuple(item)
-    raise TypeError(f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair")
+    raise TypeError(f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: give tuples of two")
 
 
 def is_default_routing(spec: JobSpec) -> bool:

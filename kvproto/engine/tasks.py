@@ -1,6 +1,7 @@
 """What a map task and a reduce task do. Run in a task's process; what they return is small and says where the data is.
 
-A failing task leaves none of its output, and its error says which input and which entry it was at.
+A failing task leaves none of its output, and its error says which input and which entry it was at, as far as
+that is known: what is done with whole batches of pairs may fail for an earlier one.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import inspect
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import chain, repeat
+from itertools import chain
 from typing import NamedTuple
 
 from kvproto.engine.events import emit
@@ -18,9 +19,18 @@ from kvproto.engine.plan import Split
 from kvproto.engine.reading import InputReader, Meter
 from kvproto.engine.records import FRAMES, OBJECTS, read_batches
 from kvproto.engine.results import Result, ResultWriters
-from kvproto.engine.shuffle import Encoder, batches, is_default_routing, route_frames, route_pairs, write_counted
-from kvproto.engine.spec import External, JobSpec, function_name
+from kvproto.engine.shuffle import (
+    Encoder,
+    PairSource,
+    is_default_routing,
+    iterable,
+    route_frames,
+    route_pairs,
+    write_counted,
+)
+from kvproto.engine.spec import External, JobSpec
 from kvproto.engine.spool import Segment, SpoolWriter, read_segment
+from kvproto.errors import DataError, JobError
 
 __all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
 
@@ -45,17 +55,34 @@ def map_task(spec: JobSpec, call: MapCall) -> list[Segment] | list[Result]:
     """Run the map over the call's splits. Returns the segment of each partition; without a reduce, the results."""
     meter = Meter()
     reader = InputReader(spec, call.splits, meter)
-    with _telling(reader.place), _map_writer(spec, call) as writer:
-        if not isinstance(spec.map, External):
-            pairs = chain.from_iterable(map(spec.map, reader.entries(), repeat(spec.params)))
-            route_pairs(spec, pairs, _map_kind(spec), writer)
-        elif is_default_routing(spec):
-            route_frames(_external("map", spec.map, reader.frames()), spec.n_partitions, writer)
+    is_python = not isinstance(spec.map, External)
+    if is_python:
+        source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)
+    else:
+        output = _external("map", spec.map, reader.frames())
+        lists = read_batches(FRAMES, output, "the external program's output")
+        source = PairSource(chain.from_iterable(lists), spec.map)
+
+    def place(error: Exception) -> str | None:
+        is_ours = isinstance(error, (DataError, JobError))  # a file that cannot be written, say: that has nothing to do with an entry
+        if is_ours and not (source.is_giving or reader.has_failed):
+            return None
+        return reader.place(is_in_map=is_python and source.is_giving)
+
+    with _telling(place), _map_writer(spec, call) as writer:
+        if is_default_routing(spec):
+            route_frames(output, spec.n_partitions, writer)
         else:
-            lists = read_batches(FRAMES, _external("map", spec.map, reader.frames()), "the external program's output")
-            route_pairs(spec, chain.from_iterable(lists), _map_kind(spec), writer)
+            route_pairs(spec, source, _map_kind(spec), writer)
         meter.tell()
         return writer.publish()
+
+
+def _mapped(spec: JobSpec, reader: InputReader) -> Iterator[Iterator]:
+    """Call the map with each entry; yields what it gives for one, not yet taken from it."""
+    function, params = spec.map, spec.params
+    for entry in reader.entries():
+        yield iterable(function(entry, params), function)
 
 
 def reduce_task(spec: JobSpec, call: ReduceCall) -> list[Result]:
@@ -64,7 +91,7 @@ def reduce_task(spec: JobSpec, call: ReduceCall) -> list[Result]:
     chunks = _chunks(call.segments, meter)
     path = os.path.join(call.directory, f"result-{call.partition:05d}")
     is_external = isinstance(spec.reduce, External)
-    with _telling(lambda: f"partition: {call.partition}"):
+    with _telling(lambda error: f"partition: {call.partition}"):
         with ResultWriters([path], FRAMES if is_external else OBJECTS) as writer:
             if is_external:
                 write_counted(_external("reduce", spec.reduce, chunks), 0, writer)
@@ -106,10 +133,8 @@ def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriters) -
     if _takes_output(spec.reduce):
         spec.reduce(pairs, out, spec.params)
     else:
-        reduced = spec.reduce(pairs, spec.params)
-        if reduced is None:
-            raise TypeError(f"{function_name(spec.reduce)} returned None, not an iterable of (key, value) pairs")
-        for batch in batches(reduced, lambda: out.encode.n_wanted, spec.reduce):
+        reduced = iterable(spec.reduce(pairs, spec.params), spec.reduce)
+        for batch in PairSource(reduced, spec.reduce).batches(lambda: out.encode.n_wanted):
             out.write(batch)
     out.flush()
 
@@ -157,10 +182,12 @@ def _chunks(segments: list[Segment], meter: Meter) -> Iterator[bytes]:
 
 
 @contextmanager
-def _telling(place) -> Iterator[None]:
-    """Add to an error of the body where the task was."""
+def _telling(place: Callable[[Exception], str | None]) -> Iterator[None]:
+    """Add to an error of the body where the task was; None: that says nothing about this error."""
     try:
         yield
     except Exception as e:
-        e.add_note(place())
+        note = place(e)
+        if note is not None:
+            e.add_note(note)
         raise
