@@ -140,7 +140,7 @@ def test_a_large_result_is_that_of_the_reference(native):
 
 NO_ROOM = [
     pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB), True), 32, id="frames of lines"),
-    pytest.param(lambda native: native.split_frames(b"", 12 * MIB), 64, id="sizes of partitions"),
+    pytest.param(lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB), 64, id="sizes of partitions"),
     pytest.param(lambda native: native.split_frames(b"", 12 * MIB), 240, id="list of partitions"),
     pytest.param(lambda native: native.split_frames(BIG, 1), 16, id="owners of pairs"),
     pytest.param(lambda native: native.split_frames(BIG_PAIR, 1), 32, id="a partition"),

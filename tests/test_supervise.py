@@ -31,9 +31,17 @@ def pipe() -> tuple[int, int]:
 
 
 class Supervised:
-    """A supervisor started on a shell script as its worker; `launcher` is a command that starts the supervisor."""
+    """A supervisor started on a shell script as its worker.
 
-    def __init__(self, tmp_path, body: str | None, launcher=(), *, program=_SUPERVISE, closed=False, busy=False, **options):
+    body       of the script; None: there is none
+    launcher   a command that executes the supervisor
+    closed     the control pipe is closed before the start
+    busy       the script is open for writing, by `writer`
+    """
+
+    def __init__(
+        self, tmp_path, body: str | None, launcher=(), *, program=_SUPERVISE, closed=False, busy=False, **options
+    ):
         self.directory = tmp_path / "private"
         self.directory.mkdir()
         op = self.directory / "op"
@@ -105,12 +113,15 @@ def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [("exit 0", 0), ("exit 3", 3 << 8), ("kill -TERM $$", signal.SIGTERM), ("kill -9 $$", signal.SIGKILL)]
+    ("body", "status"),
+    [("exit 0", 0), ("exit 3", 3 << 8), ("kill -TERM $$", signal.SIGTERM), ("kill -9 $$", signal.SIGKILL)],
 )
 def test_the_exit_is_told_once_as_wait_gives_it_and_the_directory_stays_until_the_driver_lets_go(tmp_path, body, status):
     with Supervised(tmp_path, body) as supervised:
         assert supervised.line()[0] == "start"
         assert supervised.line() == ("exit", status)
+        supervised.process.send_signal(signal.SIGCHLD)  # as any orphan that ends later does
+        wait_until_it_sleeps(supervised.process.pid)
         assert supervised.directory.exists()
         supervised.let_go()
         supervised.ends_clean()
@@ -158,7 +169,11 @@ def wait_until_the_child_sleeps(pid: int) -> None:
     children = Path(f"/proc/{pid}/task/{pid}/children")
     while not (child := children.read_text().strip()):
         os.sched_yield()
-    while "S" != re.search(r"\) (\S)", Path(f"/proc/{child}/stat").read_text())[1]:
+    wait_until_it_sleeps(int(child))
+
+
+def wait_until_it_sleeps(pid: int) -> None:
+    while re.search(r"\) (\S)", Path(f"/proc/{pid}/stat").read_text())[1] != "S":
         os.sched_yield()
 
 
