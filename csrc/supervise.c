@@ -6,8 +6,8 @@
  * It stands between the driver and the worker. The worker gets its own process group, this process's
  * stdin, stdout and stderr, and default signals. On the descriptor STATUS it says, in lines, `start PID`
  * or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as CONTROL, a pipe whose other end the driver
- * holds, is at end of file, because the driver closed it or because the driver is no more, it kills the worker
- * and all that ever descended from it, removes DIRECTORY, and exits. It touches no data.
+ * holds, has a byte or is at end of file, because the driver wants an end or because the driver is no more, it kills the
+ * worker and all that ever descended from it, removes DIRECTORY, and exits. It touches no data.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -50,16 +50,23 @@ static void exec_program(char **argv)
     }
 }
 
+/* What the driver's own program ignores is not the worker's to inherit. */
+static void reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* those that cannot be set stay as they are */
+}
+
 static void be_worker(char **argv, int error_fd, pid_t supervisor)
 {
     setpgid(0, 0);
+    reset_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != supervisor)
         _exit(OS_ERROR);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
     exec_program(argv);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)
@@ -183,7 +190,8 @@ int main(int argc, char **argv)
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGHUP);
-    sigprocmask(SIG_BLOCK, &watched, NULL);
+    reset_signals(); /* with SIGCHLD ignored, nobody could tell how the worker ended */
+    sigprocmask(SIG_SETMASK, &watched, NULL);
     signal(SIGPIPE, SIG_IGN); /* a driver that is no more cannot be told anything, not even `start` */
     int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -8,6 +8,7 @@ Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the dr
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import select
 import time
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from kvproto import _verdict
 from kvproto._process import SupervisedProcess
-from kvproto.errors import ProtocolError, WorkerError
+from kvproto.errors import KVProtoError, ProtocolError, WorkerError
 from kvproto.messages import ERR, Message, MessageParser
 
 __all__ = ["Exchange", "Timeouts"]
@@ -64,7 +65,8 @@ class Exchange:
         self._room = bytearray(_READ_BYTES)
         self.recent = b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
         self.current = memoryview(b"")
-        self.errors: list[str] = []  # what **<ERR> lines said
+        self.errors: list[str] = []  # what the first **<ERR> lines said
+        self.n_errors = 0
         self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self.input_ended = False
         self.stdout_ended = False
@@ -72,7 +74,10 @@ class Exchange:
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live
-        self._began = self._moved = time.monotonic()
+        self._away = 0.0  # seconds that its user or a slow source took: they are not the worker's
+        self._began = self._moved = self._now()
+        self._expired = ""  # the deadline that had passed a round ago
+        self._suspended = self._closed = False
         self._grace_began: float | None = None
         self._poller = select.poll()
         for fd in (process.stdout, process.stderr, process.status_fd):
@@ -83,12 +88,17 @@ class Exchange:
         return self
 
     def __exit__(self, *exception) -> None:
+        self._suspended = True
         self.close()
 
     def close(self) -> None:
-        """Kill the worker if it still runs, and all it left."""
+        """Kill the worker if it still runs, and all it left; whoever goes on with `output()` gets an error."""
+        self._closed = True
         self._live.discard(self)
-        self.process.close()
+        if self._suspended:
+            self.process.close()
+        else:  # it runs, in another thread or further up: the descriptors are still in use there
+            self.process.kill()
 
     def output(self, decoder) -> Iterator[memoryview]:
         """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
@@ -106,13 +116,15 @@ class Exchange:
             if self.process.stdout in ready:
                 data = self._read_stdout()
                 if data is not None and not self.errors:
-                    yield data
-                    self._moved = time.monotonic()  # what its user did meanwhile is not the worker's time
+                    with self._elsewhere():
+                        self._suspended = True
+                        yield data
+                        self._suspended = False
+                    self._check_open()
             if self.process.stdin in ready:
                 self._write()
             elif self.source.fileno in ready:
                 self._refill()
-        self._read_stderr()
         self._last_message()
         _verdict.judge(self, decoder)
 
@@ -144,6 +156,23 @@ class Exchange:
             known["pair_index"] = self.n_lists
         return kind(what, **{**known, **details})
 
+    @contextlib.contextmanager
+    def _elsewhere(self) -> Iterator[None]:
+        """What happens meanwhile takes none of the worker's time."""
+        left = time.monotonic()
+        try:
+            yield
+        finally:
+            self._away += time.monotonic() - left
+
+    def _now(self) -> float:
+        """The worker's time: it stands still while its user or a source is at work."""
+        return time.monotonic() - self._away
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise KVProtoError(f"{' '.join(self.argv)}: closed while its output was being read")
+
     # --- the loop's parts ------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
@@ -155,12 +184,16 @@ class Exchange:
         """Wait until something can be done; raises WorkerHung and its like when a time has run out."""
         self._watch_input()
         self._watch_grace()
-        now = time.monotonic()
-        name, until = min(self._deadlines(), key=lambda deadline: deadline[1], default=("", None))
-        if until is not None and now >= until:
+        name, seconds = min(self._deadlines(), key=lambda deadline: deadline[1], default=("", None))
+        ready = self._poller.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        self._check_open()
+        if seconds is None or seconds > 0:
+            self._expired = ""
+        elif not ready or self._expired == name:  # what was there already when the time was up has been looked at
             self._read_stderr()
             raise _verdict.out_of_time(self, name)
-        ready = self._poller.poll(None if until is None else max(0.0, until - now) * 1000 + 1)
+        else:
+            self._expired = name
         return {fd for fd, _ in ready}
 
     def _watch_input(self) -> None:
@@ -189,18 +222,20 @@ class Exchange:
         """The clock of grace runs from the moment when all that is left for the worker to do is to exit."""
         all_answered = self.answers_each_pair and self.input_ended and self.n_lists >= self.source.n_pairs
         if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
-            self._grace_began = self._grace_began or time.monotonic()
+            self._grace_began = self._grace_began or self._now()
 
     def _deadlines(self) -> Iterator[tuple[str, float]]:
+        """Seconds left until each deadline; total goes by the clock on the wall, the others by the worker's time."""
         start, idle, total, grace = self.timeouts
+        now = self._now()
         if start is not None and self.process.pid is None:
-            yield "start", self._began + start
+            yield "start", self._began + start - now
         if idle is not None and self._grace_began is None and self._waits_for_worker():
-            yield "idle", self._moved + idle
+            yield "idle", self._moved + idle - now
         if total is not None:
-            yield "total", self._began + total
+            yield "total", self._began + total - time.monotonic()
         if grace is not None and self._grace_began is not None:
-            yield "grace", self._grace_began + grace
+            yield "grace", self._grace_began + grace - now
 
     def _waits_for_worker(self) -> bool:
         """Whether it is the worker's turn, and not only a slow source's."""
@@ -210,21 +245,20 @@ class Exchange:
 
     def _read_status(self) -> None:
         self.process.read_status()
-        if self.process.exit_status is not None and not self.stdout_ended:
-            self._moved = time.monotonic()
+        self._moved = self._now()
 
     def _read_stdout(self) -> memoryview | None:
-        self.recent = (self.recent + self.current[-_verdict.DUMP_BYTES :])[-_verdict.DUMP_BYTES :]
-        self.current = memoryview(b"")
+        before = bytes(self.current[-_verdict.KEPT_BYTES :])
         try:
             n_bytes = os.readv(self.process.stdout, (self._room,))
         except BlockingIOError:
             return None
-        self._moved = time.monotonic()
+        self._moved = self._now()
         if not n_bytes:
             self.stdout_ended = True
             self._watch(self.process.stdout, 0)
             return None
+        self.recent = (self.recent + before)[-_verdict.KEPT_BYTES :]
         self.current = memoryview(self._room)[:n_bytes]
         self.n_received += n_bytes
         return self.current
@@ -235,35 +269,38 @@ class Exchange:
             data = os.read(self.process.stderr, _STDERR_BYTES)
         except BlockingIOError:
             return
-        self._moved = time.monotonic()
+        self._moved = self._now()
         if not data:
             self._watch(self.process.stderr, 0)
         self._hand_on(self._messages.feed(data))
 
     def _last_message(self) -> None:
-        """All of what a worker that has exited left in its stderr, the unended last line included."""
-        while True:
-            try:
-                data = os.read(self.process.stderr, _STDERR_BYTES)
-            except BlockingIOError:  # a process that it left holds the other end; what the worker wrote is all here
-                break
-            if not data:
-                break
+        """What a worker that has exited left in its stderr, the unended last line included.
+
+        No more than is there now: a process that it left may hold the other end, and write for ever.
+        """
+        n_left = self.process.n_unread_stderr()
+        while n_left > 0:
+            data = os.read(self.process.stderr, min(n_left, _STDERR_BYTES))
+            n_left -= len(data)
             self._hand_on(self._messages.feed(data))
         self._hand_on(self._messages.close())
 
     def _hand_on(self, messages: list[Message]) -> None:
         for message in messages:
-            self.tail.append(str(message))
+            self.tail.append(_verdict.shortened(str(message)))
             if message.kind == ERR:
-                self.errors.append(str(message))
+                self.n_errors += 1
+                if self.n_errors <= _verdict.LISTED_ERRORS:
+                    self.errors.append(_verdict.shortened(str(message)))
                 self._end_input()  # nothing more to do for it but to say the rest, and exit
             if self._on_message is not None:
                 self._on_message(message)
 
     def _refill(self) -> None:
-        self._pending = memoryview(self.source.read())
-        self._moved = time.monotonic()
+        with self._elsewhere():
+            self._pending = memoryview(self.source.read())
+        self._moved = self._now()
         if not self._pending:
             self._end_input()
 
@@ -278,7 +315,7 @@ class Exchange:
             return
         self.n_sent += n_written
         self._pending = self._pending[n_written:]
-        self._moved = time.monotonic()
+        self._moved = self._now()
 
     def _end_input(self) -> None:
         self.input_ended = True

@@ -11,9 +11,11 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import tempfile
 import termios
+import weakref
 from collections.abc import Mapping
 
 from kvproto.errors import KVProtoError
@@ -43,12 +45,17 @@ class SupervisedProcess:
         self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
         self._status_text = b""
         self._open: set[int] = set()
+        self._control: int | None = None
         self._supervisor = None  # a subprocess.Popen
+        # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._start(files, arguments)
         except BaseException:
             self.close()
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
@@ -58,6 +65,7 @@ class SupervisedProcess:
                 f"{_SUPERVISE} is not there: kvproto runs from sources that were not built; "
                 "install it with `pip install .` or `make build`, and start Python in another folder"
             )
+        _live.add(self)
         child_stdin, self.stdin = self._pipe()
         self.stdout, child_stdout = self._pipe()
         self.stderr, child_stderr = self._pipe()
@@ -114,7 +122,7 @@ class SupervisedProcess:
 
     def n_unread(self) -> int:
         """Bytes in the worker's stdin that it has not read."""
-        return struct.unpack("i", fcntl.ioctl(self._stdin_read_end, termios.FIONREAD, b"\0" * 4))[0]
+        return _n_bytes_in(self._stdin_read_end)
 
     def descendants(self) -> list[str]:
         """Processes that the worker started and that have lost their parent, as `name (pid)`."""
@@ -133,12 +141,41 @@ class SupervisedProcess:
             return ""
         return next((line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), "")
 
-    def close(self) -> None:
-        """Kill what still runs, wait until it is gone with its directory, close the pipes. May be called again."""
-        for fd in tuple(self._open):
-            self._close_fd(fd)
+    def kill(self) -> None:
+        """Kill what still runs, wait until it is gone with its directory. May be called again, and by another thread."""
+        control, self._control = self._control, None
+        if control is not None:
+            # A byte, since a process that was forked meanwhile may hold this end too and keep it from its end of file.
+            try:
+                os.write(control, b"!")
+            except BrokenPipeError:
+                pass  # the supervisor is gone already
+            self._close_fd(control)
         if self._supervisor is not None:
             self._supervisor.wait()
+
+    def close(self) -> None:
+        """As `kill`; and close the pipes."""
+        self.kill()
+        for fd in tuple(self._open):
+            self._close_fd(fd)
+        _live.discard(self)
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", None):
+            self.close()
+
+    def n_unread_stderr(self) -> int:
+        """Bytes in its stderr that have not been read here."""
+        return _n_bytes_in(self.stderr)
+
+    def forget(self) -> None:
+        """In a process that was forked: let go of the pipes, which are the parent's."""
+        if self._supervisor is not None:
+            self._supervisor.returncode = 0  # not this process's child: nothing to wait for
+        self._control = self._supervisor = None
+        for fd in tuple(self._open):
+            self._close_fd(fd)
 
     def _pipe(self) -> tuple[int, int]:
         ends = os.pipe()
@@ -151,12 +188,33 @@ class SupervisedProcess:
             os.close(fd)
 
 
+_live: weakref.WeakSet[SupervisedProcess] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    # A forked process that held a worker's stdin open would keep it from its end of file.
+    for process in tuple(_live):
+        process.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def _n_bytes_in(pipe: int) -> int:
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
 def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         # All of them executable: `op` may be a script that starts one of the others (FILES-4).
-        with open(os.open(os.path.join(directory, name), flags, 0o755), "wb") as file:
-            file.write(content)
+        path = os.path.join(directory, name)
+        try:
+            with open(os.open(path, flags, 0o700), "wb") as file:
+                os.fchmod(file.fileno(), 0o755)  # whatever the umask
+                file.write(content)
+        except OSError as e:
+            raise OSError(e.errno, e.strerror, f"{path} (the worker's directory; TMPDIR chooses another place)") from None
 
 
 def _enlarge(pipe: int) -> None:

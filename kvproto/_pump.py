@@ -32,11 +32,11 @@ class Pump:
             raise self._error
 
     def _run(self, pieces: Iterable[bytes]) -> None:
-        try:
-            with open(self._write_end, "wb", buffering=0) as pipe:
+        with open(self._write_end, "wb", buffering=0) as pipe:
+            try:
                 for piece in pieces:
                     left = memoryview(piece)
                     while left:
                         left = left[pipe.write(left) :]
-        except BaseException as e:
-            self._error = e
+            except BaseException as e:
+                self._error = e  # before the end of file that the reader will see

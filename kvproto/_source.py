@@ -74,8 +74,8 @@ class BytesSource:
 
     def read(self) -> bytes:
         """The next piece; raises ProtocolError where the frames break FRAME."""
-        piece = next((piece for piece in self._frames if len(piece)), b"")
-        return self._checked(piece)
+        views = (memoryview(piece).cast("B") for piece in self._frames)
+        return self._checked(next((view for view in views if view.nbytes), memoryview(b"")))
 
     def _checked(self, piece):
         try:

@@ -27,12 +27,15 @@ from kvproto.errors import (
     signal_name,
 )
 
-__all__ = ["DUMP_BYTES", "bad_output", "judge", "out_of_time", "too_many_lists"]
+__all__ = ["KEPT_BYTES", "LISTED_ERRORS", "bad_output", "judge", "out_of_time", "shortened", "too_many_lists"]
 
-DUMP_BYTES = 64
-"""How much of stdout before the piece under way is kept, and how much is shown on either side of a fault."""
+KEPT_BYTES = 4096
+"""How much of stdout before the piece under way is kept, to be shown when it turns out to be at fault."""
 
-_LISTED_ERRORS = 10
+LISTED_ERRORS = 10
+"""How many **<ERR> lines an error repeats."""
+
+_SHOWN_OF_A_LINE = 1000
 
 
 def judge(exchange, decoder) -> None:
@@ -46,7 +49,8 @@ def judge(exchange, decoder) -> None:
     if status < 0:
         raise exchange.fail(WorkerCrashed, f"killed by {signal_name(status)}")
     if not exchange.input_ended or process.n_unread():
-        raise exchange.fail(WorkerExitedEarly, f"exited with exit status {status} before it had read all its input")
+        what = f"exited with exit status {status} before it had read all its input"
+        raise exchange.fail(WorkerExitedEarly, what, **_hint(exchange))
     try:
         decoder.close()
     except ProtocolError as fault:
@@ -54,7 +58,8 @@ def judge(exchange, decoder) -> None:
     if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
         raise exchange.fail(
             WorkerExitedEarly,
-            f"exited with exit status {status} after {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
+            f"exited with exit status {status}, having answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
+            **_hint(exchange),
         )
     if status != 0:
         raise exchange.fail(WorkerFailed, f"exited with exit status {status} after well-formed output")
@@ -79,7 +84,7 @@ def too_many_lists(exchange) -> WorkerError:
     """The error for a result list that answers no pair."""
     return exchange.fail(
         WorkerOutputError,
-        f"it wrote {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
+        f"it wrote at least {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
         advice="write exactly one result list for each pair you read, after you have read it (MAP-2, MAP-3)",
     )
 
@@ -119,8 +124,28 @@ def _stuck_for(exchange, name: str, seconds: float) -> str:
 
 
 def _reported(exchange) -> WorkerError:
-    said = exchange.errors[:_LISTED_ERRORS]
+    said = list(exchange.errors)
+    if exchange.n_errors > len(said):
+        said.append(f"({exchange.n_errors - len(said)} more lines)")
     return exchange.fail(WorkerReported, "it reported an error: " + "\n    ".join(said))
+
+
+def shortened(line: str) -> str:
+    """A line of stderr as an error shows it: not all of 64 KiB."""
+    n_more = len(line) - _SHOWN_OF_A_LINE
+    return line if n_more <= 0 else f"{line[:_SHOWN_OF_A_LINE]} [{n_more} more characters]"
+
+
+def _hint(exchange) -> dict:
+    """Better advice than the general one for a program that failed, as its exit status says."""
+    status = exchange.process.exit_status
+    if status in (126, 127) and exchange.process.first_line.endswith("\r"):
+        return {"advice": "its first line ends in CR LF, and the CR counts as part of a name there: sed -i 's/\\r$//' it"}
+    if status in (126, 127):
+        return {"advice": "a shell or env exits so when it cannot find or execute a command: is all it calls installed?"}
+    if status:
+        return {"advice": "it failed by itself; its cause is in what it said on stderr"}
+    return {}
 
 
 def _not_started(exchange) -> WorkerError:

@@ -87,6 +87,9 @@ class ExternalProgram:
     ) -> None:
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode is 'map', 'reduce' or None, not {mode!r}")
+        for name, seconds in (("start", start), ("idle", idle), ("total", total), ("grace", grace)):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name} is a number of seconds above 0, or None, not {seconds!r}")
         if isinstance(files, Mapping):
             self._files, self.name = _checked_files(files), "op"
         else:
@@ -105,7 +108,12 @@ class ExternalProgram:
         """Run it as a map: one list of (bytes, bytes) for each entry, in order (MAP-2).
 
         entries   iterable of bytes or str (the value of a pair with an empty key), or of (key, value)
+
+        While entries is asked for its next one, everything else stands still; what comes at its leisure is better
+        given as a descriptor to `map_frames`.
         """
+        if isinstance(entries, (bytes, str)):
+            raise TypeError("map() takes an iterable of entries; for a single one: map([entry])")
         decoder = ListDecoder(max_item=self._max_item)
         with self._exchange("map", PairSource(entries, with_entries=True, max_item=self._max_item)) as exchange:
             for data in exchange.output(decoder):
@@ -147,7 +155,7 @@ class ExternalProgram:
             write(pairs)
 
     def close(self) -> None:
-        """Kill what still runs and wait until it is gone."""
+        """Kill what still runs and wait until it is gone; an iterator that is still in use raises KVProtoError."""
         for exchange in tuple(self._live):
             exchange.close()
 
@@ -189,7 +197,7 @@ class ExternalProgram:
 def _read_program(path: str) -> bytes:
     trouble = advice = ""
     if not os.path.exists(path):
-        trouble, advice = "there is no such file", "give the path of the program"
+        trouble, advice = "there is no such file", "give the path of the program; PATH is not searched"
     elif not os.path.isfile(path):
         trouble, advice = "it is not a regular file", "give the path of the program"
     elif not os.access(path, os.X_OK):
