@@ -116,7 +116,7 @@ def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
     ("body", "status"),
     [("exit 0", 0), ("exit 3", 3 << 8), ("kill -TERM $$", signal.SIGTERM), ("kill -9 $$", signal.SIGKILL)],
 )
-def test_the_exit_is_told_once_as_wait_gives_it_and_the_directory_stays_until_the_driver_lets_go(tmp_path, body, status):
+def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(tmp_path, body, status):
     with Supervised(tmp_path, body) as supervised:
         assert supervised.line()[0] == "start"
         assert supervised.line() == ("exit", status)
