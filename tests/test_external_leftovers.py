@@ -136,3 +136,23 @@ def test_no_descriptor_is_left_open(identity, private):
     with pytest.raises(ProtocolError), ExternalProgram([identity]) as worker:
         list(worker.map_frames([b"\1"]))
     assert n_open() == before
+
+
+@pytest.mark.clause("MAP-6", "LIFECYCLE-7")
+def test_a_forked_process_that_lives_on_holds_up_neither_the_worker_nor_its_end(identity, private):
+    with ExternalProgram([identity], idle=20) as worker:
+        answers = worker.map(PAIRS * 20)
+        next(answers)
+        gate, release = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(release)
+            os.read(gate, 1)
+            os._exit(0)
+        os.close(gate)
+        assert len(list(answers)) == 20 * len(PAIRS) - 1
+        half = worker.map(PAIRS * 20)
+        next(half)
+        half.close()
+    os.close(release)
+    assert os.waitpid(child, 0)[1] == 0
