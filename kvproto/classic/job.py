@@ -48,9 +48,27 @@ class Job:
     ) -> Job:
         """Start the job and return it at once; `wait()` gives the results.
 
-        processes  how many task processes; as many as there are cores unless given
-        on_event   is called with each event, a dict (`kvproto.engine.events`), from the job's thread
-        jobargs    parameters of the job, before those of the class
+        processes   how many task processes; as many as there are cores unless given
+        on_event    is called with each event, a dict (`kvproto.engine.events`), from the job's thread
+
+        jobargs are parameters of the job; one that is not here is the job's attribute, else that of its worker:
+
+        name        str: what its directory begins with; the class's name unless given
+        input       list of inputs, or one: a file, a directory (its files, recursively), a glob, or an address with
+                    file://, http://, https://, raw:// (the data itself)
+        map         map(entry, params) -> iterable of (key, value) pairs, or an external program
+        map_reader  map_reader(fd, size, url, params) -> iterable of entries; None: the lines, with their newline, as str
+        combiner    combiner(key, value, buffer, done, params) -> iterable of pairs or None; buffer is a dict, and the
+                    last call has done true and None for key and value
+        partition   partition(key, nr_partitions, params) -> int from 0 to nr_partitions - 1; by the key's crc32 unless given
+        partitions  int, 1 unless given: reduce tasks, and result files of the reduce
+        reduce      reduce(iter, params) -> iterable of pairs; reduce(iter, out, params), which calls
+                    out.add(key, value); or an external program; None: map only
+        params      any object, handed to each of these functions
+        ext_params  what external programs get on stdin first: dict, {} unless given; str or bytes, sent as they are;
+                    None, nothing
+
+        An external program is what `kvproto.classic.external([program, file, ...])` gives.
         Raises DataError that names an input that is not there, TypeError and ValueError for wrong parameters.
         """
         from kvproto.engine.home import JobDirectory
