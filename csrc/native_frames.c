@@ -21,15 +21,23 @@ static void take_gil(PyThreadState *released)
         PyEval_RestoreThread(released);
 }
 
-static size_t count_lines(const unsigned char *data, size_t n_bytes)
+typedef struct line_count {
+    size_t n_lines, longest;
+} line_count;
+
+/* Lines of data, a last one without newline too. */
+static line_count count_lines(const unsigned char *data, size_t n_bytes)
 {
-    size_t n_lines = 0;
+    line_count count = {0};
     const unsigned char *end = data + n_bytes;
-    while (data < end && (data = memchr(data, '\n', (size_t)(end - data))) != NULL) {
-        n_lines++;
-        data++;
+    while (data < end) {
+        const unsigned char *newline = memchr(data, '\n', (size_t)(end - data));
+        size_t size = (size_t)((newline == NULL ? end : newline + 1) - data);
+        count.n_lines++;
+        count.longest = size > count.longest ? size : count.longest;
+        data += size;
     }
-    return n_lines;
+    return count;
 }
 
 static size_t end_of_last_line(const unsigned char *data, size_t n_bytes)
@@ -62,12 +70,17 @@ PyObject *kvproto_frame_lines(PyObject *Py_UNUSED(module), PyObject *const *args
     if (last < 0 || PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) != 0)
         return NULL;
     const unsigned char *data = view.buf;
-    size_t n_taken, n_lines;
     PyThreadState *released = release_gil(&view);
-    n_taken = last ? (size_t)view.len : end_of_last_line(data, (size_t)view.len);
-    n_lines = count_lines(data, n_taken) + (n_taken > 0 && data[n_taken - 1] != '\n');
+    size_t n_taken = last ? (size_t)view.len : end_of_last_line(data, (size_t)view.len);
+    line_count count = count_lines(data, n_taken);
     take_gil(released);
-    PyObject *frames = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n_taken + 8 * n_lines));
+    PyObject *frames = NULL;
+    if (count.longest > UINT32_MAX)
+        PyErr_Format(PyExc_ValueError, "a line of %zu bytes: an item has at most 4294967295", count.longest);
+    else if (count.n_lines > ((size_t)PY_SSIZE_T_MAX - n_taken) / 8)
+        PyErr_NoMemory();
+    else
+        frames = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n_taken + 8 * count.n_lines));
     if (frames != NULL) {
         char *out = PyBytes_AsString(frames);
         released = release_gil(&view);

@@ -208,6 +208,10 @@ static int pack_item(pack_state *packing, const char *name, PyObject *item)
         disco_put_u32(packing->out + packing->n_bytes, (uint32_t)size);
         memcpy(packing->out + packing->n_bytes + 4, data, (size_t)size);
     }
+    if ((size_t)size > (size_t)PY_SSIZE_T_MAX - 4 - packing->n_bytes) {
+        PyErr_NoMemory();
+        return -1;
+    }
     packing->n_bytes += 4 + (size_t)size;
     return 0;
 }

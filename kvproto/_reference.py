@@ -99,6 +99,8 @@ def frame_lines(data, last: bool) -> tuple[bytes, int]:
     end = len(data) if last else bytes(data).rfind(b"\n") + 1
     parts = []
     for line in bytes(data[:end]).split(b"\n"):
+        if len(line) > 0xFFFFFFFE:
+            raise ValueError(f"a line of {len(line) + 1} bytes: an item has at most 4294967295")
         parts.append(b"\0\0\0\0" + U32.pack(len(line) + 1) + line + b"\n")
     rest = parts.pop()[8:-1]  # what stands behind the last newline
     if rest:
