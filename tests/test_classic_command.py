@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-
 from jobs import LIBRARY, counted
+
 from kvproto.classic.command import find_job
-from kvproto.classic.progress import Progress
+from kvproto.classic.progress import Progress, amount
 from kvproto.errors import JobError
 from kvproto.examples import demo
 
@@ -25,6 +25,13 @@ class Words(Job):
 class Bytes(Words):
     def map(line, params):
         return [(b"\\xff", "caf\\u00e9")]
+
+class Wrong(Words):
+    map = "good"
+
+class Unmade(Words):
+    def __init__(self, factor):
+        pass
 
 class Bad(Words):
     def map(line, params):
@@ -78,17 +85,46 @@ def test_a_missing_input_is_exit_status_1_and_named():
 @pytest.mark.parametrize(
     "spec, says",
     [
-        ("Words", "write module.Class"),
+        *[(spec, "write module.Class, as in grep.Grep") for spec in ("Words", ".", "./myjobs.Words", "..myjobs.Words", "")],
+        ("myjobs.", "write module.Class"),
         ("nowhere.Words", "there is no module nowhere in the current directory"),
         ("kvproto.nowhere.Words", "there is no module kvproto.nowhere"),
         ("needs.Words", "the module needs needs the module no_such_module_at_all"),
-        ("myjobs.Missing", "has no Missing; its jobs: Words, Bytes, Bad"),
+        ("myjobs.Missing", "has no Missing; its jobs: Words, Bytes, Wrong, Unmade, Bad"),
         ("myjobs.NotAJob", "NotAJob in .* is not a subclass"),
     ],
 )
 def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
     with pytest.raises(JobError, match=says):
         find_job(spec)
+
+
+@pytest.mark.parametrize(
+    "body, says",
+    [
+        ("def f(:\n", 'bad.py", line 1\n    def f(:\n          ^\nSyntaxError: invalid syntax\n'),
+        ("def f():\n    return 1 / 0\nf()\n", 'bad.py", line 2, in f\n'),
+        ("import sys\nsys.exit('not as a script')\n", "SystemExit: not as a script\n"),
+    ],
+)
+def test_a_module_that_fails_is_shown_with_its_own_frames_alone(in_a_directory_with_jobs, body, says):
+    (in_a_directory_with_jobs / "bad.py").write_text(body)
+    done = kvproto("run", "bad.Job")
+    said = done.stderr.decode()
+    assert done.returncode == 1 and said.startswith("kvproto: bad.Job: importing bad failed:\n")
+    assert says in said
+    assert "importlib" not in said and "command.py" not in said
+
+
+def test_a_wrong_parameter_is_one_line():
+    done = kvproto("run", "myjobs.Wrong")
+    said = b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
+
+
+def test_a_job_that_cannot_be_made_says_why():
+    said = kvproto("run", "myjobs.Unmade").stderr.decode()
+    assert said.startswith("kvproto: myjobs.Unmade: making the job failed:\nTypeError: ") and "'factor'" in said
 
 
 def test_the_demo_counts_the_words_of_the_inputs_given(capfd):
@@ -104,7 +140,7 @@ def test_the_demo_takes_a_file_a_directory_and_says_time_and_speed(capfd, in_a_d
     assert demo.main([str(in_a_directory_with_jobs / "myjobs.py"), "."]) == 0
     said = capfd.readouterr().out
     assert re.search(r"^ +\d+  import$", said, re.MULTILINE)
-    assert re.search(r"^0\.0 MB in \d+\.\d\d s: \d+\.\d MB/s$", said, re.MULTILINE)
+    assert re.search(r"^[1-9]\d*(\.\d kB| bytes) in \d+\.\d\d s: [1-9][\d.]* (bytes|kB|MB)/s$", said, re.MULTILINE)
 
 
 def test_the_demos_own_input_is_tens_of_megabytes_of_source():
@@ -148,6 +184,23 @@ def test_on_a_terminal_one_line_is_written_again_and_messages_stand_alone():
     assert said.split("\r")[-1].rstrip(" \n") == LAST and said.endswith("\n")
     assert "\nmap:1: hello\n" in said  # not behind the live line
     assert "\x1b" not in said  # no colours to be turned off
+
+
+@pytest.mark.parametrize("n_done, share", [(1, " 50 %"), (2, "100 %")])
+def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
+    file = Terminal()
+    progress = Progress("bar", file)
+    progress({"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 0})
+    progress({"event": "progress", "time": 100.0, "stage": "map", "done": n_done, "total": 2, "bytes": 0, "records": 0})
+    assert file.getvalue().rstrip() == f"\rmap    {n_done}/2 tasks  {share}  0 bytes, 0 records"
+
+
+@pytest.mark.parametrize(
+    "n_bytes, said",
+    [(0, "0 bytes"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
+)
+def test_an_amount_has_the_unit_that_suits_it(n_bytes, said):
+    assert amount(n_bytes) == said
 
 
 def test_jsonl_progress_is_every_event():

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from kvproto import _native, encode_pair
 from kvproto.classic import kvgroup
-from kvproto.classic.func import default_partition, nop_map, nop_reduce, sum_combiner, sum_reduce
+from kvproto.classic.func import (
+    default_partition,
+    nop_map,
+    nop_reduce,
+    sum_combiner,
+    sum_reduce,
+)
 
 KEYS = [b"key", "key", "schl\xfcssel", "\udcff", 0, 1, -1, 2**70, 1.5, None, ("a", 1), (("a",), b"b"), Decimal("1.1")]
 

@@ -308,6 +308,7 @@ def test_ctrl_c_and_a_killed_driver_leave_nothing_running(tmp_path, home, number
     assert driver.returncode == status
     assert is_gone_within(watch, 60)
     if number == signal.SIGINT:
+        assert said.startswith("kvproto: job stopped@")
         assert f"was stopped; its logs are in {home}/jobs/stopped@" in said
         [directory] = (home / "jobs").iterdir()
         assert sorted(os.listdir(directory)) == ["events.jsonl", "logs"]

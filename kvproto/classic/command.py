@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
 from typing import BinaryIO
 
 from kvproto.classic.core import result_iterator
@@ -22,11 +24,15 @@ def run(spec: str, inputs: Sequence[str] = (), *, progress: str = "auto", **joba
     inputs    urls or paths; none: those of the class
     progress  one of `kvproto.classic.progress.KINDS`
     jobargs   as for `Job.run`
-    Raises JobError with the failed task's error whole, or for a class that cannot be found.
+    Raises JobError with the failed task's error whole, or for a class that cannot be found or has wrong parameters.
     """
     if inputs:
         jobargs["input"] = list(inputs)
-    job = find_job(spec)().run(on_event=Progress(progress), **jobargs)
+    job = _of_the_user(find_job(spec), f"{spec}: making the job failed")
+    try:
+        job.run(on_event=Progress(progress), **jobargs)
+    except (TypeError, ValueError) as e:
+        raise JobError(f"{spec}: {e}") from e
     write_pairs(result_iterator(job.wait()), sys.stdout.buffer)
     return 0
 
@@ -41,21 +47,14 @@ def write_pairs(pairs: Iterable[tuple], file: BinaryIO) -> None:
 def find_job(spec: str) -> type[Job]:
     """The Job class that "module.Class" names, the module from sys.path or the current directory.
 
-    Raises JobError that says what is missing: the module, the class in it, or that it is no Job.
+    Raises JobError that says what is missing: the module, the class in it, or that it is no Job; or what the module raised.
     """
     module_name, dot, class_name = spec.rpartition(".")
-    if not dot:
-        raise JobError(f"{spec}: write module.Class, e.g. grep.Grep for the class Grep in grep.py")
+    if not dot or not all(part.isidentifier() for part in spec.split(".")):
+        raise JobError(f"{spec}: write module.Class, as in grep.Grep for the class Grep in grep.py")
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as e:
-        if e.name is None or not (module_name == e.name or module_name.startswith(e.name + ".")):
-            raise JobError(f"{spec}: the module {module_name} needs the module {e.name}, which is not there") from e
-        raise JobError(
-            f"{spec}: there is no module {module_name} in the current directory ({os.getcwd()}) or on sys.path"
-        ) from None
+    module = _module(spec, module_name)
     found = getattr(module, class_name, None)
     if found is None:
         jobs = [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
@@ -64,6 +63,31 @@ def find_job(spec: str) -> type[Job]:
     if not _is_job(found):
         raise JobError(f"{spec}: {class_name} in {module.__file__} is not a subclass of kvproto.classic.Job")
     return found
+
+
+def _module(spec: str, name: str) -> ModuleType:
+    try:
+        return _of_the_user(lambda: importlib.import_module(name), f"{spec}: importing {name} failed")
+    except ModuleNotFoundError as e:
+        if e.name is None or not (name == e.name or name.startswith(e.name + ".")):
+            raise JobError(f"{spec}: the module {name} needs the module {e.name}, which is not there") from e
+        raise JobError(
+            f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) or on sys.path"
+        ) from None
+
+
+def _of_the_user(call: Callable, what: str):
+    """Call what runs the user's code; JobError with the frames of that code alone when it raises or exits."""
+    try:
+        return call()
+    except ModuleNotFoundError:
+        raise
+    except (Exception, SystemExit) as e:
+        told = traceback.TracebackException.from_exception(e)
+        ours = (__file__, importlib.__file__)
+        told.stack[:] = [f for f in told.stack if f.filename not in ours and not f.filename.startswith("<frozen ")]
+        lines = told.format() if told.stack else told.format_exception_only()
+        raise JobError(f"{what}:\n{''.join(lines).rstrip()}") from e
 
 
 def _text(item) -> bytes:

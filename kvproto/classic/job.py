@@ -106,7 +106,7 @@ class Job:
         except KeyboardInterrupt:
             run.cancel()
             run.ended.wait()
-            print(f"job {self.job} was stopped; its logs are in {self.directory}", file=sys.stderr)
+            print(f"kvproto: job {self.job} was stopped; its logs are in {self.directory}", file=sys.stderr)
             raise
         if not has_ended:
             raise TimeoutError(f"job {self.job} is not done after {timeout} seconds; it goes on")

@@ -12,11 +12,21 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["KINDS", "Progress"]
+__all__ = ["KINDS", "Progress", "amount"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
 _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
+
+
+def amount(n_bytes: float) -> str:
+    """Bytes for a person: "999 bytes", "1.0 kB", "12.3 MB"; from 1,000 GB on still in GB."""
+    if n_bytes < 999.5:
+        return f"{n_bytes:.0f} bytes"
+    for unit, n in (("kB", 1e3), ("MB", 1e6)):
+        if n_bytes / n < 999.95:
+            return f"{n_bytes / n:.1f} {unit}"
+    return f"{n_bytes / 1e9:.1f} GB"
 
 
 class Progress:
@@ -70,11 +80,11 @@ class Progress:
     def _line(self, event: dict) -> str:
         seconds = event["time"] - self._began
         parts = [f"{event['stage']:6} {event['done']}/{event['total']} tasks"]
-        if self._n_bytes:
-            parts.append(f"{min(100, 100 * event['bytes'] // self._n_bytes):3d} %")
-        parts.append(f"{event['bytes'] / 1e6:.1f} MB, {event['records']:,} records")
+        done, total = (event["bytes"], self._n_bytes) if self._n_bytes else (event["done"], event["total"])
+        parts.append(f"{min(100, 100 * done // total):3d} %")
+        parts.append(f"{amount(event['bytes'])}, {event['records']:,} records")
         if seconds > 0:
-            parts.append(f"{event['bytes'] / 1e6 / seconds:.1f} MB/s")
+            parts.append(f"{amount(event['bytes'] / seconds)}/s")
         return "  ".join(parts)
 
     def _show(self, line: str, is_last: bool) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from kvproto.classic import Job, external, result_iterator
-from kvproto.classic.progress import Progress
+from kvproto.classic.progress import Progress, amount
 from kvproto.errors import JobError
 
 __all__ = ["WordCount", "library_sources", "main", "program"]
@@ -64,7 +64,7 @@ def main(inputs: Sequence[str] = ()) -> int:
     results = job.wait()
     seconds = time.monotonic() - began
     _print_most_frequent(results)
-    print(f"{n_bytes / 1e6:.1f} MB in {seconds:.2f} s: {n_bytes / 1e6 / seconds:.1f} MB/s")
+    print(f"{amount(n_bytes)} in {seconds:.2f} s: {amount(n_bytes / seconds)}/s")
     print(f"results: {os.path.dirname(results[0])}")
     return 0
 
