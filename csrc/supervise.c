@@ -110,13 +110,19 @@ static void let_go_of_stdio(void)
 
 /*
  * Say when the worker has exited, but leave it a zombie: its pid, which is its group's id, cannot be given
- * to another process before the group has been killed. Orphans that came to us are reaped.
+ * to another process before the group has been killed. Orphans that came to us before that are reaped.
  */
 static int note_exit(pid_t worker, int status_fd)
 {
-    siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)worker, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != worker)
-        return 0;
+    siginfo_t info;
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+            return 0;
+        if (info.si_pid == worker)
+            break;
+        waitpid(info.si_pid, NULL, 0);
+    }
     say(status_fd, "exit", info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status);
     return 1;
 }

@@ -28,7 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
     _hold_standard_descriptors()
     options, worker = _cut_at_dashes(sys.argv[1:] if argv is None else argv)
-    args = _parser().parse_args(options)
+    args, strays = _parser().parse_known_args(options)
+    if strays:
+        hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "mode" in args else ""
+        args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
     if "mode" in args:
         args.worker = worker
         if not worker:
@@ -42,8 +45,16 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except (KVProtoError, OSError) as e:
-        _write_all(2, f"kvproto: {e}\n".encode("utf-8", "backslashreplace"))
+        _write_all(2, f"kvproto: {_told(e)}\n".encode("utf-8", "backslashreplace"))
         return 1
+
+
+def _told(error: Exception) -> str:
+    """An error for the person at the terminal: its text and its notes; of an OSError the file and what is wrong with it."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return "\n  ".join([text, *getattr(error, "__notes__", ())])
 
 
 def _hold_standard_descriptors() -> None:
@@ -99,13 +110,13 @@ def _add_command(commands, name: str, summary: str, run, **details) -> argparse.
 FORMS = """
 forms of the input and the output:
   lines   each line, its newline included, as the value of an empty key
-  text    key, tab, value, newline
+  text    key, tab, value, newline; what holds tabs or newlines of its own needs jsonl or kv
   jsonl   one pair a line, [key, value]; what is not UTF-8 as {"base64": "..."}
   kv      pairs as the worker itself reads and writes them, one behind the other
 
 examples:
-  kvproto map -- ./wordcount < text | sort
-  kvproto map --out kv -- ./wordcount < text | kvproto reduce --in kv -- ./wordcount
+  kvproto map -- ./wordcount < text | sort | kvproto reduce -- ./wordcount
+  kvproto map --out kv -- ./wordcount < text | kvproto reduce --in kv --out jsonl -- ./wordcount
 """
 
 
@@ -120,7 +131,9 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(mode=mode)
-    parser.add_argument("--in", dest="in_form", choices=("lines", "jsonl", "kv"), default="lines", help="default: lines")
+    form = "lines" if mode == "map" else "text"  # what map prints, reduce reads
+    forms = ("lines", "text", "jsonl", "kv")
+    parser.add_argument("--in", dest="in_form", choices=forms, default=form, help=f"default: {form}")
     parser.add_argument("--out", dest="out_form", choices=("text", "jsonl", "kv"), default="text", help="default: text")
     params = parser.add_mutually_exclusive_group()
     params.add_argument(
@@ -216,6 +229,8 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
 
     if form == "lines":
         from kvproto.forms import frames_from_lines as read
+    elif form == "text":
+        from kvproto.forms import frames_from_text as read
     else:
         from kvproto.jsonl import frames_from_jsonl as read
     pump = Pump(read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))

@@ -4,7 +4,8 @@ Every function is a generator from an iterable of bytes, cut anywhere, to an ite
 bare pairs. Holds one piece and what of it is incomplete. No I/O; the forms are kvproto's own, no clause says them.
 
 lines   each line, its newline included, is the value of an empty key
-text    key, tab, value, newline; made to be read, it does not say where a key with a tab in it ends
+text    key, tab, value, newline; made for people and for sort(1): the first tab ends the key, and what holds
+        tabs and newlines of its own needs another form
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterable, Iterator
 
 from kvproto._native import frame_lines
 from kvproto.errors import DataError
-from kvproto.wire import MAX_ITEM, PairDecoder
+from kvproto.wire import MAX_ITEM, PairDecoder, encode_pairs
 
-__all__ = ["decoded_pairs", "frames_from_lines", "text_from_frames", "whole_lines"]
+__all__ = ["decoded_pairs", "frames_from_lines", "frames_from_text", "text_from_frames", "whole_lines"]
 
 
 def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -25,6 +26,16 @@ def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     """
     for lines in whole_lines(pieces, max_item):
         yield frame_lines(lines, True)[0]
+
+
+def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Frame each line: the key up to its first tab, the value behind it, without newline; no tab: an empty value.
+
+    Raises as `whole_lines` does.
+    """
+    for lines in whole_lines(pieces, max_item):
+        ended = lines[:-1] if lines.endswith(b"\n") else lines
+        yield encode_pairs([line.partition(b"\t")[::2] for line in ended.split(b"\n")], max_item=max_item)
 
 
 def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:

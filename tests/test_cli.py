@@ -95,6 +95,13 @@ def test_text_is_key_tab_value_newline():
     assert through_echo("map", data, "--in", "kv", "--out", "text") == b"key\tvalue\n\xff\ta\tb\n\n"
 
 
+def test_text_is_read_as_it_is_written():
+    data = b"key\tvalue\n\xff\ta\tb\n\tempty key\nempty value\t\nno tab\n\nlast\tunended"
+    read = b"key\tvalue\n\xff\ta\tb\n\tempty key\nempty value\t\nno tab\t\n\t\nlast\tunended\n"
+    assert through_echo("map", data, "--in", "text", "--out", "text") == read
+    assert through_echo("reduce", data) == read  # what map writes when nothing is said, reduce reads
+
+
 def test_the_default_is_lines_to_text():
     assert through_echo("map", b"one\ntwo\n") == b"\tone\n\n\ttwo\n\n"
 
@@ -230,7 +237,8 @@ def test_a_worker_that_fails_is_status_1_and_a_report_without_traceback(mode):
         (["map", "--idle", "-1", "--", "x"], b"seconds"),
         (["map", "--idle", "nan", "--", "x"], b"seconds"),
         (["map", "--max-item", "many", "--", "x"], b"number of bytes"),
-        (["map", "--in", "text", "--", "x"], b"invalid choice"),
+        (["map", "--in", "words", "--", "x"], b"invalid choice"),
+        (["map", "./worker"], b"unrecognized arguments: ./worker; the worker goes behind `--`"),
         (["map", "-p", "a=b", "--no-params", "--", "x"], b"not allowed with"),
         (["config"], b"--cflags"),
         (["config", "--cflags", "--", "x"], b"kvproto map"),
