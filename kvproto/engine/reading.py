@@ -21,6 +21,7 @@ from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import iterable
 from kvproto.engine.spec import External, JobSpec
 from kvproto.errors import DataError
+from kvproto.wire import MAX_ITEM
 
 __all__ = ["InputReader", "Meter"]
 
@@ -108,6 +109,8 @@ class InputReader:
                 self._meter.n_records += held.count(b"\n", 0, n_taken)
                 del held[:n_taken]
                 wanted = max(BLOCK, 2 * len(held))  # a long line is not looked through again for each block of it
+                if len(held) > MAX_ITEM:
+                    raise DataError(f"a line of more than {MAX_ITEM} bytes in {self._url}: an item has at most so many [LIMITS-1]")
                 if frames:
                     yield frames
         if held:
