@@ -231,6 +231,9 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         ({"map": "words"}, TypeError, "map must be a function or an external program, not 'words'"),
         ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
         ({"map": {"program": b""}}, FilesError, "without 'op'"),
+        ({"map": {"op": b""}, "ext_params": 3}, TypeError, "ext_params: parameters must be a dict, str, bytes or None, not int"),
+        ({"map": {"op": b""}, "ext_params": {"n": 3}}, TypeError, "ext_params: the value of parameter 'n' must be"),
+        ({"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}}, ValueError, "ext_params: .* is there twice"),
         ({}, JobError, "has no map"),
     ],
 )

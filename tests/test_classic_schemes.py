@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from kvproto.classic.schemes import find_inputs, open_input
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 
 
 def read(url, *range_):
@@ -37,6 +37,12 @@ def test_a_file_is_found_by_path_and_by_url_with_its_size(tree):
 
 def test_a_directory_is_its_files_recursively_in_order(tree):
     assert names(tree, find_inputs([str(tree)])) == ["a.txt", "b.txt", "sub/c.txt", "sub/d.bin"]
+
+
+def test_a_directory_without_a_file_is_refused_by_its_name(tree):
+    (tree / "empty" / "deeper").mkdir(parents=True)
+    with pytest.raises(DataError, match=f"input {tree}/empty: there are no files in {tree}/empty"):
+        find_inputs([str(tree / "empty")])
 
 
 def test_a_glob_is_the_files_that_match(tree):
@@ -99,13 +105,13 @@ def test_raw_is_the_address_itself():
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/whole: with its length; /chunked; /short: announces more than it sends; all else: 404."""
+    """/whole: with its length; /chunked; /short: announces more than it sends; /503: that status; all else: 404."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         if self.path not in ("/whole", "/chunked", "/short"):
-            self.send_error(404)
+            self.send_error(int(self.path[1:]) if self.path[1:].isdigit() else 404)
             return
         self.send_response(200)
         if self.path == "/chunked":
@@ -143,6 +149,12 @@ def test_a_connection_that_ends_too_early_is_an_error_that_names_the_url(web):
         file.read()
 
 
-def test_a_page_that_is_not_there_is_an_error_that_names_the_url(web):
-    with pytest.raises(DataError, match=f"input {web}/nothing: .*404"):
-        open_input(f"{web}/nothing")
+@pytest.mark.parametrize("status, error", [(404, JobError), (403, JobError), (408, DataError), (429, DataError), (503, DataError)])
+def test_a_page_that_is_not_given_is_an_error_that_names_the_url(web, status, error):
+    with pytest.raises(error, match=f"input {web}/{status}: .*{status}"):
+        open_input(f"{web}/{status}")
+
+
+def test_what_is_no_address_is_an_error_that_names_it():
+    with pytest.raises(JobError, match="input http://127.0.0.1:port/: nonnumeric port"):
+        open_input("http://127.0.0.1:port/")

@@ -14,6 +14,7 @@ from typing import Any
 from kvproto.classic.func import default_partition
 from kvproto.engine.spec import External, JobSpec
 from kvproto.errors import FilesError, JobError
+from kvproto.netstring import encode_params
 
 __all__ = ["PARAMETERS", "Worker", "getitem"]
 
@@ -68,6 +69,7 @@ class Worker(dict):
 
         if item("map") is None:
             raise JobError(f"job {job.name} has no map: give it one, nop_map passes entries on as they are")
+        _check_ext_params(item("ext_params"))
         return JobSpec(
             name=item("name") or type(job).__name__,
             map=_function("map", item("map"), item("ext_params")),
@@ -106,6 +108,13 @@ def _function(name: str, value, ext_params=None):
             raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
         return External(value, ext_params)
     raise TypeError(f"{name} must be a function{' or an external program' * (name in ('map', 'reduce'))}, not {value!r}")
+
+
+def _check_ext_params(ext_params) -> None:
+    try:
+        encode_params(ext_params)
+    except (TypeError, ValueError) as e:
+        raise type(e)(f"ext_params: {e}") from None
 
 
 def _n_partitions(partitions) -> int:

@@ -16,6 +16,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+from kvproto.engine.home import in_home
 
 __all__ = ["EventLog", "emit", "set_sink"]
 
@@ -37,19 +40,26 @@ def emit(event: str, **details) -> None:
 
 
 class EventLog:
-    """Stamps events, writes all but progress to a file as a JSON line each, and hands all to `on_event`."""
+    """Stamps events, hands all to `on_event`, and writes all but progress to a file as a JSON line each.
+
+    Raises JobError that names the file when it cannot be written.
+    """
 
     def __init__(self, path: str, on_event: OnEvent | None) -> None:
-        self._file = open(path, "a", encoding="utf-8")
+        self._path = path
+        with in_home(path):
+            self._file = open(path, "a", encoding="utf-8")
         self._on_event = on_event
 
     def __call__(self, event: dict) -> None:
         event = {"time": time.time(), **event}
-        if event["event"] != "progress":
-            self._file.write(json.dumps(event) + "\n")
-            self._file.flush()
         if self._on_event is not None:
             self._on_event(event)
+        if event["event"] != "progress":
+            with in_home(self._path):
+                self._file.write(json.dumps(event) + "\n")
+                self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what is still not written made an error before
+            self._file.close()

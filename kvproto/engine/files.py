@@ -1,29 +1,39 @@
 """Output files that appear whole or not at all: written aside, then renamed.
 
-An error of the file system (a full disk) is a DataError that names the file and what to do.
+An error of the file system is a DataError that names the file; a full disk, which no other try mends, a JobError.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kvproto.engine.home import in_home
 from kvproto.errors import DataError
 
-__all__ = ["BLOCK", "naming", "published"]
+__all__ = ["BLOCK", "is_full", "naming", "published"]
 
 BLOCK = 1 << 20
 """Bytes that are read or copied at a time: 1 MiB."""
 
 
+def is_full(error: OSError) -> bool:
+    """Whether it is one of a file system, or of the user's share of it, that has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def naming(path: str, doing: str) -> Iterator[None]:
-    """Turn an OSError of the body into a DataError: "{doing} {path}: No space left on device"."""
+    """Turn an OSError of the body into a DataError: "{doing} {path}: Input/output error"; a full disk as `in_home` does."""
     try:
         yield
     except OSError as e:
+        if is_full(e):
+            with in_home(path):
+                raise
         raise DataError(f"{doing} {path}: {e.strerror or e}") from e
 
 

@@ -16,8 +16,12 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["JobDirectory", "home"]
+from kvproto.errors import JobError
+
+__all__ = ["JobDirectory", "home", "in_home"]
 
 
 def home() -> str:
@@ -29,8 +33,23 @@ def home() -> str:
     return os.path.abspath(os.path.expanduser(chosen))
 
 
+@contextmanager
+def in_home(path: str) -> Iterator[None]:
+    """Turn an OSError of the body, which writes `path` below the home, into a JobError that says how to have another home."""
+    try:
+        yield
+    except OSError as e:
+        raise JobError(
+            f"writing {path}: {e.strerror or e}; jobs are kept below {home()}: free some room there, "
+            "or set KVPROTO_HOME to another directory, with room, that you may write to"
+        ) from e
+
+
 class JobDirectory:
-    """The directory of a new job. `job` is its unique name, the other attributes are paths in it."""
+    """The directory of a new job. `job` is its unique name, the other attributes are paths in it.
+
+    Raises JobError that names the path and KVPROTO_HOME when it cannot be made.
+    """
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "job"
@@ -42,14 +61,16 @@ class JobDirectory:
         self.unfinished = os.path.join(self.path, "unfinished")
         self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        os.mkdir(self.path)
-        for path in (self.logs, self.unfinished, self.spool, self.tmp):
-            os.mkdir(path)
+        with in_home(self.path):
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            os.mkdir(self.path)
+            for path in (self.logs, self.unfinished, self.spool, self.tmp):
+                os.mkdir(path)
 
     def publish(self, paths: list[str]) -> list[str]:
         """Make what is in `unfinished` the results, all at once; returns the paths under their new names."""
-        os.rename(self.unfinished, self.results)
+        with in_home(self.results):
+            os.rename(self.unfinished, self.results)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
     def tidy(self) -> None:

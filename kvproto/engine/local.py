@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 import cloudpickle
 
+from kvproto.engine.home import in_home
 from kvproto.errors import JobError, TaskError, signal_name
 
 __all__ = ["Cancelled", "LocalPool", "n_cores"]
@@ -184,8 +185,10 @@ class _Process:
         self.n_calls = 0
         self._stage: _Stage | None = None
         self._log = log
+        with in_home(log):
+            output = open(log, "ab")
         ours, theirs = Pipe()
-        with theirs, open(log, "ab") as output:
+        with theirs, output:
             self.connection: Connection = ours
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", _BOOT.format(path=sys.path, fd=theirs.fileno())],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
@@ -48,7 +49,8 @@ def run_job(
         results = _run_stages(spec, splits, directory, engine, log)
         paths = directory.publish([result.path for result in results])
     except BaseException as e:
-        log({"event": "failed", "text": str(e) or type(e).__name__, "seconds": time.monotonic() - began})
+        with suppress(JobError):  # no room for this event either: the error that led here is the one to tell
+            log({"event": "failed", "text": str(e) or type(e).__name__, "seconds": time.monotonic() - began})
         if isinstance(e, KVProtoError):
             message = f"job {directory.job} failed: {e}\nits logs are in {directory.path}"
             raise JobError(message) from (e.__cause__ or e)  # the task's error itself, where it could travel

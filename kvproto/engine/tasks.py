@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from kvproto.engine.events import emit
+from kvproto.engine.files import is_full
+from kvproto.engine.home import in_home
 from kvproto.engine.plan import Split
 from kvproto.engine.reading import InputReader, Meter
 from kvproto.engine.records import FRAMES, OBJECTS, read_batches
@@ -123,9 +126,15 @@ def _external(mode: str, program: External, frames: Iterable[bytes]) -> Iterator
     def tell(message) -> None:
         emit("message", kind=message.kind, text=str(message))
 
-    with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell) as running:
-        with closing(running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)) as output:
-            yield from output
+    try:
+        with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell) as running:
+            with closing(running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)) as output:
+                yield from output
+    except OSError as e:
+        if is_full(e):  # its directory is in the job's
+            with in_home(tempfile.gettempdir()):
+                raise
+        raise
 
 
 def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriters) -> None:

@@ -30,7 +30,9 @@ def find(url: str) -> Iterator[Input]:
     """The file itself, the files of a directory, or those that a glob matches; each is opened once to see that it can be."""
     path = os.path.abspath(_path(url))
     if os.path.isdir(path):
-        paths = _walk(path)
+        paths = list(_walk(path))
+        if not paths:
+            raise DataError(f"input {url}: there are no files in {path}")
     elif not os.path.exists(path) and glob.has_magic(path):
         paths = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p))
         if not paths:

@@ -1,14 +1,18 @@
-"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the task."""
+"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the task.
+
+What another try may mend is a DataError; a request that the server refuses for what it is, a JobError.
+"""
 
 from __future__ import annotations
 
 import http.client
 import io
+import urllib.error
 import urllib.request
 from typing import BinaryIO
 
 from kvproto.classic.schemes import Input
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 
 __all__ = ["find", "open"]
 
@@ -25,9 +29,16 @@ def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int | None]:
     """The body of the response to a GET."""
     try:
         response = urllib.request.urlopen(url, timeout=_TIMEOUT)
-    except (OSError, http.client.HTTPException, ValueError) as e:
-        raise DataError(f"input {url}: {e}") from e
+    except (ValueError, http.client.InvalidURL) as e:  # no address
+        raise JobError(f"input {url}: {e}") from e
+    except (OSError, http.client.HTTPException) as e:
+        raise (JobError if _is_final(e) else DataError)(f"input {url}: {e}") from e
     return io.BufferedReader(_Response(response, url), 1 << 16), response.length
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether it is a status 4xx, the request's own fault, but not 408 Request Timeout or 429 Too Many Requests."""
+    return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code not in (408, 429)
 
 
 class _Response(io.RawIOBase):

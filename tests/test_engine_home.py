@@ -1,0 +1,79 @@
+"""Where jobs are kept: what cannot be written there is named, with the variable that chooses another place."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from jobs import words
+
+from kvproto.classic import Job
+from kvproto.engine.files import naming
+from kvproto.errors import DataError, JobError
+
+
+def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "file"))
+    with pytest.raises(JobError, match=f"writing {tmp_path}/file/jobs/.*: Not a directory; .* below {tmp_path}/file: .* KVPROTO_HOME"):
+        Job("nowhere").run(input=["raw://x"], map=words)
+
+
+@pytest.mark.parametrize(
+    "number, error", [(errno.ENOSPC, JobError), (errno.EDQUOT, JobError), (errno.EIO, DataError), (errno.ESTALE, DataError)]
+)
+def test_a_full_disk_is_no_error_that_another_try_mends(number, error):
+    with pytest.raises(error, match="/spool/map") as caught, naming("/spool/map", "writing"):
+        raise OSError(number, os.strerror(number))
+    assert ("KVPROTO_HOME" in str(caught.value)) == (error is JobError)
+
+
+ON_A_SMALL_DISK = r"""
+import os, sys
+from kvproto.classic import Job, external
+def map(entry, params):
+    for number in range(100_000):
+        yield number, f"{number:100}"
+def fill(event):
+    if sys.argv[1] in ("at " + event["event"], "at " + event.get("stage", "")):
+        with open(os.path.join(os.environ["KVPROTO_HOME"], "filler"), "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                file.truncate(file.tell() - int(sys.argv[3]))
+job = Job("big")
+try:
+    job.run(input=["raw://x"], map=external(["/bin/cat"]) if sys.argv[2] == "program" else map, on_event=fill).wait()
+except Exception as e:
+    print(type(e).__name__, e)
+"""
+
+
+def on_a_disk_of_1_mb(directory, *argv):
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$KVPROTO_HOME" || exit 77; exec "$@"'
+    shell = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, "-c", ON_A_SMALL_DISK, *argv]
+    environment = {**os.environ, "KVPROTO_HOME": str(directory)}
+    try:
+        done = subprocess.run(shell, env=environment, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no unshare to make a small disk with")
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no small disk can be made here: {done.stderr}")
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "when, map, left, file",
+    [
+        ("never", "function", "0", "unfinished/result-00000-00000"),
+        ("at job", "function", "0", "events.jsonl"),
+        ("at map", "program", "16384", "/tmp"),  # room for its directory, not for the program
+    ],
+)
+def test_a_job_on_a_full_disk_says_which_file_and_what_to_do_at_once(tmp_path, when, map, left, file):
+    said = on_a_disk_of_1_mb(tmp_path, when, map, left)
+    assert said.startswith("JobError job big@")
+    assert f"{file}: No space left on device; jobs are kept below {tmp_path}: " in said and "KVPROTO_HOME" in said
+    assert "attempts" not in said and "entry" not in said
