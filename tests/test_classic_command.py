@@ -197,7 +197,7 @@ def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
 
 @pytest.mark.parametrize(
     "n_bytes, said",
-    [(0, "0 bytes"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
+    [(0, "0 bytes"), (1, "1 byte"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
 )
 def test_an_amount_has_the_unit_that_suits_it(n_bytes, said):
     assert amount(n_bytes) == said

@@ -1,5 +1,6 @@
 """How a job of Python functions runs: beside others, with progress, through the death of its processes; and how it fails."""
 
+import http.server
 import os
 import re
 import select
@@ -210,6 +211,28 @@ def test_an_input_that_always_fails_fails_the_job_after_three_attempts():
     job, error = failure(input=["raw://x"], map=nop_map, map_reader=reader)
     assert "failed after 3 attempts; the last one's error:\nDataError: unreadable\ninput: raw://x" in str(error)
     assert [event["event"] for event in events(job)].count("retry") == 2
+
+
+def test_a_page_that_is_not_there_is_asked_for_once():
+    asked = []
+
+    class Missing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Missing) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}/page"
+        _, error = failure(input=[url], map=words)
+        server.shutdown()
+        serving.join()
+    assert f"task map:0 failed:\nJobError: input {url}: HTTP Error 404" in str(error)
+    assert asked == ["/page"]
 
 
 def test_an_input_that_cannot_be_read_is_named():

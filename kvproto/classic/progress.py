@@ -20,9 +20,10 @@ _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
 
 
 def amount(n_bytes: float) -> str:
-    """Bytes for a person: "999 bytes", "1.0 kB", "12.3 MB"; from 1,000 GB on still in GB."""
+    """Bytes for a person: "1 byte", "999 bytes", "1.0 kB", "12.3 MB"; from 1,000 GB on still in GB."""
     if n_bytes < 999.5:
-        return f"{n_bytes:.0f} bytes"
+        n = round(n_bytes)
+        return f"{n} byte{'s' * (n != 1)}"
     for unit, n in (("kB", 1e3), ("MB", 1e6)):
         if n_bytes / n < 999.95:
             return f"{n_bytes / n:.1f} {unit}"
