@@ -8,7 +8,6 @@ Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the dr
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import select
 import time
@@ -116,10 +115,11 @@ class Exchange:
             if self.process.stdout in ready:
                 data = self._read_stdout()
                 if data is not None and not self.errors:
-                    with self._elsewhere():
-                        self._suspended = True
-                        yield data
-                        self._suspended = False
+                    left = time.monotonic()
+                    self._suspended = True
+                    yield data
+                    self._suspended = False
+                    self._away += time.monotonic() - left
                     self._check_open()
             if self.process.stdin in ready:
                 self._write()
@@ -156,15 +156,6 @@ class Exchange:
             known["pair_index"] = self.n_lists
         return kind(what, **{**known, **details})
 
-    @contextlib.contextmanager
-    def _elsewhere(self) -> Iterator[None]:
-        """What happens meanwhile takes none of the worker's time."""
-        left = time.monotonic()
-        try:
-            yield
-        finally:
-            self._away += time.monotonic() - left
-
     def _now(self) -> float:
         """The worker's time: it stands still while its user or a source is at work."""
         return time.monotonic() - self._away
@@ -184,7 +175,7 @@ class Exchange:
         """Wait until something can be done; raises WorkerHung and its like when a time has run out."""
         self._watch_input()
         self._watch_grace()
-        name, seconds = min(self._deadlines(), key=lambda deadline: deadline[1], default=("", None))
+        name, seconds = self._next_deadline()
         ready = self._poller.poll(None if seconds is None else max(0.0, seconds) * 1000)
         self._check_open()
         if seconds is None or seconds > 0:
@@ -224,18 +215,23 @@ class Exchange:
         if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
             self._grace_began = self._grace_began or self._now()
 
-    def _deadlines(self) -> Iterator[tuple[str, float]]:
-        """Seconds left until each deadline; total goes by the clock on the wall, the others by the worker's time."""
+    def _next_deadline(self) -> tuple[str, float | None]:
+        """The next deadline and the seconds left until then; total goes by the clock on the wall, the others by the worker's."""
         start, idle, total, grace = self.timeouts
         now = self._now()
+        left = []
         if start is not None and self.process.pid is None:
-            yield "start", self._began + start - now
-        if idle is not None and self._grace_began is None and self._waits_for_worker():
-            yield "idle", self._moved + idle - now
-        if total is not None:
-            yield "total", self._began + total - time.monotonic()
+            left.append((self._began + start - now, "start"))
         if grace is not None and self._grace_began is not None:
-            yield "grace", self._grace_began + grace - now
+            left.append((self._grace_began + grace - now, "grace"))
+        elif idle is not None and self._grace_began is None and self._waits_for_worker():
+            left.append((self._moved + idle - now, "idle"))
+        if total is not None:
+            left.append((self._began + total - time.monotonic(), "total"))
+        if not left:
+            return "", None
+        seconds, name = min(left)
+        return name, seconds
 
     def _waits_for_worker(self) -> bool:
         """Whether it is the worker's turn, and not only a slow source's."""
@@ -298,8 +294,9 @@ class Exchange:
                 self._on_message(message)
 
     def _refill(self) -> None:
-        with self._elsewhere():
-            self._pending = memoryview(self.source.read())
+        left = time.monotonic()
+        self._pending = memoryview(self.source.read())
+        self._away += time.monotonic() - left
         self._moved = self._now()
         if not self._pending:
             self._end_input()
