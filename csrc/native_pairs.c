@@ -5,6 +5,7 @@
 #include "native_internal.h"
 
 #include "disco.h"
+#include "inline.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -31,20 +32,13 @@ static int append_new(PyObject *list, PyObject *item)
 
 static PyObject *new_pair(const disco_slice *key, const disco_slice *value)
 {
-    PyObject *pair = PyTuple_New(2);
-    if (pair == NULL)
-        return NULL;
     PyObject *k = PyBytes_FromStringAndSize((const char *)key->data, (Py_ssize_t)key->n_bytes);
     PyObject *v = PyBytes_FromStringAndSize((const char *)value->data, (Py_ssize_t)value->n_bytes);
-    if (k == NULL || v == NULL) {
-        Py_XDECREF(k);
-        Py_XDECREF(v);
-        Py_DECREF(pair);
-        return NULL;
-    }
-    PyTuple_SetItem(pair, 0, k);
-    PyTuple_SetItem(pair, 1, v);
-    PyObject_GC_UnTrack(pair); /* bytes cannot be part of a cycle: the collector would do the same, later */
+    PyObject *pair = k == NULL || v == NULL ? NULL : PyTuple_Pack(2, k, v);
+    Py_XDECREF(k);
+    Py_XDECREF(v);
+    if (pair != NULL)
+        PyObject_GC_UnTrack(pair); /* bytes cannot be part of a cycle: the collector would do the same, later */
     return pair;
 }
 
@@ -55,8 +49,8 @@ static int64_t take_pairs(scan_state *scan, uint64_t most, PyObject *out)
     disco_slice key, value;
     size_t consumed;
     while (n_pairs < most) {
-        disco_status status = disco_decode_pair(scan->data + scan->at, scan->n_bytes - scan->at, scan->max_item, &key,
-                                                &value, &consumed);
+        disco_status status = decode_pair(scan->data + scan->at, scan->n_bytes - scan->at, scan->max_item, &key,
+                                          &value, &consumed);
         if (status == DISCO_TOO_LARGE)
             scan->fault = consumed == 0 ? KEY_TOO_LARGE : VALUE_TOO_LARGE;
         if (status != DISCO_OK)

@@ -3,16 +3,11 @@
  * Buffers in, a status out; no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of PROTOCOL.md.
  */
 #include "disco.h"
+#include "inline.h"
 
 #include <string.h>
 
 DISCO_API const char *disco_version(void) { return DISCO_VERSION; }
-
-/* Exported functions cannot be inlined in a shared object: somebody may replace them. The walker needs this one inline. */
-static inline uint32_t get_u32(const unsigned char *byte)
-{
-    return (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 | (uint32_t)byte[3] << 24;
-}
 
 DISCO_API uint32_t disco_get_u32(const void *data) { return get_u32(data); }
 
@@ -25,32 +20,10 @@ DISCO_API void disco_put_u32(void *data, uint32_t number)
     byte[3] = (unsigned char)(number >> 24 & 0xFF);
 }
 
-/* The item at data[at]: its slice, and where the next thing begins in *at. On an error *at stays. */
-static disco_status decode_item(const unsigned char *data, size_t n_bytes, uint32_t max_item, disco_slice *item,
-                                size_t *at)
-{
-    if (n_bytes - *at < 4)
-        return DISCO_MORE;
-    uint32_t size = get_u32(data + *at);
-    if (size > max_item)
-        return DISCO_TOO_LARGE;
-    if (n_bytes - *at - 4 < size)
-        return DISCO_MORE;
-    item->data = data + *at + 4;
-    item->n_bytes = size;
-    *at += 4 + (size_t)size;
-    return DISCO_OK;
-}
-
 DISCO_API disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item, disco_slice *key,
                                          disco_slice *value, size_t *consumed)
 {
-    *consumed = 0;
-    disco_status status = decode_item(data, n_bytes, max_item, key, consumed);
-    if (status != DISCO_OK)
-        return status;
-    /* A value that is cut leaves *consumed behind the key: only DISCO_OK and DISCO_TOO_LARGE give it a meaning. */
-    return decode_item(data, n_bytes, max_item, value, consumed);
+    return decode_pair(data, n_bytes, max_item, key, value, consumed);
 }
 
 DISCO_API void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item)
