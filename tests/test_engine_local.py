@@ -1,5 +1,6 @@
 """The pool of this machine: real processes, killed, failing, cancelled."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -30,6 +31,14 @@ def first_time(path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def end(pid):
+    """Kill a child of this process, and wait until it is dead; it stays to be reaped."""
+    watch = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, watch, os.WEXITED | os.WNOWAIT)
+    os.close(watch)
 
 
 def test_each_call_has_its_result(pool):
@@ -75,12 +84,47 @@ def test_a_killed_process_costs_only_its_task_which_is_tried_again(pool, tmp_pat
 def test_a_process_that_dies_between_stages_costs_nothing(pool):
     pids, _ = run(pool, lambda _: os.getpid(), range(4))
     for pid in set(pids.values()):
-        watch = os.pidfd_open(pid)
-        os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, watch, os.WEXITED | os.WNOWAIT)
-        os.close(watch)
+        end(pid)
     results, events = run(pool, lambda n: n, range(10), retries=0)
     assert (len(results), events) == (10, [])
+
+
+def fork_that_waits_for_ever():
+    """Fork as C code does, which Python's own hooks do not see; the child holds all that its parent has open."""
+    libc = ctypes.PyDLL(None)
+    if libc.fork() == 0:
+        libc.pause()
+
+
+def test_a_process_that_dies_is_noticed_while_a_process_that_it_forked_lives_on(pool):
+    def die(n):
+        fork_that_waits_for_ever()
+        os._exit(7)
+
+    with pytest.raises(TaskError, match="ended with exit status 7"):
+        run(pool, die, [0], retries=0)
+
+
+def test_what_a_process_sent_before_it_died_counts(pool):
+    def speak_and_die(n):
+        fork_that_waits_for_ever()
+        print("before the end")
+        os._exit(7)
+
+    events = []
+    with pytest.raises(TaskError):
+        list(pool.run_stage("stage", speak_and_die, [0], 0, events.append))
+    assert [event["text"] for event in events] == ["before the end"]
+
+
+def test_a_process_that_dies_between_stages_with_a_fork_of_it_alive_costs_nothing(pool):
+    def fork(n):
+        fork_that_waits_for_ever()
+        return os.getpid()
+
+    pids, _ = run(pool, fork, [0])
+    end(pids[0])
+    assert run(pool, lambda n: n, [0], retries=0) == ({0: 0}, [])
 
 
 def test_a_task_that_kills_each_process_fails_after_its_retries_with_the_end_of_the_log(pool):

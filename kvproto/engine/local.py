@@ -10,6 +10,7 @@ import collections
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -110,13 +111,14 @@ class LocalPool:
             stage.waiting.popleft()
 
     def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
-        busy = {p.connection: p for p in self._processes if p.index is not None}
-        for ready in wait([*busy, self._wake_reader]):
-            if ready is self._wake_reader:
-                raise Cancelled(f"{stage.name}: stopped")
-            process = busy[ready]
+        busy = [p for p in self._processes if p.index is not None]
+        sources = {source: p for p in busy for source in (p.connection, p.pidfd)}
+        ready = wait([*sources, self._wake_reader])
+        if self._wake_reader in ready:
+            raise Cancelled(f"{stage.name}: stopped")
+        for process in dict.fromkeys(sources[source] for source in ready):
             try:
-                kind, *details = process.connection.recv()
+                kind, *details = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
                 process.kill()
@@ -199,15 +201,32 @@ class _Process:
                 env={**os.environ, "TMPDIR": tmp_directory},
                 process_group=0,  # a Ctrl-C is for the driver, which then ends this
             )
+        self.pidfd = os.pidfd_open(self._popen.pid)  # readable when it has ended
 
     def send(self, stage_data: bytes, stage: _Stage, index: int) -> None:
         call = pickle.dumps(("call", index, stage.call(index)))
+        if self._has_ended():
+            raise BrokenPipeError
         if self._stage is not stage:
             self.connection.send_bytes(stage_data)
             self._stage = stage
         self.connection.send_bytes(call)
         self.index = index
         self.n_calls += 1
+
+    def receive(self) -> tuple:
+        """The next message; EOFError, OSError when it has ended and all that it had sent is read.
+
+        A process that a task forked may hold the socket open for as long as it likes: what the end of the
+        task process means is said to the socket here, after which it gives what is in it and then end of file.
+        """
+        if self._has_ended():
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RD)
+        return self.connection.recv()
+
+    def _has_ended(self) -> bool:
+        return bool(wait([self.pidfd], timeout=0))
 
     def kill(self) -> None:
         """End it and what it started in its process group, and wait for it."""
@@ -217,6 +236,7 @@ class _Process:
             pass
         self._popen.wait()
         self.connection.close()
+        os.close(self.pidfd)
 
     def obituary(self) -> str:
         """How it ended by itself, with the end of its log."""
