@@ -185,6 +185,22 @@ def test_an_error_that_cannot_be_pickled_is_shown_all_the_same(pool):
     assert caught.value.__cause__ is None
 
 
+def test_an_error_of_a_class_that_only_the_task_can_import_is_shown_all_the_same(pool, tmp_path):
+    (tmp_path / "only_in_the_task.py").write_text("class Odd(Exception):\n    pass\n")
+
+    def fail(n):
+        import sys
+
+        sys.path.append(str(tmp_path))
+        import only_in_the_task
+
+        raise only_in_the_task.Odd("of a kind of its own")
+
+    with pytest.raises(TaskError, match="only_in_the_task.Odd: of a kind of its own") as caught:
+        run(pool, fail, [0])
+    assert caught.value.__cause__ is None
+
+
 def test_a_worker_error_keeps_its_facts_on_the_way(pool):
     def fail(n):
         raise WorkerError("it failed", argv=["op", "map"], status=-11, pair_index=5, stderr_tail=["words"])

@@ -129,7 +129,8 @@ class LocalPool:
                 continue
             process.index = None
             if kind == "error":
-                stage.failed(*details)
+                index, report, error, again = details
+                stage.failed(index, report, _restored(error), again)
             else:
                 stage.n_left -= 1
                 yield tuple(details)
@@ -150,6 +151,14 @@ def _portable(fn: Callable) -> bytes:
             f"the job's functions and params cannot be sent to its task processes: {e}; "
             "open files, locks and connections have to be made in the task"
         ) from e
+
+
+def _restored(error: bytes | None) -> BaseException | None:
+    """A task's error; None where its class is known in the task alone, for instance by a sys.path that it extended."""
+    try:
+        return error and pickle.loads(error)
+    except Exception:  # whatever the import of its module raises
+        return None
 
 
 class _Stage:

@@ -27,7 +27,7 @@ def main(fd: int) -> None:
     """Serve calls that come over the socket `fd` until it is closed.
 
     In: ("stage", name, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
-    ("result", index, value), ("error", index, report, error or None, worth another try).
+    ("result", index, value), ("error", index, report, error as pickle or None, worth another try).
     """
     os.set_inheritable(fd, False)
     connection = Connection(fd)
@@ -106,10 +106,10 @@ def _report(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
 
 
-def _portable(error: BaseException) -> BaseException | None:
-    """The error itself where it survives pickle, for the driver's `__cause__`."""
+def _portable(error: BaseException) -> bytes | None:
+    """The error as pickle where it survives that, for the driver's `__cause__`; bytes, as the driver may not know its class."""
     try:
-        copy = pickle.loads(pickle.dumps(error))
+        data = pickle.dumps(error)
+        return data if type(pickle.loads(data)) is type(error) else None
     except Exception:
         return None
-    return copy if type(copy) is type(error) else None
