@@ -68,8 +68,15 @@ class JobDirectory:
                 os.mkdir(path)
 
     def publish(self, paths: list[str]) -> list[str]:
-        """Make what is in `unfinished` the results, all at once; returns the paths under their new names."""
+        """Make paths, all of them in `unfinished`, the results, at once; returns them under their new names.
+
+        What else is there, the file that a killed attempt was writing, is removed: `results` holds whole files only.
+        """
+        names = {os.path.basename(path) for path in paths}
         with in_home(self.results):
+            for name in os.listdir(self.unfinished):
+                if name not in names:
+                    os.unlink(os.path.join(self.unfinished, name))
             os.rename(self.unfinished, self.results)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
