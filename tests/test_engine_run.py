@@ -8,6 +8,9 @@ from jobs import words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_reduce
+from kvproto.engine.home import JobDirectory
+from kvproto.engine.run import run_job
+from kvproto.errors import JobError
 
 
 def test_what_a_killed_attempt_was_writing_is_not_among_the_results(tmp_path):
@@ -25,3 +28,47 @@ def test_what_a_killed_attempt_was_writing_is_not_among_the_results(tmp_path):
     assert mark.exists()
     assert os.listdir(os.path.join(job.directory, "results")) == [os.path.basename(path)]
     assert list(result_iterator([path])) == [("first", 1), ("second", 2)]
+
+
+def raising_at(name):
+    def on_event(event):
+        if event["event"] == name:
+            raise LookupError("the listener's own")
+
+    return on_event
+
+
+def fail(line, params):
+    raise ValueError("the true cause")
+
+
+def test_a_listener_that_raises_as_the_job_fails_does_not_hide_why_it_failed():
+    job = Job("bad").run(input=["raw://x"], map=fail, on_event=raising_at("failed"))
+    with pytest.raises(JobError, match="nor could this be told to all: LookupError: the listener's own") as caught:
+        job.wait()
+    assert "ValueError: the true cause" in str(caught.value) and isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_listener_that_raises_on_the_way_stops_the_job():
+    job = Job("bad").run(input=["raw://x"], map=words, on_event=raising_at("stage"))
+    with pytest.raises(LookupError, match="the listener's own"):
+        job.wait()
+    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs"]
+
+
+def test_a_listener_that_raises_at_the_end_is_an_error_that_says_that_the_results_are_there():
+    job = Job("good").run(input=["raw://a"], map=words, reduce=sum_reduce, on_event=raising_at("done"))
+    with pytest.raises(JobError, match=f"is done and its results are in {job.directory}/results, but .*own$") as caught:
+        job.wait()
+    assert isinstance(caught.value.__cause__, LookupError)
+    results = os.path.join(job.directory, "results")
+    assert list(result_iterator([os.path.join(results, name) for name in os.listdir(results)])) == [("a", 1)]
+    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs", "results"]
+
+
+def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
+    directory = JobDirectory("untold")
+    os.mkdir(directory.events)
+    with pytest.raises(JobError, match=f"writing {directory.events}: Is a directory"):
+        run_job(None, [], directory, None, 1)
+    assert sorted(os.listdir(directory.path)) == ["events.jsonl", "logs"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing
 
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
@@ -38,9 +38,19 @@ def run_job(
     inputs       as `kvproto.classic.schemes.find_inputs` gives them
     engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
     n_processes  for how many the input is cut
-    Raises JobError, which holds the failed task's error whole.
+    on_event     gets each event; what it raises stops the job
+    Raises JobError, which holds the failed task's error whole, and says so where the job is done and only its last
+    event could not be told: its results are there then.
     """
-    log = EventLog(directory.events, on_event)
+    try:
+        with closing(EventLog(directory.events, on_event)) as log:
+            return _run_told(spec, inputs, directory, engine, n_processes, log)
+    finally:
+        directory.tidy()
+
+
+def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[str]:
+    """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
         splits = plan_maps(inputs, n_processes, cut=spec.map_reader is None)
@@ -49,18 +59,30 @@ def run_job(
         results = _run_stages(spec, splits, directory, engine, log)
         paths = directory.publish([result.path for result in results])
     except BaseException as e:
-        with suppress(JobError):  # no room for this event either: the error that led here is the one to tell
-            log({"event": "failed", "text": str(e) or type(e).__name__, "seconds": time.monotonic() - began})
+        untold = _tell_failure(log, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
-            message = f"job {directory.job} failed: {e}\nits logs are in {directory.path}"
+            message = f"job {directory.job} failed: {e}{untold}\nits logs are in {directory.path}"
             raise JobError(message) from (e.__cause__ or e)  # the task's error itself, where it could travel
+        if untold:
+            e.add_note(untold.strip())
         raise
-    else:
+    try:
         log({"event": "done", "results": paths, "seconds": time.monotonic() - began})
-        return paths
-    finally:
-        log.close()
-        directory.tidy()
+    except Exception as e:  # of the file, or whatever on_event raises
+        raise JobError(
+            f"job {directory.job} is done and its results are in {directory.results}, "
+            f"but its last event could not be told: {type(e).__name__}: {e}"
+        ) from e
+    return paths
+
+
+def _tell_failure(log: EventLog, error: BaseException, seconds: float) -> str:
+    """Give the last event of a job that failed; returns a line on why it could not be told, which hides no error."""
+    try:
+        log({"event": "failed", "text": str(error) or type(error).__name__, "seconds": seconds})
+    except Exception as e:  # of the file, or whatever on_event raises
+        return "" if str(e) == str(error) else f"\nnor could this be told to all: {type(e).__name__}: {e}"
+    return ""
 
 
 def _run_stages(spec: JobSpec, splits: list[list[Split]], directory: JobDirectory, engine, log) -> list[Result]:
