@@ -290,6 +290,28 @@ def test_a_hang_ends_by_the_time_out_that_was_set_and_says_which(tmp_path, priva
     assert f"raise the {name} time-out" in str(caught.value)
 
 
+@pytest.mark.clause("MAP-5", "LIFECYCLE-6")
+def test_answers_come_while_a_descriptor_has_nothing_more_yet(identity, private):
+    reads, writes = os.pipe()
+    os.write(writes, encode_pairs([("a", "1")]))
+    came = threading.Event()
+
+    def end():
+        came.wait(20)
+        os.close(writes)
+
+    watchdog = threading.Thread(target=end)
+    watchdog.start()
+    with ExternalProgram([identity]) as worker:
+        answers = worker.map_frames(reads)
+        assert next(answers) == encode_pairs([("a", "1")])
+        assert watchdog.is_alive(), "the answer came only when the input had ended"
+        came.set()
+        assert list(answers) == []
+    watchdog.join()
+    os.close(reads)
+
+
 @pytest.mark.clause("LIFECYCLE-6")
 def test_a_slow_source_is_not_the_workers_idleness(identity, private):
     reads, writes = os.pipe()
@@ -309,15 +331,16 @@ def test_a_slow_source_is_not_the_workers_idleness(identity, private):
 
 
 @pytest.mark.clause("LIFECYCLE-6")
-def test_a_slow_user_of_the_output_is_not_the_workers_grace(identity, private):
+def test_a_slow_user_of_the_output_is_not_the_workers_grace(identity, private, monkeypatch):
     """The worker has long exited when its user has done with the first piece: all that is in the pipe still comes."""
+    monkeypatch.setattr("kvproto._exchange._READ_BYTES", 1 << 15)  # many pieces after its exit, each in good time
     pairs = [(b"%d" % index, b"v" * 1000) for index in range(1500)]
     frames = encode_pairs(pairs)
     got = bytearray()
     with ExternalProgram([identity], grace=0.2) as worker:
         for piece in worker.map_frames([frames]):
             got += piece
-            assert not select.select([], [], [], 0.5)[0]  # longer than grace
+            assert not select.select([], [], [], 0.03)[0]  # all pieces together: longer than grace
     assert got == frames
 
 
