@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from kvproto.engine.events import emit
 from kvproto.engine.local import Cancelled, LocalPool
 from kvproto.errors import DataError, JobError, TaskError, WorkerError, WorkerReported
+from kvproto.external import ExternalProgram
 
 
 @pytest.fixture
@@ -281,3 +283,29 @@ def test_an_abandoned_stage_leaves_no_process_at_work(pool, blocked):
     watched = watch()
     stage.close()
     assert is_gone(watched)
+
+
+MANY_FILES = f"""#!{sys.executable}
+for number in range(1000):  # which take their time to be removed
+    open(str(number), "w").close()
+open({{told!r}}, "w").close()
+open({{never!r}}).read()
+"""
+
+
+def test_a_stopped_task_leaves_neither_worker_program_nor_its_directory(pool, tmp_path):
+    told, never = tmp_path / "told", tmp_path / "never"
+    os.mkfifo(told)
+    os.mkfifo(never)
+    program = MANY_FILES.format(told=str(told), never=str(never)).encode()
+
+    def map(n):
+        with ExternalProgram({"op": program}) as worker:
+            return n == 0 or list(worker.map(["entry"]))
+
+    stage = pool.run_stage("stage", map, [0, 1], 0, lambda event: None)
+    assert next(stage) == (0, True)
+    told.read_text()
+    assert [name for name in os.listdir(tmp_path) if name.startswith("kvproto-")]
+    stage.close()
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("kvproto-")]

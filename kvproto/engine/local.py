@@ -1,18 +1,22 @@
 """The engine of this machine: a small pool of processes, each with one known task.
 
 A process that is killed costs only the task that it had, which is tried again in a fresh one. Leaving the pool
-leaves no process behind; if the driver itself is killed, its task processes notice and end.
+leaves no process of it behind, and no worker program of a task that it stopped; those of a task process that
+died by itself, and all if the driver is killed, notice that and end a moment later.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import glob
 import os
 import pickle
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
 
@@ -25,6 +29,7 @@ __all__ = ["Cancelled", "LocalPool", "n_cores"]
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; main({fd})"
 _LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
+_LEAVE = 10.0  # seconds that what a killed process had started may take to end
 
 
 class Cancelled(TaskError):
@@ -238,14 +243,25 @@ class _Process:
         return bool(wait([self.pidfd], timeout=0))
 
     def kill(self) -> None:
-        """End it and what it started in its process group, and wait for it."""
+        """End it, its process group and the worker programs of its task, and wait for them.
+
+        A worker's supervisor has a group of its own: it ends by itself, with the worker and its directory, when its
+        driver is gone. What else a task started outside the group is not waited for longer than _LEAVE.
+        """
+        pid, started = self._popen.pid, []
         try:
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGSTOP)  # it starts nothing more while one looks for what it has started
+            started = _watch_children(pid)
+            os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self._popen.wait()
         self.connection.close()
         os.close(self.pidfd)
+        deadline = time.monotonic() + _LEAVE
+        for watch in started:
+            wait([watch], timeout=max(0, deadline - time.monotonic()))
+            os.close(watch)
 
     def obituary(self) -> str:
         """How it ended by itself, with the end of its log."""
@@ -259,3 +275,16 @@ class _Process:
         except OSError as e:
             tail = f"(log {self._log}: {e.strerror})"
         return f"{report}; the last of its log ({self._log}):\n{tail}" if tail else report
+
+
+def _watch_children(pid: int) -> list[int]:
+    """A pidfd for each child of a process; none when that is dead or the kernel does not list them."""
+    watches = []
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(OSError):
+            with open(path, encoding="ascii") as file:
+                children = file.read().split()
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    watches.append(os.pidfd_open(int(child)))
+    return watches
