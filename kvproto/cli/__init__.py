@@ -1,0 +1,95 @@
+"""The command `kvproto`: argument parsing and printing, nothing else.
+
+Promises: stdout carries data alone, stderr the worker's messages and the error; exit status 0 after success,
+1 after an error, 2 for wrong usage; a reader that goes away (`| head`) or Ctrl-C ends it as it ends any Unix
+tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
+needs when it runs, so that `kvproto map` starts quickly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import kvproto
+from kvproto.cli import config, run, worker
+from kvproto.cli.shared import write_all
+from kvproto.errors import KVProtoError
+
+__all__ = ["main"]
+
+GROUPS = (worker, run, config)
+"""The modules of commands, in the order in which --help lists them."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
+    _hold_standard_descriptors()
+    options, program = _cut_at_dashes(sys.argv[1:] if argv is None else argv)
+    args, strays = _parser().parse_known_args(options)
+    if strays:
+        hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "mode" in args else ""
+        args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
+    if "mode" in args:
+        args.worker = program
+        if not program:
+            args.parser.error("no worker: put it behind `--`, as in `kvproto map -- ./worker`")
+    elif program is not None:
+        args.parser.error("`--` and a worker belong to `kvproto map` and `kvproto reduce`")
+    try:
+        return args.run(args)
+    except BrokenPipeError:
+        return _end_by(signal.SIGPIPE)
+    except KeyboardInterrupt:
+        return _end_by(signal.SIGINT)
+    except (KVProtoError, OSError) as e:
+        write_all(2, f"kvproto: {_told(e)}\n".encode("utf-8", "backslashreplace"))
+        return 1
+
+
+def _told(error: Exception) -> str:
+    """An error for the person at the terminal: its text and its notes; of an OSError the file and what is wrong with it."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return "\n  ".join([text, *getattr(error, "__notes__", ())])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kvproto", description="Programs in any language as map and reduce functions.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"kvproto {kvproto.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for group in GROUPS:
+        group.add(commands)
+    return parser
+
+
+def _hold_standard_descriptors() -> None:
+    """Where a standard descriptor is closed, put /dev/null opened so that its use fails; stderr's does not.
+
+    Otherwise a pipe of the driver would take its number, and be read as the input or get the output.
+    """
+    for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # gets the lowest number that is free: this one
+
+
+def _cut_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """Split at the first `--`: argparse itself treats what stands behind it differently in each Python."""
+    if "--" not in arguments:
+        return arguments, None
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _end_by(number: signal.Signals) -> int:
+    """End as the signal ends a program that does not handle it, so that a shell sees what happened."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number

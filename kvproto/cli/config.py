@@ -1,0 +1,43 @@
+"""`kvproto config`: what a compiler needs to build a worker."""
+
+from __future__ import annotations
+
+import argparse
+
+import kvproto
+from kvproto.cli.shared import add_command
+
+__all__ = ["add"]
+
+
+def add(commands) -> None:
+    """Add the command of this module."""
+    parser = add_command(
+        commands,
+        "config",
+        "print the flags that build a C worker: cc worker.c $(kvproto config --cflags --libs) -o worker",
+        _print_config,
+        epilog="--libs names the static library by its path, so that the worker runs without kvproto; where the "
+        "compiler ($CC or cc) has libJudy, it is offered to the linker in a way that only programs which call "
+        "read_parameters() come to depend on it.",
+    )
+    parser.add_argument("--cflags", action="store_true", help="flags for the compiler")
+    parser.add_argument("--libs", action="store_true", help="flags for the linker, behind the sources")
+    parser.add_argument("--prefix", action="store_true", help="the directory that holds include/ and lib/")
+    parser.add_argument("--version", action="store_true", help="the version of libdisco")
+
+
+def _print_config(args: argparse.Namespace) -> int:
+    from kvproto import config
+
+    parts = {
+        "version": lambda: kvproto.__version__,
+        "prefix": config.prefix,
+        "cflags": config.cflags,
+        "libs": config.libs,
+    }
+    asked = [part for name, part in parts.items() if getattr(args, name)]
+    if not asked:
+        args.parser.error("say what to print: --cflags, --libs, --prefix, --version")
+    print(*(part() for part in asked))
+    return 0

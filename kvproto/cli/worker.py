@@ -1,0 +1,165 @@
+"""`kvproto map` and `kvproto reduce`: stdin through one worker program to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable
+
+import kvproto
+from kvproto.cli.shared import add_command, write_all
+
+__all__ = ["add"]
+
+PIECE_BYTES = 1 << 20
+"""The most that is read from stdin at once."""
+
+LIMITS = ("start", "idle", "total", "grace")
+
+FORMS = """
+forms of the input and the output:
+  lines   each line, its newline included, as the value of an empty key
+  text    key, tab, value, newline; what holds tabs or newlines of its own needs jsonl or kv
+  jsonl   one pair a line, [key, value]; what is not UTF-8 as {"base64": "..."}
+  kv      pairs as the worker itself reads and writes them, one behind the other
+
+examples:
+  kvproto map -- ./wordcount < text | sort | kvproto reduce -- ./wordcount
+  kvproto map --out kv -- ./wordcount < text | kvproto reduce --in kv --out jsonl -- ./wordcount
+"""
+
+
+def add(commands) -> None:
+    """Add the commands of this module."""
+    _add_worker_command(commands, "map", "each pair of stdin through a worker's map, the pairs of its lists to stdout")
+    _add_worker_command(commands, "reduce", "all pairs of stdin through a worker's reduce, its pairs to stdout")
+
+
+def _add_worker_command(commands, mode: str, summary: str) -> None:
+    parser = add_command(
+        commands,
+        mode,
+        summary,
+        _run_worker,
+        usage=f"kvproto {mode} [option ...] -- worker [argument ...]",
+        epilog=FORMS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(mode=mode)
+    form = "lines" if mode == "map" else "text"  # what map prints, reduce reads
+    forms = ("lines", "text", "jsonl", "kv")
+    parser.add_argument("--in", dest="in_form", choices=forms, default=form, help=f"default: {form}")
+    parser.add_argument("--out", dest="out_form", choices=("text", "jsonl", "kv"), default="text", help="default: text")
+    params = parser.add_mutually_exclusive_group()
+    params.add_argument(
+        "-p", "--param", dest="params", metavar="KEY=VALUE", type=_param, action="append", default=[],
+        help="a parameter for the worker; as often as you like; without any, the set is empty",
+    )
+    params.add_argument("--raw-params", metavar="FILE", help="send the worker the bytes of FILE as its parameters")
+    params.add_argument("--no-params", action="store_true", help="send the worker nothing before the first pair")
+    parser.add_argument(
+        "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
+        help="a supporting file, put beside the worker; as often as you like",
+    )
+    for name, help in (
+        ("start", "until the worker runs (default: 30)"),
+        ("idle", "without a byte moving (default: 300)"),
+        ("total", "for all of it (default: no limit)"),
+        ("grace", "from the last answer until the worker has exited (default: 10)"),
+    ):
+        parser.add_argument(f"--{name}", metavar="SECONDS", type=_seconds, default=argparse.SUPPRESS, help=help)
+    parser.add_argument(
+        "--max-item", metavar="BYTES", type=_n_bytes, default=kvproto.MAX_ITEM,
+        help="the longest key or value (default: 1 GiB)",
+    )
+
+
+def _param(text: str) -> tuple[bytes, bytes]:
+    key, equals, value = os.fsencode(text).partition(b"=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _n_bytes(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 0xFFFFFFFF):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 0 to 4294967295")
+    return int(text)
+
+
+def _run_worker(args: argparse.Namespace) -> int:
+    from kvproto.external import ExternalProgram
+
+    limits = {name: getattr(args, name) for name in LIMITS if name in args}
+    path, *arguments = args.worker
+    with ExternalProgram(
+        [path, *args.files],
+        params=_params(args),
+        args=arguments,
+        on_message=_show_message,
+        max_item=args.max_item,
+        **limits,
+    ) as worker:
+        source, check_source = _frames_of_stdin(args.in_form, args.max_item)
+        if args.out_form == "kv":
+            worker.pipe_frames(args.mode, source, lambda piece: write_all(1, piece))
+        else:
+            frames = worker.map_frames(source) if args.mode == "map" else worker.reduce_frames(source)
+            for piece in _written_as(args.out_form, frames, args.max_item):
+                write_all(1, piece)
+        check_source()
+    return 0
+
+
+def _params(args: argparse.Namespace) -> dict | bytes | None:
+    if args.no_params:
+        return None
+    if args.raw_params is not None:
+        with open(args.raw_params, "rb") as f:
+            return f.read()
+    return dict(args.params)
+
+
+def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:
+    """A descriptor that gives the pairs of stdin, and what to call at the end: it raises what was wrong with them.
+
+    kv is stdin itself; another form is read ahead of the driver, which must not stand still while stdin does.
+    """
+    if form == "kv":
+        return 0, lambda: None
+    from kvproto._pump import Pump
+
+    if form == "lines":
+        from kvproto.forms import frames_from_lines as read
+    elif form == "text":
+        from kvproto.forms import frames_from_text as read
+    else:
+        from kvproto.jsonl import frames_from_jsonl as read
+    pump = Pump(read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
+    return pump.fileno, pump.check
+
+
+def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[bytes]:
+    if form == "kv":
+        return frames
+    if form == "text":
+        from kvproto.forms import text_from_frames as write
+    else:
+        from kvproto.jsonl import jsonl_from_frames as write
+    return write(frames, max_item=max_item)
+
+
+def _show_message(message) -> None:
+    """Put a line of the worker's stderr on ours, without its tag."""
+    cut = b" [%d more bytes cut]" % message.n_cut if message.n_cut else b""
+    write_all(2, b"%b%b\n" % (message.text, cut))
