@@ -83,6 +83,38 @@ def test_a_pipe_is_refused_and_left_out_of_a_directory(tree):
     assert "pipe" not in names(tree, find_inputs([str(tree)]))
 
 
+def test_a_list_is_the_replicas_of_one_input_and_those_that_are_not_there_are_left_out(tree):
+    for name in ("b2.txt", "b3.txt"):
+        (tree / name).write_bytes(b"bb")
+    [one, other] = find_inputs([["/no/such", f"{tree}/b.txt", tree / "b2.txt", f"file://{tree}/b3.txt"], f"{tree}/a.txt"])
+    assert one == (f"{tree}/b.txt", 2, True, (f"{tree}/b2.txt", f"{tree}/b3.txt"), None)
+    assert other == (f"{tree}/a.txt", 1, True, (), None)
+
+
+def test_replicas_of_different_sizes_or_of_an_unknown_one_are_not_cut(tree):
+    assert find_inputs([[f"{tree}/a.txt", f"{tree}/b.txt"]]) == [(f"{tree}/a.txt", 1, False, (f"{tree}/b.txt",), None)]
+    [found] = find_inputs([[f"{tree}/a.txt", "http://127.0.0.1/x"]])
+    assert (found.seekable, found.replicas) == (False, ("http://127.0.0.1/x",))
+
+
+def test_when_no_replica_can_be_found_the_error_says_why_for_each():
+    with pytest.raises(DataError) as caught:
+        find_inputs([["/no/such", "nonsense://x", "file://elsewhere/x"]])
+    for reason in ("input /no/such: No such file", "no scheme nonsense://", "host 'elsewhere'"):
+        assert reason in str(caught.value)
+
+
+def test_a_list_of_one_is_that_one_and_an_empty_list_a_mistake(tree):
+    assert names(tree, find_inputs([[str(tree / "sub")]])) == ["sub/c.txt", "sub/d.bin"]
+    with pytest.raises(ValueError, match="an empty list among the inputs"):
+        find_inputs([[]])
+
+
+def test_a_directory_among_replicas_is_refused(tree):
+    with pytest.raises(DataError, match=f"input {tree}/sub: stands for 2 inputs, and a replica stands for one"):
+        find_inputs([[f"{tree}/a.txt", f"{tree}/sub"]])
+
+
 def test_a_file_that_goes_away_after_it_was_found_is_named(tree):
     [found] = find_inputs([str(tree / "a.txt")])
     os.unlink(found.url)

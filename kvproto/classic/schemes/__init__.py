@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import BinaryIO, NamedTuple
 
@@ -29,17 +29,60 @@ class Input(NamedTuple):
 
     url        str
     n_bytes    int, or None where the scheme cannot tell before it is read
-    seekable   bool: `open_input` can give a range of it
+    seekable   bool: `open_input` can give a range of it, and of each replica
+    replicas   tuple of str: other urls of the same data, in the order in which to try them
+    label      int or None: the partition that it belongs to, where an index says so
     """
 
     url: str
     n_bytes: int | None
     seekable: bool
+    replicas: tuple[str, ...] = ()
+    label: int | None = None
 
 
-def find_inputs(urls: Iterable[str | os.PathLike]) -> list[Input]:
-    """List the inputs that urls stand for, in order. DataError names a url where there is nothing."""
-    return [found for url in map(os.fspath, urls) for found in _module(url).find(url)]
+def find_inputs(urls: Iterable[str | os.PathLike | Sequence]) -> list[Input]:
+    """List the inputs that urls stand for, in order.
+
+    urls  urls and paths, or lists of them, each list the replicas of one input: those that cannot be found are left out
+    Raises DataError that names the url where there is nothing; for replicas, why each of them could not be found.
+    """
+    found: list[Input] = []
+    for url in urls:
+        if isinstance(url, (str, os.PathLike)):
+            found += _find(os.fspath(url))
+        elif len(url) == 1:
+            found += _find(os.fspath(url[0]))
+        else:
+            found.append(_of_replicas([os.fspath(replica) for replica in url]))
+    return found
+
+
+def _find(url: str) -> Iterable[Input]:
+    return _module(url).find(url)
+
+
+def _of_replicas(urls: list[str]) -> Input:
+    if not urls:
+        raise ValueError("an empty list among the inputs: a list in them is the replicas of one input")
+    found: list[Input] = []
+    failed: list[str] = []
+    for url in urls:
+        try:
+            inputs = list(_find(url))
+        except DataError as e:
+            failed.append(str(e))
+            continue
+        if len(inputs) != 1:
+            raise DataError(
+                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one; give each of them its own list"
+            )
+        found += inputs
+    if not found:
+        raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))
+    others = [other for one in found for other in (one.url, *one.replicas)][1:]
+    is_alike = len({one.n_bytes for one in found}) == 1
+    return found[0]._replace(seekable=is_alike and all(one.seekable for one in found), replicas=tuple(others))
 
 
 def open_input(url: str, start: int = 0, end: int | None = None) -> tuple[BinaryIO, int | None]:
