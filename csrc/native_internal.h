@@ -11,6 +11,7 @@ typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ss
 
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* native_pairs.c */
 kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* native_frames.c */
+kvproto_builtin kvproto_sum_pairs;                                          /* native_sums.c */
 
 /* 0, or -1 with a TypeError set when a builtin was not given as many arguments as it wants. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["NATIVE", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames"]
+__all__ = ["NATIVE", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames", "sum_pairs"]
 
 NATIVE = False
 ffi = lib = None
@@ -31,5 +31,6 @@ if NATIVE:
     pack_pairs = _builtins["pack_pairs"]
     frame_lines = _builtins["frame_lines"]
     split_frames = _builtins["split_frames"]
+    sum_pairs = _builtins["sum_pairs"]
 else:
-    from kvproto._reference import frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames
+    from kvproto._reference import frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames, sum_pairs

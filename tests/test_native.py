@@ -44,6 +44,7 @@ ARGUMENTS = {
     "pack_pairs": ([], MAX_ITEM, 0),
     "frame_lines": (b"", True),
     "split_frames": (b"", 1),
+    "sum_pairs": (iter(()), {}, 1),
 }
 
 
@@ -57,6 +58,12 @@ def test_a_wrong_number_of_arguments_is_refused(native, name):
         assert str(caught.value) == f"{name}() takes {len(arguments)} arguments, not {len(wrong)}"
     with pytest.raises(TypeError, match="keyword"):
         function(*arguments, more=1)
+
+
+@pytest.mark.parametrize("wrong", [([], {}, 1), (iter(()), [], 1), (iter(()), {}, "1"), (iter(()), {}, 1 << 70)])
+def test_sums_of_other_things_are_refused(native, wrong):
+    with pytest.raises((TypeError, OverflowError)):
+        native.sum_pairs(*wrong)
 
 
 NOT_BYTES = [3, None, "text", [b"x"], memoryview(bytes(8))[::2]]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from zlib import crc32
+
+from kvproto import _native
 
 __all__ = ["default_partition", "nop_map", "nop_reduce", "sum_combiner", "sum_reduce"]
 
@@ -56,26 +59,27 @@ def nop_reduce(iter, out, params) -> None:
 
 def sum_combiner(key, value, buffer: dict, done: bool, params):
     """Combiner that sums the values of each key; its buffer is let go at 100,000 keys."""
-    return _sum_batch([] if done else [(key, value)], buffer, done) or None
-
-
-def _sum_batch(pairs: list[tuple], buffer: dict, done: bool) -> list[tuple]:
-    sum_of = buffer.get
-    for key, value in pairs:
-        buffer[key] = sum_of(key, 0) + value
-    if len(buffer) < _MAX_SUMS and not done:
-        return []
+    if not done:
+        buffer[key] = buffer.get(key, 0) + value
+        if len(buffer) < _MAX_SUMS:
+            return None
     sums = list(buffer.items())
     buffer.clear()
     return sums
 
 
-sum_combiner.batch = _sum_batch  # the engine's way in: many pairs a call
+def _take_sums(pairs: Iterator, buffer: dict) -> list:
+    return _native.sum_pairs(pairs, buffer, _MAX_SUMS - 1)  # the pair after that empties the buffer
+
+
+sum_combiner.take = _take_sums  # the engine's way in: see `route_pairs`
 
 
 def sum_reduce(iter, params) -> Iterator[tuple]:
     """Reduce that sums the values of each key."""
     sums: dict = {}
-    for key, value in iter:
-        sums[key] = sums.get(key, 0) + value
+    pairs = iter.__iter__()
+    while left := _native.sum_pairs(pairs, sums, sys.maxsize):
+        for key, value in left:
+            sums[key] = sums.get(key, 0) + value
     yield from sums.items()

@@ -77,6 +77,13 @@ class PairSource:
                 batch = [_pair(item, self._function) for item in batch]
             yield batch
 
+    def left_by(self, take: Callable[[Iterator, dict], list], buffer: dict) -> list[tuple]:
+        """Let `take` (see `route_pairs`) have the pairs; returns what it left, TypeError when that is no pair."""
+        self.is_giving = True
+        left = [_pair(item, self._function) for item in take(self._pairs, buffer)]
+        self.is_giving = False
+        return left
+
     def _take(self, n_pairs: int) -> list:
         self.is_giving = True  # and so it stays when this raises
         batch = list(islice(self._pairs, n_pairs))
@@ -97,26 +104,32 @@ def iterable(given, function, of: str = "(key, value) pairs") -> Iterator:
 def route_pairs(spec: JobSpec, source: PairSource, kind: str, writer) -> None:
     """Send pairs of Python objects to their partitions, through the combiner where there is one.
 
-    A combiner may have an attribute `batch`, a function (pairs, buffer, done) -> list of pairs that does the same
-    for many pairs at a time, as `sum_combiner` has.
+    A combiner may have an attribute `take`, as `sum_combiner` has: take(pairs, buffer) -> list combines pairs from the
+    iterator as long as that is simple, and returns in a list the one that it took and left, which then goes the usual
+    way; an empty list at the end. What it raises must come from the iterator.
     """
     encode = Encoder(kind, spec.combiner or spec.map)
     partition = _Partitioner(spec)
     if spec.combiner is None:
         for batch in source.batches(lambda: encode.n_wanted):
             _write(partition(batch), encode, writer)
-        return
-    combine_batch = getattr(spec.combiner, "batch", None)
-    if combine_batch is None:
+    elif hasattr(spec.combiner, "take"):
+        for batch in _combine_all(spec, source):
+            _write(partition(batch), encode, writer)
+    else:
         combine = _Combiner(spec)
         for batch in source.batches(lambda: _MAX_BATCH):
             _write(combine(partition(batch)), encode, writer)
         _write(combine.last(), encode, writer)
-        return
-    buffer: dict = {}  # one for all partitions: equal keys meet all the same, and fewer keys need a partition
-    for batch in source.batches(lambda: _MAX_BATCH):
-        _write(partition(combine_batch(batch, buffer, False)), encode, writer)
-    _write(partition(combine_batch([], buffer, True)), encode, writer)
+
+
+def _combine_all(spec: JobSpec, source: PairSource) -> Iterator[list[tuple]]:
+    """Combine with one buffer for all partitions: equal keys meet all the same, and fewer keys need a partition."""
+    buffer: dict = {}
+    while left := source.left_by(spec.combiner.take, buffer):
+        for key, value in left:
+            yield spec.combiner(key, value, buffer, False, spec.params) or []
+    yield spec.combiner(None, None, buffer, True, spec.params) or []
 
 
 def route_frames(chunks: Iterable[bytes], n_partitions: int, writer) -> None:
