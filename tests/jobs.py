@@ -12,6 +12,9 @@ from kvproto.classic import Job, result_iterator
 LIBRARY = Path(re.__file__).parent.parent
 """Real text: sources of the standard library."""
 
+KEPT = ["events.jsonl", "files", "logs", "oob", "profile"]
+"""What the directory of a job that has ended holds besides its results."""
+
 _HEAD = f"""#!{sys.executable}
 import re, struct, sys
 def item():

@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from jobs import LIBRARY, events, results, words
+from jobs import KEPT, LIBRARY, events, results, words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce, sum_reduce
@@ -50,7 +50,7 @@ def test_wait_with_a_timeout_says_so_and_the_job_goes_on(tmp_path):
 def test_a_done_job_leaves_its_results_events_and_logs_and_nothing_else():
     job = Job("tidy").run(input=["raw://a b a"], map=words, reduce=sum_reduce)
     files = job.wait()
-    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs", "results"]
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results"]
     assert [os.path.basename(path) for path in files] == os.listdir(os.path.join(job.directory, "results"))
     told = events(job)
     assert [event["event"] for event in told] == ["job", "stage", "stage", "done"]
@@ -184,7 +184,7 @@ def test_a_failed_job_leaves_no_results_but_its_events_and_logs():
         raise ValueError("half way")
 
     job, _ = failure(input=["raw://x"], map=half)
-    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs"]
+    assert sorted(os.listdir(job.directory)) == KEPT
     assert [event["event"] for event in events(job)] == ["job", "stage", "failed"]
     assert "half way" in events(job)[-1]["text"]
 
@@ -337,7 +337,7 @@ def test_ctrl_c_and_a_killed_driver_leave_nothing_running(tmp_path, home, number
         assert said.startswith("kvproto: job stopped@")
         assert f"was stopped; its logs are in {home}/jobs/stopped@" in said
         [directory] = (home / "jobs").iterdir()
-        assert sorted(os.listdir(directory)) == ["events.jsonl", "logs"]
+        assert sorted(os.listdir(directory)) == KEPT
 
 
 def is_gone_within(watch, seconds) -> bool:

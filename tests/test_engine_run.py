@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from jobs import words
+from jobs import KEPT, words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_reduce
@@ -53,7 +53,7 @@ def test_a_listener_that_raises_on_the_way_stops_the_job():
     job = Job("bad").run(input=["raw://x"], map=words, on_event=raising_at("stage"))
     with pytest.raises(LookupError, match="the listener's own"):
         job.wait()
-    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs"]
+    assert sorted(os.listdir(job.directory)) == KEPT
 
 
 def test_a_listener_that_raises_at_the_end_is_an_error_that_says_that_the_results_are_there():
@@ -63,7 +63,7 @@ def test_a_listener_that_raises_at_the_end_is_an_error_that_says_that_the_result
     assert isinstance(caught.value.__cause__, LookupError)
     results = os.path.join(job.directory, "results")
     assert list(result_iterator([os.path.join(results, name) for name in os.listdir(results)])) == [("a", 1)]
-    assert sorted(os.listdir(job.directory)) == ["events.jsonl", "logs", "results"]
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results"]
 
 
 def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
@@ -71,4 +71,4 @@ def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
     os.mkdir(directory.events)
     with pytest.raises(JobError, match=f"writing {directory.events}: Is a directory"):
         run_job(None, [], directory, None, 1)
-    assert sorted(os.listdir(directory.path)) == ["events.jsonl", "logs"]
+    assert sorted(os.listdir(directory.path)) == KEPT

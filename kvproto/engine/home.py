@@ -6,6 +6,9 @@ $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Bel
         events.jsonl            what happened, a JSON object a line (see `events`)
         logs/                   what task processes wrote to stdout and stderr
         results/                the result files, there when the job is done and not before
+        oob/                    out-of-band values of its tasks (see `oob`)
+        profile/                what profiled tasks measured
+        files/                  its required files
         unfinished/ spool/ tmp/ in use while the job runs, removed at its end
 """
 
@@ -58,13 +61,16 @@ class JobDirectory:
         self.events = os.path.join(self.path, "events.jsonl")
         self.logs = os.path.join(self.path, "logs")
         self.results = os.path.join(self.path, "results")
+        self.oob = os.path.join(self.path, "oob")
+        self.profile = os.path.join(self.path, "profile")
+        self.files = os.path.join(self.path, "files")
         self.unfinished = os.path.join(self.path, "unfinished")
         self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
         with in_home(self.path):
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             os.mkdir(self.path)
-            for path in (self.logs, self.unfinished, self.spool, self.tmp):
+            for path in (self.logs, self.oob, self.profile, self.files, self.unfinished, self.spool, self.tmp):
                 os.mkdir(path)
 
     def publish(self, paths: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ from kvproto.errors import JobError, TaskError, signal_name
 
 __all__ = ["Cancelled", "LocalPool", "n_cores"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; main({fd})"
+_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; sys.path[:0] = {first!r}; main({fd})"
 _LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
 _LEAVE = 10.0  # seconds that what a killed process had started may take to end
 
@@ -44,14 +44,18 @@ def n_cores() -> int:
 class LocalPool:
     """Runs stages on n_processes processes. Context manager; processes start when there is a task for them.
 
-    log_directory  where each process has its log: `process-N.txt`, its stdout and stderr
-    tmp_directory  TMPDIR of the processes: what a killed one leaves is removed with it
+    log_directory    where each process has its log: `process-N.txt`, its stdout and stderr
+    tmp_directory    TMPDIR of the processes: what a killed one leaves is removed with it
+    files_directory  where the processes work, and look first for modules and shared libraries; None: where this one does
     """
 
-    def __init__(self, n_processes: int, *, log_directory: str, tmp_directory: str) -> None:
+    def __init__(
+        self, n_processes: int, *, log_directory: str, tmp_directory: str, files_directory: str | None = None
+    ) -> None:
         self._n_processes = n_processes
         self._log_directory = log_directory
         self._tmp_directory = tmp_directory
+        self._files_directory = files_directory
         self._processes: list[_Process] = []
         self._n_started = 0
         self._wake_reader, self._wake_writer = Pipe(duplex=False)
@@ -143,7 +147,7 @@ class LocalPool:
     def _start(self) -> _Process:
         log = os.path.join(self._log_directory, f"process-{self._n_started}.txt")
         self._n_started += 1
-        process = _Process(log, self._tmp_directory)
+        process = _Process(log, self._tmp_directory, self._files_directory)
         self._processes.append(process)
         return process
 
@@ -196,7 +200,7 @@ class _Stage:
 class _Process:
     """One task process: its connection, and the index of the call that it has, None when idle."""
 
-    def __init__(self, log: str, tmp_directory: str) -> None:
+    def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
         self.index: int | None = None
         self.n_calls = 0
         self._stage: _Stage | None = None
@@ -206,13 +210,18 @@ class _Process:
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours
+            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory}
+            if files_directory is not None:
+                path, first = _from_anywhere(path), [files_directory]
+                environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", _BOOT.format(path=sys.path, fd=theirs.fileno())],
+                [sys.executable, "-c", _BOOT.format(path=path, first=first, fd=theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "TMPDIR": tmp_directory},
+                cwd=files_directory,
+                env=environment,
                 process_group=0,  # a Ctrl-C is for the driver, which then ends this
             )
         self.pidfd = os.pidfd_open(self._popen.pid)  # readable when it has ended
@@ -275,6 +284,11 @@ class _Process:
         except OSError as e:
             tail = f"(log {self._log}: {e.strerror})"
         return f"{report}; the last of its log ({self._log}):\n{tail}" if tail else report
+
+
+def _from_anywhere(path: list[str]) -> list[str]:
+    """sys.path as a process in another directory needs it; an entry that is no path, of an import hook, stays as it is."""
+    return [os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path]
 
 
 def _watch_children(pid: int) -> list[int]:

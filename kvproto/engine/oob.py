@@ -1,0 +1,101 @@
+"""Out-of-band values: small facts that a job's tasks leave for later tasks and for the client, a file for each key.
+
+The file's name is the sha256 of the key, which may be longer than a file's name can be. In it: `b` for bytes or `s` for
+str, the key, a newline, the value (str as UTF-8). It is written aside and renamed: a value is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+
+from kvproto.engine.home import in_home
+from kvproto.errors import JobError
+
+__all__ = ["check_key", "check_value", "get", "list_keys", "put_all"]
+
+MAX_KEY = 256
+"""Characters that a key may have."""
+
+_SHOWN_KEYS = 20
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError for a key that is empty, too long, or has other characters than `A-Z a-z 0-9 _ - : @`."""
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_\-:@]{1,%d}" % MAX_KEY, key):
+        raise ValueError(
+            f"{key!r} cannot be the key of an out-of-band value: it needs 1 to {MAX_KEY} of the characters A-Z a-z 0-9 _ - : @"
+        )
+
+
+def check_value(key: str, value: bytes | str) -> None:
+    """Raise TypeError for what is neither bytes nor str."""
+    if not isinstance(value, (bytes, str)):
+        raise TypeError(f"the out-of-band value {key!r} must be bytes or str, not {type(value).__name__}")
+
+
+def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
+    """Store values, all of them checked before the first is written; one that was there under the same key is replaced.
+
+    Raises ValueError and TypeError as `check_key` and `check_value`, JobError that names the file which cannot be written.
+    """
+    for key, value in values.items():
+        check_key(key)
+        check_value(key, value)
+    for key, value in values.items():
+        path = _path(directory, key)
+        aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        tag, data = (b"b", value) if isinstance(value, bytes) else (b"s", value.encode("utf-8", "surrogatepass"))
+        with in_home(path):
+            try:
+                with open(aside, "xb") as file:
+                    file.write(b"%b%b\n%b" % (tag, key.encode("ascii"), data))
+                os.rename(aside, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(aside)
+                raise
+
+
+def get(directory: str, key: str) -> bytes | str:
+    """The value as it was put, bytes or str. JobError that names the job and its keys when there is none."""
+    check_key(key)
+    try:
+        with open(_path(directory, key), "rb") as file:
+            tag = file.readline()[:1]
+            data = file.read()
+    except FileNotFoundError:
+        keys = list_keys(directory)
+        shown = ", ".join(keys[:_SHOWN_KEYS]) + f" and {len(keys) - _SHOWN_KEYS} more" * (len(keys) > _SHOWN_KEYS)
+        has = f"it has {shown}" if keys else "it has none"
+        raise JobError(f"job {_job(directory)} has no out-of-band value {key!r}; {has}") from None
+    except OSError as e:
+        raise JobError(f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}") from e
+    return data if tag == b"b" else data.decode("utf-8", "surrogatepass")
+
+
+def list_keys(directory: str) -> list[str]:
+    """The keys of the values that are there, sorted."""
+    keys = []
+    try:
+        for name in os.listdir(directory):
+            if not name.endswith(".part"):
+                with open(os.path.join(directory, name), "rb") as file:
+                    keys.append(file.readline()[1:-1].decode("ascii"))
+    except FileNotFoundError:
+        raise JobError(f"job {_job(directory)} has no out-of-band values any more: {directory} is gone") from None
+    except OSError as e:
+        raise JobError(f"reading the out-of-band values of job {_job(directory)}: {e.strerror}") from e
+    return sorted(keys)
+
+
+def _path(directory: str, key: str) -> str:
+    return os.path.join(directory, hashlib.sha256(key.encode("ascii")).hexdigest())
+
+
+def _job(directory: str) -> str:
+    return os.path.basename(os.path.dirname(directory))

@@ -1,0 +1,84 @@
+"""Out-of-band values: what is put comes back as it was; a wrong key, a wrong value and a missing one say so."""
+
+import os
+import threading
+
+import pytest
+
+from kvproto.engine import oob
+from kvproto.errors import JobError
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "some@job" / "oob"
+    path.mkdir(parents=True)
+    return str(path)
+
+
+@pytest.mark.parametrize("value", [b"", "", b"\x00\n\xff", "s\n\u00e9\u20ac\udcff", b"b", "b", b"x" * 3_000_000])
+def test_a_value_comes_back_as_it_was_put_bytes_or_str(directory, value):
+    oob.put_all(directory, {"key": value})
+    got = oob.get(directory, "key")
+    assert got == value and type(got) is type(value)
+
+
+@pytest.mark.parametrize("key", ["a", "A-b_c:d@9", "k" * 256])
+def test_a_key_of_the_allowed_characters_is_listed_as_it_is(directory, key):
+    oob.put_all(directory, {key: b"1"})
+    assert oob.list_keys(directory) == [key] and oob.get(directory, key) == b"1"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 257, "a b", "a/b", "..", "a.b", "caf\u00e9", "a\n", b"a", None])
+def test_a_key_that_cannot_be_one_is_refused_with_what_one_is(directory, key):
+    with pytest.raises(ValueError, match="1 to 256 of the characters A-Z a-z 0-9 _ - : @"):
+        oob.put_all(directory, {"good": "1", key: "1"})
+    with pytest.raises(ValueError, match="cannot be the key"):
+        oob.get(directory, key)
+    assert os.listdir(directory) == []
+
+
+def test_a_value_of_another_type_is_refused_before_anything_is_written(directory):
+    with pytest.raises(TypeError, match="value 'n' must be bytes or str, not int"):
+        oob.put_all(directory, {"good": "1", "n": 3})
+    assert os.listdir(directory) == []
+
+
+def test_keys_are_sorted_and_the_last_value_of_one_counts(directory):
+    oob.put_all(directory, {"b": "1", "a": "2", "B": "3"})
+    oob.put_all(directory, {"b": b"4"})
+    assert oob.list_keys(directory) == ["B", "a", "b"]
+    assert oob.get(directory, "b") == b"4" and oob.get(directory, "B") == "3"
+
+
+def test_a_missing_value_names_the_job_and_the_keys_that_there_are(directory):
+    with pytest.raises(JobError, match="^job some@job has no out-of-band value 'x'; it has none$"):
+        oob.get(directory, "x")
+    oob.put_all(directory, {f"k{number:02}": "" for number in range(21)})
+    with pytest.raises(JobError, match="no out-of-band value 'x'; it has k00, k01, .*, k19 and 1 more$"):
+        oob.get(directory, "x")
+
+
+def test_a_reader_never_sees_a_part_of_a_value_that_is_replaced(directory):
+    values = [bytes([byte]) * 200_000 for byte in range(50)]
+    oob.put_all(directory, {"key": values[0]})
+    done = threading.Event()
+
+    def put():
+        for value in values:
+            oob.put_all(directory, {"key": value})
+        done.set()
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    while not done.is_set():
+        got = oob.get(directory, "key")
+        assert len(got) == 200_000 and len(set(got)) == 1
+    thread.join()
+    assert oob.list_keys(directory) == ["key"]
+
+
+def test_a_directory_that_cannot_be_written_is_named(directory):
+    os.rmdir(directory)
+    with pytest.raises(JobError, match=f"writing {directory}/.*: No such file"):
+        oob.put_all(directory, {"key": "1"})
