@@ -1,13 +1,11 @@
-"""Inputs: files, directories, globs, the web on loopback, the address itself; what is not there is named."""
+"""Inputs: files, directories, globs, replicas, the address itself; what is not there is named."""
 
-import http.server
 import os
-import threading
 
 import pytest
 
 from kvproto.classic.schemes import find_inputs, open_input
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError
 
 
 def read(url, *range_):
@@ -134,59 +132,3 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
 def test_raw_is_the_address_itself():
     [found] = find_inputs(["raw://some data: é"])
     assert read(found.url)[0] == "some data: é".encode()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """/whole: with its length; /chunked; /short: announces more than it sends; /503: that status; all else: 404."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        if self.path not in ("/whole", "/chunked", "/short"):
-            self.send_error(int(self.path[1:]) if self.path[1:].isdigit() else 404)
-            return
-        self.send_response(200)
-        if self.path == "/chunked":
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self.wfile.write(b"5\r\nsome \r\n4\r\ntext\r\n0\r\n\r\n")
-        else:
-            self.send_header("Content-Length", "9" if self.path == "/whole" else "100")
-            self.end_headers()
-            self.wfile.write(b"some text")
-            self.close_connection = True
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def web():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_web_page_is_read_with_and_without_its_length(web):
-    assert read(f"{web}/whole") == (b"some text", 9)
-    assert read(f"{web}/chunked") == (b"some text", None)
-
-
-def test_a_connection_that_ends_too_early_is_an_error_that_names_the_url(web):
-    file, size = open_input(f"{web}/short")
-    with file, pytest.raises(DataError, match=f"input {web}/short: the connection ended 91 bytes too early"):
-        file.read()
-
-
-@pytest.mark.parametrize("status, error", [(404, JobError), (403, JobError), (408, DataError), (429, DataError), (503, DataError)])
-def test_a_page_that_is_not_given_is_an_error_that_names_the_url(web, status, error):
-    with pytest.raises(error, match=f"input {web}/{status}: .*{status}"):
-        open_input(f"{web}/{status}")
-
-
-def test_what_is_no_address_is_an_error_that_names_it():
-    with pytest.raises(JobError, match="input http://127.0.0.1:port/: nonnumeric port"):
-        open_input("http://127.0.0.1:port/")
