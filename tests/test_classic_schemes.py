@@ -5,6 +5,7 @@ import os
 import pytest
 
 from kvproto.classic.schemes import find_inputs, open_input
+from kvproto.engine.plan import plan_maps
 from kvproto.errors import DataError
 
 
@@ -132,3 +133,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
 def test_raw_is_the_address_itself():
     [found] = find_inputs(["raw://some data: é"])
     assert read(found.url)[0] == "some data: é".encode()
+
+
+def test_raw_inputs_are_a_task_each_so_that_cores_share_what_is_computed_from_them():
+    assert len(plan_maps(find_inputs(["raw://seed 1", "raw://seed 2"]), 2, cut=True)) == 2

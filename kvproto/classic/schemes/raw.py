@@ -1,4 +1,7 @@
-"""`raw://`: the address itself is the data, as UTF-8."""
+"""`raw://`: the address itself is the data, as UTF-8.
+
+No size is told beforehand: what a few bytes stand for may take long to compute, so that each of these inputs is a task.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ __all__ = ["find", "open"]
 
 
 def find(url: str) -> list[Input]:
-    """The address, with the size of its data."""
-    return [Input(url, len(_data(url)), False)]
+    """The address, as a task of its own."""
+    return [Input(url, None, False)]
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
