@@ -3,7 +3,7 @@
 A scheme is a row of SCHEMES and a module of this package with
 
     find(url) -> iterable of Input           what it stands for, looked up before the job starts
-    open(url, start, end) -> (file, size)    in the task; see `open_input`
+    open(url, start, end) -> (file, size)    in the task; see `open_input`; not there where an address stands for others
 
 What cannot be found or read is a DataError that names the url.
 """
@@ -16,11 +16,20 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import BinaryIO, NamedTuple
 
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 
 __all__ = ["SCHEMES", "Input", "find_inputs", "open_input"]
 
-SCHEMES = {"": "files", "file": "files", "http": "web", "https": "web", "raw": "raw"}
+SCHEMES = {
+    "": "files",
+    "file": "files",
+    "http": "web",
+    "https": "web",
+    "raw": "raw",
+    "tag": "tag",
+    "dir": "dir",
+    "disco": "disco",
+}
 """Scheme -> module of this package, imported when a url needs it; "" is a plain path."""
 
 
@@ -74,9 +83,7 @@ def _of_replicas(urls: list[str]) -> Input:
             failed.append(str(e))
             continue
         if len(inputs) != 1:
-            raise DataError(
-                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one; give each of them its own list"
-            )
+            raise DataError(f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one")
         found += inputs
     if not found:
         raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))
@@ -90,7 +97,10 @@ def open_input(url: str, start: int = 0, end: int | None = None) -> tuple[Binary
 
     With start and end (offsets, seekable inputs alone) the file is the lines that begin in that range.
     """
-    return _module(url).open(url, start, end)
+    module = _module(url)
+    if not hasattr(module, "open"):
+        raise JobError(f"input {url}: stands for other inputs and has no data of its own; `find_inputs` lists them")
+    return module.open(url, start, end)
 
 
 def _module(url: str) -> ModuleType:

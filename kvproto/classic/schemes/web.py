@@ -89,8 +89,7 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether no other try mends it: a status 4xx, but not 408 Request Timeout and 429 Too Many Requests; no such host; a
-    certificate that does not hold."""
+    """Whether no other try mends it: no such host, a wrong certificate, a status 4xx but 408 Request Timeout and 429."""
     if isinstance(error, urllib.error.HTTPError):
         return 400 <= error.code < 500 and error.code not in (408, 429)
     reason = getattr(error, "reason", error)
@@ -172,7 +171,8 @@ class _Body(io.RawIOBase):
         if response.status != 206:
             raise DataError(f"{place}; the rest cannot be had: the data has changed, or the server gives no ranges")
         start, size = _content_range(response)
-        is_same = _validator(response) in (None, self._same_entity) and (None in (size, self._size) or size == self._size)
+        is_same_size = None in (size, self._size) or size == self._size
+        is_same = is_same_size and _validator(response) in (None, self._same_entity)
         if start != self._n_given or not is_same:
             raise DataError(f"{place}; asked for the rest, the server gave another part or other data")
 

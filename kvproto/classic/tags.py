@@ -1,0 +1,185 @@
+"""The tag store: names that stand for lists of data, in a directory, for any number of processes, without a server.
+
+A tag is a JSON document, below `ddfs/tag/` in `kvproto.engine.home.home()`:
+
+    {"version": 1, "id": "NAME$7", "last-modified": "2024/05/17 09:30:00",
+     "urls": [[replica, ...], ...], "user-data": {}}
+
+Each inner list of urls is one input, or [tag://OTHER]: those of that tag. A change is a new version, a file
+NAME/0000000008.json, which appears whole, and only if there is none of that number: of two that change a tag at the
+same time, one is second and begins again with what the first made, so that nothing is lost. The version before is
+emptied and keeps its name, so that whoever is late finds it taken; a version that says {} means that the tag is deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+from kvproto.engine.home import home, in_home
+from kvproto.errors import DataError
+
+__all__ = ["InvalidTag", "NoSuchTag", "TagStore", "parse_document", "safe_name", "tag_name"]
+
+MAX_NAME = 511
+"""Characters that the name of a tag may have."""
+
+_PART = 200  # of a name in one component of a path, which has at most 255
+_DELETED = b"{}"
+
+
+class InvalidTag(DataError):
+    """Not the name of a tag."""
+
+    code = 403
+
+
+class NoSuchTag(DataError):
+    """There is no tag of that name."""
+
+    code = 404
+
+
+def tag_name(tag: str) -> str:
+    """The name in `NAME` or `tag://NAME`. InvalidTag for what is none."""
+    name = tag.removeprefix("tag://")
+    if not re.fullmatch(r"[A-Za-z0-9_\-@:]+", name) or len(name) > MAX_NAME:
+        raise InvalidTag(f"{tag}: not the name of a tag: it has letters, digits, _ - @ : and at most {MAX_NAME} of them")
+    return name
+
+
+def safe_name(name: str) -> str:
+    """The name with `_` for each character that names of tags and blobs do not have."""
+    return re.sub(r"[^A-Za-z0-9_\-@:]", "_", name)
+
+
+class TagStore:
+    """The tags of this user. Errors of the file system are JobErrors that name KVPROTO_HOME."""
+
+    def __init__(self) -> None:
+        self.directory = os.path.join(home(), "ddfs", "tag")
+
+    def get(self, name: str) -> dict:
+        """The document of a tag. NoSuchTag when there is none."""
+        _, document = self._latest(name)
+        if not document:
+            raise NoSuchTag(f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them")
+        return document
+
+    def update(self, name: str, change: Callable[[dict], None]) -> dict:
+        """Change the document of a tag, made if there is none, by `change(document)`; returns the new one.
+
+        change is called again, with a new document, when another process was quicker.
+        """
+        while True:
+            number, document = self._latest(name)
+            document = document or {"urls": [], "user-data": {}}
+            change(document)
+            modified = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime())
+            document = {**document, "version": 1, "id": f"{name}${number + 1}", "last-modified": modified}
+            if self._publish(name, number + 1, json.dumps(document).encode()):
+                return document
+
+    def delete(self, name: str) -> bool:
+        """Delete a tag; its blobs stay. Returns whether there was one."""
+        while True:
+            number, document = self._latest(name)
+            if not document:
+                return False
+            if self._publish(name, number + 1, _DELETED):
+                return True
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of all tags that begin with prefix, in order."""
+        return sorted(name for name in _walk(self.directory, "") if name.startswith(prefix) and self._latest(name)[1])
+
+    def _path(self, name: str) -> str:
+        parts = [name[start : start + _PART] for start in range(0, len(name), _PART)]
+        return os.path.join(self.directory, *(f"{part}+" for part in parts[:-1]), parts[-1])
+
+    def _latest(self, name: str) -> tuple[int, dict]:
+        """The number of the latest version and its document; 0 and {} when there is none."""
+        path = self._path(tag_name(name))
+        known = None
+        while True:
+            with in_home(path):
+                number = _last_number(path)
+                if number == 0:
+                    return 0, {}
+                with open(_version(path, number), "rb") as file:
+                    data = file.read()
+            if data:
+                return number, {} if data == _DELETED else parse_document(data, _version(path, number))
+            if number == known:  # an emptied version has a later one; it may have come since the directory was read
+                raise DataError(f"tag {name}: {_version(path, number)} is damaged, it holds nothing")
+            known = number
+
+    def _publish(self, name: str, number: int, data: bytes) -> bool:
+        """Write a version; False when there is one of that number."""
+        path = self._path(name)
+        with in_home(path):
+            os.makedirs(path, exist_ok=True)
+            aside = os.path.join(path, f"{uuid.uuid4().hex}.part")
+            try:
+                _write(aside, data)
+                try:
+                    os.link(aside, _version(path, number))
+                except FileExistsError:
+                    return False
+            finally:
+                if os.path.exists(aside):
+                    os.unlink(aside)
+            if number > 1:
+                _write(aside, b"")
+                os.replace(aside, _version(path, number - 1))  # and not cut short: somebody may be reading it
+        return True
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+
+
+def _version(path: str, number: int) -> str:
+    return os.path.join(path, f"{number:010d}.json")
+
+
+def _last_number(path: str) -> int:
+    try:
+        entries = os.listdir(path)
+    except FileNotFoundError:
+        return 0
+    return max((int(entry[:10]) for entry in entries if entry.endswith(".json")), default=0)
+
+
+def parse_document(data: bytes, place: str) -> dict:
+    """The document of a tag from its JSON. DataError that names the place when it is none."""
+    try:
+        document = json.loads(data)
+    except ValueError as e:
+        raise DataError(f"{place}: not the document of a tag: {e}") from e
+    urls = document.get("urls") if isinstance(document, dict) else None
+    if not isinstance(urls, list) or not all(isinstance(one, list) and one and _are_str(one) for one in urls):
+        raise DataError(f"{place}: not the document of a tag: `urls` is not a list of lists of urls")
+    return {"user-data": {}, **document}
+
+
+def _are_str(urls: list) -> bool:
+    return all(isinstance(url, str) for url in urls)
+
+
+def _walk(directory: str, start: str) -> Iterator[str]:
+    """The names below directory, deleted ones too; start is what comes before them."""
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.name.endswith("+"):
+            yield from _walk(entry.path, start + entry.name[:-1])
+        elif entry.is_dir():
+            yield start + entry.name
