@@ -17,7 +17,10 @@ from kvproto.engine.files import BLOCK, naming, published
 from kvproto.engine.records import FRAMES, OBJECTS, read_batches
 from kvproto.errors import DataError
 
-__all__ = ["Result", "ResultWriters", "read_result"]
+__all__ = ["HEAD", "Result", "ResultWriters", "read_result", "read_result_stream"]
+
+HEAD = b"kvproto result "
+"""What every result file begins with, of this version or another."""
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
@@ -77,42 +80,84 @@ def read_result(path: str) -> Iterator[tuple]:
     show only at its place or at the end, after good pairs.
     """
     with naming(path, "reading"), open(path, "rb", buffering=0) as file:
-        kind, n_bytes, n_pairs, crc = _read_ends(file, path)
-        n_read = 0
-        for batch in read_batches(kind, _checked_body(file, path, n_bytes, crc), f"result file {path}"):
-            n_read += len(batch)
-            yield from batch
-        if n_read != n_pairs:
-            raise DataError(f"result file {path} is damaged: {n_read} pairs in it, {n_pairs} were written")
+        yield from read_result_stream(file, path)
 
 
-def _read_ends(file, path: str) -> tuple[str, int, int, int]:
-    """Check header and trailer against the file's size; leaves the file at its first record."""
-    size = os.fstat(file.fileno()).st_size
-    header = file.read(max(map(len, _HEADERS.values())))
+def read_result_stream(file, where: str) -> Iterator[tuple]:
+    """Yield the pairs of a result file that is open at its beginning; DataError as from `read_result`, naming `where`.
+
+    Any binary file will do, from the web too. Of one that can be sought the trailer is checked first; what is cut or
+    damaged in another shows at the end, after good pairs.
+    """
+    kind = _read_header(file, where)
+    body = _Body(file, where)
+    if file.seekable():
+        _check_trailer(file, where)
+    n_read = 0
+    for batch in read_batches(kind, body.chunks(), f"result file {where}"):
+        n_read += len(batch)
+        yield from batch
+    if n_read != body.n_pairs:
+        raise DataError(f"result file {where} is damaged: {n_read} pairs in it, {body.n_pairs} were written")
+
+
+def _read_header(file, where: str) -> str:
+    """The kind of records; leaves the file at the first one."""
+    header = _read(file, len(HEAD))
+    while header.startswith(HEAD) and not header.endswith(b"\n") and len(header) < 40 and (byte := file.read(1)):
+        header += byte
     for kind, expected in _HEADERS.items():
-        if header.startswith(expected):
-            break
-    else:
-        raise DataError(f"{path} is not a result file of this version: it begins with {header!r}")
-    file.seek(max(0, size - _TRAILER.size))
-    trailer = file.read(_TRAILER.size)
-    if len(trailer) == _TRAILER.size:
-        n_bytes, n_pairs, crc, magic = _TRAILER.unpack(trailer)
-        if magic == _MAGIC and len(expected) + n_bytes + _TRAILER.size == size:
-            file.seek(len(expected))
-            return kind, n_bytes, n_pairs, crc
-    raise DataError(f"result file {path} is cut short or damaged: it does not end with its trailer; run the job again")
+        if header == expected:
+            return kind
+    raise DataError(f"{where} is not a result file of this version: it begins with {header!r}")
 
 
-def _checked_body(file, path: str, n_bytes: int, crc: int) -> Iterator[bytes]:
-    found = 0
-    while n_bytes:
-        data = file.read(min(BLOCK, n_bytes))
-        if not data:
-            raise DataError(f"result file {path} was cut short while it was read")
-        n_bytes -= len(data)
-        found = crc32(data, found)
-        if not n_bytes and found != crc:
-            raise DataError(f"result file {path} is damaged: its records do not have their checksum")
-        yield data
+def _check_trailer(file, where: str) -> None:
+    """See that the trailer is at the end of the file; leaves the file where it is."""
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(start, end - _TRAILER.size))
+    trailer = _read(file, _TRAILER.size)
+    file.seek(start)
+    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != (end - start - _TRAILER.size, _MAGIC):
+        raise _cut(where)
+
+
+def _cut(where: str) -> DataError:
+    return DataError(f"result file {where} is cut short or damaged: it does not end with its trailer; run the job again")
+
+
+def _read(file, n_bytes: int) -> bytes:
+    """The next n_bytes, fewer at the end: one read of a raw file or of a connection may give less than there is."""
+    data = b""
+    while len(data) < n_bytes and (more := file.read(n_bytes - len(data))):
+        data += more
+    return data
+
+
+class _Body:
+    """The records of a file, checked against the trailer behind them; `n_pairs` is what that says, in the end."""
+
+    def __init__(self, file, where: str) -> None:
+        self._file = file
+        self._where = where
+        self.n_pairs = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the records, cut anywhere; the last of them, of about a block, when all have been checked."""
+        held = records = b""
+        found = n_bytes = 0
+        while data := self._file.read(BLOCK):
+            yield records
+            held += data
+            records, held = held[: -_TRAILER.size], held[-_TRAILER.size :]  # what is held may be the trailer
+            found = crc32(records, found)
+            n_bytes += len(records)
+        if len(held) < _TRAILER.size:
+            raise _cut(self._where)
+        expected, self.n_pairs, crc, magic = _TRAILER.unpack(held)
+        if magic != _MAGIC or n_bytes != expected:
+            raise _cut(self._where)
+        if found != crc:
+            raise DataError(f"result file {self._where} is damaged: its records do not have their checksum")
+        yield records
