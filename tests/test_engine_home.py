@@ -35,6 +35,10 @@ from kvproto.classic import Job, external
 def map(entry, params):
     for number in range(100_000):
         yield number, f"{number:100}"
+def talk(entry, params):
+    for number in range(100):
+        print(f"{number:1000}")
+    return []
 def fill(event):
     if sys.argv[1] in ("at " + event["event"], "at " + event.get("stage", "")):
         with open(os.path.join(os.environ["KVPROTO_HOME"], "filler"), "wb", buffering=0) as file:
@@ -45,7 +49,8 @@ def fill(event):
                 file.truncate(file.tell() - int(sys.argv[3]))
 job = Job("big")
 try:
-    job.run(input=["raw://x"], map=external(["/bin/cat"]) if sys.argv[2] == "program" else map, on_event=fill).wait()
+    functions = {"function": map, "talker": talk}
+    job.run(input=["raw://x"], map=functions.get(sys.argv[2]) or external(["/bin/cat"]), on_event=fill).wait()
 except Exception as e:
     print(type(e).__name__, e)
 """
@@ -68,7 +73,7 @@ def on_a_disk_of_1_mb(directory, *argv):
     "when, map, left, file",
     [
         ("never", "function", "0", "unfinished/result-00000-00000"),
-        ("at job", "function", "0", "events.jsonl"),
+        ("at job", "talker", "0", "events.jsonl"),
         ("at map", "program", "16384", "/tmp"),  # room for its directory, not for the program
     ],
 )

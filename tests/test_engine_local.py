@@ -16,8 +16,17 @@ from kvproto.external import ExternalProgram
 
 
 @pytest.fixture
-def pool(tmp_path):
-    with LocalPool(2, log_directory=str(tmp_path), tmp_directory=str(tmp_path)) as pool:
+def stop(tmp_path):
+    """A pipe whose reading end the pool watches: what is written to it stops the pool."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.fixture
+def pool(tmp_path, stop):
+    with LocalPool(2, log_directory=str(tmp_path), tmp_directory=str(tmp_path), stop_fd=stop[0]) as pool:
         yield pool
 
 
@@ -260,20 +269,22 @@ def is_gone(watch) -> bool:
     return False
 
 
-def test_cancel_ends_the_stage_and_its_processes(pool, blocked):
+def test_a_stop_ends_the_stage_and_its_processes_and_lets_none_begin(pool, blocked, stop):
     block, watch = blocked
     watches = []
 
-    def cancel_when_it_runs():
+    def stop_when_it_runs():
         watches.append(watch())
-        pool.cancel()
+        os.write(stop[1], b"stop")
 
-    thread = threading.Thread(target=cancel_when_it_runs)
+    thread = threading.Thread(target=stop_when_it_runs)
     thread.start()
     with pytest.raises(Cancelled):
         run(pool, block, [0])
     thread.join()
     assert is_gone(watches[0])
+    with pytest.raises(Cancelled):
+        run(pool, block, [0])
 
 
 def test_an_abandoned_stage_leaves_no_process_at_work(pool, blocked):

@@ -71,4 +71,5 @@ def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
     os.mkdir(directory.events)
     with pytest.raises(JobError, match=f"writing {directory.events}: Is a directory"):
         run_job(None, [], directory, None, 1)
+    directory.close()
     assert sorted(os.listdir(directory.path)) == KEPT

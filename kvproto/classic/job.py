@@ -2,17 +2,20 @@
 
 A job is a class with the parameters as attributes, an instance with them as attributes, or keyword
 arguments of `run`; see `kvproto.classic.worker.PARAMETERS`. It runs in a thread of this process and
-in task processes; its directory (`kvproto.engine.home`) has events, logs and results.
+in task processes (`kvproto.classic.running`); its directory (`kvproto.engine.home`) has events, logs and results,
+and is all that is needed to ask for it later, or from another process.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
 
+from kvproto.classic.core import Disco, timed_out, watch
+from kvproto.classic.running import Run, stopping
 from kvproto.classic.schemes import find_inputs
 from kvproto.classic.worker import Worker, check_names
+from kvproto.engine.kept import KeptJob
 from kvproto.errors import JobError
 
 __all__ = ["Job"]
@@ -21,19 +24,24 @@ __all__ = ["Job"]
 class Job:
     """A map/reduce job.
 
-    name    str: what its directory is named after; the class's name unless given
-    worker  mapping of parameters: the defaults for what neither `run` nor the class says
+    name      str: what its directory is named after, the class's name unless given. From `run` on the job's full, unique
+              name; with such a name a Job that was not run stands for the job of that name, of this process or another
+    master    a Disco; older programs give an address, which means nothing here
+    worker    mapping of parameters: the defaults for what neither `run` nor the class says; of its own class `Worker` unless given
+    settings  means nothing here, like the address of a master
     """
 
     name: str | None = None
+    Worker = Worker
 
-    def __init__(self, name: str | None = None, worker: Mapping | None = None) -> None:
+    def __init__(self, name: str | None = None, master=None, worker: Mapping | None = None, settings=None) -> None:
         if name is not None:
             self.name = name
         elif self.name is None:
             self.name = type(self).__name__
-        self.worker = worker if isinstance(worker, Worker) else Worker(**(worker or {}))
-        self._run: _Run | None = None
+        self.disco = master if isinstance(master, Disco) else Disco(master, settings)
+        self.worker = worker if isinstance(worker, Worker) else self.Worker(**(worker or {}))
+        self._run: Run | None = None
 
     def __getstate__(self) -> dict:
         """What travels to the tasks with a method of the job: its attributes, not the run."""
@@ -80,7 +88,8 @@ class Job:
         spec = self.worker.spec(self, jobargs)
         inputs = find_inputs(self.worker.inputs(self, jobargs))
         n_processes = processes or n_cores()
-        self._run = _Run(spec, inputs, JobDirectory(spec.name), n_processes, on_event)
+        self._run = Run(spec, inputs, JobDirectory(spec.name), n_processes, on_event)
+        self.name = self._run.directory.job
         self._run.start()
         return self
 
@@ -94,60 +103,74 @@ class Job:
         """The path of the job's directory."""
         return self._started().directory.path
 
-    def wait(self, timeout: float | None = None) -> list[str]:
-        """Wait until the job is done; returns the paths of its result files, for `result_iterator`.
+    def wait(
+        self, poll_interval: float = 2, timeout: float | None = None, clean: bool = False, show: bool | str | None = None
+    ) -> list[str]:
+        """Wait until the job is done; returns the paths of its result files, or its tag, for `result_iterator`.
 
-        timeout  seconds; TimeoutError when they are over, and the job goes on
-        Raises JobError, which holds the failed task's error whole. Ctrl-C stops the job and says where its logs are.
+        The parameters are those of `Disco.wait`. Raises JobError, which holds the failed task's error whole. Ctrl-C stops
+        the job, if it is of this process, and says where its logs are.
         """
-        run = self._started()
-        try:
-            has_ended = run.ended.wait(timeout)
-        except KeyboardInterrupt:
-            run.cancel()
-            run.ended.wait()
-            print(f"kvproto: job {self.job} was stopped; its logs are in {self.directory}", file=sys.stderr)
-            raise
-        if not has_ended:
-            raise TimeoutError(f"job {self.job} is not done after {timeout} seconds; it goes on")
+        run = self._run
+        if run is None:
+            self._known()
+            return self.disco.wait(self.name, poll_interval, timeout, clean, show)
+        with stopping([run]):
+            if not watch(KeptJob(self.name), run.ended.wait, timeout, show):
+                raise timed_out(self.name, timeout)
+        if clean:
+            self.clean()
         if run.error is not None:
             raise run.error
         return run.results
 
-    def _started(self) -> _Run:
+    def results(self, timeout: float = 2000) -> tuple[str, list[str]]:
+        """(status, results): see `Disco.results`."""
+        return self.disco.results(self.name, timeout)
+
+    def stageresults(self, stage: str) -> list[str]:
+        """See `Disco.stageresults`."""
+        return self.disco.stageresults(self._known(), stage)
+
+    def events(self, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, dict]]:
+        """See `Disco.events`."""
+        return self.disco.events(self._known(), offset, follow)
+
+    def oob_get(self, key: str) -> bytes | str:
+        """See `Disco.oob_get`."""
+        return self.disco.oob_get(self._known(), key)
+
+    def oob_list(self) -> list[str]:
+        """See `Disco.oob_list`."""
+        return self.disco.oob_list(self._known())
+
+    def profile_stats(self, mode: str = "", stream: TextIO | None = None):
+        """See `Disco.profile_stats`."""
+        return self.disco.profile_stats(self._known(), mode, stream)
+
+    def jobinfo(self) -> dict:
+        """See `Disco.jobinfo`."""
+        return self.disco.jobinfo(self._known())
+
+    def kill(self) -> None:
+        """See `Disco.kill`."""
+        self.disco.kill(self._known())
+
+    def clean(self) -> None:
+        """See `Disco.clean`."""
+        self.disco.clean(self._known())
+
+    def purge(self) -> None:
+        """See `Disco.purge`."""
+        self.disco.purge(self._known())
+
+    def _known(self) -> str:
+        """The full name of the job."""
+        if self._run is None and not KeptJob(self.name).is_there():
+            raise JobError(f"job {self.name} was not started, and there is none of that full name: call run() first")
+        return self.name
+
+    def _started(self) -> Run:
         if self._run is None:
             raise JobError(f"job {self.name} was not started: call run() first")
         return self._run
-
-
-class _Run(threading.Thread):
-    """The thread that carries out a job: `results` or `error` when it has `ended`.
-
-    An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
-    """
-
-    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
-        from kvproto.engine.local import LocalPool
-
-        super().__init__(name=f"kvproto {directory.job}")
-        self.directory = directory
-        self.results: list[str] = []
-        self.error: BaseException | None = None
-        self.ended = threading.Event()
-        self._pool = LocalPool(n_processes, log_directory=directory.logs, tmp_directory=directory.tmp)
-        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
-
-    def run(self) -> None:
-        from kvproto.engine.run import run_job
-
-        try:
-            with self._pool:
-                self.results = run_job(*self._arguments)
-        except BaseException as e:
-            self.error = e
-        finally:
-            self.ended.set()
-
-    def cancel(self) -> None:
-        """Stop the job; its thread ends soon after."""
-        self._pool.cancel()

@@ -22,6 +22,8 @@ from kvproto.engine.home import in_home
 
 __all__ = ["EventLog", "emit", "set_sink"]
 
+_SECONDS_BETWEEN = 1.0
+
 OnEvent = Callable[[dict], None]
 
 _sink: OnEvent | None = None
@@ -40,9 +42,10 @@ def emit(event: str, **details) -> None:
 
 
 class EventLog:
-    """Stamps events, hands all to `on_event`, and writes all but progress to a file as a JSON line each.
+    """Stamps events, writes them to a file as a JSON line each, then hands them to `on_event`.
 
-    Raises JobError that names the file when it cannot be written.
+    Of a stage's progress the file has one event a second, and the last. Raises JobError that names the file when it
+    cannot be written.
     """
 
     def __init__(self, path: str, on_event: OnEvent | None) -> None:
@@ -50,15 +53,22 @@ class EventLog:
         with in_home(path):
             self._file = open(path, "a", encoding="utf-8")
         self._on_event = on_event
+        self._next_progress = 0.0
 
     def __call__(self, event: dict) -> None:
         event = {"time": time.time(), **event}
-        if self._on_event is not None:
-            self._on_event(event)
-        if event["event"] != "progress":
+        if event["event"] != "progress" or self._is_due(event):
             with in_home(self._path):
                 self._file.write(json.dumps(event) + "\n")
                 self._file.flush()
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _is_due(self, progress: dict) -> bool:
+        if progress["time"] < self._next_progress and progress["done"] < progress["total"]:
+            return False
+        self._next_progress = progress["time"] + _SECONDS_BETWEEN
+        return True
 
     def close(self) -> None:
         with suppress(OSError):  # what is still not written made an error before

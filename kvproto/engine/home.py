@@ -9,22 +9,30 @@ $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Bel
         oob/                    out-of-band values of its tasks (see `oob`)
         profile/                what profiled tasks measured
         files/                  its required files
+        control                 while the job runs: the driver's sign of life (see `control`)
         unfinished/ spool/ tmp/ in use while the job runs, removed at its end
+
+A directory whose name begins with a dot is one that is being made or removed, and no job.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import re
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from kvproto.engine.control import DriverEnd
 from kvproto.errors import JobError
 
-__all__ = ["JobDirectory", "home", "in_home"]
+__all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "resolve_job", "started"]
+
+_SHOWN_JOBS = 10
 
 
 def home() -> str:
@@ -48,17 +56,14 @@ def in_home(path: str) -> Iterator[None]:
         ) from e
 
 
-class JobDirectory:
-    """The directory of a new job. `job` is its unique name, the other attributes are paths in it.
+class JobPaths:
+    """The paths in the directory of the job `job`, which may or may not be there."""
 
-    Raises JobError that names the path and KVPROTO_HOME when it cannot be made.
-    """
-
-    def __init__(self, name: str) -> None:
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "job"
-        self.job = f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
-        self.path = os.path.join(home(), "jobs", self.job)
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.path = os.path.join(home(), "jobs", job)
         self.events = os.path.join(self.path, "events.jsonl")
+        self.control = os.path.join(self.path, "control")
         self.logs = os.path.join(self.path, "logs")
         self.results = os.path.join(self.path, "results")
         self.oob = os.path.join(self.path, "oob")
@@ -67,11 +72,41 @@ class JobDirectory:
         self.unfinished = os.path.join(self.path, "unfinished")
         self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
+
+
+class JobDirectory(JobPaths):
+    """The directory of a new job, with this process as its driver until `close()`. `job` is its unique name.
+
+    stop_fd  a file descriptor that is readable when the job shall stop
+    Raises JobError that names the path and KVPROTO_HOME when it cannot be made.
+    """
+
+    def __init__(self, name: str) -> None:
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
+        super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
+        jobs, name = os.path.split(self.path)
+        aside = os.path.join(jobs, f".{name}")  # renamed when it has its driver: a job that is there never seems to have lost it
         with in_home(self.path):
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            os.mkdir(self.path)
-            for path in (self.logs, self.oob, self.profile, self.files, self.unfinished, self.spool, self.tmp):
-                os.mkdir(path)
+            os.makedirs(jobs, exist_ok=True)
+            try:
+                os.mkdir(aside)
+                for path in (self.logs, self.oob, self.profile, self.files, self.unfinished, self.spool, self.tmp):
+                    os.mkdir(os.path.join(aside, os.path.basename(path)))
+                self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
+                os.rename(aside, self.path)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
+        self._driver.moved(self.control)
+        self.stop_fd = self._driver.fd
+
+    def stop(self) -> None:
+        """Ask for the end of the job: `stop_fd` becomes readable."""
+        self._driver.stop()
+
+    def close(self) -> None:
+        """The job has ended, as far as others can tell: nothing of it may run any more."""
+        self._driver.close()
 
     def publish(self, paths: list[str]) -> list[str]:
         """Make paths, all of them in `unfinished`, the results, at once; returns them under their new names.
@@ -90,3 +125,44 @@ class JobDirectory:
         """Remove what only the running job needed."""
         for path in (self.unfinished, self.spool, self.tmp):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def all_jobs() -> list[str]:
+    """The names of all jobs that are there, sorted."""
+    try:
+        return sorted(name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def resolve_job(text: str) -> str:
+    """The full name of the job that text means: a full name, the beginning of one job's name, or "@" for the last job.
+
+    Raises JobError when there is no such job, or several.
+    """
+    jobs = all_jobs()
+    if not jobs:
+        raise JobError(f"there are no jobs in {home()}; KVPROTO_HOME says where jobs are kept")
+    if text == "@":
+        return max(jobs, key=started)
+    found = [text] if text in jobs else [job for job in jobs if text and job.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
+        raise JobError(f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}")
+    near = difflib.get_close_matches(text, jobs, 3, 0.4)
+    hint = f"; there are {', '.join(near)}" if near else ""
+    raise JobError(f"there is no job {text} in {home()}{hint}")
+
+
+def started(job: str) -> float:
+    """When a job began, in seconds since the epoch: the time of its first event, of its directory where there is none."""
+    paths = JobPaths(job)
+    try:
+        with open(paths.events, "rb") as file:
+            return json.loads(file.readline())["time"]
+    except (OSError, ValueError):
+        with suppress(OSError):
+            return os.stat(paths.path).st_mtime
+    return 0.0

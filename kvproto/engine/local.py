@@ -33,7 +33,7 @@ _LEAVE = 10.0  # seconds that what a killed process had started may take to end
 
 
 class Cancelled(TaskError):
-    """The stage was stopped by `cancel()`; nothing of it runs any more."""
+    """The stage was stopped from outside; nothing of it runs any more."""
 
 
 def n_cores() -> int:
@@ -47,18 +47,25 @@ class LocalPool:
     log_directory    where each process has its log: `process-N.txt`, its stdout and stderr
     tmp_directory    TMPDIR of the processes: what a killed one leaves is removed with it
     files_directory  where the processes work, and look first for modules and shared libraries; None: where this one does
+    stop_fd          a file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled
     """
 
     def __init__(
-        self, n_processes: int, *, log_directory: str, tmp_directory: str, files_directory: str | None = None
+        self,
+        n_processes: int,
+        *,
+        log_directory: str,
+        tmp_directory: str,
+        files_directory: str | None = None,
+        stop_fd: int | None = None,
     ) -> None:
         self._n_processes = n_processes
         self._log_directory = log_directory
         self._tmp_directory = tmp_directory
         self._files_directory = files_directory
+        self._stop = [] if stop_fd is None else [stop_fd]
         self._processes: list[_Process] = []
         self._n_started = 0
-        self._wake_reader, self._wake_writer = Pipe(duplex=False)
 
     def __enter__(self) -> LocalPool:
         return self
@@ -66,15 +73,6 @@ class LocalPool:
     def __exit__(self, *exc_info) -> None:
         while self._processes:
             self._processes.pop().kill()
-        self._wake_reader.close()
-        self._wake_writer.close()
-
-    def cancel(self) -> None:
-        """Stop the stage that runs, from another thread: its iterator raises Cancelled. Nothing, when all is done."""
-        try:
-            self._wake_writer.send(None)
-        except OSError:
-            pass
 
     def run_stage(
         self,
@@ -122,9 +120,9 @@ class LocalPool:
     def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
         busy = [p for p in self._processes if p.index is not None]
         sources = {source: p for p in busy for source in (p.connection, p.pidfd)}
-        ready = wait([*sources, self._wake_reader])
-        if self._wake_reader in ready:
-            raise Cancelled(f"{stage.name}: stopped")
+        ready = wait([*sources, *self._stop])
+        if any(fd in ready for fd in self._stop):
+            raise Cancelled(f"{stage.name}: stopped before its end, by a kill or Ctrl-C")
         for process in dict.fromkeys(sources[source] for source in ready):
             try:
                 kind, *details = process.receive()

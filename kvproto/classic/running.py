@@ -1,0 +1,93 @@
+"""Jobs that run in this process: a thread for each, and what becomes of them when the process is to end.
+
+Ctrl-C in a wait stops the job that is waited for. When the main thread ends by an error, or Ctrl-C, all jobs that still
+run are stopped; when it just ends, they are let run to their end, and what fails then is told on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+__all__ = ["Run", "stopping"]
+
+_running: set[Run] = set()
+
+
+class Run(threading.Thread):
+    """The thread that carries out a job: `results` or `error` when it has `ended`.
+
+    An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
+    """
+
+    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
+        from kvproto.engine.local import LocalPool
+
+        super().__init__(name=f"kvproto {directory.job}")
+        self.directory = directory
+        self.results: list[str] = []
+        self.error: BaseException | None = None
+        self.ended = threading.Event()
+        self._pool = LocalPool(
+            n_processes, log_directory=directory.logs, tmp_directory=directory.tmp, stop_fd=directory.stop_fd
+        )
+        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
+
+    def start(self) -> None:
+        _running.add(self)
+        super().start()
+
+    def run(self) -> None:
+        from kvproto.engine.run import run_job
+
+        try:
+            with self._pool:
+                self.results = run_job(*self._arguments)
+        except BaseException as e:
+            self.error = e
+        finally:
+            self.directory.close()  # the last thing: whoever waits for that finds nothing of the job running
+            _running.discard(self)
+            self.ended.set()
+
+
+@contextmanager
+def stopping(runs: Sequence[Run]) -> Iterator[None]:
+    """Stop runs when Ctrl-C interrupts the body, and say where their logs are."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _stop(runs)
+        raise
+
+
+def _stop(runs: Sequence[Run]) -> None:
+    """Stop runs, all at once; returns when nothing of them runs any more."""
+    runs = [run for run in runs if not run.ended.is_set()]
+    for run in runs:
+        run.directory.stop()
+    for run in runs:
+        run.ended.wait()
+        print(f"kvproto: job {run.directory.job} was stopped; its logs are in {run.directory.path}", file=sys.stderr)
+
+
+def _at_exit() -> None:
+    """The main thread has ended: stop the jobs that still run, if it ended by an error, or wait for them."""
+    runs = list(_running)
+    has_failed = (hasattr(sys, "last_exc") or hasattr(sys, "last_type")) and not hasattr(sys, "ps1")
+    if has_failed:  # at a prompt it would be the error of some earlier line
+        _stop(runs)
+        return
+    try:
+        with stopping(runs):
+            for run in runs:
+                run.ended.wait()
+                if run.error is not None:
+                    print(f"kvproto: {run.error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass  # said, and done what it is for
+
+
+threading._register_atexit(_at_exit)  # before the interpreter waits for threads, as concurrent.futures does it

@@ -1,0 +1,194 @@
+"""A job that is kept in its directory, seen from outside its driver: in any process, while it runs and later.
+
+What is said here of a job is read from its directory each time. Knows nothing of how a job is described or run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+from kvproto.engine import oob
+from kvproto.engine.control import has_driver, tell_to_stop
+from kvproto.engine.home import JobPaths, started
+from kvproto.errors import JobError
+
+__all__ = ["ACTIVE", "DEAD", "READY", "UNKNOWN", "KeptJob"]
+
+ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
+
+_LOOK_EACH = 0.05  # seconds from one look at a running job to the next
+
+
+class KeptJob:
+    """The job with the full name `job`. `paths` has the paths of its directory, which may not be there."""
+
+    def __init__(self, job: str) -> None:
+        if not job or "/" in job or job.startswith("."):
+            raise JobError(f"{job!r} is no name of a job")
+        self.job = job
+        self.paths = JobPaths(job)
+
+    def is_there(self) -> bool:
+        return os.path.isdir(self.paths.path)
+
+    def status(self) -> str:
+        """One of ACTIVE: its driver runs; READY: its results are there; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
+        if not self.is_there():
+            return UNKNOWN
+        if has_driver(self.paths.control):
+            return ACTIVE
+        return READY if self._last_event().get("event") == "done" else DEAD
+
+    def results(self) -> list[str]:
+        """The paths of its result files, or its tag, when it is ready; else nothing."""
+        if self.status() != READY:
+            return []
+        urls = self._last_event()["results"]  # as they were then: the home may be elsewhere now
+        return [url if "://" in url else os.path.join(self.paths.results, os.path.basename(url)) for url in urls]
+
+    def stage_results(self, stage: str) -> list[str]:
+        """The output files of a stage, "map" or "reduce", that has ended; of a stage before the last while the job runs.
+
+        Raises JobError when it has not ended, or is none of the job's.
+        """
+        status = self._known()
+        stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
+        if stage not in stages:
+            raise JobError(f"job {self.job} has had no stage {stage!r}; it has had {', '.join(stages) or 'none yet'}")
+        if stage == stages[-1]:
+            if status != READY:
+                raise JobError(f"stage {stage} of job {self.job} has no results: the job is {status}")
+            return self.results()
+        try:
+            names = sorted(name for name in os.listdir(self.paths.spool) if name.startswith(stage))
+        except FileNotFoundError:
+            raise JobError(f"the output of stage {stage} of job {self.job} was removed when the job ended") from None
+        return [os.path.join(self.paths.spool, name) for name in names if not name.endswith((".part", ".spill"))]
+
+    def events(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
+        """Yield what has been told, from the byte `offset` of its events file on: (offset behind it, event)."""
+        self._known()
+        try:
+            with open(self.paths.events, "rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    offset += len(line)
+                    yield offset, json.loads(line)
+        except FileNotFoundError:
+            return
+
+    def follow(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
+        """Like `events`, and goes on with what is told later until the job is no longer active."""
+        while True:
+            is_last = not self.is_active()  # known before the events are read: none comes after these then
+            for offset, event in self.events(offset):
+                yield offset, event
+            if is_last:
+                return
+            time.sleep(_LOOK_EACH)
+
+    def is_active(self) -> bool:
+        return self.status() == ACTIVE
+
+    def ended_within(self, seconds: float = math.inf) -> bool:
+        """Wait until the job is no longer active; False when the seconds are over."""
+        deadline = time.monotonic() + seconds
+        while self.is_active():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, _LOOK_EACH))
+        return True
+
+    def outcome(self) -> list[str]:
+        """The results of a job that has ended. JobError that says why there are none."""
+        status = self._known()
+        if status == READY:
+            return self.results()
+        last = self._last_event()
+        if last.get("event") == "failed":
+            raise JobError(f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}")
+        raise JobError(
+            f"job {self.job} is {status}: "
+            + ("it has not ended" if status == ACTIVE else "its driver, the process that ran it, ended before the job did")
+            + f"\nits logs are in {self.paths.path}"
+        )
+
+    def info(self) -> dict:
+        """What there is to tell in short: job, status, started (seconds since the epoch), directory, stages, results."""
+        status = self._known()
+        stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
+        about = {"job": self.job, "status": status, "started": started(self.job), "directory": self.paths.path}
+        return {**about, "stages": stages, "results": self.results()}
+
+    def oob_get(self, key: str) -> bytes | str:
+        self._known()
+        return oob.get(self.paths.oob, key)
+
+    def oob_list(self) -> list[str]:
+        self._known()
+        return oob.list_keys(self.paths.oob)
+
+    def profiles(self, stage: str = "") -> list[str]:
+        """The paths of its tasks' profiles, of one stage or of all. JobError when there are none."""
+        self._known()
+        names = sorted(os.listdir(self.paths.profile)) if os.path.isdir(self.paths.profile) else []
+        found = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
+        if not found:
+            of_stage = f" of stage {stage!r}" if stage else ""
+            raise JobError(f"job {self.job} has no profiles{of_stage}: run it with profile=True")
+        return [os.path.join(self.paths.profile, name) for name in found]
+
+    def kill(self) -> None:
+        """Stop the job, and return when nothing of it runs any more. JobError when it is not active."""
+        status = self._known()
+        if not tell_to_stop(self.paths.control):
+            raise JobError(f"job {self.job} is not active, it is {status}: there is nothing to kill")
+        self.ended_within()
+
+    def clean(self) -> None:
+        """Remove its logs, required files and profiles; results, events and out-of-band values stay. JobError while it is active."""
+        if self._known() == ACTIVE:
+            raise JobError(f"job {self.job} is active: wait for it or kill it first")
+        for path in (self.paths.logs, self.paths.files, self.paths.profile):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def purge(self) -> None:
+        """Remove the job with all that it has, results included; one that is active is killed first."""
+        if self._known() == ACTIVE:
+            self.kill()
+        jobs, name = os.path.split(self.paths.path)
+        aside = os.path.join(jobs, f".{name}")
+        try:
+            os.rename(self.paths.path, aside)  # the job is gone at once, and whole
+            shutil.rmtree(aside)
+        except OSError as e:
+            raise JobError(f"removing {e.filename or self.paths.path}: {e.strerror}; remove the rest of it by hand") from e
+
+    def _known(self) -> str:
+        status = self.status()
+        if status == UNKNOWN:
+            raise JobError(f"there is no job {self.job}: {self.paths.path} is not there")
+        return status
+
+    def _last_event(self) -> dict:
+        """The last event; {} when there is none, or it was not written whole."""
+        n_bytes = 4096
+        try:
+            with open(self.paths.events, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                while True:
+                    file.seek(max(0, size - n_bytes))
+                    before, newline, line = file.read(n_bytes).rstrip(b"\n").rpartition(b"\n")
+                    if newline or n_bytes >= size:
+                        return json.loads(line)
+                    n_bytes *= 4
+        except (OSError, ValueError):
+            return {}
