@@ -1,0 +1,79 @@
+"""A job in a driver of its own, a process that a test starts, whose map waits until the test lets it go on."""
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+from kvproto.engine.home import all_jobs
+
+_SCRIPT = """
+import os, sys
+from kvproto.classic import Job, result_iterator
+told, go, before, after = sys.argv[1:]
+def map(line, params):
+    with open(told, "w") as file:
+        file.write(str(os.getpid()))
+    with open(go) as file:
+        print("goes on")
+        yield line, file.read()
+exec(before)
+job = Job("driven").run(input=["raw://x"], map=map)
+exec(after)
+"""
+
+
+class Driver:
+    """A driver with a job "driven" whose one map waits. Context manager: the driver is ended.
+
+    after        what it does when the job runs; waits for it unless given
+    job          the job's full name
+    map_process  a pidfd of the process whose task the map is
+    """
+
+    def __init__(self, directory: Path, after: str = "job.wait()", before: str = "") -> None:
+        directory.mkdir()
+        told, self._go = directory / "told", directory / "go"
+        os.mkfifo(told)
+        os.mkfifo(self._go)
+        jobs = set(all_jobs())
+        argv = [sys.executable, "-c", _SCRIPT, str(told), str(self._go), before, after]
+        self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.map_process = os.pidfd_open(int(told.read_text()))
+        [self.job] = set(all_jobs()) - jobs
+
+    def go_on(self) -> None:
+        """Let the map end."""
+        self._go.write_text("went on")
+
+    def end(self) -> str:
+        """Wait for the driver; returns what it wrote to stderr."""
+        return self.process.communicate()[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self.process.kill()
+        self.process.communicate()
+        os.close(self.map_process)
+
+
+def has_ended(pidfd: int, seconds: float = 0) -> bool:
+    """Whether a process has ended, or ends within so many seconds."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+def processes_of(job_directory: str) -> list[int]:
+    """The processes that work for a job: their TMPDIR is in its directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if b"TMPDIR=" + os.fsencode(job_directory) in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            pass  # it has ended, or is another user's
+    return found
