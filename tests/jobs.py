@@ -5,9 +5,11 @@ import json
 import re
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from kvproto.classic import Job, result_iterator
+from kvproto.classic.task_io import chain_input
 
 LIBRARY = Path(re.__file__).parent.parent
 """Real text: sources of the standard library."""
@@ -82,3 +84,10 @@ def events(job):
     """What a job told of its course, in order, but for its progress."""
     told = [json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()]
     return [event for event in told if event["event"] != "progress"]
+
+
+def entries(streams, url, params=None):
+    """All that a chain of input streams gives."""
+    stream, *_ = chain_input(streams, None, None, str(url), params)
+    with closing(stream):
+        return list(stream)

@@ -88,6 +88,7 @@ def test_nop_functions_pass_everything_on():
     assert out == [("a", 1), ("a", 2)]
     assert list(nop_map(("url", "line"), None)) == [("url", "line")]
     assert list(nop_map("line", None)) == [("line", "")]
+    assert list(nop_map(["url", "line"], None)) == [["url", "line"]]
 
 
 def test_kvgroup_groups_what_is_consecutive():

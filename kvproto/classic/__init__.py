@@ -12,9 +12,10 @@
 
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
+from kvproto.classic.params import Params
 from kvproto.classic.util import kvgroup
 
-__all__ = ["Job", "external", "kvgroup", "result_iterator"]
+__all__ = ["Job", "Params", "external", "kvgroup", "result_iterator"]
 
 
 def __getattr__(name: str):

@@ -82,7 +82,7 @@ class Bytes:
 
 
 def read_hunks(source: Bytes) -> Iterator[tuple]:
-    """Yield the pairs of hunks. DataError for a hunk that is cut or damaged, before its first pair, and for no closing one."""
+    """Yield the pairs of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one."""
     is_closed = False
     while source.peek(1):
         raw = _read_hunk(source)
@@ -119,7 +119,8 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator[tuple]:
                 source.offset, f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}"
             ) from e
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise source.error(source.offset, f"the hunk that ends here holds {pair!r:.200}, which is no (key, value) pair")
+            what = f"the hunk that ends here holds {pair!r:.200}, which is no (key, value) pair"
+            raise source.error(source.offset, what)
         yield pair
 
 
@@ -168,7 +169,7 @@ class HunkWriter(OutputStream):
 
 
 def encode_netstrings(key, value) -> bytes:
-    """One pair: bytes as they are, str as UTF-8 (lone surrogates as the bytes that they stand for), else what str() gives."""
+    """One pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes), what is neither as str() gives it."""
     return b"%d %s %d %s\n" % tuple(part for item in map(_encoded, (key, value)) for part in (len(item), item))
 
 
@@ -188,8 +189,8 @@ def _netstring(source: Bytes, end: bytes) -> str:
     digits, space, _ = head.partition(b" ")
     if not (space and digits.isdigit()):
         is_cut = len(head) < 11 and not head.strip(b"0123456789")
-        what = "is cut short inside a pair" if is_cut else f"a length, at most 10 digits and a space, should be here, not {head!r}"
-        raise source.error(start, what)
+        wrong = f"a length, at most 10 digits and a space, should be here, not {head!r}"
+        raise source.error(start, "is cut short inside a pair" if is_cut else wrong)
     source.exactly(len(digits) + 1, "a length")
     item = source.exactly(int(digits) + 1, "a key or value and what ends it")
     if not item.endswith(end):

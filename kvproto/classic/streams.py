@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
 from kvproto.engine.spec import function_name
 
@@ -18,7 +19,7 @@ __all__ = ["InputStream", "OutputStream", "chain_input", "chain_output"]
 
 
 class InputStream:
-    """An input as a file: `read` gives what is in it, iterating gives the entries. Derive from it what makes other entries.
+    """An input as a file: `read` gives what is in it, iterating gives the entries. Derive from it what makes others.
 
     stream  the file that it reads, at that name
     """
@@ -49,7 +50,7 @@ class OutputStream:
 
     def add(self, key, value) -> None:
         """Add a pair."""
-        raise NotImplementedError(f"{type(self).__name__} has no add(key, value): it must encode the pair and write() that")
+        raise NotImplementedError(f"{type(self).__name__} has no add(key, value), which encodes a pair and writes that")
 
     def write(self, data: bytes) -> None:
         """Write bytes to the stream below, past `add`."""
@@ -70,22 +71,21 @@ def chain_input(streams: Sequence[Callable], stream, size: int | None, url: str,
     The stream is iterated over once; its `close` closes those below it too, but not the one that is handed in.
     TypeError names the function that gives neither a stream nor such a tuple. A stream can be iterated over or read.
     """
-    made = []
-    for function in streams:
-        given = _call(function, stream, size, url, params)
-        below = stream
-        if isinstance(given, tuple) and len(given) == 3:
-            stream, size, url = given
-        else:
-            stream = given
-        if isinstance(stream, (str, bytes, tuple)) or not (isinstance(stream, Iterable) or hasattr(stream, "read")):
-            raise TypeError(
-                f"{function_name(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
-                "a stream, which is a file or yields entries, or (stream, size, url)"
-            )
-        if stream is not below:
-            made.append(stream)
-    return _InputChain(stream, made), size, url
+    with ExitStack() as made:
+        for function in streams:
+            below, given = stream, _call(function, stream, size, url, params)
+            if isinstance(given, tuple) and len(given) == 3:
+                stream, size, url = given
+            else:
+                stream = given
+            if isinstance(stream, (str, bytes, tuple)) or not (isinstance(stream, Iterable) or hasattr(stream, "read")):
+                raise TypeError(
+                    f"{function_name(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
+                    "a stream, which is a file or yields entries, or (stream, size, url)"
+                )
+            if stream is not below:
+                _to_be_closed(stream, made)
+        return _InputChain(stream, made.pop_all()), size, url
 
 
 def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, params):
@@ -94,7 +94,7 @@ def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, 
     `stream`, the sink that is handed in, is left open. TypeError names the function that gives no stream, or, as the
     last one, a stream without add(key, value).
     """
-    made = []
+    made = ExitStack()  # not to be left when a function fails: closing an output may finish it
     function = None
     for function in streams:
         given = _call(function, stream, partition, url, params)
@@ -105,11 +105,12 @@ def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, 
                 "which has write(data) or add(key, value), or (stream, url)"
             )
         if stream is not below:
-            made.append(stream)
+            _to_be_closed(stream, made)
     if not hasattr(stream, "add"):
+        name = function_name(function) if function else "an empty chain"
         raise TypeError(
-            f"{function_name(function) if function else 'an empty chain'} gave {stream!r:.200}, which has no add(key, value) "
-            "for the pairs: disco_output_stream or plain_output_stream, as the last one, gives a stream that has"
+            f"{name} gave {stream!r:.200}, which has no add(key, value) for the pairs: "
+            "disco_output_stream or plain_output_stream, as the last one, gives a stream that has"
         )
     return _Chain(stream, made)
 
@@ -120,18 +121,12 @@ class _Chain:
     It holds them all: a text file that nobody holds closes its `buffer`, which the stream above may still read.
     """
 
-    def __init__(self, last, made: list) -> None:
+    def __init__(self, last, made: ExitStack) -> None:
         self._last = last
-        self._made = made
+        self.close = made.close
 
     def __getattr__(self, name: str):
         return getattr(self._last, name)
-
-    def close(self) -> None:
-        while self._made:
-            made = self._made.pop()
-            if hasattr(made, "close"):
-                made.close()
 
 
 class _InputChain(_Chain):
@@ -144,6 +139,11 @@ class _InputChain(_Chain):
 
     def __next__(self):
         return next(iter(self))
+
+
+def _to_be_closed(stream, made: ExitStack) -> None:
+    if hasattr(stream, "close"):
+        made.callback(stream.close)
 
 
 def _call(function: Callable, stream, size_or_partition, url: str, params):

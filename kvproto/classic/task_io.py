@@ -52,7 +52,7 @@ __all__ = [
 
 
 def input_stream(stream, size: int | None, url: str, params):
-    """The interface of a function in map_input_stream, reduce_input_stream, map_reader and reduce_reader; not to be called.
+    """The interface of the functions in map_input_stream and reduce_input_stream, and of readers; not to be called.
 
     stream  what the function before it gave; None for the first
     size    int, bytes of the input, or None: unknown
@@ -65,7 +65,7 @@ def input_stream(stream, size: int | None, url: str, params):
 
 
 def output_stream(stream, partition: int, url: str, params):
-    """The interface of a function in map_output_stream and reduce_output_stream; not to be called.
+    """The interface of the functions in map_output_stream and reduce_output_stream; not to be called.
 
     stream     what the function before it gave
     partition  int, the number of the partition whose pairs it will get
@@ -96,7 +96,7 @@ def string_input_stream(string: str | bytes, size: int | None, url: str, params)
 
 
 def task_output_stream(stream, partition: int, url: str, params):
-    """The file that the output of the task goes to: write(data) takes bytes. It is there when the task has succeeded."""
+    """The file that the task's output goes to: write(data) takes bytes. It is there when the task has succeeded."""
     return stream
 
 
@@ -111,7 +111,7 @@ def _binary(stream, reader: str):
     """The bytes of a stream; TypeError when it has none."""
     file = getattr(stream, "buffer", stream)
     if isinstance(file.read(0), str):
-        raise TypeError(f"{reader} reads bytes, and {stream!r:.200} has text alone: give it a file that was opened as binary")
+        raise TypeError(f"{reader} reads bytes, and {stream!r:.200} has text alone: give it a binary file")
     return file
 
 
@@ -119,7 +119,7 @@ def _binary(stream, reader: str):
 
 
 def disco_output_stream(stream, partition: int, url: str, params=None) -> OutputStream:
-    """Write pairs of any objects in the original's format, hunks of pickles, which `chain_reader` and the original read."""
+    """Write pairs of any objects in the original's format, hunks of pickles; `chain_reader` reads it too."""
     return HunkWriter(stream)
 
 
@@ -156,10 +156,11 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator[tuple]
     elif re.match(rb"\d{1,10} ", head):
         yield from _netstrings(source, size)
     else:
-        what = f"it begins with {head!r}" if head else "it is empty, which a result without pairs is not; leave it out if that is meant"
+        empty = "it is empty, which a result without pairs is not; leave it out if that is meant"
+        what = f"it begins with {head!r}" if head else empty
         raise DataError(
-            f"{url} is not a result of a job: {what}; chain_reader reads results, for lines of text no reader is needed, "
-            "and there are gzip_line_reader and re_reader"
+            f"{url} is not a result of a job: {what}; chain_reader reads results. For lines of text no reader is needed, "
+            "for others there are gzip_line_reader and re_reader"
         )
 
 
@@ -185,7 +186,7 @@ def _netstrings(source: Bytes, size: int | None) -> Iterator[tuple[str, str]]:
 
 
 def gzip_reader(fd, size: int | None, url: str, params=None) -> tuple:
-    """Decompress: (text file, None, url), with lines as str and the bytes at `buffer`, for the next function of a chain.
+    """Decompress: (text file, None, url), with lines as str and the bytes at `buffer`, for the next of a chain.
 
     Members one behind the other are one file. DataError when it is cut or is no gzip.
     """
@@ -220,7 +221,7 @@ class _Gunzipped(io.RawIOBase):
 
 
 def map_line_reader(fd, size: int | None, fname: str, params=None) -> Iterator[str]:
-    """Yield the lines as str without their newline, as jobs of the oldest kind expect; without a reader they have it."""
+    """Yield the lines as str without their newline, as the oldest jobs expect; without a reader they have it."""
     for line in fd:
         yield line.removesuffix("\n")
 
@@ -247,7 +248,7 @@ def re_reader(
     source = _Pieces(fd, size, fname, isinstance(pattern.pattern, str))
     held = pattern.pattern[:0]
     while True:
-        piece = source.read(max(read_buffer_size, len(held)))  # a long item is not looked through again for each piece of it
+        piece = source.read(max(read_buffer_size, len(held)))  # a long item is not looked through again for each piece
         held += piece
         while held and (match := pattern.match(held)):
             if not match.end():
@@ -261,7 +262,7 @@ def re_reader(
         if not piece:
             break
         if len(held) > MAX_ITEM:
-            raise DataError(f"input {fname}: {pattern.pattern!r} matches nowhere in {MAX_ITEM} bytes, {held[:100]!r}...")
+            raise DataError(f"input {fname}: {pattern.pattern!r} does not match {MAX_ITEM} bytes, {held[:100]!r}...")
     if held and output_tail:
         yield (held,)
     elif held:
@@ -276,7 +277,8 @@ class _Pieces:
         self._size = size
         self._name = name
         self._n_read = 0
-        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode if is_text else lambda data, final: data
+        utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._decode = utf8.decode if is_text else lambda data, final: data
         self._pushed = self._decode(b"", False)
         self._at = 0
 
