@@ -13,8 +13,11 @@ from kvproto.classic.func import sum_combiner, sum_reduce
 from kvproto.errors import JobError
 
 NEVER = 1 << 40
-KEYS = st.text(max_size=2) | st.integers(0, 9) | st.binary(max_size=2) | st.just(1.0) | st.tuples(st.integers(0, 2))
-NUMBERS = st.integers() | st.integers(0, 9) | st.floats(-9, 9).map(round) | st.sampled_from([0.5, 1.25, -0.0])
+TEXTS = st.text(max_size=2) | st.text("aé\udc80", max_size=20) | st.sampled_from(["x" * 16, "x" * 17, "x" * 16 + "y"])
+KEYS = TEXTS | TEXTS.map(lambda text: text.encode("utf-8", "surrogateescape"))
+ANY_KEYS = KEYS | st.integers(0, 2) | st.just(1.0) | st.tuples(st.integers(0, 2))
+INTS = st.integers(-9, 9) | st.sampled_from([1 << 62, (1 << 63) - 1, -1 << 63, 1 << 63, 1 << 64])
+NUMBERS = INTS | st.sampled_from([0.5, 0.1, -0.0])
 
 
 @pytest.fixture(params=[name for name in NAMES if name != "c"])
@@ -35,11 +38,21 @@ def typed(sums: dict) -> list:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "c"])
-@given(pairs=st.lists(st.tuples(KEYS, NUMBERS)))
+@given(pairs=st.lists(st.tuples(KEYS, INTS)) | st.lists(st.tuples(ANY_KEYS, NUMBERS)))
 def test_ints_and_floats_are_summed_by_key_in_the_order_of_the_keys(name, pairs):
     sums: dict = {}
     assert codec_named(name).primitives.sum_pairs(iter(pairs), sums, NEVER) == []
     assert typed(sums) == typed(summed(pairs))
+
+
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["str", "bytes"])
+def test_any_number_of_keys_has_its_sums(sum_pairs, kind):
+    def pairs():
+        return ((kind(f"{number * number % 5_003:0{number % 30}}"), number) for number in range(20_000))
+
+    sums: dict = {}
+    assert sum_pairs(pairs(), sums, NEVER) == []
+    assert typed(sums) == typed(summed(pairs()))
 
 
 ODD = [

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("codec", "driver", "flushing", "startup", "demo")
+BENCHMARKS = ("codec", "driver", "flushing", "startup", "demo", "wordcount")
 
 
 def main() -> int:
