@@ -242,7 +242,22 @@ class TaskError(JobError):
 
 
 class DataError(KVProtoError):
-    """Input that could not be read or is not what its reader expects; raised by a task, it is worth another try."""
+    """Input that could not be read or is not what its reader expects; raised by a task, it is worth another try.
+
+    url   str, of the input, where it is given apart from the message
+    code  int, the status that a server answered with, or None
+    """
+
+    url: str | None = None
+    code: int | None = None
+
+    def __init__(self, msg: str = "", url: str | None = None, code: int | None = None) -> None:
+        self.msg = msg
+        if url is not None:
+            self.url = url
+        if code is not None:
+            self.code = code
+        super().__init__(msg if url is None else f"{msg}: {url}")
 
 
 def signal_name(status: int | None) -> str | None:
