@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import BinaryIO
 
+from kvproto.classic import alias
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
 from kvproto.classic.progress import Progress
@@ -54,6 +55,7 @@ def find_job(spec: str) -> type[Job]:
         raise JobError(f"{spec}: write module.Class, as in grep.Grep for the class Grep in grep.py")
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
+    alias.install()
     module = _module(spec, module_name)
     found = getattr(module, class_name, None)
     if found is None:

@@ -15,6 +15,7 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
+from kvproto.classic import alias
 from kvproto.engine.events import emit, set_sink
 from kvproto.errors import DataError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported
 
@@ -29,6 +30,8 @@ def main(fd: int) -> None:
     In: ("stage", name, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
     ("result", index, value), ("error", index, report, error as pickle or None, worth another try).
     """
+    if alias.VARIABLE in os.environ:
+        alias.install()
     os.set_inheritable(fd, False)
     connection = Connection(fd)
     calls: queue.SimpleQueue = queue.SimpleQueue()

@@ -1,0 +1,92 @@
+"""The old names: makes `disco.job`, `disco.util` and the rest importable, as names for what kvproto has.
+
+    from kvproto.classic import alias
+    alias.install()
+    from disco.core import Job, result_iterator
+
+`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's module. Where a real
+`disco` package can be imported, that one is. What there is, and what to use for what there is not, is in `names`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from kvproto.classic.alias.names import GONE, MODULES
+
+__all__ = ["VARIABLE", "install"]
+
+VARIABLE = "KVPROTO_DISCO_NAMES"
+"""Set in the environment by `install`, so that task processes do the same."""
+
+_TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
+
+
+def install() -> None:
+    """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once."""
+    os.environ[VARIABLE] = "1"
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder:
+    """Finds the modules of the table, unless another finder has a real package.
+
+    It comes first, because a mere directory called `disco` would otherwise be found as a namespace package.
+    """
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        top, dot, _ = name.partition(".")
+        if top not in _TOPS or (self._is_ours(name.rpartition(".")[0]) if dot else self._is_real(name)) is not bool(dot):
+            return None
+        if name not in MODULES:
+            raise ImportError(_explained(name), name=name)
+        return ModuleSpec(name, _Loader(), is_package=True)  # each, so that a name that is not in it is asked for here
+
+    def _is_ours(self, name: str) -> bool:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        return isinstance(getattr(spec, "loader", None), _Loader)
+
+    def _is_real(self, name: str) -> bool:
+        specs = (finder.find_spec(name, None) for finder in sys.meta_path if finder is not self)
+        return any(spec is not None and spec.loader is not None for spec in specs)
+
+
+class _Loader:
+    """Makes a module with the names that the table's modules export; the first that has a name gives it."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        names: dict = {}
+        for source in map(importlib.import_module, MODULES[name]):
+            names = {export: getattr(source, export) for export in source.__all__} | names
+
+        def missing(attribute: str):
+            raise AttributeError(_explained(f"{name}.{attribute}"))
+
+        vars(module).update(names, __all__=sorted(names), __getattr__=missing)
+        module.__doc__ = f"The names of {name} in kvproto."
+
+
+def _explained(name: str) -> str:
+    """What to say of a name that is not there."""
+    if name in GONE:
+        return f"{name} is not carried over to kvproto; {GONE[name]}"
+    parent, _, child = name.rpartition(".")
+    if parent in GONE:
+        return _explained(parent)
+    there = sorted(set(vars(sys.modules[parent]).get("__all__", ())) | _children(parent))
+    return f"kvproto has no {child!r} in {parent}; there are {', '.join(there)}"
+
+
+def _children(parent: str) -> set[str]:
+    """The modules below a package."""
+    return {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == parent}

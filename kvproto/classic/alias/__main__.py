@@ -1,0 +1,29 @@
+"""python -m kvproto.classic.alias SCRIPT.py ARGS... | -m MODULE ARGS...: runs it with the old names importable."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+from kvproto.classic.alias import install
+
+
+def main(arguments: list[str]) -> None:
+    """Run a script or a module as Python itself would: as __main__, with its own sys.argv and sys.path[0]."""
+    is_module = arguments[:1] == ["-m"]
+    command = arguments[is_module:]
+    if not command or (not is_module and command[0].startswith("-")):
+        sys.exit("usage: python -m kvproto.classic.alias SCRIPT.py [ARGUMENT ...]\n"
+                 "       python -m kvproto.classic.alias -m MODULE [ARGUMENT ...]")  # fmt: skip
+    install()
+    sys.argv[:] = command
+    if is_module:
+        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        return
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(os.path.abspath(command[0]))
+    runpy.run_path(command[0], run_name="__main__")
+
+
+main(sys.argv[1:])

@@ -1,0 +1,176 @@
+"""Tests of jobs, for unittest: a case that serves the job's input on loopback, and what it asks of the results.
+
+    class Words(TestCase):
+        def serve(self, path):
+            return f"{path} and {path}\n"
+
+        def runTest(self):
+            self.job = WordCount().run(input=self.test_server.urls(["tea", "cake"]))
+            self.assertResults(self.job, [("and", 2), ("cake", 2), ("tea", 2)])
+
+Settings are those of `kvproto.classic.alias.settings`; DISCO_TEST_HOST, _PORT, _PROFILE and _PURGE are for tests.
+"""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import unittest
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
+from unittest import SkipTest
+
+from kvproto.classic.alias.compat import str_to_bytes
+from kvproto.classic.alias.settings import DiscoSettings
+from kvproto.classic.alias.util import iterify
+from kvproto.classic.core import Disco, result_iterator
+from kvproto.classic.job import Job
+from kvproto.errors import DataError
+
+__all__ = ["FailedReply", "SkipTest", "TestCase", "TestJob", "TestServer"]
+
+
+class FailedReply(Exception):
+    """Raised by `serve`: the server answers 500."""
+
+
+class TestServer(http.server.ThreadingHTTPServer):
+    """Serves what a function gives for the path of a url, as bytes or str; None is an empty page."""
+
+    __test__ = False  # for pytest: not a test
+
+    @classmethod
+    def create(cls, server_address: tuple[str, int], data_generator: Callable) -> TestServer:
+        """A server at (host, port), port 0 for any that is free, which calls data_generator(path); not yet started."""
+        return cls(server_address, _handler(data_generator))
+
+    @property
+    def address(self) -> str:
+        """Its url."""
+        host, port = self.server_address[:2]
+        return f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Serve from a thread, until `stop`."""
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Stop serving, and free the port."""
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+    def urls(self, inputs: Iterable) -> list[list[str]]:
+        """Inputs for a job: for each path its url, for a list of paths those of replicas."""
+        return [[f"{self.address}/{path}" for path in iterify(one)] for one in inputs]
+
+
+def _handler(data_generator: Callable) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                data = str_to_bytes(data_generator(self.path.strip("/")) or b"")
+            except FailedReply as e:
+                self.send_error(500, str(e))
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args) -> None:
+            pass
+
+    return Handler
+
+
+class TestCase(unittest.TestCase):
+    """A test of jobs.
+
+    settings     DiscoSettings
+    serve        method serve(path) -> str or bytes, if there is one: what `test_server` gives for a path
+    test_server  TestServer, while a test with `serve` runs
+    job          set it to the job, or the chain, and it is removed when the test has ended; unless DISCO_TEST_PURGE is empty
+    """
+
+    __test__ = False
+    settings = DiscoSettings()
+
+    assertEquals = unittest.TestCase.assertEqual  # gone from unittest in Python 3.12, as is the next
+    assert_ = unittest.TestCase.assertTrue
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__test__ = True
+
+    @property
+    def disco(self) -> Disco:
+        """The jobs of this user."""
+        return Disco(settings=self.settings)
+
+    @property
+    def ddfs(self):
+        """The tags of this user."""
+        from kvproto.classic.ddfs import DDFS
+
+        return DDFS(settings=self.settings)
+
+    @property
+    def num_workers(self) -> int:
+        """How many tasks run at a time."""
+        from kvproto.engine.local import n_cores
+
+        return n_cores()
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """Machine -> tasks that run there at a time: this one."""
+        return {"localhost": self.num_workers}
+
+    @property
+    def test_server_address(self) -> tuple[str, int]:
+        """Where `test_server` is to be."""
+        return str(self.settings["DISCO_TEST_HOST"]), int(self.settings["DISCO_TEST_PORT"])
+
+    def setUp(self) -> None:
+        """Start the server, if there is something to serve."""
+        if hasattr(self, "serve"):
+            self.test_server = TestServer.create(self.test_server_address, self.serve)
+            self.test_server.start()
+
+    def tearDown(self) -> None:
+        """Stop the server, remove the job."""
+        if hasattr(self, "test_server"):
+            self.test_server.stop()
+        if hasattr(self, "job") and self.settings["DISCO_TEST_PURGE"]:
+            self.job.purge()
+
+    def results(self, job: Job, **kwargs) -> Iterator:
+        """The job's results, once it is done; kwargs are for `result_iterator`."""
+        return result_iterator(job.wait(), **kwargs)
+
+    def assertResults(self, job: Job, answers: Iterable) -> None:
+        """The job's results are these, in this order, and no more."""
+        self.assertAllEqual(self.results(job), answers)
+
+    def assertAllEqual(self, results: Iterable, answers: Iterable) -> None:
+        """Both give the same, in the same order."""
+        for result, answer in zip_longest(results, answers):
+            self.assertEqual(result, answer)
+
+    def assertCommErrorCode(self, code: int | None, callable: Callable) -> None:
+        """Calling it raises a CommError with this code."""
+        with self.assertRaises(DataError) as caught:
+            callable()
+        self.assertEqual(caught.exception.code, code)
+
+
+class TestJob(Job):
+    """A job that is profiled where DISCO_TEST_PROFILE says so."""
+
+    __test__ = False
+
+    @property
+    def profile(self) -> bool:
+        return bool(DiscoSettings()["DISCO_TEST_PROFILE"])
