@@ -142,6 +142,7 @@ def test_an_address_of_a_node_is_a_file_here_and_the_web_elsewhere(files):
     a = files[0]
     assert urls(f"disco://{a}", f"disco://localhost{a}", f"disco://{socket.gethostname()}{a}") == [a, a, a]
     assert urls("disco://elsewhere/x/y") == ["http://elsewhere:8989/x/y"]
+    assert urls("disco://localhost:81/x") == ["http://localhost:81/x"]
     with open_input(f"disco://{a}")[0] as file:
         assert file.read() == b"a" * 10
     with serving({"/x": page(b"over the web")}) as server:
