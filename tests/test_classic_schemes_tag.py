@@ -120,7 +120,6 @@ def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(f
         ("", "'' is not `label url size`"),
         ("0 none 10", "input .*/none: No such file"),
         ("0 b 11", "b has 10 bytes, and not 11"),
-        ("0 raw://x 2", "raw://x has 1 bytes, and not 2"),
         ("0 . 10", "stands for 4 inputs, and a line is one"),
     ],
 )

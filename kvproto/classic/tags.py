@@ -19,6 +19,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from kvproto.engine.home import home, in_home
 from kvproto.errors import DataError
@@ -133,7 +134,8 @@ class TagStore:
             finally:
                 if os.path.exists(aside):
                     os.unlink(aside)
-            if number > 1:
+        if number > 1:
+            with suppress(OSError):  # the change is made; an old version that keeps its data takes room, no more
                 _write(aside, b"")
                 os.replace(aside, _version(path, number - 1))  # and not cut short: somebody may be reading it
         return True
