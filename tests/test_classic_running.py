@@ -50,7 +50,7 @@ def test_wait_with_a_timeout_says_so_and_the_job_goes_on(tmp_path):
 def test_a_done_job_leaves_its_results_events_and_logs_and_nothing_else():
     job = Job("tidy").run(input=["raw://a b a"], map=words, reduce=sum_reduce)
     files = job.wait()
-    assert sorted(os.listdir(job.directory)) == [*KEPT, "results"]
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
     assert [os.path.basename(path) for path in files] == os.listdir(os.path.join(job.directory, "results"))
     told = events(job)
     assert [event["event"] for event in told] == ["job", "stage", "stage", "done"]
@@ -257,7 +257,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         ({"map": {"op": b""}, "ext_params": 3}, TypeError, "ext_params: parameters must be a dict, str, bytes or None, not int"),
         ({"map": {"op": b""}, "ext_params": {"n": 3}}, TypeError, "ext_params: the value of parameter 'n' must be"),
         ({"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}}, ValueError, "ext_params: .* is there twice"),
-        ({}, JobError, "has no map"),
+        ({}, JobError, "neither map nor reduce"),
     ],
 )
 def test_a_wrong_parameter_is_refused_at_once(jobargs, error, says, home):

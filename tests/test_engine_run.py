@@ -63,7 +63,7 @@ def test_a_listener_that_raises_at_the_end_is_an_error_that_says_that_the_result
     assert isinstance(caught.value.__cause__, LookupError)
     results = os.path.join(job.directory, "results")
     assert list(result_iterator([os.path.join(results, name) for name in os.listdir(results)])) == [("a", 1)]
-    assert sorted(os.listdir(job.directory)) == [*KEPT, "results"]
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
 
 
 def test_events_that_cannot_be_written_leave_nothing_in_use_behind():

@@ -8,12 +8,12 @@ and is all that is needed to ask for it later, or from another process.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from kvproto.classic.core import Disco, timed_out, watch
 from kvproto.classic.running import Run, stopping
-from kvproto.classic.schemes import find_inputs
 from kvproto.classic.worker import Worker, check_names
 from kvproto.engine.kept import KeptJob
 from kvproto.errors import JobError
@@ -81,14 +81,18 @@ class Job:
         """
         from kvproto.engine.home import JobDirectory
         from kvproto.engine.local import n_cores
+        from kvproto.engine.required import place_files
 
         if self._run is not None:
             raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
         check_names(jobargs)
         spec = self.worker.spec(self, jobargs)
-        inputs = find_inputs(self.worker.inputs(self, jobargs))
-        n_processes = processes or n_cores()
-        self._run = Run(spec, inputs, JobDirectory(spec.name), n_processes, on_event)
+        inputs = self.worker.inputs(self, jobargs, spec)
+        files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none
+        n_processes = min(processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize)
+        directory = JobDirectory(spec.name)
+        place_files(directory.files, files)
+        self._run = Run(spec, inputs, directory, n_processes, on_event)
         self.name = self._run.directory.job
         self._run.start()
         return self

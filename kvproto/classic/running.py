@@ -6,6 +6,7 @@ run are stopped; when it just ends, they are let run to their end, and what fail
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,11 @@ class Run(threading.Thread):
         self.error: BaseException | None = None
         self.ended = threading.Event()
         self._pool = LocalPool(
-            n_processes, log_directory=directory.logs, tmp_directory=directory.tmp, stop_fd=directory.stop_fd
+            n_processes,
+            log_directory=directory.logs,
+            tmp_directory=directory.tmp,
+            files_directory=directory.files if os.listdir(directory.files) else None,
+            stop_fd=directory.stop_fd,
         )
         self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
 

@@ -6,30 +6,56 @@
 from __future__ import annotations
 
 import difflib
+import getpass
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kvproto.classic.func import default_partition
-from kvproto.engine.spec import External, JobSpec
-from kvproto.errors import FilesError, JobError
+from kvproto.classic.params import Params
+from kvproto.classic.schemes import Input, find_inputs
+from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
+from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+from kvproto.engine.spec import External, InputChain, JobSpec
+from kvproto.errors import DataError, FilesError, JobError
 from kvproto.netstring import encode_params
 
-__all__ = ["PARAMETERS", "Worker", "getitem"]
+__all__ = [
+    "PARAMETERS", "Params", "Worker", "getitem",
+    "get", "put", "this_host", "this_inputs", "this_master", "this_name", "this_partition",
+]  # fmt: skip
 
 PARAMETERS: dict[str, Any] = {
     "name": None,  # str: what the job's directory and messages begin with; the class's name unless given
-    "input": None,  # list of urls, or one
+    "input": None,  # list of urls, or of lists of them: replicas; or one url
     "map": None,  # map(entry, params) -> iterable of pairs, or an external program
-    "map_reader": None,  # map_reader(fd, size, url, params) -> iterable of entries; None: the lines
+    "map_init": None,  # map_init(input_iter, params), once in each map task
+    "map_input_stream": (task_input_stream,),  # functions (stream, size, url, params) -> stream or (stream, size, url)
+    "map_reader": None,  # map_reader(fd, size, url, params) -> iterable of entries, the last of map_input_stream
+    "map_output_stream": (task_output_stream,),  # functions (stream, partition, url, params) -> stream or (stream, url)
     "combiner": None,  # combiner(key, value, buffer, done, params) -> iterable of pairs or None
     "partition": default_partition,  # partition(key, nr_partitions, params) -> int
     "partitions": 1,  # int, or None: result files of the reduce
+    "sort": False,  # whether the reduce gets its pairs in the order of their keys
+    "sort_buffer_size": "10%",  # str, as for `sort -S`
     "reduce": None,  # reduce(iter, params) -> iterable of pairs, reduce(iter, out, params), or an external program
-    "params": None,  # any object, handed to each of these functions
+    "reduce_init": None,  # reduce_init(input_iter, params), once in each reduce task
+    "reduce_input_stream": (task_input_stream,),
+    "reduce_reader": chain_reader,  # the last of reduce_input_stream
+    "reduce_output_stream": (task_output_stream,),
+    "params": Params(),  # any object, handed to each of these functions
     "ext_params": {},  # dict, str, bytes or None: what external programs get on stdin first
+    "status_interval": 100_000,  # int: entries from one status message to the next; 0: none
+    "required_files": (),  # paths, or {name: contents}: in the working directory of the tasks
+    "required_modules": (),  # names of modules, or (name, path): found by the functions without an import
+    "scheduler": {},  # dict; {"max_cores": int} is how many tasks run at a time at most
+    "save": False,  # whether the results are kept as the tag disco:results:JOB
+    "profile": False,  # whether each task is profiled
 }
+
+SYNONYMS = {"save_results": "save"}
+"""Other name -> parameter."""
 
 
 def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
@@ -61,53 +87,143 @@ class Worker(dict):
         check_names(parameters)
         super().__init__({**PARAMETERS, **parameters})
 
+    def getitem(self, key: str, job, jobargs: Mapping, default=None):
+        """Find a parameter of a job, in the order that the function `getitem` tells."""
+        for name in (key, *(other for other, meant in SYNONYMS.items() if meant == key)):
+            value = getitem(name, job, jobargs, {}, _MISSING)
+            if value is not _MISSING:
+                return value
+        return super().get(key, default)
+
+    def jobdict(self, job, **jobargs) -> dict[str, Any]:
+        """What a master would be told of the job: input, scheduler, which stages it has and how many reduces.
+
+        Keys: prefix (str), input (list), scheduler (dict), map? and reduce? (bool), nr_reduces (int), save_results and
+        profile? (bool), owner (user@host).
+        """
+        item = self._finder(job, jobargs)
+        return {
+            "prefix": item("name") or type(job).__name__,
+            "input": self.urls(job, jobargs),
+            "scheduler": _scheduler(item("scheduler")),
+            "map?": bool(item("map")),
+            "reduce?": bool(item("reduce")),
+            "nr_reduces": _n_partitions(item("partitions")) or 1,
+            "save_results": bool(item("save")),
+            "profile?": bool(item("profile")),
+            "owner": f"{getpass.getuser()}@{os.uname().nodename}",
+        }
+
     def spec(self, job, jobargs: Mapping) -> JobSpec:
-        """Resolve the parameters of a job. JobError or TypeError for what cannot be run."""
-
-        def item(key: str):
-            return getitem(key, job, jobargs, self)
-
-        if item("map") is None:
-            raise JobError(f"job {job.name} has no map: give it one, nop_map passes entries on as they are")
+        """Resolve the parameters of a job. JobError, TypeError or ValueError for what cannot be run."""
+        item = self._finder(job, jobargs)
+        if item("map") is None and item("reduce") is None:
+            raise JobError(f"job {job.name} has neither map nor reduce: nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
-        return JobSpec(
+            return JobSpec(
             name=item("name") or type(job).__name__,
-            map=_function("map", item("map"), item("ext_params")),
-            map_reader=_function("map_reader", item("map_reader")),
-            combiner=_function("combiner", item("combiner")),
-            partition=_function("partition", item("partition") or default_partition),
+            map=_program_or_function("map", item("map"), item("ext_params")),
+            reduce=_program_or_function("reduce", item("reduce"), item("ext_params")),
             n_partitions=_n_partitions(item("partitions")),
-            reduce=_function("reduce", item("reduce"), item("ext_params")),
+            partition=_function("partition", item("partition") or default_partition),
+            map_input=_input_chain("map", item),
+            reduce_input=_input_chain("reduce", item),
+            map_output_stream=_output_stream("map", item),
+            reduce_output_stream=_output_stream("reduce", item),
+            sort=bool(item("sort")),
+            sort_buffer_size=item("sort_buffer_size"),
+            status_interval=_interval(item("status_interval")),
+            required_modules=tuple(_required_modules(item)),
+            profile=bool(item("profile")),
             params=item("params"),
+            **{name: _function(name, item(name)) for name in ("map_init", "combiner", "reduce_init")},
         )
 
-    def inputs(self, job, jobargs: Mapping) -> list[str]:
-        """The job's urls as given, a single one as a list of one."""
-        urls = getitem("input", job, jobargs, self)
+    def urls(self, job, jobargs: Mapping) -> list[str | list[str]]:
+        """The job's inputs as given, urls or lists of replicas; a single one as a list of one."""
+        urls = self.getitem("input", job, jobargs)
         if urls is None:
             raise JobError(f"job {job.name} has no input: give it urls or paths")
         if isinstance(urls, (str, os.PathLike)):
             urls = [urls]
-        return [os.fspath(url) for url in urls]
+        return [os.fspath(url) if isinstance(url, (str, os.PathLike)) else [os.fspath(u) for u in url] for url in urls]
+
+    def inputs(self, job, jobargs: Mapping, spec: JobSpec) -> list[Input]:
+        """The job's inputs, found; where its own input stream opens them, as they are."""
+        urls = self.urls(job, jobargs)
+        if (spec.reduce_input if spec.map is None else spec.map_input).opens:
+            return find_inputs(urls)
+        replicas = [[url] if isinstance(url, str) else url for url in urls]
+        return [Input(first, None, False, tuple(others)) for first, *others in replicas]
+
+    def required_files(self, job, jobargs: Mapping) -> dict[str, str | bytes]:
+        """The files that the tasks find in their working directory: name -> path, or contents as bytes."""
+        item = self._finder(job, jobargs)
+        files = item("required_files") or ()
+        if isinstance(files, Mapping):
+            found = {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
+        else:
+            found = _by_base_name("required_files", [files] if isinstance(files, (str, os.PathLike)) else files)
+        modules = [module for module in item("required_modules") or () if not isinstance(module, str)]
+        found.update(_by_base_name("required_modules", [path for _name, path in modules]))
+        return found
+
+    def max_processes(self, job, jobargs: Mapping) -> int | None:
+        """How many tasks may run at a time by the job's scheduler; None: as many as there are cores."""
+        return _scheduler(self.getitem("scheduler", job, jobargs)).get("max_cores")
+
+    def _finder(self, job, jobargs: Mapping) -> Callable[[str], Any]:
+        return lambda key: self.getitem(key, job, jobargs)
 
 
 def check_names(parameters: Mapping) -> None:
     """Raise TypeError for a parameter that there is not, with the nearest one that there is."""
+    known = [*PARAMETERS, *SYNONYMS]
     for name in parameters:
-        if name not in PARAMETERS:
-            near = difflib.get_close_matches(name, PARAMETERS, 1)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PARAMETERS)}"
             raise TypeError(f"a job has no parameter {name!r}; {hint}")
 
 
-def _function(name: str, value, ext_params=None):
-    if value is None or callable(value):
-        return value
-    if isinstance(value, dict) and name in ("map", "reduce"):
+def _program_or_function(name: str, value, ext_params):
+    if isinstance(value, dict):
         if "op" not in value:
             raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
         return External(value, ext_params)
-    raise TypeError(f"{name} must be a function{' or an external program' * (name in ('map', 'reduce'))}, not {value!r}")
+    if value is None or callable(value):
+        return value
+    raise TypeError(f"{name} must be a function or an external program, not {value!r}")
+
+
+def _function(name: str, value):
+    if value is None or callable(value):
+        return value
+    raise TypeError(f"{name} must be a function, not {value!r}")
+
+
+def _functions(name: str, value) -> tuple[Callable, ...]:
+    functions = (value,) if callable(value) else tuple(value or ())
+    for function in functions:
+        if not callable(function):
+            raise TypeError(f"{name} must be a sequence of functions; {function!r} is none")
+    return functions
+
+
+def _input_chain(stage: str, item) -> InputChain:
+    functions = _functions(f"{stage}_input_stream", item(f"{stage}_input_stream"))
+    opens = not functions or functions[0] is task_input_stream
+    functions = functions[1:] if functions and opens else functions
+    reader = _function(f"{stage}_reader", item(f"{stage}_reader"))
+    functions += (reader,) if reader else ()
+    if stage == "reduce" and item("map") is not None and not _output_stream("map", item) and functions == (chain_reader,):
+        functions = ()  # as the map's pairs were kept: no reader is needed between
+    return InputChain(functions, opens)
+
+
+def _output_stream(stage: str, item) -> tuple[Callable, ...]:
+    functions = _functions(f"{stage}_output_stream", item(f"{stage}_output_stream"))
+    return functions[1:] if functions and functions[0] is task_output_stream else functions
 
 
 def _check_ext_params(ext_params) -> None:
@@ -117,9 +233,41 @@ def _check_ext_params(ext_params) -> None:
         raise type(e)(f"ext_params: {e}") from None
 
 
-def _n_partitions(partitions) -> int:
+def _n_partitions(partitions) -> int | None:
     if partitions is None:
-        return 1
+        return None
     if not isinstance(partitions, int) or isinstance(partitions, bool) or partitions < 1:
         raise ValueError(f"partitions is a number from 1 on, or None, not {partitions!r}")
     return partitions
+
+
+def _interval(interval) -> int:
+    if not isinstance(interval, int) or interval < 0:
+        raise ValueError(f"status_interval is a number of entries, 0 for no status messages, not {interval!r}")
+    return interval
+
+
+def _scheduler(scheduler) -> dict:
+    if not isinstance(scheduler, Mapping):
+        raise TypeError(f"scheduler is a dict, not {scheduler!r}")
+    cores = scheduler.get("max_cores", 1)
+    if not isinstance(cores, int) or cores < 1:
+        raise ValueError(f"scheduler: max_cores is a number from 1 on, not {cores!r}")
+    return dict(scheduler)
+
+
+def _required_modules(item) -> list[str]:
+    modules = item("required_modules") or ()
+    return [module if isinstance(module, str) else module[0] for module in ([modules] if isinstance(modules, str) else modules)]
+
+
+def _by_base_name(parameter: str, paths: Sequence) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in map(os.fspath, paths):
+        name = os.path.basename(path)
+        if name in found:
+            raise FilesError(f"{parameter}: {found[name]} and {path} would have the same name, {name}, where the tasks run")
+        if not os.path.isfile(path):
+            raise DataError(f"{parameter}: {path} is no file")
+        found[name] = os.path.abspath(path)
+    return found

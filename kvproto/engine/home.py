@@ -6,6 +6,7 @@ $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Bel
         events.jsonl            what happened, a JSON object a line (see `events`)
         logs/                   what task processes wrote to stdout and stderr
         results/                the result files, there when the job is done and not before
+        results.jsonl           their names, sizes and checksums
         oob/                    out-of-band values of its tasks (see `oob`)
         profile/                what profiled tasks measured
         files/                  its required files

@@ -1,132 +1,170 @@
-"""What a map task reads: its splits as entries for a function, or as frames for an external program.
+"""What a task reads: its splits as entries for a function, or as frames for an external program.
 
 The default entries are the lines, with their newline, as str: UTF-8, any other bytes kept as lone surrogates
 (`surrogateescape`), so that they come out as the same bytes. A reader of the user's own gets the same file
 object; the bytes are at its `buffer`. For an external program the lines become frames and no Python objects.
+
+When an input fails with a DataError, its next replica is read from the start, without what was given already.
 """
 
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 
 from kvproto import _native
 from kvproto.classic.schemes import open_input
+from kvproto.classic.streams import chain_input
 from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
+from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import iterable
-from kvproto.engine.spec import External, JobSpec
+from kvproto.engine.spec import External, InputChain, function_name
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
 
-__all__ = ["InputReader", "Meter"]
-
-_SECONDS_BETWEEN = 0.2
-
-
-class Meter:
-    """Counts what a task has read and tells the driver, at most five times a second.
-
-    n_bytes    int, counted by `add`
-    n_records  int, counted up by whoever makes records of the bytes
-    """
-
-    def __init__(self) -> None:
-        self.n_bytes = self.n_records = 0
-        self._told = (0, 0)
-        self._next = time.monotonic() + _SECONDS_BETWEEN
-
-    def add(self, n_bytes: int) -> None:
-        self.n_bytes += n_bytes
-        if time.monotonic() >= self._next:
-            self.tell()
-            self._next = time.monotonic() + _SECONDS_BETWEEN
-
-    def tell(self) -> None:
-        """Send what has not been sent yet."""
-        n_bytes, n_records = self._told
-        if (self.n_bytes, self.n_records) != self._told:
-            emit("progress", bytes=self.n_bytes - n_bytes, records=self.n_records - n_records)
-            self._told = (self.n_bytes, self.n_records)
+__all__ = ["InputReader", "entry_frame"]
 
 
 class InputReader:
-    """The splits of one map task, read in order. `place()` says where it is, for an error.
+    """The splits of one task, read in order. `place()` says where it is, for an error.
 
-    has_failed  bool: the input could not be read, or the map_reader raised
+    has_failed  bool: the input could not be read, or a reader or an init function raised
     """
 
-    def __init__(self, spec: JobSpec, splits: list[Split], meter: Meter) -> None:
-        self._spec = spec
+    def __init__(
+        self,
+        splits: list[Split],
+        input_chain: InputChain,
+        params,
+        meter: Meter,
+        *,
+        for_function: Callable | External,
+        init: Callable | None = None,
+        opener: Callable = open_input,
+    ) -> None:
         self._splits = splits
+        self._chain = input_chain
+        self._params = params
         self._meter = meter
-        self._url = splits[0].url
+        self._function = for_function
+        self._init = init
+        self._open = opener
+        self._url = splits[0].url if splits else "none"
         self._n_opened = 0
+        self._n_before = self._n_taken = 0
         self._entry: object = None
         self.has_failed = False
 
     def entries(self) -> Iterator:
-        """Yield the entries of all splits: what the map_reader gives, or the lines as str."""
-        meter = self._meter
+        """Yield the entries of all splits, after the call of init, which may take some for itself."""
+        entries = self._entries()
         try:
-            for split in self._splits:
-                with self._opened(split) as (file, size):
-                    for entry in self._read(file, size, split.url):
-                        self._entry = entry
-                        meter.n_records += 1
-                        yield entry
+            if self._init is not None:
+                self._init(entries, self._params)
+            yield from entries
         except Exception:  # never from the map: what uses an entry does not raise in here
             self.has_failed = True
             raise
 
-    def _read(self, file, size: int | None, url: str) -> Iterable:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
-        reader = self._spec.map_reader
-        return text if reader is None else iterable(reader(text, size, url, self._spec.params), reader, "entries")
+    def _entries(self) -> Iterator:
+        for split in self._splits:
+            yield from self._of_replicas(split, self._entries_of)
+
+    def _of_replicas(self, split: Split, read: Callable[[Split, str], Iterator]) -> Iterator:
+        """Yield what `read(split, url)` gives, going on with the next replica where one fails.
+
+        What was given of the split is in n_records (entries) or _n_taken (bytes), and is skipped by the next.
+        """
+        self._n_before = self._meter.n_records
+        self._n_taken = 0
+        failed: list[str] = []
+        for left, url in zip(range(len(split.replicas), -1, -1), (split.url, *split.replicas)):
+            try:
+                yield from read(split, url)
+                return
+            except DataError as e:
+                if not left:
+                    for note in failed:
+                        e.add_note(f"before that: {note}")
+                    raise
+                failed.append(str(e))
+                emit("message", kind="MSG", text=f"{e}; going on with its next replica, behind what was read")
+
+    def _entries_of(self, split: Split, url: str) -> Iterator:
+        meter = self._meter
+        with self._opened(split, url) as (file, size), self._stream(file, size, url) as stream:
+            entries = iter(stream)
+            n_given = meter.n_records - self._n_before
+            for n_skipped in range(n_given):
+                if next(entries, _NONE) is _NONE:
+                    raise DataError(f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more")
+            for entry in entries:
+                self._entry = entry
+                meter.n_records += 1
+                if meter.n_records == meter.next_status:
+                    meter.tell_status()
+                yield entry
+
+    @contextmanager
+    def _stream(self, file, size: int | None, url: str) -> Iterator[Iterable]:
+        """What the entries of an open input are taken from; closed at the end."""
+        if file is not None:
+            file = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+        functions = self._chain.functions
+        if not functions:
+            yield file
+            return
+        stream, _, _ = chain_input(functions, file, size, url, self._params)
+        with closing(stream):
+            yield iterable(stream, functions[-1], "entries")
 
     def frames(self) -> Iterator[bytes]:
         """Yield the entries of all splits as frames, cut anywhere: an entry is the value of an empty key, or a pair."""
-        if self._spec.map_reader is not None:
-            for entry in self.entries():
-                yield pack_frames([entry if isinstance(entry, tuple) else ("", entry)], self._meter.n_records - 1)
+        if self._chain != InputChain() or self._init is not None:
+            function = self._chain.functions[-1] if self._chain.functions else self._function
+            for number, entry in enumerate(self.entries()):
+                yield entry_frame(entry, number, function)
             return
         for split in self._splits:
-            with self._opened(split) as (file, _):
-                yield from self._line_frames(file)
+            yield from self._of_replicas(split, self._line_frames)
 
-    def _line_frames(self, file) -> Iterator[bytes]:
+    def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
         """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
-        held = bytearray()
-        wanted = BLOCK
-        while block := file.read(BLOCK):
-            held += block
-            if len(held) >= wanted:
-                frames, n_taken = _native.frame_lines(held, False)
-                self._meter.n_records += held.count(b"\n", 0, n_taken)
-                del held[:n_taken]
-                wanted = max(BLOCK, 2 * len(held))  # a long line is not looked through again for each block of it
-                if len(held) > MAX_ITEM:
-                    raise DataError(f"a line of more than {MAX_ITEM} bytes in {self._url}: an item has at most so many [LIMITS-1]")
-                if frames:
-                    yield frames
-        if held:
-            self._meter.n_records += held.count(b"\n") + (not held.endswith(b"\n"))
-            yield _native.frame_lines(held, True)[0]
+        with self._opened(split, url) as (file, _):
+            _skip(file, self._n_taken, url)
+            held = bytearray()
+            wanted = BLOCK
+            while block := file.read(BLOCK):
+                held += block
+                if len(held) >= wanted:
+                    frames, n_taken = _native.frame_lines(held, False)
+                    self._meter.add_records(held.count(b"\n", 0, n_taken))
+                    del held[:n_taken]
+                    self._n_taken += n_taken
+                    wanted = max(BLOCK, 2 * len(held))  # a long line is not looked through again for each block of it
+                    if len(held) > MAX_ITEM:
+                        raise DataError(f"a line of more than {MAX_ITEM} bytes in {url}: an item has at most so many [LIMITS-1]")
+                    if frames:
+                        yield frames
+            if held:
+                self._meter.add_records(held.count(b"\n") + (not held.endswith(b"\n")))
+                self._n_taken += len(held)
+                yield _native.frame_lines(held, True)[0]
 
-    def place(self, *, is_in_map: bool) -> str:
+    def place(self, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
 
-        is_in_map  it came out of the map of the last entry read; otherwise the entry may be any of those before
+        is_in_function  it came out of the function for the last entry read; otherwise it may be any of those before
         """
         if self.has_failed:
             return f"input: {self._url}, after {self._meter.n_records} entries of this task"
-        if not is_in_map:
+        if not is_in_function:
             before = f", or one of the {self._n_opened - 1} before it in this task" if self._n_opened > 1 else ""
-            if isinstance(self._spec.map, External):  # whose errors count the pairs themselves
+            if isinstance(self._function, External):  # whose errors count the pairs themselves
                 return f"input: {self._url}{before}"
             number = f"at or before number {self._meter.n_records - 1} of this task, counted from 0"
             return f"input: {self._url}{before}\nentry: {number}"
@@ -136,12 +174,34 @@ class InputReader:
         return f"input: {self._url}\nentry: number {self._meter.n_records - 1} of this task, counted from 0: {entry}"
 
     @contextmanager
-    def _opened(self, split: Split):
-        self._url = split.url
+    def _opened(self, split: Split, url: str):
+        self._url = url
         self._n_opened += 1
-        file, size = open_input(split.url, split.start, split.end)
-        with file, io.BufferedReader(_Metered(file, split.url, self._meter), 1 << 18) as buffered:
+        if not self._chain.opens:
+            yield None, None
+            return
+        file, size = self._open(url, split.start, split.end)
+        with file, io.BufferedReader(_Metered(file, url, self._meter), 1 << 18) as buffered:
             yield buffered, size
+
+
+def entry_frame(entry, number: int, function) -> bytes:
+    """An entry as a frame: the value of an empty key, or a pair; TypeError names the function that made what is neither."""
+    try:
+        return pack_frames([entry if isinstance(entry, tuple) else ("", entry)], number)
+    except (TypeError, ValueError) as e:
+        raise type(e)(f"{function_name(function)} gave an entry that an external program cannot be sent: {e}") from None
+
+
+_NONE = object()
+
+
+def _skip(file, n_bytes: int, url: str) -> None:
+    while n_bytes:
+        block = file.read(min(BLOCK, n_bytes))
+        if not block:
+            raise DataError(f"input {url}: shorter than its replica, {n_bytes} bytes are missing")
+        n_bytes -= len(block)
 
 
 class _Metered(io.RawIOBase):

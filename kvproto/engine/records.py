@@ -1,8 +1,9 @@
 """The records of spool and result files: wire frames, of bytes pairs or of batches of Python objects.
 
-Two kinds. FRAMES: each pair is a wire frame, as external programs read and write it; reading gives
+Two kinds of ours. FRAMES: each pair is a wire frame, as external programs read and write it; reading gives
 (bytes, bytes) and nothing in it is ever unpickled. OBJECTS: a frame holds a batch of pairs, its value
-the pickled list, its key the list's length and checksum, so that damaged bytes are never unpickled.
+the pickled list, its key the list's length and checksum, so that damaged bytes are never unpickled. RAW is whatever
+a job's own output streams write.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from kvproto import _native
 from kvproto.errors import DataError, ProtocolError
 from kvproto.wire import MAX_ITEM, PairDecoder, encode_pair
 
-__all__ = ["FRAMES", "OBJECTS", "pack_frames", "pack_objects", "read_batches"]
+__all__ = ["FRAMES", "OBJECTS", "RAW", "pack_frames", "pack_objects", "read_batches"]
 
 FRAMES = "frames"
 OBJECTS = "objects"
+RAW = "raw"
 
 _BATCH_HEAD = Struct("<II")
 

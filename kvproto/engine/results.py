@@ -1,23 +1,25 @@
 """Result files: a header with the kind of records, the records, and a trailer with length, count and checksum.
 
 Written aside and renamed, so that a name always stands for a whole file; a file that was cut or damaged
-later is an error that names it, and one that is cut is refused before its first pair.
+later is an error that names it, and one that is cut is refused before its first pair. What a job's own output
+streams wrote (RAW) has neither header nor trailer: see `kvproto.engine.manifest`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, naming, published
-from kvproto.engine.records import FRAMES, OBJECTS, read_batches
+from kvproto.engine.records import FRAMES, OBJECTS, RAW, read_batches
 from kvproto.errors import DataError
 
-__all__ = ["HEAD", "Result", "ResultWriters", "read_result", "read_result_stream"]
+__all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result", "read_result_stream"]
 
 HEAD = b"kvproto result "
 """What every result file begins with, of this version or another."""
@@ -28,11 +30,12 @@ _MAGIC = b"kvpr-end"
 
 
 class Result(NamedTuple):
-    """A result file that is there: its path, the bytes of its records, its pairs."""
+    """A result file that is there: its path, the bytes of its records and their crc32, its pairs."""
 
     path: str
     n_bytes: int
     n_pairs: int
+    crc: int
 
 
 class ResultWriters:
@@ -46,7 +49,8 @@ class ResultWriters:
             self._files = [opened.enter_context(published(path)) for path in paths]
             self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
             for file in self._files:
-                file.write(_HEADERS[kind])
+                file.write(_HEADERS.get(kind, b""))
+            self._is_raw = kind == RAW
             self._opened = opened.pop_all()
 
     def __enter__(self) -> ResultWriters:
@@ -67,10 +71,17 @@ class ResultWriters:
         """Close and rename all files; returns them in the order of paths."""
         results = []
         for file, (n_bytes, n_pairs, crc) in zip(self._files, self._written):
-            file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
+            if not self._is_raw:
+                file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
             file.publish()
-            results.append(Result(file.path, n_bytes, n_pairs))
+            results.append(Result(file.path, n_bytes, n_pairs, crc))
         return results
+
+
+def as_result_file(kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int) -> tuple[Iterator[bytes], int]:
+    """Records of `kind` as the bytes of a result file, and its size."""
+    header, trailer = _HEADERS[kind], _TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC)
+    return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
 
 def read_result(path: str) -> Iterator[tuple]:

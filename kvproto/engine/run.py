@@ -10,12 +10,14 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
-from kvproto.engine.plan import Split, plan_maps
+from kvproto.engine.plan import plan_maps, plan_reduces
+from kvproto.engine.manifest import write_manifest
 from kvproto.engine.results import Result
-from kvproto.engine.spec import JobSpec
+from kvproto.engine.spec import InputChain, JobSpec
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError
 
@@ -53,10 +55,10 @@ def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, 
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
-        splits = plan_maps(inputs, n_processes, cut=spec.map_reader is None)
         n_bytes = sum(found.n_bytes or 0 for found in inputs)
         log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes})
-        results = _run_stages(spec, splits, directory, engine, log)
+        results = _run_stages(spec, inputs, directory, engine, n_processes, log)
+        write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
     except BaseException as e:
         untold = _tell_failure(log, e, time.monotonic() - began)
@@ -85,18 +87,40 @@ def _tell_failure(log: EventLog, error: BaseException, seconds: float) -> str:
     return ""
 
 
-def _run_stages(spec: JobSpec, splits: list[list[Split]], directory: JobDirectory, engine, log) -> list[Result]:
+def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[Result]:
+    """Run the map, the reduce, or both; the results are in `unfinished`, and written down beside where they will be."""
+    if spec.map is None:
+        by_partition = plan_reduces(inputs, spec.n_partitions)
+        if by_partition is None:  # the inputs are not partitioned as the job wants it: a map that gives each pair as it is
+            spec = replace(spec, map=_each_pair, map_input=spec.reduce_input, reduce_input=InputChain())
+        else:
+            calls = [
+                ReduceCall(number, [], splits, directory.unfinished) for number, splits in enumerate(by_partition)
+            ]
+            return _run_reduce(spec, calls, directory, engine, log)
+    spec = replace(spec, n_partitions=spec.n_partitions or 1)
+    is_lines = spec.map_input == InputChain() and spec.map_init is None
+    tasks = plan_maps(inputs, n_processes, cut=is_lines, share=spec.map_init is None)
     target = directory.unfinished if spec.reduce is None else directory.spool
-    maps = [MapCall(number, of_task, target) for number, of_task in enumerate(splits)]
-    n_bytes = sum(split.n_bytes for of_task in splits for split in of_task)
-    mapped = _run_stage(engine, "map", functools.partial(map_task, spec), maps, n_bytes, log)
+    maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
+    n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
+    mapped = _run_stage(engine, "map", functools.partial(map_task, spec, directory.path), maps, n_bytes, log)
     if spec.reduce is None:
         return [result for results in mapped for result in results]
     columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
-    reduces = [ReduceCall(number, column, directory.unfinished) for number, column in enumerate(columns)]
-    n_bytes = sum(segment.n_bytes for column in columns for segment in column)
-    reduced = _run_stage(engine, "reduce", functools.partial(reduce_task, spec), reduces, n_bytes, log)
+    calls = [ReduceCall(number, column, [], directory.unfinished) for number, column in enumerate(columns)]
+    return _run_reduce(spec, calls, directory, engine, log)
+
+
+def _run_reduce(spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log) -> list[Result]:
+    n_bytes = sum(part.n_bytes for call in calls for part in (*call.segments, *call.splits))
+    reduced = _run_stage(engine, "reduce", functools.partial(reduce_task, spec, directory.path), calls, n_bytes, log)
     return [result for results in reduced for result in results]
+
+
+def _each_pair(entry, params) -> list:
+    """The map of a reduce that has none, where its inputs have to be partitioned."""
+    return [entry]
 
 
 def _run_stage(engine, name: str, fn: Callable, calls: Sequence, n_bytes: int, log: EventLog) -> list:

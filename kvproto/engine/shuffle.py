@@ -101,14 +101,14 @@ def iterable(given, function, of: str = "(key, value) pairs") -> Iterator:
         ) from None
 
 
-def route_pairs(spec: JobSpec, source: PairSource, kind: str, writer) -> None:
+def route_pairs(spec: JobSpec, source: PairSource, encode, writer) -> None:
     """Send pairs of Python objects to their partitions, through the combiner where there is one.
 
+    encode  an Encoder, or what stands for one
     A combiner may have an attribute `take`, as `sum_combiner` has: take(pairs, buffer) -> list combines pairs from the
     iterator as long as that is simple, and returns in a list the one that it took and left, which then goes the usual
     way; an empty list at the end. What it raises must come from the iterator.
     """
-    encode = Encoder(kind, spec.combiner or spec.map)
     partition = _Partitioner(spec)
     if spec.combiner is None:
         for batch in source.batches(lambda: encode.n_wanted):
@@ -260,6 +260,6 @@ def _pair(item, function) -> tuple:
 
 def is_default_routing(spec: JobSpec) -> bool:
     """Whether the map's output can be routed as frames, without making pairs."""
-    return isinstance(spec.map, External) and spec.combiner is None and (
-        spec.n_partitions == 1 or spec.partition is default_partition
-    )
+    if not isinstance(spec.map, External) or spec.combiner is not None or spec.map_output_stream:
+        return False
+    return spec.n_partitions == 1 or spec.partition is default_partition

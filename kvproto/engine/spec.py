@@ -1,15 +1,15 @@
 """What the engine is told about a job: resolved functions and values, nothing left to look up.
 
-Travels to the task processes as cloudpickle bytes, once for each stage and process.
+Travels to the task processes as cloudpickle bytes, once for each stage and process; each task has its own copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["External", "JobSpec", "function_name"]
+__all__ = ["External", "InputChain", "JobSpec", "function_name"]
 
 
 @dataclass(frozen=True)
@@ -21,31 +21,74 @@ class External:
 
 
 @dataclass(frozen=True)
+class InputChain:
+    """How an input becomes entries.
+
+    functions  input_stream functions, called one after the other as `kvproto.classic.task_io.chain_input` does;
+               none: the entries are the lines (of a map), the pairs as they were kept (of a reduce)
+    opens      whether the engine opens the url for the first of them; otherwise that one does
+    """
+
+    functions: tuple[Callable, ...] = ()
+    opens: bool = True
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """A job, ready to run.
 
-    name          str, for messages
-    map           map(entry, params) -> iterable of pairs, or External
-    reduce        reduce(iter, params) -> iterable of pairs, reduce(iter, out, params), External, or None: map only
-    combiner      combiner(key, value, buffer, done, params) -> iterable of pairs or None; or None
-    partition     partition(key, n_partitions, params) -> int; None is the default one, crc32 of the key
-    n_partitions  int, at least 1: result files of the reduce
-    map_reader    map_reader(fd, size, url, params) -> iterable of entries; None gives the lines
-    params        any object, handed to each of the functions
+    name                str, for messages
+    map                 map(entry, params) -> iterable of pairs, External, or None: the reduce reads the inputs
+    reduce              reduce(iter, params) -> iterable of pairs, reduce(iter, out, params), External, or None: map only
+    combiner            combiner(key, value, buffer, done, params) -> iterable of pairs or None; or None
+    partition           partition(key, n_partitions, params) -> int; None is the default one, crc32 of the key
+    n_partitions        int, at least 1: result files of the reduce; None: one, or of a reduce alone one for each label of its inputs
+    map_init            init(input_iter, params), called once in each map task; or None. So is reduce_init
+    map_input           InputChain; reduce_input: the same for what the maps wrote, or for the inputs of a reduce alone
+    map_output_stream   output_stream functions that write the pairs; none: in the engine's own format. So is reduce_output_stream
+    sort                bool: the reduce gets its pairs sorted by key, with sort_buffer_size, a str as for `sort -S`
+    status_interval     int, entries from one status message to the next; 0: none
+    required_modules    names of modules that the functions find without an import
+    profile             bool: each task is profiled
+    params              any object, handed to each of the functions
     """
 
     name: str
-    map: Callable | External
+    map: Callable | External | None
     reduce: Callable | External | None = None
     combiner: Callable | None = None
     partition: Callable | None = None
-    n_partitions: int = 1
-    map_reader: Callable | None = None
+    n_partitions: int | None = 1
+    map_init: Callable | None = None
+    reduce_init: Callable | None = None
+    map_input: InputChain = InputChain()
+    reduce_input: InputChain = InputChain()
+    map_output_stream: tuple[Callable, ...] = ()
+    reduce_output_stream: tuple[Callable, ...] = ()
+    sort: bool = False
+    sort_buffer_size: str = "10%"
+    status_interval: int = 0
+    required_modules: tuple[str, ...] = ()
+    profile: bool = False
     params: Any = None
 
+    def functions(self) -> Iterator[Callable]:
+        """Yield all functions of the job, those that stand in its params as attributes included."""
+        values = [getattr(self, item.name) for item in fields(self)]
+        values += [*self.map_input.functions, *self.reduce_input.functions, *_attributes(self.params)]
+        for value in values:
+            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if callable(part))
 
-def function_name(function: Callable | External) -> str:
-    """Name a job function for a person: "wordcount.WordCount.map", or "the external program"."""
+
+def _attributes(value) -> list:
+    """The values of an object's attributes, where it has any."""
+    return list(getattr(value, "__dict__", {}).values())
+
+
+def function_name(function: Callable | External | None) -> str:
+    """Name a job function for a person: "wordcount.WordCount.map", or "the external program"; None: "the input"."""
+    if function is None:
+        return "the input"
     if isinstance(function, External):
         return "the external program"
     function = getattr(function, "func", function)  # what a functools.partial calls

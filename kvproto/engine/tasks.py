@@ -7,23 +7,22 @@ that is known: what is done with whole batches of pairs may fail for an earlier 
 from __future__ import annotations
 
 import inspect
-import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple
 
-from kvproto.engine.events import emit
-from kvproto.engine.files import is_full
-from kvproto.engine.home import in_home
+from kvproto.engine.context import TaskContext, running
+from kvproto.engine.intermediate import segment_chunks, segment_opener, segment_splits
+from kvproto.engine.meter import Meter
+from kvproto.engine.output import Output, map_kind, map_output, reduce_output
 from kvproto.engine.plan import Split
-from kvproto.engine.reading import InputReader, Meter
-from kvproto.engine.records import FRAMES, OBJECTS, read_batches
-from kvproto.engine.results import Result, ResultWriters
+from kvproto.engine.program import run_program
+from kvproto.engine.reading import InputReader, entry_frame
+from kvproto.engine.records import FRAMES, read_batches
+from kvproto.engine.results import Result
 from kvproto.engine.shuffle import (
-    Encoder,
     PairSource,
     is_default_routing,
     iterable,
@@ -31,8 +30,8 @@ from kvproto.engine.shuffle import (
     route_pairs,
     write_counted,
 )
-from kvproto.engine.spec import External, JobSpec
-from kvproto.engine.spool import Segment, SpoolWriter, read_segment
+from kvproto.engine.spec import External, InputChain, JobSpec
+from kvproto.engine.spool import Segment
 from kvproto.errors import DataError, JobError
 
 __all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
@@ -47,38 +46,40 @@ class MapCall(NamedTuple):
 
 
 class ReduceCall(NamedTuple):
-    """A reduce task: its partition and that column of the maps' segments, in map order."""
+    """A reduce task: its partition and what it reads: that column of the maps' segments, in map order, or splits of inputs."""
 
     partition: int
     segments: list[Segment]
+    splits: list[Split]
     directory: str
 
 
-def map_task(spec: JobSpec, call: MapCall) -> list[Segment] | list[Result]:
+def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
     """Run the map over the call's splits. Returns the segment of each partition; without a reduce, the results."""
-    meter = Meter()
-    reader = InputReader(spec, call.splits, meter)
+    task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
+    meter = Meter("mapped", spec.status_interval)
+    reader = InputReader(call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init)
     is_python = not isinstance(spec.map, External)
     if is_python:
         source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)
     else:
-        output = _external("map", spec.map, reader.frames())
-        lists = read_batches(FRAMES, output, "the external program's output")
+        frames = run_program("map", spec.map, reader.frames())
+        lists = read_batches(FRAMES, frames, "the external program's output")
         source = PairSource(chain.from_iterable(lists), spec.map)
 
     def place(error: Exception) -> str | None:
         is_ours = isinstance(error, (DataError, JobError))  # a file that cannot be written, say: that has nothing to do with an entry
         if is_ours and not (source.is_giving or reader.has_failed):
             return None
-        return reader.place(is_in_map=is_python and source.is_giving)
+        return reader.place(is_in_function=is_python and source.is_giving)
 
-    with _telling(place), _map_writer(spec, call) as writer:
+    with running(task, spec), _telling(place), map_output(spec, call.number, call.directory) as output:
         if is_default_routing(spec):
-            route_frames(output, spec.n_partitions, writer)
+            route_frames(frames, spec.n_partitions, output)
         else:
-            route_pairs(spec, source, _map_kind(spec), writer)
+            route_pairs(spec, source, output.encode, output)
         meter.tell()
-        return writer.publish()
+        return output.publish()
 
 
 def _mapped(spec: JobSpec, reader: InputReader) -> Iterator[Iterator]:
@@ -88,86 +89,122 @@ def _mapped(spec: JobSpec, reader: InputReader) -> Iterator[Iterator]:
         yield iterable(function(entry, params), function)
 
 
-def reduce_task(spec: JobSpec, call: ReduceCall) -> list[Result]:
+def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
     """Run the reduce over one partition. Returns its result file."""
-    meter = Meter()
-    chunks = _chunks(call.segments, meter)
-    path = os.path.join(call.directory, f"result-{call.partition:05d}")
-    is_external = isinstance(spec.reduce, External)
-    with _telling(lambda error: f"partition: {call.partition}"):
-        with ResultWriters([path], FRAMES if is_external else OBJECTS) as writer:
-            if is_external:
-                write_counted(_external("reduce", spec.reduce, chunks), 0, writer)
+    urls = [segment.path for segment in call.segments] or [split.url for split in call.splits]
+    task = TaskContext(job_path, "reduce", call.partition, urls)
+    meter = Meter("reduced", spec.status_interval)
+    reader = None if _is_direct(spec) else _reader(spec, call, meter)
+
+    def place(error: Exception) -> str:
+        at = f"\n{reader.place(is_in_function=False)}" if reader is not None and reader.has_failed else ""
+        return f"partition: {call.partition}{at}"
+
+    with running(task, spec), _telling(place):
+        with reduce_output(spec, call.partition, call.directory) as output:
+            if isinstance(spec.reduce, External):
+                frames = run_program("reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader))
+                _write_frames(frames, spec, output)
             else:
-                pairs = chain.from_iterable(read_batches(_map_kind(spec), chunks, "the spool"))
-                _reduce_with(spec, pairs, writer)
+                _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
             meter.tell()
-            return writer.publish()
+            return output.publish()
 
 
-def _map_kind(spec: JobSpec) -> str:
-    """The kind of records between map and reduce: frames where an external program is at either end."""
-    if isinstance(spec.reduce, External):
-        return FRAMES
-    return FRAMES if isinstance(spec.map, External) and spec.combiner is None else OBJECTS
-
-
-def _map_writer(spec: JobSpec, call: MapCall):
-    if spec.reduce is None:
-        names = [f"result-{call.number:05d}-{partition:05d}" for partition in range(spec.n_partitions)]
-        return ResultWriters([os.path.join(call.directory, name) for name in names], _map_kind(spec))
-    attempt = uuid.uuid4().hex[:8]  # another attempt of this task may be under way: the first success wins
-    return SpoolWriter(os.path.join(call.directory, f"map-{call.number:05d}.{attempt}"), spec.n_partitions)
-
-
-def _external(mode: str, program: External, frames: Iterable[bytes]) -> Iterator[bytes]:
-    from kvproto.external import ExternalProgram  # only where one is run
-
-    def tell(message) -> None:
-        emit("message", kind=message.kind, text=str(message))
-
-    try:
-        with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell) as running:
-            with closing(running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)) as output:
-                yield from output
-    except OSError as e:
-        if is_full(e):  # its directory is in the job's
-            with in_home(tempfile.gettempdir()):
-                raise
-        raise
-
-
-def _reduce_with(spec: JobSpec, pairs: Iterator[tuple], writer: ResultWriters) -> None:
-    out = _Output(writer, spec.reduce)
-    if _takes_output(spec.reduce):
-        spec.reduce(pairs, out, spec.params)
+def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator:
+    """What the reduce iterates over, after the call of its init, which may take some for itself."""
+    if spec.sort:
+        from kvproto.engine.sorting import sort_pairs
+    if reader is None:
+        batches = read_batches(map_kind(spec), segment_chunks(call.segments, meter), "the spool")
+        if spec.sort:
+            batches = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
+        entries: Iterator = chain.from_iterable(_counted(batches, meter))
     else:
-        reduced = iterable(spec.reduce(pairs, spec.params), spec.reduce)
-        for batch in PairSource(reduced, spec.reduce).batches(lambda: out.encode.n_wanted):
-            out.write(batch)
-    out.flush()
+        entries = reader.entries()
+        if spec.sort:
+            batches = PairSource(entries, (spec.map, *spec.reduce_input.functions)[-1]).batches(lambda: 1024)
+            entries = chain.from_iterable(sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir()))
+    if spec.reduce_init is not None:
+        spec.reduce_init(entries, spec.params)
+    return entries
 
 
-class _Output:
+def _frames_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator[bytes]:
+    """The same for an external program, as frames cut anywhere."""
+    if reader is not None or spec.reduce_init is not None:
+        function = (spec.map, *spec.reduce_input.functions)[-1]
+        for number, entry in enumerate(_entries_to_reduce(spec, call, meter, reader)):
+            yield entry_frame(entry, number, function)
+        return
+    chunks = segment_chunks(call.segments, meter)
+    if spec.sort:
+        from kvproto.engine.sorting import sort_frames
+
+        chunks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
+    yield from chunks
+    meter.add_records(sum(segment.n_pairs for segment in call.segments))
+
+
+def _is_direct(spec: JobSpec) -> bool:
+    """Whether the reduce reads what the engine itself wrote, without a reader between."""
+    return spec.map is not None and spec.reduce_input == InputChain() and not spec.map_output_stream
+
+
+def _reader(spec: JobSpec, call: ReduceCall, meter: Meter) -> InputReader:
+    if spec.map is None:
+        return InputReader(call.splits, spec.reduce_input, spec.params, meter, for_function=spec.reduce)
+    return InputReader(
+        segment_splits(call.segments),
+        spec.reduce_input,
+        spec.params,
+        meter,
+        for_function=spec.reduce,
+        opener=segment_opener(call.segments, map_kind(spec)),
+    )
+
+
+def _counted(batches: Iterable[list], meter: Meter) -> Iterator[list]:
+    for batch in batches:
+        meter.add_records(len(batch))
+        yield batch
+
+
+def _write_frames(frames: Iterator[bytes], spec: JobSpec, output: Output) -> None:
+    if not spec.reduce_output_stream:
+        write_counted(frames, 0, output)
+        return
+    for pairs in read_batches(FRAMES, frames, "the external program's output"):
+        output.write(0, pairs, len(pairs))
+
+
+def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
+    if _takes_output(spec.reduce):
+        out = _Out(output)
+        spec.reduce(entries, out, spec.params)
+        out.flush()
+        return
+    reduced = iterable(spec.reduce(entries, spec.params), spec.reduce)
+    for batch in PairSource(reduced, spec.reduce).batches(lambda: output.encode.n_wanted):
+        output.write(0, output.encode(batch), len(batch))
+
+
+class _Out:
     """What a reduce of the form reduce(iter, out, params) adds its pairs to."""
 
-    def __init__(self, writer: ResultWriters, function) -> None:
-        self.encode = Encoder(OBJECTS, function)
-        self._writer = writer
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._held: list[tuple] = []
 
     def add(self, key, value) -> None:
         """Add a pair to the results."""
         self._held.append((key, value))
-        if len(self._held) >= self.encode.n_wanted:
+        if len(self._held) >= self._output.encode.n_wanted:
             self.flush()
-
-    def write(self, batch: list[tuple]) -> None:
-        self._writer.write(0, self.encode(batch), len(batch))
 
     def flush(self) -> None:
         if self._held:
-            self.write(self._held)
+            self._output.write(0, self._output.encode(self._held), len(self._held))
             self._held = []
 
 
@@ -180,14 +217,6 @@ def _takes_output(reduce) -> bool:
         and parameter.default is parameter.empty
     ]
     return len(required) >= 3
-
-
-def _chunks(segments: list[Segment], meter: Meter) -> Iterator[bytes]:
-    for segment in segments:
-        meter.n_records += segment.n_pairs
-        for data in read_segment(segment):
-            meter.add(len(data))
-            yield data
 
 
 @contextmanager

@@ -45,16 +45,14 @@ def main(fd: int) -> None:
     set_sink(lambda event: send(("event", event)))
     sys.stdout = _Prints()
     data = b""
-    fn = None
     while True:
         kind, *details = calls.get()
         if kind == "stage":
-            fn, data = None, details[1]
+            data = details[1]
             continue
         index, call = details
         try:
-            if fn is None:
-                fn = pickle.loads(data)
+            fn = pickle.loads(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
             answer = ("error", index, _report(e), _portable(e), _worth_another_try(e))

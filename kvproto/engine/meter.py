@@ -1,0 +1,51 @@
+"""How far a task is: bytes and records read, told to the driver now and then, and a status message every so many records."""
+
+from __future__ import annotations
+
+import time
+
+from kvproto.engine.events import emit
+
+__all__ = ["Meter"]
+
+_SECONDS_BETWEEN = 0.2
+
+
+class Meter:
+    """Counts what a task has read and tells the driver, at most five times a second.
+
+    n_bytes      int, counted by `add`
+    n_records    int, counted by `add_records`, or by who makes one record at a time, which then calls
+                 `tell_status` when n_records has come to next_status (int, 0 for never)
+    """
+
+    def __init__(self, done: str, status_interval: int) -> None:
+        """Have "K items {done}" told every status_interval records; 0: never."""
+        self.n_bytes = self.n_records = 0
+        self.next_status = status_interval
+        self._done = done
+        self._interval = status_interval
+        self._told = (0, 0)
+        self._next = time.monotonic() + _SECONDS_BETWEEN
+
+    def add(self, n_bytes: int) -> None:
+        self.n_bytes += n_bytes
+        if time.monotonic() >= self._next:
+            self.tell()
+            self._next = time.monotonic() + _SECONDS_BETWEEN
+
+    def add_records(self, n_records: int) -> None:
+        self.n_records += n_records
+        while self._interval and self.n_records >= self.next_status:
+            self.tell_status()
+
+    def tell_status(self) -> None:
+        emit("status", text=f"{self.next_status} items {self._done}")
+        self.next_status += self._interval
+
+    def tell(self) -> None:
+        """Send what has not been sent yet."""
+        n_bytes, n_records = self._told
+        if (self.n_bytes, self.n_records) != self._told:
+            emit("progress", bytes=self.n_bytes - n_bytes, records=self.n_records - n_records)
+            self._told = (self.n_bytes, self.n_records)
