@@ -27,7 +27,7 @@ def test_the_help_of_run_names_the_parameters_that_there_are():
 
 def test_readme_and_help_give_the_same_signatures():
     def signatures(text):
-        return set(re.findall(r"\b(?:map|map_reader|combiner|partition|reduce)\([a-z_, ]+\)", text))
+        return set(re.findall(r"\b(?:map|map_init|map_reader|combiner|partition|reduce|reduce_init|reduce_reader)\([a-z_, ]+\)", text))
 
     section = README[README.index("\n## Jobs\n") :].split("\n## ")[1]
-    assert signatures(section) == signatures(Job.run.__doc__) and len(signatures(section)) == 6
+    assert signatures(section) == signatures(Job.run.__doc__) and len(signatures(section)) == 9

@@ -1,5 +1,7 @@
 """A reduce without a map: what it reads, and which partition reads what."""
 
+import os
+
 import pytest
 from jobs import ECHO, program, results
 
@@ -38,7 +40,7 @@ def test_several_partitions_get_the_pairs_by_their_keys(earlier):
 
 def test_inputs_with_labels_keep_their_partitions(earlier, tmp_path):
     index = tmp_path / "index"
-    index.write_text("".join(f"{label} {path} 0\n" for label, path in enumerate(earlier)))
+    index.write_text("".join(f"{label} {path} {os.path.getsize(path)}\n" for label, path in enumerate(earlier)))
     for partitions in (None, 3):
         job = Job("labels").run(input=[f"dir://{index}"], reduce=count, partitions=partitions)
         assert list(result_iterator(job.wait())) == [([0, 3], "keys"), ([1, 4], "keys"), ([2, 5], "keys")]

@@ -286,7 +286,7 @@ def test_a_job_runs_once():
         ({"map": lambda line, params: ["word"]}, "gave 'word', which is no \\(key, value\\) pair"),
         ({"map": lambda line, params: [("a", 1, 2)]}, "gave \\('a', 1, 2\\), which is no"),
         ({"map": lambda line, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs, or return a list"),
-        ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> returned None: it must yield entries"),
+        ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> gave None for the input"),
         ({"map": words, "combiner": lambda *_: 7}, r"lambda> returned 7: it must yield \(key, value\) pairs"),
         ({"map": words, "reduce": lambda iter, params: 5}, r"lambda> returned 5: it must yield \(key, value\) pairs"),
         ({"map": words, "partition": lambda key, n, params: n}, "gave 2 for the key 'x': a partition is an int from 0 to 1"),

@@ -3,8 +3,9 @@
 import pytest
 
 from kvproto.engine import reading
+from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
-from kvproto.engine.spec import External, JobSpec
+from kvproto.engine.spec import External, InputChain
 from kvproto.errors import DataError
 
 
@@ -15,8 +16,8 @@ def test_a_line_over_the_limit_of_an_item_is_refused_before_it_is_all_read(tmp_p
     with open(path, "wb") as file:
         file.write(b"short\n")
         file.truncate(20 * reading.BLOCK)
-    meter = reading.Meter()
-    reader = reading.InputReader(JobSpec("test", External({}, None)), [Split(str(path), 0, None, 0)], meter)
+    meter = Meter("mapped", 0)
+    reader = reading.InputReader([Split(str(path), 0, None, 0)], InputChain(), None, meter, for_function=External({}, None))
     with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"):
         list(reader.frames())
     assert meter.n_bytes < 8 * reading.BLOCK

@@ -61,20 +61,36 @@ class Job:
 
         jobargs are parameters of the job; one that is not here is the job's attribute, else that of its worker:
 
-        name        str: what its directory begins with; the class's name unless given
-        input       list of inputs, or one: a file, a directory (its files, recursively), a glob, or an address with
-                    file://, http://, https://, raw:// (the data itself)
-        map         map(entry, params) -> iterable of (key, value) pairs, or an external program
-        map_reader  map_reader(fd, size, url, params) -> iterable of entries; None: the lines, with their newline, as str
-        combiner    combiner(key, value, buffer, done, params) -> iterable of pairs or None; buffer is a dict, and the
-                    last call has done true and None for key and value
-        partition   partition(key, nr_partitions, params) -> int from 0 to nr_partitions - 1; by the key's crc32 unless given
-        partitions  int, 1 unless given: reduce tasks, and result files of the reduce
-        reduce      reduce(iter, params) -> iterable of pairs; reduce(iter, out, params), which calls
-                    out.add(key, value); or an external program; None: map only
-        params      any object, handed to each of these functions
-        ext_params  what external programs get on stdin first: dict, {} unless given; str or bytes, sent as they are;
-                    None, nothing
+        name                  str: what its directory begins with; the class's name unless given
+        input                 list of inputs, or one: a file, a directory (its files, recursively), a glob, or an address with file://,
+                              http://, https://, raw:// (the data itself), tag://, dir://; a list in the list holds replicas of one
+        map                   map(entry, params) -> iterable of (key, value) pairs, or an external program; None: reduce alone
+        map_init              map_init(input_iter, params), called once in each task; each input is then a task of its own
+        map_input_stream      functions (stream, size, url, params) -> stream or (stream, size, url), chained
+        map_reader            map_reader(fd, size, url, params) -> iterable of entries, the last of them; None: the lines, as str
+        map_output_stream     functions (stream, partition, url, params) -> stream or (stream, url), chained; the last one's
+                              add(key, value) writes the pairs
+        combiner              combiner(key, value, buffer, done, params) -> iterable of pairs or None; buffer is a dict, and the
+                              last call has done true and None for key and value
+        partition             partition(key, nr_partitions, params) -> int from 0 to nr_partitions - 1; by the key's crc32 unless given
+        partitions            int, 1 unless given: reduce tasks, and result files of the reduce; None: see the README
+        sort                  bool: the reduce gets its pairs in the order of their keys
+        sort_buffer_size      str: how much memory that may take, as for `sort -S`; "10%"
+        reduce                reduce(iter, params) -> iterable of pairs; reduce(iter, out, params), which calls
+                              out.add(key, value); or an external program; None: map only
+        reduce_init           reduce_init(input_iter, params), called once in each task
+        reduce_input_stream   as map_input_stream, for what the maps wrote or, of a reduce alone, the inputs
+        reduce_reader         reduce_reader(fd, size, url, params) -> iterable of pairs, the last of them; chain_reader unless given
+        reduce_output_stream  as map_output_stream, for the results
+        params                any object, handed to each of these functions; Params() unless given
+        ext_params            what external programs get on stdin first: dict, {} unless given; str or bytes, sent as they are;
+                              None, nothing
+        status_interval       int: entries from one status message to the next; 100,000; 0: none
+        required_files        paths, or {name: contents}: in the working directory of the tasks
+        required_modules      names of modules, or (name, path): the functions find them without an import
+        scheduler             dict: {"max_cores": int}, how many tasks run at a time at most
+        save                  bool: the results are kept under the tag disco:results:JOB
+        profile               bool: each task is profiled, for `profile_stats`
 
         An external program is what `kvproto.classic.external([program, file, ...])` gives.
         Raises DataError that names an input that is not there, TypeError and ValueError for wrong parameters.

@@ -120,7 +120,7 @@ class Worker(dict):
         if item("map") is None and item("reduce") is None:
             raise JobError(f"job {job.name} has neither map nor reduce: nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
-            return JobSpec(
+        return JobSpec(
             name=item("name") or type(job).__name__,
             map=_program_or_function("map", item("map"), item("ext_params")),
             reduce=_program_or_function("reduce", item("reduce"), item("ext_params")),
