@@ -14,7 +14,7 @@ from kvproto.errors import DataError
 from kvproto.forms import decoded_pairs, whole_lines
 from kvproto.wire import MAX_ITEM, encode_pairs
 
-__all__ = ["frames_from_jsonl", "jsonl_from_frames"]
+__all__ = ["frames_from_jsonl", "json_from_item", "jsonl_from_frames"]
 
 
 def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -30,7 +30,7 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
 def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
     """Write each pair as a JSON line, from which `frames_from_jsonl` makes the same bytes again."""
     for pairs in decoded_pairs(frames, max_item):
-        lines = [json.dumps([_json_from_item(item) for item in pair], ensure_ascii=False) for pair in pairs]
+        lines = [json.dumps([json_from_item(item) for item in pair], ensure_ascii=False) for pair in pairs]
         yield "".join([line + "\n" for line in lines]).encode()
 
 
@@ -60,7 +60,8 @@ def _item_from_json(item) -> bytes:
     return item.encode()
 
 
-def _json_from_item(item: bytes) -> str | dict[str, str]:
+def json_from_item(item: bytes) -> str | dict[str, str]:
+    """What stands for an item in JSON: a string when it is UTF-8, else {"base64": "..."}."""
     try:
         return item.decode()
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from jobs import LIBRARY, counted
 
-from kvproto.classic.command import find_job
+from kvproto.classic.finding import find_job
 from kvproto.classic.progress import Progress, amount
 from kvproto.errors import JobError
 from kvproto.examples import demo

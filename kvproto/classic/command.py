@@ -1,100 +1,113 @@
-"""What `kvproto run module.Class` does: find the job, run it with progress on stderr, print its results."""
+"""What `kvproto run module.Class` does: find the job, take its parameters from words, run it, write its results."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Sequence
-from types import ModuleType
-from typing import BinaryIO
+from collections.abc import Sequence
 
-from kvproto.classic import alias
 from kvproto.classic.core import result_iterator
+from kvproto.classic.finding import find_function, find_job, of_the_user
 from kvproto.classic.job import Job
+from kvproto.classic.output import Output
 from kvproto.classic.progress import Progress
+from kvproto.classic.worker import PARAMETERS, check_names
 from kvproto.errors import JobError
 
-__all__ = ["find_job", "run", "write_pairs"]
+__all__ = ["jobargs_of", "run"]
+
+FUNCTIONS = frozenset(
+    f"{stage}{part}"
+    for stage in ("map", "reduce")
+    for part in ("", "_init", "_reader", "_input_stream", "_output_stream")
+) | {"combiner", "partition"}
+"""The parameters that are functions; the streams are sequences of them."""
 
 
-def run(spec: str, inputs: Sequence[str] = (), *, progress: str = "auto", **jobargs) -> int:
-    """Run the job "module.Class" and print its results to stdout, `key TAB value` a line; returns 0.
+def run(
+    spec: str,
+    inputs: Sequence[str] = (),
+    parameters: Sequence[tuple[str, str]] = (),
+    *,
+    processes: int | None = None,
+    progress: str = "auto",
+    output: str = "-",
+    form: str = "text",
+) -> int:
+    """Run the job "module.Class", or "module.job" for an instance, and write its results; returns 0.
 
-    inputs    urls or paths; none: those of the class
-    progress  one of `kvproto.classic.progress.KINDS`
-    jobargs   as for `Job.run`
-    Raises JobError with the failed task's error whole, or for a class that cannot be found or has wrong parameters.
+    inputs      urls or paths; none: those of the job
+    parameters  as for `jobargs_of`
+    processes   as for `Job.run`
+    progress    one of `kvproto.classic.progress.KINDS`
+    output      path of a file, which is there when the job is done and not before; "-": stdout
+    form        one of `kvproto.classic.output.FORMS`
+    Raises JobError with the failed task's error whole, or for a job that cannot be found or has wrong parameters;
+    DataError for results that the form cannot hold; OSError for an output that cannot be written.
     """
+    found = find_job(spec)
+    job = found if isinstance(found, Job) else of_the_user(found, f"{spec}: making the job failed")
+    try:
+        jobargs = jobargs_of(parameters)
+    except (TypeError, ValueError) as e:
+        raise JobError(str(e)) from e
     if inputs:
         jobargs["input"] = list(inputs)
-    job = _of_the_user(find_job(spec), f"{spec}: making the job failed")
-    try:
-        job.run(on_event=Progress(progress), **jobargs)
-    except (TypeError, ValueError) as e:
-        raise JobError(f"{spec}: {e}") from e
-    write_pairs(result_iterator(job.wait()), sys.stdout.buffer)
+    with Output(output) as out:  # opened before the job runs: a path that cannot be written is known at once
+        try:
+            job.run(on_event=Progress(progress), processes=processes, **jobargs)
+        except (TypeError, ValueError) as e:
+            raise JobError(f"{spec}: {e}") from e
+        out.write(result_iterator(job.wait()), form)
     return 0
 
 
-def write_pairs(pairs: Iterable[tuple], file: BinaryIO) -> None:
-    """Write pairs as text, `key TAB value NEWLINE`: bytes as they are, str as UTF-8, other objects as str() shows them."""
-    for key, value in pairs:
-        file.write(b"%b\t%b\n" % (_text(key), _text(value)))
-    file.flush()
+def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
+    """Make keyword arguments of `Job.run` of (name, text) pairs, by the kind that each parameter has.
 
-
-def find_job(spec: str) -> type[Job]:
-    """The Job class that "module.Class" names, the module from sys.path or the current directory.
-
-    Raises JobError that says what is missing: the module, the class in it, or that it is no Job; or what the module raised.
+    a function    "module.function"; map and reduce also the path of a program; of a stream, what is given again is chained
+    a list        is one of strings; what is given again is appended
+    a number      or True, False, None, for what has one of these as its default
+    all the rest  stays a str, params too
+    Raises TypeError for a name that is no parameter, ValueError for a text that is not of its kind, JobError for a
+    function that cannot be found.
     """
-    module_name, dot, class_name = spec.rpartition(".")
-    if not dot or not all(part.isidentifier() for part in spec.split(".")):
-        raise JobError(f"{spec}: write module.Class, as in grep.Grep for the class Grep in grep.py")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    alias.install()
-    module = _module(spec, module_name)
-    found = getattr(module, class_name, None)
-    if found is None:
-        jobs = [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
-        hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
-        raise JobError(f"{spec}: {module.__file__} has no {class_name}{hint}")
-    if not _is_job(found):
-        raise JobError(f"{spec}: {class_name} in {module.__file__} is not a subclass of kvproto.classic.Job")
-    return found
+    check_names(dict(parameters))
+    jobargs: dict = {}
+    for name, text in parameters:
+        value = _value(name, text)
+        if _is_list(name):
+            jobargs[name] = [*jobargs.get(name, ()), value]
+        else:
+            jobargs[name] = value
+    return jobargs
 
 
-def _module(spec: str, name: str) -> ModuleType:
+def _is_list(name: str) -> bool:
+    return name == "input" or name.endswith("_stream") or isinstance(PARAMETERS[name], (list, tuple))
+
+
+def _value(name: str, text: str):
+    default = PARAMETERS[name]
+    if name in FUNCTIONS:
+        return _function(name, text)
+    if isinstance(default, int):  # bool too
+        return _number(name, text)
+    return text
+
+
+def _function(name: str, text: str):
+    if text == "None":
+        return None
+    if name in ("map", "reduce") and (os.path.isfile(text) or os.sep in text):
+        from kvproto.external import external
+
+        return external([text])
+    return find_function(text)
+
+
+def _number(name: str, text: str) -> int | bool | None:
+    words = {"true": True, "false": False, "none": None}
     try:
-        return _of_the_user(lambda: importlib.import_module(name), f"{spec}: importing {name} failed")
-    except ModuleNotFoundError as e:
-        if e.name is None or not (name == e.name or name.startswith(e.name + ".")):
-            raise JobError(f"{spec}: the module {name} needs the module {e.name}, which is not there") from e
-        raise JobError(
-            f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) or on sys.path"
-        ) from None
-
-
-def _of_the_user(call: Callable, what: str):
-    """Call what runs the user's code; JobError with the frames of that code alone when it raises or exits."""
-    try:
-        return call()
-    except ModuleNotFoundError:
-        raise
-    except (Exception, SystemExit) as e:
-        told = traceback.TracebackException.from_exception(e)
-        ours = (__file__, importlib.__file__)
-        told.stack[:] = [f for f in told.stack if f.filename not in ours and not f.filename.startswith("<frozen ")]
-        lines = told.format() if told.stack else told.format_exception_only()
-        raise JobError(f"{what}:\n{''.join(lines).rstrip()}") from e
-
-
-def _text(item) -> bytes:
-    return item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
-
-
-def _is_job(value) -> bool:
-    return isinstance(value, type) and issubclass(value, Job)
+        return words[text.lower()] if text.lower() in words else int(text)
+    except ValueError:
+        raise ValueError(f"{name} is a number, or True, False or None, not {text!r}") from None

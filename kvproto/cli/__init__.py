@@ -29,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     _hold_standard_descriptors()
     options, program = _cut_at_dashes(sys.argv[1:] if argv is None else argv)
     args, strays = _parser().parse_known_args(options)
-    if strays:
+    if "input" in args and not any(stray.startswith("-") for stray in strays):
+        args.input += strays  # argparse takes no more of them where an option stands between
+    elif strays:
         hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "mode" in args else ""
         args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
     if "mode" in args:

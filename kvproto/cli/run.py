@@ -8,6 +8,25 @@ from kvproto.cli.shared import add_command
 
 __all__ = ["add"]
 
+PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
+FORMS = ("text", "jsonl", "kv")
+
+RUN_DETAILS = """
+A parameter is given as -P NAME VALUE: params as it stands, a number or True, False, None where the parameter has such
+a default, a function as module.function. `help(kvproto.classic.Job.run)` in Python lists the parameters.
+
+forms of the results:
+  text    key, tab, value, newline; objects as str() shows them
+  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
+  kv      pairs as a worker reads and writes them; bytes and str alone
+
+exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage; Ctrl-C stops the job
+
+examples:
+  kvproto run grep.Grep -P params 'err|warn' /var/log/syslog
+  kvproto run kvproto.classic.Job -m ./words -r ./words --partitions 4 -o counts.tsv texts/
+"""
+
 
 def add(commands) -> None:
     """Add the commands of this module."""
@@ -16,15 +35,80 @@ def add(commands) -> None:
 
 
 def _add_run(commands) -> None:
-    parser = add_command(commands, "run", "run a job class on this machine and print its results", _run_job)
-    parser.add_argument("job", metavar="MODULE.CLASS", help="the job, from the working directory or sys.path")
+    parser = add_command(
+        commands,
+        "run",
+        "run a job on this machine and print its results",
+        _run_job,
+        usage="kvproto run [option ...] MODULE.CLASS [option ...] [INPUT ...]",
+        epilog=RUN_DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(parameters=[])
+    parser.add_argument("job", metavar="MODULE.CLASS", help="a job class or instance, from the working directory or sys.path")
     parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: the job's own")
+    parser.add_argument(
+        "-P", dest="parameters", nargs=2, action="append", metavar=("NAME", "VALUE"),
+        help="a parameter of the job; as often as you like",
+    )
+    for flag, name, what in (
+        ("-m", "map", "the map: module.function, or the path of a program"),
+        ("-r", "reduce", "the reduce, likewise"),
+        ("-n", "name", "what the job's name begins with; default: the class's name"),
+    ):
+        metavar = "NAME" if name == "name" else "FUNCTION"
+        parser.add_argument(flag, f"--{name}", dest="parameters", metavar=metavar, action=_Parameter, const=name, help=what)
+    parser.add_argument(
+        "--partitions", dest="parameters", metavar="N", action=_Parameter, const="partitions",
+        help="how many: reduce tasks, and result files of the reduce",
+    )
+    parser.add_argument(
+        "--save", dest="parameters", action="append_const", const=("save", "True"), help="keep the results under a tag"
+    )
+    parser.add_argument(
+        "--profile", dest="parameters", action="append_const", const=("profile", "True"),
+        help="profile the tasks; `kvproto pstats` shows where their time went",
+    )
+    parser.add_argument(
+        "-j", "--processes", type=_at_least_one, metavar="N", help="tasks at a time; default: one for each core"
+    )
+    parser.add_argument(
+        "-o", dest="output", default="-", metavar="FILE",
+        help="write the results to FILE, which a failed job leaves as it was; default: -, stdout",
+    )
+    parser.add_argument("--out", dest="form", choices=FORMS, default="text", help="form of the results; default: text")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--progress", choices=PROGRESS, default="auto", help="on stderr; auto: a bar on a terminal, else plain lines")
+    shown.add_argument(
+        "-q", "--quiet", dest="progress", action="store_const", const="none", help="no progress, no messages; errors still"
+    )
+
+
+class _Parameter(argparse.Action):
+    """An option of its own for a parameter: adds (`const`, its value) to what -P gave."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), (self.const, values)])
+
+
+def _at_least_one(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def _run_job(args: argparse.Namespace) -> int:
     from kvproto.classic import command
 
-    return command.run(args.job, args.input)
+    return command.run(
+        args.job,
+        args.input,
+        args.parameters,
+        processes=args.processes,
+        progress=args.progress,
+        output=args.output,
+        form=args.form,
+    )
 
 
 def _add_demo(commands) -> None:

@@ -1,0 +1,121 @@
+"""Writing the results of a job for others to read: as text, JSON lines or frames, to stdout or to a file.
+
+text    key, tab, value, newline: bytes as they are, str as UTF-8, other objects as str() shows them
+jsonl   [key, value] a line: JSON values as they are, bytes that are UTF-8 as a string, others as {"base64": "..."}
+kv      the frames that workers read; bytes and str alone
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from kvproto.errors import DataError
+from kvproto.jsonl import json_from_item
+from kvproto.wire import encode_pair
+
+__all__ = ["FORMS", "Output"]
+
+
+class Output:
+    """Where results go: a file that is there when all of it is written and not before, or stdout.
+
+    Context manager; opening it raises what is wrong with the path. Left by an exception, it leaves no file.
+
+    path  str: "-" is stdout; what is there and is no plain file, a pipe or a device, is written as it is
+    """
+
+    def __init__(self, path: str = "-") -> None:
+        self._aside = None
+        self._path = "stdout" if path == "-" else os.path.realpath(path)
+        if path == "-":
+            self._file = sys.stdout.buffer
+        elif os.path.exists(path) and not os.path.isfile(path):
+            self._file = open(path, "wb")
+        else:
+            self._aside = f"{self._path}.{uuid.uuid4().hex[:8]}.part"
+            try:
+                self._file = open(self._aside, "xb")
+            except OSError as e:
+                raise self._named(e) from None
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, exc_type, *exc_info) -> None:
+        try:
+            if exc_type is None:
+                self._finish()
+        finally:
+            if self._file is not sys.stdout.buffer:
+                with suppress(OSError):  # of closing: there is an error to tell already
+                    self._file.close()
+            if self._aside is not None:
+                os.unlink(self._aside)
+
+    def write(self, pairs: Iterable[tuple], form: str = "text") -> None:
+        """Write pairs in one of FORMS. DataError names a pair that the form cannot hold, and the type at fault."""
+        encode = FORMS[form]
+        for number, (key, value) in enumerate(pairs):
+            try:
+                data = encode(key, value)
+            except (TypeError, ValueError, RecursionError) as e:
+                types = f"{type(key).__name__}, {type(value).__name__}"
+                raise DataError(f"pair {number} of the results ({types}) cannot be written as {form}: {e}") from None
+            try:
+                self._file.write(data)
+            except OSError as e:
+                raise self._named(e) from None
+
+    def _finish(self) -> None:
+        try:
+            self._file.flush()
+            if self._file is not sys.stdout.buffer:
+                self._file.close()
+            if self._aside is not None:
+                os.rename(self._aside, self._path)
+                self._aside = None
+        except OSError as e:
+            raise self._named(e) from None
+
+    def _named(self, error: OSError) -> OSError:
+        return OSError(error.errno, error.strerror, self._path)
+
+
+def _text(key, value) -> bytes:
+    return b"%b\t%b\n" % (_shown(key), _shown(value))
+
+
+def _shown(item) -> bytes:
+    return item if isinstance(item, bytes) else _of_str(str(item))
+
+
+def _jsonl(key, value) -> bytes:
+    items = [_of_bytes(item) if isinstance(item, (bytes, str)) else item for item in (key, value)]
+    return json.dumps(items, ensure_ascii=False, allow_nan=False, default=_of_bytes).encode() + b"\n"
+
+
+def _of_bytes(item) -> str | dict[str, str]:
+    """What JSON has for bytes, wherever they are in an object; for a str the same as for the bytes it stands for."""
+    if not isinstance(item, (bytes, str)):
+        raise TypeError(f"JSON has no {type(item).__name__}; --out text shows any object")
+    return json_from_item(item if isinstance(item, bytes) else _of_str(item))
+
+
+def _kv(key, value) -> bytes:
+    for item in (key, value):
+        if not isinstance(item, (bytes, str)):
+            raise TypeError(f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write more")
+    return encode_pair(*(item if isinstance(item, bytes) else _of_str(item) for item in (key, value)))
+
+
+def _of_str(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+FORMS: dict[str, Callable] = {"text": _text, "jsonl": _jsonl, "kv": _kv}
+"""What makes bytes of a key and a value."""
