@@ -1,7 +1,5 @@
-"""What `kvproto run` does, the demo, and the progress that both show."""
+"""How `kvproto run` finds a job and tells what is wrong with it; the demo."""
 
-import io
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +8,6 @@ import pytest
 from jobs import LIBRARY, counted
 
 from kvproto.classic.finding import find_job
-from kvproto.classic.progress import Progress, amount
 from kvproto.errors import JobError
 from kvproto.examples import demo
 
@@ -146,68 +143,3 @@ def test_the_demo_takes_a_file_a_directory_and_says_time_and_speed(capfd, in_a_d
 def test_the_demos_own_input_is_tens_of_megabytes_of_source():
     sources = demo.library_sources()
     assert len(sources) > 500 and all(path.endswith(".py") for path in sources)
-
-
-# --- progress -----------------------------------------------------------------------------------
-
-EVENTS = [
-    {"event": "job", "time": 100.0, "job": "j", "inputs": 1, "bytes": 4_000_000},
-    {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000},
-    {"event": "progress", "time": 101.0, "stage": "map", "done": 0, "total": 2, "bytes": 1_000_000, "records": 7},
-    {"event": "message", "time": 101.0, "stage": "map", "task": 1, "kind": "MSG", "text": "hello"},
-    {"event": "progress", "time": 102.0, "stage": "map", "done": 2, "total": 2, "bytes": 4_000_000, "records": 1234},
-]
-LAST = "map    2/2 tasks  100 %  4.0 MB, 1,234 records  2.0 MB/s"
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def shown(kind, file=None):
-    file = file or io.StringIO()
-    progress = Progress(kind, file)
-    for event in EVENTS:
-        progress(event)
-    return file.getvalue()
-
-
-def test_plain_progress_is_lines_without_control_characters():
-    assert shown("plain") == f"map:1: hello\n{LAST}\n"
-    assert shown("auto") == shown("plain")
-
-
-def test_on_a_terminal_one_line_is_written_again_and_messages_stand_alone():
-    said = shown("auto", Terminal())
-    assert said == shown("bar")
-    assert said.split("\r")[-1].rstrip(" \n") == LAST and said.endswith("\n")
-    assert "\nmap:1: hello\n" in said  # not behind the live line
-    assert "\x1b" not in said  # no colours to be turned off
-
-
-@pytest.mark.parametrize("n_done, share", [(1, " 50 %"), (2, "100 %")])
-def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
-    file = Terminal()
-    progress = Progress("bar", file)
-    progress({"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 0})
-    progress({"event": "progress", "time": 100.0, "stage": "map", "done": n_done, "total": 2, "bytes": 0, "records": 0})
-    assert file.getvalue().rstrip() == f"\rmap    {n_done}/2 tasks  {share}  0 bytes, 0 records"
-
-
-@pytest.mark.parametrize(
-    "n_bytes, said",
-    [(0, "0 bytes"), (1, "1 byte"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
-)
-def test_an_amount_has_the_unit_that_suits_it(n_bytes, said):
-    assert amount(n_bytes) == said
-
-
-def test_jsonl_progress_is_every_event():
-    assert [json.loads(line) for line in shown("jsonl").splitlines()] == EVENTS
-
-
-def test_no_progress_is_nothing_and_an_unknown_kind_is_refused():
-    assert shown("none") == ""
-    with pytest.raises(ValueError, match="auto, bar, plain, jsonl, none"):
-        Progress("fancy")

@@ -12,9 +12,12 @@ from command_line import command_line, kvproto_command
 from jobs import COUNT, program
 
 import kvproto
+from kvproto import cli
+from kvproto.classic.output import FORMS
+from kvproto.classic.progress import KINDS
 
 MODULE = '''
-import time
+import glob, os, time
 from kvproto.classic import Job
 from kvproto.classic.func import nop_map
 
@@ -49,6 +52,14 @@ def wait(path, params):
         print("it runs", file=file, flush=True)
         while True:
             time.sleep(1)
+
+def meet(pairs, params):
+    open(f"met-{os.getpid()}", "w").close()
+    end = time.monotonic() + 20
+    while len(glob.glob("met-*")) < int(params):
+        assert time.monotonic() < end, "the other tasks do not come"
+        time.sleep(0.01)
+    yield "met", 1
 
 ready = Job("ready")
 ready.map = lengths
@@ -135,9 +146,10 @@ def test_numbers_and_functions_are_taken_by_the_kind_of_the_parameter(here):
     assert jobs(here)[0].startswith("three@") and len(os.listdir(results)) == 3
 
 
-def test_as_many_tasks_as_asked_for_run_at_a_time(here):
-    written("here.ready", "-j", "1", "input", "input", "input")
-    assert len(os.listdir(here / "home" / "jobs" / jobs(here)[0] / "logs")) == 1
+def test_as_many_tasks_as_asked_for_run_at_a_time():
+    n = os.cpu_count() + 1  # not what it would be unasked
+    options = ["-r", "here.meet", "--partitions", n, "-P", "params", n, "-j", n]
+    assert written("here.ready", *options, "input") == b"met\t1\n" * n
 
 
 @pytest.mark.parametrize(
@@ -169,6 +181,17 @@ def test_a_parameter_that_is_wrong_is_one_clear_line(here, arguments, says):
 )
 def test_wrong_usage_is_status_2(arguments, says):
     assert says in refused("here.ready", *arguments, status=2)
+
+
+def test_the_choices_are_those_that_there_are():
+    assert (cli.run.PROGRESS, cli.run.FORMS) == (KINDS, tuple(FORMS))  # said twice, so that `kvproto map` imports no jobs
+
+
+def test_the_kinds_of_progress(here):
+    assert run("here.ready", "--progress", "none", "input").stderr == b""
+    assert run("here.ready", "--progress", "plain", "input").stderr.startswith(b"map    1/1 tasks  100 %  10 bytes, 2 items")
+    events = [json.loads(line) for line in run("here.ready", "--progress", "jsonl", "input").stderr.splitlines()]
+    assert (events[0]["event"], events[-1]["event"]) == ("job", "done")
 
 
 # --- results -------------------------------------------------------------------------------------

@@ -1,40 +1,37 @@
-"""Show the events of a job to a person: one live line on a terminal, plain lines elsewhere, or JSON lines.
+"""Show the events of a job to a person: live lines on a terminal, plain lines elsewhere, or JSON lines.
 
-Writes to stderr, so that results on stdout stay clean. No colours and no cursor tricks but the return to the
-line's start; a failed attempt's error and the messages of worker programs are lines of their own.
+Writes to stderr, so that results on stdout stay clean. What task processes say and the errors of failed attempts are
+lines of their own, above the live ones. With `rich` installed the live lines have bars; it decides on colours and
+characters, by NO_COLOR, TERM and the encoding.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
+
+from kvproto.classic.figures import Stage, amount
+from kvproto.classic.live import LiveLines
 
 __all__ = ["KINDS", "Progress", "amount"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
 _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
-
-
-def amount(n_bytes: float) -> str:
-    """Bytes for a person: "1 byte", "999 bytes", "1.0 kB", "12.3 MB"; from 1,000 GB on still in GB."""
-    if n_bytes < 999.5:
-        n = round(n_bytes)
-        return f"{n} byte{'s' * (n != 1)}"
-    for unit, n in (("kB", 1e3), ("MB", 1e6)):
-        if n_bytes / n < 999.95:
-            return f"{n_bytes / n:.1f} {unit}"
-    return f"{n_bytes / 1e9:.1f} GB"
+LEAST_BAR = 10
+"""Columns that figures leave to a bar; more than MOST_BAR it does not take."""
+MOST_BAR = 40
 
 
 class Progress:
     """A callable for `on_event` of `Job.run`.
 
-    kind  "bar": a live line; "plain": a line every 5 seconds and at the end of a stage; "jsonl": each event as
-          a JSON line; "none": nothing; "auto": bar on a terminal, else plain
+    kind  "bar": live lines; "plain": a line every 5 seconds and at the end of a stage, and one for each status message;
+          "jsonl": each event as a JSON line; "none": nothing; "auto": bar on a terminal that can do it, else plain
     file  where to; stderr unless given
     """
 
@@ -42,62 +39,106 @@ class Progress:
         if kind not in KINDS:
             raise ValueError(f"progress is one of {', '.join(KINDS)}, not {kind!r}")
         self._file = sys.stderr if file is None else file
-        self._kind = ("bar" if self._file.isatty() else "plain") if kind == "auto" else kind
-        self._n_bytes = 0
-        self._began = self._shown = 0.0
-        self._is_line_open = False
+        if kind == "auto":
+            kind = "bar" if self._file.isatty() and os.environ.get("TERM") != "dumb" else "plain"
+        self._kind = kind
+        self._live = LiveLines(self._file) if kind == "bar" else None
+        self._bar = _bars(self._file) if kind == "bar" else None
+        self._stages: list[Stage] = []
+        self._status = ""
+        self._failures: dict[str, str] = {}
+        self._shown = 0.0
 
     def __call__(self, event: dict) -> None:
-        if self._kind == "none":
-            return
         if self._kind == "jsonl":
-            self._print(json.dumps(event))
-            return
-        show = getattr(self, f"_on_{event['event']}", None)
-        if show is not None:
-            show(event)
+            self._file.write(json.dumps(event) + "\n")
+            self._file.flush()
+        elif self._kind != "none":
+            show = getattr(self, f"_on_{event['event']}", None)
+            if show is not None:
+                show(event)
+
+    def _on_job(self, event: dict) -> None:
+        self._stages = []
 
     def _on_stage(self, event: dict) -> None:
-        self._n_bytes = event["bytes"]
-        self._began = event["time"]
-        self._shown = 0.0 if self._kind == "bar" else time.monotonic()  # a live line at once, others when it takes long
+        self._stages.append(Stage(event))
+        self._status = ""
+        self._shown = time.monotonic()
+        if self._live is not None:
+            self._draw()
 
     def _on_progress(self, event: dict) -> None:
-        is_last = event["done"] == event["total"]
-        if is_last or time.monotonic() - self._shown >= _SECONDS_BETWEEN[self._kind]:
+        stage = self._stages[-1]
+        stage.update(event)
+        if stage.is_done or time.monotonic() - self._shown >= _SECONDS_BETWEEN[self._kind]:
             self._shown = time.monotonic()
-            self._show(self._line(event), is_last)
+            if self._live is not None:
+                self._draw()
+            else:
+                self._say(f"{stage.name:6} {stage.figures()}")
+
+    def _on_status(self, event: dict) -> None:
+        text = f"{event['stage']}:{event['task']}: {event['text']}"
+        if self._live is None:
+            self._say(text)
+        else:
+            self._status = text  # drawn with the next figures, which come as often as a reader can follow
 
     def _on_message(self, event: dict) -> None:
-        self._print(f"{event['stage']}:{event['task']}: {event['text']}")
+        self._say(f"{event['stage']}:{event['task']}: {event['text']}")
 
     def _on_retry(self, event: dict) -> None:
-        self._print(f"{event['stage']}:{event['task']}: attempt {event['attempt']} failed, trying again:\n{event['text']}")
+        task = f"{event['stage']}:{event['task']}"
+        if self._failures.get(task) == event["text"]:
+            self._say(f"{task}: attempt {event['attempt']} failed in the same way, trying again")
+        else:
+            self._say(f"{task}: attempt {event['attempt']} failed, trying again:\n{event['text']}")
+        self._failures[task] = event["text"]
 
-    def _on_failed(self, event: dict) -> None:
-        if self._is_line_open:
-            self._print("")  # the error itself is raised; it begins on a line of its own
+    def _on_done(self, event: dict) -> None:
+        if self._live is not None:
+            self._status = ""
+            self._draw()
+            self._live.leave()
 
-    def _line(self, event: dict) -> str:
-        seconds = event["time"] - self._began
-        parts = [f"{event['stage']:6} {event['done']}/{event['total']} tasks"]
-        done, total = (event["bytes"], self._n_bytes) if self._n_bytes else (event["done"], event["total"])
-        parts.append(f"{min(100, 100 * done // total):3d} %")
-        parts.append(f"{amount(event['bytes'])}, {event['records']:,} records")
-        if seconds > 0:
-            parts.append(f"{amount(event['bytes'] / seconds)}/s")
-        return "  ".join(parts)
+    _on_failed = _on_done  # its error is raised; it begins on a line of its own
 
-    def _show(self, line: str, is_last: bool) -> None:
-        if self._kind == "plain":
-            self._print(line)
-            return
-        width = shutil.get_terminal_size().columns - 1
-        self._file.write(f"\r{line[:width]:<{width}}" + "\n" * is_last)
-        self._file.flush()
-        self._is_line_open = not is_last
+    def _say(self, text: str) -> None:
+        if self._live is not None:
+            self._live.say(text)
+        else:
+            self._file.write(text + "\n")
+            self._file.flush()
 
-    def _print(self, text: str) -> None:
-        self._file.write("\n" * self._is_line_open + text + "\n" * bool(text))
-        self._file.flush()
-        self._is_line_open = False
+    def _draw(self) -> None:
+        n_columns = self._live.n_columns() - 1  # in the last column some terminals break the line already
+        lines = [self._line(stage, n_columns) for stage in self._stages]
+        if self._status:
+            lines.append(self._status[:n_columns])
+        self._live.draw(lines)
+
+    def _line(self, stage: Stage, n_columns: int) -> str:
+        name = f"{stage.name:6} "
+        n_left = n_columns - len(name)
+        figures = stage.figures(n_left - LEAST_BAR - 1)
+        if self._bar is None or not figures:
+            return (name + stage.figures(n_left))[:n_columns]
+        return f"{name}{self._bar(stage.share, min(n_left - len(figures) - 1, MOST_BAR))} {figures}"
+
+
+def _bars(file: TextIO) -> Callable[[float, int], str] | None:
+    """What draws a bar of (share, columns) for `file`, as far as it shows colours and characters; None without rich."""
+    try:
+        from rich.console import Console
+        from rich.progress_bar import ProgressBar
+    except ModuleNotFoundError:
+        return None
+    console = Console(file=file)
+
+    def bar(share: float, n_columns: int) -> str:
+        with console.capture() as captured:
+            console.print(ProgressBar(total=1.0, completed=share, width=n_columns), end="")
+        return captured.get()
+
+    return bar

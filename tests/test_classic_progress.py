@@ -1,0 +1,277 @@
+"""The progress of a job as a person sees it: on a terminal of any width, off one, as JSON lines; its figures."""
+
+import fcntl
+import io
+import json
+import os
+import re
+import struct
+import sys
+import termios
+
+import pytest
+
+from kvproto.classic.figures import Stage, amount
+from kvproto.classic.progress import KINDS, Progress
+
+MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
+HALF = {"event": "progress", "time": 101.0, "stage": "map", "done": 0, "total": 2, "bytes": 2_000_000, "records": 617}
+HELLO = {"event": "message", "time": 101.0, "stage": "map", "task": 1, "kind": "MSG", "text": "hello"}
+STATUS = {"event": "status", "time": 101.0, "stage": "map", "task": 1, "text": "100000 items mapped"}
+RETRY = {"event": "retry", "time": 101.0, "stage": "map", "task": 1, "attempt": 1, "text": "DataError: bad\ninput: x"}
+WHOLE = {"event": "progress", "time": 102.0, "stage": "map", "done": 2, "total": 2, "bytes": 4_000_000, "records": 1234}
+REDUCE = {"event": "stage", "time": 102.0, "stage": "reduce", "tasks": 1, "bytes": 0}
+DONE = {"event": "done", "time": 103.0, "results": [], "seconds": 3.0}
+FAILED = {"event": "failed", "time": 103.0, "text": "it failed", "seconds": 3.0}
+MAPPED = "2/2 tasks  100 %  4.0 MB, 1,234 items  2.0 MB/s  617 items/s  0:02"
+
+
+class Screen:
+    """A terminal as wide as it says, and what stands on it."""
+
+    def __init__(self, n_columns):
+        self.n_columns = n_columns
+        self.said = ""
+        self._main, terminal = os.openpty()
+        self.file = open(terminal, "w", encoding="utf-8", newline="")
+        self.resize(n_columns)
+
+    def resize(self, n_columns):
+        fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("4H", 24, n_columns, 0, 0))
+
+    def show(self, progress, *events):
+        for event in events:
+            progress(event)
+            os.set_blocking(self._main, False)
+            try:
+                while data := os.read(self._main, 65536):
+                    self.said += data.decode()
+            except BlockingIOError:
+                pass
+
+    def rows(self):
+        """What a person sees, after what was written has moved and erased what it does."""
+        rows, row, column = [""], 0, 0
+        for moved, control, text in re.findall(r"(\x1b\[[0-9;]*[A-Za-z])|([\r\n])|([^\x1b\r\n])", self.said):
+            if moved == "\x1b[A":
+                row -= 1
+            elif moved == "\x1b[J":
+                rows[row:] = [rows[row][:column]]
+            elif moved:
+                assert moved.endswith("m"), moved
+            elif control == "\r":
+                column = 0
+            elif control or column == self.n_columns:
+                row, column = row + 1, 0
+                rows += [""] * (row == len(rows))
+            if text:
+                rows[row] = rows[row][:column] + text + rows[row][column + 1 :]
+                column += 1
+        return [row.rstrip() for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def screen():
+    screens = []
+
+    def made(n_columns=120):
+        screens.append(Screen(n_columns))
+        return screens[-1], Progress("auto", screens[-1].file)
+
+    yield made
+    for each in screens:
+        each.file.close()
+        os.close(each._main)
+
+
+@pytest.fixture
+def without_rich(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+
+
+def said(kind, *events):
+    file = io.StringIO()
+    progress = Progress(kind, file)
+    for event in events:
+        progress(event)
+    return file.getvalue()
+
+
+# --- off a terminal ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "auto"])
+def test_off_a_terminal_progress_is_plain_lines(kind):
+    lines = [f"map:1: {STATUS['text']}", "map:1: hello", f"map    {MAPPED}"]
+    assert said(kind, MAP, HALF, STATUS, HELLO, WHOLE, DONE).splitlines() == lines
+
+
+def test_a_dumb_terminal_gets_plain_lines(screen, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    shown, progress = screen()
+    shown.show(progress, MAP, HALF, HELLO, WHOLE, DONE)
+    assert shown.said == f"map:1: hello\r\nmap    {MAPPED}\r\n"
+
+
+def test_jsonl_progress_is_every_event():
+    events = [MAP, HALF, STATUS, HELLO, RETRY, WHOLE, DONE]
+    assert [json.loads(line) for line in said("jsonl", *events).splitlines()] == events
+
+
+def test_no_progress_is_nothing_and_an_unknown_kind_is_refused():
+    assert said("none", MAP, HALF, STATUS, HELLO, RETRY, WHOLE, FAILED) == ""
+    with pytest.raises(ValueError, match="auto, bar, plain, jsonl, none"):
+        Progress("fancy")
+    assert KINDS == ("auto", "bar", "plain", "jsonl", "none")
+
+
+def test_a_failure_that_comes_again_is_told_once():
+    again = {**RETRY, "attempt": 2}
+    lines = ["map:1: attempt 1 failed, trying again:", "DataError: bad", "input: x"]
+    assert said("plain", MAP, RETRY, again).splitlines() == [*lines, "map:1: attempt 2 failed in the same way, trying again"]
+    other = {**again, "text": "another"}
+    assert said("plain", MAP, RETRY, other).splitlines() == [*lines, "map:1: attempt 2 failed, trying again:", "another"]
+
+
+# --- on a terminal -------------------------------------------------------------------------------
+
+
+def test_on_a_terminal_the_lines_are_drawn_again_below_what_is_said(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, HELLO)
+    assert shown.rows() == ["map:1: hello", "map    0/2 tasks    0 %  0 bytes, 0 items"]
+    shown.show(progress, RETRY, WHOLE, REDUCE)
+    retried = ["map:1: hello", "map:1: attempt 1 failed, trying again:", "DataError: bad", "input: x"]
+    assert shown.rows() == [*retried, f"map    {MAPPED}", "reduce 0/1 tasks    0 %  0 bytes, 0 items"]
+    assert "\x1b[3" not in shown.said
+
+
+def test_with_rich_there_are_bars_besides_the_same_figures(screen):
+    shown, progress = screen()
+    shown.show(progress, MAP, WHOLE, DONE)
+    assert re.fullmatch(f"map    ━{{40}} {MAPPED}", shown.rows()[0])
+    assert shown.rows()[1:] == [""] and "\x1b[38;5;" in shown.said
+
+
+def test_no_color_is_honoured(screen, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown, progress = screen()
+    shown.show(progress, MAP, WHOLE, DONE)
+    assert "━" in shown.said and set(re.findall(r"\x1b\[.*?[A-Za-z]", shown.said)) == {"\x1b[J"}
+
+
+def test_a_terminal_that_is_not_utf_8_gets_bars_of_ascii(screen):
+    shown, _ = screen()
+    latin = open(os.dup(shown.file.fileno()), "w", encoding="latin-1", errors="strict", newline="")
+    with latin:
+        shown.show(Progress("auto", latin), MAP, WHOLE, DONE)
+    assert shown.rows()[0] == f"map    {'-' * 40} {MAPPED}"
+
+
+@pytest.mark.parametrize("n_columns", [1, 8, 12, 20, 40, 80, 120])
+def test_lines_fit_on_a_terminal_of_any_width(screen, n_columns):
+    shown, progress = screen(n_columns)
+    shown.show(progress, MAP, WHOLE, REDUCE, {**STATUS, "stage": "reduce"}, {**WHOLE, "stage": "reduce"})
+    assert len(shown.rows()) == 3 and all(len(row) < n_columns for row in shown.rows())
+    shown.show(progress, DONE)
+    assert len(shown.rows()) == 3 and shown.rows()[-1] == ""
+
+
+def test_a_terminal_made_narrower_has_its_lines_erased_in_all_the_rows_that_they_take_now(screen, without_rich):
+    shown, progress = screen(120)
+    shown.show(progress, MAP, WHOLE)
+    shown.resize(30)
+    before = len(shown.said)
+    shown.show(progress, HELLO)
+    assert shown.said[before:].startswith("\r" + "\x1b[A" * 2 + "\x1b[Jmap:1: hello\r\n")  # 73 characters in 3 rows
+
+
+def test_status_messages_stand_below_the_lines_one_at_a_time_and_go_at_the_end(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, STATUS, {**STATUS, "text": "200000 items mapped"}, WHOLE)
+    assert shown.rows() == [f"map    {MAPPED}", "map:1: 200000 items mapped"]
+    shown.show(progress, DONE)
+    assert shown.rows() == [f"map    {MAPPED}", ""]
+
+
+def test_the_lines_of_a_job_that_fails_stay_and_its_error_begins_below(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, FAILED)
+    assert shown.rows() == ["map    0/2 tasks    0 %  0 bytes, 0 items", ""]
+
+
+def test_control_characters_in_a_message_move_nothing_on_a_terminal(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, {**HELLO, "text": "\x1b[2J\rgone\tthere\x9b1A"})
+    assert shown.rows()[0] == r"map:1: \x1b[2J\x0dgone	there\x9b1A"
+    assert "\x1b[2J\r" in said("plain", MAP, {**HELLO, "text": "\x1b[2J\rgone"})
+
+
+def test_another_job_of_the_same_progress_has_lines_of_its_own(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, WHOLE, DONE, {"event": "job", "job": "second"}, MAP)
+    assert shown.rows() == [f"map    {MAPPED}", "map    0/2 tasks    0 %  0 bytes, 0 items"]
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def staged(begun, *progress):
+    stage = Stage(begun)
+    for event in progress:
+        stage.update(event)
+    return stage
+
+
+def test_time_left_is_by_the_share_that_is_done():
+    assert staged(MAP, HALF).figures().endswith("  617 items/s  0:01 left")
+    tenth = {**HALF, "time": 500.0, "bytes": 400_000}
+    assert staged(MAP, tenth).figures().endswith("  1:00:00 left")
+
+
+def test_no_time_left_is_told_before_there_is_anything_to_tell_it_from():
+    assert "left" not in staged(MAP, {**HALF, "bytes": 0, "records": 0}).figures()
+
+
+@pytest.mark.parametrize("n_done, share", [(0, 0.0), (1, 0.5), (2, 1.0)])
+def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
+    assert staged({**MAP, "bytes": 0}, {**HALF, "done": n_done}).share == share
+
+
+def test_all_is_done_when_the_tasks_are_and_not_when_the_bytes_are():
+    assert staged(MAP, {**HALF, "bytes": 9_000_000}).share == 0.99  # an attempt that failed has read some of them
+    assert staged(MAP, {**WHOLE, "bytes": 1}).share == 1.0
+
+
+def test_a_stage_without_tasks_is_done():
+    assert staged({**MAP, "tasks": 0, "bytes": 0}).figures() == "0/0 tasks  100 %  0 bytes, 0 items"
+
+
+def test_where_room_is_scarce_what_matters_least_is_left_out_first():
+    stage = staged(MAP, HALF)
+    widths = {len(stage.figures(n)): stage.figures(n) for n in range(80, -1, -1)}
+    assert list(widths.values()) == [
+        "0/2 tasks   50 %  2.0 MB, 617 items  2.0 MB/s  617 items/s  0:01 left",
+        "0/2 tasks   50 %  2.0 MB/s  617 items/s  0:01 left",
+        " 50 %  2.0 MB/s  617 items/s  0:01 left",
+        " 50 %  617 items/s  0:01 left",
+        " 50 %  0:01 left",
+        " 50 %",
+        "",
+    ]
+    assert all(len(stage.figures(n)) <= n for n in range(80))
+
+
+@pytest.mark.parametrize(
+    "n_bytes, told",
+    [(0, "0 bytes"), (1, "1 byte"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
+)
+def test_an_amount_has_the_unit_that_suits_it(n_bytes, told):
+    assert amount(n_bytes) == told
