@@ -144,9 +144,10 @@ class WorkerError(KVProtoError):
         self.hexdump = hexdump
         if advice is not None:
             self.advice = advice
-        super().__init__(self._report())
+        super().__init__(self.report())
 
-    def _report(self) -> str:
+    def report(self, with_stderr: bool = True) -> str:
+        """The text of the error; without its lines of stderr for who has shown them already."""
         lines = [f"{' '.join(self.argv)}: {self.what}" if self.argv else self.what]
         if self.pair_index is not None:
             lines.append(f"  first input pair without an answer: number {self.pair_index} (counted from 0)")
@@ -156,10 +157,10 @@ class WorkerError(KVProtoError):
         if self.hexdump:
             lines.append("  its output there:")
             lines += ["    " + line for line in self.hexdump.splitlines()]
-        if self.stderr_tail:
+        if self.stderr_tail and with_stderr:
             lines.append("  the last it said on stderr:")
             lines += ["    " + line for line in self.stderr_tail]
-        elif not isinstance(self, WorkerNotStarted):
+        elif not self.stderr_tail and not isinstance(self, WorkerNotStarted):
             lines.append("  it said nothing on stderr")
         if self.advice:
             lines.append("  what to do: " + self.advice)

@@ -13,6 +13,7 @@ import pytest
 from command_line import command_line, kvproto_command
 from hypothesis import given
 from hypothesis import strategies as st
+from scripts import script
 
 import kvproto
 from kvproto import forms, jsonl
@@ -256,6 +257,14 @@ def test_messages_go_to_stderr_without_tag_and_other_lines_as_they_are():
     assert (tagged.returncode, tagged.stderr) == (0, b"caf\xe9 \xff\n")
     untagged = kvproto_command("map", *files, "--", catalogue.HERE / "stderr_unended.py", stdin=b"x\n")
     assert (untagged.returncode, untagged.stderr) == (0, b"no newline here\n")
+
+
+def test_what_a_worker_said_is_shown_once_and_not_again_in_the_report(tmp_path):
+    worker = script(tmp_path, "import sys\nprint('**<MSG> one', file=sys.stderr)\nsys.stdin.read()\nsys.exit('plain')")
+    said = kvproto_command("map", "--", worker, stdin=b"x\n").stderr
+    assert said.startswith(b"one\nplain\nkvproto: ") and (said.count(b"one"), said.count(b"plain")) == (1, 1)
+    silent = script(tmp_path, "import sys\nsys.stdin.read()\nsys.exit(1)")
+    assert b"it said nothing on stderr" in kvproto_command("map", "--", silent, stdin=b"x\n").stderr
 
 
 def test_a_line_of_stderr_that_was_cut_says_so():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import kvproto
 from kvproto.cli.shared import add_command, write_all
+from kvproto.errors import WorkerError
 
 __all__ = ["add"]
 
@@ -98,6 +99,15 @@ def _n_bytes(text: str) -> int:
 
 
 def _run_worker(args: argparse.Namespace) -> int:
+    try:
+        _run_program(args)
+    except WorkerError as e:
+        e.args = (e.report(with_stderr=False),)  # what it said was shown when it came
+        raise
+    return 0
+
+
+def _run_program(args: argparse.Namespace) -> None:
     from kvproto.external import ExternalProgram
 
     limits = {name: getattr(args, name) for name in LIMITS if name in args}
@@ -118,7 +128,6 @@ def _run_worker(args: argparse.Namespace) -> int:
             for piece in _written_as(args.out_form, frames, args.max_item):
                 write_all(1, piece)
         check_source()
-    return 0
 
 
 def _params(args: argparse.Namespace) -> dict | bytes | None:
