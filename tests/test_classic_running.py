@@ -295,8 +295,10 @@ def test_a_job_runs_once():
     ],
 )
 def test_a_function_that_gives_the_wrong_thing_is_named(functions, says):
-    _, error = failure(input=["raw://x"], partitions=2, **functions)
+    job, error = failure(input=["raw://x"], partitions=2, **functions)
     assert re.search(says, str(error))
+    assert "Traceback" not in str(error)  # it would show nothing of the user's own
+    assert any("Traceback" in log.read_text() for log in Path(job.directory, "logs").iterdir())
 
 
 def test_a_list_is_a_pair_too():

@@ -97,14 +97,24 @@ def _worth_another_try(error: BaseException) -> bool:
 
 
 def _report(error: BaseException) -> str:
-    """The error whole: for kvproto's own what it says, for others the traceback from the job's function on."""
+    """The error whole: for kvproto's own what it says, for others the traceback from the job's function on.
+
+    What kvproto itself raises about a job function has no traceback that helps: that goes to the log.
+    """
     if isinstance(error, KVProtoError):
         lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
         return "\n".join(lines)
+    if isinstance(error, (TypeError, ValueError)) and all(map(_is_ours, traceback.walk_tb(error.__traceback__))):
+        traceback.print_exception(error, file=sys.__stderr__)
+        return "".join(traceback.format_exception_only(type(error), error)).rstrip()
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
+
+
+def _is_ours(step: tuple) -> bool:
+    return step[0].f_code.co_filename.startswith(_PACKAGE)
 
 
 def _portable(error: BaseException) -> bytes | None:
