@@ -61,7 +61,7 @@ class Blobs:
         return _url(path)
 
     def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
-        """Make blobs of a file, at least one; each has chunk_size bytes and what is left of the last line. Returns urls."""
+        """Make blobs of a file, at least one, of chunk_size bytes and what is left of the last line; returns their urls."""
         urls = []
         block = file.read(min(BLOCK, chunk_size))
         while block or not urls:

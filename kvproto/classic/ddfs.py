@@ -12,22 +12,26 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
-from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks, remove_unused
-from kvproto.classic.schemes import Input, find_inputs, open_input, tag as tags_as_inputs
-from kvproto.classic.tags import InvalidTag, NoSuchTag, TagStore, safe_name, tag_name
-from kvproto.errors import DataError, JobError
+from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, remove_unused
+from kvproto.classic.putting import (
+    append,
+    canonizetag,
+    chunked,
+    identity,
+    job_blob,
+    job_tag,
+    opened,
+    own_name,
+    pushed,
+    replace,
+    save_results,
+)
+from kvproto.classic.schemes import find_inputs
+from kvproto.classic.schemes.tag import load, locate
+from kvproto.classic.tags import InvalidTag, NoSuchTag, TagStore, safe_name
+from kvproto.errors import DataError
 
 __all__ = ["CHUNK_SIZE", "DDFS", "InvalidTag", "NoSuchTag", "canonizetag", "istag", "save_results", "tagname"]
-
-
-def canonizetag(tag: str | Iterable[str]) -> str:
-    """The tag, or the first of several, with tag:// before it. InvalidTag for what is none."""
-    if not isinstance(tag, str):
-        tag = next(iter(tag), "")
-    if not tag.startswith("tag://"):
-        tag = f"tag://{tag}"
-    tags_as_inputs.locate(tag)
-    return tag
 
 
 def istag(url: str | Iterable[str]) -> bool:
@@ -38,20 +42,7 @@ def istag(url: str | Iterable[str]) -> bool:
 
 def tagname(tag: str | Iterable[str]) -> str:
     """The tag's name alone."""
-    return tags_as_inputs.locate(canonizetag(tag))[1]
-
-
-def save_results(job_name: str, paths: Iterable[str]) -> str:
-    """Keep finished result files as blobs of the tag disco:results:JOB, in this order; returns its tag:// url.
-
-    A later change of the files themselves would change the blobs: results are never written again.
-    """
-    tag = DDFS.job_tag(job_name)
-    with Blobs() as blobs:
-        urls = [[blobs.put_file(DDFS.job_blob(job_name, path), path)] for path in paths]
-        before = _replace(tag, urls)
-    remove_unused(before)
-    return f"tag://{tag}"
+    return locate(canonizetag(tag))[1]
 
 
 class DDFS:
@@ -65,22 +56,14 @@ class DDFS:
 
     safe_name = staticmethod(safe_name)
     blob_name = staticmethod(blob_name)
-
-    @staticmethod
-    def job_tag(jobname: str) -> str:
-        """The name of the tag with the saved results of a job."""
-        return f"disco:results:{safe_name(jobname)}"
-
-    @staticmethod
-    def job_blob(jobname: str, filename: str) -> str:
-        """The name of the blob with a result file of a job."""
-        return safe_name(f"disco:blob:{jobname}:{os.path.basename(filename)}")
+    job_tag = staticmethod(job_tag)
+    job_blob = staticmethod(job_blob)
 
     # --- looking ---------------------------------------------------------------------------
 
     def get(self, tag, token=None) -> dict:
         """The document of the tag: version, id, last-modified, urls, user-data."""
-        return tags_as_inputs.load(*tags_as_inputs.locate(canonizetag(tag)))
+        return load(*locate(canonizetag(tag)))
 
     def urls(self, tag, token=None) -> list[list[str]]:
         """The lists of urls in the tag."""
@@ -90,7 +73,9 @@ class DDFS:
         """Whether there is such a tag."""
         try:
             return bool(self.get(tag))
-        except (NoSuchTag, InvalidTag):
+        except DataError as e:
+            if e.code not in (InvalidTag.code, NoSuchTag.code):
+                raise
             return False
 
     def list(self, prefix: str = "") -> list[str]:
@@ -98,7 +83,7 @@ class DDFS:
         return TagStore().names(prefix)
 
     def walk(self, tag, ignore_missing: bool = True, tagpath: tuple = (), token=None) -> Iterator[tuple]:
-        """Walk the graph of tags, depth first: yields (the tags from the first to this one, tags in it, lists of blobs).
+        """Walk the graph of tags, depth first: yields (tags from the first to this one, tags in it, lists of blobs).
 
         A tag that leads back to itself is not entered again. One that is missing has neither tags nor blobs, or is
         an error (NoSuchTag).
@@ -111,7 +96,7 @@ class DDFS:
                 yield from self.walk(inner, ignore_missing, tagpath)
 
     def findtags(self, tags=(), ignore_missing: bool = True, token=None) -> Iterator[tuple]:
-        """Find the tags of the graph that begins at tags, breadth first, each once: (tag, tags in it, lists of blobs)."""
+        """Find the tags that tags lead to, breadth first, each once: yields (tag, tags in it, lists of blobs)."""
         queue = [canonizetag(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
         seen = set()
         for tag in queue:  # which grows meanwhile
@@ -130,15 +115,14 @@ class DDFS:
         """Yield the blobs of the tag and the tags in it as open files; `blobfilter(name)` says which."""
         for urls in self.blobs(tag, ignore_missing=False):
             if blobfilter(blob_name(urls[0])):
-                [found] = find_inputs([urls])
-                yield _opened(found)
+                yield from map(opened, find_inputs([urls]))
 
     def _content(self, tag, ignore_missing: bool) -> tuple[list[str], list[list[str]]]:
-        server, name = tags_as_inputs.locate(canonizetag(tag))
+        server, name = locate(canonizetag(tag))
         try:
-            lists = tags_as_inputs.load(server, name)["urls"]
-        except NoSuchTag:
-            if not ignore_missing:
+            lists = load(server, name)["urls"]
+        except DataError as e:
+            if e.code != NoSuchTag.code or not ignore_missing:
                 raise
             lists = []
         tags = [_relative(urls[0], server) for urls in lists if istag(urls)]
@@ -151,18 +135,14 @@ class DDFS:
 
         update  leave out urls that are in the tag already, and blobs of whose names there is one in it
         """
-        lists = _lists(urls)
-
-        def append(document: dict) -> None:
-            known = {_identity(replicas) for replicas in document["urls"]} if update else ()
-            document["urls"] += [replicas for replicas in lists if _identity(replicas) not in known]
-
-        return self._update(tag, append)
+        name = own_name(tag)
+        append(name, urls, update=update)
+        return [f"tag://{name}"]
 
     def put(self, tag, urls, token=None) -> list[str]:
         """Have these urls in the tag and no others; blobs that no tag lists then are removed."""
-        name = _own(tag)
-        remove_unused(_replace(name, _lists(urls)))
+        name = own_name(tag)
+        remove_unused(replace(name, urls))
         return [f"tag://{name}"]
 
     def push(
@@ -176,7 +156,7 @@ class DDFS:
         named = [file if isinstance(file, tuple) else (file, os.path.basename(file)) for file in files]
         known = self._known(tag) if update else ()
         with Blobs() as blobs:
-            urls = [[_pushed(blobs, source, name)] for source, name in named if safe_name(name) not in known]
+            urls = [[pushed(blobs, source, name)] for source, name in named if safe_name(name) not in known]
             return self.tag(tag, urls), urls
 
     def chunk(
@@ -199,13 +179,8 @@ class DDFS:
         """
         canonizetag(tag)
         known = self._known(tag) if update else ()
-        made: list[list[str]] = []
         with Blobs() as blobs:
-            for found in find_inputs([urls] if isinstance(urls, (str, os.PathLike)) else urls):
-                name = safe_name(os.path.basename(found.url))
-                if f"{name}-0" not in known:
-                    with _opened(found) as file:
-                        made += [[url] for url in blobs.put_chunks(name, file, chunk_size)]
+            made = chunked(blobs, [urls] if isinstance(urls, (str, os.PathLike)) else urls, chunk_size, known)
             return self.tag(tag, made), made
 
     def save(self, jobname: str, paths: Iterable[str], retries=600) -> str:
@@ -214,7 +189,7 @@ class DDFS:
 
     def delete(self, tag, token=None) -> None:
         """Delete the tag, if there is one, and those of its blobs that no other tag lists."""
-        name = _own(tag)
+        name = own_name(tag)
         try:
             lists = self.urls(tag)
         except NoSuchTag:
@@ -245,68 +220,15 @@ class DDFS:
         self._update(tag, lambda document: document["user-data"].pop(attr, None))
 
     def _update(self, tag, change: Callable[[dict], Any]) -> list[str]:
-        name = _own(tag)
+        name = own_name(tag)
         TagStore().update(name, change)
         return [f"tag://{name}"]
 
     def _known(self, tag) -> set[str]:
-        return {_identity(urls) for urls in self.urls(tag)} if self.exists(tag) else set()
-
-
-def _own(tag) -> str:
-    """The name of a tag that is to be changed."""
-    server, name = tags_as_inputs.locate(canonizetag(tag))
-    if server:
-        raise JobError(f"{canonizetag(tag)}: a tag of another machine can be read, not changed")
-    return name
-
-
-def _replace(name: str, lists: list[list[str]]) -> list[list[str]]:
-    """Have these lists in the tag and no others; returns those before."""
-    before: list[list[str]] = []
-
-    def replace(document: dict) -> None:
-        before[:] = document["urls"]
-        document["urls"] = lists
-
-    TagStore().update(name, replace)
-    return before
-
-
-def _identity(replicas: list[str]) -> str:
-    """What two lists that stand for the same have in common: the name, of a blob, else the first url."""
-    return blob_name(replicas[0]) if "$" in replicas[0].rpartition("/")[2] else replicas[0]
+        return {identity(urls) for urls in self.urls(tag)} if self.exists(tag) else set()
 
 
 def _relative(tag: str, server: str) -> str:
     """The url of a tag in one of `server`."""
-    found, name = tags_as_inputs.locate(tag, server)
+    found, name = locate(tag, server)
     return f"tag://{found.removeprefix('http://')}/{name}" if found else f"tag://{name}"
-
-
-def _lists(urls) -> list[list[str]]:
-    """Urls as a tag holds them: lists of str."""
-    if isinstance(urls, str):
-        urls = [urls]
-    lists = [[one] if isinstance(one, (str, os.PathLike)) else list(one) for one in urls]
-    if not all(lists):
-        raise ValueError("an empty list among the urls of a tag: a list in them is the replicas of one blob")
-    return [[os.fspath(url) for url in replicas] for replicas in lists]
-
-
-def _pushed(blobs: Blobs, source, name: str) -> str:
-    if hasattr(source, "read"):
-        return blobs.put(name, read_blocks(source))
-    with open_input(os.fspath(source))[0] as file:
-        return blobs.put(name, read_blocks(file))
-
-
-def _opened(found: Input) -> BinaryIO:
-    """Open an input, or else one of its replicas."""
-    *others, last = (found.url, *found.replicas)
-    for url in others:
-        try:
-            return open_input(url)[0]
-        except DataError:
-            continue
-    return open_input(last)[0]

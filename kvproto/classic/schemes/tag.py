@@ -12,34 +12,36 @@ from kvproto.classic.schemes import Input, find_inputs, nodes, web
 from kvproto.classic.tags import TagStore, parse_document, tag_name
 from kvproto.errors import DataError
 
-__all__ = ["find", "load", "locate"]
+__all__ = ["find", "listed", "load", "locate"]
 
 _ON_THE_WEB = "/ddfs/tag/"
 
 
 def find(url: str) -> Iterator[Input]:
     """The inputs of the tag, in order. DataError that names the tag where one of them is not there."""
-    return _inputs(*locate(url), set())
+    for name, replicas in listed(url):
+        try:
+            yield from find_inputs([replicas])
+        except DataError as e:
+            raise DataError(f"tag {name}: {e}") from e
 
 
-def _inputs(server: str, name: str, seen: set[tuple[str, str]]) -> Iterator[Input]:
+def listed(url: str) -> Iterator[tuple[str, list[str]]]:
+    """The lists of urls of the tag and the tags in it, in order, each with the name of its tag."""
+    return _listed(*locate(url), set())
+
+
+def _listed(server: str, name: str, seen: set[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
     if (server, name) in seen:
         return
     seen.add((server, name))
     for replicas in load(server, name)["urls"]:
         if not any(url.startswith("tag://") for url in replicas):
-            yield from _found(replicas, name)
+            yield name, replicas
         elif len(replicas) == 1:
-            yield from _inputs(*locate(replicas[0], server), seen)
+            yield from _listed(*locate(replicas[0], server), seen)
         else:
             raise DataError(f"tag {name}: a tag among replicas: {', '.join(replicas)}; each tag needs a list of its own")
-
-
-def _found(replicas: list[str], name: str) -> list[Input]:
-    try:
-        return find_inputs([replicas])
-    except DataError as e:
-        raise DataError(f"tag {name}: {e}") from e
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:
@@ -57,7 +59,7 @@ def locate(url: str, server: str = "") -> tuple[str, str]:
 
 
 def load(server: str, name: str) -> dict:
-    """The document of a tag. DataError, or NoSuchTag of the store here, when there is none."""
+    """The document of a tag. DataError with code 404 when there is none."""
     if not server:
         return TagStore().get(name)
     url = f"{server}{_ON_THE_WEB}{name}"

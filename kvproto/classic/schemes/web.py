@@ -64,7 +64,7 @@ def fetch(url: str) -> bytes:
     try:
         file, _ = open(url, 0, None)
     except JobError as e:
-        raise DataError(str(e)) from e
+        raise DataError(str(e), code=getattr(e.__cause__, "code", None)) from e
     with file:
         return file.read()
 
@@ -83,7 +83,7 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
                 raise JobError(f"input {url}: {e}") from e
             if attempt == ATTEMPTS:
                 what = e.reason if type(e) is urllib.error.URLError else e
-                raise DataError(f"input {url}: {what}; {ATTEMPTS} attempts") from e
+                raise DataError(f"input {url}: {what}; {ATTEMPTS} attempts", code=getattr(e, "code", None)) from e
             sleep(_pause(attempt, e))
     raise AssertionError("the last attempt returns or raises")
 
