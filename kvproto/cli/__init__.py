@@ -14,13 +14,13 @@ import signal
 import sys
 
 import kvproto
-from kvproto.cli import config, run, worker
+from kvproto.cli import config, run, tag, worker
 from kvproto.cli.shared import write_all
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-GROUPS = (worker, run, config)
+GROUPS = (worker, run, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 

@@ -1,0 +1,93 @@
+"""`kvproto tag`: the tag store, names for data that jobs read as tag://NAME."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from kvproto.cli.shared import add_command, write_all
+
+__all__ = ["add"]
+
+
+def add(commands) -> None:
+    """Add the commands of this module."""
+    summary = "keep data under a name; a job reads it as tag://NAME"
+    group = commands.add_parser("tag", help=summary, description=summary, allow_abbrev=False)
+    verbs = group.add_subparsers(metavar="put|get|ls|rm", required=True)
+
+    parser = add_command(verbs, "put", "append files to a tag, which is made if there is none", _put)
+    parser.add_argument("name", metavar="NAME", help="letters, digits, _ - @ :")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a file, a directory or a pattern, whose data is copied; a URL is noted as it is",
+    )
+    parser.add_argument("--replace", action="store_true", help="have these files in the tag and no others")
+    parser.add_argument(
+        "--chunk-size",
+        type=_size,
+        default="64M",
+        metavar="BYTES",
+        help="where a file is cut, at the next end of a line; K, M, G behind a number are powers of 1024; default: 64M",
+    )
+
+    parser = add_command(verbs, "get", "write the data of a tag, and of the tags in it, to stdout", _get)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--urls", action="store_true", help="list where the data is; replicas behind tabs")
+
+    parser = add_command(verbs, "ls", "list the names of tags", _ls)
+    parser.add_argument("prefix", nargs="?", default="", metavar="PREFIX", help="what they begin with")
+
+    parser = add_command(verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm)
+    parser.add_argument("name", metavar="NAME")
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    n_bytes = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else 0
+    if n_bytes < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes, such as 1000000 or 64M")
+    return n_bytes
+
+
+def _put(args: argparse.Namespace) -> int:
+    from kvproto.classic.putting import put_files
+
+    put_files(args.name, args.files, chunk_size=args.chunk_size, is_whole=args.replace)
+    return 0
+
+
+def _get(args: argparse.Namespace) -> int:
+    from kvproto.classic.blobs import read_blocks
+    from kvproto.classic.putting import canonizetag, opened
+    from kvproto.classic.schemes import find_inputs
+    from kvproto.classic.schemes.tag import listed
+
+    tag = canonizetag(args.name)
+    if args.urls:
+        for _, urls in listed(tag):
+            write_all(1, "\t".join(urls).encode("utf-8", "surrogateescape") + b"\n")
+        return 0
+    for found in find_inputs([tag]):
+        with opened(found) as file:
+            for block in read_blocks(file):
+                write_all(1, block)
+    return 0
+
+
+def _ls(args: argparse.Namespace) -> int:
+    from kvproto.classic.ddfs import DDFS
+
+    for name in DDFS().list(args.prefix):
+        write_all(1, f"{name}\n".encode())
+    return 0
+
+
+def _rm(args: argparse.Namespace) -> int:
+    from kvproto.classic.ddfs import DDFS
+
+    DDFS().get(args.name)  # which says it when there is none
+    DDFS().delete(args.name)
+    return 0
