@@ -6,6 +6,7 @@ thread of its own for that. What a job function prints becomes messages; descrip
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -104,17 +105,14 @@ def _report(error: BaseException) -> str:
     if isinstance(error, KVProtoError):
         lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
         return "\n".join(lines)
-    if isinstance(error, (TypeError, ValueError)) and all(map(_is_ours, traceback.walk_tb(error.__traceback__))):
+    files = {frame.f_code.co_filename for frame, _line in traceback.walk_tb(error.__traceback__)} - {contextlib.__file__}
+    if isinstance(error, (TypeError, ValueError)) and all(file.startswith(_PACKAGE) for file in files):
         traceback.print_exception(error, file=sys.__stderr__)
         return "".join(traceback.format_exception_only(type(error), error)).rstrip()
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
-
-
-def _is_ours(step: tuple) -> bool:
-    return step[0].f_code.co_filename.startswith(_PACKAGE)
 
 
 def _portable(error: BaseException) -> bytes | None:
