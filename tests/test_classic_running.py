@@ -292,6 +292,7 @@ def test_a_job_runs_once():
         ({"map": words, "reduce": lambda iter, params: 5}, r"lambda> returned 5: it must yield \(key, value\) pairs"),
         ({"map": words, "partition": lambda key, n, params: n}, "gave 2 for the key 'x': a partition is an int from 0 to 1"),
         ({"map": words, "reduce": lambda iter, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs"),
+        ({"map": lambda line, params: [("k", (x for x in ()))]}, "gave a pair that cannot be pickled: pair 0: .'k', <generator"),
         ({"map": lambda line, params: [(["x"], 1)]}, "not list: give the job a partition function"),
     ],
 )

@@ -28,13 +28,29 @@ RAW = "raw"
 _BATCH_HEAD = Struct("<II")
 
 
-def pack_objects(pairs: list) -> bytes:
-    """Encode a batch of pairs of Python objects as one frame."""
+def pack_objects(pairs: list, first_index: int = 0) -> bytes:
+    """Encode a batch of pairs of Python objects as one frame.
+
+    Raises TypeError that names the index, counted from first_index, of a pair that cannot be pickled.
+    """
     try:
         data = pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        data = cloudpickle.dumps(pairs)  # objects of classes that were defined in __main__ or in a function
+    except Exception:  # whatever the objects raise
+        data = _pickled_by_value(pairs, first_index)
     return encode_pair(_BATCH_HEAD.pack(len(pairs), crc32(data)), data)
+
+
+def _pickled_by_value(pairs: list, first_index: int) -> bytes:
+    """Pickle objects of classes that were defined in __main__ or in a function too."""
+    try:
+        return cloudpickle.dumps(pairs)
+    except Exception:
+        for index, pair in enumerate(pairs, first_index):
+            try:
+                cloudpickle.dumps(pair)
+            except Exception as e:
+                raise TypeError(f"pair {index}: {pair!r:.200}: {e}") from None
+        raise
 
 
 def pack_frames(pairs: list, first_index: int) -> bytes:

@@ -38,22 +38,16 @@ class Encoder:
         self.n_wanted = 16
 
     def __call__(self, pairs: list) -> bytes:
-        if self._kind == FRAMES:
-            data = self._frames(pairs)
-        else:
-            data = pack_objects(pairs)
+        is_frames = self._kind == FRAMES
+        pack, fault = (pack_frames, "an external program cannot be sent") if is_frames else (pack_objects, "cannot be pickled")
+        try:
+            data = pack(pairs, self._n_pairs)
+        except (TypeError, ValueError) as e:
+            raise type(e)(f"{function_name(self._function)} gave a pair that {fault}: {e}") from None
         self._n_pairs += len(pairs)
         fitting = len(pairs) * _BATCH_BYTES // (len(data) or 1)
         self.n_wanted = min(max(fitting, 1), 8 * self.n_wanted, _MAX_BATCH)
         return data
-
-    def _frames(self, pairs: list) -> bytes:
-        try:
-            return pack_frames(pairs, self._n_pairs)
-        except (TypeError, ValueError) as e:
-            raise type(e)(
-                f"{function_name(self._function)} gave a pair that an external program cannot be sent: {e}"
-            ) from None
 
 
 class PairSource:
