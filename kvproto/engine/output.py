@@ -34,6 +34,10 @@ class Output:
         self.encode: Callable = _Unencoded() if streams else Encoder(kind, function)
         self.write: Callable = streams.write if streams else writer.write
 
+    def stream(self, partition: int):
+        """The last output stream of a partition, for a job that has such streams; what is added to it is counted."""
+        return _Counted(self._streams, partition)
+
     def publish(self) -> list:
         """Close the streams and publish the files: segments of the spool, or results."""
         if self._streams is not None:
@@ -105,6 +109,9 @@ class _Streams:
         self._writer = writer
         self._streams = streams
 
+    def __getitem__(self, partition: int):
+        return self._streams[partition]
+
     def write(self, partition: int, pairs: list, n_pairs: int) -> None:
         add = self._streams[partition].add
         for key, value in pairs:
@@ -114,6 +121,20 @@ class _Streams:
     def close(self) -> None:
         for stream in self._streams:
             stream.close()
+
+
+class _Counted:
+    """The last output stream of a partition, whose pairs are counted as they are added."""
+
+    def __init__(self, streams: _Streams, partition: int) -> None:
+        self._streams = streams
+        self._partition = partition
+
+    def add(self, key, value) -> None:
+        self._streams.write(self._partition, [(key, value)], 1)
+
+    def __getattr__(self, name: str):
+        return getattr(self._streams[self._partition], name)
 
 
 class _Sink:

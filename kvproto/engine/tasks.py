@@ -180,9 +180,12 @@ def _write_frames(frames: Iterator[bytes], spec: JobSpec, output: Output) -> Non
 
 def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
     if _takes_output(spec.reduce):
-        out = _Out(output)
-        spec.reduce(entries, out, spec.params)
-        out.flush()
+        if spec.reduce_output_stream:
+            spec.reduce(entries, output.stream(0), spec.params)
+        else:
+            out = _Out(output)
+            spec.reduce(entries, out, spec.params)
+            out.flush()
         return
     reduced = iterable(spec.reduce(entries, spec.params), spec.reduce)
     for batch in PairSource(reduced, spec.reduce).batches(lambda: output.encode.n_wanted):
@@ -190,7 +193,7 @@ def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
 
 
 class _Out:
-    """What a reduce of the form reduce(iter, out, params) adds its pairs to."""
+    """What a reduce of the form reduce(iter, out, params) adds its pairs to where the job has no output streams."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
