@@ -2,7 +2,7 @@
 
 The small program `supervise` (csrc/supervise.c) stands between this process and the worker. It kills the
 worker with all its descendants and removes the private directory as soon as the control pipe is closed,
-by `close()` or by the death of this process. Used by `external` alone. Implements FILES-1 and LIFECYCLE-5.
+by `close()` or by the death of this process. `SupervisedProcess` is used by `external` alone. Implements FILES-1 and LIFECYCLE-5.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from collections.abc import Mapping
 
 from kvproto.errors import KVProtoError
 
-__all__ = ["SupervisedProcess"]
+__all__ = ["SUPERVISE", "SupervisedProcess"]
 
-_SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
+SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
+"""The path of the supervisor; its arguments are in csrc/supervise.c."""
+
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
@@ -60,9 +62,9 @@ class SupervisedProcess:
     def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
 
-        if not os.path.exists(_SUPERVISE):
+        if not os.path.exists(SUPERVISE):
             raise KVProtoError(
-                f"{_SUPERVISE} is not there: kvproto runs from sources that were not built; "
+                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; "
                 "install it with `pip install .` or `make build`, and start Python in another folder"
             )
         _live.add(self)
@@ -79,7 +81,7 @@ class SupervisedProcess:
         try:
             _write_files(directory, files)
             self._supervisor = subprocess.Popen(
-                [_SUPERVISE, str(child_control), str(child_status), directory, "./op", *arguments],
+                [SUPERVISE, str(child_control), str(child_status), directory, "./op", *arguments],
                 cwd=directory,
                 stdin=child_stdin,
                 stdout=child_stdout,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvproto._process import _SUPERVISE
+from kvproto._process import SUPERVISE
 
 FAMILY = "setsid sleep 1000 & echo $!; exec sleep 1000"
 """A worker that says the pid of a child in a session of its own, and lives until it is killed."""
@@ -40,7 +40,7 @@ class Supervised:
     """
 
     def __init__(
-        self, tmp_path, body: str | None, launcher=(), *, program=_SUPERVISE, closed=False, busy=False, **options
+        self, tmp_path, body: str | None, launcher=(), *, program=SUPERVISE, closed=False, busy=False, **options
     ):
         self.directory = tmp_path / "private"
         self.directory.mkdir()
@@ -107,7 +107,7 @@ def assert_ended(*pidfds: int) -> None:
 
 @pytest.mark.parametrize("n_arguments", [0, 3])
 def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
-    done = subprocess.run([_SUPERVISE, *["3"] * n_arguments], capture_output=True)
+    done = subprocess.run([SUPERVISE, *["3"] * n_arguments], capture_output=True)
     assert (done.returncode, done.stdout) == (64, b"")
     assert done.stderr == b"usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n"
 
@@ -198,7 +198,7 @@ def test_no_descriptor_for_the_start_is_told_by_its_errno(tmp_path):
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed: apt install util-linux")
 def test_a_process_that_cannot_be_had_is_told_by_its_errno(tmp_path):
     # Root may have as many as it likes, and another user may not reach this file by its path.
-    program = os.open(_SUPERVISE, os.O_RDONLY)
+    program = os.open(SUPERVISE, os.O_RDONLY)
     other = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.getuid() == 0 else {}
     limits = ["prlimit", "--nproc=0:0", "--"]
     path = f"/proc/self/fd/{program}"
