@@ -38,6 +38,14 @@ def test_several_partitions_get_the_pairs_by_their_keys(earlier):
     assert results(input=earlier, reduce=count, partitions=2, partition=by_number) == [([0, 2, 4], "keys"), ([1, 3, 5], "keys")]
 
 
+def test_what_is_the_maps_alone_is_not_done_where_there_is_none(earlier):
+    def never(*arguments):
+        raise AssertionError("called")
+
+    of_maps = {"map_init": never, "combiner": never, "map_reader": never, "map_output_stream": [never]}
+    assert len(results(input=earlier, reduce=count, partitions=2, partition=by_number, **of_maps)) == 2
+
+
 def test_inputs_with_labels_keep_their_partitions(earlier, tmp_path):
     index = tmp_path / "index"
     index.write_text("".join(f"{label} {path} {os.path.getsize(path)}\n" for label, path in enumerate(earlier)))

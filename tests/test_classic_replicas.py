@@ -87,6 +87,10 @@ def test_large_replicas_are_cut_and_each_part_is_read_once(tmp_path):
     assert next(event for event in events(job) if event["event"] == "stage")["tasks"] > 1
 
 
+def test_a_replica_that_a_server_does_not_have_is_followed_by_the_next(whole, http_cut):
+    assert keys(input=[[f"{http_cut}nowhere", whole]]) == LINES
+
+
 def test_an_external_map_gets_each_line_once_though_a_replica_fails_halfway(tmp_path, whole, http_cut):
     given = results(input=[[http_cut, whole]], map=external([program(tmp_path, ECHO)]))
     assert [value.decode() for _, value in given] == LINES
@@ -102,6 +106,9 @@ def http_cut(whole):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            if self.path != "/":
+                self.send_error(404)
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

@@ -142,6 +142,11 @@ def test_a_required_module_that_is_not_there_is_an_error_that_names_it():
         results(input=["raw://a"], map=nop_map, required_modules=["no_such_module"])
 
 
+def test_a_required_module_is_given_by_name():
+    with pytest.raises(TypeError, match="required_modules must be names"):
+        Job("modules").run(input=["raw://a"], map=nop_map, required_modules=[os])
+
+
 def test_a_required_module_may_come_with_its_file(tmp_path):
     path = tmp_path / "helpers_of_mine.py"
     path.write_text("def shout(text): return text.upper()\n")

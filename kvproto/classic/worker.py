@@ -133,7 +133,7 @@ class Worker(dict):
             sort=bool(item("sort")),
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=_interval(item("status_interval")),
-            required_modules=tuple(_required_modules(item)),
+            required_modules=tuple(m if isinstance(m, str) else m[0] for m in _required_modules(item)),
             profile=bool(item("profile")),
             params=item("params"),
             **{name: _function(name, item(name)) for name in ("map_init", "combiner", "reduce_init")},
@@ -164,8 +164,8 @@ class Worker(dict):
             found = {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
         else:
             found = _by_base_name("required_files", [files] if isinstance(files, (str, os.PathLike)) else files)
-        modules = [module for module in item("required_modules") or () if not isinstance(module, str)]
-        found.update(_by_base_name("required_modules", [path for _name, path in modules]))
+        paths = [module[1] for module in _required_modules(item) if not isinstance(module, str)]
+        found.update(_by_base_name("required_modules", paths))
         return found
 
     def max_processes(self, job, jobargs: Mapping) -> int | None:
@@ -256,9 +256,14 @@ def _scheduler(scheduler) -> dict:
     return dict(scheduler)
 
 
-def _required_modules(item) -> list[str]:
+def _required_modules(item) -> list[str | tuple[str, str]]:
+    """The required modules: names, and (name, path)."""
     modules = item("required_modules") or ()
-    return [module if isinstance(module, str) else module[0] for module in ([modules] if isinstance(modules, str) else modules)]
+    modules = [modules] if isinstance(modules, str) else list(modules)
+    for module in modules:
+        if not isinstance(module, str) and not (isinstance(module, (tuple, list)) and len(module) == 2):
+            raise TypeError(f"required_modules must be names of modules, or (name, path); {module!r} is neither")
+    return modules
 
 
 def _by_base_name(parameter: str, paths: Sequence) -> dict[str, str]:

@@ -28,10 +28,10 @@ def import_required(modules: Iterable[str]) -> dict[str, Any]:
 
 
 def bind(functions: Iterable, names: Mapping[str, Any]) -> None:
-    """Let functions find `names`: put into the globals of each what is not there; functions of this package are left alone."""
+    """Let functions find `names`: put into the globals of each what is not there; the package's own are left alone."""
     for function in functions:
         space = getattr(_plain(function), "__globals__", None)
-        if space is not None and not str(space.get("__name__")).startswith("kvproto."):
+        if space is not None and not str(space.get("__name__")).startswith(("kvproto.classic.", "kvproto.engine.")):
             for name, value in names.items():
                 space.setdefault(name, value)
 

@@ -4,7 +4,7 @@ The default entries are the lines, with their newline, as str: UTF-8, any other 
 (`surrogateescape`), so that they come out as the same bytes. A reader of the user's own gets the same file
 object; the bytes are at its `buffer`. For an external program the lines become frames and no Python objects.
 
-When an input fails with a DataError, its next replica is read from the start, without what was given already.
+When an input fails, its next replica is read from the start, without what was given already.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import iterable
 from kvproto.engine.spec import External, InputChain, function_name
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 from kvproto.wire import MAX_ITEM
 
 __all__ = ["InputReader", "entry_frame"]
@@ -86,7 +86,7 @@ class InputReader:
             try:
                 yield from read(split, url)
                 return
-            except DataError as e:
+            except (DataError, JobError) as e:  # a JobError: no other try mends this one, another replica may be good
                 if not left:
                     for note in failed:
                         e.add_note(f"before that: {note}")

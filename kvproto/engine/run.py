@@ -92,7 +92,15 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
         if by_partition is None:  # the inputs are not partitioned as the job wants it: a map that gives each pair as it is
-            spec = replace(spec, map=_each_pair, map_input=spec.reduce_input, reduce_input=InputChain())
+            spec = replace(
+                spec,
+                map=_each_pair,
+                map_input=spec.reduce_input,
+                reduce_input=InputChain(),
+                map_init=None,
+                combiner=None,
+                map_output_stream=(),
+            )
         else:
             calls = [
                 ReduceCall(number, [], splits, directory.unfinished) for number, splits in enumerate(by_partition)
