@@ -48,10 +48,10 @@ def tagname(tag: str | Iterable[str]) -> str:
 class DDFS:
     """The tag store of this user.
 
-    master  kept as an attribute; code for the original names one
+    master  kept as an attribute; code for the original names one, and a proxy and settings, which mean nothing
     """
 
-    def __init__(self, master: str | None = None) -> None:
+    def __init__(self, master: str | None = None, proxy=None, settings=None) -> None:
         self.master = master
 
     safe_name = staticmethod(safe_name)
