@@ -52,10 +52,12 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
 @pytest.mark.parametrize(
     "statement",
     [
-        "from disco.core import Disco, Job, result_iterator, classic_iterator",
+        "from disco.core import Disco, Job, Params, result_iterator, classic_iterator",
+        "from disco.ddfs import DDFS, canonizetag, istag, tagname",
+        "from disco.task import get, put, this_partition",
         "from disco.job import Job",
         "from disco.worker import Worker",
-        "from disco.worker.classic.worker import Worker",
+        "from disco.worker.classic.worker import Params, Worker, get, put, this_host, this_name",
         "from disco.worker.classic.func import chain_reader, nop_map, nop_reduce, sum_combiner, sum_reduce",
         "from disco.func import chain_reader, default_partition, map_line_reader, notifier, nop_reduce, re_reader",
         "from disco.worker.task_io import gzip_reader, task_input_stream, task_output_stream, InputStream",

@@ -102,7 +102,7 @@ class TestCase(unittest.TestCase):
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__test__ = True
+        cls.__test__ = vars(cls).get("__test__", True)
 
     @property
     def disco(self) -> Disco:

@@ -1,12 +1,9 @@
-"""What the old `disco.func` and `disco.worker.classic.func` had besides functions of kvproto: interfaces of job functions."""
+"""What the old `disco.func` and `disco.worker.classic.func` had besides what they have in kvproto."""
 
 from __future__ import annotations
 
-__all__ = ["noop", "notifier"]
+from kvproto.classic.func import noop
 
-
-def noop(*args, **kwargs) -> None:
-    """Do nothing."""
-
+__all__ = ["notifier"]
 
 notifier = noop

@@ -22,7 +22,9 @@ def open(url: str, task=None) -> BinaryIO:
 
 def open_chain(url: str, task=None) -> Iterator[tuple]:
     """The pairs of the result file behind a url."""
-    return chain_reader(*input_stream(None, None, url, None), None)
+    stream, size, url = input_stream(None, None, url, None)
+    with stream:
+        yield from chain_reader(stream, size, url)
 
 
 def import_scheme(url: str) -> ModuleType:
