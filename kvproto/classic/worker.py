@@ -17,6 +17,7 @@ from kvproto.classic.params import Params
 from kvproto.classic.schemes import Input, find_inputs
 from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+from kvproto.engine.sorting import check_buffer_size
 from kvproto.engine.spec import External, InputChain, JobSpec
 from kvproto.errors import DataError, FilesError, JobError
 from kvproto.netstring import encode_params
@@ -120,6 +121,7 @@ class Worker(dict):
         if item("map") is None and item("reduce") is None:
             raise JobError(f"job {job.name} has neither map nor reduce: nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
+        check_buffer_size(item("sort_buffer_size"))
         return JobSpec(
             name=item("name") or type(job).__name__,
             map=_program_or_function("map", item("map"), item("ext_params")),

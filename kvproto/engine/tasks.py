@@ -30,6 +30,7 @@ from kvproto.engine.shuffle import (
     route_pairs,
     write_counted,
 )
+from kvproto.engine.sorting import sort_frames, sort_pairs
 from kvproto.engine.spec import External, InputChain, JobSpec
 from kvproto.engine.spool import Segment
 from kvproto.errors import DataError, JobError
@@ -113,8 +114,6 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
 
 def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator:
     """What the reduce iterates over, after the call of its init, which may take some for itself."""
-    if spec.sort:
-        from kvproto.engine.sorting import sort_pairs
     if reader is None:
         batches = read_batches(map_kind(spec), segment_chunks(call.segments, meter), "the spool")
         if spec.sort:
@@ -139,8 +138,6 @@ def _frames_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: Inp
         return
     chunks = segment_chunks(call.segments, meter)
     if spec.sort:
-        from kvproto.engine.sorting import sort_frames
-
         chunks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
     yield from chunks
     meter.add_records(sum(segment.n_pairs for segment in call.segments))
