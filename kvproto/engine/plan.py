@@ -41,7 +41,7 @@ def plan_maps(inputs: Iterable, n_processes: int, *, cut: bool, share: bool = Tr
     """
     inputs = list(inputs)
     total = sum(found.n_bytes or 0 for found in inputs)
-    task_bytes = min(max(total // (n_processes * _TASKS_EACH), MIN_TASK), MAX_TASK)
+    task_bytes = min(max(-(-total // (n_processes * _TASKS_EACH)), MIN_TASK), MAX_TASK)
     tasks: list[list[Split]] = []
     n_filled = task_bytes
     for found in inputs:
