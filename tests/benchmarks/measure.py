@@ -68,15 +68,18 @@ def kvproto_map(worker: Path, form_in: str = "kv", form_out: str = "kv") -> list
     return [sys.executable, "-m", "kvproto", "map", "--in", form_in, "--out", form_out, "--", str(worker)]
 
 
-def run(command: list[str], stdin: Path) -> int:
+def run(command: list[str], stdin: Path, *, quietly: bool = False) -> int:
     """Run a command from a file to /dev/null, without a shell; returns its peak memory in bytes.
 
-    That is the most of the process itself and each child that it has waited for.
+    That is the most of the process itself and each child that it has waited for. quietly: its stderr, where a job
+    tells of its progress, goes to /dev/null too.
     """
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, str(stdin), os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
     ]
+    if quietly:
+        actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
     pid = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
     _pid, status, usage = os.wait4(pid, 0)
     if status != 0:

@@ -49,7 +49,10 @@ def kvproto_run(job: str, path: Path) -> list[str]:
 
 def counts(command: list[str]) -> list[bytes]:
     """What a command prints, in an order of its own."""
-    return sorted(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines())
+    done = subprocess.run(command, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr.decode())
+    return sorted(done.stdout.splitlines())
 
 
 def main():
@@ -63,7 +66,7 @@ def main():
     for name, command in pools.items():
         assert counts(command) == expected, name
     commands = [ours, *pools.values()]
-    taken, *others = alternate(*[lambda command=command: run(command, Path(os.devnull)) for command in commands])
+    taken, *others = alternate(*[lambda command=command: run(command, Path(os.devnull), quietly=True) for command in commands])
     row("200 MB of words, MB/s", path.stat().st_size / taken / 1e6, "{:.0f}")
     for name, seconds in zip(pools, others):
         row(f"times a pool with Counters, {name.replace('_', ' ')}", taken / seconds)
@@ -72,8 +75,8 @@ def main():
 
     os.environ["PYTHONPATH"] = str(HERE)
     for times in 1, 4:
-        lines = numbers(directory() / "numbers", times * 2_500_000)
-        peak = run(kvproto_run("streaming.Different", lines), Path(os.devnull))
+        lines = numbers(directory() / "numbers", times * 5_000_000)
+        peak = run(kvproto_run("streaming.Different", lines), Path(os.devnull), quietly=True)
         n_mb = lines.stat().st_size / 1e6
         row(f"peak memory of a process, {n_mb:.0f} MB of keys that differ, MB", peak / 1e6, "{:.0f}", at_most=300)
 
