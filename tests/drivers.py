@@ -11,37 +11,42 @@ from kvproto.engine.home import all_jobs
 _SCRIPT = """
 import os, sys
 from kvproto.classic import Job, result_iterator
-told, go, before, after = sys.argv[1:]
+told, go, runs, start, after = sys.argv[1:]
 def map(line, params):
     with open(told, "w") as file:
         file.write(str(os.getpid()))
     with open(go) as file:
         print("goes on")
         yield line, file.read()
-exec(before)
-job = Job("driven").run(input=["raw://x"], map=map)
+exec(start)
+open(runs).readline()
 exec(after)
 """
+
+
+_START = 'job = Job("driven").run(input=["raw://x"], map=map)'
 
 
 class Driver:
     """A driver with a job "driven" whose one map waits. Context manager: the driver is ended.
 
-    after        what it does when the job runs; waits for it unless given
-    job          the job's full name
-    map_process  a pidfd of the process whose task the map is
+    start, after  statements: how it starts the job with `map`, what it does when the map runs: wait, unless given
+    job           the job's full name
+    map_process   a pidfd of the process whose task the map is
     """
 
-    def __init__(self, directory: Path, after: str = "job.wait()", before: str = "") -> None:
+    def __init__(self, directory: Path, after: str = "job.wait()", start: str = _START) -> None:
         directory.mkdir()
-        told, self._go = directory / "told", directory / "go"
-        os.mkfifo(told)
-        os.mkfifo(self._go)
+        told, self._go, runs = (directory / name for name in ("told", "go", "runs"))
+        for fifo in (told, self._go, runs):
+            os.mkfifo(fifo)
         jobs = set(all_jobs())
-        argv = [sys.executable, "-c", _SCRIPT, str(told), str(self._go), before, after]
+        argv = [sys.executable, "-c", _SCRIPT, str(told), str(self._go), str(runs), start, after]
         self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.map_process = os.pidfd_open(int(told.read_text()))
         [self.job] = set(all_jobs()) - jobs
+        self._runs = open(runs, "r+b", buffering=0)  # both ends: it waits for nobody
+        self._runs.write(b"\n")
 
     def go_on(self) -> None:
         """Let the map end."""
@@ -58,6 +63,7 @@ class Driver:
         self.process.kill()
         self.process.communicate()
         os.close(self.map_process)
+        self._runs.close()
 
 
 def has_ended(pidfd: int, seconds: float = 0) -> bool:

@@ -246,7 +246,7 @@ def test_a_purged_job_has_nothing_left(done):
 
 def test_a_clean_leaves_the_results_and_is_refused_while_the_job_runs(done, driver):
     done.wait(clean=True)
-    assert sorted(os.listdir(done.directory)) == ["events.jsonl", "oob", "results"]
+    assert sorted(os.listdir(done.directory)) == ["events.jsonl", "oob", "results", "results.jsonl"]
     assert dict(result_iterator(Disco().wait(done.name))) == {"a": 2, "b": 1}
     with pytest.raises(JobError, match="is active: wait for it or kill it first"):
         Disco().clean(driver.job)

@@ -1,6 +1,7 @@
 """Where jobs are kept: what cannot be written there is named, with the variable that chooses another place."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from jobs import words
 
 from kvproto.classic import Job
 from kvproto.engine.files import naming
+from kvproto.engine.home import JobDirectory, all_jobs, resolve_job, started
 from kvproto.errors import DataError, JobError
 
 
@@ -56,9 +58,9 @@ except Exception as e:
 """
 
 
-def on_a_disk_of_1_mb(directory, *argv):
-    mount = 'mount -t tmpfs -o size=1m tmpfs "$KVPROTO_HOME" || exit 77; exec "$@"'
-    shell = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, "-c", ON_A_SMALL_DISK, *argv]
+def on_a_small_disk(directory, limit, code, *argv):
+    mount = f'mount -t tmpfs -o {limit} tmpfs "$KVPROTO_HOME" || exit 77; exec "$@"'
+    shell = ["unshare", "-rm", "sh", "-c", mount, "sh", sys.executable, "-c", code, *argv]
     environment = {**os.environ, "KVPROTO_HOME": str(directory)}
     try:
         done = subprocess.run(shell, env=environment, capture_output=True, text=True)
@@ -78,7 +80,69 @@ def on_a_disk_of_1_mb(directory, *argv):
     ],
 )
 def test_a_job_on_a_full_disk_says_which_file_and_what_to_do_at_once(tmp_path, when, map, left, file):
-    said = on_a_disk_of_1_mb(tmp_path, when, map, left)
+    said = on_a_small_disk(tmp_path, "size=1m", ON_A_SMALL_DISK, when, map, left)
     assert said.startswith("JobError job big@")
     assert f"{file}: No space left on device; jobs are kept below {tmp_path}: " in said and "KVPROTO_HOME" in said
     assert "attempts" not in said and "entry" not in said
+
+
+def make(*names):
+    """Make jobs that have ended, one after the other."""
+    jobs = []
+    for number, name in enumerate(names):
+        directory = JobDirectory(name)
+        with open(directory.events, "w") as file:
+            file.write(json.dumps({"event": "job", "time": 1000.5 + number}) + "\n")
+        directory.close()
+        jobs.append(directory.job)
+    return jobs
+
+
+def test_a_job_is_found_by_its_name_its_beginning_or_as_the_last_one():
+    count, zip, count_more, a_last = make("count", "zip", "count_more", "a_last")
+    assert all_jobs() == sorted([count, zip, count_more, a_last])
+    assert resolve_job(count) == count
+    assert resolve_job("count@") == count
+    assert resolve_job("z") == zip
+    assert resolve_job("@") == a_last
+    assert (started(zip), started("nobody@1")) == (1001.5, 0.0)
+
+
+def test_a_name_that_means_no_job_or_several_says_which_there_are(home):
+    with pytest.raises(JobError, match=f"there are no jobs in {home}; KVPROTO_HOME says"):
+        resolve_job("@")
+    first, second = make("count", "count")
+    with pytest.raises(JobError, match=f"2 jobs begin with cou: give more of the name. The last ones:\n  {first}\n  {second}$"):
+        resolve_job("cou")
+    with pytest.raises(JobError, match=rf"there is no job cuont@2 in {home}; did you mean count\?"):
+        resolve_job("cuont@2")
+    with pytest.raises(JobError, match="there is no job  in"):
+        resolve_job("")
+
+
+def test_what_is_being_made_or_removed_is_no_job(home):
+    [job] = make("job")
+    os.mkdir(home / "jobs" / ".job@1")
+    assert all_jobs() == [job]
+
+
+def test_a_name_that_would_hide_the_job_is_changed():
+    [job] = make("../.hidden name")
+    assert job.startswith("_.hidden_name@") and all_jobs() == [job]
+
+
+MADE_HALF = """
+import os
+from kvproto.engine.home import JobDirectory, home
+try:
+    JobDirectory("job")
+except Exception as e:
+    print(type(e).__name__, e)
+print(os.listdir(os.path.join(home(), "jobs")))
+"""
+
+
+def test_a_job_directory_that_cannot_be_made_whole_leaves_nothing(tmp_path):
+    said = on_a_small_disk(tmp_path, "nr_inodes=6", MADE_HALF)
+    assert said.startswith(f"JobError writing {tmp_path}/jobs/job@") and "No space left on device" in said
+    assert said.endswith("\n[]\n")

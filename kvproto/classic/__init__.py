@@ -10,12 +10,13 @@
     for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
 """
 
+from kvproto.classic.chain import JobChain
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
 from kvproto.classic.params import Params
 from kvproto.classic.util import kvgroup
 
-__all__ = ["Job", "Params", "external", "kvgroup", "result_iterator"]
+__all__ = ["Job", "JobChain", "Params", "external", "kvgroup", "result_iterator"]
 
 
 def __getattr__(name: str):

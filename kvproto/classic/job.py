@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from kvproto.classic.core import Disco, timed_out, watch
-from kvproto.classic.running import Run, stopping
+from kvproto.classic.running import Run, stop
 from kvproto.classic.worker import Worker, check_names
 from kvproto.engine.kept import KeptJob
 from kvproto.errors import JobError
@@ -135,9 +135,12 @@ class Job:
         if run is None:
             self._known()
             return self.disco.wait(self.name, poll_interval, timeout, clean, show)
-        with stopping([run]):
+        try:
             if not watch(KeptJob(self.name), run.ended.wait, timeout, show):
                 raise timed_out(self.name, timeout)
+        except KeyboardInterrupt:
+            stop([run])
+            raise
         if clean:
             self.clean()
         if run.error is not None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-__all__ = ["Run", "stopping"]
+__all__ = ["Run", "stop"]
 
 _running: set[Run] = set()
 
@@ -58,18 +57,8 @@ class Run(threading.Thread):
             self.ended.set()
 
 
-@contextmanager
-def stopping(runs: Sequence[Run]) -> Iterator[None]:
-    """Stop runs when Ctrl-C interrupts the body, and say where their logs are."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _stop(runs)
-        raise
-
-
-def _stop(runs: Sequence[Run]) -> None:
-    """Stop runs, all at once; returns when nothing of them runs any more."""
+def stop(runs: Sequence[Run]) -> None:
+    """Stop those that still run, all at once, and say where their logs are; returns when nothing of them runs any more."""
     runs = [run for run in runs if not run.ended.is_set()]
     for run in runs:
         run.directory.stop()
@@ -83,16 +72,15 @@ def _at_exit() -> None:
     runs = list(_running)
     has_failed = (hasattr(sys, "last_exc") or hasattr(sys, "last_type")) and not hasattr(sys, "ps1")
     if has_failed:  # at a prompt it would be the error of some earlier line
-        _stop(runs)
+        stop(runs)
         return
     try:
-        with stopping(runs):
-            for run in runs:
-                run.ended.wait()
-                if run.error is not None:
-                    print(f"kvproto: {run.error}", file=sys.stderr)
+        for run in runs:
+            run.ended.wait()
+            if run.error is not None:
+                print(f"kvproto: {run.error}", file=sys.stderr)
     except KeyboardInterrupt:
-        pass  # said, and done what it is for
+        stop(runs)
 
 
 threading._register_atexit(_at_exit)  # before the interpreter waits for threads, as concurrent.futures does it

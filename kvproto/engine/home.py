@@ -152,8 +152,8 @@ def resolve_job(text: str) -> str:
     if found:
         shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
         raise JobError(f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}")
-    near = difflib.get_close_matches(text, jobs, 3, 0.4)
-    hint = f"; there are {', '.join(near)}" if near else ""
+    near = difflib.get_close_matches(text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
     raise JobError(f"there is no job {text} in {home()}{hint}")
 
 

@@ -1,0 +1,112 @@
+"""What becomes of jobs when the process that runs them is to end: by Ctrl-C, by an error, or at its script's end."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from drivers import Driver, has_ended
+
+from kvproto.classic.core import Disco
+from kvproto.engine.home import JobPaths
+
+
+def stopped(job):
+    return f"kvproto: job {job} was stopped; its logs are in {JobPaths(job).path}"
+
+
+def test_an_error_between_run_and_wait_stops_the_job(tmp_path):
+    with Driver(tmp_path / "driver", after="raise LookupError('between')") as driver:
+        said = driver.end()
+        assert driver.process.returncode == 1 and has_ended(driver.map_process)
+        assert "LookupError: between" in said and said.endswith(stopped(driver.job) + "\n")
+        assert Disco().results(driver.job) == ("dead", [])
+
+
+def test_ctrl_c_between_run_and_wait_stops_the_job(tmp_path):
+    with Driver(tmp_path / "driver", after="import signal; signal.pause()") as driver:
+        driver.process.send_signal(signal.SIGINT)
+        said = driver.end()
+        assert driver.process.returncode == -signal.SIGINT and has_ended(driver.map_process)
+        assert "KeyboardInterrupt" in said and said.endswith(stopped(driver.job) + "\n")
+
+
+def test_ctrl_c_in_a_wait_that_shows_events_stops_the_job(tmp_path):
+    with Driver(tmp_path / "driver", after="job.wait(show=True)") as driver:
+        driver.process.send_signal(signal.SIGINT)
+        assert stopped(driver.job) in driver.end()
+        assert driver.process.returncode == -signal.SIGINT and has_ended(driver.map_process)
+
+
+def test_two_jobs_are_stopped_at_once_when_their_script_fails(tmp_path):
+    second = "second = Job('second').run(input=['raw://x'], map=map); print(open(told).read()); 1 / 0"
+    with Driver(tmp_path / "driver", after=second) as driver:
+        said = driver.end()
+        assert said.count("was stopped; its logs are in") == 2 and has_ended(driver.map_process)
+        assert [status for _, status, _ in Disco().joblist()] == ["dead", "dead"]
+
+
+def test_a_script_that_ends_without_a_wait_lets_its_job_end(tmp_path):
+    with Driver(tmp_path / "driver", after="import atexit; atexit.register(print, 'the end')") as driver:
+        driver.go_on()
+        assert driver.process.communicate() == ("the end\n", "")
+        assert driver.process.returncode == 0
+        assert Disco().results(driver.job)[0] == "ready"
+
+
+def test_an_error_that_the_script_caught_stops_no_job(tmp_path):
+    with Driver(tmp_path / "driver", after="try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass") as driver:
+        driver.go_on()
+        driver.end()
+        assert Disco().results(driver.job)[0] == "ready"
+
+
+TELL_WHEN_LEAVING = """
+import threading, time
+def functions_of_main():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame:
+        yield frame.f_code.co_name
+        frame = frame.f_back
+def tell():
+    while not {{"_at_exit", "wait"}} <= set(functions_of_main()):
+        time.sleep(0.01)
+    open({path!r}, "w").close()
+threading.Thread(target=tell, daemon=True).start()
+"""
+
+
+def test_ctrl_c_after_the_scripts_end_stops_the_job(tmp_path):
+    leaving = tmp_path / "leaving"
+    os.mkfifo(leaving)
+    with Driver(tmp_path / "driver", after=TELL_WHEN_LEAVING.format(path=str(leaving))) as driver:
+        leaving.read_text()
+        driver.process.send_signal(signal.SIGINT)
+        assert driver.end() == stopped(driver.job) + "\n"
+        assert has_ended(driver.map_process)
+
+
+FAILS = """
+from kvproto.classic import Job
+def map(line, params):
+    raise ValueError("nobody waits for me")
+Job("failing").run(input=["raw://x"], map=map)
+"""
+
+
+def test_a_failure_that_nobody_waits_for_is_told():
+    done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True)
+    assert done.stderr.startswith("kvproto: job failing@") and "ValueError: nobody waits for me" in done.stderr
+
+
+INTERACTIVE = """
+1 / 0
+from kvproto.classic import Job
+job = Job("asked").run(input=["raw://x"], map=lambda line, params: [(line, 1)])
+"""
+
+
+def test_a_prompt_that_is_left_lets_its_job_end_whatever_failed_there_before():
+    done = subprocess.run([sys.executable, "-i"], input=INTERACTIVE, capture_output=True, text=True)
+    assert "ZeroDivisionError" in done.stderr
+    assert [status for _, status, _ in Disco().joblist()] == ["ready"]
