@@ -27,6 +27,10 @@ def test_floats_have_a_partition_too(low, high, key, n_partitions):
         assert 0 <= func.make_range_partition(low, high)(key, n_partitions, None) < n_partitions
 
 
+def test_a_float_that_is_rounded_to_the_end_of_the_range_is_in_the_last_partition():
+    assert func.make_range_partition(-1.0, 1e-17)(0.0, 5, None) == 4
+
+
 @pytest.mark.parametrize("low, high, n_partitions", [(0, 99, 10), (-50, 49, 4), (1, 1000, 8), (0, 9, 10), (0, 1, 2)])
 def test_partitions_of_a_range_are_of_equal_size_with_both_ends_in_it(low, high, n_partitions):
     partition = func.make_range_partition(low, high)

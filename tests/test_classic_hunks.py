@@ -181,6 +181,7 @@ def test_netstrings_cut_behind_a_pair_are_refused_where_the_size_is_known():
     "data, what",
     [
         (b"3 key 5 value\nkey", "at byte 14: a length, at most 10 digits and a space, should be here, not b'key'"),
+        (b"3 key 5 value\nkey value", "at byte 14: a length, .*not b'key value'"),
         (b"3 key 12345678901 v", "at byte 6: a length.* not b'12345678901'"),
         (b"2 key 5 value\n", "at byte 0: 2 bytes are not followed by b' ', but by b'y'"),
         (b"3 key 9999999999 v", f"announces 10000000000 bytes.*the limit is {MAX_ITEM}"),

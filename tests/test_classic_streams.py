@@ -76,6 +76,8 @@ def test_closing_an_input_closes_all_that_was_made_for_it_from_the_top_and_nothi
     given = io.StringIO("a")
     chain_input([told], given, None, "url", None)[0].close()
     assert closed[1:] == [(given, False)] and not given.closed
+    chain_input([lambda stream, size, url, params: stream], given, None, "url", None)[0].close()
+    assert not given.closed
 
 
 def test_what_is_below_stays_open_while_it_is_read(tmp_path):
@@ -85,6 +87,11 @@ def test_what_is_below_stays_open_while_it_is_read(tmp_path):
         return stream.buffer
 
     assert entries([task_input_stream, of_bytes], tmp_path / "text") == [b"a\n", b"b\n"]
+
+
+def test_an_input_is_gone_through_once_from_wherever_it_is():
+    stream, *_ = chain_input([lambda stream, size, url, params: [1, 2, 3]], None, None, "url", None)
+    assert next(stream) == 1 and list(stream) == [2, 3] and list(stream) == []
 
 
 def test_what_was_opened_is_closed_when_a_later_function_fails(tmp_path):

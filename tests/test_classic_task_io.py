@@ -21,7 +21,7 @@ from kvproto.classic.task_io import (
     task_input_stream,
 )
 from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects
-from kvproto.engine.results import ResultWriters
+from kvproto.engine.results import ResultWriters, read_result_stream
 from kvproto.errors import DataError
 
 
@@ -70,6 +70,7 @@ def test_a_result_is_read_from_a_file_and_as_it_comes_from_the_web(tmp_path, n_p
         for piece in (1, 7, 1000):
             assert list(chain_reader(io.BufferedReader(Socket(data, piece)), None, "http://host/x", None)) == expected
         assert list(chain_reader(Socket(data), None, "http://host/x")) == expected
+        assert list(read_result_stream(Socket(data), "http://host/x")) == expected
 
 
 @pytest.mark.parametrize("kind", [OBJECTS, FRAMES])
@@ -92,7 +93,7 @@ def test_a_result_in_which_a_byte_was_changed_is_refused_by_its_name(tmp_path, k
 
 def test_a_file_that_was_cut_is_refused_before_its_first_pair(tmp_path):
     path = tmp_path / "result"
-    path.write_bytes(result_file(path, pairs=[("k", "v" * 5_000_000)] * 2)[:-1])
+    path.write_bytes(result_file(path, FRAMES, [("k", "v" * 2_000_000)] * 3)[:-1])
     stream, *_ = chain_input(chain_stream, None, None, str(path), None)
     with closing(stream), pytest.raises(DataError, match=f"{path} is cut short"):
         next(stream)
@@ -193,9 +194,21 @@ def test_a_match_that_could_go_on_is_not_cut_where_a_block_ends():
 
 
 def test_short_items_behind_a_long_one_are_found_in_time_that_grows_with_the_input():
-    data = b"x" * 3_000_000 + b"\n" + b"y\n" * 300_000 + b"\xc3"
+    data = b"x" * ((4 << 20) + 10) + b"\n" + b"y\n" * 1_000_000 + b"\xc3"
     items = list(re_reader("^(.*?)\n", file_of(data), len(data), "url", output_tail=True))
-    assert len(items) == 300_002 and items[-2:] == [("y",), ("\udcc3",)]
+    assert len(items) == 1_000_002 and items[-2:] == [("y",), ("\udcc3",)]
+
+
+def test_a_long_item_is_read_in_ever_larger_pieces():
+    n_reads = []
+
+    class Counting(io.BytesIO):
+        def read(self, size):
+            n_reads.append(size)
+            return super().read(size)
+
+    [(item,)] = re_reader("(?s)(.*)", Counting(b"x" * 1_000_000), None, "url", read_buffer_size=100)
+    assert len(item) == 1_000_000 and len(n_reads) < 20
 
 
 def test_a_tail_that_does_not_match_is_given_or_told(capsys):
