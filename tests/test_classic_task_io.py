@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 from contextlib import closing
 
 import pytest
@@ -107,6 +108,18 @@ def test_a_damaged_one_from_the_web_shows_at_its_end_with_the_last_pairs_held_ba
         for _ in chain_reader(io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None):
             n_read += 1
     assert 0 < n_read < 5
+
+
+def test_a_result_that_cannot_be_read_is_named(tmp_path):
+    data = result_file(tmp_path / "result", FRAMES)
+
+    class Broken(Socket):
+        def readinto(self, buffer):
+            return super().readinto(buffer) or (len(buffer) and os.preadv(-1, [buffer], 0))  # which the system refuses
+
+    for start in (data[:-5], b"3 key 5 val", b"\x81\x01"):
+        with pytest.raises(DataError, match="reading http://host/x: Bad file descriptor"):
+            list(chain_reader(Broken(start), None, "http://host/x", None))
 
 
 def test_a_result_can_come_compressed(tmp_path):

@@ -130,7 +130,7 @@ def test_a_result_file_with_more_in_it_than_was_written_is_refused(tmp_path):
 
 
 def test_a_result_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"reading .*/nowhere: No such file"):
+    with pytest.raises(DataError, match=r"input .*/nowhere: No such file"):
         list(result_iterator([tmp_path / "nowhere"]))
 
 

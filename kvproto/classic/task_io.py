@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from kvproto.classic.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
 from kvproto.classic.schemes import open_input
 from kvproto.classic.streams import InputStream, OutputStream, chain_input, chain_output
+from kvproto.engine.files import naming
 from kvproto.engine.results import HEAD, read_result_stream
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
@@ -143,25 +144,30 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator[tuple]
     read results of those alone whom you trust. What is cut or damaged is a DataError, as is a file of 0 bytes: a result
     without pairs has a head in all formats that also mark their end, so that such a file is one that was lost.
     """
-    file = _binary(fd, "chain_reader")
-    source = Bytes(file, url)
-    start = file.tell() if _seekable(file) else None
-    head = source.peek(len(HEAD))
-    if head == HEAD:
-        if start is not None:
-            file.seek(start)
-        yield from read_result_stream(source if start is None else file, url)
-    elif head[:1] == b"\x81":
-        yield from read_hunks(source)
-    elif re.match(rb"\d{1,10} ", head):
-        yield from _netstrings(source, size)
-    else:
-        empty = "it is empty, which a result without pairs is not; leave it out if that is meant"
-        what = f"it begins with {head!r}" if head else empty
-        raise DataError(
-            f"{url} is not a result of a job: {what}; chain_reader reads results. For lines of text no reader is needed, "
-            "for others there are gzip_line_reader and re_reader"
-        )
+    with naming(url, "reading"):
+        file = _binary(fd, "chain_reader")
+        source = Bytes(file, url)
+        start = file.tell() if _seekable(file) else None
+        head = source.peek(len(HEAD))
+        if head == HEAD:
+            if start is not None:
+                file.seek(start)
+            yield from read_result_stream(source if start is None else file, url)
+        elif head[:1] == b"\x81":
+            yield from read_hunks(source)
+        elif re.match(rb"\d{1,10} ", head):
+            yield from _netstrings(source, size)
+        else:
+            raise _no_result(url, head)
+
+
+def _no_result(url: str, head: bytes) -> DataError:
+    empty = "it is empty, which a result without pairs is not; leave it out if that is meant"
+    what = f"it begins with {head!r}" if head else empty
+    return DataError(
+        f"{url} is not a result of a job: {what}; chain_reader reads results. For lines of text no reader is needed, "
+        "for others there are gzip_line_reader and re_reader"
+    )
 
 
 disco_input_stream = chain_reader

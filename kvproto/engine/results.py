@@ -15,11 +15,11 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from kvproto.engine.files import BLOCK, naming, published
+from kvproto.engine.files import BLOCK, published
 from kvproto.engine.records import FRAMES, OBJECTS, RAW, read_batches
 from kvproto.errors import DataError
 
-__all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result", "read_result_stream"]
+__all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
 
 HEAD = b"kvproto result "
 """What every result file begins with, of this version or another."""
@@ -84,21 +84,12 @@ def as_result_file(kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: in
     return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
 
-def read_result(path: str) -> Iterator[tuple]:
-    """Yield the pairs of a result file: (bytes, bytes) from an external program, Python objects from a function.
-
-    DataError names the file when it cannot be read, is no result file, was cut or damaged; a changed byte may
-    show only at its place or at the end, after good pairs.
-    """
-    with naming(path, "reading"), open(path, "rb", buffering=0) as file:
-        yield from read_result_stream(file, path)
-
-
 def read_result_stream(file, where: str) -> Iterator[tuple]:
-    """Yield the pairs of a result file that is open at its beginning; DataError as from `read_result`, naming `where`.
+    """Yield the pairs of a result file that is open at its beginning; any binary file will do, from the web too.
 
-    Any binary file will do, from the web too. Of one that can be sought the trailer is checked first; what is cut or
-    damaged in another shows at the end, after good pairs.
+    They are (bytes, bytes) from an external program, Python objects from a function. DataError that names `where` when
+    it is no result file, was cut or damaged. The trailer of a file that can be sought is checked first; otherwise
+    damage may show at its place or at the end, after good pairs.
     """
     kind = _read_header(file, where)
     body = _Body(file, where)
