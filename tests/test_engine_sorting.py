@@ -105,6 +105,17 @@ def test_one_and_true_and_one_point_naught_are_the_same_key(room):
     assert repr(by_sort([(2, "a"), (True, "b"), (1.0, "c"), (1, "d")], room)) == "[(True, 'b'), (1.0, 'c'), (1, 'd'), (2, 'a')]"
 
 
+def test_none_as_every_key_keeps_the_order_on_disk_too(room):
+    pairs = [(None, at) for at in range(30_000)]
+    assert by_sort(pairs, room, size=1000) == pairs
+
+
+@pytest.mark.parametrize("value", [1, "\udfff", b"\xff", None])
+def test_lone_surrogates_come_back_and_have_the_place_of_their_code_point(room, value):
+    pairs = [("\U0001f600", value), ("\ue000", value), ("\ud800", value), ("\udfffx", value), ("\ud7ff", value)]
+    assert by_sort(pairs, room) == in_order(pairs)
+
+
 class OnlyLess:
     """Keys that can be compared with `<` and nothing else."""
 
