@@ -184,7 +184,7 @@ def test_wrong_usage_is_status_2(arguments, says):
 
 
 def test_the_choices_are_those_that_there_are():
-    assert (cli.run.PROGRESS, cli.run.FORMS) == (KINDS, tuple(FORMS))  # said twice, so that `kvproto map` imports no jobs
+    assert (cli.run.PROGRESS, cli.shared.FORMS) == (KINDS, tuple(FORMS))  # said twice, so that `kvproto map` imports no jobs
 
 
 def test_the_kinds_of_progress(here):

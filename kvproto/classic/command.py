@@ -10,7 +10,7 @@ from kvproto.classic.finding import find_function, find_job, of_the_user
 from kvproto.classic.job import Job
 from kvproto.classic.output import Output
 from kvproto.classic.progress import Progress
-from kvproto.classic.worker import PARAMETERS, check_names
+from kvproto.classic.worker import PARAMETERS, SYNONYMS, check_names
 from kvproto.errors import JobError
 
 __all__ = ["jobargs_of", "run"]
@@ -57,7 +57,7 @@ def run(
             job.run(on_event=Progress(progress), processes=processes, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
-        out.write(result_iterator(job.wait()), form)
+        out.write(result_iterator(job.wait(show=False)), form)
     return 0
 
 
@@ -73,7 +73,8 @@ def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
     """
     check_names(dict(parameters))
     jobargs: dict = {}
-    for name, text in parameters:
+    for given, text in parameters:
+        name = SYNONYMS.get(given, given)
         value = _value(name, text)
         if _is_list(name):
             jobargs[name] = [*jobargs.get(name, ()), value]

@@ -14,13 +14,13 @@ import signal
 import sys
 
 import kvproto
-from kvproto.cli import config, run, tag, worker
-from kvproto.cli.shared import write_all
+from kvproto.cli import config, jobs, run, tag, worker
+from kvproto.cli.shared import tell_error
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-GROUPS = (worker, run, tag, config)
+GROUPS = (worker, run, jobs, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 
@@ -47,16 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except (KVProtoError, OSError) as e:
-        write_all(2, f"kvproto: {_told(e)}\n".encode("utf-8", "backslashreplace"))
+        tell_error(e)
         return 1
-
-
-def _told(error: Exception) -> str:
-    """An error for the person at the terminal: its text and its notes; of an OSError the file and what is wrong with it."""
-    text = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return "\n  ".join([text, *getattr(error, "__notes__", ())])
 
 
 def _parser() -> argparse.ArgumentParser:

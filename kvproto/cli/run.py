@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from kvproto.cli.shared import add_command
+from kvproto.cli.shared import FORMS, add_command
 
 __all__ = ["add"]
 
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
-FORMS = ("text", "jsonl", "kv")
 
 RUN_DETAILS = """
 A parameter is given as -P NAME VALUE: params as it stands, a number or True, False, None where the parameter has such

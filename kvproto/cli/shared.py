@@ -1,11 +1,14 @@
-"""What the groups of commands share: adding a command, writing to stdout and stderr."""
+"""What the groups of commands share: adding a command, kinds of arguments, writing to stdout and stderr."""
 
 from __future__ import annotations
 
 import argparse
 import os
 
-__all__ = ["add_command", "write_all"]
+__all__ = ["FORMS", "add_command", "seconds", "tell_error", "write_all"]
+
+FORMS = ("text", "jsonl", "kv")
+"""The forms of results; those of `kvproto.classic.output`, said again so that `kvproto map` imports no jobs."""
 
 
 def add_command(commands, name: str, summary: str, run, **details) -> argparse.ArgumentParser:
@@ -13,6 +16,17 @@ def add_command(commands, name: str, summary: str, run, **details) -> argparse.A
     parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False, **details)
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def seconds(text: str) -> float:
+    """A time limit, for argparse."""
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return limit
 
 
 def write_all(fd: int, data) -> None:
@@ -23,3 +37,12 @@ def write_all(fd: int, data) -> None:
             left = left[os.write(fd, left) :]
     except OSError as e:
         raise OSError(e.errno, e.strerror, "stdout" if fd == 1 else "stderr") from None
+
+
+def tell_error(error: Exception) -> None:
+    """Write an error to stderr for the person at the terminal: its text and its notes; of an OSError the file and what is wrong."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    lines = "\n  ".join([text, *getattr(error, "__notes__", ())])
+    write_all(2, f"kvproto: {lines}\n".encode("utf-8", "backslashreplace"))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 
 import kvproto
-from kvproto.cli.shared import add_command, write_all
+from kvproto.cli.shared import add_command, seconds, write_all
 from kvproto.errors import WorkerError
 
 __all__ = ["add"]
@@ -68,7 +68,7 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
         ("total", "for all of it (default: no limit)"),
         ("grace", "from the last answer until the worker has exited (default: 10)"),
     ):
-        parser.add_argument(f"--{name}", metavar="SECONDS", type=_seconds, default=argparse.SUPPRESS, help=help)
+        parser.add_argument(f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help)
     parser.add_argument(
         "--max-item", metavar="BYTES", type=_n_bytes, default=kvproto.MAX_ITEM,
         help="the longest key or value (default: 1 GiB)",
@@ -80,16 +80,6 @@ def _param(text: str) -> tuple[bytes, bytes]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, value
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
 
 
 def _n_bytes(text: str) -> int:

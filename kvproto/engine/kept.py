@@ -128,6 +128,12 @@ class KeptJob:
         about = {"job": self.job, "status": status, "started": started(self.job), "directory": self.paths.path}
         return {**about, "stages": stages, "results": self.results()}
 
+    def seconds(self) -> float | None:
+        """How long it has run, up to now or to its end; None where it ended without having told that."""
+        if self.status() == ACTIVE:
+            return time.time() - started(self.job)
+        return self._last_event().get("seconds")
+
     def oob_get(self, key: str) -> bytes | str:
         self._known()
         return oob.get(self.paths.oob, key)

@@ -1,0 +1,190 @@
+"""`kvproto jobs` and what else can be done with a job by its name, from any process: while it runs, and later."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+from kvproto.cli.shared import FORMS, add_command, seconds, tell_error, write_all
+
+__all__ = ["add"]
+
+TIMED_OUT = 124
+"""The exit status of a wait whose time is over; that of timeout(1)."""
+
+NAME = "NAME is the name of a job as `kvproto jobs` shows it, or as much of its beginning as no other job has; @ is the last job."
+STATUS = "exit status: 0 done, 1 an error, such as no job of that name, 2 wrong usage"
+
+
+def add(commands) -> None:
+    """Add the commands of this module."""
+    summary = "list the jobs: name, status (active, ready or dead), start, seconds, number of result files"
+    _add(commands, "jobs", summary, _list, "kvproto jobs | grep dead", about_names="The newest is the last one.")
+    parser = _add_named(commands, "results", "print the urls of a job's results, or the results", _results, "--out text @ | sort")
+    parser.add_argument("--out", dest="form", choices=FORMS, help="print the pairs in this form, as `kvproto run` does")
+    parser = _add_named(commands, "events", "print what a job told of its course, a JSON object a line", _events, "-f @")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser = _add_named(
+        commands, "wait", "wait for the end of a job, with progress on stderr; print the urls of its results", _wait,
+        "--timeout 3600 WordCount",
+        status=f"exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, {TIMED_OUT} the time is over",
+    )  # fmt: skip
+    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on; default: no limit")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no messages; errors still")
+    parser = _add_named(commands, "oob", "list the keys of a job's out-of-band values, or write one of the values", _oob, "@ model > model")
+    parser.add_argument("key", metavar="KEY", nargs="?", help="whose value is written to stdout as it is")
+    _add_named(commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+")
+    parser = _add_named(
+        commands, "purge", "remove jobs with all that they have, results included; kill those that run", _purge,
+        "--older-than 30", several="*",
+    )  # fmt: skip
+    parser.add_argument("--older-than", metavar="DAYS", type=_days, help="all jobs that have ended and were started before that")
+    parser = _add_named(commands, "pstats", "show what a job run with --profile spent its time on", _pstats, "--sort time -n 10 @")
+    parser.add_argument(
+        "--sort", choices=("cumulative", "time", "calls", "name"), default="cumulative", help="default: cumulative"
+    )
+    parser.add_argument("-n", dest="n_lines", metavar="LINES", type=int, default=30, help="how many functions; default: 30")
+
+
+def _add(commands, name: str, summary: str, run: Callable, example: str, about_names: str = NAME, status: str = STATUS):
+    return add_command(
+        commands, name, summary, run,
+        epilog=f"{about_names}\n\n{status}\n\nexample:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def _add_named(commands, name: str, summary: str, run: Callable, example: str, several: str | None = None, **details):
+    """Add a command that takes the name of a job, or several: "+" or "*"."""
+    parser = _add(commands, name, summary, run, f"kvproto {name} {example}", **details)
+    if several:
+        parser.add_argument("names", metavar="NAME", nargs=several, help="the jobs")
+    else:
+        parser.add_argument("name", metavar="NAME", help="the job")
+    return parser
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 on")
+    return days
+
+
+def _job(name: str) -> tuple:
+    """The Disco that answers for jobs, and the full name of the job."""
+    from kvproto.classic.core import Disco
+    from kvproto.engine.home import resolve_job
+
+    return Disco(), resolve_job(name)
+
+
+def _print(line: str) -> None:
+    write_all(1, os.fsencode(line + "\n"))
+
+
+def _list(args: argparse.Namespace) -> int:
+    from kvproto.classic.core import Disco
+    from kvproto.engine.kept import KeptJob
+
+    rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS")]
+    for name, status, started in Disco().joblist():
+        job = KeptJob(name)
+        n_seconds = job.seconds()
+        rows.append((
+            name,
+            status,
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
+            "-" if n_seconds is None else f"{n_seconds:.1f}",
+            str(len(job.results())) if status == "ready" else "-",
+        ))  # fmt: skip
+    n_name = max(len(row[0]) for row in rows)
+    for name, status, started, n_seconds, n_results in rows:
+        _print(f"{name:{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}")
+    return 0
+
+
+def _results(args: argparse.Namespace) -> int:
+    disco, name = _job(args.name)
+    urls = disco.wait(name, timeout=0, show=False)
+    if args.form is None:
+        _print_urls(urls)
+        return 0
+    from kvproto.classic.core import result_iterator
+    from kvproto.classic.output import Output
+
+    with Output() as out:
+        out.write(result_iterator(urls), args.form)
+    return 0
+
+
+def _print_urls(urls: list[str]) -> None:
+    for url in urls:
+        _print(url)
+
+
+def _events(args: argparse.Namespace) -> int:
+    import json
+
+    disco, name = _job(args.name)
+    for _, event in disco.events(name, follow=args.follow):
+        _print(json.dumps(event))
+    return 0
+
+
+def _wait(args: argparse.Namespace) -> int:
+    from kvproto.classic.core import WaitTimeout
+
+    disco, name = _job(args.name)
+    try:
+        _print_urls(disco.wait(name, timeout=args.timeout, show=not args.quiet))
+    except WaitTimeout as e:
+        tell_error(e)
+        return TIMED_OUT
+    return 0
+
+
+def _oob(args: argparse.Namespace) -> int:
+    disco, name = _job(args.name)
+    if args.key is None:
+        for key in disco.oob_list(name):
+            _print(key)
+    else:
+        try:
+            value = disco.oob_get(name, args.key)
+        except ValueError as e:
+            args.parser.error(str(e))
+        write_all(1, value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value)
+    return 0
+
+
+def _kill(args: argparse.Namespace) -> int:
+    for disco, name in [_job(name) for name in args.names]:  # all are known before one is killed
+        disco.kill(name)
+    return 0
+
+
+def _purge(args: argparse.Namespace) -> int:
+    if bool(args.names) == (args.older_than is not None):
+        args.parser.error("say which jobs: NAME ..., or --older-than DAYS")
+    for disco, name in [_job(name) for name in args.names] or _ended_jobs(args.older_than):
+        disco.purge(name)
+    return 0
+
+
+def _ended_jobs(n_days: float) -> list[tuple]:
+    from kvproto.classic.core import Disco
+
+    disco, latest = Disco(), time.time() - n_days * 86400
+    return [(disco, name) for name, status, started in disco.joblist() if status != "active" and started <= latest]
+
+
+def _pstats(args: argparse.Namespace) -> int:
+    disco, name = _job(args.name)
+    disco.profile_stats(name).sort_stats(args.sort).print_stats(args.n_lines)
+    return 0
