@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import json
 import sys
 
 import pytest
@@ -218,6 +219,13 @@ def test_modules_of_the_system_are_found_by_their_names():
     assert sorted(modutil.find_modules([uses_system])) == ["io", "math", "os"]
     assert modutil.parse_function(functools.partial(uses_system)) == modutil.parse_function(uses_system)
     assert modutil.find_modules([uses_system], exclude=["os", "io"]) == ["math"]
+
+
+def test_modules_that_nobody_imported_are_guessed():
+    def uses_imported():
+        return json.dumps([os.sep, no_such_module_at_all.x])  # noqa: F821
+
+    assert modutil.guess_modules([uses_imported, functools.partial(uses_system), str.split]) == ("os", "math")
 
 
 def test_local_modules_are_found_with_their_paths_and_those_that_they_use(local_modules):

@@ -10,8 +10,11 @@ import getpass
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from kvproto.classic import alias
+from kvproto.classic.alias.modutil import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.params import Params
 from kvproto.classic.schemes import Input, find_inputs
@@ -49,7 +52,7 @@ PARAMETERS: dict[str, Any] = {
     "ext_params": {},  # dict, str, bytes or None: what external programs get on stdin first
     "status_interval": 100_000,  # int: entries from one status message to the next; 0: none
     "required_files": (),  # paths, or {name: contents}: in the working directory of the tasks
-    "required_modules": (),  # names of modules, or (name, path): found by the functions without an import
+    "required_modules": None,  # names of modules, or (name, path): found by the functions without an import
     "scheduler": {},  # dict; {"max_cores": int} is how many tasks run at a time at most
     "save": False,  # whether the results are kept as the tag disco:results:JOB
     "profile": False,  # whether each task is profiled
@@ -122,7 +125,7 @@ class Worker(dict):
             raise JobError(f"job {job.name} has neither map nor reduce: nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
         check_buffer_size(item("sort_buffer_size"))
-        return JobSpec(
+        spec = JobSpec(
             name=item("name") or type(job).__name__,
             map=_program_or_function("map", item("map"), item("ext_params")),
             reduce=_program_or_function("reduce", item("reduce"), item("ext_params")),
@@ -140,6 +143,9 @@ class Worker(dict):
             params=item("params"),
             **{name: _function(name, item(name)) for name in ("map_init", "combiner", "reduce_init")},
         )
+        if item("required_modules") is None and alias.is_installed():  # the original guessed, and its programs rely on it
+            return replace(spec, required_modules=guess_modules(spec.functions()))
+        return spec
 
     def urls(self, job, jobargs: Mapping) -> list[str | list[str]]:
         """The job's inputs as given, urls or lists of replicas; a single one as a list of one."""

@@ -31,7 +31,7 @@ def main(fd: int) -> None:
     In: ("stage", name, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
     ("result", index, value), ("error", index, report, error as pickle or None, worth another try).
     """
-    if alias.VARIABLE in os.environ:
+    if alias.is_installed():
         alias.install()
     os.set_inheritable(fd, False)
     connection = Connection(fd)

@@ -25,6 +25,16 @@ class FilesJob(TestJob):
         yield "", halves.half(int(e))
 
 
+class GuessedJob(TestJob):
+    @staticmethod
+    def map_init(iter, params):
+        random.seed(0)
+
+    @staticmethod
+    def map(e, params):
+        yield os.path.join("a", string.capwords(e)), [math.floor(x) for x in (1.5, 2.5)]
+
+
 class ModulesTestCase(TestCase):
     def serve(self, path):
         return "%s\n" % path
@@ -36,6 +46,10 @@ class ModulesTestCase(TestCase):
     def test_required_files(self):
         self.job = FilesJob().run(input=self.test_server.urls(["8"]))
         self.assertResults(self.job, [("", 4.0)])
+
+    def test_guessed_modules(self):
+        self.job = GuessedJob().run(input=["raw://the rain"])
+        self.assertResults(self.job, [("a/The Rain", [1, 2])])
 
     def test_found_modules(self):
         def fun_map(e, params):

@@ -19,19 +19,23 @@ from types import ModuleType
 
 from kvproto.classic.alias.names import GONE, MODULES
 
-__all__ = ["VARIABLE", "install"]
+__all__ = ["install", "is_installed"]
 
-VARIABLE = "KVPROTO_DISCO_NAMES"
-"""Set in the environment by `install`, so that task processes do the same."""
+_VARIABLE = "KVPROTO_DISCO_NAMES"  # in the environment, where task processes find it
 
 _TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
 
 
 def install() -> None:
     """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once."""
-    os.environ[VARIABLE] = "1"
+    os.environ[_VARIABLE] = "1"
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+
+
+def is_installed() -> bool:
+    """Whether this process, or the one that started it, has installed them."""
+    return _VARIABLE in os.environ
 
 
 class _Finder:

@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 
 from kvproto.errors import JobError
 
-__all__ = ["ModUtilImportError", "find_modules", "locate_modules", "parse_function"]
+__all__ = ["ModUtilImportError", "find_modules", "guess_modules", "locate_modules", "parse_function"]
 
 
 class ModUtilImportError(JobError, ImportError):
@@ -26,17 +26,29 @@ class ModUtilImportError(JobError, ImportError):
 
 def parse_function(function: Callable) -> list[str]:
     """The names of the modules that a function uses, nested functions and comprehensions included."""
-    if isinstance(function, functools.partial):
-        return parse_function(function.func)
-    known = getattr(function, "__globals__", {})
-    names = []
+    known, unknown = _modules(function)
+    return known + unknown
+
+
+def guess_modules(functions: Iterable[Callable]) -> tuple[str, ...]:
+    """The modules that functions use and nobody has imported for them, as far as there are modules of these names."""
+    names = dict.fromkeys(name for function in functions for name in _modules(function)[1])
+    return tuple(name for name in names if importlib.util.find_spec(name) is not None)
+
+
+def _modules(function: Callable) -> tuple[list[str], list[str]]:
+    """Modules among the function's globals, and names that are none of its globals."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__"):
+        return [], []
+    known, unknown = [], []
     for name in dict.fromkeys(_dotted(function.__code__)):
-        found = known.get(name, getattr(builtins, name, None))
-        if isinstance(found, ModuleType):
-            names.append(found.__name__)
-        elif found is None:
-            names.append(name)
-    return names
+        if name not in function.__globals__ and not hasattr(builtins, name):
+            unknown.append(name)
+        elif isinstance(found := function.__globals__.get(name), ModuleType):
+            known.append(found.__name__)
+    return known, unknown
 
 
 def _dotted(code: CodeType) -> Iterator[str]:
