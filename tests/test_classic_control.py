@@ -13,7 +13,7 @@ from kvproto.classic.core import Disco
 from kvproto.classic.func import sum_reduce
 from kvproto.engine import oob
 from kvproto.engine.home import JobPaths
-from kvproto.errors import JobError
+from kvproto.errors import JobError, KVProtoError
 
 
 @pytest.fixture
@@ -158,6 +158,28 @@ def test_results_of_several_jobs_are_those_that_ended_and_those_that_run(done, d
     ended, active = disco.results(active, timeout=60_000)
     assert [(name, status) for name, (status, _) in ended] == [(driver.job, "ready")] and active == []
     assert disco.results([]) == ([], [])
+
+
+def test_saved_results_are_a_tag_that_outlives_the_job():
+    job = Job("saved").run(input=["raw://a b a"], map=words, reduce=sum_reduce, partitions=2, save=True)
+    assert job.wait() == [f"tag://disco:results:{job.name}"] == job.results()[1] == job.stageresults("reduce")
+    job.purge()
+    assert dict(result_iterator([f"tag://disco:results:{job.name}"])) == {"a": 2, "b": 1}
+
+
+def test_results_that_cannot_be_saved_fail_the_job(home):
+    job = Job("unsaved")
+    (home / "ddfs").mkdir(parents=True)
+    (home / "ddfs" / "blob").write_text("in the way of the directory")
+    with pytest.raises(JobError, match=f"writing {home}/ddfs/blob/.* KVPROTO_HOME"):
+        job.run(input=["raw://a"], map=words, save=True).wait()
+    assert job.results() == ("dead", [])
+
+
+def test_a_required_file_that_cannot_be_placed_leaves_no_job(home):
+    with pytest.raises(KVProtoError, match="File name too long"):
+        Job("files").run(input=["raw://a"], map=words, required_files={"a" * 300: "too long a name for a file"})
+    assert not home.exists() or os.listdir(home / "jobs") == []
 
 
 # --- from another process -----------------------------------------------------------------------

@@ -3,13 +3,14 @@
 import gzip
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from jobs import words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.core import Disco
-from kvproto.classic.task_io import gzip_line_reader
+from kvproto.classic.task_io import gzip_line_reader, plain_output_stream
 from kvproto.errors import DataError
 
 
@@ -95,3 +96,16 @@ def test_a_result_that_is_missing_or_none_is_named(tmp_path):
     (tmp_path / "text").write_text("text\n")
     with pytest.raises(DataError, match=f"{tmp_path}/text is not a result of a job"):
         list(result_iterator([str(tmp_path / "text")]))
+
+
+@pytest.mark.parametrize("change", ["cut", "changed", "whole"])
+def test_a_result_of_an_output_stream_is_checked_against_what_the_job_wrote(change):
+    [path] = Job("plain").run(input=["raw://a b"], map=words, map_output_stream=[plain_output_stream]).wait()
+    assert list(result_iterator([path])) == [("a", "1"), ("b", "1")]
+    data = Path(path).read_bytes()
+    Path(path).write_bytes({"cut": data[: len(data) // 2], "changed": data.replace(b"a", b"z"), "whole": data}[change])
+    if change == "whole":
+        assert list(result_iterator(path, reader=None)) == ["1 a 1 1\n", "1 b 1 1\n"]
+        return
+    with pytest.raises(DataError, match=f"result file {path}"):
+        list(result_iterator([path]))

@@ -6,6 +6,7 @@ process runs them or ran them.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import time
@@ -20,6 +21,7 @@ from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
 from kvproto.engine.home import all_jobs, started
 from kvproto.engine.kept import ACTIVE, KeptJob
+from kvproto.engine.manifest import open_result
 from kvproto.errors import DataError, JobError
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
@@ -207,7 +209,10 @@ def result_iterator(
     Raises DataError that names the file when it is missing, was cut or damaged.
     """
     streams = [*input_stream, *([reader] if reader else [])]
-    for replicas in _replicas(urls, is_listed=streams[:1] == [task_input_stream]):
+    is_listed = streams[:1] == [task_input_stream]
+    if is_listed:
+        streams[0] = _result_stream
+    for replicas in _replicas(urls, is_listed):
         if notifier is not None:
             notifier(replicas[0] if len(replicas) == 1 else replicas)
         yield from _entries(replicas, streams, params)
@@ -222,6 +227,14 @@ def _replicas(urls, is_listed: bool) -> Iterator[list[str]]:
     if is_listed:
         return ([found.url, *found.replicas] for found in find_inputs(urls))
     return ([url] if isinstance(url, (str, os.PathLike)) else list(url) for url in urls)
+
+
+def _result_stream(stream, size: int | None, url: str, params) -> tuple:
+    """As task_input_stream; a file among a job's results is checked against what the job wrote."""
+    if "://" in url or os.path.basename(os.path.dirname(url)) != "results":
+        return task_input_stream(stream, size, url, params)
+    file = open_result(url)
+    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n"), os.path.getsize(url), url
 
 
 def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:

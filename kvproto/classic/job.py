@@ -107,8 +107,13 @@ class Job:
         files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none
         n_processes = min(processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize)
         directory = JobDirectory(spec.name)
-        place_files(directory.files, files)
-        self._run = Run(spec, inputs, directory, n_processes, on_event)
+        try:
+            place_files(directory.files, files)
+            save = bool(self.worker.getitem("save", self, jobargs))
+            self._run = Run(spec, inputs, directory, n_processes, on_event, save)
+        except BaseException:
+            directory.discard()
+            raise
         self.name = self._run.directory.job
         self._run.start()
         return self

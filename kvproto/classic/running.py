@@ -22,7 +22,7 @@ class Run(threading.Thread):
     An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
     """
 
-    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
+    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event, save: bool) -> None:
         from kvproto.engine.local import LocalPool
 
         super().__init__(name=f"kvproto {directory.job}")
@@ -37,7 +37,7 @@ class Run(threading.Thread):
             files_directory=directory.files if os.listdir(directory.files) else None,
             stop_fd=directory.stop_fd,
         )
-        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event)
+        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event, save)
 
     def start(self) -> None:
         _running.add(self)

@@ -109,6 +109,11 @@ class JobDirectory(JobPaths):
         """The job has ended, as far as others can tell: nothing of it may run any more."""
         self._driver.close()
 
+    def discard(self) -> None:
+        """Remove it: there is to be no such job."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def publish(self, paths: list[str]) -> list[str]:
         """Make paths, all of them in `unfinished`, the results, at once; returns them under their new names.
 

@@ -39,6 +39,7 @@ def open_result(path: str) -> BinaryIO:
             if result.path == os.path.basename(path) and not _has_header(file):
                 size = os.fstat(file.fileno()).st_size
                 if size != result.n_bytes:
+                    file.close()
                     raise DataError(f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again")
                 return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
         return file

@@ -34,6 +34,7 @@ def run_job(
     engine,
     n_processes: int,
     on_event: Callable[[dict], None] | None = None,
+    save: bool = False,
 ) -> list[str]:
     """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs).
 
@@ -41,17 +42,20 @@ def run_job(
     engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
     n_processes  for how many the input is cut
     on_event     gets each event; what it raises stops the job
+    save         whether to keep the results under a tag; its url is then returned instead of the paths
     Raises JobError, which holds the failed task's error whole, and says so where the job is done and only its last
     event could not be told: its results are there then.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
-            return _run_told(spec, inputs, directory, engine, n_processes, log)
+            return _run_told(spec, inputs, directory, engine, n_processes, log, save)
     finally:
         directory.tidy()
 
 
-def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[str]:
+def _run_told(
+    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log, save: bool
+) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
@@ -60,6 +64,10 @@ def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, 
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
+        if save:
+            from kvproto.classic.ddfs import save_results
+
+            paths = [save_results(directory.job, paths)]
     except BaseException as e:
         untold = _tell_failure(log, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
