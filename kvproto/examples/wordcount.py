@@ -1,7 +1,7 @@
 """Count words in Python: the smallest job with a map, a combiner and a reduce.
 
-When the map is a few lines of Python and the input is not huge, this is all it takes; see
-`kvproto.examples.demo` for the same with a program in C.
+When to use it: when the map is a few lines of Python and the input is not huge. `kvproto.examples.demo` does the same
+with a program in C.
 
     kvproto run kvproto.examples.wordcount.WordCount TEXT...
 """

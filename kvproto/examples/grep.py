@@ -1,0 +1,25 @@
+"""Grep: the lines that match a regular expression, each with the file that it is in.
+
+When to use it: to search more text than one core likes to read; and to see how a reader of one's own gets the parameter
+of a job, which here comes from the command line.
+
+    kvproto run kvproto.examples.grep.Grep -P params 'err|warn' /var/log
+"""
+
+import re
+
+from kvproto.classic import Job
+from kvproto.classic.func import nop_map
+
+
+class Grep(Job):
+    """(url, line) for each line in which params, a regular expression, matches somewhere."""
+
+    map = staticmethod(nop_map)
+    params = ""
+
+    def map_reader(fd, size, url, params):
+        matches = re.compile(params).search
+        for line in fd:
+            if matches(line):
+                yield url, line.rstrip("\n")
