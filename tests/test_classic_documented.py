@@ -1,8 +1,11 @@
-"""The documentation's own examples, as printed but for what Python 3 wants otherwise, and with the braces that they lack."""
+"""The documentation's own examples, as printed but for what Python 3 wants otherwise and the braces that they lack."""
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from command_line import kvproto_command
 from jobs import events, program, results
 
 from kvproto.classic import Job, external, result_iterator
@@ -53,7 +56,8 @@ def test_the_documented_reduce_with_two_arguments_counts_the_values(poem):
 def bin_directory(tmp_path, monkeypatch):
     """A working directory with bin/external_map, which answers with bin/config.txt."""
     (tmp_path / "bin").mkdir()
-    program(tmp_path / "bin", "for key, value in pairs():\n    answer((open('config.txt', 'rb').read(), value))\n", "external_map")
+    body = "for key, value in pairs():\n    answer((open('config.txt', 'rb').read(), value))\n"
+    program(tmp_path / "bin", body, "external_map")
     (tmp_path / "bin" / "config.txt").write_text("configured")
     monkeypatch.chdir(tmp_path)
 
@@ -152,3 +156,59 @@ def test_the_documented_die_fails_the_job_with_its_message(documented_c):
     job = Job("c").run(input=["raw://!"], map=documented_c)
     with pytest.raises(JobError, match="an exclamation mark"):
         job.wait()
+
+
+# --- with the imports as printed --------------------------------------------------------------------
+
+GREP = """
+from disco.job import Job
+from disco.worker.classic.func import nop_map
+
+class Grep(Job):
+    map = staticmethod(nop_map)
+    params = r''
+
+    def map_reader(fd, size, url, params):
+        import re
+        pattern = re.compile(params)
+        for line in fd:
+            if pattern.match(line):
+                yield url, line
+"""
+
+
+def test_the_documented_grep_runs_from_the_shell_as_documented(tmp_path, poem):
+    (tmp_path / "grep.py").write_text(GREP)
+    (tmp_path / "tagged.txt").write_text("no match\nnot this one either\nto match\n")
+    put = kvproto_command("tag", "put", "some:text", tmp_path / "tagged.txt")
+    assert put.returncode == 0, put.stderr
+    done = kvproto_command("run", "grep.Grep", "-P", "params", "to|not to", "tag://some:text", poem, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition(b"\t")[2] for line in done.stdout.splitlines() if line]
+    assert sorted(lines) == [b"not to be", b"to be or", b"to match"]
+
+
+WITH_OLD_IMPORTS = """
+import sys
+from disco.core import Job, result_iterator
+from disco.util import external
+
+def fun_map(e, params):
+    return [(w, 1) for w in e.split()]
+
+def fun_reduce(iter, params):
+    from disco.util import kvgroup
+    for k, vs in kvgroup(sorted(iter)):
+        yield k, sum(1 for v in vs)
+
+print(*result_iterator(Job().run(input=[sys.argv[1]], map=fun_map, reduce=fun_reduce).wait()))
+fun_map = external(["bin/external_map", "bin/config.txt"])
+print(*result_iterator(Job().run(input=["raw://x"], map=fun_map).wait()))
+"""
+
+
+def test_the_documented_examples_run_with_their_imports_too(bin_directory, poem):
+    Path("script.py").write_text(WITH_OLD_IMPORTS)
+    command = [sys.executable, "-m", "kvproto.classic.alias", "script.py", poem]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("('be', 2) ('not', 1) ('or', 1) ('to', 2)\n(b'configured', b'x')\n", "")

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from jobs import results, words
 
-from kvproto.classic import Job, result_iterator
+from kvproto.classic import Job, result_iterator, worker
+from kvproto.classic import task as of_task
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.streams import InputStream, OutputStream
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
-from kvproto.classic.worker import Worker
 
 
 def modulo(key, nr_partitions, params):
@@ -73,9 +74,10 @@ def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
 
 
 def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
-    job = Job("log").run(
-        input=["raw://x"], map=words, reduce=lambda entries, params: entries, reduce_output_stream=[task_output_stream, log]
-    )
+    def reduce(entries, params):
+        return entries
+
+    job = Job("log").run(input=["raw://x"], map=words, reduce=reduce, reduce_output_stream=[task_output_stream, log])
     assert Path(job.wait()[0]).read_text() == "x=1\n"
 
 
@@ -138,8 +140,16 @@ def test_the_job_dict_has_the_parameters_of_job_and_arguments():
         input = ["raw://never asked for"]
 
     inputs = ["raw://a", ["raw://b", "raw://the same"], "tag://some:tag"]
-    given = Worker(partitions=3).jobdict(Described(), input=inputs, reduce=nop_reduce)
+    given = worker.Worker(partitions=3).jobdict(Described(), input=inputs, reduce=nop_reduce)
     assert given["input"] == inputs
     assert given["scheduler"] == {"max_cores": 1, "force_local": True}
     assert (given["prefix"], given["nr_reduces"]) == ("Described", 3)
     assert (given["map?"], given["reduce?"]) == (True, True)
+
+
+# --- in a task --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", of_task.NAMES)
+def test_the_worker_module_has_what_a_task_has(name):
+    assert getattr(worker, name) is getattr(of_task, name)

@@ -69,11 +69,16 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
+        sources = [importlib.import_module(source) for source in MODULES[name]]
         names: dict = {}
-        for source in map(importlib.import_module, MODULES[name]):
+        for source in sources:
             names = {export: getattr(source, export) for export in source.__all__} | names
 
         def missing(attribute: str):
+            for source in sources:  # what `import *` leaves alone: func.map, which would hide the builtin
+                found = vars(source).get(attribute)
+                if attribute[0] != "_" and getattr(found, "__module__", None) == source.__name__:
+                    return found
             raise AttributeError(_explained(f"{name}.{attribute}"))
 
         vars(module).update(names, __all__=sorted(names), __getattr__=missing)
