@@ -207,6 +207,15 @@ def test_the_lines_of_a_job_that_fails_stay_and_its_error_begins_below(screen, w
     assert shown.rows() == ["map    0/2 tasks    0 %  0 bytes, 0 items", ""]
 
 
+def test_who_stops_looking_leaves_the_lines_and_what_is_written_next_begins_below(screen, without_rich):
+    shown, progress = screen()
+    shown.show(progress, MAP, STATUS)
+    progress.close()
+    progress.close()
+    shown.show(progress, STATUS)
+    assert shown.rows() == ["map    0/2 tasks    0 %  0 bytes, 0 items", ""]
+
+
 def test_control_characters_in_a_message_move_nothing_on_a_terminal(screen, without_rich):
     shown, progress = screen()
     shown.show(progress, MAP, {**HELLO, "text": "\x1b[2J\rgone\tthere\x9b1A"})

@@ -149,6 +149,12 @@ def test_results_are_urls_or_pairs_in_a_form():
     assert "int is neither bytes nor str" in refused("results", "--out", "kv", "@")
 
 
+def test_results_that_were_saved_are_a_tag():
+    job = run("Lengths", "--save")
+    assert said("results", "@").decode().strip().startswith(f"tag://disco:results:{job}")
+    assert said("results", "@", "--out", "text") == b"one\t4\nthree\t6\n"
+
+
 def test_results_that_are_not_there_are_an_error_that_says_why(active):
     assert "is not done after 0 seconds; it goes on" in refused("results", active.name)
     assert "the map is broken" in refused("results", run("Broken"))

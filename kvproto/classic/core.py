@@ -165,17 +165,17 @@ def watch(job: KeptJob, ended_within: Callable[[float], bool], timeout: float | 
     """
     if show is None:
         show = os.environ.get("DISCO_EVENTS")
-    progress = Progress({"raw": "jsonl", "nocolor": "plain"}.get(show, "auto") if show else "none")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     offset = 0
-    while True:
-        left = deadline - time.monotonic()
-        has_ended = ended_within(max(0, min(left, _TURN)))
-        if show:
-            for offset, event in job.events(offset):
-                progress(event)
-        if has_ended or left <= _TURN:
-            return has_ended
+    with closing(Progress({"raw": "jsonl", "nocolor": "plain"}.get(show, "auto") if show else "none")) as progress:
+        while True:
+            left = deadline - time.monotonic()
+            has_ended = ended_within(max(0, min(left, _TURN)))
+            if show:
+                for offset, event in job.events(offset):
+                    progress(event)
+            if has_ended or left <= _TURN:
+                return has_ended
 
 
 def timed_out(jobname: str, timeout: float | None) -> WaitTimeout:

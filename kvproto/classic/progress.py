@@ -58,8 +58,13 @@ class Progress:
             if show is not None:
                 show(event)
 
-    def _on_job(self, event: dict) -> None:
-        self._stages = []
+    def close(self) -> None:
+        """Let the live lines stand; what is written next begins below them. For who stops looking before the job's end."""
+        if self._live is not None and self._stages:
+            self._status = ""
+            self._draw()
+            self._live.leave()
+            self._stages = []
 
     def _on_stage(self, event: dict) -> None:
         self._stages.append(Stage(event))
@@ -97,10 +102,7 @@ class Progress:
         self._failures[task] = event["text"]
 
     def _on_done(self, event: dict) -> None:
-        if self._live is not None:
-            self._status = ""
-            self._draw()
-            self._live.leave()
+        self.close()
 
     _on_failed = _on_done  # its error is raised; it begins on a line of its own
 
