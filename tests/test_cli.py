@@ -45,12 +45,12 @@ def test_version():
     assert kvproto_command("config", "--version").stdout == f"{kvproto.__version__}\n".encode()
 
 
-def test_the_command_line_itself_imports_nothing_of_jobs_or_of_the_driver():
+def test_the_command_line_itself_imports_nothing_of_jobs():
     code = "import kvproto.cli, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "kvproto.cli.jobs" in loaded
-    assert [name for name in loaded if re.match(r"kvproto\.(classic|engine|external|examples)\b", name)] == []
+    assert [name for name in loaded if re.match(r"kvproto\.(classic|engine|examples)\b", name)] == []
     assert set(loaded) & {"subprocess", "cloudpickle", "rich", "json", "http", "pstats"} == set()
 
 
