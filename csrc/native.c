@@ -22,6 +22,7 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
 static PyMethodDef builtins[] = {
     BUILTIN(scan_pairs),  BUILTIN(scan_lists),   BUILTIN(pack_pairs),
     BUILTIN(frame_lines), BUILTIN(split_frames), BUILTIN(sum_pairs),
+    BUILTIN(deal_pairs),
     {NULL, NULL, 0, NULL},
 };
 

@@ -103,8 +103,7 @@ void kvproto_fill_crc_table(void)
     }
 }
 
-/* As zlib's crc32(), which the Python side uses for a key at a time. */
-static uint32_t crc32_of(const unsigned char *data, size_t n_bytes)
+uint32_t kvproto_crc32(const unsigned char *data, size_t n_bytes)
 {
     uint32_t crc = 0xFFFFFFFFu;
     for (size_t at = 0; at < n_bytes; at++)
@@ -143,7 +142,7 @@ static int assign_pairs(split_state *splitting)
                 return -1;
             splitting->owners = owners;
         }
-        uint32_t owner = crc32_of(key.data, key.n_bytes) % splitting->n_partitions;
+        uint32_t owner = kvproto_crc32(key.data, key.n_bytes) % splitting->n_partitions;
         splitting->owners[splitting->n_pairs++] = owner;
         splitting->sizes[owner] += size;
         splitting->n_taken += size;

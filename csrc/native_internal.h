@@ -6,17 +6,23 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdint.h>
+
 /* The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all by position. */
 typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* native_pairs.c */
 kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* native_frames.c */
 kvproto_builtin kvproto_sum_pairs;                                          /* native_sums.c */
+kvproto_builtin kvproto_deal_pairs;                                         /* native_deal.c */
 
 /* 0, or -1 with a TypeError set when a builtin was not given as many arguments as it wants. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
 
-/* Fill the table that split_frames works with; once, before its first call. */
+/* As zlib's crc32(), which the Python side uses for a key at a time. */
+uint32_t kvproto_crc32(const unsigned char *data, size_t n_bytes);
+
+/* Fill the table that kvproto_crc32() works with; once, before its first call. */
 void kvproto_fill_crc_table(void);
 
 #endif

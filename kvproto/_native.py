@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["NATIVE", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames", "sum_pairs"]
+__all__ = ["NATIVE", "deal_pairs", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames", "sum_pairs"]
 
 NATIVE = False
 ffi = lib = None
@@ -32,5 +32,6 @@ if NATIVE:
     frame_lines = _builtins["frame_lines"]
     split_frames = _builtins["split_frames"]
     sum_pairs = _builtins["sum_pairs"]
+    deal_pairs = _builtins["deal_pairs"]
 else:
-    from kvproto._reference import frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames, sum_pairs
+    from kvproto._reference import deal_pairs, frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames, sum_pairs

@@ -129,6 +129,31 @@ def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
     return [b"".join(frames) for frames in partitions], position
 
 
+def deal_pairs(pairs: list, parts: list, other) -> None:
+    """Append each pair, a tuple, to the list of its key's partition in parts.
+
+    str and bytes go by the crc32 of their (UTF-8) bytes, ints by their hash; of other keys, and of a str that UTF-8
+    cannot encode, other(key) says the partition.
+    """
+    n_partitions = len(parts)
+    for pair in pairs:
+        key = pair[0]
+        kind = type(key)
+        if kind is bytes or kind is str and _is_utf8(key):
+            number = crc32(key if kind is bytes else key.encode()) % n_partitions
+        else:
+            number = hash(key) % n_partitions if kind is int else other(key)
+        parts[number].append(pair)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def sum_pairs(pairs, sums: dict, max_keys: int) -> list:
     """Add each pair of an iterator to the sum of its key, as long as that is simple: a tuple of two with an int or
     a float, to a sum that is one, while there are fewer than max_keys sums.

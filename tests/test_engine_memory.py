@@ -53,3 +53,21 @@ def test_four_times_the_input_takes_no_more_memory(tmp_path, combiner):
     n_more_bytes = 3 * N_LINES * PER_LINE * 120
     assert four_times - once < n_more_bytes // 4
     assert four_times < 300e6
+
+
+def large(line, params):
+    """A thousand values of a quarter of a mebibyte."""
+    return ((number, b"x" * (1 << 18)) for number in range(1000))
+
+
+def sizes(key, value, buffer, done, params):
+    """The size of all values: none of them is kept."""
+    if done:
+        return buffer.items()
+    buffer["size"] = buffer.get("size", 0) + len(value)
+
+
+def test_large_values_are_not_collected_before_they_are_combined():
+    got = dict(results(input=["raw://x"], map=large, combiner=sizes, reduce=passing, processes=1))
+    assert got["size"] == 1000 << 18
+    assert got["peak"][1] < (1000 << 18) // 2

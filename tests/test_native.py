@@ -45,6 +45,7 @@ ARGUMENTS = {
     "frame_lines": (b"", True),
     "split_frames": (b"", 1),
     "sum_pairs": (iter(()), {}, 1),
+    "deal_pairs": ([], [[]], len),
 }
 
 
@@ -64,6 +65,12 @@ def test_a_wrong_number_of_arguments_is_refused(native, name):
 def test_sums_of_other_things_are_refused(native, wrong):
     with pytest.raises((TypeError, OverflowError)):
         native.sum_pairs(*wrong)
+
+
+@pytest.mark.parametrize("wrong", [([("a", 1)], []), ([("a", 1)], ()), ([("a", 1)], [()]), ([()], [[]]), ([["a", 1]], [[]])])
+def test_dealing_other_things_is_refused(native, wrong):
+    with pytest.raises(TypeError, match="takes a list of tuples"):
+        native.deal_pairs(*wrong, len)
 
 
 NOT_BYTES = [3, None, "text", [b"x"], memoryview(bytes(8))[::2]]

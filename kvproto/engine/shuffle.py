@@ -21,6 +21,7 @@ __all__ = ["Encoder", "PairSource", "is_default_routing", "iterable", "route_fra
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 _MAX_BATCH = 1 << 10  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
+_COMBINED = 128  # pairs that are held to be combined, however large they are
 
 
 class Encoder:
@@ -67,9 +68,7 @@ class PairSource:
     def batches(self, n_wanted: Callable[[], int]) -> Iterator[list[tuple]]:
         """Yield lists of n_wanted() pairs; TypeError names the function when it gave what is no pair."""
         while batch := self._take(n_wanted()):
-            if set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}:
-                batch = [_pair(item, self._function) for item in batch]
-            yield batch
+            yield _pairs(batch, self._function)
 
     def left_by(self, take: Callable[[Iterator, dict], list], buffer: dict) -> list[tuple]:
         """Let `take` (see `route_pairs`) have the pairs; returns what it left, TypeError when that is no pair."""
@@ -112,7 +111,7 @@ def route_pairs(spec: JobSpec, source: PairSource, encode, writer) -> None:
             _write(partition(batch), encode, writer)
     else:
         combine = _Combiner(spec)
-        for batch in source.batches(lambda: _MAX_BATCH):
+        for batch in source.batches(lambda: _COMBINED):
             _write(combine(partition(batch)), encode, writer)
         _write(combine.last(), encode, writer)
 
@@ -185,12 +184,7 @@ class _Partitioner:
             return [batch]
         parts: list[list] = [[] for _ in range(self._n)]
         if self._spec.partition is default_partition:
-            for pair in batch:
-                try:
-                    number = self._default[pair[0]]
-                except TypeError:  # not hashable: most such keys have no partition, and that says why
-                    number = default_partition(pair[0], self._n)
-                parts[number].append(pair)
+            _native.deal_pairs(batch, parts, self._default)
         else:
             for pair in batch:
                 parts[self._checked(pair[0])].append(pair)
@@ -206,17 +200,23 @@ class _Partitioner:
         return number
 
 
-class _DefaultPartitions(dict):
+class _DefaultPartitions:
     """`default_partition` of the keys seen lately: keys repeat. Equal keys have equal partitions, so a dict will do."""
 
     def __init__(self, n_partitions: int) -> None:
         self._n = n_partitions
+        self._seen: dict = {}
 
-    def __missing__(self, key) -> int:
-        if len(self) > 1 << 16:
-            self.clear()
-        self[key] = partition = default_partition(key, self._n)
-        return partition
+    def __call__(self, key) -> int:
+        try:
+            return self._seen[key]
+        except TypeError:  # not hashable: most such keys have no partition, and that says why
+            return default_partition(key, self._n)
+        except KeyError:
+            if len(self._seen) > 1 << 16:
+                self._seen.clear()
+            self._seen[key] = partition = default_partition(key, self._n)
+            return partition
 
 
 class _Combiner:
@@ -235,15 +235,22 @@ class _Combiner:
             for key, value in pairs:
                 ready = combiner(key, value, buffer, False, params)
                 if ready is not None:
-                    out.extend(_pair(pair, combiner) for pair in iterable(ready, combiner))
-            combined.append(out)
+                    out.extend(iterable(ready, combiner))
+            combined.append(_pairs(out, combiner))
         return combined
 
     def last(self) -> list[list]:
         """What the combiner still has to give when the map is done."""
         combiner = self._combiner
         ready = [combiner(None, None, buffer, True, self._params) for buffer in self._buffers]
-        return [[_pair(pair, combiner) for pair in iterable(pairs or (), combiner)] for pairs in ready]
+        return [_pairs(list(iterable(pairs or (), combiner)), combiner) for pairs in ready]
+
+
+def _pairs(batch: list, function) -> list[tuple]:
+    """The batch as tuples of two; TypeError names the function when something in it is no pair."""
+    if batch and (set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}):
+        return [_pair(item, function) for item in batch]
+    return batch
 
 
 def _pair(item, function) -> tuple:
