@@ -4,8 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 from kvproto.classic import Job
-from kvproto.classic.worker import PARAMETERS
+from kvproto.classic.worker import PARAMETERS, SYNONYMS, Worker
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 OF_RUN = [name for name, parameter in inspect.signature(Job.run).parameters.items() if parameter.kind == parameter.KEYWORD_ONLY]
@@ -31,3 +33,16 @@ def test_readme_and_help_give_the_same_signatures():
 
     section = README[README.index("\n## Jobs\n") :].split("\n## ")[1]
     assert signatures(section) == signatures(Job.run.__doc__) and len(signatures(section)) == 9
+
+
+@pytest.mark.parametrize("old, new", SYNONYMS.items())
+def test_a_parameter_is_found_under_the_name_that_older_code_gives_it(old, new):
+    class Old(Job):
+        pass
+
+    setattr(Old, old, "of the class")
+    default = Worker()[new]
+    assert Worker().getitem(new, Job(), {}) == default
+    assert Worker(**{old: "of the worker"}).getitem(new, Job(), {}) == "of the worker"
+    assert Worker(**{old: "of the worker"}).getitem(new, Old(), {}) == "of the class"
+    assert Worker().getitem(new, Old(), {old: "given"}) == Worker().getitem(new, Old(), {new: "given"}) == "given"

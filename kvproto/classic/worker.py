@@ -58,8 +58,8 @@ PARAMETERS: dict[str, Any] = {
     "profile": False,  # whether each task is profiled
 }
 
-SYNONYMS = {"save_results": "save"}
-"""Other name -> parameter."""
+SYNONYMS = {"fun_map": "map", "nr_reduces": "partitions", "save_results": "save"}
+"""Other name -> parameter: names that older code gives."""
 
 
 def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
@@ -67,13 +67,14 @@ def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
 
     A function in the job's class is taken as it is, as a static one, unless its first argument is called `self`.
     """
-    if key in jobargs:
-        return jobargs[key]
-    raw = inspect.getattr_static(job, key, _MISSING)
-    if raw is not _MISSING:
-        if inspect.isfunction(raw) and not _is_method(raw):
-            return raw
-        return getattr(job, key)
+    names = [key, *(name for name, meant in SYNONYMS.items() if meant == key)]
+    for name in names:
+        if name in jobargs:
+            return jobargs[name]
+    for name in names:
+        raw = inspect.getattr_static(job, name, _MISSING)
+        if raw is not _MISSING:
+            return raw if inspect.isfunction(raw) and not _is_method(raw) else getattr(job, name)
     return defaults.get(key, default)
 
 
@@ -89,15 +90,11 @@ class Worker(dict):
 
     def __init__(self, **parameters) -> None:
         check_names(parameters)
-        super().__init__({**PARAMETERS, **parameters})
+        super().__init__({**PARAMETERS, **{SYNONYMS.get(name, name): value for name, value in parameters.items()}})
 
     def getitem(self, key: str, job, jobargs: Mapping, default=None):
         """Find a parameter of a job, in the order that the function `getitem` tells."""
-        for name in (key, *(other for other, meant in SYNONYMS.items() if meant == key)):
-            value = getitem(name, job, jobargs, {}, _MISSING)
-            if value is not _MISSING:
-                return value
-        return super().get(key, default)
+        return getitem(key, job, jobargs, self, default)
 
     def jobdict(self, job, **jobargs) -> dict[str, Any]:
         """What a master would be told of the job: input, scheduler, which stages it has and how many reduces.
