@@ -183,6 +183,9 @@ ROWS = """
         test_classic_chains.py::test_input_streams_are_chained_and_the_reader_is_the_last_of_them
     nop_reduce: one result file for each partition, of however many maps
         test_classic_documented_jobs.py::test_nop_reduce_makes_one_file_for_each_partition_of_many_maps
+    a list of urls in the place of a url is its replicas
+        test_classic_replicas.py::test_the_first_replica_that_is_there_is_read
+        test_classic_schemes.py::test_a_list_is_the_replicas_of_one_input_and_those_that_are_not_there_are_left_out
     partition: gets key, number and params, gives an integer below the number
         test_classic_job.py::test_params_reach_every_function
         test_classic_running.py::test_a_function_that_gives_the_wrong_thing_is_named
@@ -299,9 +302,9 @@ def is_skipped(test: ast.FunctionDef) -> bool:
     return bool({"pytest.mark.skip", "pytest.mark.xfail"} & set(marks))
 
 
-@pytest.mark.parametrize(("number", "promise", "tests"), rows(), ids=lambda value: value if value[0].isdigit() else "")
-def test_each_promise_is_shown_by_tests_that_are_there_and_run(number, promise, tests):
-    assert tests, promise
+@pytest.mark.parametrize("tests", [pytest.param(tests, id=f"{number} {promise}") for number, promise, tests in rows()])
+def test_each_promise_is_shown_by_tests_that_are_there_and_run(tests):
+    assert tests
     for test in tests:
         name, function, case = re.fullmatch(r"(\w+\.py)::(test_\w+)(?:\[(.+)\])?", test).groups()
         assert function in in_module(name), test
@@ -310,8 +313,8 @@ def test_each_promise_is_shown_by_tests_that_are_there_and_run(number, promise, 
 
 
 def test_each_parameter_has_its_promises():
-    promised = {promise.partition(":")[0] for _number, promise, _tests in rows()}
-    assert set(PARAMETERS) - promised == set()
+    of_parameters = [promise for number, promise, _tests in rows() if number.split(".")[0] in ("2", "3", "15")]
+    assert {promise.partition(":")[0] for promise in of_parameters if ":" in promise} == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
