@@ -40,10 +40,10 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
         "from kvproto.classic.alias.names import MODULES\n"
         "for name, sources in MODULES.items():\n"
         "    module = importlib.import_module(name)\n"
-        "    for source in reversed(sources):\n"
-        "        for export in importlib.import_module(source).__all__:\n"
-        "            assert any(getattr(module, export) is getattr(importlib.import_module(s), export, 0) for s in sources)\n"
-        "            assert export in module.__all__\n"
+        "    names = [(source, export) for source in map(importlib.import_module, sources) for export in source.__all__]\n"
+        "    assert module.__all__ == sorted({export for _, export in names})\n"
+        "    for source, export in names:\n"
+        "        assert getattr(module, export) is getattr(source, export), (name, export)\n"
         "print('all of', len(MODULES))"
     )
     assert printed(code) == f"all of {len(MODULES)}\n"
@@ -55,7 +55,7 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
         "from disco.core import Disco, Job, Params, result_iterator, classic_iterator",
         "from disco.ddfs import DDFS, canonizetag, istag, tagname",
         "from disco.task import get, put, this_partition",
-        "from disco.job import Job",
+        "from disco.job import Job, JobChain",
         "from disco.worker import Worker",
         "from disco.worker.classic.worker import Params, Worker, get, put, this_host, this_name",
         "from disco.worker.classic.func import chain_reader, nop_map, nop_reduce, sum_combiner, sum_reduce",
@@ -208,12 +208,14 @@ def test_a_module_runs_unchanged(old_script):
     assert (done.stdout, done.stderr) == ("rain 1\nsnow 1\nthe 2\n", "")
 
 
-def test_a_script_is_main_with_its_own_arguments_and_path(tmp_path):
+def test_a_script_or_module_is_main_with_its_own_arguments_and_path(tmp_path):
     (tmp_path / "me.py").write_text(
         "import sys, __main__\nprint(__name__, __file__, sys.argv, sys.path[0], __main__.__dict__ is globals())\nsys.exit(3)\n"
     )
     done = aliased(tmp_path / "me.py", "-m", "x")
     path = str(tmp_path / "me.py")
+    assert (done.stdout, done.returncode) == (f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n", 3)
+    done = aliased("-m", "me", "-m", "x", cwd=tmp_path)
     assert (done.stdout, done.returncode) == (f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n", 3)
 
 

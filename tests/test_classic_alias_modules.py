@@ -190,6 +190,19 @@ def test_a_result_file_is_opened_by_its_url(tmp_path):
     assert list(schemes.open_chain(f"file://{tmp_path}/result")) == [("k", "v")]
 
 
+def test_no_more_of_a_malformed_parameter_set_is_read_than_tells_that():
+    class File(io.BytesIO):
+        def read(self, size):
+            assert size == 1
+            return super().read(size)
+
+    for bad in (b"1" * 100, b"9999999999\n"):
+        file = File(bad)
+        with pytest.raises(netstring.NetStringError):
+            netstring.decode_netstring_fd(file)
+        assert file.tell() == 11
+
+
 # --- modutil -----------------------------------------------------------------------------------
 
 

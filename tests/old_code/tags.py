@@ -23,5 +23,11 @@ class TagsTestCase(TestCase):
         self.job = TaggedJob().run(input=["tag://" + self.tag])
         self.assertEquals(sorted(self.results(self.job)), [("first", ""), ("second", "")])
 
+    def test_save(self):
+        self.job = TaggedJob().run(input=["tag://" + self.tag], save=True)
+        self.assertEquals(sorted(self.results(self.job)), [("first", ""), ("second", "")])
+        self.assert_(self.ddfs.exists(self.ddfs.job_tag(self.job.name)))
+        self.ddfs.delete(self.ddfs.job_tag(self.job.name))
+
     def test_missing(self):
         self.assertCommErrorCode(404, lambda: self.ddfs.get("test:old:no-such-tag"))

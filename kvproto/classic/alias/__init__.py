@@ -62,7 +62,7 @@ class _Finder:
 
 
 class _Loader:
-    """Makes a module with the names that the table's modules export; the first that has a name gives it."""
+    """Makes a module with the names that the table's modules export."""
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -70,19 +70,21 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         sources = [importlib.import_module(source) for source in MODULES[name]]
-        names: dict = {}
-        for source in sources:
-            names = {export: getattr(source, export) for export in source.__all__} | names
+        exported = {export: getattr(source, export) for source in sources for export in source.__all__}
 
         def missing(attribute: str):
-            for source in sources:  # what `import *` leaves alone: func.map, which would hide the builtin
-                found = vars(source).get(attribute)
-                if attribute[0] != "_" and getattr(found, "__module__", None) == source.__name__:
-                    return found
             raise AttributeError(_explained(f"{name}.{attribute}"))
 
-        vars(module).update(names, __all__=sorted(names), __getattr__=missing)
+        for source in sources:
+            vars(module).update(_own(source))
+        vars(module).update(exported, __all__=sorted(exported), __getattr__=missing)
         module.__doc__ = f"The names of {name} in kvproto."
+
+
+def _own(source: ModuleType) -> dict:
+    """What a module defines, with what `import *` leaves alone: func.map, which would hide the builtin."""
+    public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
+    return {name: value for name, value in public.items() if getattr(value, "__module__", None) == source.__name__}
 
 
 def _explained(name: str) -> str:
@@ -90,8 +92,6 @@ def _explained(name: str) -> str:
     if name in GONE:
         return f"{name} is not carried over to kvproto; {GONE[name]}"
     parent, _, child = name.rpartition(".")
-    if parent in GONE:
-        return _explained(parent)
     there = sorted(set(vars(sys.modules[parent]).get("__all__", ())) | _children(parent))
     return f"kvproto has no {child!r} in {parent}; there are {', '.join(there)}"
 

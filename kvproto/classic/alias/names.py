@@ -16,7 +16,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.error": (_OLD + "error",),
     "disco.fileutils": (_OLD + "fileutils",),
     "disco.func": _FUNC,
-    "disco.job": ("kvproto.classic.job",),
+    "disco.job": ("kvproto.classic.job", "kvproto.classic.chain"),
     "disco.modutil": (_OLD + "modutil",),
     "disco.netstring": (_OLD + "netstring",),
     "disco.schemes": (_OLD + "schemes",),
@@ -41,7 +41,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.worker.modutil": (_OLD + "modutil",),
     "disco.worker.task_io": ("kvproto.classic.task_io",),
 }
-"""Old module -> the modules whose `__all__` it has; of two with one name the first."""
+"""Old module -> the modules whose `__all__` it has."""
 
 _NO_MASTER = "there is no master: jobs run on this machine, and disco.core.Disco knows them by their directories"
 _PIPELINE = "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"

@@ -1,0 +1,39 @@
+from disco.job import JobChain
+from disco.test import TestCase, TestJob
+from disco.util import load_oob
+
+
+class NotesJob(TestJob):
+    partitions = 4
+
+    @staticmethod
+    def map(e, params):
+        put("seen-%s" % e, "note on %s" % e)
+        yield e, ""
+
+    @staticmethod
+    def reduce(iter, params):
+        for k, v in iter:
+            assert get("seen-%s" % k) == "note on %s" % k
+        put("part-%d" % this_partition(), this_name())
+        return []
+
+
+class ReadingJob(TestJob):
+    @staticmethod
+    def map(e, params):
+        yield e, load_oob(this_master(), params["job"], "seen-%s" % e)
+
+
+class OOBTestCase(TestCase):
+    def runTest(self):
+        a, b = NotesJob(), ReadingJob()
+        self.job = JobChain({a: [], b: []})
+        a.run(input=["raw://%s" % letter for letter in "abcde"]).wait()
+        b.run(input=["raw://b", "raw://d"], params={"job": a.name})
+        self.assertEquals(sorted(self.results(b)), [("b", "note on b"), ("d", "note on d")])
+        self.assertEquals(
+            sorted(a.oob_list()),
+            sorted(["seen-%s" % letter for letter in "abcde"] + ["part-%d" % n for n in range(4)]),
+        )
+        self.assertEquals(a.oob_get("part-3"), a.name)
