@@ -18,7 +18,7 @@ KEPT = ["events.jsonl", "files", "logs", "oob", "profile"]
 """What the directory of a job that has ended holds besides its results."""
 
 _HEAD = f"""#!{sys.executable}
-import re, struct, sys
+import os, re, struct, sys
 def item():
     head = sys.stdin.buffer.read(4)
     return sys.stdin.buffer.read(struct.unpack("<I", head)[0]) if head else None

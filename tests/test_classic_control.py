@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from drivers import Driver, has_ended, processes_of
-from jobs import words
+from jobs import program, words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.core import Disco
@@ -55,6 +55,7 @@ def in_thread(call):
 
 def test_a_done_job_is_asked_by_its_name_as_by_its_job(done):
     disco = Disco("disco://localhost", settings={}, proxy=None)
+    assert disco.ddfs.list() == []
     assert done.name == done.job
     assert disco.results(done.name) == disco.results(done) == done.results() == ("ready", done.wait())
     assert dict(result_iterator(disco.results(done.name)[1])) == {"a": 2, "b": 1}
@@ -224,6 +225,17 @@ def test_a_killed_job_is_dead_and_nothing_of_it_runs(driver):
     assert "stopped before its end" in driver.end() and driver.process.returncode == 1
     with pytest.raises(JobError, match="is not active, it is dead: there is nothing to kill"):
         Job(name=driver.job).kill()
+
+
+def test_a_kill_ends_the_programs_of_the_job_too(tmp_path):
+    told, go = tmp_path / "driver" / "told", tmp_path / "driver" / "go"
+    path = program(tmp_path, f"open({str(told)!r}, 'w').write(str(os.getppid()))\nopen({str(go)!r}).read()\n")
+    start = f"from kvproto.classic import external; job = Job('driven').run(input=['raw://x'], map=external([{path!r}]))"
+    with Driver(tmp_path / "driver", start=start) as driver:
+        directory = JobPaths(driver.job).path
+        assert len(processes_of(directory)) >= 2
+        Disco().kill(driver.job)
+        assert processes_of(directory) == [] and not os.path.exists(JobPaths(driver.job).tmp)
 
 
 def test_a_job_that_is_done_cannot_be_killed(done):

@@ -20,7 +20,7 @@ from kvproto.classic.schemes import find_inputs
 from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
 from kvproto.engine.home import all_jobs, started
-from kvproto.engine.kept import ACTIVE, KeptJob
+from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob
 from kvproto.engine.manifest import open_result
 from kvproto.errors import DataError, JobError
 
@@ -45,6 +45,13 @@ class Disco:
         self.settings = settings
         self.proxy = proxy
 
+    @property
+    def ddfs(self):
+        """The tags of this user: `kvproto.classic.ddfs.DDFS`."""
+        from kvproto.classic.ddfs import DDFS
+
+        return DDFS(self.master)
+
     def new_job(self, name: str, **jobargs):
         """Start a job: `Job(name).run(**jobargs)`."""
         from kvproto.classic.job import Job
@@ -54,7 +61,7 @@ class Disco:
     def joblist(self) -> list[tuple[str, str, float]]:
         """(name, status, when it was started in seconds since the epoch) of each job, the newest last."""
         jobs = [(name, KeptJob(name).status(), started(name)) for name in all_jobs()]
-        return sorted(jobs, key=lambda job: (job[2], job[0]))
+        return sorted((job for job in jobs if job[1] != UNKNOWN), key=lambda job: (job[2], job[0]))  # not what was purged meanwhile
 
     def jobinfo(self, jobname: str) -> dict:
         """What there is to tell of a job in short: job, status, started, directory, stages, results."""
@@ -72,7 +79,7 @@ class Disco:
         jobs = [KeptJob(_name(job)) for job in ([jobspec] if is_one else jobspec)]
         deadline = time.monotonic() + timeout / 1000
         while True:
-            states = [(job.job, (job.status(), job.results())) for job in jobs]
+            states = [(job.job, job.state()) for job in jobs]
             left = deadline - time.monotonic()
             if left <= 0 or not jobs or any(status != ACTIVE for _, (status, _) in states):
                 break

@@ -38,18 +38,25 @@ class KeptJob:
 
     def status(self) -> str:
         """One of ACTIVE: its driver runs; READY: its results are there; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
-        if not self.is_there():
-            return UNKNOWN
-        if has_driver(self.paths.control):
-            return ACTIVE
-        return READY if self._last_event().get("event") == "done" else DEAD
+        return self.state()[0]
 
     def results(self) -> list[str]:
         """The paths of its result files, or its tag, when it is ready; else nothing."""
-        if self.status() != READY:
-            return []
-        urls = self._last_event()["results"]  # as they were then: the home may be elsewhere now
-        return [url if "://" in url else os.path.join(self.paths.results, os.path.basename(url)) for url in urls]
+        return self.state()[1]
+
+    def state(self) -> tuple[str, list[str]]:
+        """Its status and its results, as they are at the same time."""
+        if not self.is_there():
+            return UNKNOWN, []
+        if has_driver(self.paths.control):
+            return ACTIVE, []
+        last = self._last_event()
+        if last.get("event") != "done":
+            return (DEAD if self.is_there() else UNKNOWN), []
+        # As they were then: the home may be elsewhere now.
+        return READY, [
+            url if "://" in url else os.path.join(self.paths.results, os.path.basename(url)) for url in last["results"]
+        ]
 
     def stage_results(self, stage: str) -> list[str]:
         """The output files of a stage, "map" or "reduce", that has ended; of a stage before the last while the job runs.
@@ -109,9 +116,10 @@ class KeptJob:
 
     def outcome(self) -> list[str]:
         """The results of a job that has ended. JobError that says why there are none."""
-        status = self._known()
+        self._known()
+        status, results = self.state()
         if status == READY:
-            return self.results()
+            return results
         last = self._last_event()
         if last.get("event") == "failed":
             raise JobError(f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}")
