@@ -142,7 +142,7 @@ def all_jobs() -> list[str]:
 
 
 def resolve_job(text: str) -> str:
-    """The full name of the job that text means: a full name, the beginning of one job's name, or "@" for the last job.
+    """The full name of the job that text means: its name, or a beginning that no other has, or "@" for the last job.
 
     Raises JobError when there is no such job, or several.
     """
@@ -151,7 +151,7 @@ def resolve_job(text: str) -> str:
         raise JobError(f"there are no jobs in {home()}; KVPROTO_HOME says where jobs are kept")
     if text == "@":
         return max(jobs, key=started)
-    found = [text] if text in jobs else [job for job in jobs if text and job.startswith(text)]
+    found = [job for job in jobs if text and job.startswith(text)]
     if len(found) == 1:
         return found[0]
     if found:
