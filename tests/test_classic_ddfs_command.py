@@ -23,6 +23,10 @@ def output(*arguments, cwd="/"):
     return done.stdout
 
 
+def blobs_on_disk(home):
+    return [path for path in (home / "ddfs" / "blob").rglob("*") if path.is_file()]
+
+
 @pytest.fixture
 def text(tmp_path):
     (tmp_path / "text").write_bytes(TEXT)
@@ -46,7 +50,7 @@ def test_a_large_file_becomes_blobs_that_end_with_lines(text):
     assert b"".join(blobs) == TEXT
 
 
-def test_put_appends_and_with_replace_it_does_not(text):
+def test_put_appends_and_with_replace_it_does_not(text, home):
     for name in "ab":
         (text.parent / name).write_text(name)
     output("put", "x", text.parent / "a")
@@ -54,6 +58,7 @@ def test_put_appends_and_with_replace_it_does_not(text):
     assert output("get", "tag://x") == b"aba"
     output("put", "--replace", "x", text.parent / "b")
     assert output("get", "x") == b"b"
+    assert len(blobs_on_disk(home)) == 1
 
 
 def test_a_directory_is_its_files(text):
@@ -78,7 +83,7 @@ def test_tags_are_listed_by_prefix_and_removed(text, home):
     output("rm", "data:a")
     assert output("ls", "data") == b"data:b\n"
     assert output("ls", "none") == b""
-    assert len([path for path in (home / "ddfs" / "blob").rglob("*") if path.is_file()]) == 2
+    assert len(blobs_on_disk(home)) == 2
 
 
 def test_a_job_reads_a_tag(text):
@@ -117,7 +122,7 @@ def test_wrong_usage_exits_with_2(arguments):
 def test_nothing_is_kept_of_a_put_that_fails(text, home):
     assert tag("put", "x", text, "/no/such").returncode == 1
     assert not DDFS().exists("x")
-    assert [path for path in (home / "ddfs" / "blob").rglob("*") if path.is_file()] == []
+    assert blobs_on_disk(home) == []
 
 
 def test_the_document_of_a_tag_is_json_in_the_home(text, home):

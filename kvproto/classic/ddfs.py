@@ -1,9 +1,9 @@
 """DDFS: the tag store as code for the original used it, and the results of jobs in it.
 
-There is no server and one copy of each blob: `master`, `replicas`, `forceon`, `retries`, `delayed` and `token` are
-taken and change nothing. A tag is given by its name or as tag://NAME; of a list the first counts. Tags on another
-machine (tag://host/NAME) can be read. Errors are DataErrors, NoSuchTag (code 404) and InvalidTag (code 403) among
-them, and JobErrors where the store cannot be written.
+There is no server and one copy of each blob: `master`, `proxy`, `settings`, `replicas`, `forceon`, `retries`, `delayed`
+and `token` are taken and change nothing. A tag is given by its name or as tag://NAME; of a list the first counts.
+Tags on another machine (tag://host/NAME) can be read. Errors are DataErrors, NoSuchTag (code 404) and InvalidTag
+(code 403) among them, and JobErrors where the store cannot be written.
 """
 
 from __future__ import annotations

@@ -151,6 +151,6 @@ def opened(found: Input) -> BinaryIO:
     for url in others:
         try:
             return open_input(url)[0]
-        except DataError:
+        except (DataError, JobError):
             continue
     return open_input(last)[0]
