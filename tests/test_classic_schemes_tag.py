@@ -7,6 +7,7 @@ import socket
 import pytest
 from web_server import page, serving
 
+from kvproto.classic import result_iterator
 from kvproto.classic.schemes import find_inputs, open_input
 from kvproto.classic.tags import TagStore
 from kvproto.errors import DataError, JobError
@@ -88,6 +89,12 @@ def test_what_is_no_tag_on_the_web_is_an_error_that_names_the_address(given):
             find_inputs([f"{server.url}/ddfs/tag/x"])
         with pytest.raises(DataError, match=f"input {server.url}/ddfs/tag/y: .*404"):
             find_inputs([f"{server.url}/ddfs/tag/y"])
+
+
+def test_results_are_read_from_the_replica_that_there_is(files):
+    with serving({}) as server:
+        tag("x", [[f"{server.url}/none", files[0]]])
+        assert list(result_iterator(["tag://x"], reader=None)) == ["a" * 10]
 
 
 def test_an_index_gives_each_input_its_label_and_size(files, tmp_path):

@@ -247,7 +247,7 @@ def _result_stream(stream, size: int | None, url: str, params) -> tuple:
 def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:
     """The entries of one input; when a replica fails, those of the next behind what was given."""
     n_given = 0
-    failed: list[DataError] = []
+    failed: list[DataError | JobError] = []
     for url in replicas:
         try:
             stream, _, _ = chain_input(streams, None, None, url, params)
@@ -260,7 +260,7 @@ def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:
                     n_given += 1
                     yield entry
             return
-        except DataError as e:
+        except (DataError, JobError) as e:
             failed.append(e)
     for error in failed[:-1]:
         failed[-1].add_note(f"before that: {error}")
