@@ -199,6 +199,9 @@ def test_tags_of_another_machine_can_be_read_and_not_changed():
     with serving({"/ddfs/tag/a": page(b'{"urls": [["tag://b"]]}'), "/ddfs/tag/b": page(inner)}) as server:
         host = server.url.removeprefix("http://")
         assert list(DDFS().blobs(f"tag://{host}/a")) == [["http://x/blob"]]
+        assert DDFS().exists(f"tag://{host}/a")
+        assert not DDFS().exists(f"tag://{host}/none")
+        assert list(DDFS().blobs(f"tag://{host}/none")) == []
         for change in (DDFS().delete, lambda tag: DDFS().tag(tag, ["x"]), lambda tag: DDFS().put(tag, ["x"])):
             with pytest.raises(JobError, match=f"tag://{host}/a: a tag of another machine can be read, not changed"):
                 change(f"tag://{host}/a")

@@ -112,7 +112,15 @@ def test_what_fails_says_why_in_a_line_and_exits_with_1(arguments, says):
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("put", "x"), ("put", "x", "/dev/null", "--chunk-size", "0"), ("put", "x", "y", "--chunk-size", "2T")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("put", "x"),
+        ("put", "x", "/dev/null", "--chunk-size", "0"),
+        ("put", "x", "y", "--chunk-size", "2T"),
+    ],
+)
 def test_wrong_usage_exits_with_2(arguments):
     done = tag(*arguments)
     assert (done.returncode, done.stdout) == (2, b"")

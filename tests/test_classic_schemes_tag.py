@@ -106,7 +106,8 @@ def test_an_index_gives_each_input_its_label_and_size(files, tmp_path):
 
 
 def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(files):
-    pages = {"/job/index": page(gzip.compress(b"2 part-0 7\n0 /top 9\n1 http://127.0.0.1/x 5\n")), "/job/part-0": page(b"content")}
+    index = gzip.compress(b"2 part-0 7\n0 /top 9\n1 http://127.0.0.1/x 5\n")
+    pages = {"/job/index": page(index), "/job/part-0": page(b"content")}
     with serving(pages) as server:
         found = find_inputs([f"dir://{server.url.removeprefix('http://')}/job/index"])
         assert found == [
@@ -139,7 +140,8 @@ def test_a_line_that_is_wrong_is_named_with_its_index(files, tmp_path, line, say
 
 def test_an_index_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "index").write_bytes(gzip.compress(b"0 a 10\n")[:-9])
-    for url, says in {"dir:///no/index": "index /no/index: No such file", f"dir://{tmp_path}/index": f"index {tmp_path}/index: "}.items():
+    cases = {"dir:///no/index": "index /no/index: No such file", f"dir://{tmp_path}/index": f"index {tmp_path}/index: "}
+    for url, says in cases.items():
         with pytest.raises(DataError, match=says):
             find_inputs([url])
 

@@ -1,4 +1,7 @@
-"""The web as input, from real servers on loopback: whole bodies, broken ones continued, refusals tried again; never a short one."""
+"""The web as input, from real servers on loopback.
+
+Whole bodies, broken ones continued, refusals tried again; never a short one.
+"""
 
 import email.utils
 import os
