@@ -28,7 +28,7 @@ typedef struct sum_table {
 } sum_table;
 
 enum { FEWEST_SLOTS = 1 << 10 };
-static const size_t MOST_SLOTS = (size_t)1 << 31;
+static const size_t MOST_SLOTS = (size_t)1 << 20; /* half a million keys: with more, the dict is as good */
 
 /* An entry for a key, its sum 0; 0, or -1 for a key that has no place in a table, without an exception. */
 static int make_entry(sum_entry *entry, PyObject *key)
@@ -127,21 +127,15 @@ static int empty_table(sum_table *table, PyObject *sums)
 
 /* ---- the dict, and which of the two ---------------------------------------------------------- */
 
-/* Numbers whose addition runs no code of the user's and can be left off in the middle. */
-static int is_plain(PyObject *value)
-{
-    return Py_IS_TYPE(value, &PyLong_Type) || Py_IS_TYPE(value, &PyFloat_Type);
-}
-
 /* 1: the pair is in its sum; 0: it is not, for whatever reason, and no exception is set. */
 static int add_to_dict(PyObject *sums, PyObject *zero, PyObject *key, PyObject *value)
 {
-    if (!is_plain(value))
-        return 0;
     PyObject *sum = PyDict_GetItemWithError(sums, key);
-    PyObject *more = NULL;
-    if (sum != NULL ? is_plain(sum) : !PyErr_Occurred())
-        more = PyNumber_Add(sum != NULL ? sum : zero, value);
+    if (sum == NULL)
+        sum = zero;
+    Py_INCREF(sum); /* an addition runs what it likes */
+    PyObject *more = PyErr_Occurred() ? NULL : PyNumber_Add(sum, value);
+    Py_DECREF(sum);
     int is_added = more != NULL && PyDict_SetItem(sums, key, more) == 0;
     Py_XDECREF(more);
     if (!is_added)

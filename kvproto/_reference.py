@@ -155,27 +155,21 @@ def _is_utf8(text: str) -> bool:
 
 
 def sum_pairs(pairs, sums: dict, max_keys: int) -> list:
-    """Add each pair of an iterator to the sum of its key, as long as that is simple: a tuple of two with an int or
-    a float, to a sum that is one, while there are fewer than max_keys sums.
+    """Add each pair of an iterator to the sum of its key, as long as it is a tuple of two that can be added, and there
+    are fewer than max_keys sums.
 
     Returns the pair that it left to the caller, taken from the iterator, in a list; an empty one at the end. Raises
     what the iterator raises, and nothing else.
     """
     for pair in pairs:
+        if len(sums) >= max_keys or type(pair) is not tuple or len(pair) != 2:
+            return [pair]
+        key, value = pair
         try:
-            if len(sums) >= max_keys or type(pair) is not tuple or len(pair) != 2 or type(pair[1]) not in _PLAIN:
-                return [pair]
-            key, value = pair
-            sum_ = sums.get(key, 0)
-            if type(sum_) not in _PLAIN:
-                return [pair]
-            sums[key] = sum_ + value
-        except Exception:  # of the key's hash, say: the caller does the pair again, and gets it
+            sums[key] = sums.get(key, 0) + value
+        except Exception:  # the caller does the pair again, and gets it
             return [pair]
     return []
-
-
-_PLAIN = (int, float)
 
 
 def _utf8(text: str, name: str, index: int) -> bytes:

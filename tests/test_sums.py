@@ -17,7 +17,7 @@ TEXTS = st.text(max_size=2) | st.text("aé\udc80", max_size=20) | st.sampled_fro
 KEYS = TEXTS | TEXTS.map(lambda text: text.encode("utf-8", "surrogateescape"))
 ANY_KEYS = KEYS | st.integers(0, 2) | st.just(1.0) | st.tuples(st.integers(0, 2))
 INTS = st.integers(-9, 9) | st.sampled_from([1 << 62, (1 << 63) - 1, -1 << 63, 1 << 63, 1 << 64])
-NUMBERS = INTS | st.sampled_from([0.5, 0.1, -0.0])
+NUMBERS = INTS | st.sampled_from([0.5, 0.1, -0.0, True, Fraction(1, 3)])
 
 
 @pytest.fixture(params=[name for name in NAMES if name != "c"])
@@ -39,7 +39,7 @@ def typed(sums: dict) -> list:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "c"])
 @given(pairs=st.lists(st.tuples(KEYS, INTS)) | st.lists(st.tuples(ANY_KEYS, NUMBERS)))
-def test_ints_and_floats_are_summed_by_key_in_the_order_of_the_keys(name, pairs):
+def test_numbers_are_summed_by_key_in_the_order_of_the_keys(name, pairs):
     sums: dict = {}
     assert codec_named(name).primitives.sum_pairs(iter(pairs), sums, NEVER) == []
     assert typed(sums) == typed(summed(pairs))
@@ -56,17 +56,23 @@ def test_any_number_of_keys_has_its_sums(sum_pairs, kind):
 
 
 ODD = [
-    "ab", None, 7, (), ("a",), ("a", 1, 2), ["a", 1], ("a", "b"), ("a", None), ("a", True), ("a", Fraction(1, 2)), (["a"], 1), ("text", 1),
+    "ab", None, 7, (), ("a",), ("a", 1, 2), ["a", 1], ("a", "b"), ("a", None), (["a"], 1), ("text", 1),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_what_is_not_simply_added_is_left_to_the_caller_once_with_the_rest_behind_it(sum_pairs, odd):
-    pairs, sums = iter([("a", 1), odd, ("a", 2)]), {"text": Fraction(1)}
+def test_what_cannot_be_added_is_left_to_the_caller_once_with_the_rest_behind_it(sum_pairs, odd):
+    pairs, sums = iter([("a", 1), odd, ("a", 2)]), {"text": "t"}
     assert sum_pairs(pairs, sums, NEVER) == [odd]
-    assert sums == {"text": Fraction(1), "a": 1}
+    assert sums == {"text": "t", "a": 1}
     assert sum_pairs(pairs, sums, NEVER) == []
-    assert sums == {"text": Fraction(1), "a": 3}
+    assert sums == {"text": "t", "a": 3}
+
+
+def test_there_may_be_more_keys_than_the_table_has_room_for(sum_pairs):
+    sums: dict = {}
+    assert sum_pairs(((str(number % 530_000), number) for number in range(600_000)), sums, NEVER) == []
+    assert sums == summed((str(number % 530_000), number) for number in range(600_000))
 
 
 def test_no_key_is_added_beyond_the_limit(sum_pairs):
