@@ -192,6 +192,16 @@ def test_a_wait_whose_time_is_over_is_status_124_and_the_job_goes_on(active):
     assert table()[0][1] == "active"
 
 
+def test_a_wait_whose_time_is_over_says_so_below_the_live_lines(active):
+    main, terminal = os.openpty()
+    done = subprocess.run(command_line("wait", "--timeout", "0.01", "@"), stderr=terminal, env={**os.environ, "TERM": "xterm"})
+    said = os.read(main, 65536).decode()
+    assert done.returncode == 124 and "map    " in said
+    assert re.search(r"\r\nkvproto: job .* is not done after 0.01 seconds", said)
+    os.close(main)
+    os.close(terminal)
+
+
 # --- oob, kill, purge, pstats --------------------------------------------------------------------
 
 

@@ -126,8 +126,9 @@ def test_an_instance_in_the_module_is_a_job_too(here):
     assert jobs(here)[0].startswith("ready@")
 
 
-@pytest.mark.parametrize("options", [["-m", "here.lengths", "-r", "here.total"], ["--map", "here.lengths", "--reduce", "here.total"], ["-P", "map", "here.lengths", "-P", "reduce", "here.total"]])
-def test_map_and_reduce_are_dotted_names_of_functions(options):
+@pytest.mark.parametrize("flags", [(["-m"], ["-r"]), (["--map"], ["--reduce"]), (["-P", "map"], ["-P", "reduce"])])
+def test_map_and_reduce_are_dotted_names_of_functions(flags):
+    options = [*flags[0], "here.lengths", *flags[1], "here.total"]
     assert written("kvproto.classic.Job", *options, "input") == b"total\t10\n"
 
 

@@ -64,7 +64,7 @@ def run(
 def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
     """Make keyword arguments of `Job.run` of (name, text) pairs, by the kind that each parameter has.
 
-    a function    "module.function"; map and reduce also the path of a program; of a stream, what is given again is chained
+    a function    "module.function"; map and reduce also the path of a program; of a stream, the next one is chained
     a list        is one of strings; what is given again is appended
     a number      or True, False, None, for what has one of these as its default
     all the rest  stays a str, params too

@@ -22,7 +22,7 @@ __all__ = ["find_function", "find_job", "of_the_user"]
 def find_job(spec: str) -> type[Job] | Job:
     """The Job class or instance that "module.name" stands for.
 
-    Raises JobError that says what is missing: the module, the name in it, or that it is no Job; or what the module raised.
+    Raises JobError that says what is missing, the module or the name in it, or what the module raised.
     """
     module, name, found = _find(spec, "module.Class, as in grep.Grep for the class Grep in grep.py")
     if found is None:
@@ -30,12 +30,13 @@ def find_job(spec: str) -> type[Job] | Job:
         hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
         raise JobError(f"{spec}: {module.__file__} has no {name}{hint}")
     if not _is_job(found):
-        raise JobError(f"{spec}: {name} in {module.__file__} is not a subclass of kvproto.classic.Job, nor an instance of one")
+        what = "is not a subclass of kvproto.classic.Job, nor an instance of one"
+        raise JobError(f"{spec}: {name} in {module.__file__} {what}")
     return found
 
 
 def find_function(spec: str) -> Callable:
-    """The function, or what else can be called, that "module.function" stands for. Raises JobError as `find_job` does."""
+    """The function, or what else can be called, that "module.function" stands for. JobError as of `find_job`."""
     module, name, found = _find(spec, "module.function, as in kvproto.classic.func.nop_map")
     if found is None:
         raise JobError(f"{spec}: {module.__file__} has no {name}")

@@ -30,8 +30,8 @@ MOST_BAR = 40
 class Progress:
     """A callable for `on_event` of `Job.run`.
 
-    kind  "bar": live lines; "plain": a line every 5 seconds and at the end of a stage, and one for each status message;
-          "jsonl": each event as a JSON line; "none": nothing; "auto": bar on a terminal that can do it, else plain
+    kind  "bar": live lines; "plain": a line every 5 seconds and at the end of a stage, and one for each status
+          message; "jsonl": each event as a JSON line; "none": nothing; "auto": bar on a terminal, else plain
     file  where to; stderr unless given
     """
 
@@ -59,7 +59,7 @@ class Progress:
                 show(event)
 
     def close(self) -> None:
-        """Let the live lines stand; what is written next begins below them. For who stops looking before the job's end."""
+        """Let the live lines stand, to write on below them: for who stops looking before the job's end."""
         if self._live is not None and self._stages:
             self._status = ""
             self._draw()

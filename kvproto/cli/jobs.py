@@ -14,38 +14,48 @@ __all__ = ["add"]
 TIMED_OUT = 124
 """The exit status of a wait whose time is over; that of timeout(1)."""
 
-NAME = "NAME is the name of a job as `kvproto jobs` shows it, or as much of its beginning as no other job has; @ is the last job."
+NAME = "NAME is a job's name in `kvproto jobs`, or as much of its beginning as no other job has; @ is the last job."
 STATUS = "exit status: 0 done, 1 an error, such as no job of that name, 2 wrong usage"
+STATUS_OF_WAIT = f"exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, {TIMED_OUT} time is over"
 
 
 def add(commands) -> None:
     """Add the commands of this module."""
     summary = "list the jobs: name, status (active, ready or dead), start, seconds, number of result files"
     _add(commands, "jobs", summary, _list, "kvproto jobs | grep dead", about_names="The newest is the last one.")
-    parser = _add_named(commands, "results", "print the urls of a job's results, or the results", _results, "--out text @ | sort")
+
+    summary = "print the urls of a job's results, or the results"
+    parser = _add_named(commands, "results", summary, _results, "--out text @ | sort")
     parser.add_argument("--out", dest="form", choices=FORMS, help="print the pairs in this form, as `kvproto run` does")
-    parser = _add_named(commands, "events", "print what a job told of its course, a JSON object a line", _events, "-f @")
+
+    summary = "print what a job told of its course, a JSON object a line"
+    parser = _add_named(commands, "events", summary, _events, "-f @")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
-    parser = _add_named(
-        commands, "wait", "wait for the end of a job, with progress on stderr; print the urls of its results", _wait,
-        "--timeout 3600 WordCount",
-        status=f"exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, {TIMED_OUT} the time is over",
-    )  # fmt: skip
-    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on; default: no limit")
+
+    summary = "wait for the end of a job, with progress on stderr; print the urls of its results"
+    parser = _add_named(commands, "wait", summary, _wait, "--timeout 3600 WordCount", status=STATUS_OF_WAIT)
+    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no messages; errors still")
-    parser = _add_named(commands, "oob", "list the keys of a job's out-of-band values, or write one of the values", _oob, "@ model > model")
+
+    summary = "list the keys of a job's out-of-band values, or write one of the values"
+    parser = _add_named(commands, "oob", summary, _oob, "@ model > model")
     parser.add_argument("key", metavar="KEY", nargs="?", help="whose value is written to stdout as it is")
+
     _add_named(commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+")
-    parser = _add_named(
-        commands, "purge", "remove jobs with all that they have, results included; kill those that run", _purge,
-        "--older-than 30", several="*",
-    )  # fmt: skip
-    parser.add_argument("--older-than", metavar="DAYS", type=_days, help="all jobs that have ended and were started before that")
-    parser = _add_named(commands, "pstats", "show what a job run with --profile spent its time on", _pstats, "--sort time -n 10 @")
+
+    summary = "remove jobs with all that they have; results kept under a tag stay; kill those that run"
+    parser = _add_named(commands, "purge", summary, _purge, "--older-than 30", several="*")
     parser.add_argument(
-        "--sort", choices=("cumulative", "time", "calls", "name"), default="cumulative", help="default: cumulative"
+        "--older-than", metavar="DAYS", type=_days, help="all jobs that have ended and were started before that"
     )
-    parser.add_argument("-n", dest="n_lines", metavar="LINES", type=int, default=30, help="how many functions; default: 30")
+
+    summary = "show what a job run with --profile spent its time on"
+    parser = _add_named(commands, "pstats", summary, _pstats, "--sort time -n 10 @")
+    kinds = ("cumulative", "time", "calls", "name")
+    parser.add_argument("--sort", choices=kinds, default="cumulative", help="default: cumulative")
+    parser.add_argument(
+        "-n", dest="n_lines", metavar="LINES", type=int, default=30, help="how many functions; default: 30"
+    )
 
 
 def _add(commands, name: str, summary: str, run: Callable, example: str, about_names: str = NAME, status: str = STATUS):

@@ -44,7 +44,9 @@ def _add_run(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(parameters=[])
-    parser.add_argument("job", metavar="MODULE.CLASS", help="a job class or instance, from the working directory or sys.path")
+    parser.add_argument(
+        "job", metavar="MODULE.CLASS", help="a job class or instance, from the working directory or sys.path"
+    )
     parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: the job's own")
     parser.add_argument(
         "-P", dest="parameters", nargs=2, action="append", metavar=("NAME", "VALUE"),
@@ -56,7 +58,9 @@ def _add_run(commands) -> None:
         ("-n", "name", "what the job's name begins with; default: the class's name"),
     ):
         metavar = "NAME" if name == "name" else "FUNCTION"
-        parser.add_argument(flag, f"--{name}", dest="parameters", metavar=metavar, action=_Parameter, const=name, help=what)
+        parser.add_argument(
+            flag, f"--{name}", dest="parameters", metavar=metavar, action=_Parameter, const=name, help=what
+        )
     parser.add_argument(
         "--partitions", dest="parameters", metavar="N", action=_Parameter, const="partitions",
         help="how many: reduce tasks, and result files of the reduce",
@@ -77,9 +81,12 @@ def _add_run(commands) -> None:
     )
     parser.add_argument("--out", dest="form", choices=FORMS, default="text", help="form of the results; default: text")
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--progress", choices=PROGRESS, default="auto", help="on stderr; auto: a bar on a terminal, else plain lines")
     shown.add_argument(
-        "-q", "--quiet", dest="progress", action="store_const", const="none", help="no progress, no messages; errors still"
+        "--progress", choices=PROGRESS, default="auto", help="on stderr; auto: bars on a terminal, else plain lines"
+    )
+    shown.add_argument(
+        "-q", "--quiet", dest="progress", action="store_const", const="none",
+        help="no progress, no messages; errors still",
     )
 
 
@@ -112,7 +119,7 @@ def _run_job(args: argparse.Namespace) -> int:
 
 def _add_demo(commands) -> None:
     parser = add_command(commands, "demo", "count the words of real text with a C program", _run_demo)
-    parser.add_argument("input", nargs="*", metavar="INPUT", help="files, directories or URLs; default: Python's library")
+    parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: Python's library")
 
 
 def _run_demo(args: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def write_all(fd: int, data) -> None:
 
 
 def tell_error(error: Exception) -> None:
-    """Write an error to stderr for the person at the terminal: its text and its notes; of an OSError the file and what is wrong."""
+    """Write an error to stderr for a person: its text and notes; of an OSError what is wrong with which file."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
