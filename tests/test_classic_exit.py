@@ -86,6 +86,42 @@ def test_ctrl_c_after_the_scripts_end_stops_the_job(tmp_path):
         assert has_ended(driver.map_process)
 
 
+FORKS = """
+child = os.fork()
+if child == 0:
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+job.wait()
+"""
+
+
+def test_a_fork_of_the_driver_ends_without_the_jobs_of_its_parent(tmp_path):
+    with Driver(tmp_path / "driver", after=FORKS) as driver:
+        assert driver.process.stdout.readline() == "3\n"
+        assert Disco().results(driver.job, timeout=0)[0] == "active"
+        driver.go_on()
+        driver.end()
+        assert Disco().results(driver.job)[0] == "ready"
+
+
+FORKS_AND_DIES = """
+import signal
+if os.fork() == 0:
+    print(os.getpid(), flush=True)
+    signal.pause()
+job.wait()
+"""
+
+
+def test_a_job_is_dead_when_its_driver_is_though_a_fork_of_that_lives_on(tmp_path):
+    with Driver(tmp_path / "driver", after=FORKS_AND_DIES) as driver:
+        child = int(driver.process.stdout.readline())
+        driver.process.kill()
+        driver.process.wait()
+        assert Disco().results(driver.job, timeout=60_000)[0] == "dead"
+        os.kill(child, signal.SIGKILL)
+
+
 FAILS = """
 from kvproto.classic import Job
 def map(line, params):

@@ -112,7 +112,7 @@ class Disco:
     ) -> list[str]:
         """Wait until a job, of any process, has ended; returns the paths of its results, or its tag, for `result_iterator`.
 
-        poll_interval  means nothing: a job is looked at more often than would be worth to be told
+        poll_interval  means nothing: a job is looked at ten times a second
         timeout        seconds; WaitTimeout, a JobError, when they are over, and the job goes on
         clean          whether to call `clean` in the end
         show           True shows the job's events on stderr, "nocolor" as plain lines, "raw" as JSON; False does not; None does what

@@ -83,4 +83,12 @@ def _at_exit() -> None:
         stop(runs)
 
 
+def _after_fork() -> None:
+    """In a fork of this process: the jobs are its parent's, whose death must show though this one lives on."""
+    for run in _running:
+        run.directory.leave()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 threading._register_atexit(_at_exit)  # before the interpreter waits for threads, as concurrent.futures does it

@@ -30,6 +30,10 @@ class DriverEnd:
         """Its directory has another name now."""
         self._path = path
 
+    def leave(self) -> None:
+        """This process, a fork of the driver, is none."""
+        os.close(self.fd)
+
     def close(self) -> None:
         """The job has no driver any more."""
         os.close(self.fd)

@@ -109,6 +109,10 @@ class JobDirectory(JobPaths):
         """The job has ended, as far as others can tell: nothing of it may run any more."""
         self._driver.close()
 
+    def leave(self) -> None:
+        """Have no part in the job, in a process that its driver has forked."""
+        self._driver.leave()
+
     def discard(self) -> None:
         """Remove it: there is to be no such job."""
         self.close()
