@@ -113,12 +113,13 @@ job.wait()
 """
 
 
-def test_a_job_is_dead_when_its_driver_is_though_a_fork_of_that_lives_on(tmp_path):
+def test_a_job_and_its_tasks_are_dead_when_their_driver_is_though_a_fork_of_that_lives_on(tmp_path):
     with Driver(tmp_path / "driver", after=FORKS_AND_DIES) as driver:
         child = int(driver.process.stdout.readline())
         driver.process.kill()
         driver.process.wait()
         assert Disco().results(driver.job, timeout=60_000)[0] == "dead"
+        assert has_ended(driver.map_process, 60)
         os.kill(child, signal.SIGKILL)
 
 

@@ -30,14 +30,14 @@ class Run(threading.Thread):
         self.results: list[str] = []
         self.error: BaseException | None = None
         self.ended = threading.Event()
-        self._pool = LocalPool(
+        self.pool = LocalPool(
             n_processes,
             log_directory=directory.logs,
             tmp_directory=directory.tmp,
             files_directory=directory.files if os.listdir(directory.files) else None,
             stop_fd=directory.stop_fd,
         )
-        self._arguments = (spec, inputs, directory, self._pool, n_processes, on_event, save)
+        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, save)
 
     def start(self) -> None:
         _running.add(self)
@@ -47,7 +47,7 @@ class Run(threading.Thread):
         from kvproto.engine.run import run_job
 
         try:
-            with self._pool:
+            with self.pool:
                 self.results = run_job(*self._arguments)
         except BaseException as e:
             self.error = e
@@ -87,6 +87,7 @@ def _after_fork() -> None:
     """In a fork of this process: the jobs are its parent's, whose death must show though this one lives on."""
     for run in _running:
         run.directory.leave()
+        run.pool.leave()
     _running.clear()
 
 

@@ -74,6 +74,11 @@ class LocalPool:
         while self._processes:
             self._processes.pop().kill()
 
+    def leave(self) -> None:
+        """Let go of the processes, in a fork of this one: they are to end with this one, though the fork lives on."""
+        for process in self._processes:
+            process.connection.close()
+
     def run_stage(
         self,
         name: str,
