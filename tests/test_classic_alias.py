@@ -52,9 +52,9 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
 @pytest.mark.parametrize(
     "statement",
     [
-        "from disco.core import Disco, Job, Params, result_iterator, classic_iterator",
+        "from disco.core import Disco, DiscoError, Job, JobError, Params, result_iterator, classic_iterator",
         "from disco.ddfs import DDFS, canonizetag, istag, tagname",
-        "from disco.task import get, put, this_partition",
+        "from disco.task import Task, get, put, this_partition",
         "from disco.job import Job, JobChain",
         "from disco.worker import Worker",
         "from disco.worker.classic.worker import Params, Worker, get, put, this_host, this_name",

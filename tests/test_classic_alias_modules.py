@@ -165,13 +165,15 @@ def test_a_program_is_packaged_with_its_files(tmp_path):
     assert packed == {"op": b"#!/bin/sh", "prog.conf": b"its file"}
 
 
-def test_the_old_result_format_is_written(tmp_path):
+@pytest.mark.parametrize("options, first", [({}, 0x81), ({"version": 1, "compression_level": 2}, 0x81), ({"version": 0}, ord("3"))])
+def test_the_old_result_formats_are_written(options, first):
     file = io.BytesIO()
-    stream = fileutils.DiscoOutputStream(file)
-    stream.add("key", [1, 2])
+    stream = fileutils.DiscoOutputStream(file, **options)
+    stream.add("key", "value")
     stream.close()
+    assert file.getvalue()[0] == first
     file.seek(0)
-    assert list(disco_input_stream(file, None, "here")) == [("key", [1, 2])]
+    assert list(disco_input_stream(file, len(file.getvalue()), "here")) == [("key", "value")]
 
 
 def test_an_input_is_opened_by_its_url(tmp_path):

@@ -85,11 +85,14 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
     Its values are published, and its profile is there, when the body ends well.
     """
     global _current
-    from kvproto.classic.task import NAMES  # which is above this module
+    from kvproto.classic import alias  # which is above this module, as is the next
+    from kvproto.classic.alias.task import Task
+    from kvproto.classic.task import NAMES
 
     _current = task
     try:
-        bind(spec.functions(), {**NAMES, **import_required(spec.required_modules)})
+        old = {"Task": Task} if alias.is_installed() else {}
+        bind(spec.functions(), {**NAMES, **old, **import_required(spec.required_modules)})
         if spec.profile:
             with _profiled(os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")):
                 yield

@@ -22,11 +22,25 @@ class NotesJob(TestJob):
 class ReadingJob(TestJob):
     @staticmethod
     def map(e, params):
-        yield e, load_oob(this_master(), params["job"], "seen-%s" % e)
+        yield e, load_oob(Task.master, params["job"], "seen-%s" % e)
+
+
+class TaskJob(TestJob):
+    partitions = 2
+
+    @staticmethod
+    def map(e, params):
+        Task.put("map-%d" % Task.taskid, Task.host)
+        yield Task.mode, Task.jobname
+
+    @staticmethod
+    def reduce(iter, params):
+        for k, v in iter:
+            yield k + "-" + Task.mode, [v, Task.taskid == this_partition(), Task.get("map-0") == this_host()]
 
 
 class OOBTestCase(TestCase):
-    def runTest(self):
+    def test_chain(self):
         a, b = NotesJob(), ReadingJob()
         self.job = JobChain({a: [], b: []})
         a.run(input=["raw://%s" % letter for letter in "abcde"]).wait()
@@ -37,3 +51,7 @@ class OOBTestCase(TestCase):
             sorted(["seen-%s" % letter for letter in "abcde"] + ["part-%d" % n for n in range(4)]),
         )
         self.assertEquals(a.oob_get("part-3"), a.name)
+
+    def test_task(self):
+        self.job = TaskJob().run(input=["raw://x"])
+        self.assertResults(self.job, [("map-reduce", [self.job.name, True, True])])

@@ -1,9 +1,14 @@
-"""The old `disco.fileutils`, as far as jobs used it: the writer of the old result format."""
+"""The old `disco.fileutils`, as far as jobs used it: the writer of the old result formats."""
 
 from __future__ import annotations
 
 from kvproto.classic.hunks import HunkWriter
+from kvproto.classic.streams import OutputStream
+from kvproto.classic.task_io import plain_output_stream
 
 __all__ = ["DiscoOutputStream"]
 
-DiscoOutputStream = HunkWriter
+
+def DiscoOutputStream(stream, version: int = 1, **tuning) -> OutputStream:
+    """Writes pairs to a binary file in the old format, version 0 in the older one; compression_level and the like change nothing."""
+    return HunkWriter(stream) if version else plain_output_stream(stream, 0, "")
