@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,23 @@ def test_a_wrong_parameter_is_refused_at_once(jobargs, error, says, home):
     with pytest.raises(error, match=says):
         Job("wrong").run(input=["raw://x"], **jobargs)
     assert not home.exists()
+
+
+def test_progress_is_told_while_the_map_is_slow(tmp_path):
+    told = tmp_path / "told"
+
+    def slow(line, params):
+        for _ in range(3000):
+            if told.exists():
+                return [(line, 1)]
+            time.sleep(0.01)
+        raise TimeoutError("nothing was told")
+
+    def on_event(event):
+        if event["event"] == "progress" and event["records"]:
+            told.touch()
+
+    Job("slow").run(input=["raw://a"], map=slow, on_event=on_event).wait()
 
 
 def test_a_job_without_input_says_so():

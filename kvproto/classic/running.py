@@ -44,9 +44,9 @@ class Run(threading.Thread):
         super().start()
 
     def run(self) -> None:
-        from kvproto.engine.run import run_job
-
         try:
+            from kvproto.engine.run import run_job  # here, so that an error of it too ends the job
+
             with self.pool:
                 self.results = run_job(*self._arguments)
         except BaseException as e:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 from kvproto.engine.events import emit
 
@@ -12,7 +12,9 @@ _SECONDS_BETWEEN = 0.2
 
 
 class Meter:
-    """Counts what a task has read and tells the driver, at most five times a second.
+    """Counts what a task has read, and tells the driver.
+
+    Context manager: inside, the driver is told five times a second, however slow the map or reduce is.
 
     n_bytes      int, counted by `add`
     n_records    int, counted by `add_records`, or by who makes one record at a time, which then calls
@@ -26,13 +28,20 @@ class Meter:
         self._done = done
         self._interval = status_interval
         self._told = (0, 0)
-        self._next = time.monotonic() + _SECONDS_BETWEEN
+        self._has_ended = threading.Event()
+        self._teller = threading.Thread(target=self._tell_on, daemon=True)
+
+    def __enter__(self) -> Meter:
+        self._teller.start()
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._has_ended.set()
+        self._teller.join()
+        self._tell()
 
     def add(self, n_bytes: int) -> None:
         self.n_bytes += n_bytes
-        if time.monotonic() >= self._next:
-            self.tell()
-            self._next = time.monotonic() + _SECONDS_BETWEEN
 
     def add_records(self, n_records: int) -> None:
         self.n_records += n_records
@@ -43,9 +52,13 @@ class Meter:
         emit("status", text=f"{self.next_status} items {self._done}")
         self.next_status += self._interval
 
-    def tell(self) -> None:
+    def _tell_on(self) -> None:
+        while not self._has_ended.wait(_SECONDS_BETWEEN):
+            self._tell()
+
+    def _tell(self) -> None:
         """Send what has not been sent yet."""
-        n_bytes, n_records = self._told
-        if (self.n_bytes, self.n_records) != self._told:
-            emit("progress", bytes=self.n_bytes - n_bytes, records=self.n_records - n_records)
-            self._told = (self.n_bytes, self.n_records)
+        now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._told
+        if now != self._told:
+            self._told = now
+            emit("progress", bytes=now[0] - n_bytes, records=now[1] - n_records)

@@ -74,12 +74,11 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
             return None
         return reader.place(is_in_function=is_python and source.is_giving)
 
-    with running(task, spec), _telling(place), map_output(spec, call.number, call.directory) as output:
+    with running(task, spec), meter, _telling(place), map_output(spec, call.number, call.directory) as output:
         if is_default_routing(spec):
             route_frames(frames, spec.n_partitions, output)
         else:
             route_pairs(spec, source, output.encode, output)
-        meter.tell()
         return output.publish()
 
 
@@ -101,15 +100,14 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
         at = f"\n{reader.place(is_in_function=False)}" if reader is not None and reader.has_failed else ""
         return f"partition: {call.partition}{at}"
 
-    with running(task, spec), _telling(place):
+    with running(task, spec), meter, _telling(place):
         with reduce_output(spec, call.partition, call.directory) as output:
             if isinstance(spec.reduce, External):
                 frames = run_program("reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader))
                 _write_frames(frames, spec, output)
             else:
                 _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
-            meter.tell()
-            return output.publish()
+                return output.publish()
 
 
 def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator:

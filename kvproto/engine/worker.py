@@ -38,6 +38,7 @@ def main(fd: int) -> None:
     calls: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()
     sending = threading.Lock()  # a job function may have threads of its own that print
+    os.register_at_fork(before=sending.acquire, after_in_parent=sending.release, after_in_child=sending.release)
 
     def send(message: tuple) -> None:
         with sending:
