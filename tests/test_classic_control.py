@@ -62,7 +62,8 @@ def test_a_done_job_is_asked_by_its_name_as_by_its_job(done):
     info = disco.jobinfo(done.name)
     assert (info["job"], info["status"], info["stages"]) == (done.name, "ready", ["map", "reduce"])
     assert disco.joblist() == [(done.name, "ready", info["started"])]
-    assert Job(name=done.name).wait() == done.wait()
+    attached = Job(name=done.name)
+    assert (attached.wait(), attached.job, attached.directory) == (done.wait(), done.name, done.directory)
 
 
 def test_a_job_that_is_not_there_is_unknown():

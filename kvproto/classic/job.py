@@ -120,13 +120,13 @@ class Job:
 
     @property
     def job(self) -> str:
-        """The unique name of the running job, which is that of its directory."""
-        return self._started().directory.job
+        """The unique name of the job that runs or ran, which is that of its directory."""
+        return self._known()
 
     @property
     def directory(self) -> str:
         """The path of the job's directory."""
-        return self._started().directory.path
+        return self._run.directory.path if self._run is not None else KeptJob(self._known()).paths.path
 
     def wait(
         self, poll_interval: float = 2, timeout: float | None = None, clean: bool = False, show: bool | str | None = None
@@ -197,8 +197,3 @@ class Job:
         if self._run is None and not KeptJob(self.name).is_there():
             raise JobError(f"job {self.name} was not started, and there is none of that full name: call run() first")
         return self.name
-
-    def _started(self) -> Run:
-        if self._run is None:
-            raise JobError(f"job {self.name} was not started: call run() first")
-        return self._run

@@ -41,7 +41,12 @@ class Run(threading.Thread):
 
     def start(self) -> None:
         _running.add(self)
-        super().start()
+        try:
+            super().start()
+        except RuntimeError:  # there can be no more threads
+            _running.discard(self)
+            self.directory.discard()
+            raise
 
     def run(self) -> None:
         try:

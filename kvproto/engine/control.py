@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from contextlib import suppress
 
 __all__ = ["DriverEnd", "has_driver", "tell_to_stop"]
 
 
 class DriverEnd:
-    """The driver's end, at `path`, where nothing must be yet. `fd` is readable from `stop()` on. OSError when it cannot be made."""
+    """The driver's end, at `path`, where nothing must be yet. `fd` is readable from `stop()` on. OSError when it cannot be made.
+
+    `stop` may be called from any thread, also when all is over: then it does nothing.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         os.mkfifo(path, 0o600)
         # A writer of its own, too: the last other one that closes it would otherwise make it readable, for end of file.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._is_open = True
+        self._using = threading.Lock()  # the number of a descriptor that was closed may be another's
 
     def stop(self) -> None:
         """Tell this driver to stop."""
-        _write(self.fd)
+        with self._using:
+            if self._is_open:
+                _write(self.fd)
 
     def moved(self, path: str) -> None:
         """Its directory has another name now."""
@@ -36,7 +44,9 @@ class DriverEnd:
 
     def close(self) -> None:
         """The job has no driver any more."""
-        os.close(self.fd)
+        with self._using:
+            self._is_open = False
+            os.close(self.fd)
         with suppress(OSError):
             os.unlink(self._path)
 
