@@ -107,7 +107,7 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
                 _write_frames(frames, spec, output)
             else:
                 _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
-                return output.publish()
+            return output.publish()
 
 
 def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator:
