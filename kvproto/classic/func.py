@@ -142,7 +142,10 @@ def default_partition(key, nr_partitions: int, params=None) -> int:
 
 def _stable_hash(key) -> int:
     if isinstance(key, str):
-        return crc32(key.encode("utf-8", "surrogateescape"))
+        try:
+            return crc32(key.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:  # a surrogate that stands for no byte, from JSON or Windows say
+            return crc32(key.encode("utf-8", "surrogatepass"))
     if isinstance(key, (bytes, bytearray)):
         return crc32(key)
     if key is None:
