@@ -11,7 +11,7 @@ def test_a_large_file_is_cut_so_that_all_processes_work_on_it():
     [*tasks] = plan_maps([Input("big", 80 * MIN_TASK, True)], 2, cut=True)
     assert len(tasks) == len(plan_maps([Input("odd", 80 * MIN_TASK + 7, True)], 2, cut=True)) == 8
     assert [split.start for [split] in tasks] == [number * 10 * MIN_TASK for number in range(8)]
-    assert tasks[-1][0].end is None
+    assert tasks[-1][0].end == 80 * MIN_TASK
 
 
 def test_no_task_gets_much_more_than_the_largest_size():

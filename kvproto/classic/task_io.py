@@ -18,6 +18,7 @@ from kvproto.classic.hunks import Bytes, HunkWriter, encode_netstrings, read_hun
 from kvproto.classic.schemes import open_input
 from kvproto.classic.streams import InputStream, OutputStream, chain_input, chain_output
 from kvproto.engine.files import naming
+from kvproto.engine.manifest import written
 from kvproto.engine.results import HEAD, read_result_stream
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
@@ -142,7 +143,8 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator[tuple]
 
     Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Objects are unpickled:
     read results of those alone whom you trust. What is cut or damaged is a DataError, as is a file of 0 bytes: a result
-    without pairs has a head in all formats that also mark their end, so that such a file is one that was lost.
+    without pairs has a head in all formats that also mark their end, so that such a file is one that was lost; unless
+    it is among the results of a job that says so.
     """
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")
@@ -157,8 +159,13 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator[tuple]
             yield from read_hunks(source)
         elif re.match(rb"\d{1,10} ", head):
             yield from _netstrings(source, size)
-        else:
+        elif head or not _is_written_empty(url):
             raise _no_result(url, head)
+
+
+def _is_written_empty(url: str) -> bool:
+    result = written(url)
+    return result is not None and result.n_bytes == 0
 
 
 def _no_result(url: str, head: bytes) -> DataError:

@@ -16,7 +16,7 @@ from kvproto.engine.files import BLOCK, naming
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
-__all__ = ["open_result", "write_manifest"]
+__all__ = ["checked", "open_result", "write_manifest", "written"]
 
 
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
@@ -28,33 +28,53 @@ def write_manifest(directory: str, results: Iterable[Result]) -> None:
 
 
 def open_result(path: str) -> BinaryIO:
-    """Open a result file for a reader of the user's own; DataError that names it when it is not what the job wrote.
-
-    Of what output streams wrote the length and checksum are looked at; one of the engine's own format has them in itself.
-    """
+    """Open a result file for a reader of the user's own; DataError that names it when it is not what the job wrote."""
     with naming(path, "reading"):
-        file = open(path, "rb")
-        for line in _manifest_lines(os.path.dirname(os.path.abspath(path))):
-            result = Result(**json.loads(line))
-            if result.path == os.path.basename(path) and not _has_header(file):
-                size = os.fstat(file.fileno()).st_size
-                if size != result.n_bytes:
-                    file.close()
-                    raise DataError(f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again")
-                return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
-        return file
+        return checked(open(path, "rb"), path)
+
+
+def checked(file: BinaryIO, path: str) -> BinaryIO:
+    """A file that is open at its beginning, or, where it is among a job's results, one that is an error unless it is whole.
+
+    Of what output streams wrote the length is looked at now, the checksum when it is read to its end. A file of the
+    engine's own format has both in itself. Raises DataError, and has closed the file then.
+    """
+    try:
+        result = None if _has_header(file) else written(path)
+        if result is None:
+            return file
+        size = os.fstat(file.fileno()).st_size
+        if size != result.n_bytes:
+            raise DataError(f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again")
+    except BaseException:
+        file.close()
+        raise
+    return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
+
+
+def written(path: str) -> Result | None:
+    """What a job wrote down of this one of its results; None where path is not in a job's directory.
+
+    Raises DataError when the manifest is missing or damaged, or does not name it.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    job, results = os.path.split(directory)
+    if results != "results" or not os.path.exists(os.path.join(job, "events.jsonl")):
+        return None
+    manifest = _manifest(directory)
+    with naming(manifest, "reading"), open(manifest, encoding="utf-8") as file:
+        try:
+            for line in file:
+                result = Result(**json.loads(line))
+                if result.path == name:
+                    return result
+        except (ValueError, TypeError) as e:
+            raise DataError(f"{manifest}, which says what was written to {path}, is damaged: {e}; run the job again") from e
+    raise DataError(f"{path} is not among the results that {manifest} says were written; run the job again")
 
 
 def _manifest(directory: str) -> str:
     return f"{directory}.jsonl"
-
-
-def _manifest_lines(directory: str) -> list[str]:
-    try:
-        with open(_manifest(directory), encoding="utf-8") as file:
-            return file.readlines()
-    except FileNotFoundError:  # no directory of a job
-        return []
 
 
 def _has_header(file: BinaryIO) -> bool:

@@ -80,8 +80,5 @@ def _splits(found, task_bytes: int | None) -> list[Split]:
     if task_bytes is None or size <= task_bytes * 3 // 2:
         return [Split(found.url, 0, None, size, found.replicas)]
     n_splits = -(-size // task_bytes)
-    cuts = [size * number // n_splits for number in range(n_splits)] + [None]
-    return [
-        Split(found.url, start, end, (size if end is None else end) - start, found.replicas)
-        for start, end in zip(cuts, cuts[1:])
-    ]
+    cuts = [size * number // n_splits for number in range(n_splits + 1)]
+    return [Split(found.url, start, end, end - start, found.replicas) for start, end in zip(cuts, cuts[1:])]

@@ -181,8 +181,11 @@ class InputReader:
             yield None, None
             return
         file, size = self._open(url, split.start, split.end)
-        with file, io.BufferedReader(_Metered(file, url, self._meter), 1 << 18) as buffered:
-            yield buffered, size
+        with file:
+            if url == split.url and split.end is None and size is not None and size < split.n_bytes:
+                raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}")
+            with io.BufferedReader(_Metered(file, size, url, self._meter), 1 << 18) as buffered:
+                yield buffered, size
 
 
 def entry_frame(entry, number: int, function) -> bytes:
@@ -205,10 +208,14 @@ def _skip(file, n_bytes: int, url: str) -> None:
 
 
 class _Metered(io.RawIOBase):
-    """An input whose bytes are counted as they are read, and whose errors name it."""
+    """An input whose bytes are counted as they are read, and whose errors name it; an end before its size is one.
 
-    def __init__(self, file, url: str, meter: Meter) -> None:
+    What is there behind the size, as the file grew meanwhile, is read too.
+    """
+
+    def __init__(self, file, size: int | None, url: str, meter: Meter) -> None:
         self._file = file
+        self._n_missing = size or 0
         self._url = url
         self._meter = meter
 
@@ -220,5 +227,8 @@ class _Metered(io.RawIOBase):
             n_read = self._file.readinto(buffer)
         except OSError as e:
             raise DataError(f"input {self._url}: {e.strerror or e}") from e
+        self._n_missing -= n_read
+        if not n_read and len(buffer) and self._n_missing > 0:
+            raise DataError(f"input {self._url}: was cut short while it was read, {self._n_missing} bytes are missing")
         self._meter.add(n_read)
         return n_read

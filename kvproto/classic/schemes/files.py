@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from kvproto.classic.schemes import Input
+from kvproto.engine.manifest import checked
 from kvproto.errors import DataError
 
 __all__ = ["find", "open"]
@@ -65,13 +66,16 @@ def _walk(top: str) -> Iterator[str]:
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
-    """The file, or the lines that begin in its range."""
+    """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
     path = _path(url)
     try:
         file = builtins.open(path, "rb", buffering=1 << 16)
         size = os.fstat(file.fileno()).st_size
+        if size < max(start, end or 0):
+            raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
+        whole = checked(file, path)
         if start == 0 and end is None:
-            return file, size
+            return whole, size
         first, last = _line_start(file, start), size if end is None else _line_start(file, end)
     except OSError as e:
         raise DataError(f"input {url}: {e.strerror}") from e

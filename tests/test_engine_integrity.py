@@ -1,0 +1,104 @@
+"""What is cut, damaged or lost between its writer and its reader is an error that names it, never a shorter result."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jobs import results, words
+
+from kvproto.classic import Job, result_iterator
+from kvproto.classic.func import nop_map
+from kvproto.classic.task_io import chain_reader, plain_output_stream
+from kvproto.errors import DataError, JobError
+
+LINE = f"{'x' * 99}\n"
+
+
+@pytest.mark.parametrize("reader", [None, lambda fd, size, url, params: fd])
+@pytest.mark.parametrize("n_lines", [10_000, 60_000])
+def test_a_file_that_is_cut_while_the_job_reads_it_is_an_error(tmp_path, n_lines, reader):
+    path = tmp_path / "log"
+    path.write_text(LINE * n_lines)
+
+    def map(line, params):
+        os.truncate(path, len(LINE) * 100)
+        return [(line, 1)]
+
+    with pytest.raises(JobError, match=f"input {path}: was cut short after the job began"):
+        results(input=[str(path)], map=map, map_reader=reader, processes=1)
+
+
+def test_a_file_that_is_cut_under_its_reader_is_an_error_in_the_same_attempt(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(LINE * 10_000)
+
+    def reader(fd, size, url, params):
+        for line in fd:
+            yield line
+            os.truncate(path, len(LINE) * 100)
+
+    job = Job("cut").run(input=[str(path)], map=nop_map, map_reader=reader)
+    with pytest.raises(JobError):
+        job.wait()
+    first = next(event["text"] for _, event in job.events() if event["event"] == "retry")
+    assert f"input {path}: was cut short while it was read, " in first
+
+
+def test_lines_that_are_added_meanwhile_harm_nothing(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(LINE * 60_000)
+
+    def map(line, params):
+        if line == LINE and not os.path.exists(f"{path}.grown"):
+            Path(f"{path}.grown").touch()
+            with open(path, "a") as file:
+                file.write("new\n" * 10)
+        return [(line, 1)] if line == LINE else []
+
+    assert len(results(input=[str(path)], map=map, processes=1)) == 60_000
+
+
+def plain(text="a b"):
+    """The one result of a job that writes netstrings."""
+    [path] = Job("plain").run(input=[f"raw://{text}"], map=words, map_output_stream=[plain_output_stream]).wait()
+    return Path(path)
+
+
+def test_a_result_of_an_output_stream_that_was_cut_is_no_input_of_another_job():
+    path = plain()
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(JobError, match=f"result file {path} has 8 bytes, 16 were written"):
+        results(input=[str(path)], map=nop_map, map_reader=chain_reader)
+
+
+def test_a_result_of_an_output_stream_with_a_changed_byte_is_no_input_of_another_job():
+    path = plain()
+    path.write_bytes(path.read_bytes().replace(b"a", b"z"))
+    with pytest.raises(JobError, match=f"result file {path} is damaged: it does not have its checksum"):
+        results(input=[str(path)], map=nop_map, map_reader=chain_reader)
+
+
+def test_a_result_without_pairs_of_an_output_stream_is_read_and_one_that_was_emptied_is_not():
+    path = plain("")
+    assert list(result_iterator([path])) == results(input=[path], map=nop_map, map_reader=chain_reader) == []
+    path = plain()
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=f"result file {path} has 0 bytes, 16 were written"):
+        list(result_iterator([path]))
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[1]\n", '{"path": "result-00000-00000"}\n', None])
+def test_a_manifest_that_is_damaged_is_named(manifest):
+    path = plain()
+    lost = path.parent.with_name("results.jsonl")
+    lost.unlink() if manifest is None else lost.write_text(manifest)
+    with pytest.raises(DataError, match=str(lost)):
+        list(result_iterator([path]))
+
+
+def test_a_directory_of_anybody_may_be_called_results(tmp_path):
+    path = tmp_path / "results" / "part"
+    path.parent.mkdir()
+    path.write_text("a line\n")
+    (tmp_path / "results.jsonl").write_text('{"other": 1}\n')
+    assert list(result_iterator([path], reader=None)) == ["a line\n"]
