@@ -113,7 +113,13 @@ def jobs(here):
 
 def test_grep_runs_as_documented(here):
     path = str(here / "input")
-    assert written("here.Grep", "-P", "params", "th.ee", "input") == f"{path}\tthree\n\n".encode()
+    assert written("here.Grep", "-P", "params", "th.ee", "input") == f"{path}\tthree\n".encode()
+
+
+@pytest.mark.parametrize("value", ["-v", "--out", "--", "-P", "-1"])
+def test_a_value_may_begin_with_a_dash(here, value):
+    (here / "input").write_text(f"{value}\nother\n")
+    assert written("here.Grep", "-P", "params", value, "input") == f"{here}/input\t{value}\n".encode()
 
 
 def test_inputs_may_stand_before_and_behind_options(here):
@@ -206,6 +212,11 @@ def given(text, *options):
 
 def test_text_shows_any_object():
     assert written(*given("(b'\\xff', {1, (2,)}.__class__)")) == b"\xff\t<class 'set'>\n"
+
+
+@pytest.mark.parametrize("value", ["'v'", "'v\\n'", "b'v\\n'"])
+def test_text_ends_a_pair_with_one_newline_whether_or_not_its_value_has_one(value):
+    assert written(*given(f"('k', {value})")) == b"k\tv\n"
 
 
 def test_jsonl_has_json_values_as_they_are_and_bytes_as_text_or_base64():

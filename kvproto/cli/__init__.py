@@ -27,7 +27,7 @@ GROUPS = (worker, run, jobs, tag, config)
 def main(argv: list[str] | None = None) -> int:
     """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
     _hold_standard_descriptors()
-    options, program = _cut_at_dashes(sys.argv[1:] if argv is None else argv)
+    options, program = _cut_at_dashes(run.join_parameters(sys.argv[1:] if argv is None else argv))
     args, strays = _parser().parse_known_args(options)
     if "input" in args and not any(stray.startswith("-") for stray in strays):
         args.input += strays  # argparse takes no more of them where an option stands between

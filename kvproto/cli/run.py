@@ -6,16 +6,19 @@ import argparse
 
 from kvproto.cli.shared import FORMS, add_command
 
-__all__ = ["add"]
+__all__ = ["add", "join_parameters"]
 
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
+
+BETWEEN = "\0"
+"""What stands between name and value of a parameter in one argument; no argument of a process holds it."""
 
 RUN_DETAILS = """
 A parameter is given as -P NAME VALUE: params as it stands, a number or True, False, None where the parameter has such
 a default, a function as module.function. `help(kvproto.classic.Job.run)` in Python lists the parameters.
 
 forms of the results:
-  text    key, tab, value, newline; objects as str() shows them
+  text    key, tab, value, newline; objects as str() shows them; for people: a value's own last newline is the only one
   jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
   kv      pairs as a worker reads and writes them; bytes and str alone
 
@@ -49,7 +52,7 @@ def _add_run(commands) -> None:
     )
     parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: the job's own")
     parser.add_argument(
-        "-P", dest="parameters", nargs=2, action="append", metavar=("NAME", "VALUE"),
+        "-P", dest="parameters", type=_name_and_value, action="append", metavar="NAME VALUE",
         help="a parameter of the job; as often as you like",
     )
     for flag, name, what in (
@@ -95,6 +98,25 @@ class _Parameter(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), (self.const, values)])
+
+
+def join_parameters(argv: list[str]) -> list[str]:
+    """Make one argument of each `-P NAME VALUE` of `kvproto run`: argparse refuses a value that begins with a dash."""
+    if argv[:1] != ["run"]:
+        return argv
+    joined, rest = [], list(argv)
+    while rest:
+        n_words = 3 if rest[0] == "-P" and len(rest) >= 3 else 1
+        joined.append(rest[0] if n_words == 1 else f"-P{rest[1]}{BETWEEN}{rest[2]}")
+        del rest[:n_words]
+    return joined
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, between, value = text.partition(BETWEEN)
+    if not between:
+        raise argparse.ArgumentTypeError("expected 2 arguments, NAME and VALUE")
+    return name, value
 
 
 def _at_least_one(text: str) -> int:
