@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 
 from kvproto import _native
 from kvproto.classic.schemes import open_input
@@ -60,19 +61,15 @@ class InputReader:
         self.has_failed = False
 
     def entries(self) -> Iterator:
-        """Yield the entries of all splits, after the call of init, which may take some for itself."""
-        entries = self._entries()
-        try:
-            if self._init is not None:
+        """The entries of all splits, after the call of init, which may take some for itself."""
+        entries = chain.from_iterable(self._of_replicas(split, self._entries_of) for split in self._splits)
+        if self._init is not None:
+            try:
                 self._init(entries, self._params)
-            yield from entries
-        except Exception:  # never from the map: what uses an entry does not raise in here
-            self.has_failed = True
-            raise
-
-    def _entries(self) -> Iterator:
-        for split in self._splits:
-            yield from self._of_replicas(split, self._entries_of)
+            except Exception:
+                self.has_failed = True
+                raise
+        return entries
 
     def _of_replicas(self, split: Split, read: Callable[[Split, str], Iterator]) -> Iterator:
         """Yield what `read(split, url)` gives, going on with the next replica where one fails.
@@ -88,11 +85,15 @@ class InputReader:
                 return
             except (DataError, JobError) as e:  # a JobError: no other try mends this one, another replica may be good
                 if not left:
+                    self.has_failed = True
                     for note in failed:
                         e.add_note(f"before that: {note}")
                     raise
                 failed.append(str(e))
                 emit("message", kind="MSG", text=f"{e}; going on with its next replica, behind what was read")
+            except Exception:  # of a reader; never from the map: what uses an entry does not raise in here
+                self.has_failed = True
+                raise
 
     def _entries_of(self, split: Split, url: str) -> Iterator:
         meter = self._meter
