@@ -40,13 +40,25 @@ class Driver:
         told, self._go, runs = (directory / name for name in ("told", "go", "runs"))
         for fifo in (told, self._go, runs):
             os.mkfifo(fifo)
+        fd = os.open(told, os.O_RDONLY | os.O_NONBLOCK)
         jobs = set(all_jobs())
         argv = [sys.executable, "-c", _SCRIPT, str(told), str(self._go), str(runs), start, after]
         self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.map_process = os.pidfd_open(int(told.read_text()))
+        self.map_process = os.pidfd_open(int(self._told(fd)))
         [self.job] = set(all_jobs()) - jobs
         self._runs = open(runs, "r+b", buffering=0)  # both ends: it waits for nobody
         self._runs.write(b"\n")
+
+    def _told(self, fd: int) -> bytes:
+        """What the map says when it begins; the driver may also die before that."""
+        died = os.pidfd_open(self.process.pid)
+        try:
+            ready, _, _ = select.select([fd, died], [], [])
+            assert fd in ready, self.process.communicate()[1]
+            return os.read(fd, 100)
+        finally:
+            os.close(died)
+            os.close(fd)
 
     def go_on(self) -> None:
         """Let the map end."""

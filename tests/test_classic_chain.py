@@ -51,7 +51,7 @@ def meeting(tmp_path, name, mode):
 
 
 def test_a_job_reads_the_results_of_those_it_needs_and_urls_beside_them():
-    first, second, third = Words("first"), Words("second"), Again("third")
+    first, second, third = Words("first"), Words("the/second"), Again("third")
     chain = JobChain({third: [first, second, "raw://a\t10"], first: ["raw://a b"], second: "raw://a"})
     assert chain.wait() is chain
     assert dict(result_iterator(third.wait())) == {"a": 12, "b": 1}

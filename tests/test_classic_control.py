@@ -79,6 +79,7 @@ def test_a_job_that_is_not_there_is_unknown():
     for name in ("", "../x", "a/b", ".hidden@1"):
         with pytest.raises(JobError, match="is no name of a job"):
             disco.purge(name)
+        assert disco.results(name) == ("unknown job", [])
 
 
 def test_new_job_runs_a_job_of_that_name():

@@ -28,13 +28,15 @@ class KeptJob:
     """The job with the full name `job`. `paths` has the paths of its directory, which may not be there."""
 
     def __init__(self, job: str) -> None:
-        if not job or "/" in job or job.startswith("."):
-            raise JobError(f"{job!r} is no name of a job")
         self.job = job
         self.paths = JobPaths(job)
 
     def is_there(self) -> bool:
-        return os.path.isdir(self.paths.path)
+        return self._is_named() and os.path.isdir(self.paths.path)
+
+    def _is_named(self) -> bool:
+        """Whether this can be the name of a job, and leads out of the directory of jobs or to a hidden one in no case."""
+        return bool(self.job) and "/" not in self.job and not self.job.startswith(".")
 
     def status(self) -> str:
         """One of ACTIVE: its driver runs; READY: its results are there; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
@@ -188,6 +190,8 @@ class KeptJob:
 
     def _known(self) -> str:
         status = self.status()
+        if not self._is_named():
+            raise JobError(f"{self.job!r} is no name of a job")
         if status == UNKNOWN:
             raise JobError(f"there is no job {self.job}: {self.paths.path} is not there")
         return status
