@@ -102,3 +102,56 @@ def test_a_directory_of_anybody_may_be_called_results(tmp_path):
     path.write_text("a line\n")
     (tmp_path / "results.jsonl").write_text('{"other": 1}\n')
     assert list(result_iterator([path], reader=None)) == ["a line\n"]
+
+
+def swallowing(fd, size, url, params):
+    """A reader that takes every error for the end."""
+    while True:
+        try:
+            line = fd.readline()
+        except Exception:
+            line = ""
+        if not line:
+            return
+        yield line
+        if os.path.exists(f"{url}.to cut"):
+            os.truncate(url, 30_000)
+
+
+@pytest.fixture
+def to_cut(tmp_path):
+    """A file that `swallowing` cuts."""
+    path = tmp_path / "log"
+    path.write_text(LINE * 10_000)
+    (tmp_path / "log.to cut").touch()
+    return str(path)
+
+
+def test_an_input_that_failed_fails_the_job_though_its_reader_caught_the_error(to_cut):
+    job = Job("caught").run(input=[to_cut], map=nop_map, map_reader=swallowing)
+    with pytest.raises(JobError):
+        job.wait()
+    first = next(event["text"] for _, event in job.events() if event["event"] == "retry")
+    assert f"input {to_cut}: was cut short while it was read, " in first
+
+
+def test_the_next_replica_is_read_though_the_reader_caught_the_error_of_the_first(to_cut, tmp_path):
+    other = tmp_path / "other"
+    other.write_text(LINE * 10_000)
+    assert results(input=[[to_cut, str(other)]], map=nop_map, map_reader=swallowing) == [(LINE, "")] * 10_000
+
+
+@pytest.mark.parametrize("functions", [{}, {"sort": True}, {"map_output_stream": [plain_output_stream]}])
+def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_error(functions):
+    def reduce(iter, out, params):
+        [path] = this_inputs()  # noqa: F821
+        data = Path(path).read_bytes()
+        Path(path).write_bytes(data.replace(b"damaged", b"healthy"))
+        try:
+            for key, _ in iter:
+                out.add(key, 1)
+        except Exception:
+            pass
+
+    with pytest.raises(JobError, match="spool file .* is damaged: the .* bytes at offset 0 do not have their checksum"):
+        results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)

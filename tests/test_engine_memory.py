@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from jobs import results
 
-from kvproto.classic.func import sum_combiner
+from kvproto.classic import Job, result_iterator
+from kvproto.classic.func import nop_map, sum_combiner
+from kvproto.classic.task_io import disco_output_stream
 
 PER_LINE = 100
 N_LINES = 3_000
@@ -71,3 +73,50 @@ def test_large_values_are_not_collected_before_they_are_combined():
     got = dict(results(input=["raw://x"], map=large, combiner=sizes, reduce=passing, processes=1))
     assert got["size"] == 1000 << 18
     assert got["peak"][1] < (1000 << 18) // 2
+
+
+def small_and_large(fd, size, url, params):
+    """Many small pairs, which make for long batches, and then large ones."""
+    yield from ((str(number), "") for number in range(5000))
+    yield from ((str(number), str(number % 10) * 4_000_000) for number in range(100))
+
+
+def add_all(iter, out, params):
+    n_pairs = 0
+    for key, value in iter:
+        out.add(key, value)
+        n_pairs += 1
+    out.add("peak", (n_pairs, peak()))
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        {"reduce": passing},
+        {"reduce": add_all},
+        {"reduce": add_all, "combiner": one_at_a_time},
+        {"reduce": add_all, "map_output_stream": [disco_output_stream]},
+    ],
+)
+def test_large_pairs_behind_small_ones_are_not_held_by_the_thousand(functions):
+    job = Job("large").run(input=["raw://x"], map=nop_map, map_reader=small_and_large, processes=1, **functions)
+    [(n_pairs, n_bytes)] = [value for key, value in result_iterator(job.wait()) if key == "peak"]
+    assert n_pairs == 5100
+    assert n_bytes < 300e6
+
+
+def test_a_sort_by_other_keys_than_text_stays_small_however_large_its_buffer():
+    def numbers(fd, size, url, params):
+        return (((number * 7919 % 1_000_003, 0), "") for number in range(1_000_000))
+
+    def check(iter, params):
+        before, n_pairs = (-1, 0), 0
+        for key, _ in iter:
+            assert key > before
+            before, n_pairs = key, n_pairs + 1
+        yield "peak", (n_pairs, peak())
+
+    jobargs = {"sort": True, "sort_buffer_size": "2G", "processes": 1}
+    [(_, (n_pairs, n_bytes))] = results(input=["raw://x"], map=nop_map, map_reader=numbers, reduce=check, **jobargs)
+    assert n_pairs == 1_000_000
+    assert n_bytes < 200e6

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from kvproto.engine.events import emit
+from kvproto.errors import KVProtoError
 
 __all__ = ["Meter"]
 
@@ -19,11 +21,13 @@ class Meter:
     n_bytes      int, counted by `add`
     n_records    int, counted by `add_records`, or by who makes one record at a time, which then calls
                  `tell_status` when n_records has come to next_status (int, 0 for never)
+    failed       the error that reading ended with, or None
     """
 
     def __init__(self, done: str, status_interval: int) -> None:
         """Have "K items {done}" told every status_interval records; 0: never."""
         self.n_bytes = self.n_records = 0
+        self.failed: KVProtoError | None = None
         self.next_status = status_interval
         self._done = done
         self._interval = status_interval
@@ -51,6 +55,19 @@ class Meter:
     def tell_status(self) -> None:
         emit("status", text=f"{self.next_status} items {self._done}")
         self.next_status += self._interval
+
+    def watched(self, entries: Iterator) -> Iterator:
+        """The same entries; an error that ends them is kept for `check`."""
+        try:
+            yield from entries
+        except KVProtoError as e:
+            self.failed = e
+            raise
+
+    def check(self) -> None:
+        """Raise what reading failed with, though a job function caught it and went on with what it had."""
+        if self.failed is not None:
+            raise self.failed
 
     def _tell_on(self) -> None:
         while not self._has_ended.wait(_SECONDS_BETWEEN):

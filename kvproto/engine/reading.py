@@ -24,7 +24,7 @@ from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import iterable
 from kvproto.engine.spec import External, InputChain, function_name
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.wire import MAX_ITEM
 
 __all__ = ["InputReader", "entry_frame"]
@@ -82,13 +82,15 @@ class InputReader:
         for left, url in zip(range(len(split.replicas), -1, -1), (split.url, *split.replicas)):
             try:
                 yield from read(split, url)
+                self._meter.check()  # a reader may have caught it
                 return
             except (DataError, JobError) as e:  # a JobError: no other try mends this one, another replica may be good
                 if not left:
-                    self.has_failed = True
+                    self.has_failed, self._meter.failed = True, e
                     for note in failed:
                         e.add_note(f"before that: {note}")
                     raise
+                self._meter.failed = None
                 failed.append(str(e))
                 emit("message", kind="MSG", text=f"{e}; going on with its next replica, behind what was read")
             except Exception:  # of a reader; never from the map: what uses an entry does not raise in here
@@ -226,10 +228,14 @@ class _Metered(io.RawIOBase):
     def readinto(self, buffer) -> int:
         try:
             n_read = self._file.readinto(buffer)
+            self._n_missing -= n_read
+            if not n_read and len(buffer) and self._n_missing > 0:
+                raise DataError(f"input {self._url}: was cut short while it was read, {self._n_missing} bytes are missing")
         except OSError as e:
-            raise DataError(f"input {self._url}: {e.strerror or e}") from e
-        self._n_missing -= n_read
-        if not n_read and len(buffer) and self._n_missing > 0:
-            raise DataError(f"input {self._url}: was cut short while it was read, {self._n_missing} bytes are missing")
+            self._meter.failed = DataError(f"input {self._url}: {e.strerror or e}")
+            raise self._meter.failed from e
+        except KVProtoError as e:
+            self._meter.failed = e
+            raise
         self._meter.add(n_read)
         return n_read

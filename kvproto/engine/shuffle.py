@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from sys import getsizeof
 
 from kvproto import _native
 from kvproto.classic.func import default_partition
@@ -21,7 +22,9 @@ __all__ = ["Encoder", "PairSource", "is_default_routing", "iterable", "route_fra
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 _MAX_BATCH = 1 << 10  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
-_COMBINED = 128  # pairs that are held to be combined, however large they are
+_STEP = 16  # pairs that are taken before their size is looked at
+_SAMPLED = 5  # one of so many
+_COMBINED = 128  # pairs that are held to be combined
 
 
 class Encoder:
@@ -64,6 +67,7 @@ class PairSource:
         self._pairs = iter(pairs)
         self._function = function
         self.is_giving = False
+        self._n_safe = _STEP
 
     def batches(self, n_wanted: Callable[[], int]) -> Iterator[list[tuple]]:
         """Yield lists of n_wanted() pairs; TypeError names the function when it gave what is no pair."""
@@ -78,8 +82,14 @@ class PairSource:
         return left
 
     def _take(self, n_pairs: int) -> list:
+        """About n_pairs; fewer when they are so large that memory would be for the largest of them n_pairs times."""
         self.is_giving = True  # and so it stays when this raises
-        batch = list(islice(self._pairs, n_pairs))
+        batch: list = []
+        n_bytes = 0
+        while len(batch) < n_pairs and n_bytes < _BATCH_BYTES and (more := list(islice(self._pairs, self._n_safe))):
+            batch += more
+            n_bytes += _SAMPLED * sum([getsizeof(part) for pair in more[::_SAMPLED] if type(pair) is tuple for part in pair])
+        self._n_safe = 1 if n_bytes > _STEP * _BATCH_BYTES else _STEP
         self.is_giving = False
         return batch
 

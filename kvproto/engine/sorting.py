@@ -24,7 +24,7 @@ __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
 _UNITS = {"b": 1, "": 1 << 10} | {unit: 1 << 10 * power for power, unit in enumerate("KMGTPE", 1)}
 _UNITS |= {unit: _UNITS[unit.upper()] for unit in "kmgt"}
 _SIZE = re.compile(r"([0-9]+)([%bkKmMgGtTPE]?)")
-_MIN_BYTES = 1 << 20  # that pairs of our own runs may take, however small the buffer
+_MIN_BYTES, _MAX_BYTES = 1 << 20, 64 << 20  # that pairs of our own runs may take, however small or large the buffer
 
 
 def check_buffer_size(text) -> None:
@@ -59,7 +59,8 @@ def sort_frames(chunks: Iterable[bytes], buffer_size: str, directory: str) -> It
 def sort_pairs(batches: Iterable[list[tuple]], buffer_size: str, directory: str) -> Iterator[list[tuple]]:
     """Take lists of pairs of Python objects and yield lists of them in the order of their keys.
 
-    buffer_size  str, as for `check_buffer_size`
+    buffer_size  str, as for `check_buffer_size`; of pairs with keys of other types than bytes and text never more than
+                 64 MiB are held, as they are in the memory of the task itself
     directory    str: what does not fit into memory is there
     Raises TypeError for keys that have no order, JobError for a full disk or without a program `sort`, DataError when
     that or the disk fails. None as every key, int with float with bool: fine. NaN: TypeError.
@@ -73,7 +74,8 @@ def sort_pairs(batches: Iterable[list[tuple]], buffer_size: str, directory: str)
     if isinstance(key, (str, bytes, bytearray)):
         yield from _sort_with_program(batches, key, buffer_size, directory)
     else:
-        yield from sort_in_runs(batches, max(_n_buffer_bytes(buffer_size), _MIN_BYTES), directory)
+        n_bytes = min(max(_n_buffer_bytes(buffer_size), _MIN_BYTES), _MAX_BYTES)
+        yield from sort_in_runs(batches, n_bytes, directory)
 
 
 def _sort_with_program(batches: Iterable[list[tuple]], key, buffer_size: str, directory: str) -> Iterator[list[tuple]]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from sys import getsizeof
 from typing import NamedTuple
 
 from kvproto.engine.context import TaskContext, running
@@ -79,6 +80,7 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
             route_frames(frames, spec.n_partitions, output)
         else:
             route_pairs(spec, source, output.encode, output)
+        meter.check()
         return output.publish()
 
 
@@ -107,6 +109,7 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
                 _write_frames(frames, spec, output)
             else:
                 _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
+            meter.check()
             return output.publish()
 
 
@@ -122,6 +125,7 @@ def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: In
         if spec.sort:
             batches = PairSource(entries, (spec.map, *spec.reduce_input.functions)[-1]).batches(lambda: 1024)
             entries = chain.from_iterable(sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir()))
+    entries = meter.watched(entries)
     if spec.reduce_init is not None:
         spec.reduce_init(entries, spec.params)
     return entries
@@ -187,6 +191,9 @@ def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
         output.write(0, output.encode(batch), len(batch))
 
 
+_LARGE = 1 << 16  # bytes of a value that is not held with a thousand others
+
+
 class _Out:
     """What a reduce of the form reduce(iter, out, params) adds its pairs to where the job has no output streams."""
 
@@ -197,7 +204,7 @@ class _Out:
     def add(self, key, value) -> None:
         """Add a pair to the results."""
         self._held.append((key, value))
-        if len(self._held) >= self._output.encode.n_wanted:
+        if len(self._held) >= self._output.encode.n_wanted or getsizeof(value) > _LARGE:
             self.flush()
 
     def flush(self) -> None:
