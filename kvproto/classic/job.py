@@ -102,6 +102,8 @@ class Job:
         if self._run is not None:
             raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
         check_names(jobargs)
+        if processes is not None and (not isinstance(processes, int) or processes < 1):
+            raise ValueError(f"processes is a number from 1 on, or None: one for each core; not {processes!r}")
         spec = self.worker.spec(self, jobargs)
         inputs = self.worker.inputs(self, jobargs, spec)
         files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none

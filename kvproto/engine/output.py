@@ -31,6 +31,7 @@ class Output:
     def __init__(self, writer, kind: str, function, streams: _Streams | None) -> None:
         self._writer = writer
         self._streams = streams
+        self._owner = os.getpid()
         self.encode: Callable = _Unencoded() if streams else Encoder(kind, function)
         self.write: Callable = streams.write if streams else writer.write
 
@@ -40,6 +41,8 @@ class Output:
 
     def publish(self) -> list:
         """Close the streams and publish the files: segments of the spool, or results."""
+        if os.getpid() != self._owner:
+            os._exit(1)  # a fork that came back from a job function: it would write all that is held a second time
         if self._streams is not None:
             self._streams.close()
         return self._writer.publish()

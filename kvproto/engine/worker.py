@@ -22,6 +22,7 @@ from kvproto.errors import DataError, KVProtoError, WorkerError, WorkerNotStarte
 
 __all__ = ["main"]
 
+_MAX_LINE = 1 << 16
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -45,8 +46,8 @@ def main(fd: int) -> None:
             connection.send(message)
 
     set_sink(lambda event: send(("event", event)))
-    sys.stdout = _Prints()
-    data = b""
+    prints, surroundings = _Prints(), _Surroundings()
+    own, data = os.getpid(), b""
     while True:
         kind, *details = calls.get()
         if kind == "stage":
@@ -54,11 +55,15 @@ def main(fd: int) -> None:
             continue
         index, call = details
         try:
+            sys.stdout = prints
+            surroundings.restore()
             fn = pickle.loads(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
             answer = ("error", index, _report(e), _portable(e), _worth_another_try(e))
-        sys.stdout.flush()
+        if os.getpid() != own:
+            os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
+        prints.flush()
         send(answer)
 
 
@@ -68,27 +73,58 @@ def _receive(connection: Connection, calls: queue.SimpleQueue) -> None:
             calls.put(pickle.loads(connection.recv_bytes()))
         except (EOFError, OSError):
             os._exit(0)  # the driver is gone or wants no more: nobody is left to read what the task would give
+        except BaseException:  # no memory for it, say: without this thread the driver would wait for ever
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+
+
+class _Surroundings:
+    """The working directory and the environment as they are now: what a task does to them is not there for the next."""
+
+    def __init__(self) -> None:
+        try:
+            self._directory: str | None = os.getcwd()
+        except FileNotFoundError:  # it was removed under the driver
+            self._directory = None
+        self._environment = dict(os.environ)
+
+    def restore(self) -> None:
+        if self._directory is not None:
+            os.chdir(self._directory)
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
 
 
 class _Prints(io.TextIOBase):
-    """sys.stdout of a job function: each line becomes a message."""
+    """sys.stdout of a job function: each line becomes a message; one of more than 64 Ki characters is cut, and says so."""
 
     def __init__(self) -> None:
-        self._line = ""
+        self._line, self._n_characters = "", 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._line = (self._line + text).split("\n")
+        *lines, begun = text.split("\n")
         for line in lines:
-            emit("message", kind="MSG", text=line)
+            self._add(line)
+            self._tell()
+        self._add(begun)
         return len(text)
 
     def flush(self) -> None:
-        if self._line:
-            emit("message", kind="MSG", text=self._line)
-            self._line = ""
+        if self._n_characters:
+            self._tell()
+
+    def _add(self, text: str) -> None:
+        self._n_characters += len(text)
+        self._line += text[: _MAX_LINE - len(self._line)]
+
+    def _tell(self) -> None:
+        cut = f" [cut: the line has {self._n_characters} characters]" if self._n_characters > _MAX_LINE else ""
+        line, self._line, self._n_characters = self._line + cut, "", 0
+        emit("message", kind="MSG", text=line)
 
 
 def _worth_another_try(error: BaseException) -> bool:
