@@ -62,7 +62,8 @@ def judge(exchange, decoder) -> None:
             **_hint(exchange),
         )
     if status != 0:
-        raise exchange.fail(WorkerFailed, f"exited with exit status {status} after well-formed output")
+        after = "after well-formed output" if exchange.n_received else "without any output"
+        raise exchange.fail(WorkerFailed, f"exited with exit status {status} {after}")
 
 
 def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:

@@ -260,11 +260,13 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         ({"map": {"op": b""}, "ext_params": {"n": 3}}, TypeError, "ext_params: the value of parameter 'n' must be"),
         ({"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}}, ValueError, "ext_params: .* is there twice"),
         ({}, JobError, "neither map nor reduce"),
+        ({"map": words, "input": ["raw://x", 3]}, TypeError, r"input is a list of urls and paths, .* not \['raw://x', 3\]"),
+        ({"map": words, "input": ["raw://x", ""]}, DataError, "an input is an empty str"),
     ],
 )
 def test_a_wrong_parameter_is_refused_at_once(jobargs, error, says, home):
     with pytest.raises(error, match=says):
-        Job("wrong").run(input=["raw://x"], **jobargs)
+        Job("wrong").run(**{"input": ["raw://x"], **jobargs})
     assert not home.exists()
 
 

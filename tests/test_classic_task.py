@@ -38,6 +38,14 @@ def test_a_map_knows_its_job_and_its_task():
     }  # fmt: skip
 
 
+def test_a_map_is_told_which_of_its_inputs_is_being_read(tmp_path):
+    paths = [str(tmp_path / name) for name in ("one", "two", "three")]
+    for path in paths:
+        Path(path).write_text(f"{path}\n" * 2)  # small: they share a task
+    given = results(input=paths, map=lambda line, params: [(line.rstrip(), this_inputs())])  # noqa: F821
+    assert given == [(path, [path]) for path in paths for _ in range(2)]
+
+
 def test_this_partition_is_the_number_of_the_map_task_or_the_partition_of_the_reduce():
     def numbered(entry, params):
         return [(partition, this_partition()) for partition in range(3)]  # noqa: F821
@@ -73,6 +81,17 @@ def test_a_task_gets_the_values_of_another_job():
     first.wait()
     job = first.job
     assert results(input=["raw://a"], map=lambda e, params: [(of_task.get("n", job), "")]) == [("7", "")]
+
+
+def test_a_module_that_the_tasks_cannot_import_is_named_with_what_to_do(tmp_path, monkeypatch):
+    path = tmp_path / "far_away.py"
+    path.write_text("def map(entry, params):\n    yield entry, 1\n")
+    with monkeypatch.context() as only_here:
+        only_here.syspath_prepend(str(tmp_path))
+        from far_away import map
+    with pytest.raises(JobError, match="cannot import: No module named 'far_away'; have it on sys.path"):
+        results(input=["raw://a"], map=map)
+    assert results(input=["raw://a"], map=map, required_modules=[("far_away", str(path))]) == [("a", 1)]
 
 
 def test_a_value_that_nobody_put_is_an_error_that_names_it():

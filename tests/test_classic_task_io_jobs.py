@@ -101,3 +101,12 @@ def test_an_output_stream_of_ones_own_writes_the_result_alone():
         *lines, end = file.read().splitlines(keepends=True)
     assert sorted(lines) == sorted(struct.pack("<I", len(key)) + b"%s=%d\n" % (key.encode(), n) for key, n in COUNTS.items())
     assert end == b"end\n"
+
+
+def test_a_reader_may_unpack_the_gzip_files_among_plain_ones(tmp_path):
+    def reader(fd, size, url, params):
+        return gzip_line_reader(fd, size, url) if url.endswith(".gz") else fd
+
+    (tmp_path / "1.gz").write_bytes(gzip.compress(b"packed\n"))
+    (tmp_path / "2.txt").write_bytes(b"plain\n")
+    assert results(input=tmp_path, map=nop_map, map_reader=reader) == [("packed\n", ""), ("plain\n", "")]

@@ -190,6 +190,10 @@ def test_wrong_usage_is_status_2(arguments, says):
     assert says in refused("here.ready", *arguments, status=2)
 
 
+def test_only_the_job_is_required():
+    assert refused(status=2).endswith("the following arguments are required: MODULE.CLASS\n")
+
+
 def test_the_choices_are_those_that_there_are():
     assert (cli.run.PROGRESS, cli.shared.FORMS) == (KINDS, tuple(FORMS))  # said twice, so that `kvproto map` imports no jobs
 

@@ -45,6 +45,13 @@ def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
         assert list(worker.reduce(PAIRS)) == []
 
 
+@pytest.mark.clause("LIFECYCLE-4")
+def test_a_reduce_that_fails_without_any_output_is_said_to(tmp_path, private):
+    with ExternalProgram([script(tmp_path, "cat >/dev/null; exit 3", "/bin/sh")]) as worker:
+        with pytest.raises(errors.WorkerFailed, match="exited with exit status 3 without any output"):
+            list(worker.reduce(PAIRS))
+
+
 @pytest.mark.clause("LIST-4", "REDUCE-2")
 def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private):
     gate = tmp_path / "gate"

@@ -181,7 +181,8 @@ def watch(job: KeptJob, ended_within: Callable[[float], bool], timeout: float | 
 
 
 def timed_out(jobname: str, timeout: float | None) -> WaitTimeout:
-    return WaitTimeout(f"job {jobname} is not done after {timeout} seconds; it goes on")
+    after = f" after {timeout} seconds" if timeout else ""
+    return WaitTimeout(f"job {jobname} is not done{after}; it goes on")
 
 
 def _name(job) -> str:

@@ -43,7 +43,7 @@ def this_master() -> str:
 
 
 def this_inputs() -> list[str]:
-    """The urls of the task's inputs; of a reduce after a map, the paths of the files that the maps wrote."""
+    """In a map the url that is being read, alone in the list; in a reduce those of all its inputs, after a map the paths of what the maps wrote."""
     return list(current().inputs)
 
 

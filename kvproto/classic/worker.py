@@ -119,7 +119,7 @@ class Worker(dict):
         """Resolve the parameters of a job. JobError, TypeError or ValueError for what cannot be run."""
         item = self._finder(job, jobargs)
         if item("map") is None and item("reduce") is None:
-            raise JobError(f"job {job.name} has neither map nor reduce: nop_map passes entries on as they are")
+            raise JobError(f"job {job.name} has neither map nor reduce: give it one; func.nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
         check_buffer_size(item("sort_buffer_size"))
         spec = JobSpec(
@@ -151,7 +151,10 @@ class Worker(dict):
             raise JobError(f"job {job.name} has no input: give it urls or paths")
         if isinstance(urls, (str, os.PathLike)):
             urls = [urls]
-        return [os.fspath(url) if isinstance(url, (str, os.PathLike)) else [os.fspath(u) for u in url] for url in urls]
+        try:
+            return [os.fspath(url) if isinstance(url, (str, os.PathLike)) else [os.fspath(u) for u in url] for url in urls]
+        except TypeError as e:
+            raise TypeError(f"input is a list of urls and paths, or of lists of them, the replicas of one, not {urls!r}") from e
 
     def inputs(self, job, jobargs: Mapping, spec: JobSpec) -> list[Input]:
         """The job's inputs, found; where its own input stream opens them, as they are."""

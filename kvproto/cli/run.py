@@ -50,7 +50,7 @@ def _add_run(commands) -> None:
     parser.add_argument(
         "job", metavar="MODULE.CLASS", help="a job class or instance, from the working directory or sys.path"
     )
-    parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: the job's own")
+    parser.add_argument("input", nargs="*", default=[], metavar="INPUT", help="files or URLs; default: the job's own")
     parser.add_argument(
         "-P", dest="parameters", type=_name_and_value, action="append", metavar="NAME VALUE",
         help="a parameter of the job; as often as you like",

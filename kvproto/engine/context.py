@@ -30,7 +30,8 @@ class TaskContext:
     job_path   str, the job's directory, whose last part is the job's name
     stage      "map" or "reduce"
     number     int, from 0: of the map task; of a reduce task its partition
-    inputs     list of urls; of a reduce task with a map before it the files that the maps wrote
+    inputs     list of urls: of a map task the one that is being read, as small inputs share a task; of a reduce task all, with a
+               map before it the files that the maps wrote
     """
 
     job_path: str
@@ -46,6 +47,10 @@ class TaskContext:
     @property
     def host(self) -> str:
         return socket.gethostname()
+
+    def reads(self, url: str) -> None:
+        """Take note that it is this input that is being read now."""
+        self.inputs = [url]
 
     def put(self, key: str, value: bytes | str) -> None:
         """Keep an out-of-band value; `kvproto.engine.oob` says what it and its key may be."""

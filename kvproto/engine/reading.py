@@ -46,6 +46,7 @@ class InputReader:
         for_function: Callable | External,
         init: Callable | None = None,
         opener: Callable = open_input,
+        on_open: Callable[[str], None] = lambda url: None,
     ) -> None:
         self._splits = splits
         self._chain = input_chain
@@ -54,6 +55,7 @@ class InputReader:
         self._function = for_function
         self._init = init
         self._open = opener
+        self._on_open = on_open
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
@@ -179,6 +181,7 @@ class InputReader:
     @contextmanager
     def _opened(self, split: Split, url: str):
         self._url = url
+        self._on_open(url)
         self._n_opened += 1
         if not self._chain.opens:
             yield None, None

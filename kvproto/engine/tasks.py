@@ -60,7 +60,9 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
     """Run the map over the call's splits. Returns the segment of each partition; without a reduce, the results."""
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
-    reader = InputReader(call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init)
+    reader = InputReader(
+        call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init, on_open=task.reads
+    )
     is_python = not isinstance(spec.map, External)
     if is_python:
         source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 from kvproto.classic import alias
 from kvproto.engine.events import emit, set_sink
-from kvproto.errors import DataError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported
+from kvproto.errors import DataError, JobError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported
 
 __all__ = ["main"]
 
@@ -57,7 +57,7 @@ def main(fd: int) -> None:
         try:
             sys.stdout = prints
             surroundings.restore()
-            fn = pickle.loads(data)  # anew for each task: what one keeps in params is not there for the next
+            fn = _functions(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
             answer = ("error", index, _report(e), _portable(e), _worth_another_try(e))
@@ -65,6 +65,16 @@ def main(fd: int) -> None:
             os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
         send(answer)
+
+
+def _functions(data: bytes):
+    try:
+        return pickle.loads(data)
+    except ImportError as e:
+        raise JobError(
+            f"the job's functions or params need a module that its tasks cannot import: {e}; have it on sys.path when "
+            "the job is run, or give required_modules its name and the path of its file"
+        ) from e
 
 
 def _receive(connection: Connection, calls: queue.SimpleQueue) -> None:

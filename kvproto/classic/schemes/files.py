@@ -29,6 +29,8 @@ def _path(url: str) -> str:
 
 def find(url: str) -> Iterator[Input]:
     """The file itself, the files of a directory, or those that a glob matches; each is opened once to see that it can be."""
+    if not url:  # which abspath takes for the working directory, with all that is in it
+        raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(_path(url))
     if os.path.isdir(path):
         paths = list(_walk(path))
