@@ -11,10 +11,11 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from kvproto.engine import oob
+from kvproto.engine.files import naming
 from kvproto.engine.home import home
 from kvproto.engine.names import bind, import_required
 from kvproto.engine.spec import JobSpec
@@ -118,5 +119,11 @@ def _profiled(path: str) -> Iterator[None]:
     finally:
         profiler.disable()
     aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
-    profiler.dump_stats(aside)
-    os.rename(aside, path)
+    with naming(path, "writing"):
+        try:
+            profiler.dump_stats(aside)
+            os.rename(aside, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(aside)
+            raise
