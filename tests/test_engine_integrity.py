@@ -7,6 +7,7 @@ import pytest
 from jobs import results, words
 
 from kvproto.classic import Job, result_iterator
+from kvproto.classic.ddfs import DDFS
 from kvproto.classic.func import nop_map
 from kvproto.classic.task_io import chain_reader, plain_output_stream
 from kvproto.errors import DataError, JobError
@@ -155,3 +156,41 @@ def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_erro
 
     with pytest.raises(JobError, match="spool file .* is damaged: the .* bytes at offset 0 do not have their checksum"):
         results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)
+
+
+@pytest.mark.parametrize("line", [b"\xff\n", b"{\0\n", b"[]\n", b"1\n", b"{}\n"])
+def test_events_that_are_damaged_are_named_with_the_place(line):
+    job = Job("told").run(input=["raw://x"], map=words)
+    job.wait()
+    path = Path(job.directory, "events.jsonl")
+    told = path.read_bytes()
+    path.write_bytes(told + line)
+    assert job.results(timeout=0) == ("dead", [])
+    with pytest.raises(JobError, match=f"{path} is damaged at byte {len(told)}: "):
+        list(job.events())
+
+
+@pytest.mark.parametrize(
+    "document, says",
+    [
+        (b"[" * 100_000, "not the document of a tag"),
+        (b'{"urls": [["raw://x"]], "user-data": 5}', "`user-data` is not an object"),
+    ],
+)
+def test_a_tag_whose_document_is_damaged_is_named(home, document, says):
+    ddfs = DDFS()
+    ddfs.put("some", ["raw://x"])
+    directory = home / "ddfs" / "tag" / "some"
+    (directory / "notes.json").write_text("what somebody else put there")
+    assert ddfs.urls("some") == [["raw://x"]]
+    (directory / "0000000001.json").write_bytes(document)
+    with pytest.raises(DataError, match=f"{directory}/0000000001.json: .*{says}"):
+        ddfs.attrs("some")
+
+
+def test_an_index_with_a_label_beyond_reason_costs_no_memory(tmp_path):
+    (tmp_path / "data").write_text("a line\n")
+    index = tmp_path / "index"
+    index.write_text("99999999999 data 7\n")
+    with pytest.raises(DataError, match=f"index {index}, line 1: .*at most 999999"):
+        Job("labels").run(input=[f"dir://{index}"], reduce=nop_map, partitions=None)

@@ -82,3 +82,17 @@ def test_a_directory_that_cannot_be_written_is_named(directory):
     os.rmdir(directory)
     with pytest.raises(JobError, match=f"writing {directory}/.*: No such file"):
         oob.put_all(directory, {"key": "1"})
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:3], lambda data: b"", lambda data: data.replace(b"v", b"w")])
+def test_a_value_that_was_cut_or_changed_is_an_error_that_names_its_file(directory, change):
+    oob.put_all(directory, {"key": "value"})
+    [name] = os.listdir(directory)
+    path = os.path.join(directory, name)
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(change(data))
+    with pytest.raises(JobError, match=f"value 'key' of job some@job is damaged: {path}"):
+        oob.get(directory, "key")
+    assert len(oob.list_keys(directory)) == 1
