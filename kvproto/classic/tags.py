@@ -155,19 +155,21 @@ def _last_number(path: str) -> int:
         entries = os.listdir(path)
     except FileNotFoundError:
         return 0
-    return max((int(entry[:10]) for entry in entries if entry.endswith(".json")), default=0)
+    return max((int(entry[:10]) for entry in entries if re.fullmatch(r"[0-9]{10}\.json", entry)), default=0)
 
 
 def parse_document(data: bytes, place: str) -> dict:
     """The document of a tag from its JSON. DataError that names the place when it is none."""
     try:
         document = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f"{place}: not the document of a tag: {e}") from e
     urls = document.get("urls") if isinstance(document, dict) else None
     if not isinstance(urls, list) or not all(isinstance(one, list) and one and _are_str(one) for one in urls):
         raise DataError(f"{place}: not the document of a tag: `urls` is not a list of lists of urls")
-    return {"user-data": {}, **document}
+    if not isinstance(document.setdefault("user-data", {}), dict):
+        raise DataError(f"{place}: not the document of a tag: `user-data` is not an object of names and values")
+    return document
 
 
 def _are_str(urls: list) -> bool:

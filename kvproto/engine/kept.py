@@ -89,9 +89,11 @@ class KeptJob:
                     if not line.endswith(b"\n"):
                         return
                     offset += len(line)
-                    yield offset, json.loads(line)
+                    yield offset, _event(line)
         except FileNotFoundError:
             return
+        except ValueError as e:
+            raise JobError(f"{self.paths.events} is damaged at byte {offset - len(line)}: {e}") from e
 
     def follow(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
         """Like `events`, and goes on with what is told later until the job is no longer active."""
@@ -206,7 +208,15 @@ class KeptJob:
                     file.seek(max(0, size - n_bytes))
                     before, newline, line = file.read(n_bytes).rstrip(b"\n").rpartition(b"\n")
                     if newline or n_bytes >= size:
-                        return json.loads(line)
+                        return _event(line)
                     n_bytes *= 4
         except (OSError, ValueError):
             return {}
+
+
+def _event(line: bytes) -> dict:
+    """An event from its line; ValueError when it is none."""
+    event = json.loads(line)
+    if not isinstance(event, dict) or "event" not in event:
+        raise ValueError(f"{line!r:.200} is no event")
+    return event

@@ -1,7 +1,8 @@
 """Out-of-band values: small facts that a job's tasks leave for later tasks and for the client, a file for each key.
 
 The file's name is the sha256 of the key, which may be longer than a file's name can be. In it: `b` for bytes or `s` for
-str, the key, a newline, the value (str as UTF-8). It is written aside and renamed: a value is there whole or not at all.
+str, the key, a space, the value's crc32 in hex, a newline, the value (str as UTF-8). It is written aside and renamed: a
+value is there whole or not at all. One that was cut or damaged later is an error.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from zlib import crc32
 
 from kvproto.engine.home import in_home
 from kvproto.errors import JobError
@@ -53,7 +55,7 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
         with in_home(path):
             try:
                 with open(aside, "xb") as file:
-                    file.write(b"%b%b\n%b" % (tag, key.encode("ascii"), data))
+                    file.write(b"%b%b %08x\n%b" % (tag, key.encode("ascii"), crc32(data), data))
                 os.rename(aside, path)
             except BaseException:
                 with suppress(OSError):
@@ -66,7 +68,7 @@ def get(directory: str, key: str) -> bytes | str:
     check_key(key)
     try:
         with open(_path(directory, key), "rb") as file:
-            tag = file.readline()[:1]
+            head = file.readline()
             data = file.read()
     except FileNotFoundError:
         keys = list_keys(directory)
@@ -75,7 +77,9 @@ def get(directory: str, key: str) -> bytes | str:
         raise JobError(f"job {_job(directory)} has no out-of-band value {key!r}; {has}") from None
     except OSError as e:
         raise JobError(f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}") from e
-    return data if tag == b"b" else data.decode("utf-8", "surrogatepass")
+    if head[1:] != b"%b %08x\n" % (key.encode("ascii"), crc32(data)):
+        raise JobError(f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}")
+    return data if head[:1] == b"b" else data.decode("utf-8", "surrogatepass")
 
 
 def list_keys(directory: str) -> list[str]:
@@ -85,7 +89,7 @@ def list_keys(directory: str) -> list[str]:
         for name in os.listdir(directory):
             if not name.endswith(".part"):
                 with open(os.path.join(directory, name), "rb") as file:
-                    keys.append(file.readline()[1:-1].decode("ascii"))
+                    keys.append(file.readline()[1:].partition(b" ")[0].decode("ascii", "backslashreplace"))
     except FileNotFoundError:
         raise JobError(f"job {_job(directory)} has no out-of-band values any more: {directory} is gone") from None
     except OSError as e:

@@ -1,7 +1,8 @@
 """`dir://host/path`: an index, whose lines are inputs: `label url size`.
 
 The label is the number of the partition that the input belongs to, the size its bytes. The index is a file here, or
-on the web (see `nodes`); it may be compressed by gzip. A url in it without a scheme is relative to the index.
+on the web (see `nodes`); it may be compressed by gzip, which shows when it was cut: otherwise one that ends behind a
+line cannot be told from a whole one. A url in it without a scheme is relative to the index.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from kvproto.classic.schemes import Input, find_inputs, nodes, web
 from kvproto.errors import DataError
 
 __all__ = ["find"]
+
+_MAX_LABEL = 999_999
+"""A job has a task for each partition up to the largest label."""
 
 
 def find(url: str) -> Iterator[Input]:
@@ -52,6 +56,8 @@ def _parsed(line: str, index: str) -> Input:
     url, _, size = rest.rpartition(" ")
     if not (label.isdecimal() and url and size.isdecimal()):
         raise DataError(f"{line!r} is not `label url size`")
+    if int(label) > _MAX_LABEL:
+        raise DataError(f"{line!r}: the label is the number of a partition, at most {_MAX_LABEL}")
     if "://" not in url:
         url = urllib.parse.urljoin(index, url) if _is_web(index) else os.path.join(os.path.dirname(index), url)
     found = find_inputs([url])
