@@ -249,3 +249,29 @@ def test_ctrl_c_and_a_killed_driver_leave_no_external_program(tmp_path, number):
         assert poll.poll(60_000), "the external program still runs"
     finally:
         os.close(watch)
+
+
+def test_how_long_an_external_program_may_stand_still_is_the_jobs_to_say(tmp_path):
+    hang = program(tmp_path, "import time\ntime.sleep(60)\n")
+    with pytest.raises(JobError, match="for 0.2 s .idle."):
+        results(input=["raw://x"], map=external([hang]), ext_limits={"idle": 0.2}, attempts=1)
+
+
+@pytest.mark.parametrize("limits, error", [({"idel": 3}, TypeError), (3, TypeError), ({"idle": 0}, ValueError), ({"total": "1"}, ValueError)])
+def test_limits_that_are_none_are_refused_at_once(limits, error):
+    with pytest.raises(error, match="ext_limits"):
+        Job("limits").run(input=["raw://x"], map={"op": b""}, ext_limits=limits)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_task_is_tried_as_often_as_the_job_says(tmp_path, attempts):
+    fail = program(tmp_path, "import sys\nsys.exit(3)\n")
+    job = Job("attempts").run(input=["raw://x"], map=external([fail]), attempts=attempts)
+    with pytest.raises(JobError):
+        job.wait()
+    assert [event["event"] for event in events(job)].count("retry") == attempts - 1
+
+
+def test_a_number_of_attempts_that_is_none_is_refused_at_once():
+    with pytest.raises(ValueError, match="attempts is a number from 1 on"):
+        Job("attempts").run(input=["raw://x"], map=lambda e, params: [], attempts=0)

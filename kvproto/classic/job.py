@@ -85,10 +85,12 @@ class Job:
         params                any object, handed to each of these functions; Params() unless given
         ext_params            what external programs get on stdin first: dict, {} unless given; str or bytes, sent as they are;
                               None, nothing
+        ext_limits            dict: seconds that they may take: start, idle (300 unless given: without a byte moving), total, grace
         status_interval       int: entries from one status message to the next; 100,000; 0: none
         required_files        paths, or {name: contents}: in the working directory of the tasks
         required_modules      names of modules, or (name, path): the functions find them without an import
         scheduler             dict: {"max_cores": int}, how many tasks run at a time at most
+        attempts              int: how often a task is tried in all, where another try may mend its error; 3
         save                  bool: the results are kept under the tag disco:results:JOB
         profile               bool: each task is profiled, for `profile_stats`
 
@@ -111,8 +113,7 @@ class Job:
         directory = JobDirectory(spec.name)
         try:
             place_files(directory.files, files)
-            save = bool(self.worker.getitem("save", self, jobargs))
-            self._run = Run(spec, inputs, directory, n_processes, on_event, save)
+            self._run = Run(spec, inputs, directory, n_processes, on_event)
         except BaseException:
             directory.discard()
             raise

@@ -22,7 +22,7 @@ class Run(threading.Thread):
     An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
     """
 
-    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event, save: bool) -> None:
+    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
         from kvproto.engine.local import LocalPool
 
         super().__init__(name=f"kvproto {directory.job}")
@@ -37,7 +37,7 @@ class Run(threading.Thread):
             files_directory=directory.files if os.listdir(directory.files) else None,
             stop_fd=directory.stop_fd,
         )
-        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, save)
+        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event)
 
     def start(self) -> None:
         _running.add(self)

@@ -50,10 +50,12 @@ PARAMETERS: dict[str, Any] = {
     "reduce_output_stream": (task_output_stream,),
     "params": Params(),  # any object, handed to each of these functions
     "ext_params": {},  # dict, str, bytes or None: what external programs get on stdin first
+    "ext_limits": {},  # dict: seconds that an external program may take: start, idle, total, grace, as ExternalProgram has them
     "status_interval": 100_000,  # int: entries from one status message to the next; 0: none
     "required_files": (),  # paths, or {name: contents}: in the working directory of the tasks
     "required_modules": None,  # names of modules, or (name, path): found by the functions without an import
     "scheduler": {},  # dict; {"max_cores": int} is how many tasks run at a time at most
+    "attempts": 3,  # int: how often a task is tried in all, where another try may mend its error
     "save": False,  # whether the results are kept as the tag disco:results:JOB
     "profile": False,  # whether each task is profiled
 }
@@ -79,6 +81,8 @@ def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
 
 
 _MISSING = object()
+
+_LIMITS = ("start", "idle", "total", "grace")
 
 
 def _is_method(function) -> bool:
@@ -121,11 +125,12 @@ class Worker(dict):
         if item("map") is None and item("reduce") is None:
             raise JobError(f"job {job.name} has neither map nor reduce: give it one; func.nop_map passes entries on as they are")
         _check_ext_params(item("ext_params"))
+        external = {"params": item("ext_params"), "limits": _limits(item("ext_limits"))}
         check_buffer_size(item("sort_buffer_size"))
         spec = JobSpec(
             name=item("name") or type(job).__name__,
-            map=_program_or_function("map", item("map"), item("ext_params")),
-            reduce=_program_or_function("reduce", item("reduce"), item("ext_params")),
+            map=_program_or_function("map", item("map"), external),
+            reduce=_program_or_function("reduce", item("reduce"), external),
             n_partitions=_n_partitions(item("partitions")),
             partition=_function("partition", item("partition") or default_partition),
             map_input=_input_chain("map", item),
@@ -136,6 +141,8 @@ class Worker(dict):
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=_interval(item("status_interval")),
             required_modules=tuple(m if isinstance(m, str) else m[0] for m in _required_modules(item)),
+            attempts=_attempts(item("attempts")),
+            save=bool(item("save")),
             profile=bool(item("profile")),
             params=item("params"),
             **{name: _function(name, item(name)) for name in ("map_init", "combiner", "reduce_init")},
@@ -194,11 +201,11 @@ def check_names(parameters: Mapping) -> None:
             raise TypeError(f"a job has no parameter {name!r}; {hint}")
 
 
-def _program_or_function(name: str, value, ext_params):
+def _program_or_function(name: str, value, external: dict):
     if isinstance(value, dict):
         if "op" not in value:
             raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
-        return External(value, ext_params)
+        return External(value, **external)
     if value is None or callable(value):
         return value
     raise TypeError(f"{name} must be a function or an external program, not {value!r}")
@@ -241,12 +248,27 @@ def _check_ext_params(ext_params) -> None:
         raise type(e)(f"ext_params: {e}") from None
 
 
+def _limits(limits) -> dict[str, float | None]:
+    if not isinstance(limits, Mapping) or not set(limits) <= set(_LIMITS):
+        raise TypeError(f"ext_limits is a dict with seconds for {', '.join(_LIMITS)}, not {limits!r}")
+    for name, seconds in limits.items():
+        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
+            raise ValueError(f"ext_limits: {name} is a number of seconds above 0, or None: no limit; not {seconds!r}")
+    return dict(limits)
+
+
 def _n_partitions(partitions) -> int | None:
     if partitions is None:
         return None
     if not isinstance(partitions, int) or isinstance(partitions, bool) or partitions < 1:
         raise ValueError(f"partitions is a number from 1 on, or None, not {partitions!r}")
     return partitions
+
+
+def _attempts(attempts) -> int:
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+        raise ValueError(f"attempts is a number from 1 on, not {attempts!r}")
+    return attempts
 
 
 def _interval(interval) -> int:

@@ -26,7 +26,7 @@ def run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterat
         emit("message", kind=message.kind, text=str(message))
 
     try:
-        with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell) as running:
+        with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell, **program.limits) as running:
             with closing(running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)) as output:
                 yield from output
     except OSError as e:

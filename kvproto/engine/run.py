@@ -15,17 +15,14 @@ from dataclasses import replace
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
 from kvproto.engine.local import Cancelled
-from kvproto.engine.plan import plan_maps, plan_reduces
 from kvproto.engine.manifest import write_manifest
+from kvproto.engine.plan import plan_maps, plan_reduces
 from kvproto.engine.results import Result
 from kvproto.engine.spec import InputChain, JobSpec
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError
 
-__all__ = ["RETRIES", "run_job"]
-
-RETRIES = 2
-"""How often a task is tried again: three attempts in all."""
+__all__ = ["run_job"]
 
 
 def run_job(
@@ -35,28 +32,24 @@ def run_job(
     engine,
     n_processes: int,
     on_event: Callable[[dict], None] | None = None,
-    save: bool = False,
 ) -> list[str]:
-    """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs).
+    """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs), or its tag.
 
     inputs       as `kvproto.classic.schemes.find_inputs` gives them
     engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
     n_processes  for how many the input is cut
     on_event     gets each event; what it raises stops the job
-    save         whether to keep the results under a tag; its url is then returned instead of the paths
     Raises JobError, which holds the failed task's error whole, and says so where the job is done and only its last
     event could not be told: its results are there then.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
-            return _run_told(spec, inputs, directory, engine, n_processes, log, save)
+            return _run_told(spec, inputs, directory, engine, n_processes, log)
     finally:
         directory.tidy()
 
 
-def _run_told(
-    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log, save: bool
-) -> list[str]:
+def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
@@ -65,7 +58,7 @@ def _run_told(
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
-        if save:
+        if spec.save:
             from kvproto.classic.ddfs import save_results
 
             paths = [save_results(directory.job, paths)]
@@ -122,7 +115,8 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
     target = directory.unfinished if spec.reduce is None else directory.spool
     maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
-    mapped = _run_stage(engine, "map", functools.partial(map_task, spec, directory.path), maps, n_bytes, log)
+    task = functools.partial(map_task, spec, directory.path)
+    mapped = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, log)
     if spec.reduce is None:
         return [result for results in mapped for result in results]
     columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
@@ -132,7 +126,8 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
 
 def _run_reduce(spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log) -> list[Result]:
     n_bytes = sum(part.n_bytes for call in calls for part in (*call.segments, *call.splits))
-    reduced = _run_stage(engine, "reduce", functools.partial(reduce_task, spec, directory.path), calls, n_bytes, log)
+    task = functools.partial(reduce_task, spec, directory.path)
+    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, log)
     return [result for results in reduced for result in results]
 
 
@@ -141,7 +136,7 @@ def _each_pair(entry, params) -> list:
     return [entry]
 
 
-def _run_stage(engine, name: str, fn: Callable, calls: Sequence, n_bytes: int, log: EventLog) -> list:
+def _run_stage(engine, name: str, fn: Callable, calls: Sequence, attempts: int, n_bytes: int, log: EventLog) -> list:
     """Run a stage to its end and return its results in the order of the calls."""
     log({"event": "stage", "stage": name, "tasks": len(calls), "bytes": n_bytes})
     results: list = [None] * len(calls)
@@ -155,7 +150,7 @@ def _run_stage(engine, name: str, fn: Callable, calls: Sequence, n_bytes: int, l
         else:
             log(event)
 
-    for index, result in engine.run_stage(name, fn, calls, RETRIES, on_event):
+    for index, result in engine.run_stage(name, fn, calls, attempts - 1, on_event):
         results[index] = result
         progress["done"] += 1
         log(dict(progress))

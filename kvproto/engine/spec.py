@@ -6,7 +6,7 @@ Travels to the task processes as cloudpickle bytes, once for each stage and proc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = ["External", "InputChain", "JobSpec", "function_name"]
@@ -14,10 +14,14 @@ __all__ = ["External", "InputChain", "JobSpec", "function_name"]
 
 @dataclass(frozen=True)
 class External:
-    """An external program where a function may stand: `files` as `kvproto.external` gives them, `params` for its stdin."""
+    """An external program where a function may stand: `files` as `kvproto.external` gives them, `params` for its stdin.
+
+    limits  seconds by the names that `kvproto.ExternalProgram` has for them: start, idle, total, grace
+    """
 
     files: dict[str, bytes]
     params: Any = None
+    limits: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class JobSpec:
     sort                bool: the reduce gets its pairs sorted by key, with sort_buffer_size, a str as for `sort -S`
     status_interval     int, entries from one status message to the next; 0: none
     required_modules    names of modules that the functions find without an import
+    attempts            int, at least 1: how often a task is tried in all, where another try may mend its error
+    save                bool: the results are kept under a tag
     profile             bool: each task is profiled
     params              any object, handed to each of the functions
     """
@@ -69,6 +75,8 @@ class JobSpec:
     sort_buffer_size: str = "10%"
     status_interval: int = 0
     required_modules: tuple[str, ...] = ()
+    attempts: int = 3
+    save: bool = False
     profile: bool = False
     params: Any = None
 
