@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
-from kvproto.engine.local import Cancelled
 from kvproto.engine.manifest import write_manifest
 from kvproto.engine.plan import plan_maps, plan_reduces
 from kvproto.engine.results import Result
@@ -66,8 +65,7 @@ def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, 
         untold = _tell_failure(log, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             message = f"job {directory.job} failed: {e}{untold}\nits logs are in {directory.path}"
-            cause = None if isinstance(e, Cancelled) else e.__cause__ or e  # the task's error itself, where it could travel
-            raise JobError(message) from cause
+            raise JobError(message) from (e.__cause__ if isinstance(e, JobError) else e)  # the task's own, where it could travel
         if untold:
             e.add_note(untold.strip())
         raise
