@@ -7,13 +7,12 @@ import collections
 import itertools
 import json
 import pickle
-from pathlib import Path
 
 import cloudpickle
 import pytest
 
-from kvproto.classic import Job, external, kvgroup, result_iterator
-from kvproto.classic.func import nop_map, sum_combiner
+from kvproto.classic import Job, external, result_iterator
+from kvproto.classic.func import sum_combiner
 from kvproto.classic.task_io import (
     OutputStream,
     chain_reader,
