@@ -226,6 +226,11 @@ def test_without_a_script_there_is_a_usage():
         assert done.stderr.startswith("usage: python -m kvproto.classic.alias SCRIPT.py")
 
 
+def test_a_script_that_is_not_there_is_one_line():
+    done = aliased("no_such.py")
+    assert (done.returncode, done.stderr) == (1, "kvproto: there is no script no_such.py\n")
+
+
 def test_run_finds_jobs_that_import_the_old_names(tmp_path):
     (tmp_path / "grep.py").write_text(
         "from disco.job import Job\n"

@@ -88,6 +88,7 @@ def test_a_missing_input_is_exit_status_1_and_named():
         ("kvproto.nowhere.Words", "there is no module kvproto.nowhere"),
         ("needs.Words", "the module needs needs the module no_such_module_at_all"),
         ("myjobs.Missing", "has no Missing; its jobs: Words, Bytes, Wrong, Unmade, Bad"),
+        ("kvproto.examples.pi", "kvproto.examples.pi: is a module; its jobs: Pi$"),
         ("myjobs.NotAJob", "NotAJob in .* is not a subclass"),
     ],
 )

@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from jobs import results, words
+from jobs import COUNT, program, results, words
 
-from kvproto.classic import Job, result_iterator
+from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import (
     chain_reader,
     disco_output_stream,
@@ -110,3 +110,10 @@ def test_a_reader_may_unpack_the_gzip_files_among_plain_ones(tmp_path):
     (tmp_path / "1.gz").write_bytes(gzip.compress(b"packed\n"))
     (tmp_path / "2.txt").write_bytes(b"plain\n")
     assert results(input=tmp_path, map=nop_map, map_reader=reader) == [("packed\n", ""), ("plain\n", "")]
+
+
+def test_a_result_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp_path):
+    urls = Job("counts").run(input=[TEXT], map=words, reduce=sum_reduce).wait()
+    for map in (nop_map, external([program(tmp_path, COUNT)])):
+        with pytest.raises(JobError, match=f"input {urls[0]}: is a result of a job, which has no lines; map_reader=chain_reader"):
+            results(input=urls, map=map)

@@ -5,7 +5,7 @@ The module comes from sys.path or the current directory. Where the user's code f
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 import traceback
@@ -25,8 +25,10 @@ def find_job(spec: str) -> type[Job] | Job:
     Raises JobError that says what is missing, the module or the name in it, or what the module raised.
     """
     module, name, found = _find(spec, "module.Class, as in grep.Grep for the class Grep in grep.py")
+    if isinstance(found, ModuleType):
+        raise JobError(f"{spec}: is a module; its jobs: {', '.join(_jobs(found)) or 'none'}")
     if found is None:
-        jobs = [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
+        jobs = _jobs(module)
         hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
         raise JobError(f"{spec}: {module.__file__} has no {name}{hint}")
     if not _is_job(found):
@@ -68,7 +70,10 @@ def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
         sys.path.insert(0, os.getcwd())
     alias.install()  # for code that was written for the original
     module = _module(spec, module_name)
-    return module, name, getattr(module, name, None)
+    found = getattr(module, name, None)
+    if found is None and hasattr(module, "__path__") and importlib.util.find_spec(spec):
+        found = _module(spec, spec)
+    return module, name, found
 
 
 def _module(spec: str, name: str) -> ModuleType:
@@ -80,6 +85,11 @@ def _module(spec: str, name: str) -> ModuleType:
         raise JobError(
             f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) or on sys.path"
         ) from None
+
+
+def _jobs(module: ModuleType) -> list[str]:
+    """The names of the jobs in a module."""
+    return [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
 
 
 def _is_job(value) -> bool:

@@ -10,6 +10,7 @@ import getpass
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from kvproto.classic.schemes import Input, find_inputs
 from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
 from kvproto.engine.sorting import check_buffer_size
-from kvproto.engine.spec import External, InputChain, JobSpec
+from kvproto.engine.spec import External, InputChain, JobSpec, function_name
 from kvproto.errors import DataError, FilesError, JobError
 from kvproto.netstring import encode_params
 
@@ -59,6 +60,16 @@ PARAMETERS: dict[str, Any] = {
     "save": False,  # whether the results are kept as the tag disco:results:JOB
     "profile": False,  # whether each task is profiled
 }
+
+ARGUMENTS = {
+    "map": ["entry, params"],
+    "map_init": ["input_iter, params"],
+    "combiner": ["key, value, buffer, done, params"],
+    "partition": ["key, nr_partitions, params"],
+    "reduce": ["iter, params", "iter, out, params"],
+    "reduce_init": ["input_iter, params"],
+}
+"""What a function is called with."""
 
 SYNONYMS = {"fun_map": "map", "nr_reduces": "partitions", "save_results": "save"}
 """Other name -> parameter: names that older code gives."""
@@ -207,14 +218,33 @@ def _program_or_function(name: str, value, external: dict):
             raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
         return External(value, **external)
     if value is None or callable(value):
-        return value
+        return _function(name, value)
     raise TypeError(f"{name} must be a function or an external program, not {value!r}")
 
 
 def _function(name: str, value):
-    if value is None or callable(value):
+    if callable(value):
+        _check_arguments(name, value)
+        return value
+    if value is None:
         return value
     raise TypeError(f"{name} must be a function, not {value!r}")
+
+
+def _check_arguments(name: str, function: Callable) -> None:
+    """Raise TypeError for a function that cannot be called with what it will get; not every one in C says what it takes."""
+    forms = ARGUMENTS.get(name, [])
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    for form in forms:
+        with suppress(TypeError):
+            signature.bind(*form.split(", "))
+            return
+    if forms:
+        calls = " or ".join(f"{name}({form})" for form in forms)
+        raise TypeError(f"{name} is called as {calls}, and {function_name(function)} takes {signature}")
 
 
 def _functions(name: str, value) -> tuple[Callable, ...]:

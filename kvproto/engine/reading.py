@@ -22,6 +22,7 @@ from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
+from kvproto.engine.results import HEAD
 from kvproto.engine.shuffle import iterable
 from kvproto.engine.spec import External, InputChain, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
@@ -121,6 +122,7 @@ class InputReader:
             file = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
         functions = self._chain.functions
         if not functions:
+            _check_is_text(file.buffer, url)
             yield file
             return
         stream, _, _ = chain_input(functions, file, size, url, self._params)
@@ -140,6 +142,7 @@ class InputReader:
     def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
         """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
         with self._opened(split, url) as (file, _):
+            _check_is_text(file, url)
             _skip(file, self._n_taken, url)
             held = bytearray()
             wanted = BLOCK
@@ -203,6 +206,11 @@ def entry_frame(entry, number: int, function) -> bytes:
 
 
 _NONE = object()
+
+
+def _check_is_text(file: io.BufferedReader, url: str) -> None:
+    if file.peek(len(HEAD)).startswith(HEAD):
+        raise DataError(f"input {url}: is a result of a job, which has no lines; map_reader=chain_reader reads its pairs")
 
 
 def _skip(file, n_bytes: int, url: str) -> None:

@@ -16,6 +16,8 @@ def main(arguments: list[str]) -> None:
     if not command or (not is_module and command[0].startswith("-")):
         sys.exit("usage: python -m kvproto.classic.alias SCRIPT.py [ARGUMENT ...]\n"
                  "       python -m kvproto.classic.alias -m MODULE [ARGUMENT ...]")  # fmt: skip
+    if not is_module and not os.path.exists(command[0]):
+        sys.exit(f"kvproto: there is no script {command[0]}")
     install()
     sys.argv[:] = command
     if is_module:
