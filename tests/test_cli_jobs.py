@@ -221,7 +221,7 @@ def test_kill_stops_a_job_that_runs_and_refuses_one_that_does_not(active):
 
 
 def test_purge_removes_jobs_and_kills_those_that_run(active, here):
-    first, run("Lengths", "-n", "first"), run("Lengths", "-n", "second")
+    first, _ = run("Lengths", "-n", "first"), run("Lengths", "-n", "second")
     assert said("purge", "active", "second") == b""
     assert names() == [first] and os.listdir(here / "home" / "jobs") == [first]
 
