@@ -19,6 +19,7 @@ A directory whose name begins with a dot is one that is being made or removed, a
 from __future__ import annotations
 
 import difflib
+import glob
 import json
 import os
 import re
@@ -132,9 +133,12 @@ class JobDirectory(JobPaths):
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
     def tidy(self) -> None:
-        """Remove what only the running job needed."""
+        """Remove what only the running job needed, and what killed tasks had begun to write."""
         for path in (self.unfinished, self.spool, self.tmp):
             shutil.rmtree(path, ignore_errors=True)
+        for begun in (*glob.glob(f"{glob.escape(self.oob)}/*.part"), *glob.glob(f"{glob.escape(self.profile)}/*.part")):
+            with suppress(OSError):
+                os.unlink(begun)
 
 
 def all_jobs() -> list[str]:
