@@ -10,7 +10,7 @@ from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.func import nop_map
 from kvproto.classic.task_io import chain_reader, plain_output_stream
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError, FilesError, JobError
 
 LINE = f"{'x' * 99}\n"
 
@@ -194,3 +194,31 @@ def test_an_index_with_a_label_beyond_reason_costs_no_memory(tmp_path):
     index.write_text("99999999999 data 7\n")
     with pytest.raises(DataError, match=f"index {index}, line 1: .*at most 999999"):
         Job("labels").run(input=[f"dir://{index}"], reduce=nop_map, partitions=None)
+
+
+@pytest.mark.parametrize("pattern", ["", "/*"])
+def test_a_link_to_what_is_not_there_is_named_and_not_passed_over(tmp_path, pattern):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a line\n")
+    (folder / "b").symlink_to(folder / "a")
+    assert len(results(input=[f"{folder}{pattern}"], map=nop_map)) == 2
+    (folder / "c").symlink_to(tmp_path / "moved")
+    with pytest.raises(DataError, match=f"input {folder}/c: a link to what is not there: {tmp_path}/moved"):
+        results(input=[f"{folder}{pattern}"], map=nop_map)
+
+
+def test_a_directory_of_results_from_which_one_was_removed_is_an_error():
+    paths = Job("lost").run(input=["raw://a b c"], map=words, reduce=lambda iter, params: iter, partitions=3).wait()
+    directory = str(Path(paths[0]).parent)
+    assert sorted(result_iterator(directory)) == [("a", 1), ("b", 1), ("c", 1)]
+    os.unlink(paths[1])
+    with pytest.raises(DataError, match=f"result file {paths[1]} is not there any more"):
+        list(result_iterator(directory))
+
+
+@pytest.mark.parametrize("name", ["../events.jsonl", "a/b", "", ".."])
+def test_required_files_have_plain_names(name, home):
+    with pytest.raises(FilesError, match="required_files: .* is no plain name of a file"):
+        Job("files").run(input=["raw://x"], map=nop_map, required_files={name: b"data"})
+    assert not home.exists()

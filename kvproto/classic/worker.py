@@ -187,6 +187,9 @@ class Worker(dict):
         item = self._finder(job, jobargs)
         files = item("required_files") or ()
         if isinstance(files, Mapping):
+            for name in files:
+                if os.path.basename(name) != name or name in ("", ".", ".."):
+                    raise FilesError(f"required_files: {name!r} is no plain name of a file: the tasks have them in one directory")
             found = {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
         else:
             found = _by_base_name("required_files", [files] if isinstance(files, (str, os.PathLike)) else files)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from kvproto.engine.files import BLOCK, naming
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
-__all__ = ["checked", "open_result", "write_manifest", "written"]
+__all__ = ["check_directory", "checked", "open_result", "write_manifest", "written"]
 
 
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
@@ -58,19 +58,37 @@ def written(path: str) -> Result | None:
     Raises DataError when the manifest is missing or damaged, or does not name it.
     """
     directory, name = os.path.split(os.path.abspath(path))
-    job, results = os.path.split(directory)
-    if results != "results" or not os.path.exists(os.path.join(job, "events.jsonl")):
+    if not _is_of_job(directory):
         return None
+    for result in _listed(directory):
+        if result.path == name:
+            return result
+    raise DataError(f"{path} is not among the results that {_manifest(directory)} says were written; run the job again")
+
+
+def check_directory(directory: str) -> None:
+    """Raise DataError when it is the directory of a job's results and one of them is not there."""
+    directory = os.path.abspath(directory)
+    if _is_of_job(directory):
+        there = os.listdir(directory)
+        for result in _listed(directory):
+            if result.path not in there:
+                raise DataError(f"result file {os.path.join(directory, result.path)} is not there any more; run the job again")
+
+
+def _is_of_job(directory: str) -> bool:
+    job, name = os.path.split(directory)
+    return name == "results" and os.path.exists(os.path.join(job, "events.jsonl"))
+
+
+def _listed(directory: str) -> Iterator[Result]:
     manifest = _manifest(directory)
     with naming(manifest, "reading"), open(manifest, encoding="utf-8") as file:
         try:
             for line in file:
-                result = Result(**json.loads(line))
-                if result.path == name:
-                    return result
+                yield Result(**json.loads(line))
         except (ValueError, TypeError) as e:
-            raise DataError(f"{manifest}, which says what was written to {path}, is damaged: {e}; run the job again") from e
-    raise DataError(f"{path} is not among the results that {manifest} says were written; run the job again")
+            raise DataError(f"{manifest}, which says what the job wrote, is damaged: {e}; run the job again") from e
 
 
 def _manifest(directory: str) -> str:

@@ -1,4 +1,7 @@
-"""Files of this machine: `file://` and plain paths. A directory is its files, recursively; a glob what it matches."""
+"""Files of this machine: `file://` and plain paths. A directory is its files, recursively; a glob what it matches.
+
+A glob passes over directories that may not be listed, as a shell does; a directory given as an input does not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from kvproto.classic.schemes import Input
-from kvproto.engine.manifest import checked
+from kvproto.engine.manifest import check_directory, checked
 from kvproto.errors import DataError
 
 __all__ = ["find", "open"]
@@ -33,11 +36,12 @@ def find(url: str) -> Iterator[Input]:
         raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(_path(url))
     if os.path.isdir(path):
+        check_directory(path)
         paths = list(_walk(path))
         if not paths:
             raise DataError(f"input {url}: there are no files in {path}")
     elif not os.path.exists(path) and glob.has_magic(path):
-        paths = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p))
+        paths = sorted(filter(_is_file, glob.glob(path, recursive=True)))
         if not paths:
             raise DataError(f"input {url}: no file matches this pattern")
     else:
@@ -63,8 +67,15 @@ def _walk(top: str) -> Iterator[str]:
         folders.sort()
         for name in sorted(names):
             path = os.path.join(folder, name)
-            if os.path.isfile(path):
+            if _is_file(path):
                 yield path
+
+
+def _is_file(path: str) -> bool:
+    """Whether a directory or a glob means it; a link to what is not there is data that is missing."""
+    if not os.path.exists(path):
+        raise DataError(f"input {path}: a link to what is not there: {os.path.realpath(path)}")
+    return os.path.isfile(path)
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
