@@ -275,3 +275,12 @@ def test_a_job_in_main_has_its_functions_globals_and_classes(tmp_path):
     (tmp_path / "main.py").write_text(MAIN)
     said = subprocess.run([sys.executable, str(tmp_path / "main.py")], capture_output=True, text=True, check=True)
     assert said.stdout == "a! True a\nb! True b\n"
+
+
+def test_an_init_that_leaves_out_the_one_of_the_job_is_named():
+    class Own(Job):
+        def __init__(self):
+            self.n = 1
+
+    with pytest.raises(TypeError, match=r"Own.__init__ has to call super\(\).__init__\(\)"):
+        Own().run(input=["raw://a"], map=lambda entry, params: [])

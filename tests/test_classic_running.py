@@ -253,7 +253,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
     [
         ({"map": words, "redcue": sum_reduce}, TypeError, "no parameter 'redcue'; did you mean 'reduce'"),
         ({"map": words, "partitions": 0}, ValueError, "partitions is a number from 1 on"),
-        ({"map": "words"}, TypeError, "map must be a function or an external program, not 'words'"),
+        ({"map": "words"}, TypeError, "map must be a function or an external program, not 'words'; external\\(\\[path\\]\\) makes one"),
         ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
         ({"map": {"program": b""}}, FilesError, "without 'op'"),
         ({"map": {"op": b""}, "ext_params": 3}, TypeError, "ext_params: parameters must be a dict, str, bytes or None, not int"),

@@ -101,6 +101,8 @@ class Job:
         from kvproto.engine.local import n_cores
         from kvproto.engine.required import place_files
 
+        if "_run" not in vars(self):
+            raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")
         if self._run is not None:
             raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
         check_names(jobargs)

@@ -222,7 +222,7 @@ def _program_or_function(name: str, value, external: dict):
         return External(value, **external)
     if value is None or callable(value):
         return _function(name, value)
-    raise TypeError(f"{name} must be a function or an external program, not {value!r}")
+    raise TypeError(f"{name} must be a function or an external program, not {value!r}; external([path]) makes one")
 
 
 def _function(name: str, value):

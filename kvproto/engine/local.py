@@ -279,6 +279,8 @@ class _Process:
         """How it ended by itself, with the end of its log."""
         status = self._popen.returncode
         how = f"killed by {signal_name(status)}" if status < 0 else f"ended with exit status {status}"
+        if status == -signal.SIGKILL:
+            how += ", as the kernel does when memory runs out"
         report = f"the task's process ({self._popen.pid}) was {how}"
         try:
             with open(self._log, "rb") as file:
