@@ -1,6 +1,7 @@
 """What one task does to its process is not there for the next, and what it does to itself is its own error."""
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -137,3 +138,34 @@ def test_a_number_of_processes_that_is_none_is_refused(processes, home):
     with pytest.raises(ValueError, match=f"processes is a number from 1 on, .* not {processes!r}"):
         Job("none").run(input=["raw://x"], map=nop_map, processes=processes)
     assert not Path(home).exists()
+
+
+def test_a_home_that_is_a_relative_path_is_the_same_one_in_a_task_that_works_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KVPROTO_HOME", "here")
+
+    def leave(entry, params):
+        put("key", entry)  # noqa: F821
+        return []
+
+    job = Job("before").run(input=["raw://value"], map=leave)
+    job.wait()
+    fetched = {"map": lambda entry, params: [(get("key", params), 1)], "params": job.name}  # noqa: F821
+    assert results(input=["raw://x"], required_files={"a": b""}, **fetched) == [("value", 1)]
+
+
+def test_a_task_that_left_its_process_group_is_stopped_with_its_job(tmp_path):
+    moved = tmp_path / "moved"
+    os.mkfifo(moved)
+
+    def map(entry, params):
+        os.setpgid(0, os.getpgid(os.getppid()))
+        moved.write_text(str(os.getpid()))
+        signal.pause()
+
+    job = Job("elsewhere").run(input=["raw://x"], map=map)
+    pid = int(moved.read_text())
+    job.kill()
+    with pytest.raises(JobError, match="stopped before its end, by a kill or Ctrl-C"):
+        job.wait()
+    assert not os.path.exists(f"/proc/{pid}")

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 import cloudpickle
 
-from kvproto.engine.home import in_home
+from kvproto.engine.home import home, in_home
 from kvproto.errors import JobError, TaskError, signal_name
 
 __all__ = ["Cancelled", "LocalPool", "n_cores"]
@@ -213,7 +213,7 @@ class _Process:
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours
-            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory}
+            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory, "KVPROTO_HOME": home()}
             if files_directory is not None:
                 path, first = _from_anywhere(path), [files_directory]
                 environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))
@@ -267,6 +267,7 @@ class _Process:
             os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        self._popen.kill()  # it may have left its group
         self._popen.wait()
         self.connection.close()
         os.close(self.pidfd)
