@@ -39,6 +39,12 @@ def documented(name, cwd, **given):
     return done.stdout
 
 
+@pytest.mark.parametrize("name", ["chain", "kmeans"])
+def test_a_script_without_its_arguments_shows_its_command_line(name):
+    done = subprocess.run([sys.executable, "-m", f"kvproto.examples.{name}"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == f"{importlib.import_module(f'kvproto.examples.{name}').__doc__}\n"
+
+
 def test_each_example_says_when_to_use_it_and_is_in_the_readme():
     table = README.read_text()
     for path in (README.parent / "kvproto" / "examples").glob("*.*"):

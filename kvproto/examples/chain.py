@@ -26,6 +26,8 @@ class Counts(Job):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     words, counts = WordCount(), Counts()
     JobChain({words: sys.argv[1:], counts: [words]}).wait()
     for n, n_words in sorted(result_iterator(counts.wait())):

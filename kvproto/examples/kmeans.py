@@ -42,6 +42,8 @@ def kmeans(points, centres):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     with open(sys.argv[1]) as lines:
         first = [tuple(map(float, line.split(","))) for line in itertools.islice(lines, int(sys.argv[2]))]
     for centre in kmeans([sys.argv[1]], first):
