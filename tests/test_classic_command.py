@@ -116,7 +116,7 @@ def test_a_module_that_fails_is_shown_with_its_own_frames_alone(in_a_directory_w
 
 def test_a_wrong_parameter_is_one_line():
     done = kvproto("run", "myjobs.Wrong")
-    said = b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'\n"
+    said = b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'; external([path]) makes one\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
