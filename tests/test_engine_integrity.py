@@ -222,3 +222,45 @@ def test_required_files_have_plain_names(name, home):
     with pytest.raises(FilesError, match="required_files: .* is no plain name of a file"):
         Job("files").run(input=["raw://x"], map=nop_map, required_files={name: b"data"})
     assert not home.exists()
+
+
+def yields(iter, out, params):
+    yield from iter
+
+
+async def awaits(iter, out, params):
+    for pair in iter:
+        out.add(*pair)
+
+
+def lazily(iter, out, params):
+    return map(out.add, iter)
+
+
+def yields_before(iter, params):
+    yield next(iter)
+
+
+@pytest.mark.parametrize(
+    "functions, name",
+    [
+        ({"reduce": yields}, "yields"),
+        ({"reduce": yields, "reduce_output_stream": [plain_output_stream]}, "yields"),
+        ({"reduce": awaits}, "awaits"),
+        ({"reduce": lazily}, "lazily"),
+        ({"map_init": yields_before}, "yields_before"),
+        ({"reduce_init": yields_before, "reduce": lambda iter, params: iter}, "yields_before"),
+    ],
+)
+def test_a_function_whose_work_nobody_would_do_is_named(functions, name):
+    with pytest.raises(JobError, match=f"TypeError: .*{name} returned .*, which nobody runs: it must do its work when"):
+        results(input=["raw://a b"], map=words, **functions)
+
+
+def test_what_such_functions_return_else_means_nothing():
+    functions = {
+        "map_init": lambda iter, params: iter,
+        "reduce_init": lambda iter, params: iter,
+        "reduce": lambda iter, out, params: [out.add(*pair) for pair in iter],
+    }
+    assert results(input=["raw://a b"], map=words, **functions) == [("a", 1), ("b", 1)]

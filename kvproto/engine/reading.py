@@ -23,7 +23,7 @@ from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.results import HEAD
-from kvproto.engine.shuffle import iterable
+from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, InputChain, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.wire import MAX_ITEM
@@ -68,7 +68,7 @@ class InputReader:
         entries = chain.from_iterable(self._of_replicas(split, self._entries_of) for split in self._splits)
         if self._init is not None:
             try:
-                self._init(entries, self._params)
+                check_finished(self._init(entries, self._params), self._init)
             except Exception:
                 self.has_failed = True
                 raise

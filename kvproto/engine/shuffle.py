@@ -7,6 +7,7 @@ A writer is anything with `write(partition, data, n_pairs)`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from sys import getsizeof
@@ -18,7 +19,7 @@ from kvproto.engine.records import FRAMES, pack_frames, pack_objects
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.stream import FrameStream
 
-__all__ = ["Encoder", "PairSource", "is_default_routing", "iterable", "route_frames", "route_pairs", "write_counted"]
+__all__ = ["Encoder", "PairSource", "check_finished", "is_default_routing", "iterable", "route_frames", "route_pairs", "write_counted"]
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 _MAX_BATCH = 1 << 10  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
@@ -102,6 +103,17 @@ def iterable(given, function, of: str = "(key, value) pairs") -> Iterator:
         raise TypeError(
             f"{function_name(function)} returned {given!r:.200}: it must yield {of}, or return a list of them"
         ) from None
+
+
+def check_finished(given, function) -> None:
+    """Raise TypeError when a job function that is to do its work when it is called returned what has not begun yet."""
+    if inspect.isgenerator(given) or inspect.iscoroutine(given) or inspect.isasyncgen(given) or isinstance(given, (map, filter)):
+        if inspect.iscoroutine(given):
+            given.close()  # which would else warn that it was never awaited
+        raise TypeError(
+            f"{function_name(function)} returned {given!r:.200}, which nobody runs: it must do its work when it is called. "
+            "A reduce that yields its pairs takes two arguments, (iter, params)"
+        )
 
 
 def route_pairs(spec: JobSpec, source: PairSource, encode, writer) -> None:

@@ -25,6 +25,7 @@ from kvproto.engine.records import FRAMES, read_batches
 from kvproto.engine.results import Result
 from kvproto.engine.shuffle import (
     PairSource,
+    check_finished,
     is_default_routing,
     iterable,
     route_frames,
@@ -129,7 +130,9 @@ def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: In
             entries = chain.from_iterable(sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir()))
     entries = meter.watched(entries)
     if spec.reduce_init is not None:
-        spec.reduce_init(entries, spec.params)
+        given = spec.reduce_init(entries, spec.params)
+        if given is not entries:
+            check_finished(given, spec.reduce_init)
     return entries
 
 
@@ -182,11 +185,12 @@ def _write_frames(frames: Iterator[bytes], spec: JobSpec, output: Output) -> Non
 def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
     if _takes_output(spec.reduce):
         if spec.reduce_output_stream:
-            spec.reduce(entries, output.stream(0), spec.params)
+            given = spec.reduce(entries, output.stream(0), spec.params)
         else:
             out = _Out(output)
-            spec.reduce(entries, out, spec.params)
+            given = spec.reduce(entries, out, spec.params)
             out.flush()
+        check_finished(given, spec.reduce)
         return
     reduced = iterable(spec.reduce(entries, spec.params), spec.reduce)
     for batch in PairSource(reduced, spec.reduce).batches(lambda: output.encode.n_wanted):
