@@ -9,6 +9,8 @@ from jobs import results, words
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.func import nop_map
+from kvproto.classic.putting import opened
+from kvproto.classic.schemes import find_inputs
 from kvproto.classic.task_io import chain_reader, plain_output_stream
 from kvproto.errors import DataError, FilesError, JobError
 
@@ -264,3 +266,14 @@ def test_what_such_functions_return_else_means_nothing():
         "reduce": lambda iter, out, params: [out.add(*pair) for pair in iter],
     }
     assert results(input=["raw://a b"], map=words, **functions) == [("a", 1), ("b", 1)]
+
+
+def test_a_file_that_is_cut_while_it_is_put_under_a_tag_is_an_error(tmp_path):
+    path = tmp_path / "large"
+    path.write_text(LINE * 50_000)
+    [found] = find_inputs([path])
+    with opened(found) as file, pytest.raises(DataError, match=f"input {path}: was cut short while it was read"):
+        file.read(10)
+        os.truncate(path, 1000)
+        while file.read(1 << 16):
+            pass

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Container, Iterable
 from typing import BinaryIO
 
 from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks, remove_unused
 from kvproto.classic.schemes import Input, find_inputs, open_input
+from kvproto.classic.schemes.files import Range
 from kvproto.classic.schemes.tag import locate
 from kvproto.classic.tags import TagStore, safe_name
+from kvproto.engine.files import BLOCK
 from kvproto.errors import DataError, JobError
 
 __all__ = [
@@ -59,7 +62,9 @@ def job_blob(jobname: str, filename: str) -> str:
 def save_results(job_name: str, paths: Iterable[str]) -> str:
     """Keep finished result files as blobs of the tag disco:results:JOB, in this order; returns its tag:// url.
 
-    A later change of the files themselves would change the blobs: results are never written again.
+    A later change of the files themselves would change the blobs: results are never written again. The sizes and checksums
+    of what output streams wrote stay with the job: of a blob of the engine's own format or of hunks a cut is noticed, of
+    other formats it is not.
     """
     tag = job_tag(job_name)
     with Blobs() as blobs:
@@ -141,16 +146,21 @@ def pushed(blobs: Blobs, source, name: str) -> str:
     """Make a blob of a path or an open file."""
     if hasattr(source, "read"):
         return blobs.put(name, read_blocks(source))
-    with open_input(os.fspath(source))[0] as file:
+    with _open(os.fspath(source)) as file:
         return blobs.put(name, read_blocks(file))
 
 
 def opened(found: Input) -> BinaryIO:
-    """Open an input, or else one of its replicas."""
+    """Open an input, or else one of its replicas. DataError when it is cut short while it is read."""
     *others, last = (found.url, *found.replicas)
     for url in others:
         try:
-            return open_input(url)[0]
+            return _open(url)
         except (DataError, JobError):
             continue
-    return open_input(last)[0]
+    return _open(last)
+
+
+def _open(url: str) -> BinaryIO:
+    file, size = open_input(url)
+    return file if size is None else io.BufferedReader(Range(file, size, url), BLOCK)

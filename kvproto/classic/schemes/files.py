@@ -18,7 +18,7 @@ from kvproto.classic.schemes import Input
 from kvproto.engine.manifest import check_directory, checked
 from kvproto.errors import DataError
 
-__all__ = ["find", "open"]
+__all__ = ["Range", "find", "open"]
 
 
 def _path(url: str) -> str:
@@ -93,7 +93,7 @@ def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
     except OSError as e:
         raise DataError(f"input {url}: {e.strerror}") from e
     file.seek(first)
-    return io.BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
+    return io.BufferedReader(Range(file, last - first, path), 1 << 16), last - first
 
 
 def _line_start(file: BinaryIO, at: int) -> int:
@@ -107,7 +107,7 @@ def _line_start(file: BinaryIO, at: int) -> int:
             return file.tell()
 
 
-class _Range(io.RawIOBase):
+class Range(io.RawIOBase):
     """The next n_bytes of a file, and not one more; fewer are an error."""
 
     def __init__(self, file: BinaryIO, n_bytes: int, name: str) -> None:
