@@ -82,7 +82,7 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
         {"map": nop_map, "reduce": external(["/bin/cat"])},
         {"map": external(["/bin/false"])},
         {"map": lambda entry, params: os._exit(3)},
-        {"map": nop_map, "params": open(os.devnull)},
+        {"map": nop_map, "params": threading.Lock()},
     ]
     before = []
     for functions in [{"map": nop_map}, *ends, *ends]:
