@@ -13,7 +13,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
-           meson.build meson.options pyproject.toml README.md
+           $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
 .PHONY: build test demo bench bad-workers coverage lib install judy tools-of-tests clean
 

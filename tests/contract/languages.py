@@ -1,0 +1,57 @@
+"""The workers beside this file, which follow kvproto/conformance/CONTRACT.md, and how each is built.
+
+A worker is one source of its own, written from that text and PROTOCOL.md alone. A new language is a new source and a new row.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+
+
+class Language(NamedTuple):
+    """How a worker is made.
+
+    source   str, its file in this directory
+    needs    tuple of str, the commands without which it cannot be built or run
+    build    tuple of str, the command that builds it, with {source} and {program}; none: the source is the program
+    """
+
+    source: str
+    needs: tuple[str, ...]
+    build: tuple[str, ...] = ()
+
+
+WARN = ("-O2", "-Wall", "-Wextra", "-Werror")
+
+LANGUAGES = {
+    "c": Language("contract.c", ("gcc",), ("gcc", "-std=c11", *WARN, "{source}", "{libdisco}", "-o", "{program}")),
+    "python": Language("contract.py", ("python3",)),
+}
+
+
+def missing(name: str) -> list[str]:
+    """The commands that this machine lacks for a language."""
+    return [command for command in LANGUAGES[name].needs if shutil.which(command) is None]
+
+
+def program(name: str, directory: Path) -> list[str]:
+    """Build the worker of a language in a directory: the path of the program, then those of its supporting files."""
+    language = LANGUAGES[name]
+    source, target = HERE / language.source, directory / name
+    if not language.build:
+        return [str(source)]
+    command = []
+    for word in language.build:
+        if word == "{libdisco}":
+            config = [sys.executable, "-P", "-m", "kvproto", "config", "--cflags", "--libs"]
+            command += subprocess.run(config, check=True, capture_output=True, text=True).stdout.split()
+        else:
+            command.append(word.format(source=source, program=target, directory=directory))
+    subprocess.run(command, check=True)
+    return [str(target)]
