@@ -82,7 +82,17 @@ def test_a_killed_task_process_is_replaced_and_the_result_is_the_same(tmp_path):
     path.write_text("".join(f"{number}\n" for number in range(20)))
     job = Job("killed").run(input=[str(path)], map=map, reduce=sum_reduce)
     assert dict(result_iterator(job.wait())) == {f"{number}\n": 1 for number in range(20)}
-    assert [event["event"] for event in events(job)] == ["job", "stage", "retry", "stage", "done"]
+    told = events(job)
+    assert [event["event"] for event in told] == ["job", "stage", "retry", "stage", "done"]
+    assert told[2]["text"].endswith(f"\ninput: {path}")
+
+
+def test_a_killed_reduce_process_is_told_with_its_partition(tmp_path):
+    def reduce(entries, params):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _, error = failure(input=["raw://a"], map=words, reduce=reduce, attempts=1)
+    assert "was killed by SIGKILL" in str(error) and "\npartition: 0\n" in str(error)
 
 
 # --- failing ------------------------------------------------------------------------------------

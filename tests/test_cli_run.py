@@ -221,6 +221,7 @@ def test_text_shows_any_object():
 @pytest.mark.parametrize("value", ["'v'", "'v\\n'", "b'v\\n'"])
 def test_text_ends_a_pair_with_one_newline_whether_or_not_its_value_has_one(value):
     assert written(*given(f"('k', {value})")) == b"k\tv\n"
+    assert written(*given(f"({value}, 'k')")) == b"v\tk\n"
 
 
 def test_jsonl_has_json_values_as_they_are_and_bytes_as_text_or_base64():

@@ -1,7 +1,7 @@
 """Writing the results of a job for others to read: as text, JSON lines or frames, to stdout or to a file.
 
-text    key, tab, value, newline, for people: bytes as they are, str as UTF-8, other objects as str() shows them; a value
-        that ends with a newline gets no second one
+text    key, tab, value, newline, for people: bytes as they are, str as UTF-8, other objects as str() shows them, without
+        the newline at their end
 jsonl   [key, value] a line: JSON values as they are, bytes that are UTF-8 as a string, others as {"base64": "..."}
 kv      the frames that workers read; bytes and str alone
 """
@@ -88,8 +88,7 @@ class Output:
 
 
 def _text(key, value) -> bytes:
-    shown = _shown(value)
-    return b"%b\t%b%b" % (_shown(key), shown, b"" if shown.endswith(b"\n") else b"\n")
+    return b"%b\t%b\n" % (_shown(key).removesuffix(b"\n"), _shown(value).removesuffix(b"\n"))
 
 
 def _shown(item) -> bytes:

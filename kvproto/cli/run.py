@@ -18,7 +18,7 @@ A parameter is given as -P NAME VALUE: params as it stands, a number or True, Fa
 a default, a function as module.function. `help(kvproto.classic.Job.run)` in Python lists the parameters.
 
 forms of the results:
-  text    key, tab, value, newline; objects as str() shows them; for people: a value's own last newline is the only one
+  text    key, tab, value, newline; objects as str() shows them; for people: without the newline at their end
   jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
   kv      pairs as a worker reads and writes them; bytes and str alone
 

@@ -118,7 +118,7 @@ class LocalPool:
                 self._processes.remove(process)
                 process.kill()
                 if process.n_calls == 0:
-                    stage.failed(stage.waiting.popleft(), process.obituary(), None, True)
+                    stage.died(stage.waiting.popleft(), process.obituary())
                 continue
             stage.waiting.popleft()
 
@@ -134,7 +134,7 @@ class LocalPool:
             except (EOFError, OSError):
                 self._processes.remove(process)
                 process.kill()
-                stage.failed(process.index, process.obituary(), None, True)
+                stage.died(process.index, process.obituary())
                 continue
             if kind == "event":
                 stage.on_event({"stage": stage.name, "task": process.index, **details[0]})
@@ -187,6 +187,10 @@ class _Stage:
 
     def call(self, index: int) -> bytes:
         return cloudpickle.dumps(self._calls[index])
+
+    def died(self, index: int, obituary: str) -> None:
+        """The process of a call is dead: as `failed`, and says what a call that has a `label`, a str, was about."""
+        self.failed(index, "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None)))), None, True)
 
     def failed(self, index: int, report: str, error: BaseException | None, again: bool) -> None:
         """Try a call again, or raise TaskError."""
@@ -279,10 +283,10 @@ class _Process:
     def obituary(self) -> str:
         """How it ended by itself, with the end of its log."""
         status = self._popen.returncode
-        how = f"killed by {signal_name(status)}" if status < 0 else f"ended with exit status {status}"
+        how = f"was killed by {signal_name(status)}" if status < 0 else f"ended with exit status {status}"
         if status == -signal.SIGKILL:
             how += ", as the kernel does when memory runs out"
-        report = f"the task's process ({self._popen.pid}) was {how}"
+        report = f"the task's process ({self._popen.pid}) {how}"
         try:
             with open(self._log, "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))

@@ -207,10 +207,15 @@ def entry_frame(entry, number: int, function) -> bytes:
 
 _NONE = object()
 
+_GZIP = b"\x1f\x8b\x08"
+
 
 def _check_is_text(file: io.BufferedReader, url: str) -> None:
-    if file.peek(len(HEAD)).startswith(HEAD):
+    head = file.peek(len(HEAD))
+    if head.startswith(HEAD):
         raise DataError(f"input {url}: is a result of a job, which has no lines; map_reader=chain_reader reads its pairs")
+    if head.startswith(_GZIP):
+        raise DataError(f"input {url}: is compressed with gzip; map_reader=gzip_line_reader reads its lines")
 
 
 def _skip(file, n_bytes: int, url: str) -> None:

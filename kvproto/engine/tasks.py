@@ -47,6 +47,12 @@ class MapCall(NamedTuple):
     splits: list[Split]
     directory: str
 
+    @property
+    def label(self) -> str:
+        """What it reads, for a person."""
+        others = f", or one of the {len(self.splits) - 1} others of this task" if len(self.splits) > 1 else ""
+        return f"input: {self.splits[0].url}{others}"
+
 
 class ReduceCall(NamedTuple):
     """A reduce task: its partition and what it reads: that column of the maps' segments, in map order, or splits of inputs."""
@@ -55,6 +61,11 @@ class ReduceCall(NamedTuple):
     segments: list[Segment]
     splits: list[Split]
     directory: str
+
+    @property
+    def label(self) -> str:
+        """What it reads, for a person."""
+        return f"partition: {self.partition}"
 
 
 def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
