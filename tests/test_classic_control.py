@@ -293,3 +293,10 @@ def test_results_are_found_where_the_home_has_been_moved_to(done, home, tmp_path
     os.rename(home, tmp_path / "moved")
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "moved"))
     assert dict(result_iterator(Disco().wait(done.name))) == {"a": 2, "b": 1}
+
+
+def test_what_only_a_cluster_has_says_that_it_is_not_carried_over():
+    with pytest.raises(AttributeError, match="Disco.nodeinfo is not carried over"):
+        Disco().nodeinfo()
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        Disco().nonsense

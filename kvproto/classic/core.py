@@ -25,6 +25,9 @@ _TURN = 0.1  # seconds: how long a wait lasts before events are shown
 _POLL = 0.05
 
 
+_OF_CLUSTERS = {"blacklist", "config", "jobpack", "nodeinfo", "submit", "whitelist"}
+
+
 class WaitTimeout(JobError, TimeoutError):
     """The timeout of a wait is over, and what was waited for goes on."""
 
@@ -39,6 +42,11 @@ class Disco:
         self.master = master
         self.settings = settings
         self.proxy = proxy
+
+    def __getattr__(self, name: str):
+        if name in _OF_CLUSTERS:
+            raise AttributeError(f"Disco.{name} is not carried over: jobs run on this machine, without a master or nodes")
+        raise AttributeError(f"Disco has no attribute {name!r}")
 
     @property
     def ddfs(self):
