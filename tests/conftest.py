@@ -1,6 +1,7 @@
 """What all tests share: the Hypothesis profiles, the helpers' place, and the marker that names clauses of PROTOCOL.md."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def pytest_configure(config):
     # Python puts the current folder first: from the top folder, a process that a test starts would import the sources
     # there, which have nothing compiled beside them, and not the installed package.
     os.chdir(HERE)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # processes that tests start are to end by Ctrl-C
     config.addinivalue_line("markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds')
 
 
