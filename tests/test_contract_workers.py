@@ -30,10 +30,9 @@ def worker(request, tmp_path_factory):
 
 
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
-    """One run of a worker in its own directory: (status, stdout); its stderr is all tagged and ended, and has ERR if it failed."""
-    done = subprocess.run(
-        [worker[0], *arguments], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG, cwd=Path(worker[0]).parent
-    )
+    """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR if, and only if, it failed."""
+    command = [worker[0], *arguments]
+    done = subprocess.run(command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG)
     judge(done.returncode, done.stderr)
     return done.returncode, done.stdout
 
@@ -55,6 +54,8 @@ def judge(status, stderr):
 SETTINGS = {"z": " b ", "do": "params", "": "\n0 ", "Z": "", "é": b"\0\xff", "za": "1 a 1 b\n"}
 LISTED = sorted((k.encode(), v if isinstance(v, bytes) else v.encode()) for k, v in SETTINGS.items())
 
+FILE = (b"a b.bin", b"\0\n\xff")
+
 DOES = {
     "CONTRACT-2: no do": ({"n": "x"}, [[p] for p in PAIRS], PAIRS),
     "CONTRACT-5: echo": ({"do": "echo"}, [[p] for p in PAIRS], PAIRS),
@@ -64,7 +65,7 @@ DOES = {
     "CONTRACT-8: params": (SETTINGS, [LISTED for _ in PAIRS], LISTED),
     "CONTRACT-9: say": ({"do": "say", "text": "é"}, [[p] for p in PAIRS], PAIRS),
     "CONTRACT-10: err never": ({"do": "err", "text": "t", "at": "4"}, [[p] for p in PAIRS], PAIRS),
-    "CONTRACT-11: file": ({"do": "file", "name": "a b.bin"}, [[(b"a b.bin", b"\0\n\xff")]] * 4, [(b"a b.bin", b"\0\n\xff")] * 4),
+    "CONTRACT-11: file": ({"do": "file", "name": "a b.bin"}, [[FILE] for _ in PAIRS], [FILE for _ in PAIRS]),
     "CONTRACT-12: hold": ({"do": "hold"}, [[p] for p in PAIRS], PAIRS),
 }
 
@@ -73,7 +74,7 @@ DOES = {
 def test_a_worker_does_what_a_clause_says(worker, clause, tmp_path):
     params, lists, reduced = DOES[clause]
     beside = tmp_path / "a b.bin"
-    beside.write_bytes(b"\0\n\xff")
+    beside.write_bytes(FILE[1])
     told = []
     with ExternalProgram([*worker, beside], params=params, on_message=told.append) as external:
         assert list(external.map(PAIRS)) == lists
@@ -95,8 +96,8 @@ def test_the_lists_of_a_reduce_are_as_the_contract_says(worker):
 
 
 def test_of_two_parameters_with_one_name_the_last_counts(worker):
-    stdin = b"34\n1 a 1 1\n2 do 6 params\n1 a 1 2\n1 a 0 \n" + encode_pairs(PAIRS[:1])
-    stdin = stdin.replace(b"34", b"%d" % len(b"1 a 1 1\n2 do 6 params\n1 a 1 2\n1 a 0 \n"))
+    entries = b"1 a 1 1\n2 do 6 params\n1 a 1 2\n1 a 0 \n"
+    stdin = b"%d\n" % len(entries) + entries + encode_pairs(PAIRS[:1])
     assert run(worker, "own argument", "map", stdin=stdin) == (0, encode_list([(b"a", b""), (b"do", b"params")]))
 
 

@@ -1,4 +1,4 @@
-/* The reference contract (kvproto/conformance/CONTRACT.md) in C, with libdisco, which does the reading, writing and flushing. */
+/* The reference contract (kvproto/conformance/CONTRACT.md) in C, with libdisco, which reads, writes and flushes. */
 #include <disco.h>
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 """The workers beside this file, which follow kvproto/conformance/CONTRACT.md, and how each is built.
 
-A worker is one source of its own, written from that text and PROTOCOL.md alone. A new language is a new source and a new row.
+A worker is one source, written from that text and PROTOCOL.md alone: a new language is a new source and a new row.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ class Language(NamedTuple):
 
 
 WARN = ("-O2", "-Wall", "-Wextra", "-Werror")
+RUSTC = ("rustc", "--edition=2021", "-Dwarnings", "-O")
 
 LANGUAGES = {
     "c": Language("contract.c", ("gcc",), ("gcc", "-std=c11", *WARN, "{source}", "{libdisco}", "-o", "{program}")),
+    "c++": Language("contract.cpp", ("g++",), ("g++", "-std=c++17", *WARN, "{source}", "-o", "{program}")),
+    "perl": Language("contract.pl", ("perl",)),
+    "javascript": Language("contract.js", ("node",)),
+    "tcl": Language("contract.tcl", ("tclsh",)),
+    "rust": Language("contract.rs", ("rustc",), (*RUSTC, "{source}", "-o", "{program}")),
     "python": Language("contract.py", ("python3",)),
 }
 
