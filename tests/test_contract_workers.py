@@ -1,4 +1,4 @@
-"""The workers of tests/contract: each follows every clause of the reference contract, in both modes, as a real process."""
+"""The workers of tests/contract: each follows every clause of the contract, in both modes, as a real process."""
 
 import array
 import fcntl
@@ -30,7 +30,7 @@ def worker(request, tmp_path_factory):
 
 
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
-    """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR if, and only if, it failed."""
+    """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR only if it failed."""
     command = [worker[0], *arguments]
     done = subprocess.run(command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG)
     judge(done.returncode, done.stderr)

@@ -116,7 +116,7 @@ function readParams() {
   entries.data = bytes;
   const half = (closing) => {
     const text = entries.take(size(entries, " ")).toString("latin1");
-    if (entries.take(1)[0] !== closing.charCodeAt(0)) throw new Fault("parameters: an entry is not closed as it should be");
+    if (entries.take(1)[0] !== closing.charCodeAt(0)) throw new Fault("parameters: an entry is not closed");
     return text;
   };
   const params = new Map();

@@ -143,8 +143,9 @@ fn number(text: &[u8], what: &str) -> Result<u64> {
 
 /// One half of an entry, cut from the front of what is left of the set.
 fn half(left: &mut &[u8], closing: u8) -> Result<Bytes> {
-    let Some(space) = left.iter().take(11).position(|&byte| byte == b' ') else {
-        return fault("parameters: no size of 1 to 10 digits and a space");
+    let space = match left.iter().take(11).position(|&byte| byte == b' ') {
+        Some(space) => space,
+        None => return fault("parameters: no size of 1 to 10 digits and a space"),
     };
     let size = number(&left[..space], "parameters: a size")? as usize;
     let rest = &left[space + 1..];
