@@ -2,12 +2,14 @@
 #
 #   make demo [INPUT="file dir url"]   count words with an external C program; make test; make bench; make coverage
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
+#   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
 #   make bad-workers                   what happens here and elsewhere when a worker misbehaves
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 INPUT ?=
+SECONDS ?= 60
 
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -15,7 +17,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test demo bench bad-workers coverage lib install judy tools-of-tests clean
+.PHONY: build test demo bench bad-workers coverage fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
@@ -33,6 +35,10 @@ bad-workers: build
 
 coverage: build
 	$(BIN)/python -P tests/c/line_coverage.py
+
+fuzz: build
+	@.ci/prepare fuzz
+	@fuzz/run $(SECONDS)
 
 lib: .venv/tools judy
 	test -f build/lib/build.ninja || $(BIN)/meson setup build/lib

@@ -151,6 +151,7 @@ static int refill(void)
             return byte;
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             struct pollfd input = {.fd = fileno(stdin), .events = POLLIN, .revents = 0};
+            flush(); /* it was ready, but another reader of the same stdin came before */
             poll(&input, 1, -1);
         } else if (errno != EINTR) {
             die("cannot read stdin: %s", strerror(errno));

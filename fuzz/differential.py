@@ -1,0 +1,105 @@
+"""The compiled codecs against the reference: `python fuzz/differential.py SECONDS`.
+
+Invariant: on every input, in whatever pieces, under whatever limit, the compiled codec and the C core give what the
+codec in Python gives: values, error class, offset, field, bytes wanted and had; the primitives stop at the same byte.
+
+hypothesis draws the inputs: streams that are nearly right, cut, with numbers put wrong. It shrinks one that breaks
+the invariant, prints it, and the program ends with 1.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from codecs_under_test import agrees, codec_named  # noqa: E402
+
+from kvproto import _native, _reference  # noqa: E402
+
+MAX_ITEMS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF]
+EDGES = st.sampled_from([127, 128, 255, 256, 65535, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+SIZES = st.one_of(st.integers(0, 12), EDGES)
+ITEM = st.binary(max_size=20).map(lambda item: struct.pack("<I", len(item)) + item)
+U32 = SIZES.map(lambda size: struct.pack("<I", size))
+STREAM = st.lists(st.one_of(ITEM, ITEM, ITEM, U32, st.binary(max_size=9)), max_size=12).map(b"".join)
+ODD_NUMBERS = st.sampled_from([b"", b"01", b"1073741825", b"9999999999", b"00000000001", b"-1", b"+1"])
+NUMBER = st.one_of(st.integers(0, 30).map(lambda n: b"%d" % n), ODD_NUMBERS)
+ENTRY_ITEM = st.one_of(st.binary(max_size=12).map(lambda item: b"%d %s" % (len(item), item)), NUMBER)
+SPACE, NEWLINE = st.sampled_from([b" ", b" ", b" ", b"\n", b""]), st.sampled_from([b"\n", b"\n", b"\n", b" ", b""])
+ENTRY = st.tuples(ENTRY_ITEM, SPACE, ENTRY_ITEM, NEWLINE)
+ENTRIES = st.lists(ENTRY.map(b"".join), max_size=4).map(b"".join)
+PARAMS = st.one_of(
+    ENTRIES.map(lambda entries: b"%d\n%s" % (len(entries), entries)),
+    st.tuples(NUMBER, st.sampled_from([b"\n", b" ", b""]), ENTRIES).map(b"".join),
+)
+
+
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
+    """The data in pieces, empty ones among them."""
+    places = sorted(place % (len(data) + 1) for place in cuts)
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)])]
+
+
+def streams_agree(kind, data, cuts, max_item):
+    due = getattr(codec_named("reference"), kind)([data], max_item)
+    for name in ("reference", "native", "c"):
+        codec = codec_named(name)
+        outcome = getattr(codec, kind)(cut(data, cuts), max_item)
+        assert agrees(codec, kind, outcome, due), (name, outcome, due)
+
+
+def parameter_sets_agree(data):
+    due, codec = codec_named("reference").params(data), codec_named("c")
+    outcome = codec.params(data)
+    assert agrees(codec, "params", outcome, due), (outcome, due)
+
+
+def primitives_agree(data, start, max_item, most, n_partitions):
+    start = min(start, len(data))
+    answers = []
+    for made in (_reference, _native):
+        pairs, lists = [], []
+        answers.append((
+            made.scan_pairs(data, start, most, max_item, pairs), pairs,
+            made.scan_lists(data, start, None, 0, max_item, lists), lists,
+            made.split_frames(data, n_partitions), made.frame_lines(data, True), made.frame_lines(data, False),
+            made.pack_pairs(pairs, max_item),
+        ))
+    assert answers[0] == answers[1]
+
+
+CUTS = st.lists(st.integers(0, 1 << 16), max_size=6)
+MAX_ITEM = st.sampled_from(MAX_ITEMS)
+TARGETS = {
+    streams_agree: (st.sampled_from(["pairs", "lists"]), STREAM, CUTS, MAX_ITEM),
+    parameter_sets_agree: (PARAMS,),
+    primitives_agree: (STREAM, st.integers(0, 20), MAX_ITEM, st.integers(0, 5), st.integers(1, 9)),
+}
+
+
+def run(target, number: int, max_examples: int) -> None:
+    """Try one target on so many inputs, which the number determines. Raises what breaks the invariant."""
+    limits = settings(max_examples=max_examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    seed(number)(limits(given(*TARGETS[target])(target)))()
+
+
+def main() -> None:
+    end = time.monotonic() + float(sys.argv[1])
+    for number in count():
+        for target in TARGETS:
+            run(target, number, 500)
+        if time.monotonic() >= end:
+            print(f"{500 * len(TARGETS) * (number + 1)} inputs")
+            return
+
+
+if __name__ == "__main__":
+    main()

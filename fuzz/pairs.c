@@ -1,0 +1,61 @@
+/*
+ * Invariant: disco_decode_pair() gives the pair that stands there and nothing else: key and value lie in the data, and
+ * encoded again they are the bytes taken. It says DISCO_MORE only when bytes are missing, and DISCO_TOO_LARGE only at
+ * a size over the limit. A walker over the same bytes counts the same pairs and stops at the same fault.
+ */
+#include "fuzz.h"
+
+static void encodes_again(const uint8_t *data, size_t consumed, const disco_slice *key, const disco_slice *value)
+{
+    unsigned char size[4];
+    HOLDS(key->data == data + 4 && value->data == key->data + key->n_bytes + 4);
+    HOLDS(consumed == 8 + key->n_bytes + value->n_bytes);
+    disco_put_u32(size, (uint32_t)key->n_bytes);
+    HOLDS(memcmp(size, data, 4) == 0);
+    disco_put_u32(size, (uint32_t)value->n_bytes);
+    HOLDS(memcmp(size, value->data - 4, 4) == 0);
+}
+
+static void walks_the_same(const uint8_t *data, size_t n_bytes, uint32_t limit, uint64_t n_pairs, uint64_t at,
+                           uint64_t fault, disco_status status)
+{
+    disco_walker walker;
+    disco_walk_start(&walker, 0, limit);
+    disco_status walked = disco_walk(&walker, data, n_bytes, NULL, NULL);
+    HOLDS(walked == (at == n_bytes ? DISCO_OK : status));
+    HOLDS(walker.n_pairs == n_pairs);
+    HOLDS(walker.offset == (status == DISCO_TOO_LARGE ? fault + 4 : n_bytes));
+    if (status == DISCO_TOO_LARGE)
+        HOLDS(walker.field_offset == fault && walker.wanted == number_at(data + fault));
+    else
+        HOLDS(walker.field_offset >= at);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
+{
+    if (n_bytes == 0)
+        return 0;
+    uint32_t limit = limit_of(*data++);
+    uint64_t n_pairs = 0;
+    size_t at = 0;
+    n_bytes--;
+    for (;;) {
+        disco_slice key, value;
+        size_t consumed = 0;
+        uint64_t wanted = 0;
+        disco_status status = disco_decode_pair(data + at, n_bytes - at, limit, &key, &value, &consumed);
+        disco_status due = expected_item(data + at, n_bytes - at, limit, &wanted);
+        if (due == DISCO_OK)
+            due = expected_item(data + at, n_bytes - at, limit, &wanted);
+        HOLDS(status == due);
+        if (status == DISCO_OK || status == DISCO_TOO_LARGE)
+            HOLDS(consumed == wanted);
+        if (status != DISCO_OK) {
+            walks_the_same(data, n_bytes, limit, n_pairs, at, at + consumed, status);
+            return 0;
+        }
+        encodes_again(data + at, consumed, &key, &value);
+        at += consumed;
+        n_pairs++;
+    }
+}

@@ -1,0 +1,84 @@
+/*
+ * Invariant: of a parameter set, head and entries are read as PARAMS says and in no other form: digits, one closing
+ * byte, the bytes announced, the closing byte, one entry behind the other without a gap. A fault has the offset of
+ * the byte that is wrong, or of what the end cuts off.
+ */
+#include "fuzz.h"
+
+static int is_digit(uint8_t byte) { return byte >= 0x30 && byte <= 0x39; }
+
+/* What is to come of a number at data[*at], and where. `cut` is the word for an end that comes too early. */
+static disco_status expected_number(const uint8_t *data, size_t n_bytes, char closing, disco_status cut,
+                                    uint64_t *number, size_t *at)
+{
+    char digits[11] = "";
+    size_t n_digits = 0;
+    for (; n_digits < 10 && *at + n_digits < n_bytes && is_digit(data[*at + n_digits]); n_digits++)
+        digits[n_digits] = (char)data[*at + n_digits];
+    if (*at + n_digits == n_bytes)
+        return cut;
+    *at += n_digits;
+    if (n_digits == 0 || data[*at] != (uint8_t)closing)
+        return DISCO_BAD_NUMBER;
+    *number = strtoull(digits, NULL, 10);
+    ++*at;
+    return DISCO_OK;
+}
+
+static disco_status expected_entry_item(const uint8_t *data, size_t n_bytes, char closing, disco_slice *item,
+                                        size_t *at)
+{
+    uint64_t size = 0;
+    disco_status due = expected_number(data, n_bytes, ' ', DISCO_OVERRUN, &size, at);
+    if (due != DISCO_OK)
+        return due;
+    if (n_bytes - *at <= size)
+        return DISCO_OVERRUN;
+    *item = (disco_slice){data + *at, (size_t)size};
+    *at += (size_t)size;
+    if (data[*at] != (uint8_t)closing)
+        return DISCO_BAD_CLOSING;
+    ++*at;
+    return DISCO_OK;
+}
+
+static int is_same(const disco_slice *one, const disco_slice *other)
+{
+    return one->data == other->data && one->n_bytes == other->n_bytes;
+}
+
+static void entries_are_read(const uint8_t *data, size_t n_bytes)
+{
+    uint8_t *entries = exact_copy(data, n_bytes);
+    size_t at = 0, due_at = 0;
+    disco_status status = DISCO_OK;
+    while (status == DISCO_OK && at < n_bytes) {
+        disco_slice key = {0}, value = {0}, due_key = {0}, due_value = {0};
+        status = disco_params_entry(entries, (uint32_t)n_bytes, &at, &key, &value);
+        disco_status due = expected_entry_item(entries, n_bytes, ' ', &due_key, &due_at);
+        if (due == DISCO_OK) {
+            HOLDS(is_same(&key, &due_key));
+            due = expected_entry_item(entries, n_bytes, '\n', &due_value, &due_at);
+        }
+        HOLDS(status == due && at == due_at);
+        HOLDS(status != DISCO_OK || is_same(&value, &due_value));
+    }
+    free(entries);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
+{
+    uint32_t total = 0;
+    uint64_t number = 0;
+    size_t consumed = 0, at = 0;
+    disco_status status = disco_params_head(data, n_bytes, &total, &consumed);
+    disco_status due = expected_number(data, n_bytes, '\n', DISCO_MORE, &number, &at);
+    if (due == DISCO_OK && number > (1u << 30)) {
+        due = DISCO_TOO_LARGE;
+        at = 0;
+    }
+    HOLDS(status == due && consumed == at);
+    HOLDS(status != DISCO_OK || total == number);
+    entries_are_read(data + consumed, n_bytes - consumed);
+    return 0;
+}

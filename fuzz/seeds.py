@@ -1,0 +1,112 @@
+"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes, and worker scripts.
+
+`python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves alone what fuzzing has found: found-*.
+A seed whose like once broke an invariant begins with crash-.
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from vectors_format import load  # noqa: E402
+
+MOST = 2000
+"""Bytes of a seed: a longer vector shows fuzzing nothing that a short one does not."""
+
+LIMITS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF, 0x7FFFFFFF]  # as in fuzz.h
+READ, ECHO, PREFIX, WRITE, HALF, BYTES, COPY, SAY, PARAMS, LOOK_UP, LIMIT, RAW, ALLOCATE, COPIED = range(14)  # script.h
+
+
+def limit_byte(max_item: int) -> bytes:
+    """The byte that says a limit; 1 GiB where there is none for it."""
+    return bytes([LIMITS.index(max_item) if max_item in LIMITS else 0])
+
+
+def script(calls, stdin: bytes = b"", weather: bytes = b"", stdin_buffer: int = 0, stdout_buffer: int = 0) -> bytes:
+    """The input of script.h: calls are (which, with) pairs, buffers are indexes of its sizes."""
+    head = bytes([stdin_buffer, stdout_buffer, len(calls), len(weather)])
+    return head + b"".join(map(bytes, calls)) + weather + stdin
+
+
+def frames(*pairs: tuple[bytes, bytes]) -> bytes:
+    return b"".join(struct.pack("<I", len(item)) + item for pair in pairs for item in pair)
+
+
+PAIRS = frames((b"key", b"value"), (b"", b""), (b"k" * 70, b"v" * 200))
+SET = b"16\n1 a 1 1\n1 b 1 2\n"
+BAD_WEATHER = bytes([0, 1, 9, 0xFF, 3, 20, 1])
+SCRIPTS = {
+    "echo": script([(ECHO, 0)], PAIRS),
+    "echo-small-buffers": script([(ECHO, 0)], PAIRS, stdin_buffer=4, stdout_buffer=4),
+    "echo-bad-weather": script([(ECHO, 0)], PAIRS, BAD_WEATHER, 2, 2),
+    "echo-never-blocks": script([(ECHO, 0)], PAIRS, b"\x11", 3, 5),
+    "echo-truncated": script([(ECHO, 0)], PAIRS[:-1]),
+    "echo-too-large": script([(LIMIT, 2), (ECHO, 0)], PAIRS),
+    "params-then-echo": script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], SET + PAIRS, BAD_WEATHER),
+    "params-of-one-name": script([(PARAMS, 0), (LOOK_UP, 0)], b"16\n1 a 1 1\n1 a 1 2\n"),
+    "params-malformed": script([(PARAMS, 0)], b"8\n1 a 1 1x"),
+    "params-truncated": script([(PARAMS, 0)], SET[:-3]),
+    "params-twenty": script([(PARAMS, 0), (LOOK_UP, 0)], b"160\n" + b"1 a 1 1\n" * 20),
+    "raw": script([(RAW, 5), (ECHO, 0)], b"12345" + PAIRS),
+    "raw-truncated": script([(RAW, 200)], PAIRS[:50]),
+    "halves": script([(READ, 0), (COPY, 0), (PREFIX, 2), (HALF, 0), (HALF, 1), (COPIED, 0), (HALF, 1)], PAIRS),
+    "copies-that-grow": script([(READ, 0), (COPY, 0), (READ, 0), (COPY, 0), (READ, 0), (COPY, 0)], PAIRS),
+    "half-left": script([(READ, 0), (PREFIX, 1), (HALF, 0)], PAIRS),
+    "prefix-after-half": script([(READ, 0), (PREFIX, 1), (HALF, 0), (PREFIX, 1)], PAIRS),
+    "pair-after-half": script([(READ, 0), (PREFIX, 2), (HALF, 0), (WRITE, 0)], PAIRS),
+    "prefix-negative": script([(PREFIX, 255)]),
+    "prefix-too-early": script([(PREFIX, 2), (BYTES, 3), (PREFIX, 1)]),
+    "pair-without-list": script([(BYTES, 3)]),
+    "pair-too-many": script([(PREFIX, 1), (BYTES, 3), (BYTES, 3)]),
+    "pairs-missing": script([(PREFIX, 3), (BYTES, 3)]),
+    "long-values": script([(PREFIX, 3), (BYTES, 0xFE), (BYTES, 0xFF), (BYTES, 0xFA)], b"", BAD_WEATHER, 0, 6),
+    "exact-buffers": script([(PREFIX, 3), (BYTES, 0x40), (BYTES, 0x3C), (BYTES, 0x2C)], stdout_buffer=5),
+    "messages": script([(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", BAD_WEATHER),
+    "nothing": script([]),
+    # poll() said that there is input, and then there is none: what is held back must go out before waiting.
+    "crash-input-gone-again": script([(PREFIX, 1), (BYTES, 3), (READ, 0)], PAIRS, b"\x01\x09\xff\xff"),
+}
+MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
+    "empty": b"\0\0\0",
+    "die": b"\0\1\0no",
+    "lines": b"\0\0\0one\ntwo\n\n",
+    "newline-alone": b"\0\1\0\n",
+    "long": bytes([127, 0, 0]) + b"0123456789" * 8,
+    "long-bad-weather": bytes([127, 0, 7]) + BAD_WEATHER + b"line\n" * 20,
+    "long-no-memory": bytes([127, 3, 0]) + b"0123456789" * 8,
+    "length-2047": bytes([88, 2, 0]) + b"x" * 23,
+    "length-2048": bytes([127, 2, 0]) + b"x" * 16,
+}
+
+
+def seeds() -> dict[str, bytes]:
+    """All seeds: target/name -> bytes."""
+    found = {}
+    for vector in load("pairs"):
+        found[f"pairs/{vector.id}"] = limit_byte(vector.max_item) + vector.input
+        found[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\2\3\1\0\5" + vector.input
+    for vector in load("lists"):
+        found[f"lists/{vector.id}"] = limit_byte(vector.max_item) + vector.input
+        found[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\1\2\3\7" + vector.input
+    found |= {f"params/{vector.id}": vector.input for vector in load("params")}
+    found |= {f"messages/{name}": data for name, data in MESSAGES.items()}
+    for target in ("sequences", "allocation"):
+        found |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
+    return {name: data for name, data in found.items() if len(data) <= MOST}
+
+
+def main() -> None:
+    for old in HERE.glob("seeds/*/*"):
+        if not old.name.startswith(("crash-", "found-")):
+            old.unlink()
+    for name, data in seeds().items():
+        path = HERE / "seeds" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
