@@ -236,6 +236,15 @@ def test_input_that_comes_byte_by_byte_is_taken(worker):
         assert end(process) == (0, b"".join(encode_list([pair]) for pair in PAIRS))
 
 
+@pytest.mark.parametrize("start", [b"1073741825\n", b"0\n\x01\0\0\x40"], ids=["set", "item"])
+def test_a_size_over_the_limit_is_refused_while_input_is_still_open(worker, start):
+    with spawn(worker, "map") as process:
+        process.stdin.write(start)
+        status = process.wait(WATCHDOG)
+        judge(status, process.stderr.read())
+        assert status == 1
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_sizes_and_byte_values_pass_unchanged(worker, mode):
     every = bytes(range(256))
@@ -288,7 +297,7 @@ def test_an_announced_size_is_not_allocated(worker):
             send_and_see_it_read(process, data[1:2])
             before = memory(process)
             send_and_see_it_read(process, data[2:])
-            send_and_see_it_read(process, b"x")  # read only when it is done with the size
+            send_and_see_it_read(process, bytes(4 << 20))  # more than a first piece, and little of what was announced
             grown = [now - then for now, then in zip(memory(process), before, strict=True)]
             process.stdin.close()
             status, stderr = process.wait(WATCHDOG), process.stderr.read()
