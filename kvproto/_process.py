@@ -2,7 +2,8 @@
 
 The small program `supervise` (csrc/supervise.c) stands between this process and the worker. It kills the
 worker with all its descendants and removes the private directory as soon as the control pipe is closed,
-by `close()` or by the death of this process. `SupervisedProcess` is used by `external` alone. Implements FILES-1 and LIFECYCLE-5.
+by `close()` or by the death of this process. `SupervisedProcess` is used by `external`, and by the conformance kit.
+Implements FILES-1 and LIFECYCLE-5.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 class SupervisedProcess:
     """A worker under supervision: `files` (name -> bytes) written to a directory of its own, `op` started there.
 
+    output        a path that it gets as its stdout, opened for writing; None: the pipe. `stdout` is then at end of file
+    environment   name -> value; None: ours
+
     stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
     status_fd               readable when `read_status()` has something to say
     pid                     of the worker, once it has started; None before
@@ -40,7 +44,14 @@ class SupervisedProcess:
     exit_status             None while it runs; then as subprocess gives it, -N for signal N
     """
 
-    def __init__(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        arguments: list[str],
+        *,
+        output: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.pid: int | None = None
         self.start_errno: int | None = None
         self.exit_status: int | None = None
@@ -52,14 +63,14 @@ class SupervisedProcess:
         # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._start(files, arguments)
+            self._start(files, arguments, output, environment)
         except BaseException:
             self.close()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _start(self, files: Mapping[str, bytes], arguments: list[str]) -> None:
+    def _start(self, files: Mapping[str, bytes], arguments: list[str], output: str | None, environment) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
 
         if not os.path.exists(SUPERVISE):
@@ -77,6 +88,10 @@ class SupervisedProcess:
             os.set_blocking(fd, False)
         for fd in (self.stdin, self.stdout):
             _enlarge(fd)
+        if output is not None:
+            self._close_fd(child_stdout)
+            child_stdout = os.open(output, os.O_WRONLY)
+            self._open.add(child_stdout)
         directory = tempfile.mkdtemp(prefix="kvproto-")
         try:
             _write_files(directory, files)
@@ -86,6 +101,7 @@ class SupervisedProcess:
                 stdin=child_stdin,
                 stdout=child_stdout,
                 stderr=child_stderr,
+                env=environment,
                 pass_fds=(child_control, child_status),
                 process_group=0,
             )
@@ -126,11 +142,21 @@ class SupervisedProcess:
         """Bytes in the worker's stdin that it has not read."""
         return _n_bytes_in(self._stdin_read_end)
 
+    @property
+    def supervisor_pid(self) -> int:
+        """The process whose child the worker is; what the worker started and left becomes its child too."""
+        assert self._supervisor is not None
+        return self._supervisor.pid
+
+    def close_stdout(self) -> None:
+        """Read no more of its stdout: it then writes to a pipe that has no reader."""
+        self._close_fd(self.stdout)
+
     def descendants(self) -> list[str]:
         """Processes that the worker started and that have lost their parent, as `name (pid)`."""
-        assert self._supervisor is not None
+        pid = self.supervisor_pid
         try:
-            pids = _text(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children").split()
+            pids = _text(f"/proc/{pid}/task/{pid}/children").split()
         except OSError:
             return []
         return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]

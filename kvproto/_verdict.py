@@ -27,7 +27,16 @@ from kvproto.errors import (
     signal_name,
 )
 
-__all__ = ["KEPT_BYTES", "LISTED_ERRORS", "bad_output", "judge", "out_of_time", "shortened", "too_many_lists"]
+__all__ = [
+    "KEPT_BYTES",
+    "LISTED_ERRORS",
+    "bad_output",
+    "judge",
+    "out_of_time",
+    "shortened",
+    "too_many_lists",
+    "why_not_started",
+]
 
 KEPT_BYTES = 4096
 """How much of stdout before the piece under way is kept, to be shown when it turns out to be at fault."""
@@ -42,7 +51,8 @@ def judge(exchange, decoder) -> None:
     """Raise what is wrong with a worker that has exited; return when it succeeded (LIFECYCLE-4)."""
     process = exchange.process
     if process.start_errno is not None:
-        raise _not_started(exchange)
+        what, advice = why_not_started(process.start_errno, process.first_line)
+        raise exchange.fail(WorkerNotStarted, what, advice=advice, status=None)
     if exchange.errors:
         raise _reported(exchange)
     status = process.exit_status
@@ -149,23 +159,23 @@ def _hint(exchange) -> dict:
     return {}
 
 
-def _not_started(exchange) -> WorkerError:
-    number = exchange.process.start_errno
-    what, advice = f"could not be executed: {os.strerror(number)}", "see execve(2)"
-    first_line = exchange.process.first_line
+def why_not_started(number: int, first_line: str) -> tuple[str, str]:
+    """What an errno of execve(2) means for a program that begins with `first_line`, and what to do about it."""
     if number == errno.ENOEXEC:
-        what = "could not be executed: neither a binary of this machine nor a script that begins with #!"
+        what = "neither a binary of this machine nor a script that begins with #!"
         advice = "compile it for this machine, or begin it with a line such as #!/usr/bin/env python3"
     elif number == errno.ENOENT and first_line.startswith("#!"):
-        what = f"could not be executed: its interpreter is not there: {first_line[2:].strip()}"
+        what = f"its interpreter is not there: {first_line[2:].strip()}"
         advice = "install the interpreter, or mend the first line; a line that ends in CR LF names one that ends in CR"
     elif number == errno.ENOENT:
-        what = "could not be executed: the dynamic loader that it names is not there"
+        what = "the dynamic loader that it names is not there"
         advice = "compile it for this system"
     elif number == errno.EACCES:
-        what = "could not be executed: permission denied, though its mode allows it"
+        what = "permission denied, though its mode allows it"
         advice = "is the directory for temporary files mounted noexec? set TMPDIR to one that is not"
-    return exchange.fail(WorkerNotStarted, what, advice=advice, status=None)
+    else:
+        what, advice = os.strerror(number), "see execve(2)"
+    return f"could not be executed: {what}", advice
 
 
 def _recent_output(exchange) -> tuple[bytes, int]:

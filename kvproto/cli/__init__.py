@@ -14,13 +14,13 @@ import signal
 import sys
 
 import kvproto
-from kvproto.cli import config, jobs, run, tag, worker
+from kvproto.cli import check, config, jobs, run, tag, worker
 from kvproto.cli.shared import tell_error
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-GROUPS = (worker, run, jobs, tag, config)
+GROUPS = (worker, check, run, jobs, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 
@@ -32,14 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     if "input" in args and not any(stray.startswith("-") for stray in strays):
         args.input += strays  # argparse takes no more of them where an option stands between
     elif strays:
-        hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "mode" in args else ""
+        hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "worker" in args else ""
         args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
-    if "mode" in args:
+    if "worker" in args:
         args.worker = program
-        if not program:
+        if not program and args.needs_worker:
             args.parser.error("no worker: put it behind `--`, as in `kvproto map -- ./worker`")
     elif program is not None:
-        args.parser.error("`--` and a worker belong to `kvproto map` and `kvproto reduce`")
+        args.parser.error("`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`")
     try:
         return args.run(args)
     except BrokenPipeError:

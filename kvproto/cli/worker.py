@@ -46,7 +46,7 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
         epilog=FORMS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(mode=mode)
+    parser.set_defaults(mode=mode, worker=None, needs_worker=True)
     form = "lines" if mode == "map" else "text"  # what map prints, reduce reads
     forms = ("lines", "text", "jsonl", "kv")
     parser.add_argument("--in", dest="in_form", choices=forms, default=form, help=f"default: {form}")

@@ -4,9 +4,18 @@ import struct
 import sys
 
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-params = stdin.read(int(stdin.readline()))
+
+
+def take(n_bytes):
+    data = stdin.read(n_bytes)
+    if len(data) < n_bytes:
+        sys.exit("**<ERR> the input is cut short")
+    return data
+
+
+params = take(int(stdin.readline()))
 while size := stdin.read(4):
-    key = stdin.read(*struct.unpack("<I", size))
-    value = stdin.read(*struct.unpack("<I", stdin.read(4)))
+    key = take(*struct.unpack("<I", size))
+    value = take(*struct.unpack("<I", take(4)))
     stdout.write(struct.pack("<II", 1, len(key)) + key + struct.pack("<I", len(value)) + value)
     stdout.flush()

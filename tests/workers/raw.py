@@ -7,12 +7,19 @@ import sys
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
 
 
+def take(n_bytes):
+    """Read exactly so many bytes of stdin."""
+    data = stdin.read(n_bytes)
+    assert len(data) == n_bytes, "the input is cut short"
+    return data
+
+
 def read_pairs():
     """Yield each (key, value) of stdin, the empty parameter set before them read and checked."""
     assert stdin.read(2) == b"0\n"
     while size := stdin.read(4):
-        key = stdin.read(*struct.unpack("<I", size))
-        yield key, stdin.read(*struct.unpack("<I", stdin.read(4)))
+        key = take(*struct.unpack("<I", size))
+        yield key, take(*struct.unpack("<I", take(4)))
 
 
 def pair(key, value):

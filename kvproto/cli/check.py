@@ -1,0 +1,189 @@
+"""`kvproto check`: what is wrong with this worker?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from kvproto.cli.shared import add_command, seconds, tell_error, write_all
+
+__all__ = ["add"]
+
+CONFORMS, DOES_NOT, FAULT, NOT_STARTED, NOTHING = range(5)
+
+DIRECTORY = "kvproto-check"
+
+DETAILS = f"""
+Each case runs the worker some times and looks at all that it does; most need not know what it computes. A failure
+is told once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the bytes and a repro.sh.
+
+levels: --level must (the default) asks what a worker must do, should also what it should; info tells, and never fails
+
+exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does not start,
+4 no case was selected
+
+examples:
+  kvproto check -- ./worker
+  kvproto check --mode map -k 'MAP-lock*' -- ./worker
+  kvproto check --replay {DIRECTORY}/MAP-lockstep.map
+"""
+
+
+def add(commands) -> None:
+    """Add the commands of this module."""
+    parser = add_command(
+        commands, "check", "what is wrong with this worker? the conformance kit", _run_check,
+        usage="kvproto check [option ...] -- worker [argument ...]", epilog=DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(worker=None, needs_worker=False)
+    parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
+    parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
+    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="cases whose id fits, any case of letters")
+    parser.add_argument(
+        "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
+        help="a supporting file, put beside the worker; as often as you like",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, default=10.0,
+        help="without a byte moving, where a hang cannot be proved (default: 10)",
+    )  # fmt: skip
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="list the cases that the other options select")
+    instead.add_argument("--explain", metavar="ID", help="what a case asks")
+    instead.add_argument("--replay", metavar="DIR", help="play once more what left this directory")
+
+
+def _run_check(args: argparse.Namespace) -> int:
+    from kvproto.errors import KVProtoError, WorkerNotStarted
+
+    try:
+        if args.explain is not None:
+            return _explain(args.explain)
+        if args.replay is not None:
+            return _replay(args)
+        return _list(args) if args.list else _check(args)
+    except WorkerNotStarted as e:
+        tell_error(e)
+        return NOT_STARTED
+    except (KVProtoError, OSError, ValueError) as e:
+        tell_error(e)
+        return FAULT
+
+
+def _selected(args: argparse.Namespace) -> list:
+    from kvproto.conformance.runner import select
+
+    chosen = select(("map", "reduce") if args.mode == "both" else (args.mode,), args.level.upper(), args.pattern)
+    if not chosen:
+        write_all(2, b"kvproto: no case is selected; `kvproto check --list --level info` lists all\n")
+    return chosen
+
+
+def _list(args: argparse.Namespace) -> int:
+    chosen = _selected(args)
+    cases = dict.fromkeys(case for case, _ in chosen)
+    _say("".join(f"{case.id:<28} {case.level:<6} {case.clauses:<16} {case.title}\n" for case in cases))
+    return CONFORMS if chosen else NOTHING
+
+
+def _explain(name: str) -> int:
+    from kvproto.conformance.cases import CASES
+    from kvproto.conformance.explain import explain
+
+    found = [case for case in CASES if case.id.lower() == name.lower()]
+    if not found:
+        write_all(2, f"kvproto: there is no case {name}; `kvproto check --list --level info` lists all\n".encode())
+        return NOTHING
+    _say(explain(found[0]))
+    return CONFORMS
+
+
+def _program(worker: list[str], files: list[str]):
+    """The worker as the kit wants it. A name that the shell would look up in PATH is refused, with the way out."""
+    import shutil
+
+    from kvproto.conformance.player import Program
+    from kvproto.errors import WorkerNotStarted
+    from kvproto.external import external
+
+    path, *arguments = worker
+    found = "/" not in path and not os.path.exists(path) and shutil.which(path)
+    if found:
+        advice = f"give the script itself, executable and with `#!{found}` as its first line [FILES-4], or {found}"
+        raise WorkerNotStarted(f"{path} is a command of PATH, which is not searched", argv=[path], advice=advice)
+    return Program(path, external([path, *files]), tuple(arguments))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from kvproto.conformance.runner import run
+
+    if not args.worker:
+        args.parser.error("no worker: put it behind `--`, as in `kvproto check -- ./worker`")
+    program = _program(args.worker, args.files)
+    chosen = _selected(args)
+    if not chosen:
+        return NOTHING
+    progress = _Progress(len(chosen))
+    try:
+        results = run(chosen, program, args.timeout, progress)
+    finally:
+        progress.clear()
+    return _tell(program, results)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from kvproto.conformance.evidence import load
+    from kvproto.conformance.player import play
+    from kvproto.conformance.runner import Result
+
+    replay = load(Path(args.replay))
+    program = _program(args.worker or replay.worker, args.files or replay.files)
+    traces = []
+    verdict = None
+    for schedule in replay.schedules:
+        traces.append(play(schedule, program, args.timeout))
+        verdict = replay.case.judge(traces)
+    return _tell(program, [Result(replay.case, replay.mode, verdict)])
+
+
+def _tell(program, results: list) -> int:
+    """Keep the evidence, print the report."""
+    from pathlib import Path
+
+    from kvproto.conformance.evidence import keep
+    from kvproto.conformance.report.grouping import failures
+    from kvproto.conformance.report.text import report
+
+    directories = {}
+    for one in failures(results):
+        name = f"{one.result.case.id}.{one.result.mode}"
+        directories[name] = os.path.join(DIRECTORY, name)
+        keep(one.result, program, Path(directories[name]))
+    _say(report(program.path, results, directories))
+    return DOES_NOT if any(result.fails for result in results) else CONFORMS
+
+
+def _say(text: str) -> None:
+    write_all(1, text.encode("utf-8", "backslashreplace"))
+
+
+class _Progress:
+    """A line on stderr, where that is a terminal: how many checks are done."""
+
+    def __init__(self, n_all: int) -> None:
+        self._n_all, self._n_done, self._n_fails = n_all, 0, 0
+        self._is_shown = os.isatty(2)
+
+    def __call__(self, result) -> None:
+        self._n_done += 1
+        self._n_fails += result.fails
+        if self._is_shown:
+            failed = f", {self._n_fails} fail" * bool(self._n_fails)
+            write_all(2, f"\r\x1b[K{self._n_done}/{self._n_all}{failed}  {result.case.id}".encode())
+
+    def clear(self) -> None:
+        if self._is_shown:
+            write_all(2, b"\r\x1b[K")

@@ -1,0 +1,1 @@
+"""The conformance kit: what is wrong with this worker?"""

@@ -1,0 +1,52 @@
+"""A case: what is asked of a worker, as one row of a table.
+
+Promises: a row is all there is of a case. The modules of `cases` are such tables, one for each section; a new
+case is a new row, and the runner, --list and --explain find it by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvproto.conformance.finding import Finding, NotApplicable
+from kvproto.conformance.oracle import fault_of
+from kvproto.conformance.schedule import Schedule
+from kvproto.conformance.trace import Trace
+
+__all__ = ["LEVELS", "MODES", "Case", "each"]
+
+LEVELS = ("MUST", "SHOULD", "INFO")
+MODES = ("map", "reduce")
+
+Verdict = Finding | NotApplicable | None
+Judge = Callable[[list[Trace]], Verdict]
+
+
+def each(judge: Callable[[Trace], Verdict]) -> Judge:
+    """A judge of each run alone."""
+    return lambda traces: judge(traces[-1])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case.
+
+    id         str, SECTION-words; it never changes and is never given to another case
+    level      "MUST", "SHOULD" or "INFO", which tells and never fails a worker
+    clauses    str, of PROTOCOL.md, with spaces between
+    title      str, what a good worker does
+    schedules  mode -> its schedules, the smallest input first; played until one of them gives a finding
+    judge      the traces so far -> a Finding, None when nothing is wrong, NotApplicable
+    modes      in which it is asked
+    tells      what causes of findings begin with that this case tells, where it and others meet them
+    """
+
+    id: str
+    level: str
+    clauses: str
+    title: str
+    schedules: Callable[[str], list[Schedule]]
+    judge: Judge = each(fault_of)
+    modes: tuple[str, ...] = MODES
+    tells: tuple[str, ...] = ()

@@ -1,0 +1,12 @@
+"""All cases, by section, in the order in which they are run and reported."""
+
+from __future__ import annotations
+
+from kvproto.conformance.case import Case
+from kvproto.conformance.cases import framing, lifecycle, map, reduce, stderr
+
+__all__ = ["CASES"]
+
+SECTIONS = (map, reduce, framing, lifecycle, stderr)
+
+CASES: tuple[Case, ...] = tuple(case for section in SECTIONS for case in section.CASES)

@@ -1,0 +1,55 @@
+"""What the tables of cases are built with: input as bytes, and the schedules that most of them use.
+
+Its encoder is the kit's own, and what it makes goes through the kit's own decoder before a worker sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send, Step, Taken
+
+__all__ = ["PARAMS", "SMALL", "ahead", "byte_by_byte", "item", "lockstep", "pair", "stdin"]
+
+Pair = tuple[bytes, bytes]
+
+PARAMS = b"0\n"
+"""The parameter set that a driver sends when nobody says anything."""
+
+SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
+"""Input for which nothing special is meant."""
+
+
+def item(data: bytes) -> bytes:
+    """An item: its size, and itself."""
+    n = len(data)
+    return bytes((n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24)) + data
+
+
+def pair(key: bytes, value: bytes) -> bytes:
+    """A pair as it goes over the wire."""
+    return item(key) + item(value)
+
+
+def stdin(pairs: Iterable[Pair]) -> bytes:
+    """The whole input of a worker."""
+    return PARAMS + b"".join(pair(*p) for p in pairs)
+
+
+def ahead(mode: str, pairs: Iterable[Pair], **details) -> Schedule:
+    """All input at once, then end of file."""
+    return Schedule((Send(stdin(pairs)), End(), Exit()), mode, **details)
+
+
+def lockstep(mode: str, pairs: Iterable[Pair]) -> Schedule:
+    """Each pair when the answer to the one before is there."""
+    steps: list[Step] = [Send(PARAMS)]
+    for n, one in enumerate(pairs, 1):
+        steps += [Send(pair(*one)), Answers(n)]
+    return Schedule((*steps, End(), Exit()), mode)
+
+
+def byte_by_byte(mode: str, pairs: Iterable[Pair]) -> Schedule:
+    """Each byte when the one before has been read."""
+    steps = [step for byte in stdin(pairs) for step in (Send(bytes([byte])), Taken())]
+    return Schedule((*steps, End(), Exit()), mode)

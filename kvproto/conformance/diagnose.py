@@ -1,0 +1,97 @@
+"""The likely mistake of the worker's author, in words: small pure functions over a finding and its trace.
+
+Each takes a Finding and returns the words, or "" when it has nothing to say; the first that speaks is heard. A new
+guess is a new function in `GUESSES`. A guess never changes a verdict.
+"""
+
+from __future__ import annotations
+
+from kvproto.conformance.answers import Layout, Stream
+from kvproto.conformance.finding import Finding
+from kvproto.conformance.oracle import TEXT
+
+__all__ = ["GUESSES", "first_wrong", "likely"]
+
+FLUSH = "flush stdout before the next read (C: fflush(stdout); Python: sys.stdout.flush(); Perl: $| = 1)"
+
+LAYOUTS = (
+    (Layout("big", 4), "sizes look big-endian; they are 4 bytes, the least significant byte first"),
+    (Layout("little", 2), "sizes look 2 bytes long; they are 4"),
+    (Layout("big", 2), "sizes look 2 bytes long and big-endian; they are 4, the least significant byte first"),
+    (Layout("little", 8), "sizes look 8 bytes long; they are 4"),
+    (Layout("big", 8), "sizes look 8 bytes long and big-endian; they are 4, the least significant byte first"),
+)
+
+
+def likely(finding: Finding) -> str:
+    """The likely mistake, or ""."""
+    return next((words for guess in GUESSES if (words := guess(finding))), "")
+
+
+def first_wrong(finding: Finding) -> int | None:
+    """The offset in stdout of the first wrong byte: that of the finding, or the very first where all sizes are wrong."""
+    return 0 if finding.at is not None and (other_layout(finding) or no_num_pairs(finding)) else finding.at
+
+
+def text_on_stdout(finding: Finding) -> str:
+    if finding.cause != "text on stdout":
+        return ""
+    line = TEXT.match(finding.trace.stdout, finding.at)[0].split(b"\n")[0].decode("ascii")
+    return f"text on stdout: your program printed `{line[:60]}`; what people are to read goes to stderr"
+
+
+def other_layout(finding: Finding) -> str:
+    stdout = finding.trace.stdout
+    if finding.trace.lists.fault(at_end=True) is None:
+        return ""
+    for layout, words in LAYOUTS:
+        if _is_whole(Stream("lists", stdout, layout)):
+            return words
+    return ""
+
+
+def no_num_pairs(finding: Finding) -> str:
+    trace = finding.trace
+    if trace.lists.fault(at_end=True) and _is_whole(Stream("pairs", trace.stdout)):
+        return "pairs without num-pairs: a result list begins with the number of its pairs, 4 bytes"
+    return ""
+
+
+def late_answers(finding: Finding) -> str:
+    if finding.cause != "answers held back" or not finding.trace.owed:
+        return ""
+    owed = finding.trace.owed
+    if len(owed) > 1 and all(wait.n_had == wait.n_due - 1 for wait in owed):
+        return f"you answer one pair late: output is buffered, or the next pair is read before this one is answered; {FLUSH}"
+    if finding.trace.lists.n_records >= owed[-1].n_due:
+        return f"the answers came at end of input alone: output is buffered; {FLUSH}"
+    return ""
+
+
+def reads_past(finding: Finding) -> str:
+    """Reading a pipe gives what is there, not what was asked for."""
+    pieces = [step for step in finding.trace.schedule.steps if type(step).__name__ == "Taken"]
+    if not pieces:
+        return ""
+    return "a read of a pipe gives what is there: read again until all the bytes that you want have come"
+
+
+def binary_as_text(finding: Finding) -> str:
+    if b"UnicodeDecodeError" in finding.trace.stderr or b"UnicodeEncodeError" in finding.trace.stderr:
+        return "keys and values are bytes, not text: do not decode them"
+    return ""
+
+
+def write_not_checked(finding: Finding) -> str:
+    if finding.clause != "LIFECYCLE-3" or not finding.cause.startswith("exit 0 although"):
+        return ""
+    return "the result of a write, or of the last flush at exit, is not looked at"
+
+
+GUESSES = (
+    text_on_stdout, other_layout, no_num_pairs, late_answers, binary_as_text, reads_past, write_not_checked,
+)  # fmt: skip
+
+
+def _is_whole(stream: Stream) -> bool:
+    return stream.n_records > 0 and stream.fault(at_end=True) is None

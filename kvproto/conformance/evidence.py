@@ -1,0 +1,127 @@
+"""A directory for each failure: stdin, stdout, stderr, the schedules for --replay, and a repro.sh.
+
+Promises: repro.sh needs a POSIX shell and the worker, nothing of kvproto.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from kvproto.conformance.case import Case
+from kvproto.conformance.cases import CASES
+from kvproto.conformance.finding import Finding
+from kvproto.conformance.player import Program
+from kvproto.conformance.runner import Result
+from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send
+from kvproto.conformance.trace import Trace
+
+__all__ = ["Replay", "keep", "load"]
+
+SECONDS_OPEN = 2
+"""How long repro.sh keeps stdin open where the worker must answer before its end, for a person to see that it does not."""
+
+
+class Replay(NamedTuple):
+    """What a directory of evidence says: a case, its mode, the schedules to play, and the worker that failed."""
+
+    case: Case
+    mode: str
+    schedules: list[Schedule]
+    worker: list[str]
+    files: list[str]
+
+
+def keep(result: Result, program: Program, directory: Path) -> None:
+    """Write the evidence of a failing result; a directory of that name is replaced."""
+    finding: Finding = result.verdict
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    trace = finding.trace
+    contents = {"stdin": trace.schedule.stdin, "stdout": trace.stdout, "stderr": trace.stderr}
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    others = {name: content for name, content in program.files.items() if name != "op"}
+    for name, content in others.items():
+        path = directory / "files" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o755)
+    schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
+    facts = {
+        "case": result.case.id, "mode": result.mode,
+        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(others), "schedules": schedules,
+    }  # fmt: skip
+    (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
+    script = directory / "repro.sh"
+    script.write_text(_script(result, program, bool(others)))
+    script.chmod(0o755)
+
+
+def load(directory: Path) -> Replay:
+    """What `keep` wrote. Raises ValueError where that is not evidence of a case, OSError where it cannot be read."""
+    text = (directory / "schedule.json").read_text()
+    try:
+        facts = json.loads(text)
+        case = next(case for case in CASES if case.id == facts["case"])
+        schedules = [Schedule.from_json(json.dumps(one)) for one in facts["schedules"]]
+        files = [str(directory / "files" / name) for name in facts["files"]]
+        return Replay(case, facts["mode"], schedules, facts["worker"], files)
+    except StopIteration:
+        raise ValueError(f"{directory}: there is no case {facts['case']}") from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{directory}/schedule.json: {e!r}") from None
+
+
+def _script(result: Result, program: Program, has_files: bool) -> str:
+    finding: Finding = result.verdict
+    schedule = finding.trace.schedule
+    about = [f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
+             f"got: {finding.got}", "", "./repro.sh [worker]; what it wrote is then in $directory/stdout"]  # fmt: skip
+    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in text.split("\n"))
+    run = shlex.join(["./op", *program.arguments, schedule.argument])
+    if schedule.environment == "empty":
+        run = f"env -i {run}"
+    return f"""#!/bin/sh
+{comment}here=$(cd "$(dirname "$0")" && pwd)
+worker=$(realpath "${{1:-{_quoted(os.path.abspath(program.path))}}}")
+directory=$(mktemp -d) && cd "$directory" || exit
+cp "$worker" op && chmod +x op || exit
+{'cp "$here"/files/* . || exit' + chr(10) if has_files else ''}{_pipeline(finding.trace, run)}
+echo "exit status: $(cat status)"
+echo "stdout, $(wc -c < stdout) bytes, in $directory:"
+od -A x -t x1 stdout | head -n 20
+"""
+
+
+def _pipeline(trace: Trace, run: str) -> str:
+    """The shell's way to play a schedule: all input at once, or up to the first answers that were owed."""
+    schedule = trace.schedule
+    kinds = {type(step) for step in schedule.steps}
+    feed = 'cat "$here/stdin"'
+    if Answers in kinds:
+        n_bytes = _n_bytes_before(schedule, trace.owed[0].n_due if trace.owed else 1)
+        told = f'echo "stdout, {SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin: $(wc -c < stdout) bytes" >&2'
+        feed = f'{{ head -c {n_bytes} "$here/stdin"; sleep {SECONDS_OPEN}; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
+    run = f"{{ {run}; echo $? > status; }}"
+    if schedule.stdout == "full":
+        return f": > stdout\n{feed} | {run} > /dev/full"
+    if CloseOutput in kinds:
+        return f": > stdout\n{feed} | {{ sleep 1; {run}; }} | :"
+    if Pause in kinds:
+        return f"{feed} | {run} | {{ sleep 1; cat; }} > stdout"
+    return f"{feed} | {run} > stdout"
+
+
+def _n_bytes_before(schedule: Schedule, n_due: int) -> int:
+    """What is sent before a schedule waits for so many answers."""
+    before = schedule.steps[: schedule.steps.index(Answers(n_due))]
+    return sum(len(step.data) for step in before if isinstance(step, Send))
+
+
+def _quoted(path: str) -> str:
+    return "".join("\\" + c if c in '"\\$`}' else c for c in path)

@@ -1,0 +1,103 @@
+"""Bytes for a person: one field a line, with what it means, and a mark under the first wrong byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kvproto.conformance.answers import Stream, n_bytes_of_params
+
+__all__ = ["of_input", "of_output"]
+
+PER_LINE = 12
+LINES_OF_AN_ITEM = 2
+LINES = 24
+"""The most lines of a dump; of a longer one, those in the middle are left out, and counted."""
+
+_HIDDEN = -1
+
+
+class _Line(NamedTuple):
+    offset: int
+    data: bytes
+    words: str
+
+
+def of_input(data: bytes) -> list[str]:
+    """The lines of what was sent: parameters, then pairs."""
+    n_params = n_bytes_of_params(data)
+    if not isinstance(n_params, int):
+        return _shown(list(_raw(data, 0)), None)
+    head = _item(data[:n_params], 0, "parameters, none" if data[:n_params] == b"0\n" else "parameters")
+    return _shown([*head, *_explained(Stream("pairs", data[n_params:]), n_params)], None)
+
+
+def of_output(data: bytes, wrong: int | None) -> list[str]:
+    """The lines of what was said, as result lists. The byte at `wrong` is marked; from there on nothing is explained."""
+    lines = list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0))
+    if wrong is not None:
+        lines += list(_raw(data[wrong:], wrong)) or [_Line(wrong, b"", "the end")]
+    return _shown(lines, wrong)
+
+
+def _explained(stream: Stream, base: int) -> Iterator[_Line]:
+    unit = "pair" if stream.kind == "pairs" else "list"
+    first_name = "key size" if stream.kind == "pairs" else "num-pairs"
+    for field in stream.fields():
+        data = bytes(stream.data[field.offset : field.offset + field.wanted])
+        offset = base + field.offset
+        if len(data) < field.wanted:
+            if data:
+                yield from _item(data, offset, f"{field.name}, {len(data)} of {field.wanted} bytes")
+        elif field.number >= 0:
+            record = f"{unit} {field.record}: " if field.name == first_name else ""
+            yield _Line(offset, data, f"{record}{field.name} {field.number}")
+        elif data:
+            yield from _item(data, offset, f"{field.name} {_quoted(data)}")
+
+
+def _item(data: bytes, offset: int, words: str) -> Iterator[_Line]:
+    shown = data[: PER_LINE * LINES_OF_AN_ITEM]
+    for at in range(0, len(shown), PER_LINE):
+        yield _Line(offset + at, shown[at : at + PER_LINE], words if at == 0 else "")
+    if len(data) > len(shown):
+        yield _Line(_HIDDEN, b"", f"{len(data) - len(shown)} more bytes")
+
+
+def _raw(data: bytes, offset: int) -> Iterator[_Line]:
+    for at in range(0, min(len(data), PER_LINE * LINES), PER_LINE):
+        piece = data[at : at + PER_LINE]
+        yield _Line(offset + at, piece, _quoted(piece))
+    if len(data) > PER_LINE * LINES:
+        yield _Line(_HIDDEN, b"", f"{len(data) - PER_LINE * LINES} more bytes")
+
+
+def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
+    """As text: those around the wrong byte, or the first and the last ones, where they are too many."""
+    n = len(lines)
+    keep = range(n)
+    if n > LINES:
+        at = next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1) if wrong is not None else n - 1
+        keep = sorted({*range(6), *range(max(0, at - 8), min(n, at + 8))})
+    texts, before = [], -1
+    for i in keep:
+        if i > before + 1:
+            texts.append(f"        ... {i - before - 1} lines left out")
+        before = i
+        texts += _as_text(lines[i], wrong)
+    if before < n - 1:
+        texts.append(f"        ... {n - 1 - before} lines left out")
+    return texts
+
+
+def _as_text(line: _Line, wrong: int | None) -> list[str]:
+    if line.offset == _HIDDEN:
+        return [f"        ... {line.words}"]
+    is_wrong = line.offset == wrong
+    text = f"{'>' if is_wrong else ' '} {line.offset:04x}  {line.data.hex(' '):<{3 * PER_LINE}}  {line.words}".rstrip()
+    return [text, "        ^^ the first wrong byte"] if is_wrong and line.data else [text]
+
+
+def _quoted(data: bytes) -> str:
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[: 2 * PER_LINE])
+    return f'"{text}"' + "..." * (len(data) > 2 * PER_LINE)

@@ -1,0 +1,206 @@
+"""What any worker owes, whatever it computes: one trace in, its first fault out.
+
+The order of the questions is the order of causes: a worker that crashed has a better reason for a list cut short
+than bad framing; one that writes text where lists belong owes no answers. `fault_of` judges a run with good input,
+`must_fail` one in which exit status 0 would be a lie. Implements LIFECYCLE-4.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from kvproto.conformance.finding import Finding
+from kvproto.conformance.schedule import Answers
+from kvproto.conformance.trace import ENDINGS, Trace
+
+__all__ = ["CAUSES", "TEXT", "fault_of", "must_fail"]
+
+CAUSES = (
+    "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
+    "hangs", "floods", "closes stdout", "a process that it started holds stdout", "too many lists", "too few lists",
+    "answers held back",
+)  # fmt: skip
+"""What the cause of a finding of `fault_of` begins with."""
+
+TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
+"""What text looks like where a list should begin; asked only where something is wrong."""
+
+
+def fault_of(trace: Trace) -> Finding | None:
+    """The first fault of a run with good input; None: the worker did all that it owes."""
+    for question in (_crash, _error_line, _bad_bytes, _status, _unread, _unfinished, _hang, _count, _withheld):
+        if found := question(trace):
+            return found
+    return None
+
+
+def must_fail(trace: Trace, why: str, clause: str) -> Finding | None:
+    """The fault of a run in which a worker must not exit with status 0, since `why`."""
+    if trace.ending in ("stuck", "watchdog", "floods", "held"):
+        return _hang(trace)
+    if trace.exit_status != 0:
+        return None
+    return _unread(trace) or Finding(
+        f"exit 0 although {why}", clause, f"it exits with status 0 although {why}",
+        "another exit status", "exit status 0", trace,
+    )  # fmt: skip
+
+
+def _crash(trace: Trace) -> Finding | None:
+    if trace.exit_status is None or trace.exit_status >= 0:
+        return None
+    name = _signal_name(-trace.exit_status)
+    return Finding(
+        f"killed by {name}", "LIFECYCLE-3", f"it was killed by {name}", "exit status 0", f"{name}{_progress(trace)}", trace
+    )
+
+
+def _error_line(trace: Trace) -> Finding | None:
+    text = next((line.data for line in trace.lines if line.tag == b"ERR"), None)
+    if text is None:
+        return None
+    said = text.decode("utf-8", "backslashreplace")
+    return Finding(
+        "reports an error", "STDERR-7", "it reports an error for good input",
+        "no ERR line", f"{said!r} on stderr, exit status {trace.exit_status}", trace,
+    )  # fmt: skip
+
+
+def _bad_bytes(trace: Trace) -> Finding | None:
+    """What no later byte can mend, and text, which the end of the stream gives away."""
+    final = trace.lists.fault(at_end=False)
+    fault = final or trace.lists.fault(at_end=True)
+    if not fault:
+        return None
+    begin = trace.lists.ends[-1] if trace.lists.ends else 0
+    text = TEXT.match(trace.stdout, begin)
+    if text and text[0][:32] not in trace.schedule.stdin:  # else its own data, where it should not be
+        clause = "MAP-3" if trace.schedule.argument == "map" else "REDUCE-4"
+        line = text[0].partition(b"\n")[0].decode("ascii")
+        return Finding(
+            "text on stdout", clause, "it writes something else than result lists to stdout",
+            "result lists alone", f"{_shortened(line)!r} at byte {begin}", trace, at=begin,
+        )  # fmt: skip
+    if not final:
+        return None
+    return Finding(
+        "bad framing", "LIST-2", "its output is not made of result lists",
+        "lists of pairs: num-pairs, then for each pair key size, key, value size, value",
+        f"at byte {fault.offset}: {fault.what}", trace, at=fault.offset,
+    )  # fmt: skip
+
+
+def _status(trace: Trace) -> Finding | None:
+    if not trace.exit_status:
+        return None
+    return Finding(
+        f"exit status {trace.exit_status}{_last_words(trace)}", "LIFECYCLE-3", f"it exits with status {trace.exit_status} after good input",
+        "exit status 0", f"exit status {trace.exit_status}{_progress(trace)}", trace,
+    )  # fmt: skip
+
+
+def _unread(trace: Trace) -> Finding | None:
+    if trace.exit_status is None or not (trace.n_unread or trace.n_sent < len(trace.schedule.stdin)):
+        return None
+    n_unread = trace.n_unread + len(trace.schedule.stdin) - trace.n_sent
+    return Finding(
+        "exits before the end of input", "LIFECYCLE-2", "it exits before it has read all its input",
+        f"all {len(trace.schedule.stdin)} bytes of input read",
+        f"exit status {trace.exit_status} with {n_unread} bytes unread{_progress(trace)}", trace,
+    )  # fmt: skip
+
+
+def _unfinished(trace: Trace) -> Finding | None:
+    fault = trace.lists.fault(at_end=True)
+    if not fault or trace.exit_status is None or trace.ending != "exited":
+        return None
+    return Finding(
+        "bad framing", "LIST-2", "its output ends inside a result list", "whole lists",
+        f"{fault.what}, at byte {fault.offset} of {len(trace.stdout)}", trace, at=fault.offset,
+    )  # fmt: skip
+
+
+def _hang(trace: Trace) -> Finding | None:
+    if trace.ending == "exited":
+        return None
+    if isinstance(trace.step, Answers) and not trace.n_unread and _waits_for_input(trace.waits):
+        return None  # not proved, but what it looks like: `_withheld` says it
+    got = f"{ENDINGS[trace.ending]}{_progress(trace)}" + "".join(f"\n{thread}" for thread in trace.waits)
+    if trace.ending == "held":
+        return Finding(
+            "a process that it started holds stdout", "LIFECYCLE-5",
+            "it exits while a process that it started holds stdout open", "stdout at end of file when it has exited",
+            got, trace,
+        )  # fmt: skip
+    if trace.ending == "floods":
+        clause = "MAP-2" if trace.schedule.argument == "map" else "REDUCE-3"
+        return Finding("floods", clause, "it writes without end", "an end", got, trace)
+    if trace.is_stdout_ended and trace.schedule.stdout == "pipe":
+        return Finding(
+            "closes stdout", "LIFECYCLE-5", "it closes stdout and goes on running", "stdout open until it exits", got, trace
+        )
+    if trace.n_unread:
+        return Finding(
+            "hangs", "LIFECYCLE-2", "it stops reading its input", f"all {len(trace.schedule.stdin)} bytes read",
+            f"{trace.n_unread} bytes unread; {got}", trace,
+        )  # fmt: skip
+    return Finding("hangs", "LIFECYCLE-3", "it does not exit", "exit after the end of input", got, trace)
+
+
+def _withheld(trace: Trace) -> Finding | None:
+    if trace.owed:
+        n_due, n_had, waits = trace.owed[0]
+        how = "it waits for more input; proved, not timed"
+    elif trace.ending == "watchdog":
+        n_due, n_had, waits = trace.step.n, trace.lists.n_records, trace.waits
+        how = "it waits, it seems for more input; not proved, no byte moved for the whole time limit"
+    else:
+        return None
+    threads = "".join(f"\n{thread}" for thread in waits)
+    return Finding(
+        "answers held back", "MAP-4", f"it waits for pair {n_due + 1} and has not handed over the answer to pair {n_had + 1}",
+        f"{_lists(n_due)} before it waits for more input", f"{_lists(n_had)}; {how}{threads}", trace,
+    )  # fmt: skip
+
+
+def _count(trace: Trace) -> Finding | None:
+    if trace.schedule.argument != "map" or trace.lists.n_records == trace.n_pairs:
+        return None
+    n, n_pairs = trace.lists.n_records, trace.n_pairs
+    more = n > n_pairs
+    at = trace.lists.ends[n_pairs - 1] if more and n_pairs else 0 if more else None
+    return Finding(
+        "too many lists" if more else "too few lists", "MAP-2", f"it answers {n_pairs} pairs with {_lists(n)}",
+        _lists(n_pairs), _lists(n), trace, at=at,
+    )  # fmt: skip
+
+
+def _lists(n: int) -> str:
+    return f"{n} result list" + "s" * (n != 1)
+
+
+def _progress(trace: Trace) -> str:
+    if trace.schedule.argument != "map":
+        return ""
+    return f", {trace.lists.n_records} of {trace.n_pairs} pairs answered"
+
+
+def _last_words(trace: Trace) -> str:
+    """The last line of stderr, which tells one failure from another; without numbers, which may be of this run alone."""
+    return re.sub(r"[0-9]+", "N", ": " + _shortened(repr(trace.lines[-1].data))) if trace.lines else ""
+
+
+def _waits_for_input(waits: tuple[str, ...]) -> bool:
+    return any("of stdin" in wait for wait in waits)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

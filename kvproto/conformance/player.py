@@ -1,0 +1,244 @@
+"""Plays a schedule to a worker, and tells what the worker did.
+
+Promises: one poll loop, no verdict by the clock, no second try. A wait is over when what is waited for has come, when
+`quiet` proves that it cannot come, or, where nothing can be proved, when the watchdog's time is up without one byte
+having moved. stderr is always read. Nothing of the worker is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kvproto._process import SupervisedProcess
+from kvproto._verdict import why_not_started
+from kvproto.conformance import quiet
+from kvproto.conformance.answers import Stream
+from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Step, Taken
+from kvproto.conformance.trace import Owed, Trace
+from kvproto.errors import KVProtoError, WorkerNotStarted
+
+__all__ = ["KitFault", "Program", "play"]
+
+STDOUT_BYTES = 256 << 20
+"""What is kept of stdout; a worker that writes more is given up."""
+
+STDERR_BYTES = 1 << 20
+"""What is kept of stderr; the rest is read and counted."""
+
+_PIECE = 1 << 16
+_FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move until a proof is tried, again and again
+_BETWEEN_LOOKS = 3
+_LAST_PIECES = 32
+
+# A process that is being started holds, until its exec, copies of every pipe of the kit: no proof while that goes on.
+_no_start_now = threading.Lock()
+
+
+class KitFault(KVProtoError):
+    """The kit itself is wrong: a schedule that is not what it says."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A worker as a user names it.
+
+    path        str, the program, for reports and repro.sh
+    files       name -> bytes: `op`, and the supporting files
+    arguments   the program's own, before the mode
+    """
+
+    path: str
+    files: dict[str, bytes]
+    arguments: tuple[str, ...] = field(default=())
+
+
+class _GivenUp(Exception):
+    """The rest of a schedule cannot be played; the argument is the ending."""
+
+
+def play(schedule: Schedule, program: Program, timeout: float) -> Trace:
+    """Play a schedule to a worker that is started for it.
+
+    timeout   seconds without a byte moving, for the watchdog
+
+    Raises KitFault for a schedule that is not what it says, WorkerNotStarted, OSError where the worker's directory
+    cannot be written.
+    """
+    if flaw := schedule.flaw():
+        raise KitFault(f"the schedule is wrong: {flaw}")
+    with _no_start_now:
+        process = SupervisedProcess(
+            program.files,
+            [*program.arguments, schedule.argument],
+            output="/dev/full" if schedule.stdout == "full" else None,
+            environment={} if schedule.environment == "empty" else None,
+        )
+    try:
+        return _Player(schedule, process, program.path, timeout).play()
+    finally:
+        process.close()
+
+
+class _Player:
+    """One run. `_until` is its only loop."""
+
+    def __init__(self, schedule: Schedule, process: SupervisedProcess, path: str, timeout: float) -> None:
+        self._process, self._path = process, path
+        self._timeout = timeout
+        self._trace = Trace(schedule)
+        self._queue = memoryview(b"")
+        self._lists = Stream("lists")
+        self._stderr = bytearray()
+        self._stdin_inode, self._stdout_inode = (os.fstat(fd).st_ino for fd in (process.stdin, process.stdout))
+        self._reads_stdout = True
+        self._open = {process.stdout, process.stderr}  # of the worker's, that are not at end of file
+        self._threads: tuple[quiet.Thread, ...] = ()  # the last look
+
+    def play(self) -> Trace:
+        trace, process = self._trace, self._process
+        began = time.monotonic()
+        try:
+            for trace.step in trace.schedule.steps:
+                self._do(trace.step)
+        except _GivenUp as ending:
+            trace.ending = str(ending)
+            trace.waits = tuple(map(str, self._threads))
+        for _ in range(_LAST_PIECES):  # of stderr, which a process that is left may hold open
+            if not self._move(0):
+                break
+        trace.seconds = time.monotonic() - began
+        trace.stdout, trace.stderr = bytes(self._lists.data), bytes(self._stderr)
+        trace.is_stdout_ended = process.stdout not in self._open
+        trace.exit_status = process.exit_status
+        trace.n_unread = process.n_unread()
+        trace.left = process.descendants() if process.exit_status is not None else []
+        return trace
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case Send(data):
+                self._queue = memoryview(bytes(self._queue) + data)
+                self._write_all()
+            case Taken():
+                self._go_on_when(lambda: not self._process.n_unread() or self._process.exit_status is not None)
+            case Answers(n):
+                if not self._until(lambda: self._lists.n_records >= n or not self._can_answer()):
+                    self._trace.owed.append(Owed(n, self._lists.n_records, tuple(map(str, self._threads))))
+            case Pause():
+                self._reads_stdout = False
+            case Resume():
+                self._reads_stdout = True
+            case CloseOutput():
+                self._open.discard(self._process.stdout)
+                self._process.close_stdout()
+            case End():
+                self._write_all()
+                self._process.close_stdin()
+            case Exit():
+                self._go_on_when(self._is_over)
+
+    def _write_all(self) -> None:
+        self._go_on_when(lambda: not self._queue or self._process.exit_status is not None)
+
+    def _go_on_when(self, is_done: Callable[[], bool]) -> None:
+        if not self._until(is_done) and self._reads_stdout:
+            raise _GivenUp("stuck")
+
+    def _can_answer(self) -> bool:
+        alive = self._process.exit_status is None or self._process.stdout in self._open
+        return alive and not self._lists.fault(at_end=False)
+
+    def _is_over(self) -> bool:
+        return self._process.exit_status is not None and self._process.stdout not in self._open
+
+    def _until(self, is_done: Callable[[], bool]) -> bool:
+        """Let bytes move until `is_done`; False: it is proved that this does not come. Ends the run at the watchdog's."""
+        wait, moved = _FIRST_WAIT, time.monotonic()
+        while not is_done():
+            if self._move(wait):
+                wait, moved = _FIRST_WAIT, time.monotonic()
+                continue
+            if self._process.exit_status is not None and self._is_held():
+                raise _GivenUp("held")
+            if self._is_quiet():
+                return is_done()  # it may have come since it was asked for
+            if time.monotonic() - moved > self._timeout:
+                raise _GivenUp("watchdog")
+            wait = min(2 * wait, _LONGEST_WAIT)
+        return True
+
+    def _move(self, milliseconds: float) -> bool:
+        """Wait so long for something to move, move it; whether there was something."""
+        process = self._process
+        poll = select.poll()
+        for fd in self._open - (set() if self._reads_stdout else {process.stdout}):
+            poll.register(fd, select.POLLIN)
+        if self._queue and process.exit_status is None:
+            poll.register(process.stdin, select.POLLOUT)
+        if process.exit_status is None:
+            poll.register(process.status_fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(milliseconds)]
+        for fd in ready:
+            if fd == process.stdin:
+                self._write()
+            elif fd == process.status_fd:
+                self._read_status()
+            else:
+                self._read(fd)
+        return bool(ready)
+
+    def _write(self) -> None:
+        n = os.write(self._process.stdin, self._queue[:_PIECE])
+        self._trace.n_sent += n
+        self._queue = self._queue[n:]
+
+    def _read_status(self) -> None:
+        self._process.read_status()
+        if self._process.start_errno is not None:
+            what, advice = why_not_started(self._process.start_errno, self._process.first_line)
+            raise WorkerNotStarted(what, argv=[self._path], advice=advice)
+
+    def _read(self, fd: int) -> None:
+        data = os.read(fd, _PIECE)
+        if not data:
+            self._open.discard(fd)
+        elif fd == self._process.stderr:
+            self._trace.n_stderr += len(data)
+            self._stderr += data[: STDERR_BYTES - len(self._stderr)]
+        else:
+            self._lists.feed(data)
+            if len(self._lists.data) > STDOUT_BYTES:
+                raise _GivenUp("floods")
+
+    def _is_quiet(self) -> bool:
+        """Whether it is proved that the worker does nothing more unless we do something.
+
+        While its stdout is not read, a weaker sign is enough, since no verdict hangs on it: that it does nothing just now.
+        """
+        process = self._process
+        if process.pid is None:
+            return False
+        holds = quiet.proof if self._reads_stdout else quiet.is_still
+        with _no_start_now:
+            before = quiet.look(process.supervisor_pid, self._stdin_inode)
+            self._threads = before
+            if not self._has_all(before) or not holds(before, before) or self._move(_BETWEEN_LOOKS):
+                return False
+            self._threads = quiet.look(process.supervisor_pid, self._stdin_inode)
+            return holds(before, self._threads) and not self._move(0)
+
+    def _has_all(self, threads: tuple[quiet.Thread, ...]) -> bool:
+        """Whether the worker itself is among the threads: when it has just exited, its status is under way to us."""
+        return self._process.exit_status is not None or any(thread.pid == self._process.pid for thread in threads)
+
+    def _is_held(self) -> bool:
+        """Whether the worker has exited and a process that it started has its stdout open (LIFECYCLE-5)."""
+        if self._process.stdout not in self._open:
+            return False
+        self._threads = quiet.look(self._process.supervisor_pid, self._stdin_inode)
+        return any(quiet.has_open(thread.pid, self._stdout_inode) for thread in self._threads)

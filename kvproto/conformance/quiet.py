@@ -1,0 +1,195 @@
+"""The proof of a hang: nothing in the worker can go on by itself.
+
+Promises: `look` sees every thread of the worker and of all that it started; when `proof` says that they wait for
+ever, they do, however loaded the machine is. It gives no proof where it cannot have one: a sleep, a wait with a time
+limit, a thread that runs, a timer or a socket among what is waited for, a kernel that does not tell. Linux alone,
+x86_64 and aarch64.
+
+Why it is a proof: a thread's count of context switches grows each time that it leaves the processor. Two looks, one
+after the other, that show the same threads with the same counts in the same waits mean that there was an instant
+between them at which all of them waited at once; each of those waits can end only by a byte, a wake-up or a signal
+of one of the others, or of us, who do nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+from typing import NamedTuple
+
+__all__ = ["Thread", "has_open", "is_still", "look", "proof"]
+
+
+class Thread(NamedTuple):
+    """One thread as seen once.
+
+    does     str, for a person: "read of stdin", "nanosleep", "runs"
+    waits    bool, whether what it is in has no time limit and can be ended from within the worker, or by us, alone
+    """
+
+    pid: int
+    tid: int
+    name: str
+    call: str
+    n_switches: str
+    does: str
+    waits: bool
+
+    def __str__(self) -> str:
+        thread = "" if self.tid == self.pid else f", thread {self.tid}"
+        return f"{self.name} ({self.pid}{thread}): {self.does}"
+
+
+_NAMES = {
+    "x86_64": {
+        0: "read", 1: "write", 19: "readv", 20: "writev", 7: "poll", 271: "ppoll", 23: "select", 270: "pselect6",
+        232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 202: "futex", 61: "wait4", 247: "waitid", 34: "pause",
+        130: "rt_sigsuspend", 35: "nanosleep", 230: "clock_nanosleep", 219: "restart_syscall",
+    },
+    "aarch64": {
+        63: "read", 64: "write", 65: "readv", 66: "writev", 73: "ppoll", 72: "pselect6", 22: "epoll_pwait",
+        441: "epoll_pwait2", 98: "futex", 260: "wait4", 95: "waitid", 133: "rt_sigsuspend", 101: "nanosleep",
+        115: "clock_nanosleep", 128: "restart_syscall",
+    },
+}.get(platform.machine(), {})  # fmt: skip
+
+_ON_ONE_FILE = ("read", "write", "readv", "writev")
+_NO_FILE = ("wait4", "waitid", "pause", "rt_sigsuspend")
+_TIMEOUT_POINTER = {"ppoll": 2, "select": 4, "pselect6": 4, "epoll_pwait2": 3, "futex": 3}
+_TIMEOUT_NUMBER = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
+_FUTEX_WAITS = (0, 6, 9, 11)  # WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI
+_SIGALRM_BIT = 1 << 13
+_MEMORY_DEVICES = 1  # major number of /dev/null, /dev/zero, /dev/urandom, ...
+
+
+def look(supervisor: int, stdin: int) -> tuple[Thread, ...]:
+    """The threads of all processes below `supervisor`, in a fixed order; those that have exited are left out.
+
+    stdin   the inode of the worker's stdin pipe, for `does`
+    """
+    threads = []
+    for pid in _below(supervisor):
+        try:
+            tids = sorted(os.listdir(f"/proc/{pid}/task"), key=int)
+        except OSError:
+            continue  # it ended just now
+        threads += filter(None, (_thread(pid, int(tid), stdin) for tid in tids))
+    return tuple(threads)
+
+
+def is_still(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
+    """Whether no thread did anything between two looks. Nothing says that it stays so."""
+    return before == after and all(thread.does != "runs" for thread in after)
+
+
+def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
+    """Whether two looks prove that nothing in the worker goes on unless we do something."""
+    return bool(after) and before == after and all(thread.waits for thread in after)
+
+
+def has_open(pid: int, pipe: int) -> bool:
+    """Whether a process holds an end of the pipe with this inode."""
+    try:
+        return any(_file(pid, int(fd)) == f"pipe:[{pipe}]" for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False  # it ended just now
+
+
+def _below(pid: int) -> list[int]:
+    found, parents = [], [pid]
+    while parents:
+        parent = parents.pop()
+        children = []
+        try:
+            for tid in os.listdir(f"/proc/{parent}/task"):
+                children += map(int, _text(f"/proc/{parent}/task/{tid}/children").split())
+        except OSError:
+            pass  # it ended just now
+        found += children
+        parents += children
+    return sorted(found)
+
+
+def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
+    try:
+        status = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/task/{tid}/status").splitlines())
+        call = _text(f"/proc/{pid}/task/{tid}/syscall").strip()
+    except PermissionError:
+        call = "?"
+    except OSError:
+        return None
+    state = status["State"].split()[0]
+    if state in "ZX":
+        return None
+    does, waits = ("stopped by a signal", True) if state == "T" else _in_call(pid, call, status, stdin)
+    switches = status["voluntary_ctxt_switches"] + status["nonvoluntary_ctxt_switches"]
+    return Thread(pid, tid, status["Name"].strip(), call, switches, does, waits)
+
+
+def _in_call(pid: int, call: str, status: dict[str, str], stdin: int) -> tuple[str, bool]:
+    """What a thread does, in words, and whether that is a wait that only the worker or we can end."""
+    if call == "running":
+        return "runs", False
+    number, *rest = call.split()
+    name = _NAMES.get(int(number) if number.isdigit() else -1, "")
+    if not name:
+        return f"waits in system call {number}", False
+    arguments = [int(argument, 16) for argument in rest[:6]]
+    if int(status["SigCgt"], 16) & _SIGALRM_BIT or _has_timers(pid):
+        return f"{name}, with a timer", False
+    if name in _NO_FILE:
+        return name, True
+    if name in _ON_ONE_FILE:
+        what = _file(pid, arguments[0])
+        return f"{name} of {'stdin' if what == f'pipe:[{stdin}]' else what}", what.startswith("pipe:[")
+    if not _is_without_limit(name, arguments):
+        return f"{name}, with a time limit" if "sleep" not in name else name, False
+    return name, name == "futex" or _waits_for_nothing_else(pid)
+
+
+def _is_without_limit(name: str, arguments: list[int]) -> bool:
+    if name == "futex" and arguments[1] & 0x7F not in _FUTEX_WAITS:
+        return False
+    if name in _TIMEOUT_POINTER:
+        return arguments[_TIMEOUT_POINTER[name]] == 0
+    return name in _TIMEOUT_NUMBER and bool(arguments[_TIMEOUT_NUMBER[name]] & 0x80000000)  # a negative int
+
+
+def _waits_for_nothing_else(pid: int) -> bool:
+    """Whether no open file of a process can become ready but by a process of the worker, or by us."""
+    try:
+        return all(_is_inside(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def _is_inside(path: str) -> bool:
+    link, mode = os.readlink(path), os.stat(path)
+    if stat.S_ISCHR(mode.st_mode):
+        return os.major(mode.st_rdev) == _MEMORY_DEVICES
+    return (
+        stat.S_ISREG(mode.st_mode)
+        or stat.S_ISDIR(mode.st_mode)
+        or link.startswith("pipe:[")
+        or link in ("anon_inode:[eventfd]", "anon_inode:[eventpoll]")
+    )
+
+
+def _has_timers(pid: int) -> bool:
+    try:
+        return bool(_text(f"/proc/{pid}/timers"))
+    except OSError:
+        return False  # a kernel without them in /proc
+
+
+def _file(pid: int, fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")
+    except OSError:
+        return f"descriptor {fd}"
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

@@ -1,0 +1,1 @@
+"""What a run of the kit says, for people and for machines: one module for each form."""

@@ -1,0 +1,99 @@
+"""A trace: what a worker did while one schedule was played to it. Facts, no verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from kvproto.conformance.answers import Stream, n_bytes_of_params
+from kvproto.conformance.schedule import Schedule, Step
+
+__all__ = ["ENDINGS", "Line", "Owed", "Trace"]
+
+ENDINGS = {
+    "exited": "the worker exited, and its stdout was at end of file",
+    "stuck": "proved: it waits, and nothing that it waits for can come",
+    "held": "the worker exited, and a process that it started holds its stdout open",
+    "floods": "it wrote more than the kit keeps",
+    "watchdog": "not proved: no byte moved for the whole time limit",
+}
+
+
+class Owed(NamedTuple):
+    """A proof that answers are held back: the worker waits for more input, and `n_due` lists were due, `n_had` there.
+
+    waits   tuple of str, what each of its threads waits in
+    """
+
+    n_due: int
+    n_had: int
+    waits: tuple[str, ...]
+
+
+class Line(NamedTuple):
+    """A line of stderr. tag: b"MSG", b"ERR" or b"" without one; `is_ended`: by a newline."""
+
+    tag: bytes
+    data: bytes
+    is_ended: bool
+
+
+@dataclass
+class Trace:
+    """What a worker did.
+
+    n_sent         bytes that went into its stdin; n_unread of them it never read
+    stdout         bytes
+    stderr         bytes, the first of them; n_stderr were there in all
+    ending         one of ENDINGS
+    step           the step under way when it ended
+    exit_status    as subprocess gives it; None: it was running and was killed by the kit
+    is_stdout_ended  whether stdout was at end of file
+    owed           list of Owed, one for each wait for answers that was in vain
+    waits          tuple of str: what its threads did when it was given up
+    left           list of str: processes that it had started and that still ran when it had exited
+    seconds        of the whole run, for people only
+    """
+
+    schedule: Schedule
+    n_sent: int = 0
+    n_unread: int = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+    n_stderr: int = 0
+    ending: str = "exited"
+    step: Step | None = None
+    exit_status: int | None = None
+    is_stdout_ended: bool = False
+    owed: list[Owed] = field(default_factory=list)
+    waits: tuple[str, ...] = ()
+    left: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @cached_property
+    def lists(self) -> Stream:
+        """stdout, read as result lists."""
+        return Stream("lists", self.stdout)
+
+    @cached_property
+    def n_pairs(self) -> int:
+        """Pairs that are whole in what was sent."""
+        sent = self.schedule.stdin[: self.n_sent]
+        n_params = n_bytes_of_params(sent)
+        return Stream("pairs", sent[n_params:]).n_records if isinstance(n_params, int) else 0
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """stderr by lines; of a flood the first ones, the last of them cut."""
+        lines = []
+        for data in _lines(self.stderr):
+            tag = next((tag for tag in (b"MSG", b"ERR") if data.startswith(b"**<%b>" % tag)), b"")
+            lines.append(Line(tag, data.removesuffix(b"\n"), data.endswith(b"\n") or self.n_stderr > len(self.stderr)))
+        return lines
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Cut behind each newline, and nowhere else."""
+    *ended, last = data.split(b"\n")
+    return [line + b"\n" for line in ended] + ([last] if last else [])

@@ -1,0 +1,114 @@
+"""`kvproto check` from outside: reports, exit statuses, evidence that plays again without kvproto."""
+
+import json
+import subprocess
+import sys
+
+import catalogue
+import pytest
+
+MUTANTS = catalogue.HERE / "conformance"
+RAW = ("-f", catalogue.HERE / "raw.py")
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Run `kvproto check` in a directory of its own; the finished process."""
+
+    def run(*arguments):
+        argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(str, arguments)]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+def test_a_worker_that_conforms_ends_in_0_and_leaves_nothing(check, identity, tmp_path):
+    done = check("--", identity)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{identity} conforms. ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_does_not_conform_ends_in_1_and_its_report_says_what_to_do(check):
+    done = check(*RAW, "-k", "map-*", "--", catalogue.HERE / "prints_between.py")
+    assert (done.returncode, done.stderr) == (1, "")
+    head, *lines = done.stdout.splitlines()
+    assert head == "FAIL  MAP-lists-alone (map)  MUST  MAP-3"
+    assert "      got       'done with pair 0' at byte 14" in lines
+    assert "      > 000e  64 6f 6e 65 20 77 69 74 68 20 70 61   \"done with pa\"" in lines
+    assert "              ^^ the first wrong byte" in lines
+    assert any("text on stdout: your program printed `done with pair 0`" in line for line in lines)
+    assert "does not conform: 1 fault." in lines[-1]
+
+
+def test_where_all_sizes_are_wrong_the_first_byte_is_marked(check):
+    done = check(*RAW, "-k", "MAP-one*", "--", MUTANTS / "writes_big_endian.py")
+    assert "      > 0000  00 00 00 01" in done.stdout and "sizes look big-endian" in done.stdout
+
+
+def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
+    check(*RAW, "-k", "MAP-cut-input", "--", MUTANTS / "cut_input_is_fine.py")
+    evidence = tmp_path / "kvproto-check" / "MAP-cut-input.map"
+    assert (evidence / "stdin").read_bytes() == b"0\n\1"
+    repro = subprocess.run([evidence / "repro.sh"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    assert repro.stdout.startswith("exit status: 0\nstdout, 0 bytes")
+    again = check("--replay", evidence)
+    assert again.returncode == 1 and again.stdout.startswith("FAIL  MAP-cut-input (map)")
+    mended = check("--replay", evidence, "--", catalogue.HERE / "echo.py")
+    assert mended.returncode == 0
+
+
+def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
+    check(*RAW, "-k", "MAP-lockstep", "--", catalogue.HERE / "answers_late.py")
+    repro = subprocess.run([tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"], capture_output=True, text=True)
+    assert "seconds after the first 12 bytes of stdin: 0 bytes" in repro.stderr
+    assert repro.stdout.startswith("exit status: 0\nstdout, 42 bytes")
+
+
+def test_a_verdict_that_needs_two_runs_is_played_again(check, tmp_path):
+    done = check(*RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", MUTANTS / "ignores_write_errors.py")
+    evidence = tmp_path / "kvproto-check" / "LIFECYCLE-full-stdout.reduce"
+    assert done.returncode == 1
+    assert len(json.loads((evidence / "schedule.json").read_text())["schedules"]) == 2
+    assert check("--replay", evidence).returncode == 1
+
+
+def test_what_does_not_apply_is_not_passed(check):
+    done = check(*RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", catalogue.HERE / "swallows_input.py")
+    assert done.returncode == 0
+    assert "n/a   LIFECYCLE-full-stdout (reduce): it writes nothing to stdout" in done.stdout
+    assert "1 check: 0 pass, 0 fail, 1 not applicable" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--"], 2, "no worker"),
+        (["--mode", "neither", "--", "./x"], 2, "neither"),
+        (["--replay", "nowhere"], 2, "nowhere"),
+        (["--", "./no-such-worker"], 3, "no such file"),
+        (["--", str(catalogue.HERE / "no_interpreter.sh")], 3, "/no/such/interpreter"),
+        (["--", "python3", "x.py"], 3, "give the script itself"),
+        (["-k", "NO-SUCH-CASE", "--", str(catalogue.HERE / "echo.py")], 4, "no case"),
+        (["--explain", "NO-SUCH-CASE"], 4, "no case"),
+    ],
+)
+def test_each_way_not_to_check_has_its_exit_status(check, arguments, status, words):
+    done = check(*arguments)
+    assert done.returncode == status
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_list_and_explain_tell_of_cases(check):
+    listed = check("--list", "--level", "info").stdout.splitlines()
+    assert any(line.startswith("MAP-lockstep ") and " MUST " in line and " MAP-4 " in line for line in listed)
+    explained = check("--explain", "map-lockstep").stdout
+    assert "a pair is answered before the worker waits for the next one" in explained and 'key "a"' in explained
+
+
+def test_levels_choose_what_counts(check):
+    untagged = (*RAW, "-k", "STDERR-*", "--", MUTANTS / "untagged_line.py")
+    assert check(*untagged).returncode == 0
+    assert check("--level", "should", *untagged).returncode == 1
+    noted = check(*RAW, "--level", "info", "-k", "*-environment", "--", MUTANTS / "needs_home.py")
+    assert noted.returncode == 0 and "note  LIFECYCLE-empty-environment (map)" in noted.stdout

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# It reads the first 2 bytes of a size alone: wrong from 65536 on.
+import struct
+
+import raw
+
+
+def take_item(size):
+    return raw.take(struct.unpack("<HH", size)[0])
+
+
+assert raw.take(2) == b"0\n"
+while size := raw.stdin.read(4):
+    raw.write(raw.result_list((take_item(size), take_item(raw.take(4)))))
