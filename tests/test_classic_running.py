@@ -105,6 +105,17 @@ def failure(**jobargs):
     return job, caught.value
 
 
+@pytest.mark.parametrize("status_interval", [0, 7, 5000])
+def test_an_error_names_its_entry_though_others_are_read_ahead(tmp_path, status_interval):
+    def map(line, params):
+        yield int(line), 1
+
+    path = tmp_path / "text"
+    path.write_text("".join(f"{number}\n" for number in range(5000)) + "none\n" + "1\n" * 5000)
+    _, error = failure(input=[str(path)], map=map, status_interval=status_interval)
+    assert "entry: number 5000 of this task, counted from 0: 'none\\n'" in str(error)
+
+
 def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path):
     path = tmp_path / "text"
     path.write_text("1\n2\nthree\n")

@@ -10,9 +10,10 @@ When an input fails, its next replica is read from the start, without what was g
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
+from operator import length_hint
 
 from kvproto import _native
 from kvproto.classic.schemes import open_input
@@ -60,7 +61,8 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
-        self._entry: object = None
+        self._part: Sequence = ()
+        self._left: Iterator = iter(())
         self.has_failed = False
 
     def entries(self) -> Iterator:
@@ -108,12 +110,34 @@ class InputReader:
             for n_skipped in range(n_given):
                 if next(entries, _NONE) is _NONE:
                     raise DataError(f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more")
-            for entry in entries:
-                self._entry = entry
+            if not self._chain.functions:
+                yield from self._lines_of(stream)
+                return
+            for entry in entries:  # one at a time: the next may take its time
+                self._part = (entry,)
                 meter.n_records += 1
+                yield entry
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
-                yield entry
+
+    def _lines_of(self, file: io.TextIOWrapper) -> Iterator[str]:
+        """Yield lines, many of them read and counted at a time."""
+        meter = self._meter
+        while lines := file.readlines(_LINES):
+            for self._part in self._until_status(lines):
+                meter.n_records += len(self._part)
+                self._left = iter(self._part)
+                yield from self._left
+                if meter.n_records == meter.next_status:
+                    meter.tell_status()
+
+    def _until_status(self, entries: list) -> Iterator[list]:
+        """Cut a list of entries where a status message is due."""
+        while entries:
+            n_due = self._meter.next_status - self._meter.n_records
+            n_entries = n_due if 0 < n_due < len(entries) else len(entries)
+            yield entries[:n_entries]
+            entries = entries[n_entries:]
 
     @contextmanager
     def _stream(self, file, size: int | None, url: str) -> Iterator[Iterable]:
@@ -168,18 +192,20 @@ class InputReader:
 
         is_in_function  it came out of the function for the last entry read; otherwise it may be any of those before
         """
+        n_left = length_hint(self._left)  # of the last part, which is counted whole
+        n_read = self._meter.n_records - n_left
         if self.has_failed:
-            return f"input: {self._url}, after {self._meter.n_records} entries of this task"
+            return f"input: {self._url}, after {n_read} entries of this task"
         if not is_in_function:
             before = f", or one of the {self._n_opened - 1} before it in this task" if self._n_opened > 1 else ""
             if isinstance(self._function, External):  # whose errors count the pairs themselves
                 return f"input: {self._url}{before}"
-            number = f"at or before number {self._meter.n_records - 1} of this task, counted from 0"
+            number = f"at or before number {n_read - 1} of this task, counted from 0"
             return f"input: {self._url}{before}\nentry: {number}"
-        entry = repr(self._entry)
+        entry = repr(self._part[len(self._part) - n_left - 1])
         if len(entry) > 300:
             entry = f"{entry[:300]}... ({len(entry)} characters)"
-        return f"input: {self._url}\nentry: number {self._meter.n_records - 1} of this task, counted from 0: {entry}"
+        return f"input: {self._url}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
 
     @contextmanager
     def _opened(self, split: Split, url: str):
@@ -206,6 +232,8 @@ def entry_frame(entry, number: int, function) -> bytes:
 
 
 _NONE = object()
+
+_LINES = 1 << 14  # characters, about: lines that are read and counted at a time
 
 _GZIP = b"\x1f\x8b\x08"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from sys import getsizeof
+from types import GeneratorType
 from typing import NamedTuple
 
 from kvproto.engine.context import TaskContext, running
@@ -36,6 +37,8 @@ from kvproto.engine.sorting import sort_frames, sort_pairs
 from kvproto.engine.spec import External, InputChain, JobSpec
 from kvproto.engine.spool import Segment
 from kvproto.errors import DataError, JobError
+
+_ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
 
 __all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
 
@@ -102,7 +105,8 @@ def _mapped(spec: JobSpec, reader: InputReader) -> Iterator[Iterator]:
     """Call the map with each entry; yields what it gives for one, not yet taken from it."""
     function, params = spec.map, spec.params
     for entry in reader.entries():
-        yield iterable(function(entry, params), function)
+        given = function(entry, params)
+        yield given if type(given) in _ITERABLE else iterable(given, function)
 
 
 def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
