@@ -19,7 +19,6 @@ class Mutant(NamedTuple):
     reduce: tuple[str, str] = ("", "")
 
 
-SILENT = ("", "")
 ENDS = ("LIFECYCLE-ends", "proved")
 STATUS = "LIFECYCLE-exit-status"
 FRAMING = ("REDUCE-lists-alone", "result list")
@@ -38,12 +37,12 @@ MUTANTS = (
     Mutant("list_long.py", ("MAP-one-list-each", "ends inside"), FRAMING),
     Mutant("list_short_ends.py", ("MAP-one-list-each", "inside the key size"), ("REDUCE-lists-alone", "inside")),
     Mutant("list_short_goes_on.py", ("MAP-one-list-each", "inside the"), ("REDUCE-lists-alone", "inside the")),
-    Mutant("count_huge.py", ("MAP-one-list-each", "num-pairs 4294967295"), ("REDUCE-lists-alone", "num-pairs 4294967295")),
+    Mutant("count_huge.py", ("MAP-one-list-each", "num-pairs 4294967295"), ("REDUCE-lists-alone", "num-pairs 42")),
     Mutant("item_huge.py", ("MAP-one-list-each", "4294967295 bytes"), FRAMING),
     Mutant("item_cut.py", ("MAP-one-list-each", "inside the value"), FRAMING),
-    Mutant("writes_big_endian.py", ("MAP-one-list-each", "sizes look big-endian"), ("REDUCE-lists-alone", "sizes look big-endian")),
+    Mutant("writes_big_endian.py", ("MAP-one-list-each", "big-endian"), ("REDUCE-lists-alone", "big-endian")),
     Mutant("writes_16_bit.py", ("MAP-one-list-each", "2 bytes long"), ("REDUCE-lists-alone", "2 bytes long")),
-    Mutant("writes_no_count.py", ("MAP-one-list-each", "pairs without num-pairs"), ("REDUCE-lists-alone", "pairs without num-pairs")),
+    Mutant("writes_no_count.py", ("MAP-one-list-each", "without num-pairs"), ("REDUCE-lists-alone", "without num-pairs")),
     Mutant("prints_first.sh", ("MAP-lists-alone", "your program printed `starting`"), FRAMING),
     Mutant("prints_between.py", ("MAP-lists-alone", "your program printed `done with pair 0`"), FRAMING),
     Mutant("prints_last.py", ("MAP-lists-alone", "your program printed `all done`"), FRAMING),
@@ -67,7 +66,7 @@ MUTANTS = (
     Mutant("ignores_sigterm.py", ENDS, ENDS),
     Mutant("never_reads.sh", ("LIFECYCLE-ends", "not proved"), ("LIFECYCLE-ends", "not proved")),
     Mutant("exits_at_once.sh", ("LIFECYCLE-reads-all", "32 bytes unread"), ("LIFECYCLE-reads-all", "32 bytes unread")),
-    Mutant("closes_stdout.py", ("LIFECYCLE-keeps-stdout", "closes stdout"), ("LIFECYCLE-keeps-stdout", "closes stdout")),
+    Mutant("closes_stdout.py", ("LIFECYCLE-keeps-stdout", "closes"), ("LIFECYCLE-keeps-stdout", "closes")),
     Mutant("closes_stdout_early.py", ("LIFECYCLE-keeps-stdout", "closes"), ("LIFECYCLE-keeps-stdout", "closes")),
     Mutant("leaves_child.py", ("LIFECYCLE-keeps-stdout", "holds stdout"), ("LIFECYCLE-keeps-stdout", "holds stdout")),
     Mutant(
@@ -95,5 +94,5 @@ def program(source: str, directory) -> Program:
     path = catalogue.HERE / "conformance" / source
     if not path.exists():
         path = catalogue.program(source, directory)
-    beside = [catalogue.HERE / "echo.py"] if path.suffix == ".sh" else [catalogue.HERE / "raw.py"] * (path.suffix == ".py")
-    return Program(str(path), external([path, *(one for one in beside if one != path)]))
+    beside = {".sh": ["echo.py"], ".py": ["raw.py"]}.get(path.suffix, [])
+    return Program(str(path), external([path, *(catalogue.HERE / name for name in beside)]))

@@ -60,7 +60,8 @@ def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
 
 def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
     check(*RAW, "-k", "MAP-lockstep", "--", catalogue.HERE / "answers_late.py")
-    repro = subprocess.run([tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"], capture_output=True, text=True)
+    script = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"
+    repro = subprocess.run([script], capture_output=True, text=True)
     assert "seconds after the first 12 bytes of stdin: 0 bytes" in repro.stderr
     assert repro.stdout.startswith("exit status: 0\nstdout, 42 bytes")
 

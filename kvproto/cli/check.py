@@ -15,7 +15,8 @@ DIRECTORY = "kvproto-check"
 
 DETAILS = f"""
 Each case runs the worker some times and looks at all that it does; most need not know what it computes. A failure
-is told once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the bytes and a repro.sh.
+is told once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the bytes and
+a repro.sh.
 
 levels: --level must (the default) asks what a worker must do, should also what it should; info tells, and never fails
 
@@ -39,7 +40,7 @@ def add(commands) -> None:
     parser.set_defaults(worker=None, needs_worker=False)
     parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
     parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
-    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="cases whose id fits, any case of letters")
+    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="cases whose id fits")
     parser.add_argument(
         "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
         help="a supporting file, put beside the worker; as often as you like",

@@ -29,7 +29,7 @@ def likely(finding: Finding) -> str:
 
 
 def first_wrong(finding: Finding) -> int | None:
-    """The offset in stdout of the first wrong byte: that of the finding, or the very first where all sizes are wrong."""
+    """Where the first wrong byte of stdout is: as the finding says, or at 0 where all sizes are wrong."""
     return 0 if finding.at is not None and (other_layout(finding) or no_num_pairs(finding)) else finding.at
 
 
@@ -62,7 +62,7 @@ def late_answers(finding: Finding) -> str:
         return ""
     owed = finding.trace.owed
     if len(owed) > 1 and all(wait.n_had == wait.n_due - 1 for wait in owed):
-        return f"you answer one pair late: output is buffered, or the next pair is read before this one is answered; {FLUSH}"
+        return f"you answer one pair late: output is buffered, or you read the next pair before you answer; {FLUSH}"
     if finding.trace.lists.n_records >= owed[-1].n_due:
         return f"the answers came at end of input alone: output is buffered; {FLUSH}"
     return ""

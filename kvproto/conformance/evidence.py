@@ -23,7 +23,7 @@ from kvproto.conformance.trace import Trace
 __all__ = ["Replay", "keep", "load"]
 
 SECONDS_OPEN = 2
-"""How long repro.sh keeps stdin open where the worker must answer before its end, for a person to see that it does not."""
+"""How long repro.sh keeps stdin open where an answer is due, for a person to see that it does not come."""
 
 
 class Replay(NamedTuple):
@@ -105,8 +105,9 @@ def _pipeline(trace: Trace, run: str) -> str:
     feed = 'cat "$here/stdin"'
     if Answers in kinds:
         n_bytes = _n_bytes_before(schedule, trace.owed[0].n_due if trace.owed else 1)
-        told = f'echo "stdout, {SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin: $(wc -c < stdout) bytes" >&2'
-        feed = f'{{ head -c {n_bytes} "$here/stdin"; sleep {SECONDS_OPEN}; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
+        when = f"{SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin"
+        told = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
+        feed = f'{{ head -c {n_bytes} "$here/stdin"; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
     run = f"{{ {run}; echo $? > status; }}"
     if schedule.stdout == "full":
         return f": > stdout\n{feed} | {run} > /dev/full"

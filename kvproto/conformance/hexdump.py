@@ -33,7 +33,7 @@ def of_input(data: bytes) -> list[str]:
 
 
 def of_output(data: bytes, wrong: int | None) -> list[str]:
-    """The lines of what was said, as result lists. The byte at `wrong` is marked; from there on nothing is explained."""
+    """The lines of what was said, as result lists. The byte at `wrong` is marked; from there, only bytes."""
     lines = list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0))
     if wrong is not None:
         lines += list(_raw(data[wrong:], wrong)) or [_Line(wrong, b"", "the end")]

@@ -52,8 +52,9 @@ def _crash(trace: Trace) -> Finding | None:
         return None
     name = _signal_name(-trace.exit_status)
     return Finding(
-        f"killed by {name}", "LIFECYCLE-3", f"it was killed by {name}", "exit status 0", f"{name}{_progress(trace)}", trace
-    )
+        f"killed by {name}", "LIFECYCLE-3", f"it was killed by {name}",
+        "exit status 0", f"{name}{_progress(trace)}", trace,
+    )  # fmt: skip
 
 
 def _error_line(trace: Trace) -> Finding | None:
@@ -94,9 +95,10 @@ def _bad_bytes(trace: Trace) -> Finding | None:
 def _status(trace: Trace) -> Finding | None:
     if not trace.exit_status:
         return None
+    status = f"exit status {trace.exit_status}"
     return Finding(
-        f"exit status {trace.exit_status}{_last_words(trace)}", "LIFECYCLE-3", f"it exits with status {trace.exit_status} after good input",
-        "exit status 0", f"exit status {trace.exit_status}{_progress(trace)}", trace,
+        f"{status}{_last_words(trace)}", "LIFECYCLE-3", "it fails, after good input",
+        "exit status 0", f"{status}{_progress(trace)}", trace,
     )  # fmt: skip
 
 
@@ -138,8 +140,9 @@ def _hang(trace: Trace) -> Finding | None:
         return Finding("floods", clause, "it writes without end", "an end", got, trace)
     if trace.is_stdout_ended and trace.schedule.stdout == "pipe":
         return Finding(
-            "closes stdout", "LIFECYCLE-5", "it closes stdout and goes on running", "stdout open until it exits", got, trace
-        )
+            "closes stdout", "LIFECYCLE-5", "it closes stdout and goes on running",
+            "stdout open until it exits", got, trace,
+        )  # fmt: skip
     if trace.n_unread:
         return Finding(
             "hangs", "LIFECYCLE-2", "it stops reading its input", f"all {len(trace.schedule.stdin)} bytes read",
@@ -159,7 +162,8 @@ def _withheld(trace: Trace) -> Finding | None:
         return None
     threads = "".join(f"\n{thread}" for thread in waits)
     return Finding(
-        "answers held back", "MAP-4", f"it waits for pair {n_due + 1} and has not handed over the answer to pair {n_had + 1}",
+        "answers held back", "MAP-4",
+        f"it waits for pair {n_due + 1} and has not handed over the answer to pair {n_had + 1}",
         f"{_lists(n_due)} before it waits for more input", f"{_lists(n_had)}; {how}{threads}", trace,
     )  # fmt: skip
 
@@ -187,7 +191,7 @@ def _progress(trace: Trace) -> str:
 
 
 def _last_words(trace: Trace) -> str:
-    """The last line of stderr, which tells one failure from another; without numbers, which may be of this run alone."""
+    """The last line of stderr, which tells failures apart; without numbers, which may be of this run alone."""
     return re.sub(r"[0-9]+", "N", ": " + _shortened(repr(trace.lines[-1].data))) if trace.lines else ""
 
 

@@ -157,7 +157,7 @@ class _Player:
         return self._process.exit_status is not None and self._process.stdout not in self._open
 
     def _until(self, is_done: Callable[[], bool]) -> bool:
-        """Let bytes move until `is_done`; False: it is proved that this does not come. Ends the run at the watchdog's."""
+        """Let bytes move until `is_done`; False: it is proved that this does not come."""
         wait, moved = _FIRST_WAIT, time.monotonic()
         while not is_done():
             if self._move(wait):
@@ -218,7 +218,7 @@ class _Player:
     def _is_quiet(self) -> bool:
         """Whether it is proved that the worker does nothing more unless we do something.
 
-        While its stdout is not read, a weaker sign is enough, since no verdict hangs on it: that it does nothing just now.
+        While its stdout is not read, a weaker sign will do, since no verdict hangs on it: it does nothing just now.
         """
         process = self._process
         if process.pid is None:

@@ -44,8 +44,8 @@ class Thread(NamedTuple):
 _NAMES = {
     "x86_64": {
         0: "read", 1: "write", 19: "readv", 20: "writev", 7: "poll", 271: "ppoll", 23: "select", 270: "pselect6",
-        232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 202: "futex", 61: "wait4", 247: "waitid", 34: "pause",
-        130: "rt_sigsuspend", 35: "nanosleep", 230: "clock_nanosleep", 219: "restart_syscall",
+        232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 202: "futex", 61: "wait4", 247: "waitid",
+        34: "pause", 130: "rt_sigsuspend", 35: "nanosleep", 230: "clock_nanosleep", 219: "restart_syscall",
     },
     "aarch64": {
         63: "read", 64: "write", 65: "readv", 66: "writev", 73: "ppoll", 72: "pselect6", 22: "epoll_pwait",

@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 
 def select(modes: Iterable[str], level: str, pattern: str) -> list[tuple[Case, str]]:
-    """The cases of these modes, of a level and those above, whose id fits a glob, each with the modes it is asked in."""
+    """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in."""
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [
         (case, mode)

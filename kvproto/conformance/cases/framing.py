@@ -55,7 +55,9 @@ CASES = (
         "byte-by-byte", "MUST", "FRAME-5", "input may come one byte at a time",
         lambda mode: [byte_by_byte(mode, SMALL[:n]) for n in (1, 3)],
     ),
-    *_in_both("slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader),
+    *_in_both(
+        "slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader
+    ),
     *_in_both(
         "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at each byte of it", _cut,
         judge=each(lambda trace: must_fail(trace, "its input ends inside a pair", "FRAME-4")),

@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
 
 def failures(results: Iterable[Result]) -> list[Failure]:
-    """The findings by cause, each told by the case whose it is to tell (Case.tells), or by the first one that met it."""
+    """The findings by cause, each told by the case that is there for it (Case.tells), or by the first that met it."""
     by_cause: dict[str, list[Result]] = {}
     for result in results:
         if result.fails:

@@ -22,7 +22,8 @@ def report(worker: str, results: list[Result], directories: dict[str, str]) -> s
     directories   case id and mode, as `ID.mode` -> where its evidence is
     """
     parts = [failure(one, directories[f"{one.result.case.id}.{one.result.mode}"]) for one in failures(results)]
-    asides = [f"n/a   {r.case.id} ({r.mode}): {r.verdict.why}\n" for r in results if isinstance(r.verdict, NotApplicable)]
+    skipped = [r for r in results if isinstance(r.verdict, NotApplicable)]
+    asides = [f"n/a   {r.case.id} ({r.mode}): {r.verdict.why}\n" for r in skipped]
     asides += [f"note  {r.case.id} ({r.mode}): {r.verdict.what}\n" for r in results if r.is_noted]
     return "\n".join([*parts, *["".join(asides)] * bool(asides), summary(worker, results)])
 
@@ -36,7 +37,8 @@ def failure(one: Failure, directory: str) -> str:
     if words := diagnose.likely(finding):
         lines += _field("likely", words)
     lines += _dump("stdin", hexdump.of_input(trace.schedule.stdin), f"{len(trace.schedule.stdin)} bytes{_how(trace)}")
-    lines += _dump("stdout", hexdump.of_output(trace.stdout, diagnose.first_wrong(finding)), f"{len(trace.stdout)} bytes")
+    output = hexdump.of_output(trace.stdout, diagnose.first_wrong(finding))
+    lines += _dump("stdout", output, f"{len(trace.stdout)} bytes")
     if trace.lines:
         said = [line.data.decode("utf-8", "backslashreplace") for line in trace.lines[-STDERR_LINES:]]
         lines += _dump("stderr", ["  " + text[:100] for text in said], f"{trace.n_stderr} bytes, the last lines")

@@ -1,0 +1,118 @@
+"""Playing a schedule: what is proved, what is not, and what the trace says."""
+
+import conformance_mutants as mutants
+import pytest
+from contract.languages import LANGUAGES, missing
+from contract.languages import program as contract_program
+
+from kvproto.conformance.cases.building import PARAMS, SMALL, ahead, lockstep, pair
+from kvproto.conformance.player import KitFault, Program, play
+from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Taken
+from kvproto.external import external
+
+LONG = 60.0  # seconds: what is proved takes none of them
+SHORT = 0.3
+NEVER_ANSWERED = Schedule((Send(PARAMS + pair(b"a", b"1")), Answers(2), End(), Exit()), "map")
+"""One pair, two answers: no worker can give them, and each of them waits for more."""
+
+
+def script(body: str) -> Program:
+    """A worker in Python: it reads the parameters and the first pair, then does this."""
+    head = "#!/usr/bin/env python3\nimport os, select, signal, socket, sys, time\nos.read(0, 100)\n"
+    return Program("./worker", {"op": (head + body).encode()})
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "java"])
+def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_path):
+    if lacking := missing(language):
+        pytest.skip(f"no {', '.join(lacking)} on this machine")
+    files = contract_program(language, tmp_path)
+    trace = play(NEVER_ANSWERED, Program(files[0], external(files)), LONG)
+    [owed] = trace.owed
+    assert (owed.n_due, owed.n_had) == (2, 1)
+    assert any("of stdin" in wait or "poll" in wait for wait in owed.waits)
+    assert (trace.ending, trace.exit_status, trace.lists.n_records) == ("exited", 0, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "signal.pause()",
+        "os.read(os.pipe()[0], 1)",
+        "os.kill(os.getpid(), signal.SIGSTOP)",
+        "select.select([], [], [])",
+        "import threading\nthreading.Lock().acquire()\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()",
+        "if os.fork():\n    os.wait()\nelse:\n    signal.pause()",
+    ],
+)
+def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
+    trace = play(ahead("map", SMALL), script(body), LONG)
+    assert trace.ending == "stuck" and trace.waits and trace.exit_status is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "time.sleep(1000)",
+        "select.select([], [], [], 1000)",
+        "while True: pass",
+        "signal.signal(signal.SIGALRM, print)\nsignal.alarm(1000)\nsignal.pause()",
+        "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nserver.accept()",
+        "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nselect.select([server], [], [])",
+        "os.mkfifo('fifo')\nopen('fifo')",
+        "if os.fork():\n    os.wait()\nelse:\n    time.sleep(1000)",
+    ],
+)
+def test_what_might_go_on_is_not_proved_to_hang(body):
+    trace = play(ahead("map", SMALL), script(body), SHORT)
+    assert trace.ending == "watchdog" and trace.waits
+
+
+def test_a_worker_that_works_or_sleeps_for_a_while_is_waited_for():
+    body = "time.sleep(0.2)\nfor i in range(10**6): pass\nos.write(1, bytes(12))\nos.read(0, 1)"
+    trace = play(ahead("map", SMALL), script(body), LONG)
+    assert (trace.ending, trace.exit_status, trace.lists.n_records) == ("exited", 0, 3)
+
+
+def test_each_byte_can_be_read_before_the_next_one_comes():
+    data = PARAMS + pair(b"a", b"1")
+    steps = tuple(step for byte in data for step in (Send(bytes([byte])), Taken()))
+    body = "n = 1\nwhile os.read(0, 1000): n += 1\nos.write(2, b'%d reads\\n' % n)"
+    trace = play(Schedule((*steps, End(), Exit()), "map"), script(body), LONG)
+    assert trace.stderr == b"%d reads\n" % len(data)
+
+
+def test_while_stdout_is_not_read_what_fits_is_sent_and_the_rest_later(identity):
+    data = PARAMS + b"".join(pair(b"k", b"v" * 65536) for _ in range(100))
+    schedule = Schedule((Pause(), Send(data), Resume(), End(), Exit()), "map")
+    trace = play(schedule, Program(str(identity), external([identity])), LONG)
+    assert (trace.ending, trace.n_sent, trace.n_unread, trace.lists.n_records) == ("exited", len(data), 0, 100)
+
+
+def test_a_closed_or_a_full_stdout_is_what_the_worker_meets(identity):
+    program = Program(str(identity), external([identity]))
+    closed = play(Schedule((CloseOutput(), Send(PARAMS + pair(b"", b"")), End(), Exit()), "map"), program, LONG)
+    full = play(ahead("map", SMALL, stdout="full"), program, LONG)
+    assert closed.exit_status not in (0, None) and closed.stdout == b""
+    assert full.exit_status not in (0, None) and b"No space left" in full.stderr
+
+
+def test_an_empty_environment_is_empty():
+    trace = play(ahead("map", [], environment="empty"), script("os.write(2, repr(dict(os.environ)).encode())"), LONG)
+    assert b"PATH" not in trace.stderr and b"HOME" not in trace.stderr
+
+
+def test_a_process_that_is_left_is_named(tmp_path):
+    trace = play(lockstep("map", SMALL), mutants.program("leaves_daemon.py", tmp_path), LONG)
+    assert trace.ending == "exited" and len(trace.left) == 1 and "python3" in trace.left[0]
+
+
+def test_a_schedule_that_is_not_what_it_says_is_a_fault_of_the_kit(identity):
+    program = Program(str(identity), external([identity]))
+    for wrong in (
+        Schedule((Send(PARAMS + b"\1"), End(), Exit()), "map"),
+        Schedule((Send(PARAMS), End(), Exit()), "map", breaks="FRAME-4"),
+        Schedule((Send(PARAMS), End()), "map"),
+    ):
+        with pytest.raises(KitFault):
+            play(wrong, program, LONG)
