@@ -1,6 +1,9 @@
 """`kvproto check` from outside: reports, exit statuses, evidence that plays again without kvproto."""
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
 
@@ -113,3 +116,25 @@ def test_levels_choose_what_counts(check):
     assert check("--level", "should", *untagged).returncode == 1
     noted = check(*RAW, "--level", "info", "-k", "*-environment", "--", MUTANTS / "needs_home.py")
     assert noted.returncode == 0 and "note  LIFECYCLE-empty-environment (map)" in noted.stdout
+
+
+def test_after_some_hangs_that_cannot_be_proved_the_rest_is_not_run(check):
+    done = check("--timeout", "0.1", "--", catalogue.HERE / "never_reads.sh")
+    assert done.returncode == 1
+    assert "not run, after 6 hangs that could not be proved" in done.stdout
+    assert done.stdout.startswith("FAIL  ")
+
+
+def test_an_interrupt_ends_the_check_and_its_workers(tmp_path):
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    worker = tmp_path / "worker"
+    worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
+    worker.chmod(0o755)
+    argv = [sys.executable, "-P", "-m", "kvproto", "check", "-k", "MAP-lockstep", "--timeout", "1000", "--", worker]
+    with subprocess.Popen(argv, cwd=tmp_path) as checking:
+        process = os.pidfd_open(int(told.read_text()))
+        checking.send_signal(signal.SIGINT)
+        assert checking.wait() == -signal.SIGINT
+    assert select.select([process], [], [], 10)[0]
+    os.close(process)

@@ -13,8 +13,6 @@ from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import run, select
 
-WATCHDOG = 1.0 if "CI" not in os.environ else 10.0
-
 FEW = {"MAP-lockstep", "MAP-one-list-each", "MAP-lists-alone", "REDUCE-lists-alone", "MAP-no-pairs", "REDUCE-no-pairs"}
 
 
@@ -35,7 +33,7 @@ def directory(tmp_path_factory):
 def test_a_fault_is_told_once_by_the_case_that_it_belongs_to(mutant, mode, directory):
     ids, words = getattr(mutant, mode)
     program = mutants.program(mutant.source, directory)
-    results = run(chosen(mode, ids), program, WATCHDOG, lambda result: None)
+    results = run(chosen(mode, ids), program, mutant.watchdog, lambda result: None)
     told = failures(results)
     directories = {f"{one.result.case.id}.{mode}": "evidence" for one in told}
     assert {one.result.case.id for one in told} == set(ids.split())

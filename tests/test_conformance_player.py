@@ -116,3 +116,8 @@ def test_a_schedule_that_is_not_what_it_says_is_a_fault_of_the_kit(identity):
     ):
         with pytest.raises(KitFault):
             play(wrong, program, LONG)
+
+
+def test_a_run_that_nobody_wants_any_more_ends_at_once():
+    trace = play(ahead("map", SMALL), script("time.sleep(1000)"), LONG, is_stopped=lambda: True)
+    assert trace.ending == "stopped"

@@ -61,10 +61,11 @@ class _GivenUp(Exception):
     """The rest of a schedule cannot be played; the argument is the ending."""
 
 
-def play(schedule: Schedule, program: Program, timeout: float) -> Trace:
+def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Callable[[], bool] = bool) -> Trace:
     """Play a schedule to a worker that is started for it.
 
-    timeout   seconds without a byte moving, for the watchdog
+    timeout      seconds without a byte moving, for the watchdog
+    is_stopped   asked again and again; once it is true, nobody wants the trace any more, which ends as "stopped"
 
     Raises KitFault for a schedule that is not what it says, WorkerNotStarted, OSError where the worker's directory
     cannot be written.
@@ -79,7 +80,7 @@ def play(schedule: Schedule, program: Program, timeout: float) -> Trace:
             environment={} if schedule.environment == "empty" else None,
         )
     try:
-        return _Player(schedule, process, program.path, timeout).play()
+        return _Player(schedule, process, program.path, timeout, is_stopped).play()
     finally:
         process.close()
 
@@ -87,8 +88,15 @@ def play(schedule: Schedule, program: Program, timeout: float) -> Trace:
 class _Player:
     """One run. `_until` is its only loop."""
 
-    def __init__(self, schedule: Schedule, process: SupervisedProcess, path: str, timeout: float) -> None:
-        self._process, self._path = process, path
+    def __init__(
+        self,
+        schedule: Schedule,
+        process: SupervisedProcess,
+        path: str,
+        timeout: float,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self._process, self._path, self._is_stopped = process, path, is_stopped
         self._timeout = timeout
         self._trace = Trace(schedule)
         self._queue = memoryview(b"")
@@ -163,6 +171,8 @@ class _Player:
             if self._move(wait):
                 wait, moved = _FIRST_WAIT, time.monotonic()
                 continue
+            if self._is_stopped():
+                raise _GivenUp("stopped")
             if self._process.exit_status is not None and self._is_held():
                 raise _GivenUp("held")
             if self._is_quiet():

@@ -114,7 +114,7 @@ def _below(pid: int) -> list[int]:
 def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
     try:
         status = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/task/{tid}/status").splitlines())
-        call = _text(f"/proc/{pid}/task/{tid}/syscall").strip()
+        call = _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
     except PermissionError:
         call = "?"
     except OSError:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 from kvproto.conformance.case import LEVELS, Case, Verdict
 from kvproto.conformance.cases import CASES
-from kvproto.conformance.finding import Finding
+from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.player import Program, play
 from kvproto.conformance.schedule import Schedule
 from kvproto.conformance.trace import Trace
@@ -21,6 +21,9 @@ from kvproto.conformance.trace import Trace
 __all__ = ["Result", "run", "select"]
 
 AT_ONCE = 2
+
+MOST_WATCHDOGS = 6
+"""After so many hangs that took the watchdog's time, since they cannot be proved, the other cases are not run."""
 
 
 class Result(NamedTuple):
@@ -56,7 +59,10 @@ def select(modes: Iterable[str], level: str, pattern: str) -> list[tuple[Case, s
 def run(
     chosen: list[tuple[Case, str]], program: Program, timeout: float, on_result: Callable[[Result], object]
 ) -> list[Result]:
-    """Run the chosen cases; on_result is called with each result, in order. Raises what `play` raises."""
+    """Run the chosen cases; on_result is called with each result, in order.
+
+    Raises what `play` raises; whatever ends it, no worker still runs then.
+    """
     plays = _Plays(program, timeout)
     results = []
     pool = ThreadPoolExecutor(AT_ONCE)
@@ -65,6 +71,7 @@ def run(
             on_result(result)
             results.append(result)
     finally:
+        plays.stop()
         pool.shutdown(cancel_futures=True)
     return results
 
@@ -77,7 +84,10 @@ def _in_order(pool: ThreadPoolExecutor, chosen: list[tuple[Case, str]], plays: _
 def _result(case: Case, mode: str, plays: _Plays) -> Result:
     traces: list[Trace] = []
     for schedule in case.schedules(mode):
-        traces.append(plays.trace(schedule))
+        trace = plays.trace(schedule)
+        if trace is None:
+            return Result(case, mode, NotApplicable(f"not run, after {MOST_WATCHDOGS} hangs that could not be proved"))
+        traces.append(trace)
         if verdict := case.judge(traces):
             return Result(case, mode, verdict)
     return Result(case, mode, None)
@@ -90,14 +100,25 @@ class _Plays:
         self._program, self._timeout = program, timeout
         self._futures: dict[Schedule, Future[Trace]] = {}
         self._lock = Lock()
+        self._stopped = Event()
+        self._n_watchdogs = 0
 
-    def trace(self, schedule: Schedule) -> Trace:
+    def stop(self) -> None:
+        """End the runs under way."""
+        self._stopped.set()
+
+    def trace(self, schedule: Schedule) -> Trace | None:
+        """The run of a schedule; None when it is not to be run any more."""
         with self._lock:
             is_first = schedule not in self._futures
+            if is_first and self._n_watchdogs >= MOST_WATCHDOGS:
+                return None
             future = self._futures.setdefault(schedule, Future())
         if is_first:
             try:
-                future.set_result(play(schedule, self._program, self._timeout))
+                trace = play(schedule, self._program, self._timeout, self._stopped.is_set)
+                self._n_watchdogs += trace.ending == "watchdog"
+                future.set_result(trace)
             except BaseException as e:
                 future.set_exception(e)
         return future.result()

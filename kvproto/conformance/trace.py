@@ -17,6 +17,7 @@ ENDINGS = {
     "held": "the worker exited, and a process that it started holds its stdout open",
     "floods": "it wrote more than the kit keeps",
     "watchdog": "not proved: no byte moved for the whole time limit",
+    "stopped": "the whole check was stopped",
 }
 
 

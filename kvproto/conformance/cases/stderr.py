@@ -37,14 +37,14 @@ def _shown(line: bytes) -> str:
 CASES = (
     Case(
         "STDERR-no-error", "MUST", "STDERR-7", "good input brings no ERR line",
-        lambda mode: [ahead(mode, SMALL)], tells=("reports an error",),
+        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], tells=("reports an error",),
     ),
     Case(
         "STDERR-ended", "MUST", "STDERR-3", "each line on stderr ends with a newline",
-        lambda mode: [ahead(mode, SMALL)], each(_ended),
+        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], each(_ended),
     ),
     Case(
         "STDERR-tagged", "SHOULD", "STDERR-1", "each line on stderr has a tag",
-        lambda mode: [ahead(mode, SMALL)], each(_tagged),
+        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], each(_tagged),
     ),
 )  # fmt: skip
