@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant("reads_16_bit.py", ("MAP-sizes", "size 65536"), ("REDUCE-sizes", "size 65536")),
     Mutant("reads_signed_byte.py", ("MAP-sizes", "size 128"), ("REDUCE-sizes", "size 128")),
     Mutant("short_reads.py", ("MAP-byte-by-byte", "read again"), ("REDUCE-byte-by-byte", "read again")),
-    Mutant("drops_when_full.py", ("MAP-slow-reader", "result list"), ("REDUCE-slow-reader", "result list")),
+    Mutant("drops_when_full.py", ("MAP-slow-reader", "LIST-2"), ("REDUCE-slow-reader", "LIST-2")),
     Mutant("cut_input_is_fine.py", ("MAP-cut-input", "ends inside a pair"), ("REDUCE-cut-input", "ends inside a pair")),
     Mutant("exits_1_early.py", (STATUS, "exit status 1"), (STATUS, "exit status 1")),
     Mutant("exits_3_at_the_end.py", (STATUS, "exit status 3"), (STATUS, "exit status 3")),
