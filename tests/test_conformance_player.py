@@ -59,7 +59,7 @@ def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
         "signal.signal(signal.SIGALRM, print)\nsignal.alarm(1000)\nsignal.pause()",
         "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nserver.accept()",
         "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nselect.select([server], [], [])",
-        "import ctypes\nassert not ctypes.CDLL(None).timer_create(0, None, ctypes.byref(ctypes.c_void_p()))\nsignal.pause()",
+        "import ctypes as c\nassert not c.CDLL(None).timer_create(0, None, c.byref(c.c_void_p()))\nsignal.pause()",
         "import ctypes\nselect.select([ctypes.CDLL(None).timerfd_create(0, 0)], [], [])",
         "os.mkfifo('fifo')\nopen('fifo')",
         "if os.fork():\n    os.wait()\nelse:\n    time.sleep(1000)",
