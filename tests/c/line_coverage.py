@@ -28,7 +28,9 @@ from disco_programs import LIBRARY, WRAPPED
 MEASURED = ["gcc", "--coverage", "-O0", "-g", f"-I{ROOT / 'include'}", f"-I{CSRC}"]
 NATIVE = sorted(CSRC.glob("native*.c"))
 CORE = [CSRC / "wire.c", CSRC / "params.c"]
-TESTS = ["test_native", "test_supervise", "test_wire", "test_stream", "test_vectors", "test_external"]
+TESTS = ["test_native", "test_sums", "test_deal_pairs", "test_supervise"] + [
+    "test_wire", "test_stream", "test_vectors", "test_external",
+]  # fmt: skip
 
 
 def main(minimum: float) -> bool:
