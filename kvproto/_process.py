@@ -17,7 +17,7 @@ import struct
 import tempfile
 import termios
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kvproto.errors import KVProtoError
 
@@ -35,6 +35,7 @@ class SupervisedProcess:
 
     output        a path that it gets as its stdout, opened for writing; None: the pipe. `stdout` is then at end of file
     environment   name -> value; None: ours
+    through       a command with arguments that starts `./op`, and ends as it does; none: it is started itself
 
     stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
     status_fd               readable when `read_status()` has something to say
@@ -51,6 +52,7 @@ class SupervisedProcess:
         *,
         output: str | None = None,
         environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         self.pid: int | None = None
         self.start_errno: int | None = None
@@ -63,14 +65,14 @@ class SupervisedProcess:
         # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._start(files, arguments, output, environment)
+            self._start(files, [*through, "./op", *arguments], output, environment)
         except BaseException:
             self.close()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _start(self, files: Mapping[str, bytes], arguments: list[str], output: str | None, environment) -> None:
+    def _start(self, files: Mapping[str, bytes], argv: list[str], output: str | None, environment) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
 
         if not os.path.exists(SUPERVISE):
@@ -96,7 +98,7 @@ class SupervisedProcess:
         try:
             _write_files(directory, files)
             self._supervisor = subprocess.Popen(
-                [SUPERVISE, str(child_control), str(child_status), directory, "./op", *arguments],
+                [SUPERVISE, str(child_control), str(child_status), directory, *argv],
                 cwd=directory,
                 stdin=child_stdin,
                 stdout=child_stdout,

@@ -8,9 +8,10 @@ import pytest
 import vectors_format
 
 import kvproto
-from kvproto.conformance.answers import MAX_ITEM, Layout, Stream, fault_of_stdin, n_bytes_of_params
+from kvproto.conformance.answers import MAX_ITEM, Fault, Layout, Stdin, Stream, read_params
 from kvproto.conformance.cases.building import SMALL, pair, stdin
 from kvproto.conformance.hexdump import of_input, of_output
+from kvproto.conformance.setting import Setting
 
 FRAMES = [
     (kind, vector) for kind in ("pairs", "lists") for vector in vectors_format.load(kind) if vector.max_item == MAX_ITEM
@@ -47,14 +48,18 @@ def test_it_gives_the_verdict_of_each_vector_whole_and_in_pieces(kind, vector):
 
 @pytest.mark.parametrize("vector", PARAMS, ids=named)
 def test_it_gives_the_verdict_of_each_parameter_set(vector):
-    assert (n_bytes_of_params(vector.input) == len(vector.input)) == (vector.verdict != "reject")
+    read = read_params(vector.input)
+    if vector.verdict == "reject":
+        assert isinstance(read, Fault) or read[0] < len(vector.input)
+    else:
+        assert read[0] == len(vector.input) and dict(read[1]) == dict(vector.values)
 
 
 def test_what_is_sent_is_whole_up_to_its_last_byte_alone():
-    data = stdin(SMALL)
+    data = stdin(Setting("map"), SMALL)
     boundaries = {2, *(2 + end for end in Stream("pairs", data[2:]).ends)}
     for n in range(len(data) + 1):
-        assert (fault_of_stdin(data[:n]) is None) == (n in boundaries), n
+        assert (Stdin(data[:n]).fault is None) == (n in boundaries), n
 
 
 def test_another_layout_is_read_by_its_own_numbers():

@@ -11,7 +11,8 @@ from kvproto.conformance.finding import Finding
 from kvproto.conformance.oracle import CAUSES
 from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.report.text import report
-from kvproto.conformance.runner import run, select
+from kvproto.conformance.runner import Check, run, select
+from kvproto.conformance.setting import Setting
 
 FEW = {"MAP-lockstep", "MAP-one-list-each", "MAP-lists-alone", "REDUCE-lists-alone", "MAP-no-pairs", "REDUCE-no-pairs"}
 
@@ -33,24 +34,25 @@ def directory(tmp_path_factory):
 def test_a_fault_is_told_once_by_the_case_that_it_belongs_to(mutant, mode, directory):
     ids, words = getattr(mutant, mode)
     program = mutants.program(mutant.source, directory)
-    results = run(chosen(mode, ids), program, mutant.watchdog, lambda result: None)
+    results = run(chosen(mode, ids), Check(program, timeout=mutant.watchdog), lambda result: None)
     told = failures(results)
     directories = {f"{one.result.case.id}.{mode}": "evidence" for one in told}
-    assert {one.result.case.id for one in told} == set(ids.split())
-    assert words in " ".join(report("worker", results, directories).split())
+    text = report("worker", results, directories)
+    assert {one.result.case.id for one in told} == set(ids.split()), text
+    assert words in " ".join(text.split())
 
 
 @pytest.mark.parametrize("source", mutants.CORRECT)
 def test_a_correct_worker_conforms(source, directory):
     program = mutants.program(source, directory)
-    results = run(select(["map", "reduce"], "SHOULD", "*"), program, 10.0, lambda result: None)
+    results = run(select(["map", "reduce"], "SHOULD", "*"), Check(program), lambda result: None)
     assert [(result.case.id, result.verdict) for result in results if result.verdict is not None] == []
 
 
 @pytest.mark.parametrize(("source", "id"), mutants.NOTED)
 def test_what_only_informs_fails_nobody(source, id, directory):
     program = mutants.program(source, directory)
-    results = run(select(["map"], "INFO", id), program, 10.0, lambda result: None)
+    results = run(select(["map"], "INFO", id), Check(program), lambda result: None)
     assert results and all(isinstance(result.verdict, Finding) and not result.fails for result in results)
 
 
@@ -83,6 +85,6 @@ def test_ids_are_of_a_section_and_stable_in_form_and_clauses_are_there():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_bytes_of_each_schedule_are_what_it_says(case):
     for mode in case.modes:
-        for schedule in case.schedules(mode):
+        for schedule in case.schedules(Setting(mode)):
             assert schedule.flaw() == ""
             assert type(schedule).from_json(schedule.to_json()) == schedule

@@ -5,11 +5,13 @@ import pytest
 from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
-from kvproto.conformance.cases.building import PARAMS, SMALL, ahead, lockstep, pair
+from kvproto.conformance.cases.building import SMALL, ahead, lockstep, pair
 from kvproto.conformance.player import KitFault, Program, play
 from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Taken
+from kvproto.conformance.setting import Setting
 from kvproto.external import external
 
+MAP, PARAMS = Setting("map"), b"0\n"
 LONG = 60.0  # seconds: what is proved takes none of them
 SHORT = 0.3
 NEVER_ANSWERED = Schedule((Send(PARAMS + pair(b"a", b"1")), Answers(2), End(), Exit()), "map")
@@ -46,7 +48,7 @@ def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_pat
     ],
 )
 def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
-    trace = play(ahead("map", SMALL), script(body), LONG)
+    trace = play(ahead(MAP, SMALL), script(body), LONG)
     assert trace.ending == "stuck" and trace.waits and trace.exit_status is None
 
 
@@ -66,13 +68,13 @@ def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
     ],
 )
 def test_what_might_go_on_is_not_proved_to_hang(body):
-    trace = play(ahead("map", SMALL), script(body), SHORT)
+    trace = play(ahead(MAP, SMALL), script(body), SHORT)
     assert trace.ending == "watchdog" and trace.waits
 
 
 def test_a_worker_that_works_or_sleeps_for_a_while_is_waited_for():
     body = "time.sleep(0.2)\nfor i in range(10**6): pass\nos.write(1, bytes(12))\nos.read(0, 1)"
-    trace = play(ahead("map", SMALL), script(body), LONG)
+    trace = play(ahead(MAP, SMALL), script(body), LONG)
     assert (trace.ending, trace.exit_status, trace.lists.n_records) == ("exited", 0, 3)
 
 
@@ -94,18 +96,18 @@ def test_while_stdout_is_not_read_what_fits_is_sent_and_the_rest_later(identity)
 def test_a_closed_or_a_full_stdout_is_what_the_worker_meets(identity):
     program = Program(str(identity), external([identity]))
     closed = play(Schedule((CloseOutput(), Send(PARAMS + pair(b"", b"")), End(), Exit()), "map"), program, LONG)
-    full = play(ahead("map", SMALL, stdout="full"), program, LONG)
+    full = play(ahead(MAP, SMALL, stdout="full"), program, LONG)
     assert closed.exit_status not in (0, None) and closed.stdout == b""
     assert full.exit_status not in (0, None) and b"No space left" in full.stderr
 
 
 def test_an_empty_environment_is_empty():
-    trace = play(ahead("map", [], environment="empty"), script("os.write(2, repr(dict(os.environ)).encode())"), LONG)
+    trace = play(ahead(MAP, [], environment="empty"), script("os.write(2, repr(dict(os.environ)).encode())"), LONG)
     assert b"PATH" not in trace.stderr and b"HOME" not in trace.stderr
 
 
 def test_a_process_that_is_left_is_named(tmp_path):
-    trace = play(lockstep("map", SMALL), mutants.program("leaves_daemon.py", tmp_path), LONG)
+    trace = play(lockstep(MAP, SMALL), mutants.program("leaves_daemon.py", tmp_path), LONG)
     assert trace.ending == "exited" and len(trace.left) == 1 and "python3" in trace.left[0]
 
 
@@ -121,5 +123,5 @@ def test_a_schedule_that_is_not_what_it_says_is_a_fault_of_the_kit(identity):
 
 
 def test_a_run_that_nobody_wants_any_more_ends_at_once():
-    trace = play(ahead("map", SMALL), script("time.sleep(1000)"), LONG, is_stopped=lambda: True)
+    trace = play(ahead(MAP, SMALL), script("time.sleep(1000)"), LONG, is_stopped=lambda: True)
     assert trace.ending == "stopped"

@@ -20,12 +20,15 @@ a repro.sh.
 
 levels: --level must (the default) asks what a worker must do, should also what it should; info tells, and never fails
 
+contracts: --contract reference is for a worker that follows the small contract in kvproto/conformance/CONTRACT.md;
+each of its answers is then judged to the byte
+
 exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does not start,
 4 no case was selected
 
 examples:
   kvproto check -- ./worker
-  kvproto check --mode map -k 'MAP-lock*' -- ./worker
+  kvproto check --mode map -k 'MAP-lock*' -p lexicon=words.txt -f words.txt -- ./worker
   kvproto check --replay {DIRECTORY}/MAP-lockstep.map
 """
 
@@ -40,7 +43,14 @@ def add(commands) -> None:
     parser.set_defaults(worker=None, needs_worker=False)
     parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
     parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
+    parser.add_argument(
+        "--contract", choices=("any", "reference"), default="any", help="what the worker does (default: any, nobody knows)"
+    )
     parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="cases whose id fits")
+    parser.add_argument(
+        "-p", "--param", dest="params", metavar="NAME=VALUE", type=_param, action="append", default=[],
+        help="a parameter that the worker needs; as often as you like",
+    )  # fmt: skip
     parser.add_argument(
         "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
         help="a supporting file, put beside the worker; as often as you like",
@@ -49,6 +59,11 @@ def add(commands) -> None:
         "--timeout", metavar="SECONDS", type=seconds, default=10.0,
         help="without a byte moving, where a hang cannot be proved (default: 10)",
     )  # fmt: skip
+    parser.add_argument(
+        "--known-failing", metavar="FILE", help="cases that are known to fail, a line each: ID or ID.mode; they must"
+    )
+    parser.add_argument("--examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list the cases that the other options select")
     instead.add_argument("--explain", metavar="ID", help="what a case asks")
@@ -72,31 +87,48 @@ def _run_check(args: argparse.Namespace) -> int:
         return FAULT
 
 
+def _param(text: str) -> tuple[bytes, bytes]:
+    name, equals, value = os.fsencode(text).partition(b"=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def _selected(args: argparse.Namespace) -> list:
     from kvproto.conformance.runner import select
 
-    chosen = select(("map", "reduce") if args.mode == "both" else (args.mode,), args.level.upper(), args.pattern)
+    modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
+    chosen = select(modes, args.level.upper(), args.pattern, args.contract)
     if not chosen:
-        write_all(2, b"kvproto: no case is selected; `kvproto check --list --level info` lists all\n")
+        write_all(2, b"kvproto: no case is selected; `kvproto check --list --level info --contract reference` lists all\n")
     return chosen
+
+
+def _known(path: str | None) -> frozenset[str]:
+    from pathlib import Path
+
+    from kvproto.conformance.known import read_known
+
+    return frozenset() if path is None else read_known(Path(path))
 
 
 def _list(args: argparse.Namespace) -> int:
     chosen = _selected(args)
     cases = dict.fromkeys(case for case, _ in chosen)
-    _say("".join(f"{case.id:<28} {case.level:<6} {case.clauses:<16} {case.title}\n" for case in cases))
+    _say("".join(f"{case.id:<30} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases))
     return CONFORMS if chosen else NOTHING
 
 
 def _explain(name: str) -> int:
     from kvproto.conformance.cases import CASES
     from kvproto.conformance.explain import explain
+    from kvproto.conformance.setting import Setting
 
     found = [case for case in CASES if case.id.lower() == name.lower()]
     if not found:
-        write_all(2, f"kvproto: there is no case {name}; `kvproto check --list --level info` lists all\n".encode())
+        write_all(2, f"kvproto: there is no case {name}; `kvproto check --list --level info --contract reference` lists all\n".encode())
         return NOTHING
-    _say(explain(found[0]))
+    _say(explain(found[0], Setting(found[0].modes[0])))
     return CONFORMS
 
 
@@ -117,20 +149,23 @@ def _program(worker: list[str], files: list[str]):
 
 
 def _check(args: argparse.Namespace) -> int:
-    from kvproto.conformance.runner import run
+    from kvproto.conformance.runner import Check, run
 
     if not args.worker:
         args.parser.error("no worker: put it behind `--`, as in `kvproto check -- ./worker`")
-    program = _program(args.worker, args.files)
+    check = Check(
+        _program(args.worker, args.files), tuple(args.params), args.contract, args.timeout, args.examples, args.seed,
+        _known(args.known_failing),
+    )  # fmt: skip
     chosen = _selected(args)
     if not chosen:
         return NOTHING
     progress = _Progress(len(chosen))
     try:
-        results = run(chosen, program, args.timeout, progress)
+        results = run(chosen, check, progress)
     finally:
         progress.clear()
-    return _tell(program, results)
+    return _tell(check, results)
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -138,19 +173,19 @@ def _replay(args: argparse.Namespace) -> int:
 
     from kvproto.conformance.evidence import load
     from kvproto.conformance.player import play
-    from kvproto.conformance.runner import Result
+    from kvproto.conformance.runner import Check, Result, judged
 
     replay = load(Path(args.replay))
-    program = _program(args.worker or replay.worker, args.files or replay.files)
+    check = Check(_program(args.worker or replay.worker, args.files or replay.files), contract=replay.contract)
     traces = []
     verdict = None
     for schedule in replay.schedules:
-        traces.append(play(schedule, program, args.timeout))
-        verdict = replay.case.judge(traces)
-    return _tell(program, [Result(replay.case, replay.mode, verdict)])
+        traces.append(play(schedule, check.program, args.timeout))
+        verdict = judged(replay.case, replay.contract, traces)
+    return _tell(check, [Result(replay.case, replay.mode, verdict)])
 
 
-def _tell(program, results: list) -> int:
+def _tell(check, results: list) -> int:
     """Keep the evidence, print the report."""
     from pathlib import Path
 
@@ -160,10 +195,10 @@ def _tell(program, results: list) -> int:
 
     directories = {}
     for one in failures(results):
-        name = f"{one.result.case.id}.{one.result.mode}"
+        name = one.result.name
         directories[name] = os.path.join(DIRECTORY, name)
-        keep(one.result, program, Path(directories[name]))
-    _say(report(program.path, results, directories))
+        keep(one.result, check, Path(directories[name]))
+    _say(report(check.program.path, results, directories))
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
 
 

@@ -2,7 +2,7 @@
 
 Promises: it imports nothing of kvproto, so that a fault of the codec cannot hide here; it takes bytes as they come
 and tells each field with its offset; no field is allocated by the word of the peer. Both what the kit sends
-and what a worker says go through it. Implements FRAME, LIST, LIMITS-1 and PARAMS-1 to PARAMS-5 for itself.
+and what a worker says go through it. Implements FRAME, LIST, LIMITS-1, LIMITS-4 and PARAMS-1 to PARAMS-5 for itself.
 """
 
 from __future__ import annotations
@@ -11,10 +11,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["MAX_ITEM", "Fault", "Field", "Layout", "Stream", "fault_of_stdin", "n_bytes_of_params"]
+__all__ = ["MAX_ITEM", "Fault", "Field", "Layout", "Stdin", "Stream", "read_params"]
 
 MAX_ITEM = 1 << 30
 """The longest item, in bytes (LIMITS-1)."""
+
+MAX_PARAMS = 1 << 30
+"""The longest parameter set, in bytes of entries (LIMITS-4)."""
+
+
+REPEATED, AT_ONCE = 64, 100
+"""Records of so many bytes at most are looked for again, so many at a time."""
 
 
 class Layout(NamedTuple):
@@ -57,7 +64,7 @@ class Fault(NamedTuple):
 
 
 class Stream:
-    """A stream of pairs, or of result lists; fed in pieces, read field by field.
+    """A stream of pairs, or of result lists; fed in pieces.
 
     kind         "pairs" or "lists"
     data         bytearray, all that was fed
@@ -70,8 +77,8 @@ class Stream:
         self.data = bytearray()
         self.ends: list[int] = []
         self._layout = layout
-        self._walk = self._fields()
-        self._due: Field | None = None  # the field whose bytes are not all there
+        self._at = self._left = 0  # behind the last whole pair or num-pairs; the pairs that its list still wants
+        self._due = ("", 0, 0)  # name, offset and length of the field whose bytes are not all there
         self._too_large: Fault | None = None
         self.feed(data)
 
@@ -82,97 +89,163 @@ class Stream:
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
         self.data += data
-        for field in self._walk:
-            if field is self._due:
-                return
+        while not self._too_large and (self._left or self._begins_record()) and self._has_pair():
+            if not self._left:
+                self._skip_repeats()
 
     def fault(self, at_end: bool) -> Fault | None:
         """What is wrong so far; `at_end`: and no byte is to come."""
         if self._too_large or not at_end:
             return self._too_large
-        boundary = self.ends[-1] if self.ends else 0
-        if len(self.data) == boundary:
+        if len(self.data) == (self.ends[-1] if self.ends else 0):
             return None
-        field = self._due
-        had = len(self.data) - field.offset
-        what = f"the stream ends inside the {field.name}: {field.wanted} bytes wanted, {had} there"
-        return Fault(field.offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
+        name, offset, wanted = self._due
+        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {len(self.data) - offset} there"
+        return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
-    def fields(self) -> Iterator[Field]:
-        """Each field once more, from the start; the last one may have less bytes than it wants, or none."""
-        again = Stream(self.kind, layout=self._layout)
-        again.data = self.data
-        for field in again._walk:
-            yield field
-            if field is again._due:
+    def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:
+        """Each field of the records from number `first` to before `last`, from 0; the last one may lack bytes."""
+        at = self.ends[first - 1] if first else 0
+        for record in range(first, len(self.ends) + 1 if last is None else last):
+            left = 1
+            if self.kind == "lists":
+                yield (num_pairs := self._number("num-pairs", at, record))
+                left, at = num_pairs.number, at + num_pairs.wanted
+            while left > 0:
+                for name in ("key", "value"):
+                    yield (size := self._number(f"{name} size", at, record))
+                    if not 0 <= size.number <= MAX_ITEM:
+                        return
+                    yield (item := Field(name, at + size.wanted, size.number, -1, record + 1))
+                    at = item.offset + item.wanted
+                left -= 1
+            if left < 0:
                 return
 
-    def _fields(self) -> Iterator[Field]:
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Where each pair of the complete records begins and ends."""
+        order, width = self._layout
         at = 0
-        while True:
-            record, left = len(self.ends) + 1, 1
-            if self.kind == "lists":
-                left = yield from self._number("num-pairs", at, record)
-                at += self._layout.width
-            while left:
-                for name in ("key", "value"):
-                    size = yield from self._number(f"{name} size", at, record)
-                    if size > MAX_ITEM:
-                        what = f"the {name} size says {size} bytes, more than 1 GiB"
-                        self._too_large = Fault(at, what, "LIMITS-1", True)
-                        return
-                    at += self._layout.width
-                    yield from self._whole(Field(name, at, size, -1, record))
-                    at += size
-                left -= 1
+        for end in self.ends:
+            at += width if self.kind == "lists" else 0
+            while at < end:
+                begin = at
+                at += width + int.from_bytes(self.data[at : at + width], order)
+                at += width + int.from_bytes(self.data[at : at + width], order)
+                yield begin, at
+
+    def _number(self, name: str, at: int, record: int) -> Field:
+        """A number as it is there; -1 where its bytes are not."""
+        order, width = self._layout
+        there = self.data[at : at + width]
+        return Field(name, at, width, int.from_bytes(there, order) if len(there) == width else -1, record + 1)
+
+    def _begins_record(self) -> bool:
+        """Take the head of the next record that has pairs; False when it is not all there."""
+        if self.kind == "pairs":
+            self._left = 1
+            return True
+        order, width = self._layout
+        while not self._left:
+            at, self._at = self._at, self._at + width
+            if self._at > len(self.data):
+                self._at = at
+                return self._lacks("num-pairs", at, width)
+            self._left = int.from_bytes(self.data[at : self._at], order)
+            if not self._left:
+                self.ends.append(self._at)
+        return True
+
+    def _has_pair(self) -> bool:
+        """Go behind the next pair; False when it is not all there."""
+        order, width = self._layout
+        at, end = self._at, len(self.data)
+        for name in ("key", "value"):
+            item = at + width
+            if item > end:
+                return self._lacks(f"{name} size", at, width)
+            size = int.from_bytes(self.data[at:item], order)
+            if size > MAX_ITEM:
+                what = f"the {name} size says {size} bytes, more than 1 GiB"
+                self._too_large = Fault(at, what, "LIMITS-1", True)
+                return False
+            at = item + size
+            if at > end:
+                return self._lacks(name, item, size)
+        self._at = at
+        self._left -= 1
+        if not self._left:
             self.ends.append(at)
+        return True
 
-    def _number(self, name: str, at: int, record: int) -> Iterator[Field]:
-        width = self._layout.width
-        yield from self._there(Field(name, at, width, -1, record))
-        number = int.from_bytes(self.data[at : at + width], self._layout.order)
-        yield Field(name, at, width, number, record)
-        return number
+    def _skip_repeats(self) -> None:
+        """Take records that are the same as the last two, many at a time: a million pairs are read in no time."""
+        ends = self.ends
+        if len(ends) < 3 or ends[-1] - ends[-2] != ends[-2] - ends[-3]:
+            return
+        size = ends[-1] - ends[-2]
+        if size > REPEATED:
+            return
+        block = self.data[ends[-2] : ends[-1]] * AT_ONCE
+        while self.data.startswith(block, self._at):
+            ends.extend(range(self._at + size, self._at + len(block) + 1, size))
+            self._at += len(block)
 
-    def _whole(self, field: Field) -> Iterator[Field]:
-        yield from self._there(field)
-        yield field
-
-    def _there(self, field: Field) -> Iterator[Field]:
-        while len(self.data) < field.offset + field.wanted:
-            self._due = field
-            yield field
-        self._due = None
+    def _lacks(self, *due) -> bool:
+        self._due = due
+        return False
 
 
 _HEAD = re.compile(rb"([0-9]{1,10})\n")
+_BEGUN_HEAD = re.compile(rb"[0-9]{0,10}")
 _NUMBER = re.compile(rb"([0-9]{1,10}) ")
+_ENDS = "the stream ends inside the parameters"
 
 
-def n_bytes_of_params(data: bytes) -> int | Fault:
-    """The length of the parameter set at the start of `data`, its head counted, or what is wrong with it."""
+def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
+    """The parameter set at the start of `data`: its length, its head counted, and its entries; or what is wrong."""
     head = _HEAD.match(data)
     if not head:
-        return Fault(0, "no head `<total>\\n`", "PARAMS-1", False)
+        is_begun = _BEGUN_HEAD.fullmatch(data)
+        return Fault(0, _ENDS, "PARAMS-5", False) if is_begun else Fault(0, "no head `<total>\\n`", "PARAMS-1", True)
+    if int(head[1]) > MAX_PARAMS:
+        return Fault(0, f"the parameters say {int(head[1])} bytes, more than 1 GiB", "LIMITS-4", True)
     at, end = head.end(), head.end() + int(head[1])
-    if end > len(data):
-        return Fault(0, "the stream ends inside the parameters", "PARAMS-5", False)
-    while at < end:
+    entries: list[tuple[bytes, bytes]] = []
+    while at < min(end, len(data)):
+        begin, halves = at, []
         for closing in (b" ", b"\n"):
             size = _NUMBER.match(data, at, end)
             if not size:
-                return Fault(at, "no length and space where an entry goes on", "PARAMS-2", True)
+                is_cut = end > len(data) and _BEGUN_HEAD.fullmatch(data, at)
+                what = "no length and space where an entry goes on"
+                return Fault(0, _ENDS, "PARAMS-5", False) if is_cut else Fault(at, what, "PARAMS-2", True)
             at = size.end() + int(size[1])
-            if at >= end or data[at : at + 1] != closing:
-                return Fault(min(at, end), f"{closing!r} is not where the length says", "PARAMS-2", True)
+            if at >= end:
+                return Fault(begin, "an entry goes beyond the total", "PARAMS-5", True)
+            if at >= len(data):
+                return Fault(0, _ENDS, "PARAMS-5", False)
+            if data[at : at + 1] != closing:
+                return Fault(at, f"{closing!r} is not where the length says", "PARAMS-2", True)
+            halves.append(data[size.end() : at])
             at += 1
-    return end
+        entries.append((halves[0], halves[1]))
+    return Fault(0, _ENDS, "PARAMS-5", False) if at < end else (end, entries)
 
 
-def fault_of_stdin(data: bytes) -> Fault | None:
-    """What is wrong with all that a worker gets on stdin: a parameter set, then pairs, then end of file."""
-    n_params = n_bytes_of_params(data)
-    if isinstance(n_params, Fault):
-        return n_params
-    fault = Stream("pairs", data[n_params:]).fault(at_end=True)
-    return fault and fault._replace(offset=fault.offset + n_params)
+class Stdin:
+    """All that a worker gets on stdin: a parameter set, then pairs, then end of file.
+
+    params    list of (name, value), in the order of the set
+    n_params  length of the set in bytes; 0 when it is malformed
+    pairs     Stream of what follows
+    fault     Fault or None, its offset counted from the start
+    """
+
+    def __init__(self, data: bytes) -> None:
+        params = read_params(data)
+        self.fault: Fault | None = params if isinstance(params, Fault) else None
+        self.n_params, self.params = (0, []) if isinstance(params, Fault) else params
+        self.pairs = Stream("pairs", b"" if self.fault else data[self.n_params :])
+        if not self.fault and (fault := self.pairs.fault(at_end=True)):
+            self.fault = fault._replace(offset=fault.offset + self.n_params)

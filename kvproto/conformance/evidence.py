@@ -15,8 +15,7 @@ from typing import NamedTuple
 from kvproto.conformance.case import Case
 from kvproto.conformance.cases import CASES
 from kvproto.conformance.finding import Finding
-from kvproto.conformance.player import Program
-from kvproto.conformance.runner import Result
+from kvproto.conformance.runner import Check, Result
 from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send
 from kvproto.conformance.trace import Trace
 
@@ -27,25 +26,28 @@ SECONDS_OPEN = 2
 
 
 class Replay(NamedTuple):
-    """What a directory of evidence says: a case, its mode, the schedules to play, and the worker that failed."""
+    """What a directory of evidence says: a case, its mode and contract, the schedules to play, the worker that failed."""
 
     case: Case
     mode: str
+    contract: str
     schedules: list[Schedule]
     worker: list[str]
     files: list[str]
 
 
-def keep(result: Result, program: Program, directory: Path) -> None:
+def keep(result: Result, check: Check, directory: Path) -> None:
     """Write the evidence of a failing result; a directory of that name is replaced."""
     finding: Finding = result.verdict
+    program = check.program
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     trace = finding.trace
     contents = {"stdin": trace.schedule.stdin, "stdout": trace.stdout, "stderr": trace.stderr}
     for name, content in contents.items():
         (directory / name).write_bytes(content)
-    others = {name: content for name, content in program.files.items() if name != "op"}
+    own = {name: content for name, content in program.files.items() if name != "op"}
+    others = {**own, **dict(trace.schedule.files)}
     for name, content in others.items():
         path = directory / "files" / name
         path.parent.mkdir(exist_ok=True)
@@ -53,8 +55,8 @@ def keep(result: Result, program: Program, directory: Path) -> None:
         path.chmod(0o755)
     schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
     facts = {
-        "case": result.case.id, "mode": result.mode,
-        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(others), "schedules": schedules,
+        "case": result.case.id, "mode": result.mode, "contract": check.contract,
+        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own), "schedules": schedules,
     }  # fmt: skip
     (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "repro.sh"
@@ -70,20 +72,20 @@ def load(directory: Path) -> Replay:
         case = next(case for case in CASES if case.id == facts["case"])
         schedules = [Schedule.from_json(json.dumps(one)) for one in facts["schedules"]]
         files = [str(directory / "files" / name) for name in facts["files"]]
-        return Replay(case, facts["mode"], schedules, facts["worker"], files)
+        return Replay(case, facts["mode"], facts["contract"], schedules, facts["worker"], files)
     except StopIteration:
         raise ValueError(f"{directory}: there is no case {facts['case']}") from None
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{directory}/schedule.json: {e!r}") from None
 
 
-def _script(result: Result, program: Program, has_files: bool) -> str:
+def _script(result: Result, program, has_files: bool) -> str:
     finding: Finding = result.verdict
     schedule = finding.trace.schedule
     about = [f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
              f"got: {finding.got}", "", "./repro.sh [worker]; what it wrote is then in $directory/stdout"]  # fmt: skip
     comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in text.split("\n"))
-    run = shlex.join(["./op", *program.arguments, schedule.argument])
+    run = shlex.join(["./op", *program.arguments, *schedule.between, schedule.argument])
     if schedule.environment == "empty":
         run = f"env -i {run}"
     return f"""#!/bin/sh
@@ -109,6 +111,8 @@ def _pipeline(trace: Trace, run: str) -> str:
         told = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
         feed = f'{{ head -c {n_bytes} "$here/stdin"; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
     run = f"{{ {run}; echo $? > status; }}"
+    if schedule.stdout == "closed":
+        return f": > stdout\n{feed} | {run} >&-"
     if schedule.stdout == "full":
         return f": > stdout\n{feed} | {run} > /dev/full"
     if CloseOutput in kinds:

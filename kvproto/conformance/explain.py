@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from kvproto.conformance import hexdump
 from kvproto.conformance.case import Case
-from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Step, Taken
+from kvproto.conformance.schedule import (
+    Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
+)  # fmt: skip
+from kvproto.conformance.setting import Setting
 
-__all__ = ["explain"]
+__all__ = ["explain", "special"]
 
 WORDS = {
     Taken: "wait until the worker has read all of it",
+    Rest: "wait until the worker has read all of it and does nothing more with it",
+    Measure: "look how much memory it has had",
     Pause: "read stdout no more",
     Resume: "read stdout again",
     CloseOutput: "close our end of stdout",
@@ -19,13 +24,18 @@ WORDS = {
 STEPS = 12
 
 
-def explain(case: Case) -> str:
+def explain(case: Case, setting: Setting) -> str:
     """Its title, clauses and modes, and its first schedule step by step."""
-    schedules = case.schedules(case.modes[0])
-    lines = [
-        f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "",
-        f"asked in: {', '.join(case.modes)}", f"the worker runs: {len(schedules)} times in each of them, as a rule", "",
-        f"the first run, argument {schedules[0].argument}{_special(schedules[0])}:",
+    schedules = case.schedules(setting)
+    lines = [f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "", f"asked in: {', '.join(case.modes)}"]
+    lines += ["asked of: workers that follow CONTRACT.md, with --contract reference"] * (case.contract == "reference")
+    if case.drawn:
+        lines += ["", "each run: a schedule that is drawn (--examples, --seed), and shrunk when it fails; before it the",
+                  "same bytes all at once, to compare"]  # fmt: skip
+        return "\n".join(lines) + "\n"
+    lines += [
+        f"the worker runs: {len(schedules)} times in each of them, as a rule", "",
+        f"the first run, argument {schedules[0].argument}{special(schedules[0])}:",
     ]  # fmt: skip
     steps = [_words(step) for step in schedules[0].steps]
     if len(steps) > STEPS:
@@ -35,15 +45,22 @@ def explain(case: Case) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _special(schedule: Schedule) -> str:
-    return ", stdout is /dev/full" * (schedule.stdout == "full") + ", the environment is empty" * (
-        schedule.environment == "empty"
-    )
+def special(schedule: Schedule) -> str:
+    """What is out of the ordinary in how a worker is started, with a comma before each."""
+    said = {
+        "stdout is /dev/full": schedule.stdout == "full",
+        "stdout is not open": schedule.stdout == "closed",
+        "the environment is empty": schedule.environment == "empty",
+        f"before it {' '.join(schedule.between)}": schedule.between,
+        f"beside it {', '.join(repr(name) for name, _ in schedule.files)}": schedule.files,
+    }
+    return "".join(f", {words}" for words, holds in said.items() if holds)
 
 
 def _words(step: Step) -> str:
     if isinstance(step, Send):
-        return f"send {len(step.data)} byte{'s' * (len(step.data) != 1)}"
+        times = f", {step.times} times" * (step.times != 1)
+        return f"send {len(step.data)} byte{'s' * (len(step.data) != 1)}{times}"
     if isinstance(step, Answers):
         return f"wait until the answers to all {step.n} pairs so far are there"
     return WORDS[type(step)]

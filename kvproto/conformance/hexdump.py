@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kvproto.conformance.answers import Stream, n_bytes_of_params
+from kvproto.conformance.answers import Stdin, Stream
 
 __all__ = ["of_input", "of_output"]
 
@@ -13,6 +13,9 @@ PER_LINE = 12
 LINES_OF_AN_ITEM = 2
 LINES = 24
 """The most lines of a dump; of a longer one, those in the middle are left out, and counted."""
+
+RECORDS = 12
+"""Of so many pairs or lists at each end of a long stream there are lines to choose from."""
 
 _HIDDEN = -1
 
@@ -25,11 +28,11 @@ class _Line(NamedTuple):
 
 def of_input(data: bytes) -> list[str]:
     """The lines of what was sent: parameters, then pairs."""
-    n_params = n_bytes_of_params(data)
-    if not isinstance(n_params, int):
+    read = Stdin(data)
+    if not read.n_params:
         return _shown(list(_raw(data, 0)), None)
-    head = _item(data[:n_params], 0, "parameters, none" if data[:n_params] == b"0\n" else "parameters")
-    return _shown([*head, *_explained(Stream("pairs", data[n_params:]), n_params)], None)
+    head = _item(data[: read.n_params], 0, "parameters" if read.params else "parameters, none")
+    return _shown([*head, *_explained(read.pairs, read.n_params)], None)
 
 
 def of_output(data: bytes, wrong: int | None) -> list[str]:
@@ -41,9 +44,20 @@ def of_output(data: bytes, wrong: int | None) -> list[str]:
 
 
 def _explained(stream: Stream, base: int) -> Iterator[_Line]:
+    """A line for each field; of very many records the first and the last ones."""
+    n = stream.n_records
+    if n <= 2 * RECORDS:
+        yield from _of_fields(stream, base, 0, n + 1)
+        return
+    yield from _of_fields(stream, base, 0, RECORDS)
+    yield _Line(_HIDDEN, b"", f"{n - 2 * RECORDS} {stream.kind} left out")
+    yield from _of_fields(stream, base, n - RECORDS, n + 1)
+
+
+def _of_fields(stream: Stream, base: int, first: int, last: int) -> Iterator[_Line]:
     unit = "pair" if stream.kind == "pairs" else "list"
     first_name = "key size" if stream.kind == "pairs" else "num-pairs"
-    for field in stream.fields():
+    for field in stream.fields(first, last):
         data = bytes(stream.data[field.offset : field.offset + field.wanted])
         offset = base + field.offset
         if len(data) < field.wanted:

@@ -14,7 +14,7 @@ from kvproto.conformance.finding import Finding
 from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import ENDINGS, Trace
 
-__all__ = ["CAUSES", "TEXT", "fault_of", "must_fail"]
+__all__ = ["CAUSES", "TEXT", "fault_of", "hang_of", "must_fail"]
 
 CAUSES = (
     "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
@@ -29,20 +29,23 @@ TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 
 def fault_of(trace: Trace) -> Finding | None:
     """The first fault of a run with good input; None: the worker did all that it owes."""
-    for question in (_crash, _error_line, _bad_bytes, _status, _unread, _unfinished, _hang, _count, _withheld):
+    for question in (_crash, _error_line, _bad_bytes, _status, _unread, _unfinished, hang_of, _count, _withheld):
         if found := question(trace):
             return found
     return None
 
 
-def must_fail(trace: Trace, why: str, clause: str) -> Finding | None:
-    """The fault of a run in which a worker must not exit with status 0, since `why`."""
+def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:
+    """The fault of a run in which a worker must not exit with status 0, since `why`.
+
+    cause   what is behind it, where the same is behind other reasons; by default it is the reason alone
+    """
     if trace.ending in ("stuck", "watchdog", "floods", "held"):
-        return _hang(trace)
+        return hang_of(trace)
     if trace.exit_status != 0:
         return None
     return _unread(trace) or Finding(
-        f"exit 0 although {why}", clause, f"it exits with status 0 although {why}",
+        f"exit 0 although {cause or why}", clause, f"it exits with status 0 although {why}",
         "another exit status", "exit status 0", trace,
     )  # fmt: skip
 
@@ -123,7 +126,8 @@ def _unfinished(trace: Trace) -> Finding | None:
     )  # fmt: skip
 
 
-def _hang(trace: Trace) -> Finding | None:
+def hang_of(trace: Trace) -> Finding | None:
+    """The fault of a run that did not come to its end, whatever the exit status was to be."""
     if trace.ending == "exited":
         return None
     if isinstance(trace.step, Answers) and not trace.n_unread and _waits_for_input(trace.waits):

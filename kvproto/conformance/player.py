@@ -18,7 +18,9 @@ from kvproto._process import SupervisedProcess
 from kvproto._verdict import why_not_started
 from kvproto.conformance import quiet
 from kvproto.conformance.answers import Stream
-from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Step, Taken
+from kvproto.conformance.schedule import (
+    Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
+)  # fmt: skip
 from kvproto.conformance.trace import Owed, Trace
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
@@ -30,6 +32,7 @@ STDOUT_BYTES = 256 << 20
 STDERR_BYTES = 1 << 20
 """What is kept of stderr; the rest is read and counted."""
 
+_WITHOUT_STDOUT = ("/bin/sh", "-c", 'exec "$@" >&-', "sh")
 _PIECE = 1 << 16
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move until a proof is tried, again and again
 _BETWEEN_LOOKS = 3
@@ -74,10 +77,11 @@ def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Calla
         raise KitFault(f"the schedule is wrong: {flaw}")
     with _no_start_now:
         process = SupervisedProcess(
-            program.files,
-            [*program.arguments, schedule.argument],
+            {**program.files, **dict(schedule.files)},
+            [*program.arguments, *schedule.between, schedule.argument],
             output="/dev/full" if schedule.stdout == "full" else None,
             environment={} if schedule.environment == "empty" else None,
+            through=_WITHOUT_STDOUT if schedule.stdout == "closed" else (),
         )
     try:
         return _Player(schedule, process, program.path, timeout, is_stopped).play()
@@ -120,7 +124,7 @@ class _Player:
             if not self._move(0):
                 break
         trace.seconds = time.monotonic() - began
-        trace.stdout, trace.stderr = bytes(self._lists.data), bytes(self._stderr)
+        trace.stdout, trace.stderr, trace.lists = bytes(self._lists.data), bytes(self._stderr), self._lists
         trace.is_stdout_ended = process.stdout not in self._open
         trace.exit_status = process.exit_status
         trace.n_unread = process.n_unread()
@@ -129,14 +133,18 @@ class _Player:
 
     def _do(self, step: Step) -> None:
         match step:
-            case Send(data):
-                self._queue = memoryview(bytes(self._queue) + data)
+            case Send(data, times):
+                self._queue = memoryview(bytes(self._queue) + data * times)
                 self._write_all()
             case Taken():
                 self._go_on_when(lambda: not self._process.n_unread() or self._process.exit_status is not None)
             case Answers(n):
                 if not self._until(lambda: self._lists.n_records >= n or not self._can_answer()):
                     self._trace.owed.append(Owed(n, self._lists.n_records, tuple(map(str, self._threads))))
+            case Rest():
+                self._until(lambda: self._process.exit_status is not None or self._rests(), gives_up=False)
+            case Measure():
+                self._trace.memory.append(quiet.memory(self._process.supervisor_pid))
             case Pause():
                 self._reads_stdout = False
             case Resume():
@@ -164,8 +172,12 @@ class _Player:
     def _is_over(self) -> bool:
         return self._process.exit_status is not None and self._process.stdout not in self._open
 
-    def _until(self, is_done: Callable[[], bool]) -> bool:
-        """Let bytes move until `is_done`; False: it is proved that this does not come."""
+    def _rests(self) -> bool:
+        """Whether the worker has read all that was sent, and does nothing just now."""
+        return not self._queue and not self._process.n_unread() and self._is_quiet(quiet.is_still)
+
+    def _until(self, is_done: Callable[[], bool], gives_up: bool = True) -> bool:
+        """Let bytes move until `is_done`; False: it is proved that this does not come, or, with that, the time is up."""
         wait, moved = _FIRST_WAIT, time.monotonic()
         while not is_done():
             if self._move(wait):
@@ -175,9 +187,11 @@ class _Player:
                 raise _GivenUp("stopped")
             if self._process.exit_status is not None and self._is_held():
                 raise _GivenUp("held")
-            if self._is_quiet():
+            if self._is_quiet(quiet.proof if self._reads_stdout else quiet.is_still):
                 return is_done()  # it may have come since it was asked for
             if time.monotonic() - moved > self._timeout:
+                if not gives_up:
+                    return False
                 raise _GivenUp("watchdog")
             wait = min(2 * wait, _LONGEST_WAIT)
         return True
@@ -225,7 +239,7 @@ class _Player:
             if len(self._lists.data) > STDOUT_BYTES:
                 raise _GivenUp("floods")
 
-    def _is_quiet(self) -> bool:
+    def _is_quiet(self, holds: Callable[[tuple, tuple], bool]) -> bool:
         """Whether it is proved that the worker does nothing more unless we do something.
 
         While its stdout is not read, a weaker sign will do, since no verdict hangs on it: it does nothing just now.
@@ -233,7 +247,6 @@ class _Player:
         process = self._process
         if process.pid is None:
             return False
-        holds = quiet.proof if self._reads_stdout else quiet.is_still
         with _no_start_now:
             before = quiet.look(process.supervisor_pid, self._stdin_inode)
             self._threads = before

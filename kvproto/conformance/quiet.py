@@ -18,7 +18,7 @@ import platform
 import stat
 from typing import NamedTuple
 
-__all__ = ["Thread", "has_open", "is_still", "look", "proof"]
+__all__ = ["Thread", "has_open", "is_still", "look", "memory", "proof"]
 
 
 class Thread(NamedTuple):
@@ -94,6 +94,19 @@ def has_open(pid: int, pipe: int) -> bool:
         return any(_file(pid, int(fd)) == f"pipe:[{pipe}]" for fd in os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return False  # it ended just now
+
+
+def memory(supervisor: int) -> tuple[int, int]:
+    """Bytes, at most so far: asked for and touched, by all processes below `supervisor` together."""
+    asked = touched = 0
+    for pid in _below(supervisor):
+        try:
+            status = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/status").splitlines())
+            asked += int(status["VmPeak"].split()[0]) * 1024
+            touched += int(status["VmHWM"].split()[0]) * 1024
+        except (OSError, KeyError):
+            continue  # it ended just now
+    return asked, touched
 
 
 def _below(pid: int) -> list[int]:

@@ -8,22 +8,52 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Event, Lock
 from typing import NamedTuple
 
 from kvproto.conformance.case import LEVELS, Case, Verdict
 from kvproto.conformance.cases import CASES
+from kvproto.conformance.contract import fault_of_contract
 from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.player import Program, play
 from kvproto.conformance.schedule import Schedule
+from kvproto.conformance.search import search
+from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
 
-__all__ = ["Result", "run", "select"]
+__all__ = ["Check", "Result", "judged", "run", "select"]
 
 AT_ONCE = 2
 
 MOST_WATCHDOGS = 6
 """After so many hangs that took the watchdog's time, since they cannot be proved, the other cases are not run."""
+
+COMPARED = 100_000
+"""Pairs up to which a run is compared with the contract; of longer ones the lists are counted."""
+
+REMEMBERED = 1 << 20
+"""Bytes of stdin up to which a run is kept for other cases; the long ones are of one case each."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Who is checked, and how.
+
+    params      tuple of (name, value): the parameters that the worker needs
+    contract    "any", or "reference": it follows CONTRACT.md, and each of its answers is judged by that
+    timeout     seconds without a byte moving, where a hang cannot be proved
+    n_examples  schedules that are drawn, for each case that draws; `seed` says which
+    known       ids, or ID.mode, of cases that are known to fail: they must
+    """
+
+    program: Program
+    params: tuple[tuple[bytes, bytes], ...] = ()
+    contract: str = "any"
+    timeout: float = 10.0
+    n_examples: int = 50
+    seed: int = 0
+    known: frozenset[str] = frozenset()
 
 
 class Result(NamedTuple):
@@ -32,38 +62,48 @@ class Result(NamedTuple):
     case: Case
     mode: str
     verdict: Verdict
+    is_known: bool = False
+
+    @property
+    def name(self) -> str:
+        """ID.mode."""
+        return f"{self.case.id}.{self.mode}"
+
+    @property
+    def status(self) -> str:
+        """"pass", "fail", "n/a"; "note": INFO tells; "known": it fails as is known; "fixed": it is to fail and does not."""
+        if isinstance(self.verdict, NotApplicable):
+            return "n/a"
+        if self.verdict is None:
+            return "fixed" if self.is_known else "pass"
+        return "known" if self.is_known else "note" if self.case.level == "INFO" else "fail"
 
     @property
     def fails(self) -> bool:
-        """Whether the worker does not conform for it: INFO only tells."""
-        return isinstance(self.verdict, Finding) and self.case.level != "INFO"
-
-    @property
-    def is_noted(self) -> bool:
-        """Whether there is something to tell that does not count."""
-        return isinstance(self.verdict, Finding) and self.case.level == "INFO"
+        """Whether the worker does not conform for it, or conforms where it is said that it does not."""
+        return self.status in ("fail", "fixed")
 
 
-def select(modes: Iterable[str], level: str, pattern: str) -> list[tuple[Case, str]]:
+def select(modes: Iterable[str], level: str, pattern: str, contract: str = "any") -> list[tuple[Case, str]]:
     """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in."""
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [
         (case, mode)
         for case in CASES
-        if case.level in levels and fnmatch.fnmatchcase(case.id.lower(), pattern.lower())
+        if case.level in levels
+        and case.contract in ("any", contract)
+        and fnmatch.fnmatchcase(case.id.lower(), pattern.lower())
         for mode in case.modes
         if mode in modes
     ]
 
 
-def run(
-    chosen: list[tuple[Case, str]], program: Program, timeout: float, on_result: Callable[[Result], object]
-) -> list[Result]:
+def run(chosen: list[tuple[Case, str]], check: Check, on_result: Callable[[Result], object]) -> list[Result]:
     """Run the chosen cases; on_result is called with each result, in order.
 
     Raises what `play` raises; whatever ends it, no worker still runs then.
     """
-    plays = _Plays(program, timeout)
+    plays = _Plays(check)
     results = []
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
@@ -76,28 +116,46 @@ def run(
     return results
 
 
+def judged(case: Case, contract: str, traces: list[Trace]) -> Verdict:
+    """What a case says of its runs so far; where the contract holds, it judges the last of them too."""
+    is_asked = contract == "reference" and traces[-1].n_pairs <= COMPARED
+    return case.judge(traces) or (fault_of_contract(traces[-1]) if is_asked else None)
+
+
 def _in_order(pool: ThreadPoolExecutor, chosen: list[tuple[Case, str]], plays: _Plays) -> Iterator[Result]:
     for future in [pool.submit(_result, case, mode, plays) for case, mode in chosen]:
         yield future.result()
 
 
 def _result(case: Case, mode: str, plays: _Plays) -> Result:
-    traces: list[Trace] = []
-    for schedule in case.schedules(mode):
-        trace = plays.trace(schedule)
-        if trace is None:
-            return Result(case, mode, NotApplicable(f"not run, after {MOST_WATCHDOGS} hangs that could not be proved"))
-        traces.append(trace)
-        if verdict := case.judge(traces):
-            return Result(case, mode, verdict)
-    return Result(case, mode, None)
+    check = plays.check
+    try:
+        verdict = _verdict(case, Setting(mode, check.params), plays)
+    except _NotRun:
+        verdict = NotApplicable(f"not run, after {MOST_WATCHDOGS} hangs that could not be proved")
+    return Result(case, mode, verdict, bool(check.known & {case.id, f"{case.id}.{mode}"}))
+
+
+def _verdict(case: Case, setting: Setting, plays: _Plays) -> Verdict:
+    check, traces = plays.check, []
+    for schedule in case.schedules(setting):
+        traces.append(plays.trace(schedule))
+        if verdict := judged(case, check.contract, traces):
+            return verdict
+    if case.drawn is None:
+        return None
+    return search(case, setting, plays.trace, lambda traces: judged(case, check.contract, traces), check.n_examples, check.seed)
+
+
+class _NotRun(Exception):
+    pass
 
 
 class _Plays:
     """Each schedule is played once, by whoever asks first; the others wait for that."""
 
-    def __init__(self, program: Program, timeout: float) -> None:
-        self._program, self._timeout = program, timeout
+    def __init__(self, check: Check) -> None:
+        self.check = check
         self._futures: dict[Schedule, Future[Trace]] = {}
         self._lock = Lock()
         self._stopped = Event()
@@ -107,18 +165,23 @@ class _Plays:
         """End the runs under way."""
         self._stopped.set()
 
-    def trace(self, schedule: Schedule) -> Trace | None:
-        """The run of a schedule; None when it is not to be run any more."""
+    def trace(self, schedule: Schedule) -> Trace:
+        """The run of a schedule. Raises _NotRun when it is not to be run any more."""
+        if len(schedule.stdin) > REMEMBERED:
+            return self._play(schedule)
         with self._lock:
             is_first = schedule not in self._futures
-            if is_first and self._n_watchdogs >= MOST_WATCHDOGS:
-                return None
             future = self._futures.setdefault(schedule, Future())
         if is_first:
             try:
-                trace = play(schedule, self._program, self._timeout, self._stopped.is_set)
-                self._n_watchdogs += trace.ending == "watchdog"
-                future.set_result(trace)
+                future.set_result(self._play(schedule))
             except BaseException as e:
                 future.set_exception(e)
         return future.result()
+
+    def _play(self, schedule: Schedule) -> Trace:
+        if self._n_watchdogs >= MOST_WATCHDOGS or self._stopped.is_set():
+            raise _NotRun
+        trace = play(schedule, self.check.program, self.check.timeout, self._stopped.is_set)
+        self._n_watchdogs += trace.ending == "watchdog"
+        return trace

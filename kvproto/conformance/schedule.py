@@ -10,17 +10,21 @@ import base64
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kvproto.conformance import answers
 
-__all__ = ["Answers", "CloseOutput", "End", "Exit", "Pause", "Resume", "Schedule", "Send", "Step", "Taken"]
+__all__ = [
+    "Answers", "CloseOutput", "End", "Exit", "Measure", "Pause", "Rest", "Resume", "Schedule", "Send", "Step", "Taken",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Send:
-    """Write these bytes to stdin. While stdout is not read: as many of them as fit, the rest when it is read again."""
+    """Write these bytes to stdin, `times` times. While stdout is not read: as many as fit, the rest when it is again."""
 
     data: bytes
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class Answers:
     """Wait until `n` result lists are complete in all."""
 
     n: int
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Wait until the worker has read all that was sent and does nothing more with it."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Note how much memory the worker has had at most."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +74,14 @@ class Exit:
     """Wait until the worker has exited and its stdout is at end of file."""
 
 
-Step = Send | Taken | Answers | Pause | Resume | CloseOutput | End | Exit
-_STEPS = {step.__name__: step for step in (Send, Taken, Answers, Pause, Resume, CloseOutput, End, Exit)}
+Step = Send | Taken | Answers | Rest | Measure | Pause | Resume | CloseOutput | End | Exit
+_STEPS = {step.__name__: step for step in Step.__args__}
+
+_CHOICES = {
+    "stdout": ("pipe", "full", "closed"),
+    "environment": ("ours", "empty"),
+    "witness": ("", "landlock", "strace"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,29 +90,43 @@ class Schedule:
 
     steps        tuple of steps; the last one is Exit
     argument     str, what the worker is given behind its own arguments: "map", "reduce", or one that is neither
-    stdout       "pipe", or "full": /dev/full, on which each write fails
+    between      tuple of str, given before that, behind the worker's own
+    stdout       "pipe"; "full": /dev/full, on which each write fails; "closed": not open at all
     environment  "ours", or "empty"
+    files        tuple of (name, contents), put beside the worker and its supporting files
+    witness      "", or who watches what files it opens: "landlock", "strace"
+    turn         int, tells one run from another of the same kind: each is played once
     breaks       str, the clause that the bytes break on purpose, "" when none: each schedule is checked for that
     """
 
     steps: tuple[Step, ...]
     argument: str
+    between: tuple[str, ...] = ()
     stdout: str = "pipe"
     environment: str = "ours"
+    files: tuple[tuple[str, bytes], ...] = ()
+    witness: str = ""
+    turn: int = 1
     breaks: str = ""
     stdin: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        stdin = b"".join(step.data for step in self.steps if isinstance(step, Send))
+        stdin = b"".join(step.data * step.times for step in self.steps if isinstance(step, Send))
         object.__setattr__(self, "stdin", stdin)
+
+    @cached_property
+    def read(self) -> answers.Stdin:
+        """Its bytes, as a worker is to read them."""
+        return answers.Stdin(self.stdin)
 
     def flaw(self) -> str:
         """Why it must not be played: its bytes are not what it says they are, or it does not end; "" when it may be."""
         if not self.steps or self.steps[-1] != Exit():
             return "its last step is not Exit"
-        if self.stdout not in ("pipe", "full") or self.environment not in ("ours", "empty"):
-            return f"stdout {self.stdout!r} or environment {self.environment!r} is not known"
-        fault = answers.fault_of_stdin(self.stdin)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                return f"{name} {getattr(self, name)!r} is not known"
+        fault = self.read.fault
         broken = fault.clause if fault else ""
         if broken != self.breaks:
             found = f"{fault.what} at byte {fault.offset} [{broken}]" if fault else "nothing is wrong"
@@ -101,8 +135,9 @@ class Schedule:
 
     def to_json(self) -> str:
         """As JSON text; bytes in base64."""
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init and f.name != "steps"}
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         content["steps"] = [_step_to_json(step) for step in self.steps]
+        content["files"] = [[name, base64.b64encode(data).decode()] for name, data in self.files]
         return json.dumps(content, indent=1) + "\n"
 
     @classmethod
@@ -111,6 +146,8 @@ class Schedule:
         try:
             content = json.loads(text)
             content["steps"] = tuple(_step_from_json(step) for step in content["steps"])
+            content["files"] = tuple((name, base64.b64decode(data, validate=True)) for name, data in content["files"])
+            content["between"] = tuple(content["between"])
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as e:
             raise ValueError(f"not a schedule: {e!r}") from None
@@ -123,4 +160,4 @@ def _step_to_json(step: Step) -> list:
 
 def _step_from_json(content: list) -> Step:
     name, *values = content
-    return Send(base64.b64decode(values[0], validate=True)) if name == "Send" else _STEPS[name](*values)
+    return Send(base64.b64decode(values[0], validate=True), *values[1:]) if name == "Send" else _STEPS[name](*values)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from kvproto.conformance.answers import Stream, n_bytes_of_params
+from kvproto.conformance.answers import Stream
 from kvproto.conformance.schedule import Schedule, Step
 
 __all__ = ["ENDINGS", "Line", "Owed", "Trace"]
@@ -39,6 +40,11 @@ class Line(NamedTuple):
     data: bytes
     is_ended: bool
 
+    @property
+    def text(self) -> bytes:
+        """What it says, as a driver reads it (STDERR-2)."""
+        return self.data[len("**<MSG>") :].removeprefix(b" ") if self.tag else self.data
+
 
 @dataclass
 class Trace:
@@ -53,6 +59,8 @@ class Trace:
     is_stdout_ended  whether stdout was at end of file
     owed           list of Owed, one for each wait for answers that was in vain
     waits          tuple of str: what its threads did when it was given up
+    memory         list of (asked for, touched): bytes at most so far, of all its processes; one for each Measure
+    accesses       tuple of Access: what a witness saw it open that is not its own; None where there was none
     left           list of str: processes that it had started and that still ran when it had exited
     seconds        of the whole run, for people only
     """
@@ -69,6 +77,8 @@ class Trace:
     is_stdout_ended: bool = False
     owed: list[Owed] = field(default_factory=list)
     waits: tuple[str, ...] = ()
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    accesses: tuple[Access, ...] | None = None
     left: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -80,9 +90,8 @@ class Trace:
     @cached_property
     def n_pairs(self) -> int:
         """Pairs that are whole in what was sent."""
-        sent = self.schedule.stdin[: self.n_sent]
-        n_params = n_bytes_of_params(sent)
-        return Stream("pairs", sent[n_params:]).n_records if isinstance(n_params, int) else 0
+        read = self.schedule.read
+        return bisect.bisect_right(read.pairs.ends, self.n_sent - read.n_params)
 
     @cached_property
     def lines(self) -> list[Line]:

@@ -13,7 +13,10 @@ def take(n_bytes):
     return data
 
 
-params = take(int(stdin.readline()))
+head = stdin.readline()
+if not head.endswith(b"\n"):
+    sys.exit("**<ERR> the parameters are cut short")
+params = take(int(head))
 while size := stdin.read(4):
     key = take(*struct.unpack("<I", size))
     value = take(*struct.unpack("<I", take(4)))

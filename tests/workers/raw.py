@@ -1,10 +1,19 @@
 """The protocol by hand, for the small Python workers here: it travels with each of them as a supporting file."""
 
+import os
 import signal
 import struct
 import sys
 
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+
+
+def report(kind, error, traceback):
+    """Say what went wrong as the protocol has it."""
+    os.write(2, f"**<ERR> {kind.__name__}: {error}\n".encode())
+
+
+sys.excepthook = report
 
 
 def take(n_bytes):
@@ -14,9 +23,16 @@ def take(n_bytes):
     return data
 
 
+def read_params():
+    """Read the parameters, and give their bytes, without the head."""
+    head = stdin.readline()
+    assert head[:-1].isdigit() and head[-1:] == b"\n", "the parameters are cut short"
+    return take(int(head))
+
+
 def read_pairs():
-    """Yield each (key, value) of stdin, the empty parameter set before them read and checked."""
-    assert stdin.read(2) == b"0\n"
+    """Yield each (key, value) of stdin; the parameters before them are read and left alone."""
+    read_params()
     while size := stdin.read(4):
         key = take(*struct.unpack("<I", size))
         yield key, take(*struct.unpack("<I", take(4)))

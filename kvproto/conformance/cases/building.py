@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send, Step, Taken
+from kvproto.conformance.setting import Setting
 
-__all__ = ["PARAMS", "SMALL", "ahead", "byte_by_byte", "item", "lockstep", "pair", "stdin"]
+__all__ = ["SMALL", "ahead", "byte_by_byte", "item", "lockstep", "pair", "pairs_of", "stdin"]
 
 Pair = tuple[bytes, bytes]
-
-PARAMS = b"0\n"
-"""The parameter set that a driver sends when nobody says anything."""
 
 SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
 """Input for which nothing special is meant."""
@@ -31,25 +29,30 @@ def pair(key: bytes, value: bytes) -> bytes:
     return item(key) + item(value)
 
 
-def stdin(pairs: Iterable[Pair]) -> bytes:
-    """The whole input of a worker."""
-    return PARAMS + b"".join(pair(*p) for p in pairs)
+def pairs_of(pairs: Iterable[Pair]) -> bytes:
+    """Pairs as they go over the wire."""
+    return b"".join(pair(*p) for p in pairs)
 
 
-def ahead(mode: str, pairs: Iterable[Pair], **details) -> Schedule:
+def stdin(setting: Setting, pairs: Iterable[Pair], *params: Pair) -> bytes:
+    """The whole input of a worker: its parameters, `params` among them, and pairs."""
+    return setting.head(*params) + pairs_of(pairs)
+
+
+def ahead(setting: Setting, pairs: Iterable[Pair], *params: Pair, **details) -> Schedule:
     """All input at once, then end of file."""
-    return Schedule((Send(stdin(pairs)), End(), Exit()), mode, **details)
+    return Schedule((Send(stdin(setting, pairs, *params)), End(), Exit()), setting.mode, **details)
 
 
-def lockstep(mode: str, pairs: Iterable[Pair]) -> Schedule:
+def lockstep(setting: Setting, pairs: Iterable[Pair]) -> Schedule:
     """Each pair when the answer to the one before is there."""
-    steps: list[Step] = [Send(PARAMS)]
+    steps: list[Step] = [Send(setting.head())]
     for n, one in enumerate(pairs, 1):
         steps += [Send(pair(*one)), Answers(n)]
-    return Schedule((*steps, End(), Exit()), mode)
+    return Schedule((*steps, End(), Exit()), setting.mode)
 
 
-def byte_by_byte(mode: str, pairs: Iterable[Pair]) -> Schedule:
+def byte_by_byte(data: bytes, setting: Setting) -> Schedule:
     """Each byte when the one before has been read."""
-    steps = [step for byte in stdin(pairs) for step in (Send(bytes([byte])), Taken())]
-    return Schedule((*steps, End(), Exit()), mode)
+    steps = [step for byte in data for step in (Send(bytes([byte])), Taken())]
+    return Schedule((*steps, End(), Exit()), setting.mode)

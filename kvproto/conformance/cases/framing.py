@@ -4,62 +4,141 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvproto.conformance.case import Case, each
-from kvproto.conformance.cases.building import PARAMS, SMALL, Pair, ahead, byte_by_byte, pair, stdin
-from kvproto.conformance.oracle import must_fail
-from kvproto.conformance.schedule import End, Exit, Pause, Resume, Schedule, Send
+from kvproto.conformance.case import Case
+from kvproto.conformance.cases.building import SMALL, Pair, ahead, byte_by_byte, pair, stdin
+from kvproto.conformance.judges import fails, same_answers, same_as_itself
+from kvproto.conformance.schedule import End, Exit, Pause, Resume, Schedule, Send, Taken
+from kvproto.conformance.setting import Setting
 
 __all__ = ["CASES"]
 
 SIZES = (0, 1, 127, 128, 255, 256, 65535, 65536)
+PAGE, PIPE, LARGE_PIPE = 1 << 12, 1 << 16, 1 << 20
+AROUND = (-9, -8, -1, 0, 1)
+"""Sizes of a value around that of a buffer: with the two sizes before it, it fits, or does not."""
 
 MANY_BYTES = 4 << 20
 """More than both pipes hold, of 1 MiB each at most, and what a program buffers besides."""
 
+LIKE_FRAMES = (b"\1\0\0\0k\1\0\0\0v", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\1\0\0\0" * 3, b"\0\0\0\1")
+LIKE_TEXT = (b"0\n", b"**<ERR> no\n", b"3 key 5 value\n", b"key\tvalue\n", b"\r\n", b"\x1a", b"\x04", b"%s%n", b"EOF")
 
-def _in_both(name: str, level: str, clauses: str, title: str, schedules: Callable[[str], list[Schedule]], **details):
+
+def _in_both(name: str, level: str, clauses: str, title: str, schedules: Callable[[Setting], list[Schedule]], *judge,
+             **details) -> tuple[Case, ...]:  # fmt: skip
     return tuple(
-        Case(f"{mode.upper()}-{name}", level, clauses, title, schedules, modes=(mode,), **details)
+        Case(f"{mode.upper()}-{name}", level, clauses, title, schedules, *judge, modes=(mode,), **details)
         for mode in ("map", "reduce")
     )
 
 
-def _all_bytes(mode: str) -> list[Schedule]:
+def _then_one_more(*pairs: Pair) -> Callable[[Setting], list[Schedule]]:
+    """Each of the pairs, and a plain one behind it, which shows whether the worker is still in step."""
+    return lambda setting: [ahead(setting, [p, (b"k", b"v")]) for p in pairs]
+
+
+def _sizes(*sizes: int) -> Callable[[Setting], list[Schedule]]:
+    return lambda setting: [ahead(setting, [(b"k" * (size & ~7), b"v" * size), (b"k", b"v")]) for size in sizes]
+
+
+def _values_around(*sizes: int) -> Callable[[Setting], list[Schedule]]:
+    each = [size + more for size in sizes for more in AROUND]
+    return lambda setting: [ahead(setting, [(b"", b"v" * size), (b"k", b"v")]) for size in each]
+
+
+def _all_bytes(setting: Setting) -> list[Schedule]:
     every = bytes(range(256))
-    return [ahead(mode, [(b"\0", b"\xff")]), ahead(mode, [(every, every[::-1])])]
+    return [ahead(setting, [(b"\0", b"\xff")]), ahead(setting, [(every, every[::-1])])]
 
 
-def _sizes(mode: str) -> list[Schedule]:
-    return [ahead(mode, [(b"k" * size, b"v" * size), (b"k", b"v")]) for size in SIZES]
+def _two_pieces(setting: Setting) -> list[Schedule]:
+    """Cut at each byte: what is before it is read before the rest comes."""
+    data, head = stdin(setting, SMALL[:2]), len(setting.head())
+    pieces = [(Send(data[:at]), Taken(), Send(data[at:])) for at in range(head, len(data))]
+    return [Schedule((*piece, End(), Exit()), setting.mode) for piece in pieces]
 
 
-def _slow_reader(mode: str) -> list[Schedule]:
+def _slow_reader(setting: Setting) -> list[Schedule]:
+    """stdout is read only between the pairs, of which each fills the pipe."""
+    steps = [
+        step for i in range(3)
+        for step in (Pause(), Send(pair(b"%d" % i, bytes([i]) * LARGE_PIPE)), Resume())
+    ]  # fmt: skip
+    return [Schedule((Send(setting.head()), *steps, End(), Exit()), setting.mode)]
+
+
+def _both_full(setting: Setting) -> list[Schedule]:
     pairs: list[Pair] = [(b"%d" % i, b"v" * 65536) for i in range(MANY_BYTES >> 16)]
-    return [Schedule((Pause(), Send(stdin(pairs)), Resume(), End(), Exit()), mode)]
+    return [Schedule((Pause(), Send(stdin(setting, pairs)), Resume(), End(), Exit()), setting.mode)]
 
 
-def _cut(mode: str) -> list[Schedule]:
-    whole = pair(b"k", b"v")
-    return [Schedule((Send(PARAMS + whole[:n]), End(), Exit()), mode, breaks="FRAME-4") for n in range(1, len(whole))]
+def _cut(setting: Setting) -> list[Schedule]:
+    whole, head = pair(b"k", b"v"), setting.head()
+    pieces = [whole[:n] for n in range(1, len(whole))] + [whole + whole[:n] for n in range(1, len(whole))]
+    return [Schedule((Send(head + piece), End(), Exit()), setting.mode, breaks="FRAME-4") for piece in pieces]
+
+
+def _twice(setting: Setting, pairs: tuple[Pair, ...] = SMALL) -> list[Schedule]:
+    return [ahead(setting, pairs, turn=turn) for turn in (1, 2)]
+
+
+def _in_pieces(setting: Setting) -> list[Schedule]:
+    pairs = (*SMALL, (b"", b"\n" * 300), (b"k" * 300, b""))
+    data = stdin(setting, pairs)
+    schedules = _twice(setting, pairs)
+    for size in (1, 3, 4, 7, 64):
+        steps = [step for at in range(0, len(data), size) for step in (Send(data[at : at + size]), Taken())]
+        schedules.append(Schedule((*steps, End(), Exit()), setting.mode))
+    return schedules
 
 
 CASES = (
-    *_in_both("no-pairs", "MUST", "FRAME-4", "no input is no error", lambda mode: [ahead(mode, [])]),
-    *_in_both(
-        "empty-items", "MUST", "FRAME-2", "keys, values and both may be empty",
-        lambda mode: [ahead(mode, [p, (b"k", b"v")]) for p in ((b"", b"v"), (b"k", b""), (b"", b""))],
-    ),
+    *_in_both("no-pairs", "MUST", "FRAME-4", "no input is no error", lambda setting: [ahead(setting, [])]),
+    *_in_both("empty-key", "MUST", "FRAME-2", "a key may be empty", _then_one_more((b"", b"v"))),
+    *_in_both("empty-value", "MUST", "FRAME-2", "a value may be empty", _then_one_more((b"k", b""))),
+    *_in_both("empty-pair", "MUST", "FRAME-2", "key and value may be empty at once", _then_one_more((b"", b""))),
     *_in_both("all-bytes", "MUST", "FRAME-6", "items hold any bytes, text or not", _all_bytes),
-    *_in_both("sizes", "MUST", "FRAME-1", "items of 0, 1, 127, 128, 255, 256, 65535 and 65536 bytes", _sizes),
+    *_in_both(
+        "frames-inside", "MUST", "FRAME-2", "items that look like sizes and pairs are items like all others",
+        _then_one_more(*((like, like) for like in LIKE_FRAMES)),
+    ),
+    *_in_both(
+        "text-inside", "MUST", "FRAME-6", "items that look like parameters, messages or ends of lines are items as well",
+        _then_one_more(*((like, like) for like in LIKE_TEXT)),
+    ),
+    *_in_both("sizes", "MUST", "FRAME-1", "items of 0, 1, 127, 128, 255, 256, 65535 and 65536 bytes", _sizes(*SIZES)),
+    *_in_both(
+        "buffer-sizes", "MUST", "FRAME-1", "values around the sizes of buffers and pipes: 4 KiB, 64 KiB, 1 MiB",
+        _values_around(PAGE, PIPE, LARGE_PIPE),
+    ),
+    *_in_both(
+        "size-16-mib", "MUST", "FRAME-1 LIMITS-1", "a value of 16 MiB",
+        lambda setting: [ahead(setting, [(b"k", b"0123456789abcdef" * (1 << 20)), (b"k", b"v")])],
+    ),
+    *_in_both(
+        "tiny-pairs", "MUST", "FRAME-3", "ten thousand pairs of nothing",
+        lambda setting: [Schedule((Send(setting.head()), Send(pair(b"", b""), 10_000), End(), Exit()), setting.mode)],
+    ),
     *_in_both(
         "byte-by-byte", "MUST", "FRAME-5", "input may come one byte at a time",
-        lambda mode: [byte_by_byte(mode, SMALL[:n]) for n in (1, 3)],
+        lambda setting: [byte_by_byte(stdin(setting, SMALL[:n]), setting) for n in (1, 3)],
     ),
+    *_in_both("two-pieces", "MUST", "FRAME-5", "input may come in two pieces, cut at any byte", _two_pieces),
     *_in_both(
         "slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader
     ),
     *_in_both(
+        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and all goes on when stdout is read", _both_full
+    ),
+    *_in_both(
         "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at each byte of it", _cut,
-        judge=each(lambda trace: must_fail(trace, "its input ends inside a pair", "FRAME-4")),
+        fails("its input ends inside a pair", "FRAME-4"),
+    ),
+    *_in_both(
+        "same-again", "SHOULD", "LIFECYCLE-9", "the same input gives the same output", _twice, same_as_itself,
+    ),
+    *_in_both(
+        "same-in-pieces", "MUST", "FRAME-5", "what it answers does not depend on the pieces in which its input comes",
+        _in_pieces, same_answers("FRAME-5", "its answers depend on the pieces in which its input comes"),
     ),
 )  # fmt: skip

@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case, Verdict, each
-from kvproto.conformance.cases.building import SMALL, ahead, stdin
+from kvproto.conformance.cases.building import SMALL, Pair, ahead, pair, pairs_of, stdin
 from kvproto.conformance.finding import Finding, NotApplicable
-from kvproto.conformance.oracle import must_fail
-from kvproto.conformance.schedule import CloseOutput, End, Exit, Schedule, Send
+from kvproto.conformance.judges import fails, leave_to_contract, unwritable
+from kvproto.conformance.oracle import hang_of
+from kvproto.conformance.schedule import CloseOutput, End, Exit, Rest, Schedule, Send
+from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
 
 __all__ = ["CASES"]
 
-UNKNOWN_MODE = "neither-map-nor-reduce"
+NO_MODES = ("neither-map-nor-reduce", "", "Map", "mapreduce")
+MORE_THAN_BUFFERS: list[Pair] = [(b"k", b"v" * 65536)] * 64
 
 
-def _plain(mode: str) -> list[Schedule]:
-    return [ahead(mode, SMALL[:n]) for n in (1, 3)]
+def _plain(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL[:n]) for n in (1, 3)]
 
 
-def _full(mode: str) -> list[Schedule]:
-    return [ahead(mode, SMALL), ahead(mode, SMALL, stdout="full")]
+def _full(pairs):
+    return lambda setting: [ahead(setting, pairs), ahead(setting, pairs, stdout="full")]
 
 
-def _closed(mode: str) -> list[Schedule]:
-    return [ahead(mode, SMALL), Schedule((CloseOutput(), Send(stdin(SMALL)), End(), Exit()), mode)]
+def _closed(setting: Setting) -> list[Schedule]:
+    closed = (CloseOutput(), Send(stdin(setting, SMALL)), End(), Exit())
+    return [ahead(setting, SMALL), Schedule(closed, setting.mode)]
 
 
-def _unwritable(why: str):
-    """Of a run that tells whether it writes at all, and one in which it cannot."""
+def _closed_midway(setting: Setting) -> list[Schedule]:
+    begin, rest = stdin(setting, SMALL), Send(pair(b"k", b"v" * 65536), 64)
+    closed = (Send(begin), Rest(), CloseOutput(), rest, End(), Exit())
+    return [Schedule((Send(begin), rest, End(), Exit()), setting.mode), Schedule(closed, setting.mode)]
 
-    def judge(traces: list[Trace]) -> Verdict:
-        if len(traces) == 1:
-            return None if traces[0].stdout else NotApplicable("it writes nothing to stdout")
-        found = must_fail(traces[1], why, "LIFECYCLE-3")
-        return found and Finding(**{**vars(found), "also": (traces[0],)})
 
-    return judge
+def _no_stdout(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL), ahead(setting, SMALL, stdout="closed")]
+
+
+def _goes_on_writing(traces: list[Trace]) -> Verdict:
+    """As `unwritable`, for a reader that has gone away: what was still to be written is what counts."""
+    if len(traces) == 1 and len(traces[0].stdout) < 4 << 20:
+        return NotApplicable("it writes less than its pipe holds")
+    return unwritable("nobody reads its output")(traces)
+
+
+def _nothing_sent(setting: Setting) -> list[Schedule]:
+    return [Schedule((End(), Exit()), setting.mode, breaks="PARAMS-5")]
 
 
 def _left(trace: Trace) -> Finding | None:
@@ -45,6 +58,15 @@ def _left(trace: Trace) -> Finding | None:
         "leaves a process", "LIFECYCLE-7", f"it leaves a process behind: {', '.join(trace.left)}",
         "no process", ", ".join(trace.left), trace,
     )  # fmt: skip
+
+
+def _with_arguments(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL, between=("an", "argument"))]
+
+
+def _wrong_modes(setting: Setting) -> list[Schedule]:
+    data = Send(setting.head() + pairs_of(SMALL))
+    return [Schedule((data, End(), Exit()), mode) for mode in NO_MODES]
 
 
 CASES = (
@@ -61,27 +83,58 @@ CASES = (
         _plain, tells=("exits before the end of input",),
     ),
     Case(
+        "LIFECYCLE-reads-all-of-much", "MUST", "LIFECYCLE-2", "it reads its input to the end, also when that is long",
+        lambda setting: [ahead(setting, MORE_THAN_BUFFERS)],
+    ),
+    Case(
         "LIFECYCLE-keeps-stdout", "MUST", "LIFECYCLE-5", "stdout is open until it exits, and then nobody's",
         _plain, tells=("closes stdout", "a process that it started holds stdout"),
     ),
     Case(
+        "LIFECYCLE-no-bytes", "MUST", "LIFECYCLE-3", "it comes to an end when stdin ends before anything has come",
+        _nothing_sent, each(hang_of),
+    ),
+    Case(
         "LIFECYCLE-full-stdout", "MUST", "LIFECYCLE-3", "output that cannot be written is an error: a full disk",
-        _full, _unwritable("its output could not be written"),
+        _full(SMALL), unwritable("its output could not be written"),
+    ),
+    Case(
+        "LIFECYCLE-full-stdout-midway", "MUST", "LIFECYCLE-3", "the same with more output than is kept in a buffer",
+        _full(MORE_THAN_BUFFERS), unwritable("its output could not be written"),
     ),
     Case(
         "LIFECYCLE-closed-stdout", "MUST", "LIFECYCLE-3", "output that cannot be written is an error: nobody reads",
-        _closed, _unwritable("nobody reads its output"),
+        _closed, unwritable("nobody reads its output"),
+    ),
+    Case(
+        "LIFECYCLE-closed-stdout-midway", "MUST", "LIFECYCLE-3", "the same when the reader goes away later",
+        _closed_midway, _goes_on_writing,
+    ),
+    Case(
+        "LIFECYCLE-no-stdout", "MUST", "LIFECYCLE-3", "output that cannot be written is an error: stdout is not open",
+        _no_stdout, unwritable("its stdout is not open"),
     ),
     Case(
         "LIFECYCLE-none-left", "INFO", "LIFECYCLE-7", "no process that it started outlives it", _plain, each(_left),
     ),
     Case(
         "LIFECYCLE-unknown-mode", "INFO", "MAP-1", "an argument that is neither map nor reduce is an error",
-        lambda mode: [ahead(UNKNOWN_MODE, SMALL)],
-        each(lambda trace: must_fail(trace, "its argument is neither map nor reduce", "MAP-1")), modes=("map",),
+        lambda setting: _wrong_modes(setting)[:1], fails("its argument is neither map nor reduce", "MAP-1", ""),
+        modes=("map",),
+    ),
+    Case(
+        "LIFECYCLE-wrong-modes", "MUST", "MAP-1 LIFECYCLE-3", "an argument that is neither map nor reduce is an error",
+        _wrong_modes, leave_to_contract, modes=("map",), contract="reference",
+    ),
+    Case(
+        "LIFECYCLE-mode-is-last", "INFO", "MAP-1 REDUCE-1", "arguments may stand before the mode", _with_arguments,
+    ),
+    Case(
+        "LIFECYCLE-mode-behind-others", "MUST", "MAP-1 REDUCE-1", "the mode is the last argument, whatever is before it",
+        _with_arguments, leave_to_contract, contract="reference",
     ),
     Case(
         "LIFECYCLE-empty-environment", "INFO", "FILES-4", "it needs nothing of the environment",
-        lambda mode: [ahead(mode, SMALL, environment="empty")],
+        lambda setting: [ahead(setting, SMALL, environment="empty")],
     ),
 )  # fmt: skip

@@ -3,28 +3,107 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, ahead, lockstep
+from kvproto.conformance.cases.building import SMALL, Pair, ahead, lockstep, pair, stdin
+from kvproto.conformance.judges import leave_to_contract, same_answers
+from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
+from kvproto.conformance.setting import Setting
 
 __all__ = ["CASES"]
 
-ONLY = ("map",)
+ONLY = {"modes": ("map",)}
+CONTRACT = {"modes": ("map",), "contract": "reference"}
+PLAIN = (1, 2, 3)
+
+
+def _plain(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL[:n]) for n in PLAIN]
+
+
+def _many(n: int) -> list[Pair]:
+    return [(b"%d" % i, b"v") for i in range(n)]
+
+
+def _next_begun(setting: Setting) -> list[Schedule]:
+    """The answer to a pair is due when a part of the next one is there, too."""
+    first, second = pair(*SMALL[0]), pair(*SMALL[1])
+    return [
+        Schedule(
+            (Send(setting.head() + first + second[:n]), Answers(1), Send(second[n:]), Answers(2), End(), Exit()), "map"
+        )
+        for n in (1, 4, 5, 9)
+    ]
+
+
+def _bursts(setting: Setting) -> list[Schedule]:
+    """More and more pairs at a time, all of them answered before the next come."""
+    steps, n = [Send(setting.head())], 0
+    for size in (1, 2, 3, 5, 100, 1):
+        steps.append(Send(pair(b"k", b"v"), size))
+        n += size
+        steps.append(Answers(n))
+    return [Schedule((*steps, End(), Exit()), "map")]
+
+
+def _ahead_and_lockstep(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL), ahead(setting, SMALL, turn=2), lockstep(setting, SMALL)]
+
+
+def _fan(*numbers: int):
+    def schedules(setting: Setting) -> list[Schedule]:
+        sets = [((b"do", b"fan"), (b"n", b"%d" % n)) for n in numbers]
+        return [Schedule((Send(stdin(setting, SMALL, *params)), End(), Exit()), "map") for params in sets]
+
+    return schedules
+
 
 CASES = (
     Case(
         "MAP-lockstep", "MUST", "MAP-4", "a pair is answered before the worker waits for the next one",
-        lambda mode: [lockstep(mode, SMALL)], modes=ONLY, tells=("answers held back",),
+        lambda setting: [lockstep(setting, SMALL)], **ONLY, tells=("answers held back",),
+    ),
+    Case(
+        "MAP-lockstep-next-begun", "MUST", "MAP-4", "a pair is answered, also when a part of the next one is there",
+        _next_begun, **ONLY,
+    ),
+    Case(
+        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5", "pairs come some at a time, and all answers before the next ones",
+        _bursts, **ONLY,
+    ),
+    Case(
+        "MAP-lockstep-large", "MUST", "MAP-4", "a pair of 128 KiB is answered before the worker waits for the next one",
+        lambda setting: [lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])], **ONLY,
     ),
     Case(
         "MAP-ahead", "MUST", "MAP-5", "a thousand pairs may be written ahead of the answers",
-        lambda mode: [ahead(mode, [(b"%d" % i, b"v") for i in range(n)]) for n in (2, 1000)], modes=ONLY,
+        lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)], **ONLY,
     ),
     Case(
         "MAP-one-list-each", "MUST", "MAP-2 LIST-2", "each pair is answered with one list, whole",
-        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 2, 3)], modes=ONLY,
-        tells=("bad framing", "too many lists", "too few lists"),
+        _plain, **ONLY, tells=("bad framing", "too many lists", "too few lists"),
     ),
     Case(
         "MAP-lists-alone", "MUST", "MAP-3", "stdout has nothing before, between or behind the lists",
-        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], modes=ONLY, tells=("text on stdout",),
+        _plain, **ONLY, tells=("text on stdout",),
+    ),
+    Case(
+        "MAP-same-one-by-one", "MUST", "MAP-5", "what it answers does not depend on whether pairs are written ahead",
+        _ahead_and_lockstep, same_answers("MAP-5", "its answers depend on whether pairs are written ahead"), **ONLY,
+    ),
+    Case(
+        "MAP-echo", "MUST", "MAP-2 FRAME-6", "do=echo: each pair comes back, in order",
+        lambda setting: [ahead(setting, _many(n), (b"do", b"echo")) for n in (1, 300)],
+        leave_to_contract, **CONTRACT, tells=("do=echo",),
+    ),
+    Case(
+        "MAP-fan", "MUST", "LIST-1 LIST-2", "do=fan: lists of 0, 1, 3 and 300 pairs",
+        _fan(0, 1, 3, 300), leave_to_contract, **CONTRACT,
+    ),
+    Case(
+        "MAP-fan-long", "MUST", "LIST-2", "do=fan: a list of 70,000 pairs, more than 16 bits count",
+        _fan(70_000), leave_to_contract, **CONTRACT,
+    ),
+    Case(
+        "MAP-sink", "MUST", "MAP-2 LIST-2", "do=sink: an empty list for each pair",
+        lambda setting: [ahead(setting, _many(n), (b"do", b"sink")) for n in (1, 3)], leave_to_contract, **CONTRACT,
     ),
 )  # fmt: skip

@@ -1,13 +1,18 @@
-"""STDERR-: what it says while it runs."""
+"""STDERR-: what it says while it runs, and when it fails."""
 
 from __future__ import annotations
 
 from kvproto.conformance.case import Case, each
-from kvproto.conformance.cases.building import SMALL, ahead
+from kvproto.conformance.cases.building import SMALL, Pair, ahead, pair
 from kvproto.conformance.finding import Finding
+from kvproto.conformance.judges import leave_to_contract
+from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
+from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
 
 __all__ = ["CASES"]
+
+CONTRACT = {"contract": "reference"}
 
 
 def _ended(trace: Trace) -> Finding | None:
@@ -29,22 +34,74 @@ def _tagged(trace: Trace) -> Finding | None:
     )  # fmt: skip
 
 
+def _says_why(trace: Trace) -> Finding | None:
+    if not trace.exit_status or any(line.tag == b"ERR" for line in trace.lines):
+        return None
+    said = _shown(trace.lines[-1].data) if trace.lines else "nothing"
+    return Finding(
+        "fails without an ERR line", "LIFECYCLE-3", "it fails and does not say why in an ERR line",
+        "a line **<ERR> and the reason", f"exit status {trace.exit_status}; on stderr at last {said}", trace,
+    )  # fmt: skip
+
+
 def _shown(line: bytes) -> str:
     text = line.decode("utf-8", "backslashreplace")
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
+def _plain(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL[:n]) for n in (1, 3)]
+
+
+def _cut(setting: Setting) -> list[Schedule]:
+    cut = setting.head() + pair(b"k", b"v")[:-1]
+    return [Schedule((Send(cut), End(), Exit()), setting.mode, breaks="FRAME-4")]
+
+
+def _say(*texts: bytes, n_pairs: int = 3):
+    pairs: list[Pair] = [(b"k", b"v")] * n_pairs
+    return lambda setting: [ahead(setting, pairs, (b"do", b"say"), (b"text", text)) for text in texts]
+
+
+def _err(text: bytes, *at: int):
+    return lambda setting: [
+        ahead(setting, SMALL, (b"do", b"err"), (b"text", text), (b"at", b"%d" % index)) for index in at
+    ]
+
+
+def _err_in_time(setting: Setting) -> list[Schedule]:
+    """The answers before it are there when it fails; nothing has ended its input."""
+    head = setting.head((b"do", b"err"), (b"text", b"no more"), (b"at", b"1"))
+    steps = (Send(head + pair(b"a", b"1")), Answers(1), Send(pair(b"b", b"2")), Exit())
+    return [Schedule(steps, setting.mode)]
+
+
 CASES = (
     Case(
-        "STDERR-no-error", "MUST", "STDERR-7", "good input brings no ERR line",
-        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], tells=("reports an error",),
+        "STDERR-no-error", "MUST", "STDERR-7", "good input brings no ERR line", _plain, tells=("reports an error",),
     ),
+    Case("STDERR-ended", "MUST", "STDERR-3", "each line on stderr ends with a newline", _plain, each(_ended)),
+    Case("STDERR-tagged", "SHOULD", "STDERR-1", "each line on stderr has a tag", _plain, each(_tagged)),
     Case(
-        "STDERR-ended", "MUST", "STDERR-3", "each line on stderr ends with a newline",
-        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], each(_ended),
+        "STDERR-says-why", "SHOULD", "LIFECYCLE-3", "an ERR line gives the cause when it fails: input that is cut", _cut,
+        each(_says_why),
     ),
-    Case(
-        "STDERR-tagged", "SHOULD", "STDERR-1", "each line on stderr has a tag",
-        lambda mode: [ahead(mode, SMALL[:n]) for n in (1, 3)], each(_tagged),
-    ),
+    Case("STDERR-message", "MUST", "STDERR-1", "do=say: a line for each pair, tagged and ended",
+         _say(b"at", b""), leave_to_contract, **CONTRACT, tells=("says something else",)),
+    Case("STDERR-message-spaces", "MUST", "STDERR-2", "do=say: a text may begin and end with spaces",
+         _say(b" two", b"  three ", b"\t"), leave_to_contract, **CONTRACT),
+    Case("STDERR-message-any-bytes", "MUST", "STDERR-2", "do=say: a text may be other than UTF-8, and look like a tag",
+         _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"), leave_to_contract, **CONTRACT),
+    Case("STDERR-message-lines", "MUST", "STDERR-4", "do=say: a text of several lines is several tagged lines",
+         _say(b"one\ntwo", b"one\n\ntwo\n"), leave_to_contract, **CONTRACT),
+    Case("STDERR-flood", "MUST", "STDERR-8 LIST-2", "do=say: 8 MiB of messages do not disturb its answers",
+         _say(b"x" * 1000, n_pairs=8400), leave_to_contract, **CONTRACT),
+    Case("STDERR-error", "MUST", "STDERR-7 LIFECYCLE-3", "do=err: an ERR line, status 1, and the answers before it",
+         _err(b"no more", 0, 1, 2), leave_to_contract, **CONTRACT),
+    Case("STDERR-error-lines", "MUST", "STDERR-4", "do=err: a text of several lines is several ERR lines",
+         _err(b"no\nmore", 1), leave_to_contract, **CONTRACT),
+    Case("STDERR-error-not-due", "MUST", "LIFECYCLE-3", "do=err: input that ends before the pair at fault is a success",
+         _err(b"no more", 3, 4294967295), leave_to_contract, **CONTRACT),
+    Case("STDERR-error-at-once", "MUST", "LIFECYCLE-3", "do=err: it ends when it fails, and does not wait for more input",
+         _err_in_time, leave_to_contract, **CONTRACT),
 )  # fmt: skip

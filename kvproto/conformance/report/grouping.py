@@ -26,7 +26,7 @@ def failures(results: Iterable[Result]) -> list[Failure]:
     """The findings by cause, each told by the case that is there for it (Case.tells), or by the first that met it."""
     by_cause: dict[str, list[Result]] = {}
     for result in results:
-        if result.fails:
+        if result.status == "fail":
             by_cause.setdefault(result.verdict.cause, []).append(result)
     return [_failure(group) for group in by_cause.values()]
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable
 
 from kvproto.conformance import diagnose, hexdump
-from kvproto.conformance.finding import NotApplicable
+from kvproto.conformance.explain import special
+from kvproto.conformance.finding import Finding
 from kvproto.conformance.report.grouping import Failure, failures
 from kvproto.conformance.runner import Result
 
-__all__ = ["failure", "report", "summary"]
+__all__ = ["failure", "report", "summary", "words"]
 
 STDERR_LINES = 5
 WIDTH = 100
+
+
+ASIDES = {
+    "n/a": "n/a   {}: {}",
+    "note": "note  {}: {}",
+    "known": "known {}: {}",
+    "fixed": "FIXED {}: it passes and is listed as a known failure; take it off the list",
+}
 
 
 def report(worker: str, results: list[Result], directories: dict[str, str]) -> str:
@@ -21,16 +31,23 @@ def report(worker: str, results: list[Result], directories: dict[str, str]) -> s
 
     directories   case id and mode, as `ID.mode` -> where its evidence is
     """
-    parts = [failure(one, directories[f"{one.result.case.id}.{one.result.mode}"]) for one in failures(results)]
-    skipped = [r for r in results if isinstance(r.verdict, NotApplicable)]
-    asides = [f"n/a   {r.case.id} ({r.mode}): {r.verdict.why}\n" for r in skipped]
-    asides += [f"note  {r.case.id} ({r.mode}): {r.verdict.what}\n" for r in results if r.is_noted]
+    parts = [failure(one, directories[one.result.name]) for one in failures(results)]
+    asides = []
+    for status, form in ASIDES.items():
+        told = [result for result in results if result.status == status]
+        asides += [form.format(f"{r.case.id} ({r.mode})", words(r)) + "\n" for r in told]
     return "\n".join([*parts, *["".join(asides)] * bool(asides), summary(worker, results)])
+
+
+def words(result: Result) -> str:
+    """What a result says, in one sentence; "" when all is well."""
+    verdict = result.verdict
+    return "" if verdict is None else verdict.what if isinstance(verdict, Finding) else verdict.why
 
 
 def failure(one: Failure, directory: str) -> str:
     """One failure: what, where, expected and got, the bytes, the likely mistake, how to see it again."""
-    case, mode, finding = one.result
+    case, mode, finding, _ = one.result
     trace = finding.trace
     lines = [f"FAIL  {case.id} ({mode})  {case.level}  {finding.clause}", f"      {case.title}", ""]
     lines += _field("found", finding.what) + _field("expected", finding.expected) + _field("got", finding.got)
@@ -50,21 +67,18 @@ def failure(one: Failure, directory: str) -> str:
 
 def summary(worker: str, results: list[Result]) -> str:
     """The last line: how many, and the verdict."""
-    n_fails = sum(result.fails for result in results)
-    n_notes = sum(r.is_noted for r in results)
-    n_skipped = sum(isinstance(r.verdict, NotApplicable) for r in results)
-    counts = [f"{len(results) - n_fails - n_notes - n_skipped} pass", f"{n_fails} fail"]
-    counts += [f"{n_notes} noted"] * bool(n_notes) + [f"{n_skipped} not applicable"] * bool(n_skipped)
-    n_causes = sum(one.result.fails for one in failures(results))
-    verdict = f"does not conform: {n_causes} fault{'s' * (n_causes != 1)}" if n_fails else "conforms"
+    n = Counter(result.status for result in results)
+    said = {"pass": "pass", "fail": "fail", "fixed": "fixed", "known": "known", "note": "noted", "n/a": "not applicable"}
+    counts = [f"{n[status]} {said[status]}" for status in said if n[status] or status in ("pass", "fail")]
+    n_causes = len(failures(results))
+    faults = [f"{n_causes} fault{'s' * (n_causes != 1)}"] * bool(n["fail"])
+    faults += [f"{n['fixed']} known to fail and passing"] * bool(n["fixed"])
+    verdict = f"does not conform: {', '.join(faults)}" if faults else "conforms"
     return f"{worker} {verdict}. {len(results)} check{'s' * (len(results) != 1)}: {', '.join(counts)}\n"
 
 
 def _how(trace) -> str:
-    schedule = trace.schedule
-    details = [f"argument {schedule.argument}"] + ["stdout is /dev/full"] * (schedule.stdout == "full")
-    details += ["the environment is empty"] * (schedule.environment == "empty")
-    return "".join(f", {detail}" for detail in details)
+    return f", argument {trace.schedule.argument!r}" + special(trace.schedule)
 
 
 def _field(name: str, text: str) -> list[str]:

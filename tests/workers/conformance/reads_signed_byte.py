@@ -9,6 +9,6 @@ def take_item(size):
     return raw.take(struct.unpack("<bbh", size)[0] + struct.unpack("<I", size)[0] // 256 * 256)
 
 
-assert raw.take(2) == b"0\n"
+raw.read_params()
 while size := raw.stdin.read(4):
     raw.write(raw.result_list((take_item(size), take_item(raw.take(4)))))

@@ -1,0 +1,106 @@
+"""LIMITS-: sizes that are too large or a lie, and memory."""
+
+from __future__ import annotations
+
+from kvproto.conformance.case import Case
+from kvproto.conformance.cases.building import SMALL, item, pair, pairs_of
+from kvproto.conformance.judges import fails, leave_to_contract, uses_at_most
+from kvproto.conformance.oracle import fault_of
+from kvproto.conformance.schedule import End, Exit, Measure, Rest, Schedule, Send
+from kvproto.conformance.setting import Setting
+
+__all__ = ["CASES"]
+
+CONTRACT = {"contract": "reference"}
+
+OVER = (b"\1\0\0\x40", b"\0\0\0\x80", b"\xff\xff\xff\xff")
+"""Sizes of 1 GiB and a byte, of 2 GiB, and the largest there is."""
+
+ANNOUNCED = b"\xff\xff\xff\x3f"
+"""A size of 1 GiB less a byte, which is allowed, and never comes."""
+
+BODY, MUCH = 1 << 20, 64 << 20
+SOME, MANY, PER_PAIR = 10_000, 1_000_000, 8 << 20
+
+
+def _over(*before: bytes):
+    """A size over the limit, behind `before`; then end of file."""
+    return lambda setting: [
+        Schedule((Send(setting.head() + b"".join(before) + size + b"x" * 9), End(), Exit()), setting.mode,
+                 breaks="LIMITS-1") for size in OVER
+    ]  # fmt: skip
+
+
+def _over_and_open(setting: Setting) -> list[Schedule]:
+    """Its stdin stays open: it is to refuse by the size alone."""
+    starts = [setting.head() + before + OVER[0] for before in (b"", pairs_of(SMALL), item(b"k"))]
+    return [Schedule((Send(start), Exit()), setting.mode, breaks="LIMITS-1") for start in starts]
+
+
+def _announced(*before: bytes):
+    def schedules(setting: Setting) -> list[Schedule]:
+        ready = (Send(setting.head() + pair(b"k", b"v")), Rest(), Measure())
+        lie = (Send(b"".join(before) + ANNOUNCED + b"x" * BODY), Rest(), Measure())
+        return [Schedule((*ready, *lie, End(), Exit()), setting.mode, breaks="FRAME-4")]
+
+    return schedules
+
+
+def _announced_set(start: bytes):
+    """A parameter set that says it is long, and is not."""
+    steps = (Send(start[:1]), Rest(), Measure(), Send(start[1:] + b"x" * BODY), Rest(), Measure(), End(), Exit())
+    return lambda setting: [Schedule(steps, setting.mode, breaks="PARAMS-5")]
+
+
+def _million(setting: Setting) -> list[Schedule]:
+    some = Send(pair(b"key", b"value"), SOME)
+    rest = Send(pair(b"key", b"value"), MANY - SOME)
+    return [Schedule((Send(setting.head()), some, Rest(), Measure(), rest, Rest(), Measure(), End(), Exit()), setting.mode)]
+
+
+LIED = "it allocates by the size that was announced"
+ENDS_INSIDE = fails("its input ends inside an item", "FRAME-4")
+REFUSES = fails("a size is over the limit", "LIMITS-1")
+GROWS = uses_at_most(PER_PAIR, "LIMITS-6", "it needs more memory the more pairs there are", lambda traces: fault_of(traces[-1]))
+
+CASES = (
+    Case("LIMITS-key-over", "MUST", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES),
+    Case("LIMITS-value-over", "MUST", "LIMITS-1", "a value size over 1 GiB is an error", _over(item(b"k")), REFUSES),
+    Case(
+        "LIMITS-key-announced", "SHOULD", "LIMITS-5", "a long key that does not come does not fill memory",
+        _announced(), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+    ),
+    Case(
+        "LIMITS-value-announced", "SHOULD", "LIMITS-5", "a long value that does not come does not fill memory",
+        _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+    ),
+    Case(
+        "LIMITS-flat-memory", "INFO", "LIMITS-6", "a million pairs need no more memory than ten thousand", _million, GROWS,
+    ),
+    Case(
+        "LIMITS-over-at-once", "MUST", "LIMITS-1", "a size over the limit is refused when it has come, not later",
+        _over_and_open, leave_to_contract, **CONTRACT,
+    ),
+    Case(
+        "LIMITS-params-over", "MUST", "LIMITS-4", "parameters of more than 1 GiB are refused when that is announced",
+        lambda setting: [
+            Schedule((Send(head), Exit()), setting.mode, breaks="LIMITS-4")
+            for head in (b"1073741825\n", b"9999999999\n")
+        ],
+        leave_to_contract, **CONTRACT,
+    ),
+    Case(
+        "LIMITS-item-not-allocated", "MUST", "LIMITS-5", "no memory is asked for by the size of an item",
+        _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE, is_touched=False), **CONTRACT,
+    ),
+    Case(
+        "LIMITS-params-not-allocated", "MUST", "LIMITS-5", "no memory is asked for by the total of the parameters",
+        _announced_set(b"1000000000\n999999980 "),
+        uses_at_most(MUCH, "LIMITS-5", LIED, fails("its input ends inside the parameters", "PARAMS-5"), is_touched=False),
+        **CONTRACT,
+    ),
+    Case(
+        "LIMITS-flat", "MUST", "LIMITS-6", "do=echo: a million pairs need no more memory than ten thousand",
+        _million, GROWS, **CONTRACT,
+    ),
+)  # fmt: skip

@@ -1,0 +1,41 @@
+"""MAP-drawn and REDUCE-drawn: schedules that nobody thought of."""
+
+from __future__ import annotations
+
+from kvproto.conformance.case import Case
+from kvproto.conformance.judges import as_plain, leave_to_contract
+from kvproto.conformance.setting import Setting
+
+__all__ = ["CASES"]
+
+
+def _none(setting: Setting) -> list:
+    return []
+
+
+def _any(setting: Setting):
+    from kvproto.conformance.strategies import schedules
+
+    return schedules(setting)
+
+
+def _told(setting: Setting):
+    from kvproto.conformance.strategies import contract_params, schedules
+
+    return schedules(setting, contract_params())
+
+
+CASES = (
+    *(
+        Case(
+            f"{mode.upper()}-drawn", "MUST", "FRAME-5 MAP-5 REDUCE-5", "drawn schedules end as the plain one of their bytes",
+            _none, as_plain, (mode,), drawn=_any,
+        ) for mode in ("map", "reduce")
+    ),
+    *(
+        Case(
+            f"{mode.upper()}-drawn-told", "MUST", "FRAME-5 PARAMS-2", "drawn schedules and parameters, as the contract has it",
+            _none, leave_to_contract, (mode,), "reference", drawn=_told,
+        ) for mode in ("map", "reduce")
+    ),
+)  # fmt: skip

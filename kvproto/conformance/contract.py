@@ -1,0 +1,232 @@
+"""What a worker that follows CONTRACT.md has to answer: a model of the contract, and the judge that asks it.
+
+Promises: what is due is worked out from the bytes that were sent, and from nothing else; so each run of such a worker
+can be judged to the byte, whatever a case was about. Implements CONTRACT-1 to CONTRACT-12 for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from kvproto.conformance.answers import Stream
+from kvproto.conformance.finding import Finding
+from kvproto.conformance.oracle import fault_of, must_fail
+from kvproto.conformance.schedule import CloseOutput, Schedule
+from kvproto.conformance.trace import Trace
+
+__all__ = ["Due", "due", "fault_of_contract", "first_difference", "pairs_of_lists"]
+
+MODES = ("map", "reduce")
+MAX_NUMBER = 0xFFFFFFFF
+
+CLAUSES = {
+    b"echo": "CONTRACT-5", b"fan": "CONTRACT-6", b"sink": "CONTRACT-7", b"params": "CONTRACT-8", b"say": "CONTRACT-9",
+    b"err": "CONTRACT-10", b"file": "CONTRACT-11", b"hold": "CONTRACT-12",
+}  # fmt: skip
+
+
+@dataclass
+class Due:
+    """What is due.
+
+    do        bytes, what the worker was told to do
+    lists     list of result lists, each a list of pairs as they go over the wire; in a reduce one list of them all
+    lines     list of (tag, text): what it says on stderr
+    error     str, why it must end in an ERR line of its own words and status 1; "" where it need not
+    """
+
+    do: bytes
+    lists: list[list[bytes]] = field(default_factory=list)
+    lines: list[tuple[bytes, bytes]] = field(default_factory=list)
+    error: str = ""
+
+
+class _Refused(Exception):
+    """A parameter that the contract refuses; the argument says why."""
+
+
+def due(schedule: Schedule) -> Due:
+    """What a worker owes that gets all the bytes of a schedule."""
+    read = schedule.read
+    params = dict(read.params)
+    what = Due(params.get(b"do", b"echo"))
+    if schedule.argument not in MODES:
+        what.error = "its argument is neither map nor reduce"
+    elif not read.n_params:
+        what.error = "its parameters are malformed"
+    else:
+        try:
+            _work(what, schedule, params)
+        except _Refused as e:
+            what.error = str(e)
+        else:
+            what.error = what.error or (f"of its input {read.fault.what}" if read.fault else "")
+    return what
+
+
+def _work(what: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
+    pairs, is_map = _pairs(schedule), schedule.argument == "map"
+    match what.do:
+        case b"echo":
+            what.lists = [[pair] for pair in pairs]
+        case b"hold":
+            what.lists = [[pair] for pair in pairs] if is_map else [list(pairs)]
+        case b"fan":
+            n = _number(params, b"n")
+            what.lists = [[pair] * n for pair in pairs]
+        case b"sink":
+            what.lists = [[] for _ in pairs] if is_map else []
+        case b"params":
+            every = [_item(name) + _item(params[name]) for name in sorted(params)]
+            what.lists = [every for _ in pairs] if is_map else [every]
+        case b"say":
+            text = _needed(params, b"text")
+            what.lists = [[pair] for pair in pairs]
+            what.lines = [line for i in range(len(what.lists)) for line in _lines(b"MSG", b"%b %d" % (text, i))]
+        case b"err":
+            text, at = _needed(params, b"text"), _number(params, b"at")
+            what.lists = [[pair] for pair in islice(pairs, at + 1)]
+            if len(what.lists) > at:
+                what.lists.pop()
+                what.lines, what.error = _lines(b"ERR", text), "it was told to fail"
+        case b"file":
+            name = _needed(params, b"name")
+            content = dict(schedule.files).get(name.decode("utf-8", "surrogateescape"))
+            if content is None:
+                raise _Refused("the file that it is to read is not one of its own")
+            what.lists = [[_item(name) + _item(content)] for _ in pairs]
+        case _:
+            raise _Refused("the contract knows no such `do`")
+
+
+def _pairs(schedule: Schedule) -> Iterator[bytes]:
+    data = bytes(schedule.read.pairs.data)
+    return (data[begin:end] for begin, end in schedule.read.pairs.pairs())
+
+
+def _needed(params: dict[bytes, bytes], name: bytes) -> bytes:
+    if name not in params:
+        raise _Refused(f"the parameter {name.decode()} is missing")
+    return params[name]
+
+
+def _number(params: dict[bytes, bytes], name: bytes) -> int:
+    text = _needed(params, name)
+    if not text.isdigit() or len(text) > 10 or int(text) > MAX_NUMBER:
+        raise _Refused(f"the parameter {name.decode()} is no number")
+    return int(text)
+
+
+def _item(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "little") + data
+
+
+def _lines(tag: bytes, text: bytes) -> list[tuple[bytes, bytes]]:
+    return [(tag, line) for line in text.split(b"\n")]
+
+
+def fault_of_contract(trace: Trace) -> Finding | None:
+    """What is wrong with a run of a worker that follows the contract; None: all is as the contract says."""
+    schedule = trace.schedule
+    if schedule.stdout != "pipe" or CloseOutput() in schedule.steps:
+        is_silent = not due(schedule).lists
+        return None if is_silent else _reports(trace, "its output could not be written", "CONTRACT-3")
+    what = due(schedule)
+    clause = CLAUSES.get(what.do, "CONTRACT-2")
+    if what.error:
+        found = _reports(trace, what.error, clause if what.lines else "CONTRACT-3")
+    else:
+        found = fault_of(trace)
+    return found or _wrong_answer(trace, what, clause) or _wrong_lines(trace, what, clause)
+
+
+def _reports(trace: Trace, why: str, clause: str) -> Finding | None:
+    """Status 1 and an ERR line, since `why`."""
+    if found := must_fail(trace, why, clause):
+        return found
+    tagged = bool(trace.lines) and all(line.tag and line.is_ended for line in trace.lines)
+    if trace.exit_status == 1 and tagged and any(line.tag == b"ERR" for line in trace.lines):
+        return None
+    return Finding(
+        f"no ERR line and status 1 although {why}", clause,
+        f"it does not say in an ERR line, and by status 1, that {why}",
+        "tagged lines on stderr, an ERR line among them, and exit status 1",
+        f"exit status {trace.exit_status}, on stderr {trace.stderr[:60]!r}", trace,
+    )  # fmt: skip
+
+
+def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
+    if trace.schedule.argument == "map":
+        expected = b"".join(len(pairs).to_bytes(4, "little") + b"".join(pairs) for pairs in what.lists)
+        got = trace.stdout
+    else:
+        expected = b"".join(b"".join(pairs) for pairs in what.lists)
+        got = pairs_of_lists(trace.lists)
+    may_lack = what.error and not what.lines  # a fault of the input may be told before the answers before it
+    if got == expected or (may_lack and expected.startswith(got)):
+        return None
+    return first_difference(
+        f"do={what.do.decode('utf-8', 'backslashreplace')[:20]}: wrong answers", clause,
+        f"it does not answer as do={what.do.decode('utf-8', 'backslashreplace')[:20]} says", expected, got, trace,
+    )  # fmt: skip
+
+
+def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
+    if what.error and not what.lines:
+        return None  # the words are the worker's own
+    got = [(line.tag, line.text) for line in trace.lines]
+    if trace.n_stderr > len(trace.stderr):  # of a flood, what was kept
+        got = got[:-1]
+        expected = what.lines[: len(got)]
+    else:
+        expected = what.lines
+    if got == expected:
+        return None
+    at = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), min(len(got), len(expected)))
+    shown = [repr(lines[at]) if at < len(lines) else "no line" for lines in (expected, got)]
+    return Finding(
+        "says something else", clause, f"line {at + 1} of its stderr is not what it was told to say",
+        f"{len(expected)} lines, this one {shown[0][:80]}", f"{len(got)} lines, this one {shown[1][:80]}", trace,
+    )  # fmt: skip
+
+
+def pairs_of_lists(lists: Stream) -> bytes:
+    """The pairs of result lists, one behind the other: what a reduce says, since where a list ends has no meaning."""
+    return b"".join(lists.data[begin:end] for begin, end in lists.pairs())
+
+
+def first_difference(cause: str, clause: str, what: str, expected: bytes, got: bytes, trace: Trace, **more) -> Finding:
+    """The finding for output that is not what it is to be; in a reduce both are pairs without their lists."""
+    same = _n_same(expected, got)
+    offset = same
+    if trace.schedule.argument != "map":
+        offset = _offset_in_lists(trace.lists, same)
+    return Finding(
+        cause, clause, what,
+        f"{len(expected)} bytes, from byte {same} on {_shown(expected, same)}",
+        f"{len(got)} bytes, from byte {same} on {_shown(got, same)}", trace, at=offset, **more,
+    )  # fmt: skip
+
+
+def _n_same(a: bytes, b: bytes) -> int:
+    """The length of what two byte strings begin with together."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
+
+
+def _shown(data: bytes, at: int) -> str:
+    return data[at : at + 12].hex(" ") + " ..." * (len(data) > at + 12) if at < len(data) else "nothing"
+
+
+def _offset_in_lists(lists: Stream, n: int) -> int:
+    """Where in a stream of lists byte n of its pairs is."""
+    for begin, end in lists.pairs():
+        if n < end - begin:
+            return begin + n
+        n -= end - begin
+    return len(lists.data)

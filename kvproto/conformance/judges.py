@@ -1,0 +1,104 @@
+"""What cases ask of several runs together, or of more than one run's bytes; the plain question is `oracle.fault_of`.
+
+Each function here makes or is a judge as Case.judge has it: the traces so far in, a Finding, NotApplicable or None out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kvproto.conformance.case import Judge, Verdict
+from kvproto.conformance.contract import first_difference, pairs_of_lists
+from kvproto.conformance.finding import Finding, NotApplicable
+from kvproto.conformance.oracle import fault_of, must_fail
+from kvproto.conformance.schedule import CloseOutput
+from kvproto.conformance.trace import Trace
+
+__all__ = ["as_plain", "fails", "leave_to_contract", "same_answers", "same_as_itself", "unwritable", "uses_at_most"]
+
+UNSTABLE = "it answers the same input differently from run to run"
+
+
+def leave_to_contract(traces: list[Trace]) -> Verdict:
+    """For cases that only the contract can judge."""
+    return None
+
+
+BAD_INPUT = "its input is at fault"
+
+
+def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
+    """A run in which a worker must not exit with status 0, since `why`."""
+    return lambda traces: must_fail(traces[-1], why, clause, cause)
+
+
+def same_as_itself(traces: list[Trace]) -> Verdict:
+    """The first two runs are of the same schedule, and end in the same answers."""
+    return fault_of(traces[-1]) or (_difference(traces, "LIFECYCLE-9", UNSTABLE) if len(traces) > 1 else None)
+
+
+def same_answers(clause: str, what: str) -> Judge:
+    """Two runs of the same schedule, which must agree for the rest to say anything, then runs that must agree with them."""
+
+    def judge(traces: list[Trace]) -> Verdict:
+        if found := fault_of(traces[-1]):
+            return found
+        if len(traces) == 2 and _answers(traces[1]) != _answers(traces[0]):
+            return NotApplicable(UNSTABLE)
+        return _difference(traces, clause, what) if len(traces) > 2 else None
+
+    return judge
+
+
+def as_plain(traces: list[Trace]) -> Verdict:
+    """A drawn run, behind the plain run of the same bytes: as good, and the same answers."""
+    plain, trace = traces[0], traces[-1]
+    schedule = trace.schedule
+    if schedule.breaks:
+        return must_fail(trace, "its input is cut short", schedule.breaks, BAD_INPUT)
+    if CloseOutput() in schedule.steps:
+        return must_fail(trace, "nobody reads its output", "LIFECYCLE-3") if plain.stdout else None
+    return fault_of(trace) or _difference([plain, trace], "FRAME-5", "its answers depend on when its input comes")
+
+
+def unwritable(why: str) -> Judge:
+    """Of a run that tells whether it writes at all, and one in which it cannot."""
+
+    def judge(traces: list[Trace]) -> Verdict:
+        if len(traces) == 1:
+            return None if traces[0].stdout else NotApplicable("it writes nothing to stdout")
+        found = must_fail(traces[1], why, "LIFECYCLE-3")
+        return found and dataclasses.replace(found, also=(traces[0],))
+
+    return judge
+
+
+def uses_at_most(n_bytes: int, clause: str, what: str, then: Judge, is_touched: bool = True) -> Judge:
+    """Between its two measures memory grows by so much at most; asked for, or touched. Else `then` judges."""
+
+    def judge(traces: list[Trace]) -> Verdict:
+        trace = traces[-1]
+        if trace.ending == "floods":
+            return NotApplicable("it writes more than the kit keeps")
+        if len(trace.memory) == 2:
+            before, after = (memory[is_touched] for memory in trace.memory)
+            if after - before > n_bytes:
+                return Finding(
+                    "memory grows", clause, what, f"at most {n_bytes >> 20} MiB more than before",
+                    f"{(after - before) >> 20} MiB more, {after >> 20} MiB in all", trace,
+                )  # fmt: skip
+        return then(traces)
+
+    return judge
+
+
+def _answers(trace: Trace) -> bytes:
+    return trace.stdout if trace.schedule.argument == "map" else pairs_of_lists(trace.lists)
+
+
+def _difference(traces: list[Trace], clause: str, what: str) -> Finding | None:
+    """What is different in the last run from the first one."""
+    expected, got = _answers(traces[0]), _answers(traces[-1])
+    if expected == got:
+        return None
+    return first_difference(what, clause, what, expected, got, traces[-1], also=tuple(traces[:-1]))

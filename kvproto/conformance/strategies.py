@@ -1,0 +1,81 @@
+"""Hypothesis strategies: items, pairs, parameter sets, and whole schedules as data. Needs `kvproto[check]`.
+
+Promises: what is drawn shrinks towards few pairs, short ones, sent in one piece; a schedule is drawn whole before it is
+played, so that it can be kept, played again and shrunk.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from kvproto.conformance.answers import Stdin
+from kvproto.conformance.cases.building import Pair, pairs_of
+from kvproto.conformance.schedule import (
+    Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Step, Taken,
+)  # fmt: skip
+from kvproto.conformance.setting import Setting, parameter_set
+
+__all__ = ["contract_params", "items", "pairs", "params", "schedules"]
+
+AWKWARD = (b"\0", b"\n", b"\r\n", b"\xff\xff\xff\xff", b"\1\0\0\0", b"0\n", b"**<ERR> x\n", b" ", "é".encode())
+LONG = (127, 128, 255, 256, 4096, 65535, 65536)
+
+
+def items() -> st.SearchStrategy[bytes]:
+    """Keys and values: short ones of any bytes, some that look like something else, some long ones."""
+    long = st.builds(lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.sampled_from(LONG))
+    return st.one_of(st.binary(max_size=12), st.sampled_from(AWKWARD), long)
+
+
+def pairs(max_size: int = 8) -> st.SearchStrategy[list[Pair]]:
+    """Lists of (key, value), bytes, of at most `max_size` pairs."""
+    return st.lists(st.tuples(items(), items()), max_size=max_size)
+
+
+def params() -> st.SearchStrategy[dict[bytes, bytes]]:
+    """Parameter sets: name -> value, bytes."""
+    return st.dictionaries(items(), items(), max_size=4)
+
+
+def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
+    """Parameter sets that a worker follows which keeps to CONTRACT.md."""
+    number = st.integers(0, 5).map(lambda n: b"%d" % n)
+    told = st.one_of(
+        st.just({b"do": b"echo"}),
+        st.just({b"do": b"params"}),
+        st.just({b"do": b"sink"}),
+        st.just({b"do": b"hold"}),
+        number.map(lambda n: {b"do": b"fan", b"n": n}),
+        items().map(lambda text: {b"do": b"say", b"text": text.replace(b"\0", b"")}),
+        st.builds(lambda at, text: {b"do": b"err", b"at": at, b"text": text.replace(b"\0", b"")}, number, items()),
+    )
+    return st.builds(lambda others, do: {**others, **do}, params(), told)
+
+
+@st.composite
+def schedules(draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[bytes, bytes]] | None = None) -> Schedule:
+    """Whole schedules: parameters, pairs, cuts of the writes, stalls of the reads, and how it ends.
+
+    told   a strategy of parameter sets; None: those of the setting
+    """
+    head = setting.head() if told is None else parameter_set(draw(told).items())
+    data = head + pairs_of(draw(pairs()))
+    is_cut = draw(st.sampled_from([False] * 5 + [True]))
+    if is_cut:
+        data = data[: draw(st.integers(1, len(data)))]
+    is_closed = not is_cut and draw(st.sampled_from([False] * 9 + [True]))
+    steps: list[Step] = [CloseOutput()] if is_closed else []
+    cuts = sorted(draw(st.sets(st.integers(1, len(data)), max_size=5)) | {len(data)})
+    read, begin, reads_stdout = Stdin(data), 0, True
+    for cut in cuts:
+        steps.append(Send(data[begin:cut]))
+        begin = cut
+        n_due = sum(read.n_params + end <= cut for end in read.pairs.ends)
+        can_wait = reads_stdout and not is_closed and not is_cut and told is None and setting.mode == "map"
+        step = draw(st.sampled_from([None, Taken(), *([Answers(n_due)] if can_wait else []), *([] if is_closed else [Pause()])]))
+        if step == Pause():
+            step, reads_stdout = (Pause(), False) if reads_stdout else (Resume(), True)
+        steps += [step] if step else []
+    steps += [] if reads_stdout else [Resume()]
+    fault = read.fault
+    return Schedule((*steps, End(), Exit()), setting.mode, breaks=fault.clause if fault else "")
