@@ -16,6 +16,7 @@ import signal
 import struct
 import tempfile
 import termios
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -27,6 +28,7 @@ SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
 """The path of the supervisor; its arguments are in csrc/supervise.c."""
 
 _PIPE_BYTES = 1 << 20
+_BUSY_WAIT_SECONDS = 5
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
@@ -35,8 +37,10 @@ class SupervisedProcess:
 
     output        a path that it gets as its stdout, opened for writing; None: the pipe. `stdout` is then at end of file
     environment   name -> value; None: ours
-    through       a command with arguments that starts `./op`, and ends as it does; none: it is started itself
+    through       a program, by its whole path, and its arguments, that starts `./op` in its stead: the command is
+                  `[*through, "./op", *arguments]`, and pid and exit status are that program's
 
+    directory               of the worker, until `close()`
     stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
     status_fd               readable when `read_status()` has something to say
     pid                     of the worker, once it has started; None before
@@ -72,7 +76,7 @@ class SupervisedProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _start(self, files: Mapping[str, bytes], argv: list[str], output: str | None, environment) -> None:
+    def _start(self, files: Mapping[str, bytes], command: list[str], output: str | None, environment) -> None:
         import subprocess  # not for those who import kvproto for its codec alone
 
         if not os.path.exists(SUPERVISE):
@@ -94,11 +98,13 @@ class SupervisedProcess:
             self._close_fd(child_stdout)
             child_stdout = os.open(output, os.O_WRONLY)
             self._open.add(child_stdout)
-        directory = tempfile.mkdtemp(prefix="kvproto-")
+        self.directory = directory = tempfile.mkdtemp(prefix="kvproto-")
         try:
             _write_files(directory, files)
+            if command[0] != "./op":
+                _wait_for_writers(os.path.join(directory, "op"))
             self._supervisor = subprocess.Popen(
-                [SUPERVISE, str(child_control), str(child_status), directory, *argv],
+                [SUPERVISE, str(child_control), str(child_status), directory, *command],
                 cwd=directory,
                 stdin=child_stdin,
                 stdout=child_stdout,
@@ -245,6 +251,29 @@ def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
                 file.write(content)
         except OSError as e:
             raise OSError(e.errno, e.strerror, f"{path} (the worker's directory; TMPDIR chooses another place)") from None
+
+
+def _wait_for_writers(path: str) -> None:
+    """Wait until no process has this file of ours open for writing, since it cannot be executed until then.
+
+    A process that another thread is forking just now may hold a copy of the descriptor until its exec. The supervisor
+    waits for that with the program that it starts itself. A read lease is given only where nobody writes.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        ends = time.monotonic() + _BUSY_WAIT_SECONDS
+        while time.monotonic() < ends:
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            except BlockingIOError:
+                os.sched_yield()
+            except OSError:
+                return  # a file system without leases: what is busy is then told by who executes it
+            else:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+                return
+    finally:
+        os.close(fd)
 
 
 def _enlarge(pipe: int) -> None:

@@ -1,0 +1,205 @@
+"""What strace's log says that a worker did to files outside of what FILES-3 leaves it.
+
+Promises: every process that the worker started is looked at; what failed does not count, and to ask whether a file
+exists, or where a link leads, is not to read it. A path is the one that the kernel opened, links and `..` resolved; for
+calls that open nothing it is made from the directory that the process was in.
+
+Not a write: to the null device and its like; to the /proc of the worker's own processes, which is how the
+Java machine sets itself up; and what an interpreter keeps of its own compiled modules in the worker's
+directory, `__pycache__` with `.pyc` files in it.
+
+Limits: it does not see what is done through io_uring, what was open when the worker started, and a program's
+`#!` interpreter, which the kernel opens itself. Pure: a text goes in, a list comes out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+__all__ = ["CALLS", "WRITABLE", "Access", "accesses"]
+
+WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+"""The devices that a worker may write to, as for csrc/confine.c."""
+
+_CHANGES: dict[str, tuple[tuple[int | None, int | None], ...]] = {
+    "mkdir": ((None, 0),), "mkdirat": ((0, 1),), "mknod": ((None, 0),), "mknodat": ((0, 1),),
+    "rmdir": ((None, 0),), "unlink": ((None, 0),), "unlinkat": ((0, 1),),
+    "rename": ((None, 0), (None, 1)), "renameat": ((0, 1), (2, 3)), "renameat2": ((0, 1), (2, 3)),
+    "link": ((None, 1),), "linkat": ((2, 3),), "symlink": ((None, 1),), "symlinkat": ((1, 2),),
+    "truncate": ((None, 0),), "bind": ((None, 1),),
+    "chmod": ((None, 0),), "fchmodat": ((0, 1),), "fchmodat2": ((0, 1),), "fchmod": ((0, None),),
+    "chown": ((None, 0),), "lchown": ((None, 0),), "fchownat": ((0, 1),), "fchown": ((0, None),),
+    "utime": ((None, 0),), "utimes": ((None, 0),), "futimesat": ((0, 1),), "utimensat": ((0, 1),),
+    "setxattr": ((None, 0),), "lsetxattr": ((None, 0),), "fsetxattr": ((0, None),),
+    "removexattr": ((None, 0),), "lremovexattr": ((None, 0),), "fremovexattr": ((0, None),),
+}  # fmt: skip
+"""Calls that write without opening: which arguments are the directory's descriptor, if any, and the path, if any."""
+
+_OPENS = {"open": (None, 0), "openat": (0, 1), "openat2": (0, 1), "creat": (None, 0)}
+_EXECUTES = {"execve": (None, 0), "execveat": (0, 1)}
+_STARTS = ("clone", "clone3", "fork", "vfork")
+CALLS = (*_CHANGES, *_OPENS, *_EXECUTES, *_STARTS, "chdir", "fchdir")
+"""The system calls that the log has to hold. Not every machine has all of them."""
+
+_TO_WRITE = re.compile(r"\bO_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)\b")
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_LINE = re.compile(rf"(\d+) +(\w+)\(((?:{_TEXT}|<[^>]*>|\([^()]*\)|[^\"<()])*)\) += (-?\d+)(.*)")
+_UNFINISHED = re.compile(r"(\d+) +((\w+)\(.*) <unfinished \.\.\.>$")
+_RESUMED = re.compile(r"(\d+) +<\.\.\. \w+ resumed>(.*)")
+_ARGUMENT = re.compile(rf"((?:{_TEXT}|<[^>]*>|\([^()]*\)|[{{\[](?:{_TEXT}|[^}}\]\"])*[}}\]]|[^\",<(\[{{])+)")
+_NAME = re.compile(r'(?:\{sa_family=AF_UNIX, sun_path=)?"((?:[^"\\]|\\.)*)"')
+_FILE = re.compile(r"[^<]*<([^>]*)>")
+_ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9a-f]{2}|.)")
+_CACHE = re.compile(r"(.*/)?__pycache__(/[^/]+\.pyc(\.\d+)?)?")
+
+
+class Access(NamedTuple):
+    """What a worker did to one file.
+
+    kind   "read", of contents or of a directory's entries, or "write", of any kind
+    path   str, absolute
+    call   str, the first system call that did it
+    """
+
+    kind: str
+    path: str
+    call: str
+
+
+def accesses(log: str, directory: str, readable: Sequence[str]) -> list[Access]:
+    """What a worker did that it must not, in the order of its first doing it, each file and kind once.
+
+    log        of strace with -f and -y, of CALLS
+    directory  of the worker, where it started
+    readable   paths that it may read, with all below them, besides its directory
+    """
+    own = tuple(dict.fromkeys((directory, os.path.realpath(directory))))
+    may_read = {path.rstrip("/") for path in (*own, *readable)}
+    found: dict[tuple[str, str], Access] = {}
+    pids: set[str] = set()
+    for pid, access in _all(log, directory):
+        pids.add(pid)
+        if access.kind == "read" and not _is_below(access.path, may_read):
+            found.setdefault(access[:2], access)
+        elif access.kind == "write" and not _may_write(access.path, own, pids):
+            found.setdefault(access[:2], access)
+    return list(found.values())
+
+
+def _is_below(path: str, roots: set[str]) -> bool:
+    while path not in roots and path.strip("/"):
+        path = os.path.dirname(path)
+    return path in roots
+
+
+def _may_write(path: str, own: tuple[str, ...], pids: set[str]) -> bool:
+    if path in WRITABLE or (path.startswith("/proc/") and path.split("/")[2] in pids):
+        return True
+    return any(path.startswith(f"{each}/") and _CACHE.fullmatch(path[len(each) + 1 :]) for each in own)
+
+
+def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
+    """Each access of the log to a file, with the process that did it."""
+    places = _Places(directory)
+    for pid, call, arguments, result, rest in _calls(log, places):
+        places.note(pid, arguments[0])
+        if call in _STARTS:
+            places.start(pid, str(result), shares=any("CLONE_FS" in each for each in arguments))
+        elif call == "chdir":
+            places.move(pid, places.path(pid, None, arguments[0]))
+        elif call == "fchdir":
+            places.move(pid, _file(arguments[0]))
+        else:
+            for access in _of_call(pid, call, arguments, rest, places):
+                if access.path.startswith("/"):  # and not a pipe, a socket, or the like
+                    yield pid, access
+
+
+def _of_call(pid: str, call: str, arguments: list[str], rest: str, places: _Places) -> Iterator[Access]:
+    def path(descriptor: int | None, name: int | None) -> str:
+        where = None if descriptor is None else arguments[descriptor]
+        return places.path(pid, where, None if name is None else arguments[name])
+
+    if call in _OPENS:
+        flags = ",".join(arguments[_OPENS[call][1] + 1 :])
+        kind = "write" if call == "creat" or _TO_WRITE.search(flags) else "read"
+        if "O_PATH" not in flags:
+            yield Access(kind, _file(rest) or path(*_OPENS[call]), call)
+    elif call in _EXECUTES:
+        yield Access("read", path(*_EXECUTES[call]), call)
+    else:
+        for which in _CHANGES.get(call, ()):
+            yield Access("write", path(*which), call)
+
+
+def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int, str]]:
+    """Process, name, arguments, result and what is behind it, of each call that came back and did not fail."""
+    begun: dict[str, str] = {}
+    for line in log.split("\n"):
+        if match := _UNFINISHED.match(line):
+            begun[match[1]] = match[2]
+            if match[3] in _STARTS:
+                places.last_parent = match[1]
+            continue
+        if match := _RESUMED.match(line):
+            line = f"{match[1]} {begun.pop(match[1], '')}{match[2]}"
+        if (match := _LINE.match(line)) and int(match[4]) >= 0:
+            yield match[1], match[2], [each.strip() for each in _ARGUMENT.findall(match[3])] or [""], int(match[4]), match[5]
+
+
+class _Places:
+    """The current directory of each process."""
+
+    def __init__(self, directory: str) -> None:
+        self._start = directory
+        self._places: dict[str, list[str]] = {}
+        self.last_parent = ""
+
+    def of(self, pid: str) -> list[str]:
+        if pid not in self._places:  # its first call comes before its parent's is said to have come back
+            self._places[pid] = list(self._places.get(self.last_parent, [self._start]))
+        return self._places[pid]
+
+    def note(self, pid: str, argument: str) -> None:
+        """Take in what strace says itself."""
+        if argument.startswith("AT_FDCWD<"):
+            self.move(pid, _file(argument))
+
+    def move(self, pid: str, path: str) -> None:
+        if path:
+            self.of(pid)[0] = path
+
+    def start(self, parent: str, child: str, shares: bool) -> None:
+        if shares:
+            self._places[child] = self.of(parent)
+        elif child not in self._places:
+            self._places[child] = list(self.of(parent))
+
+    def path(self, pid: str, descriptor: str | None, name: str | None) -> str:
+        """The path that a call's arguments mean; "" where they mean none."""
+        where = (_file(descriptor) if descriptor else "") or self.of(pid)[0]
+        if name is None or name == "NULL":
+            return _file(descriptor or "")
+        match = _NAME.match(name)  # not so for the address of a socket that is no file
+        return os.path.abspath(os.path.join(where, _unescaped(match[1]))) if match else ""
+
+
+def _file(text: str) -> str:
+    """The path that strace shows for a descriptor, `3</a/path>`."""
+    match = _FILE.match(text)
+    return _unescaped(match[1]).removesuffix(" (deleted)") if match else ""
+
+
+def _unescaped(text: str) -> str:
+    letters = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "f": "\f"}
+
+    def one(match: re.Match) -> str:
+        code = match[1]
+        if code[0] in "01234567":
+            return chr(int(code, 8))
+        return chr(int(code[1:], 16)) if len(code) == 3 else letters.get(code, code)
+
+    return os.fsdecode(_ESCAPE.sub(one, text).encode("latin-1", "replace"))
