@@ -67,6 +67,6 @@ clean:
 judy:
 	@.ci/prepare judy
 
-# What some tests need and are skipped without: valgrind, other C libraries, a big-endian machine.
+# What some tests need and are skipped without: valgrind, strace, other C libraries, a big-endian machine.
 tools-of-tests:
 	@.ci/prepare tests

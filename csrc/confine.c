@@ -27,7 +27,7 @@
 
 enum { USAGE = 64, NO_LANDLOCK = 69, OS_ERROR = 71, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
-/* Of the kernel's interface: linux/landlock.h may be missing, or older than the kernel. The numbers are every machine's. */
+/* Of the kernel's interface, since linux/landlock.h may be missing or older than the kernel; the same on all machines. */
 enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446, GIVE_VERSION = 1, PATH_BENEATH = 1 };
 
 #define RIGHT(number) (UINT64_C(1) << (number))

@@ -1,10 +1,8 @@
-"""The witnesses of FILES-3: real workers under Landlock and under strace, those that keep to their files and those that do not."""
+"""The witnesses of FILES-3: good workers and bad ones under Landlock and under strace."""
 
-import fcntl
 import os
 import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +15,7 @@ from contract.languages import program as contract_program
 from kvproto import _process
 from kvproto._process import SupervisedProcess
 from kvproto.conformance import confinement
-from kvproto.conformance.confinement import CONFINE, WITNESSES, through, witnesses
+from kvproto.conformance.confinement import WITNESSES, through, witnesses
 from kvproto.conformance.readable import readable
 from kvproto.conformance.strace import accesses
 from kvproto.external import external
@@ -166,6 +164,19 @@ def test_the_exit_status_is_the_workers_own(end, status, witness):
     assert run(shell(f"echo out; echo err >&2; {end}"), witness) == (status, b"out\n", b"err\n", [])
 
 
+def test_a_worker_that_a_process_has_open_for_writing_is_waited_for(witness, monkeypatch):
+    writers, write_files = [], _process._write_files
+
+    def leave_open(directory, files):
+        write_files(directory, files)
+        writers.append(open(f"{directory}/op", "ab"))
+
+    monkeypatch.setattr(_process, "_write_files", leave_open)
+    monkeypatch.setattr(os, "sched_yield", lambda: writers[0].close())
+    assert run(shell("echo out"), witness) == (0, b"out\n", b"", [])
+    assert writers[0].closed
+
+
 # --- workers that do not ------------------------------------------------------------------------------
 
 BAD = {
@@ -207,7 +218,7 @@ BAD = {
 UNSEEN_BY_LANDLOCK = {
     "changes a mode": (shell("chmod 700 other"), [("write", "{own}/other")]),
     "changes the times": (python("os.utime('other')"), [("write", "{own}/other")]),
-    "changes the mode of what it has open": (python("os.fchmod(os.open('other', 0), 0o700)"), [("write", "{own}/other")]),
+    "changes the mode of what is open": (python("os.fchmod(os.open('other', 0), 0o700)"), [("write", "{own}/other")]),
 }
 
 
@@ -242,105 +253,52 @@ def test_what_a_worker_must_not_do_succeeds_where_nobody_watches(name):
     assert done.exit_status == 0, done.stderr
 
 
-# --- the parts --------------------------------------------------------------------------------------------
+# --- who is a witness -------------------------------------------------------------------------------------
 
 
-ROOT = "/w"
-"""The worker's directory in the logs below."""
+@pytest.fixture
+def only_strace(tmp_path, monkeypatch):
+    """Puts a program in the place of strace; the witnesses are found out anew, during the test alone."""
 
-LOGS = {
-    "an open that is interrupted by another process": (
-        """1 openat(AT_FDCWD</w>, "../x", O_RDONLY <unfinished ...>
-2 openat(AT_FDCWD</w>, "../y", O_WRONLY|O_CREAT, 0666) = 3</y>
-1 <... openat resumed>) = 3</x>""",
-        [("write", "/y"), ("read", "/x")],
-    ),
-    "the older form of a call that is resumed": (
-        """1 openat(AT_FDCWD, "../x", O_RDONLY <unfinished ...>
-1 <... openat resumed> )             = 3</x>""",
-        [("read", "/x")],
-    ),
-    "arguments on both sides of an interruption": (
-        """1 utimensat(AT_FDCWD, "x",  <unfinished ...>
-1 <... utimensat resumed>NULL, 0) = 0""",
-        [("write", "/w/x")],
-    ),
-    "a child that is seen before its parent's call comes back": (
-        """1 chdir("sub") = 0
-1 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD <unfinished ...>
-2 mkdir("a", 0777) = 0
-1 <... clone resumed>, child_tidptr=0x7) = 2
-1 chdir("..") = 0
-2 mkdir("b", 0777) = 0
-1 mkdir("c", 0777) = 0""",
-        [("write", "/w/sub/a"), ("write", "/w/sub/b"), ("write", "/w/c")],
-    ),
-    "threads, which share a directory": (
-        """1 clone3({flags=CLONE_VM|CLONE_FS, exit_signal=0} => {parent_tid=[2]}, 88) = 2
-2 chdir("/") = 0
-1 mkdir("a", 0777) = 0""",
-        [("write", "/a")],
-    ),
-    "a directory that is changed by a descriptor": (
-        """1 open("/", O_RDONLY|O_PATH) = 3</>
-1 fchdir(3</>) = 0
-1 rename("a", "b") = 0""",
-        [("write", "/a"), ("write", "/b")],
-    ),
-    "paths beside descriptors": (
-        """1 linkat(4</p>, "a", 5</q>, "b", 0) = 0
-1 symlinkat("x", 4</p>, "b") = 0
-1 unlinkat(5</q>, "a, b", 0) = 0
-1 renameat2(4</p>, "c", AT_FDCWD</w>, "d", RENAME_NOREPLACE) = 0
-1 fchmodat(AT_FDCWD</w>, "e", 0700) = 0""",
-        [("write", path) for path in ("/q/b", "/p/b", "/q/a, b", "/p/c", "/w/d", "/w/e")],
-    ),
-    "a program that is executed": (
-        """1 execve("./op", ["./op", "map"], 0x7ffc /* 3 vars */) = 0
-1 execve("../op", ["../op", "(map"...], 0x7ffc /* 3 vars */) = 0""",
-        [("read", "/op")],
-    ),
-    "what failed": (
-        """1 openat(AT_FDCWD</w>, "/x", O_RDONLY) = -1 ENOENT (No such file or directory)
-1 mkdir("x", 0777) = -1 EACCES (Permission denied)""",
-        [],
-    ),
-    "letters that are escaped": (r'1 openat(AT_FDCWD</w>, "\"\n\303\251", O_RDWR) = 3</w/\"\n\303\251\74\76>', [("write", '/w/"\né<>')]),
-    "a file that is removed at once": (
-        """1 openat(AT_FDCWD</w>, "x", O_RDWR|O_CREAT, 0600) = 3</w/x>(deleted)
-1 openat(AT_FDCWD</w>, "y", O_RDWR|O_CREAT, 0600) = 3</w/y (deleted)>""",
-        [("write", "/w/x"), ("write", "/w/y")],
-    ),
-    "a special file": ("""1 mknod("x", S_IFCHR|0600, makedev(0x1, 0x3)) = 0""", [("write", "/w/x")]),
-    "a flag that a name has": ("""1 openat(AT_FDCWD</w>, "O_CREAT", O_RDONLY) = 3</w/O_CREAT>""", []),
-    "the other form of open": ("""1 openat2(AT_FDCWD</w>, "x", {flags=O_WRONLY, resolve=0}, 24) = 3</w/x>""", [("write", "/w/x")]),
-    "the settings of its own process and of another": (
-        """1 execve("./op", ["./op"], 0x7ffc /* 3 vars */) = 0
-1 openat(AT_FDCWD</w>, "/proc/self/coredump_filter", O_RDWR) = 4</proc/1/coredump_filter>
-1 openat(AT_FDCWD</w>, "/proc/9/oom_adj", O_RDWR) = 4</proc/9/oom_adj>""",
-        [("write", "/proc/9/oom_adj")],
-    ),
-    "a cache, and another's": (
-        """1 mkdir("/w/__pycache__", 0777) = 0
-1 openat(AT_FDCWD</w>, "/w/__pycache__/a.pyc.12", O_WRONLY|O_CREAT, 0644) = 3</w/__pycache__/a.pyc.12>
-1 rename("/w/__pycache__/a.pyc.12", "/w/__pycache__/a.pyc") = 0
-1 mkdir("/v/__pycache__", 0777) = 0""",
-        [("write", "/v/__pycache__")],
-    ),
-    "a log that was cut": ("""1 openat(AT_FDCWD</w>, "/x", O_RDONLY) = 3</x>\n1 openat(AT_FDCWD</w>, "/y", O_RD""", [("read", "/x")]),
-    "what happens twice": ("""1 rmdir("x") = 0\n2 rmdir("x") = 0\n1 +++ exited with 0 +++""", [("write", "/w/x")]),
-}
+    def put(body: str) -> None:
+        (tmp_path / "strace").write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "strace").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    confinement._strace.cache_clear()
+    yield put
+    confinement._strace.cache_clear()
 
 
-@pytest.mark.parametrize("name", LOGS)
-def test_a_log_of_strace_is_understood(name):
-    log, expected = LOGS[name]
-    assert [access[:2] for access in accesses(log, ROOT, ["/usr"])] == expected
+PASS_ON = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
 
 
-def test_what_may_be_read_is_the_path_itself_and_what_is_below_it():
-    log = "\n".join(
-        f'1 openat(AT_FDCWD</w>, "{path}", O_RDONLY) = 3<{path}>'
-        for path in ("/w", "/w/a", "/usr", "/usr/a/b", "/usrs", "/", "/wa", "pipe:[1]")
-    )
-    assert [access.path for access in accesses(log, ROOT, ["/usr/"])] == ["/usrs", "/", "/wa"]
+@pytest.mark.parametrize("body", ["exit 1", PASS_ON, f"echo strange >&2; {PASS_ON}"])
+def test_a_strace_that_does_not_tell_is_no_witness(body, only_strace):
+    only_strace(body)
+    assert "strace" not in witnesses()
+
+
+def test_no_strace_is_no_witness(only_strace, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "strace" not in witnesses()
+
+
+@pytest.mark.usefixtures("needs_strace")
+def test_an_older_strace_that_cannot_be_fast_is_a_witness(only_strace):
+    real = shutil.which("strace")
+    only_strace(f'case "$*" in *seccomp*) exit 1;; esac; exec {real} "$@"')
+    assert "strace" in witnesses() and "--seccomp-bpf" not in through("strace", [], "log")
+    assert run(shell("ls .."), "strace").seen == [("read", "{top}")]
+
+
+def test_a_kernel_without_landlock_is_no_witness(monkeypatch, tmp_path):
+    old = tmp_path / "confine"
+    old.write_text("#!/bin/sh\nexit 69\n")
+    old.chmod(0o755)
+    monkeypatch.setattr(confinement, "CONFINE", str(old))
+    confinement._has_landlock.cache_clear()
+    try:
+        assert "landlock" not in witnesses()
+    finally:
+        confinement._has_landlock.cache_clear()

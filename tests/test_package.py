@@ -85,7 +85,7 @@ def test_a_wheel_gives_the_command_the_library_and_a_way_to_link_it(elsewhere, t
     prefix = elsewhere / "kvproto"
     assert command(elsewhere, "config", "--prefix").strip() == str(prefix)
     assert command(elsewhere, "config", "--version").strip() == kvproto.__version__
-    for path in ("include/disco.h", "lib/libdisco.a", "lib/pkgconfig/disco.pc", "bin/supervise"):
+    for path in ("include/disco.h", "lib/libdisco.a", "lib/pkgconfig/disco.pc", "bin/supervise", "bin/confine"):
         assert (prefix / path).is_file()
     flags = command(elsewhere, "config", "--cflags", "--libs").split()
     worker = tmp_path / "worker"

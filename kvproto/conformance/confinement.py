@@ -1,10 +1,11 @@
 """The witnesses of FILES-3: who can tell that a worker touched a file that is not its own.
 
 Promises: a witness that is named here was seen to do it on this machine, for a program that did touch one. Both are
-a program that starts the worker (`through`), which keeps its pid's meaning, its exit status and its pipes:
+a program that starts the worker (`through`) with its exit status and its pipes:
 
-    landlock   the kernel refuses the access; the worker then fails, or it does without. It costs a millisecond
-    strace     the access succeeds, and is in a log, which `strace.accesses` reads. It costs more the more files are opened
+    landlock   the kernel refuses the access; the worker then fails, or does without it. The pid is the worker's
+    strace     the access succeeds, and is in a log, which `strace.accesses` reads. The pid is strace's, which holds
+               the worker's pipes open too, and ends when all that the worker started has ended
 
 Neither sees all: csrc/confine.c and `strace` say what they miss. Refuses to know what a worker should answer.
 """

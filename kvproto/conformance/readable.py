@@ -42,7 +42,7 @@ LIBRARY_VARIABLES = (
     "RUBYLIB", "GEM_PATH", "CLASSPATH", "JAVA_HOME", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS", "BASH_ENV",
 )  # fmt: skip
-"""Variables that name directories of libraries, or files that an interpreter reads at its start, with colons between."""
+"""Variables that name directories of libraries, or files that an interpreter reads at its start; colons between."""
 
 LOOKED_FOR_UPWARDS = ("package.json", ".python-version", ".tool-versions")
 """Files that interpreters look for in the directory of the program and in each one above it."""
@@ -137,7 +137,7 @@ def _first_line(path: str) -> bytes:
 
 
 def _prefix(path: str, environment: Mapping[str, str]) -> list[str]:
-    """Where the program's own things are: below X for X/bin/program; for a home, or what holds one, below X/lib alone."""
+    """Where the program's own things are: below X for X/bin/program; where X is a home, below X/lib."""
     directory = os.path.dirname(path)
     if os.path.basename(directory) not in _PROGRAM_DIRECTORIES:
         return [] if directory in _too_wide(environment) else [directory]
@@ -179,4 +179,4 @@ def _shared_libraries(binary: bytes) -> list[str]:
         listed = subprocess.run([ldd, path], capture_output=True, text=True, errors="surrogateescape").stdout
     finally:
         os.close(fd)
-    return re.findall(r"=> (/.*) \(0x", listed)
+    return re.findall(r"^\s*(?:.* => )?(/.*) \(0x", listed, re.MULTILINE)

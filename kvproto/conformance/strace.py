@@ -147,7 +147,8 @@ def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int
         if match := _RESUMED.match(line):
             line = f"{match[1]} {begun.pop(match[1], '')}{match[2]}"
         if (match := _LINE.match(line)) and int(match[4]) >= 0:
-            yield match[1], match[2], [each.strip() for each in _ARGUMENT.findall(match[3])] or [""], int(match[4]), match[5]
+            pid, call, arguments, result, rest = match.groups()
+            yield pid, call, [each.strip() for each in _ARGUMENT.findall(arguments)] or [""], int(result), rest
 
 
 class _Places:
