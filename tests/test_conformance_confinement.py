@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -273,8 +274,11 @@ def only_strace(tmp_path, monkeypatch):
 PASS_ON = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
 
 
-@pytest.mark.parametrize("body", ["exit 1", PASS_ON, f"echo strange >&2; {PASS_ON}"])
-def test_a_strace_that_does_not_tell_is_no_witness(body, only_strace):
+SPEAK = f'echo strange >&2; exec {shutil.which("strace") or "false"} "$@"'
+
+
+@pytest.mark.parametrize("body", ["exit 1", PASS_ON, SPEAK], ids=["fails", "is blind", "speaks where the worker does"])
+def test_a_strace_that_does_not_do_is_no_witness(body, only_strace):
     only_strace(body)
     assert "strace" not in witnesses()
 
@@ -282,6 +286,12 @@ def test_a_strace_that_does_not_tell_is_no_witness(body, only_strace):
 def test_no_strace_is_no_witness(only_strace, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "strace" not in witnesses()
+
+
+@pytest.mark.usefixtures("needs_strace")
+def test_a_strace_that_can_stop_at_these_calls_alone_does():
+    can = not subprocess.run(["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True).returncode
+    assert ("--seccomp-bpf" in through("strace", [], "log")) == can
 
 
 @pytest.mark.usefixtures("needs_strace")

@@ -105,7 +105,6 @@ def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
     """Each access of the log to a file, with the process that did it."""
     places = _Places(directory)
     for pid, call, arguments, result, rest in _calls(log, places):
-        places.note(pid, arguments[0])
         if call in _STARTS:
             places.start(pid, str(result), shares=any("CLONE_FS" in each for each in arguments))
         elif call == "chdir":
@@ -163,11 +162,6 @@ class _Places:
         if pid not in self._places:  # its first call comes before its parent's is said to have come back
             self._places[pid] = list(self._places.get(self.last_parent, [self._start]))
         return self._places[pid]
-
-    def note(self, pid: str, argument: str) -> None:
-        """Take in what strace says itself."""
-        if argument.startswith("AT_FDCWD<"):
-            self.move(pid, _file(argument))
 
     def move(self, pid: str, path: str) -> None:
         if path:
