@@ -26,18 +26,22 @@ class _Line(NamedTuple):
     words: str
 
 
-def of_input(data: bytes) -> list[str]:
-    """The lines of what was sent: parameters, then pairs."""
-    read = Stdin(data)
+def of_input(data: bytes, wrong: int | None = None) -> list[str]:
+    """The lines of what was sent: parameters, then pairs. The byte at `wrong` is marked; from there, only bytes."""
+    good = data if wrong is None else data[:wrong]
+    read = Stdin(good)
     if not read.n_params:
-        return _shown(list(_raw(data, 0)), None)
-    head = _item(data[: read.n_params], 0, "parameters" if read.params else "parameters, none")
-    return _shown([*head, *_explained(read.pairs, read.n_params)], None)
+        return _marked(list(_raw(good, 0)), data, wrong)
+    head = _item(good[: read.n_params], 0, "parameters" if read.params else "parameters, none")
+    return _marked([*head, *_explained(read.pairs, read.n_params)], data, wrong)
 
 
 def of_output(data: bytes, wrong: int | None) -> list[str]:
     """The lines of what was said, as result lists. The byte at `wrong` is marked; from there, only bytes."""
-    lines = list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0))
+    return _marked(list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0)), data, wrong)
+
+
+def _marked(lines: list[_Line], data: bytes, wrong: int | None) -> list[str]:
     if wrong is not None:
         lines += list(_raw(data[wrong:], wrong)) or [_Line(wrong, b"", "the end")]
     return _shown(lines, wrong)

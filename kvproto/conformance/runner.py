@@ -15,7 +15,7 @@ from typing import NamedTuple
 from kvproto.conformance.case import LEVELS, Case, Verdict
 from kvproto.conformance.cases import CASES
 from kvproto.conformance.contract import fault_of_contract
-from kvproto.conformance.finding import Finding, NotApplicable
+from kvproto.conformance.finding import NotApplicable
 from kvproto.conformance.player import Program, play
 from kvproto.conformance.schedule import Schedule
 from kvproto.conformance.search import search
@@ -57,7 +57,7 @@ class Check:
 
 
 class Result(NamedTuple):
-    """What a case says about the worker in one mode. `verdict` as Case.judge gives it."""
+    """What a case says about the worker, or the driver, in one mode. `verdict` as Case.judge gives it."""
 
     case: Case
     mode: str
@@ -84,12 +84,17 @@ class Result(NamedTuple):
         return self.status in ("fail", "fixed")
 
 
-def select(modes: Iterable[str], level: str, pattern: str, contract: str = "any") -> list[tuple[Case, str]]:
-    """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in."""
+def select(
+    modes: Iterable[str], level: str, pattern: str, contract: str = "any", cases: Iterable[Case] = CASES
+) -> list[tuple[Case, str]]:
+    """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in.
+
+    cases   those to choose from; cases for drivers will do as well
+    """
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [
         (case, mode)
-        for case in CASES
+        for case in cases
         if case.level in levels
         and case.contract in ("any", contract)
         and fnmatch.fnmatchcase(case.id.lower(), pattern.lower())

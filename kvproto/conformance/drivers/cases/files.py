@@ -1,0 +1,80 @@
+"""FILES-: the worker's directory, and what a driver refuses."""
+
+from __future__ import annotations
+
+import os
+
+from kvproto.conformance.drivers.case import DriverCase, echoed
+from kvproto.conformance.drivers.cases.building import ALL_BYTES, ECHO, hostile
+from kvproto.conformance.drivers.finding import DriverFinding
+from kvproto.conformance.drivers.hostile import good
+from kvproto.conformance.drivers.play import Play
+
+__all__ = ["CASES"]
+
+TWO_FILES = (("words.txt", ALL_BYTES), ("other", b""))
+LOOKS_AROUND = hostile(good.looks_around)
+
+
+def _directory(case: DriverCase, play: Play) -> DriverFinding | None:
+    """Whether `op` and the supporting files are there, with their content, and nothing else."""
+    contents = {name: content for name, (content, _) in play.noted("files").items()}
+    wanted = {"op": b"", **dict(case.files)}
+    if contents == wanted and os.path.basename(play.noted("arguments")[0]) == "op":
+        return None
+    differ = sorted(name for name in contents.keys() & wanted.keys() if contents[name] != wanted[name])
+    got = f"{sorted(contents)}, started as {play.noted('arguments')[0]}"
+    got += f"; the content of {differ} differs" * bool(differ)
+    return DriverFinding(
+        f"{case.id}: directory", "FILES-1", "the worker's directory is not what it should be",
+        f"{sorted(wanted)}, started as op", got, play,
+    )  # fmt: skip
+
+
+def _permissions(case: DriverCase, play: Play) -> DriverFinding | None:
+    lacking = {name: f"{mode:o}" for name, (_, mode) in play.noted("files").items() if mode & 0o500 != 0o500}
+    if not lacking:
+        return None
+    return DriverFinding(
+        f"{case.id}: permissions", "FILES-4", "files of the worker's directory are not readable and executable",
+        "both, of all of them", f"{lacking}", play,
+    )  # fmt: skip
+
+
+def _refused(name: str, words: str, files: tuple[tuple[str, bytes], ...]) -> DriverCase:
+    return DriverCase(
+        f"FILES-name-{name}", "MUST", "FILES-2", f"a supporting file {words} is refused before anything starts",
+        ECHO, modes=("map",), files=files, is_started=False,
+    )  # fmt: skip
+
+
+CASES = (
+    DriverCase(
+        "FILES-directory", "MUST", "FILES-1",
+        "op and the supporting files are in the worker's directory, nothing else is",
+        LOOKS_AROUND, echoed, files=TWO_FILES, checks=(_directory,), tells=("not started",),
+    ),
+    DriverCase(
+        "FILES-executable", "MUST", "FILES-4", "supporting files are readable and executable",
+        LOOKS_AROUND, echoed, files=TWO_FILES, checks=(_permissions,),
+    ),
+    DriverCase(
+        "FILES-starter", "MUST", "FILES-4", "op may start one of the supporting files",
+        hostile(good.starts_another, name="count"), echoed, files=(("count", ECHO),), is_started=None,
+    ),
+    DriverCase(
+        "FILES-no-interpreter", "MUST", "LIFECYCLE-4", "a program that cannot be started is an error",
+        b"#!/no/such/interpreter\n", is_started=None,
+    ),
+    DriverCase(
+        "FILES-no-program", "MUST", "LIFECYCLE-4", "a text that is no program is an error",
+        b"words.txt contains no program\n", is_started=None,
+    ),
+    _refused("empty", "without a name", (("", b""),)),
+    _refused("slash", "with a slash in its name", (("a/b", b""),)),
+    _refused("zero", "with a zero byte in its name", (("a\0b", b""),)),
+    _refused("dot", "of the name `.`", ((".", b""),)),
+    _refused("parent", "of the name `..`", (("..", b""),)),
+    _refused("op", "of the name `op`", (("op", b""),)),
+    _refused("twice", "of the same name as another", (("words", b"1"), ("words", b"2"))),
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""Workers that are good, each in a way of its own that a driver may be unprepared for."""
+
+import fcntl
+import os
+import select
+import stat
+import struct
+import termios
+import time
+
+from kvproto.conformance.drivers.hostile.base import note, packed, pairs, put, take_params
+
+__all__ = [
+    "ahead", "at_the_end", "bytewise", "echo", "empties", "expands", "in_batches", "looks_around", "pauses",
+    "starts_another",
+]  # fmt: skip
+
+
+def echo():
+    """Gives each pair back."""
+    take_params()
+    for pair in pairs():
+        put(packed(pair))
+
+
+def looks_around():
+    """Tells what it was started with, and what is around it."""
+    import sys
+
+    files = {}
+    for name in filter(os.path.isfile, os.listdir(".")):
+        with open(name, "rb") as file:
+            files[name] = (file.read(1000) if name != "op" else b"", stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+    note(arguments=sys.argv, files=files)
+    take_params()
+    for pair in pairs():
+        put(packed(pair))
+
+
+def starts_another(name):
+    """Is but a starter: the work is done by a supporting file."""
+    import sys
+
+    os.set_inheritable(0, True)
+    os.execv("./" + name, [name, sys.argv[-1]])
+
+
+def bytewise():
+    """Writes each byte when the one before has been taken, as far as that can be known."""
+    take_params()
+    for pair in pairs():
+        for byte in packed(pair):
+            put(bytes([byte]))
+            for _ in range(1000):
+                if not struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, b"\0" * 4))[0]:
+                    break
+                time.sleep(0.0001)
+
+
+def in_batches():
+    """Answers when the next read would wait, not sooner."""
+    take_params()
+    answers = b""
+    for pair in pairs():
+        answers += packed(pair)
+        if not select.select([0], [], [], 0)[0]:
+            put(answers)
+            answers = b""
+    put(answers)
+
+
+def expands(n):
+    """Answers with n pairs for one."""
+    take_params()
+    for pair in pairs():
+        put(packed(*[pair] * n))
+
+
+def empties():
+    """Answers each pair with an empty list."""
+    take_params()
+    for _ in pairs():
+        put(packed())
+
+
+def pauses(seconds):
+    """Stands still in the middle of a list, and once more before it exits."""
+    take_params()
+    for n, pair in enumerate(pairs()):
+        answer = packed(pair)
+        if n == 1:
+            put(answer[:7])
+            time.sleep(seconds)
+            put(answer[7:])
+        else:
+            put(answer)
+    time.sleep(seconds)
+
+
+def ahead(n, size):
+    """Reduce: writes n lists of one pair before it reads a byte; reads all then."""
+    for _ in range(n):
+        put(packed((b"k", bytes(size))))
+    take_params()
+    for _ in pairs():
+        pass
+
+
+def at_the_end(sizes, seconds):
+    """Reduce: writes a list for each size when it has read all, each behind a pause; exits behind the last at once."""
+    take_params()
+    for _ in pairs():
+        pass
+    for size in sizes:
+        time.sleep(seconds)
+        put(packed((b"k", bytes(size))))
+    os._exit(0)

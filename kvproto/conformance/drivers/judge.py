@@ -1,0 +1,255 @@
+"""What a play says about a driver: its first fault, or none.
+
+The order of the questions is the order of causes: a worker that was given wrong bytes explains a wrong result, one
+that never got its end of file explains an adapter that does not end. Nothing is judged by how long it took, but
+by the watchdog, which says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from kvproto.conformance.answers import Fault, read_params
+from kvproto.conformance.drivers.answer import Answer, BadAnswer, Said, read
+from kvproto.conformance.drivers.case import DriverCase
+from kvproto.conformance.drivers.finding import DriverFinding
+from kvproto.conformance.drivers.play import ENDINGS, MOST_MEMORY, Play
+from kvproto.conformance.drivers.request import DEFAULT
+
+__all__ = ["CAUSES", "fault_of"]
+
+CAUSES = (
+    "wrong parameters", "wrong pairs", "no end of file", "end of file too soon", "no answer of the adapter",
+    "not started",
+)  # fmt: skip
+"""Causes that one fault of a driver may give in many cases; each is told by the case that is there for it."""
+
+MOST_KEPT = 1 << 16
+"""What must be kept of a line of stderr, in bytes (LIMITS-3)."""
+
+_ENTRY = re.compile(rb"([0-9]+) ")
+
+
+def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
+    """The first fault."""
+    found = _stdin(case, play) or _memory(case, play) or _end_of_file(case, play)
+    if found:
+        return found
+    if play.ending == "watchdog":
+        return _watchdog(case, play)
+    if case.kill:
+        return _never_started(case, play, "") or _asked(case, play)
+    try:
+        answer = _answer(play)
+    except BadAnswer as fault:
+        return DriverFinding(
+            "no answer of the adapter", fault.clause, f"the adapter gives no answer: {fault}",
+            "a JSON document as ADAPTER.md has it, and exit status 0", f"exit status {play.exit_status}", play,
+        )  # fmt: skip
+    return (
+        _never_started(case, play, answer.error) or _verdict(case, play, answer) or _results(case, play, answer)
+        or _said(case, play, answer) or _asked(case, play)
+    )  # fmt: skip
+
+
+def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
+    """Whether what the worker read is what it should have got, as far as it read."""
+    request, had = play.request, play.stdin
+    params, pairs = request.param_bytes, request.pair_bytes
+    read = read_params(had) if request.has_set else None
+    n = read[0] if read and not isinstance(read, Fault) else 0
+    if n and _entries(had[:n]) == _entries(params):
+        params = had[:n]  # the same in another order
+    wanted = params + pairs
+    at = _first_difference(wanted, had)
+    if at < len(had):
+        is_of_params = at < len(params) or at == len(params) and case.params != DEFAULT
+        field = "parameters" if is_of_params else "pairs"
+        clause = case.clauses.split()[0] if field == "parameters" and case.id.startswith("PARAMS-") else "LIFECYCLE-1"
+        return DriverFinding(
+            f"wrong {field}", "FRAME-3" if field == "pairs" else clause,
+            f"the worker gets wrong bytes, where {'the ' + field if at < len(wanted) else 'the end'} should be",
+            f"at byte {at}: {_shown(wanted[at:])}", f"at byte {at}: {_shown(had[at:])}", play, at,
+        )  # fmt: skip
+    if at < len(wanted) and play.noted("has_end"):
+        return DriverFinding(
+            "end of file too soon", "LIFECYCLE-1", "the worker gets its end of file before it has got all",
+            f"{len(wanted)} bytes", f"{at} bytes, then end of file", play, at,
+        )  # fmt: skip
+    return None
+
+
+def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
+    if not case.is_frugal or play.peak <= MOST_MEMORY:
+        return None
+    return DriverFinding(
+        f"{case.id}: memory", case.clauses.split()[0], "the driver takes memory by the word of the worker",
+        "memory for what has come", f"{play.peak >> 20} MiB in use, for {_plural(len(play.stdin), 'byte')} of input",
+        play,
+    )  # fmt: skip
+
+
+def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
+    """Whether that is what all wait for; a driver that gave up has another reason."""
+    if play.ending != "watchdog" or case.lists is None or play.noted("has_end") or not play.noted("waits_for_end"):
+        return None
+    clause = "MAP-6" if play.request.mode == "map" else "REDUCE-5"
+    return DriverFinding(
+        "no end of file", clause, "the worker has answered all, and gets no end of file",
+        "stdin closed behind the last pair",
+        f"the worker waits for it; {ENDINGS[play.ending]}", play,
+    )  # fmt: skip
+
+
+def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
+    wanted = "an error" if case.lists is None else "an error or a success" if case.may_fail else "a success"
+    return DriverFinding(
+        f"{case.id}: no end", case.clauses.split()[0], "the driver does not come to an end", wanted,
+        f"nothing; {ENDINGS[play.ending]}", play,
+    )  # fmt: skip
+
+
+def _answer(play: Play) -> Answer:
+    if play.exit_status != 0:
+        raise BadAnswer(f"it ended with exit status {play.exit_status}", "ADAPTER-4")
+    return read(play.answer)
+
+
+def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | None:
+    """Whether the worker was started where it should be, and only there; `error`: what the driver says about it."""
+    if case.is_started is None or case.is_started == bool(play.notes):
+        return None
+    if not case.is_started:
+        return DriverFinding(
+            f"{case.id}: started", case.clauses.split()[0], "the driver starts a worker that it should have refused",
+            "an error, and no worker started", "a worker that runs", play,
+        )  # fmt: skip
+    return DriverFinding(
+        "not started", "FILES-1", "the worker is never started", "the program, as `op`, started",
+        "no sign of it" + f"; the driver says: {error}" * bool(error), play,
+    )  # fmt: skip
+
+
+def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
+    clause = case.clauses.split()[0]
+    if case.lists is None and answer.is_success:
+        return DriverFinding(
+            f"{case.id}: success", clause, "the driver takes it for a success", "an error", "a success", play
+        )
+    if case.lists is not None and not answer.is_success and not case.may_fail:
+        return DriverFinding(
+            f"{case.id}: error", clause, "the driver takes it for an error", "a success",
+            f"an error: {answer.error}", play,
+        )  # fmt: skip
+    if answer.is_success:
+        return None
+    if answer.lists or answer.pairs:
+        n = len(answer.lists or answer.pairs)
+        return DriverFinding(
+            "results of a failure", "LIFECYCLE-4", "the driver gives results of an attempt that failed",
+            "an error, and no results", f"an error, and {n} results", play,
+        )  # fmt: skip
+    if not answer.error:
+        return DriverFinding(
+            "no words", "LIFECYCLE-4", "the driver does not say what failed", "a text", "none", play
+        )
+    return None
+
+
+def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
+    if not answer.is_success:
+        return None
+    wanted: list = case.lists(play.request)
+    unit, had = "list", answer.lists
+    if play.request.mode == "reduce":
+        unit, wanted, had = "pair", [pair for pairs in wanted for pair in pairs], answer.pairs
+    if had == wanted:
+        return None
+    if had is None:
+        return DriverFinding("no answer of the adapter", "ADAPTER-6", f"there are no {unit}s", f"{unit}s", "none", play)
+    at = _first_difference(wanted, had)
+    place = f"{_plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
+    return DriverFinding(
+        f"{case.id}: results", case.clauses.split()[0], "the results are not what the worker wrote", place,
+        f"{_plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}", play,
+    )  # fmt: skip
+
+
+def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
+    """Whether the lines of stderr are handed on. Of one that is long the driver may have kept the beginning."""
+    if case.said is None:
+        return None
+    had = answer.said
+    at = next((n for n, pair in enumerate(zip(case.said, had, strict=False)) if not _is_kept(*pair)), None)
+    if at is None and len(case.said) == len(had):
+        return None
+    at = min(len(case.said), len(had)) if at is None else at
+    return DriverFinding(
+        f"{case.id}: messages", case.clauses.split()[0], "the lines of stderr are not handed on as they are",
+        f"{_plural(len(case.said), 'line')}; number {at + 1}: {_line(case.said, at)}",
+        f"{_plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}", play,
+    )  # fmt: skip
+
+
+def _is_kept(wanted: Said, had: Said) -> bool:
+    if wanted == had:
+        return True
+    is_shorter = len(had.text) < len(wanted.text) and wanted.text.startswith(had.text)
+    return had.kind == wanted.kind and had.is_cut and is_shorter and len(had.text) >= MOST_KEPT
+
+
+def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
+    for check in case.checks:
+        if found := check(case, play):
+            return found
+    if play.is_family_gone is False:
+        return DriverFinding(
+            f"{case.id}: processes", "LIFECYCLE-7", "processes of the worker's group are left behind",
+            "none", "at least one that runs, a watchdog's time after the adapter's end", play,
+        )  # fmt: skip
+    if play.is_directory_gone is False:
+        return DriverFinding(
+            f"{case.id}: directory", "LIFECYCLE-8", "the worker's directory is left behind", "it is removed",
+            f"{play.noted('directory')} is there, a watchdog's time after the adapter's end", play,
+        )  # fmt: skip
+    return None
+
+
+def _entries(data: bytes) -> Counter:
+    """The entries of a whole and well-formed parameter set, in no order."""
+    at = data.index(b"\n") + 1
+    items = []
+    while at < len(data):
+        size = _ENTRY.match(data, at)
+        items.append(data[size.end() : size.end() + int(size[1])])
+        at = size.end() + int(size[1]) + 1
+    return Counter(zip(items[::2], items[1::2], strict=True))
+
+
+def _first_difference(one, other) -> int:
+    """The index of it; the shorter one's length where one is the beginning of the other."""
+    n = min(len(one), len(other))
+    if one[:n] == other[:n]:
+        return n
+    return next(i for i in range(n) if one[i] != other[i])
+
+
+def _shown(data: bytes) -> str:
+    return f"{data[:24]!r}{'...' * (len(data) > 24)}" if data else "the end"
+
+
+def _nth(results: list, at: int) -> str:
+    text = repr(results[at]) if at < len(results) else "none"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _line(said, at: int) -> str:
+    if at >= len(said):
+        return "none"
+    kind, text, is_cut = said[at]
+    return f"{kind or 'no tag'} {_shown(text)}, {len(text)} bytes{', cut' * is_cut}"
+
+
+def _plural(n: int, unit: str) -> str:
+    return f"{n} {unit}{'s' * (n != 1)}"
