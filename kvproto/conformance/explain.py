@@ -50,6 +50,7 @@ def special(schedule: Schedule) -> str:
     said = {
         "stdout is /dev/full": schedule.stdout == "full",
         "stdout is not open": schedule.stdout == "closed",
+        f"watched by {schedule.witness}": schedule.witness,
         "the environment is empty": schedule.environment == "empty",
         f"before it {' '.join(schedule.between)}": schedule.between,
         f"beside it {', '.join(repr(name) for name, _ in schedule.files)}": schedule.files,

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import select
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kvproto._process import SupervisedProcess
 from kvproto._verdict import why_not_started
-from kvproto.conformance import quiet
+from kvproto.conformance import confinement, quiet
 from kvproto.conformance.answers import Stream
+from kvproto.conformance.readable import readable
 from kvproto.conformance.schedule import (
     Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
 )  # fmt: skip
+from kvproto.conformance.strace import accesses
 from kvproto.conformance.trace import Owed, Trace
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
@@ -75,16 +78,34 @@ def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Calla
     """
     if flaw := schedule.flaw():
         raise KitFault(f"the schedule is wrong: {flaw}")
+    if not schedule.witness:
+        through = _WITHOUT_STDOUT if schedule.stdout == "closed" else ()
+        return _play(schedule, program, through, timeout, is_stopped)[0]
+    may_read = readable(program.files)
+    with tempfile.TemporaryDirectory(prefix="kvproto-log-") as directory:
+        log = os.path.join(directory, "log")
+        through = confinement.through(schedule.witness, may_read, log)
+        trace, its_directory = _play(schedule, program, through, timeout, is_stopped)
+        if schedule.witness == "strace" and os.path.exists(log):
+            with open(log, encoding="utf-8", errors="surrogateescape") as file:
+                trace.accesses = tuple(accesses(file.read(), its_directory, may_read))
+    return trace
+
+
+def _play(
+    schedule: Schedule, program: Program, through: Sequence[str], timeout: float, is_stopped: Callable[[], bool]
+) -> tuple[Trace, str]:
+    """The trace, and the directory in which the worker ran."""
     with _no_start_now:
         process = SupervisedProcess(
             {**program.files, **dict(schedule.files)},
             [*program.arguments, *schedule.between, schedule.argument],
             output="/dev/full" if schedule.stdout == "full" else None,
             environment={} if schedule.environment == "empty" else None,
-            through=_WITHOUT_STDOUT if schedule.stdout == "closed" else (),
+            through=through,
         )
     try:
-        return _Player(schedule, process, program.path, timeout, is_stopped).play()
+        return _Player(schedule, process, program.path, timeout, is_stopped).play(), process.directory
     finally:
         process.close()
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kvproto.conformance.answers import Stream
 from kvproto.conformance.schedule import Schedule, Step
+from kvproto.conformance.strace import Access
 
 __all__ = ["ENDINGS", "Line", "Owed", "Trace"]
 

@@ -171,7 +171,8 @@ def main():
             stdout.flush()
         os.close(1)
     except (Fault, OSError, MemoryError) as error:
-        tell(b"ERR", (str(error) or "out of memory").encode(errors="surrogateescape"))
+        text = "out of memory" if isinstance(error, MemoryError) else str(error)
+        tell(b"ERR", text.encode(errors="surrogateescape"))
         os._exit(1)  # what stdout still holds cannot be written: nobody is to try again
 
 

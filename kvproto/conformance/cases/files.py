@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, Pair, stdin
+from kvproto.conformance.case import Case, Judge, Verdict
+from kvproto.conformance.cases.building import SMALL, Pair, ahead, stdin
+from kvproto.conformance.confinement import WITNESSES, witnesses
+from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.judges import leave_to_contract
+from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.schedule import End, Exit, Schedule, Send
 from kvproto.conformance.setting import Setting
+from kvproto.conformance.trace import Trace
 
 __all__ = ["CASES"]
 
 CONTRACT = {"contract": "reference"}
+OWN = "its own directory read, and what its interpreter and libraries are made of"
+
+
+def _watched(setting: Setting) -> list[Schedule]:
+    """Alone, and under each witness that this machine has; first the one that can tell what was opened."""
+    there = [name for name in ("strace", "landlock") if name in witnesses()]
+    return [ahead(setting, SMALL), *(ahead(setting, SMALL, witness=name) for name in there)]
+
+
+def _touches(kind: str, what: str) -> Judge:
+    """It must not read, or write, what is not its own, `what` in words; told by whoever watches."""
+
+    def judge(traces: list[Trace]) -> Verdict:
+        plain, trace = traces[0], traces[-1]
+        if trace is plain:
+            lacking = NotApplicable("; ".join(WITNESSES.values()))
+            return fault_of(plain) or (None if witnesses() else lacking)
+        if trace.schedule.witness == "landlock":
+            return _refused(plain, trace)
+        if trace.exit_status != plain.exit_status or trace.accesses is None:
+            return NotApplicable("it does not run under strace as it does alone")
+        touched = [access for access in trace.accesses if access.kind == kind]
+        if not touched:
+            return None
+        told = ", ".join(f"{access.path} ({access.call})" for access in touched[:4])
+        return Finding(
+            f"{kind}s files", "FILES-3", what, OWN if kind == "read" else "nothing written",
+            told + f", and {len(touched) - 4} more" * (len(touched) > 4), trace,
+        )  # fmt: skip
+
+    return judge
+
+
+def _refused(plain: Trace, trace: Trace) -> Finding | None:
+    if not fault_of(trace):
+        return None
+    last = repr(trace.lines[-1].data.decode("utf-8", "backslashreplace"))[:80] if trace.lines else "nothing"
+    return Finding(
+        "touches files", "FILES-3", "it fails where it may read only what is its own, and write nothing",
+        "the same as without that", f"exit status {trace.exit_status}; on stderr at last {last}", trace, also=(plain,),
+    )  # fmt: skip
 
 
 def _reads(*files: tuple[str, bytes]):
@@ -32,6 +77,10 @@ def _reading(setting: Setting, name: bytes, files: tuple[tuple[str, bytes], ...]
 
 
 CASES = (
+    Case("FILES-reads-own", "MUST", "FILES-3", "it reads no file but its own, and those of its interpreter and libraries",
+         _watched, _touches("read", "it reads a file that is not its own")),
+    Case("FILES-writes-none", "MUST", "FILES-3", "it writes to no file",
+         _watched, _touches("write", "it writes to a file")),
     Case("FILES-supporting", "MUST", "FILES-1 FRAME-6", "do=file: a supporting file is beside it, byte for byte",
          _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)), leave_to_contract, **CONTRACT,
          tells=("do=file",)),
