@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 from kvproto.cli.shared import add_command, seconds, tell_error, write_all
@@ -11,12 +12,17 @@ __all__ = ["add"]
 
 CONFORMS, DOES_NOT, FAULT, NOT_STARTED, NOTHING = range(5)
 
+WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
+
 DIRECTORY = "kvproto-check"
 
 DETAILS = f"""
 Each case runs the worker some times and looks at all that it does; most need not know what it computes. A failure
 is told once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the bytes and
 a repro.sh.
+
+With --driver it is a driver that is checked, through an adapter, a program which drives one worker as it is asked on
+its stdin and prints what came of it (kvproto/conformance/drivers/ADAPTER.md); the workers are hostile ones of the kit.
 
 levels: --level must (the default) asks what a worker must do, should also what it should; info tells, and never fails
 
@@ -30,6 +36,7 @@ examples:
   kvproto check -- ./worker
   kvproto check --mode map -k 'MAP-lock*' -p lexicon=words.txt -f words.txt -- ./worker
   kvproto check --replay {DIRECTORY}/MAP-lockstep.map
+  kvproto check --driver -- python3 -m kvproto.conformance.drivers.adapter
 """
 
 
@@ -56,9 +63,11 @@ def add(commands) -> None:
         help="a supporting file, put beside the worker; as often as you like",
     )  # fmt: skip
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, default=10.0,
-        help="without a byte moving, where a hang cannot be proved (default: 10)",
+        "--timeout", metavar="SECONDS", type=seconds,
+        help=f"without a byte moving, where a hang cannot be proved (default: {WORKER_TIMEOUT:g}); "
+        f"of a driver, for its whole answer (default: {DRIVER_TIMEOUT:g})",
     )  # fmt: skip
+    parser.add_argument("--driver", action="store_true", help="what is behind `--` is the adapter of a driver")
     parser.add_argument(
         "--known-failing", metavar="FILE", help="cases that are known to fail, a line each: ID or ID.mode; they must"
     )
@@ -75,10 +84,12 @@ def _run_check(args: argparse.Namespace) -> int:
 
     try:
         if args.explain is not None:
-            return _explain(args.explain)
+            return _explain(args)
         if args.replay is not None:
             return _replay(args)
-        return _list(args) if args.list else _check(args)
+        if args.list:
+            return _list(args)
+        return _check_driver(args) if args.driver else _check(args)
     except WorkerNotStarted as e:
         tell_error(e)
         return NOT_STARTED
@@ -94,11 +105,19 @@ def _param(text: str) -> tuple[bytes, bytes]:
     return name, value
 
 
+def _cases(args: argparse.Namespace) -> tuple:
+    if args.driver:
+        from kvproto.conformance.drivers.cases import CASES
+    else:
+        from kvproto.conformance.cases import CASES
+    return tuple(CASES)
+
+
 def _selected(args: argparse.Namespace) -> list:
     from kvproto.conformance.runner import select
 
     modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
-    chosen = select(modes, args.level.upper(), args.pattern, args.contract)
+    chosen = select(modes, args.level.upper(), args.pattern, args.contract, _cases(args))
     if not chosen:
         write_all(2, b"kvproto: no case is selected; `kvproto check --list --level info --contract reference` lists all\n")
     return chosen
@@ -115,20 +134,22 @@ def _known(path: str | None) -> frozenset[str]:
 def _list(args: argparse.Namespace) -> int:
     chosen = _selected(args)
     cases = dict.fromkeys(case for case, _ in chosen)
-    _say("".join(f"{case.id:<30} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases))
+    _say("".join(f"{case.id:<32} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases))
     return CONFORMS if chosen else NOTHING
 
 
-def _explain(name: str) -> int:
-    from kvproto.conformance.cases import CASES
+def _explain(args: argparse.Namespace) -> int:
+    from kvproto.conformance.drivers import report as driver_report
     from kvproto.conformance.explain import explain
     from kvproto.conformance.setting import Setting
 
-    found = [case for case in CASES if case.id.lower() == name.lower()]
+    name = args.explain
+    found = [case for case in _cases(args) if case.id.lower() == name.lower()]
     if not found:
         write_all(2, f"kvproto: there is no case {name}; `kvproto check --list --level info --contract reference` lists all\n".encode())
         return NOTHING
-    _say(explain(found[0], Setting(found[0].modes[0])))
+    case = found[0]
+    _say(driver_report.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
     return CONFORMS
 
 
@@ -154,18 +175,47 @@ def _check(args: argparse.Namespace) -> int:
     if not args.worker:
         args.parser.error("no worker: put it behind `--`, as in `kvproto check -- ./worker`")
     check = Check(
-        _program(args.worker, args.files), tuple(args.params), args.contract, args.timeout, args.examples, args.seed,
-        _known(args.known_failing),
+        _program(args.worker, args.files), tuple(args.params), args.contract, args.timeout or WORKER_TIMEOUT,
+        args.examples, args.seed, _known(args.known_failing),
     )  # fmt: skip
     chosen = _selected(args)
     if not chosen:
         return NOTHING
-    progress = _Progress(len(chosen))
-    try:
+    with _Progress(len(chosen)) as progress, _nothing_left_of_hypothesis():
         results = run(chosen, check, progress)
-    finally:
-        progress.clear()
     return _tell(check, results)
+
+
+@contextlib.contextmanager
+def _nothing_left_of_hypothesis():
+    """It keeps tables for later in the current directory, which is not ours."""
+    import tempfile
+
+    try:
+        from hypothesis.configuration import set_hypothesis_home_dir
+    except ImportError:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="kvproto-hypothesis-") as directory:
+        set_hypothesis_home_dir(directory)
+        yield
+
+
+def _check_driver(args: argparse.Namespace) -> int:
+    from kvproto.conformance.drivers.evidence import keep
+    from kvproto.conformance.drivers.report import report
+    from kvproto.conformance.drivers.runner import run
+
+    if not args.worker:
+        args.parser.error("no adapter: put it behind `--`, as in `kvproto check --driver -- ./adapter`")
+    chosen = _selected(args)
+    if not chosen:
+        return NOTHING
+    with _Progress(len(chosen)) as progress:
+        results = run(chosen, args.worker, args.timeout or DRIVER_TIMEOUT, progress)
+    directories = _kept(results, lambda result, directory: keep(result, args.worker, directory))
+    _say(report(" ".join(args.worker), results, directories))
+    return DOES_NOT if any(result.fails for result in results) else CONFORMS
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -180,26 +230,31 @@ def _replay(args: argparse.Namespace) -> int:
     traces = []
     verdict = None
     for schedule in replay.schedules:
-        traces.append(play(schedule, check.program, args.timeout))
+        traces.append(play(schedule, check.program, args.timeout or WORKER_TIMEOUT))
         verdict = judged(replay.case, replay.contract, traces)
     return _tell(check, [Result(replay.case, replay.mode, verdict)])
 
 
 def _tell(check, results: list) -> int:
     """Keep the evidence, print the report."""
-    from pathlib import Path
-
     from kvproto.conformance.evidence import keep
-    from kvproto.conformance.report.grouping import failures
     from kvproto.conformance.report.text import report
 
-    directories = {}
-    for one in failures(results):
-        name = one.result.name
-        directories[name] = os.path.join(DIRECTORY, name)
-        keep(one.result, check, Path(directories[name]))
+    directories = _kept(results, lambda result, directory: keep(result, check, directory))
     _say(report(check.program.path, results, directories))
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
+
+
+def _kept(results: list, keep) -> dict[str, str]:
+    """The directory of the evidence of each failure, which `keep` writes."""
+    from pathlib import Path
+
+    from kvproto.conformance.report.grouping import failures
+
+    directories = {one.result.name: os.path.join(DIRECTORY, one.result.name) for one in failures(results)}
+    for one in failures(results):
+        keep(one.result, Path(directories[one.result.name]))
+    return directories
 
 
 def _say(text: str) -> None:
@@ -220,6 +275,9 @@ class _Progress:
             failed = f", {self._n_fails} fail" * bool(self._n_fails)
             write_all(2, f"\r\x1b[K{self._n_done}/{self._n_all}{failed}  {result.case.id}".encode())
 
-    def clear(self) -> None:
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
         if self._is_shown:
             write_all(2, b"\r\x1b[K")

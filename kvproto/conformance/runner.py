@@ -6,7 +6,7 @@ Promises: results in the order of the table, each schedule played once and once 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -22,7 +22,7 @@ from kvproto.conformance.search import search
 from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
 
-__all__ = ["Check", "Result", "judged", "run", "select"]
+__all__ = ["Check", "Checker", "Result", "judged", "run", "select"]
 
 AT_ONCE = 2
 
@@ -108,15 +108,15 @@ def run(chosen: list[tuple[Case, str]], check: Check, on_result: Callable[[Resul
 
     Raises what `play` raises; whatever ends it, no worker still runs then.
     """
-    plays = _Plays(check)
+    checker = Checker(check)
     results = []
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for result in _in_order(pool, chosen, plays):
-            on_result(result)
-            results.append(result)
+        for future in [pool.submit(checker.result, case, mode) for case, mode in chosen]:
+            results.append(future.result())
+            on_result(results[-1])
     finally:
-        plays.stop()
+        checker.stop()
         pool.shutdown(cancel_futures=True)
     return results
 
@@ -127,40 +127,15 @@ def judged(case: Case, contract: str, traces: list[Trace]) -> Verdict:
     return case.judge(traces) or (fault_of_contract(traces[-1]) if is_asked else None)
 
 
-def _in_order(pool: ThreadPoolExecutor, chosen: list[tuple[Case, str]], plays: _Plays) -> Iterator[Result]:
-    for future in [pool.submit(_result, case, mode, plays) for case, mode in chosen]:
-        yield future.result()
-
-
-def _result(case: Case, mode: str, plays: _Plays) -> Result:
-    check = plays.check
-    try:
-        verdict = _verdict(case, Setting(mode, check.params), plays)
-    except _NotRun:
-        verdict = NotApplicable(f"not run, after {MOST_WATCHDOGS} hangs that could not be proved")
-    return Result(case, mode, verdict, bool(check.known & {case.id, f"{case.id}.{mode}"}))
-
-
-def _verdict(case: Case, setting: Setting, plays: _Plays) -> Verdict:
-    check, traces = plays.check, []
-    for schedule in case.schedules(setting):
-        traces.append(plays.trace(schedule))
-        if verdict := judged(case, check.contract, traces):
-            return verdict
-    if case.drawn is None:
-        return None
-    return search(case, setting, plays.trace, lambda traces: judged(case, check.contract, traces), check.n_examples, check.seed)
-
-
 class _NotRun(Exception):
     pass
 
 
-class _Plays:
-    """Each schedule is played once, by whoever asks first; the others wait for that."""
+class Checker:
+    """Checks one worker, case by case. Each schedule is played once, by whoever asks first; the others wait for that."""
 
     def __init__(self, check: Check) -> None:
-        self.check = check
+        self._check = check
         self._futures: dict[Schedule, Future[Trace]] = {}
         self._lock = Lock()
         self._stopped = Event()
@@ -170,7 +145,30 @@ class _Plays:
         """End the runs under way."""
         self._stopped.set()
 
-    def trace(self, schedule: Schedule) -> Trace:
+    def result(self, case: Case, mode: str) -> Result:
+        """What a case says in one mode. Raises what `play` raises."""
+        known = self._check.known
+        try:
+            verdict = self._verdict(case, Setting(mode, self._check.params))
+        except _NotRun:
+            verdict = NotApplicable(f"not run, after {MOST_WATCHDOGS} hangs that could not be proved")
+        return Result(case, mode, verdict, bool(known & {case.id, f"{case.id}.{mode}"}))
+
+    def _verdict(self, case: Case, setting: Setting) -> Verdict:
+        check, traces = self._check, []
+        for schedule in case.schedules(setting):
+            traces.append(self._trace(schedule))
+            if verdict := judged(case, check.contract, traces):
+                return verdict
+        if case.drawn is None:
+            return None
+
+        def judge(drawn: list[Trace]) -> Verdict:
+            return judged(case, check.contract, drawn)
+
+        return search(case, setting, self._trace, judge, check.n_examples, check.seed)
+
+    def _trace(self, schedule: Schedule) -> Trace:
         """The run of a schedule. Raises _NotRun when it is not to be run any more."""
         if len(schedule.stdin) > REMEMBERED:
             return self._play(schedule)
@@ -187,6 +185,6 @@ class _Plays:
     def _play(self, schedule: Schedule) -> Trace:
         if self._n_watchdogs >= MOST_WATCHDOGS or self._stopped.is_set():
             raise _NotRun
-        trace = play(schedule, self.check.program, self.check.timeout, self._stopped.is_set)
+        trace = play(schedule, self._check.program, self._check.timeout, self._stopped.is_set)
         self._n_watchdogs += trace.ending == "watchdog"
         return trace
