@@ -7,7 +7,7 @@
  *   messages.c sequences.c allocation.c         the classic layer, in the bottle of worker.h
  *   replay.c     a plain main: the inputs of seeds/, under any compiler (tests/test_fuzz_replay.py)
  *   run          `make fuzz SECONDS=60`: all of them under libFuzzer; a crash is kept in build/fuzz/
- *   seeds.py     makes seeds/ from the byte vectors; an input that broke something is seeds/<target>/crash-* or found-*
+ *   seeds.py     makes seeds/ from the byte vectors and the traffic of `kvproto check`; what broke something is crash-* or found-*
  *   differential.py   the compiled codecs against the one in Python
  */
 #ifndef FUZZ_H

@@ -1,4 +1,5 @@
-"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes, and worker scripts.
+"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes, worker scripts, and the
+traffic of `kvproto check` with a worker that follows the contract: what it sends, and what is due for that.
 
 `python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves alone what fuzzing has found: found-*.
 A seed whose like once broke an invariant begins with crash-.
@@ -12,6 +13,10 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from vectors_format import load  # noqa: E402
+
+from kvproto.conformance.cases import CASES  # noqa: E402
+from kvproto.conformance.contract import due  # noqa: E402
+from kvproto.conformance.setting import Setting  # noqa: E402
 
 MOST = 2000
 """Bytes of a seed: a longer vector shows fuzzing nothing that a short one does not."""
@@ -82,6 +87,25 @@ MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
 }
 
 
+def traffic() -> dict[str, bytes]:
+    """The first short run of each case: target/kit-ID -> bytes. Most begin alike; each input is there once."""
+    found: dict[tuple[str, bytes], str] = {}
+    for case in CASES:
+        schedules = [schedule for schedule in case.schedules(Setting(case.modes[0])) if len(schedule.stdin) <= MOST]
+        for schedule in schedules[:1]:
+            read, lists = schedule.read, due(schedule).lists
+            said = b"".join(struct.pack("<I", len(pairs)) + b"".join(pairs) for pairs in lists)
+            for target, data in (
+                ("params", schedule.stdin[: read.n_params] or schedule.stdin),
+                ("pairs", limit_byte(1 << 30) + bytes(read.pairs.data)),
+                ("lists", limit_byte(1 << 30) + said),
+                ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + said),
+                ("sequences", script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, BAD_WEATHER, 2, 2)),
+            ):
+                found.setdefault((target, data), f"{target}/kit-{case.id.lower()}")
+    return {name: data for (_target, data), name in found.items()}
+
+
 def seeds() -> dict[str, bytes]:
     """All seeds: target/name -> bytes."""
     found = {}
@@ -95,6 +119,7 @@ def seeds() -> dict[str, bytes]:
     found |= {f"messages/{name}": data for name, data in MESSAGES.items()}
     for target in ("sequences", "allocation"):
         found |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
+    found |= traffic()
     return {name: data for name, data in found.items() if len(data) <= MOST}
 
 
