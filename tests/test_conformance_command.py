@@ -118,6 +118,68 @@ def test_levels_choose_what_counts(check):
     assert noted.returncode == 0 and "note  LIFECYCLE-empty-environment (map)" in noted.stdout
 
 
+def test_known_failures_must_fail(check, tmp_path):
+    known, late = tmp_path / "known", (*RAW, "--mode", "map", "--", catalogue.HERE / "answers_late.py")
+    known.write_text("# soon\nMAP-lockstep.map  # flush\n\n")
+    told = check("--known-failing", known, "-k", "MAP-lockstep", *late)
+    assert told.returncode == 0 and "known MAP-lockstep (map): it waits for pair 2" in told.stdout
+    assert "1 check: 0 pass, 0 fail, 1 known" in told.stdout
+    mended = check("--known-failing", known, "-k", "MAP-lockstep", "--", catalogue.HERE / "echo.py")
+    assert mended.returncode == 1 and "FIXED MAP-lockstep (map)" in mended.stdout
+    assert "does not conform: 1 known to fail and passing" in mended.stdout
+    known.write_text("MAP-lockstep.reduce\n")
+    wrong = check("--known-failing", known, *late)
+    assert wrong.returncode == 2 and f"{known}, line 1: 'MAP-lockstep.reduce' is no case" in wrong.stderr
+
+
+def test_a_worker_of_the_contract_is_judged_to_the_byte(check, tmp_path):
+    echo = catalogue.HERE / "echo.py"
+    assert check("-k", "*-empty-key", "--contract", "reference", "--", echo).returncode == 0
+    done = check("--mode", "map", "-k", "map-fan", "--contract", "reference", "--", echo)
+    assert done.returncode == 1 and "it does not answer as do=fan says" in done.stdout
+    again = check("--replay", tmp_path / "kvproto-check" / "MAP-fan.map")
+    assert again.returncode == 1 and "it does not answer as do=fan says" in again.stdout
+    assert check("-k", "map-fan", "--", echo).returncode == 4  # without the contract there is no such case
+
+
+def test_parameters_are_sent_before_the_pairs_of_every_case(check, tmp_path):
+    worker = tmp_path / "worker"
+    worker.write_text(
+        "#!/usr/bin/env python3\nimport raw\n"
+        "assert raw.read_params() == b'1 a 3 = b\\n'\n"
+        "while size := raw.stdin.read(4):\n"
+        "    key = raw.take(*raw.struct.unpack('<I', size))\n"
+        "    raw.write(raw.result_list((key, raw.take(*raw.struct.unpack('<I', raw.take(4))))))\n"
+    )
+    worker.chmod(0o755)
+    assert check(*RAW, "-p", "a== b", "-k", "MAP-lock*", "--", worker).returncode == 0
+    assert check(*RAW, "-k", "MAP-lockstep", "--", worker).returncode == 1
+    assert check("-p", "a", "--", worker).returncode == 2
+
+
+def test_the_seed_says_which_schedules_are_drawn(check, tmp_path):
+    arguments = (*RAW, "-k", "MAP-drawn", "--examples", "40", "--mode", "map")
+    worker = catalogue.HERE / "conformance" / "short_reads.py"
+    stdin = []
+    for seed in ("1", "1", "2"):
+        done = check(*arguments, "--seed", seed, "--", worker)
+        assert done.returncode == 1
+        stdin.append((tmp_path / "kvproto-check" / "MAP-drawn.map" / "schedule.json").read_text())
+    assert stdin[0] == stdin[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kvproto-check"]
+
+
+def test_a_driver_is_checked_through_its_adapter(check, tmp_path):
+    adapter = (sys.executable, "-P", "-m", "kvproto.conformance.drivers.adapter")
+    done = check("--driver", "-k", "FRAME-*", "--", *adapter)
+    assert done.returncode == 0 and "adapter conforms. " in done.stdout
+    bad = check("--driver", "-k", "FRAME-pairs", "--mode", "map", "--", "/bin/cat")
+    assert bad.returncode == 1 and "FAIL  FRAME-pairs (map)" in bad.stdout
+    assert (tmp_path / "kvproto-check" / "FRAME-pairs.map" / "repro.sh").exists()
+    assert check("--driver", "--", "/no/such/adapter").returncode == 3
+    assert "answers that come before the pairs" in check("--driver", "--explain", "MAP-unasked").stdout
+
+
 def test_after_some_hangs_that_cannot_be_proved_the_rest_is_not_run(check):
     done = check("--timeout", "0.1", "--", catalogue.HERE / "never_reads.sh")
     assert done.returncode == 1
