@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("codec", "driver", "flushing", "startup", "demo", "wordcount")
+BENCHMARKS = ("codec", "driver", "flushing", "startup", "demo", "wordcount", "conformance")
 
 
 def main() -> int:
