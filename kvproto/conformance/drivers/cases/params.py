@@ -38,11 +38,11 @@ CASES = (
         "default", "PARAMS-7", "nothing said: the empty set goes out", DEFAULT, modes=MODES, tells=("wrong parameters",),
     ),
     _goes_out("empty-set", "PARAMS-7", "an empty set is `0` and a newline", ParamSet()),
-    _goes_out("none", "PARAMS-7", "told to send none, it sends no byte of them", None),
+    _goes_out("sent-none", "PARAMS-7", "told to send none, it sends no byte of them", None),
     _goes_out("raw-bytes", "PARAMS-6", "a string of bytes goes out as it is", Raw(b"3\n" + ALL_BYTES)),
     _goes_out("raw-text", "PARAMS-6", "a string of text goes out as UTF-8", Raw("na\u00efve \u2603\n")),
     _goes_out("raw-empty", "PARAMS-6", "a string of no bytes goes out as no bytes", Raw(b"")),
-    _goes_out("one", "PARAMS-1 PARAMS-2", "a set of one entry", ParamSet((("name", "value"),))),
+    _goes_out("sent-one", "PARAMS-1 PARAMS-2", "a set of one entry", ParamSet((("name", "value"),))),
     _goes_out(
         "several", "PARAMS-2 PARAMS-5", "a set of several entries, in any order",
         ParamSet(tuple((f"name {n}", f"value {n}" * n) for n in range(30))),
@@ -58,11 +58,11 @@ CASES = (
     _goes_out("all-bytes", "PARAMS-2", "names and values of any bytes", ParamSet(((ALL_BYTES, ALL_BYTES[::-1]),))),
     _goes_out("large", "PARAMS-1", "a set that is larger than a pipe", LARGE, modes=MODES),
     _goes_out(
-        "twice", "PARAMS-8", "a name that is given twice is refused, or goes out once",
+        "sent-twice", "PARAMS-8", "a name that is given twice is refused, or goes out once",
         ParamSet((("name", "1"), (b"name", "1"))), may_fail=True, is_started=None,
     ),
     _goes_out(
-        "zeros", "PARAMS-3", "numbers without leading zeros", ParamSet((("name", "value"),)), level="SHOULD",
+        "sent-zeros", "PARAMS-3", "numbers without leading zeros", ParamSet((("name", "value"),)), level="SHOULD",
         checks=(_zeros,),
     ),
 )  # fmt: skip

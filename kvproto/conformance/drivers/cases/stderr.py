@@ -47,7 +47,7 @@ CASES = (
     ),
     _kept("unended", "STDERR-3", "a last line without a newline is handed on", (Said("MSG", b"bye"),), b"**<MSG> bye"),
     _kept(
-        "flood", "STDERR-8", "2 MB of messages in the middle of a list hold up nothing, and none is lost",
+        "heard-flood", "STDERR-8", "2 MB of messages in the middle of a list hold up nothing, and none is lost",
         (Said("MSG", LINE),) * 10000, (b"**<MSG> " + LINE + b"\n") * 20, times=500,
     ),
     _kept(
@@ -75,7 +75,7 @@ CASES = (
         "STDERR-closed", "MUST", "STDERR-8", "a worker may close its stderr", hostile(stderr.silent), echoed, said=(),
     ),
     _fails(
-        "error", "STDERR-7", "an ERR line is an error, whatever the exit status and the output",
+        "heard-error", "STDERR-7", "an ERR line is an error, whatever the exit status and the output",
         hostile(stderr.says, data=b"**<ERR> no\n"), (Said("ERR", b"no"),),
     ),
     _fails(
