@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 
+from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
 from kvproto.cli.shared import add_command, seconds, tell_error, write_all
 
 __all__ = ["add"]
@@ -35,6 +36,7 @@ exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 
 examples:
   kvproto check -- ./worker
   kvproto check --mode map -k 'MAP-lock*' -p lexicon=words.txt -f words.txt -- ./worker
+  kvproto check --html report.html --junit report.xml -- ./worker
   kvproto check --replay {DIRECTORY}/MAP-lockstep.map
   kvproto check --driver -- python3 -m kvproto.conformance.drivers.adapter
 """
@@ -73,6 +75,8 @@ def add(commands) -> None:
     )
     parser.add_argument("--examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)")
+    for name, words in REPORTS.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"write the report {words} there too")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list the cases that the other options select")
     instead.add_argument("--explain", metavar="ID", help="what a case asks")
@@ -85,6 +89,7 @@ def _run_check(args: argparse.Namespace) -> int:
     try:
         if args.explain is not None:
             return _explain(args)
+        check_reports(args)
         if args.replay is not None:
             return _replay(args)
         if args.list:
@@ -183,7 +188,7 @@ def _check(args: argparse.Namespace) -> int:
         return NOTHING
     with _Progress(len(chosen)) as progress, _nothing_left_of_hypothesis():
         results = run(chosen, check, progress)
-    return _tell(check, results)
+    return _tell(args, check, results)
 
 
 @contextlib.contextmanager
@@ -214,7 +219,10 @@ def _check_driver(args: argparse.Namespace) -> int:
     with _Progress(len(chosen)) as progress:
         results = run(chosen, args.worker, args.timeout or DRIVER_TIMEOUT, progress)
     directories = _kept(results, lambda result, directory: keep(result, args.worker, directory))
-    _say(report(" ".join(args.worker), results, directories))
+    try:
+        write_reports(args, args.worker, results, directories)
+    finally:
+        _say(report(" ".join(args.worker), results, directories))
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
 
 
@@ -232,16 +240,20 @@ def _replay(args: argparse.Namespace) -> int:
     for schedule in replay.schedules:
         traces.append(play(schedule, check.program, args.timeout or WORKER_TIMEOUT))
         verdict = judged(replay.case, replay.contract, traces)
-    return _tell(check, [Result(replay.case, replay.mode, verdict)])
+    return _tell(args, check, [Result(replay.case, replay.mode, verdict)])
 
 
-def _tell(check, results: list) -> int:
-    """Keep the evidence, print the report."""
+def _tell(args: argparse.Namespace, check, results: list) -> int:
+    """Keep the evidence, write the reports that are asked for, print the one for a terminal."""
     from kvproto.conformance.evidence import keep
     from kvproto.conformance.report.text import report
 
+    program = check.program
     directories = _kept(results, lambda result, directory: keep(result, check, directory))
-    _say(report(check.program.path, results, directories))
+    try:
+        write_reports(args, [program.path, *program.arguments], results, directories, check.contract)
+    finally:
+        _say(report(program.path, results, directories))
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
 
 

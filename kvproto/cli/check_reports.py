@@ -1,0 +1,68 @@
+"""The report files of `kvproto check`: --junit, --json, --tap, --html."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["REPORTS", "check_reports", "write_reports"]
+
+REPORTS = {
+    "junit": "as JUnit's XML, for CI,",
+    "json": "as JSON, for programs,",
+    "tap": "as TAP 14",
+    "html": "as a page for people, with the bytes of each fault,",
+}
+
+
+def check_reports(args: argparse.Namespace) -> None:
+    """Raise OSError where a report that is asked for cannot be written, and ValueError where two have one file."""
+    from kvproto.conformance.report.files import check_writable
+
+    paths = [path for name in REPORTS if (path := getattr(args, name)) is not None]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(f"{path}: one file for two reports")
+        check_writable(path)
+
+
+def write_reports(
+    args: argparse.Namespace, argv: list[str], results: list, directories: dict[str, str], contract: str = ""
+) -> None:
+    """Write the reports that are asked for.
+
+    argv          the worker, or the adapter of a driver
+    directories   ID.mode -> where the evidence of a failure is
+    contract      what the worker follows
+    """
+    from kvproto.conformance.report.as_html import as_html
+    from kvproto.conformance.report.as_json import as_json
+    from kvproto.conformance.report.files import write
+    from kvproto.conformance.report.junit import junit
+    from kvproto.conformance.report.tap import tap
+
+    def page(subject: str, results: list, directories: dict[str, str]) -> str:
+        return as_html(subject, results, directories, _about(args, argv, results, contract))
+
+    subject = argv[0] if contract else " ".join(argv)
+    for name, form in {"junit": junit, "json": as_json, "tap": tap, "html": page}.items():
+        if (path := getattr(args, name)) is not None:
+            write(path, form(subject, results, directories))
+
+
+def _about(args: argparse.Namespace, argv: list[str], results: list, contract: str) -> dict[str, str]:
+    """What was run, in words."""
+    import shlex
+
+    import kvproto
+
+    modes = " and ".join(dict.fromkeys(result.mode for result in results))
+    how = {
+        "level": args.level.upper() + ", and those above" * (args.level != "must"), "cases": args.pattern,
+    }  # fmt: skip
+    if contract:
+        how |= {
+            "contract": contract, "drawn schedules": f"{args.examples} for each case that draws them, seed {args.seed}",
+        }  # fmt: skip
+    if args.replay is not None:
+        how = {"played again": args.replay, "contract": contract}
+    return {"program": shlex.join(argv), "modes": modes, **how, "kvproto": kvproto.__version__}

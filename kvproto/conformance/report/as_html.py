@@ -1,0 +1,200 @@
+"""The report as one HTML page, for a person who has never heard of the kit.
+
+Promises: one file that needs no network and no script; all that comes from a worker is escaped. First the verdict,
+then each fault with its bytes, opened, then each section with a row for each case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+
+from kvproto.conformance.report.grouping import Failure, failures
+from kvproto.conformance.report.parts import SECTIONS, Dump, by_section, is_of_driver, leaders, told, visible, words
+from kvproto.conformance.report.style import STYLE
+from kvproto.conformance.report.text import conclusion, counts
+from kvproto.conformance.runner import Result
+
+__all__ = ["as_html"]
+
+ABOUT_WORKER = (
+    "A worker is a program, in any language, that reads pairs of a key and a value on its standard input and writes lists "
+    "of such pairs to its standard output. This page says whether this one does so as the protocol asks."
+)
+ABOUT_DRIVER = (
+    "A driver is what starts workers, programs that read pairs of a key and a value and write lists of such pairs, and "
+    "judges what they do. This page says whether this one, run through its adapter, does so as the protocol asks."
+)
+
+STATUSES = {
+    "pass": ("good", "passes", "pass"),
+    "fail": ("bad", "fails", "fail"),
+    "fixed": ("bad", "passes, listed as failing", "pass, listed as failing"),
+    "known": ("other", "known failure", "known to fail"),
+    "note": ("other", "note", "noted"),
+    "n/a": ("none", "not applicable", "not applicable"),
+}
+"""Status -> the class that it is shown with, and how it is said of one result and of some."""
+
+LEVELS = (
+    "The protocol's own words are meant: what a case of level MUST asks has to be, what one of level SHOULD asks ought "
+    "to be; one of level INFO tells something and fails nobody."
+)
+
+NAMES = {"likely": "likely mistake", "worker": "the worker here"}
+HIDDEN = ("found",)
+"""What a fault is headed by already."""
+
+LINE = re.compile(r"([> ]) ([0-9a-f]{4,})  ([0-9a-f]{2}[0-9a-f ]{0,33}?)( {2,})(.*)")
+"""A line of a dump: whether it has the first wrong byte, offset, bytes, the gap up to the words, the words."""
+
+
+def as_html(subject: str, results: list[Result], directories: Mapping[str, str], run: Mapping[str, str]) -> str:
+    """The report about a worker or a driver.
+
+    directories   case id and mode, as `ID.mode` -> where its evidence is
+    run           what was run and how, for people: name -> text
+    """
+    faults = failures(results)
+    parts = [_head(subject, results), _faults(faults, directories), _asides(results)]
+    parts += [_section(name, some, leaders(results)) for name, some in by_section(results).items()]
+    parts += [f"<h2>What was run</h2>\n{_list(run)}<p class=soft>{_text(LEVELS)}</p>\n"]
+    title = _text(f"{subject} {conclusion(results)}")
+    return (
+        '<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n'
+        '<meta name=viewport content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
+    )
+
+
+def _head(subject: str, results: list[Result]) -> str:
+    verdict = conclusion(results).partition(":")[0]
+    is_bad = any(result.fails for result in results)
+    n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
+    found = f"It has {n_faults} fault{'s' * (n_faults != 1)}, told below. " if n_faults else "No fault was found. "
+    found += f"Known failures that pass: {n_fixed}, told below. " if n_fixed else ""
+    chips = [
+        f"<li><b class={kind}>{n}</b> {said}</li>"
+        for (kind, _, said), n in ((STATUSES[status], n) for status, n in counts(results).items())
+    ]
+    n_checks = f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
+    return (
+        f"<header>\n<div class=\"verdict{' failed' * is_bad}\">\n<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
+        f"<p>{_text(found)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
+        f"<p class=soft>{_text(ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER)}</p>\n</header>\n"
+    )
+
+
+def _faults(faults: list[Failure], directories: Mapping[str, str]) -> str:
+    if not faults:
+        return ""
+    return "<h2>Faults</h2>\n" + "".join(_fault(one, directories[one.result.name]) for one in faults)
+
+
+def _fault(one: Failure, directory: str) -> str:
+    case, mode, finding, _ = one.result
+    parts = told(one.result)
+    fields = {NAMES.get(name, name): text for name, text in parts.fields.items()}
+    dumps = "".join(_dump(dump) for dump in parts.dumps)
+    title = finding.what[:1].upper() + finding.what[1:]
+    return (
+        f"<details open id={_attribute(one.result.name)}>\n<summary><h3>{_text(title)}</h3></summary>\n"
+        f"<div class=body>\n<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
+        f"{_text(finding.clause)} of the protocol. It asks: {_text(case.title)}.</p>\n{_list(fields)}{dumps}{_others(one)}"
+        f"<h4>To see it again</h4>\n{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
+    )
+
+
+def _others(one: Failure) -> str:
+    n = len(one.others)
+    names = ", ".join(f"<code>{_text(other.case.id)}</code> ({other.mode})" for other in one.others)
+    about = f"The same fault makes {n} other check{'s' * (n != 1)} fail"
+    return f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n" if n else ""
+
+
+def _again(directory: str, result: Result, needs: str) -> str:
+    script = f"<pre class=command>{_text(directory)}/repro.sh</pre>\n<p class=soft>needs {_text(needs)}.</p>\n"
+    if is_of_driver([result]):
+        return script
+    replay = f"<pre class=command>kvproto check --replay {_text(directory)}</pre>\n"
+    return f"{script}{replay}<p class=soft>plays it as it was played.</p>\n"
+
+
+def _dump(dump: Dump) -> str:
+    lines = [_dump_line(line) for line in dump.lines if not line.lstrip().startswith("^^ ")]
+    body = "\n".join(lines) or "<span class=soft>nothing</span>"
+    return f"<h4>{_text(dump.name)}: {_text(dump.about)}</h4>\n<pre>{body}</pre>\n"
+
+
+def _dump_line(line: str) -> str:
+    parts = LINE.fullmatch(line)
+    if parts is None:
+        return f"<mark>{_text(line)}</mark>" if line.startswith(">") else _text(line)
+    is_wrong, offset, data, gap, about = parts.groups()
+    if is_wrong == ">":
+        data, about = f"<mark>{data[:2]}</mark>{data[2:]}", f"{_text(about)}   <mark>the first wrong byte</mark>"
+    else:
+        about = _text(about)
+    return f"{_text(is_wrong)} {offset}  {data}<span class=gap>{gap[2:]}</span>  {about}"
+
+
+def _asides(results: list[Result]) -> str:
+    """What is known to fail and passes, which is no fault of the worker's but makes the verdict all the same."""
+    fixed = [result for result in results if result.status == "fixed"]
+    if not fixed:
+        return ""
+    rows = "".join(f"<li><code>{_text(r.case.id)}</code> ({r.mode}): {_text(words(r))}</li>\n" for r in fixed)
+    return f"<h2>Known failures that pass</h2>\n<ul>\n{rows}</ul>\n"
+
+
+def _section(name: str, results: list[Result], same: Mapping[str, Result]) -> str:
+    modes = [mode for mode in ("map", "reduce") if any(result.mode == mode for result in results)]
+    by_case: dict[str, dict[str, Result]] = {}
+    for result in results:
+        by_case.setdefault(result.case.id, {})[result.mode] = result
+    heads = "".join(f"<th scope=col class=mode>in a {mode}</th>" for mode in modes)
+    rows = "".join(_row(some, modes, same) for some in by_case.values())
+    return (
+        f"<section>\n<h2>{_text(name)}</h2>\n<p class=soft>{_text(SECTIONS.get(name, ''))}</p>\n"
+        f"<table>\n<thead><tr><th scope=col>case</th><th scope=col class=level>level</th>{heads}</tr></thead>\n"
+        f"<tbody>\n{rows}</tbody>\n</table>\n</section>\n"
+    )
+
+
+def _row(by_mode: Mapping[str, Result], modes: list[str], same: Mapping[str, Result]) -> str:
+    case = next(iter(by_mode.values())).case
+    told = {mode: words(result) for mode, result in by_mode.items() if words(result) and result.name not in same}
+    if len(told) == len(by_mode) and len(set(told.values())) == 1:
+        told = {"": next(iter(told.values()))}
+    why = [f"<span class=why>{mode}{': ' * bool(mode)}{_text(text)}</span>" for mode, text in told.items()]
+    cells = "".join(_cell(by_mode.get(mode), mode, same) for mode in modes)
+    return (
+        f"<tr><th scope=row>{_text(case.title)} <code class=soft>{_text(case.id)}</code>{''.join(why)}</th>"
+        f"<td class=level>{case.level}</td>{cells}</tr>\n"
+    )
+
+
+def _cell(result: Result | None, mode: str, same: Mapping[str, Result]) -> str:
+    if result is None:
+        return '<td class="mode none">–</td>'
+    kind, said, _ = STATUSES[result.status]
+    if result.status == "fail":
+        said = f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{said}</a>"
+    return f'<td class="mode {kind}" data-of="{mode}:">{said}</td>'
+
+
+def _list(fields: Mapping[str, str]) -> str:
+    items = "".join(
+        f"<dt>{_text(name)}</dt><dd{' class=key' * (name == NAMES['likely'])}>{_text(text)}</dd>\n"
+        for name, text in fields.items() if name not in HIDDEN
+    )  # fmt: skip
+    return f"<dl>\n{items}</dl>\n"
+
+
+def _attribute(text: str) -> str:
+    return f'"{_text(text)}"'
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
