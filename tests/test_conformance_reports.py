@@ -1,6 +1,7 @@
 """Report files of the kit: each form is read back and says of each result what it is, whatever a worker wrote."""
 
 import base64
+import dataclasses
 import json
 import os
 import stat
@@ -85,6 +86,20 @@ def test_each_result_is_told_once_and_as_what_it_is(form, name, runs):
 def test_the_worker_of_these_tests_has_a_result_of_each_status(runs):
     assert {result.status for result in runs["each status"]} == STATUSES
     assert len(failures(runs["each status"])) < sum(result.status == "fail" for result in runs["each status"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_known_failure_that_passes_is_enough_not_to_conform(form, runs):
+    results = [result for result in runs["each status"] if result.status != "fail"]
+    text = written(form, results)
+    assert len(getattr(report_readers, form)(text)) == len(results)
+    assert {"junit": 'failures="1"', "tap": "\nnot ok "}.get(form, "does not conform") in text
+
+
+def test_a_number_sign_in_a_title_is_no_directive_of_tap(runs):
+    result = next(result for result in runs["each status"] if result.status == "pass")
+    titled = result._replace(case=dataclasses.replace(result.case, title="a # TODO \\ b\n"))
+    assert written("tap", [titled]).splitlines()[-1].endswith(": a \\# TODO \\\\ b")
 
 
 @pytest.mark.parametrize("form", FORMS)
