@@ -89,6 +89,8 @@ def test_what_does_not_apply_is_not_passed(check):
     [
         (["--"], 2, "no worker"),
         (["--mode", "neither", "--", "./x"], 2, "neither"),
+        (["--examples", "-1", "--", "./x"], 2, "is not a number of schedules"),
+        (["--known-failing", "nowhere", "--", str(catalogue.HERE / "echo.py")], 2, "nowhere"),
         (["--replay", "nowhere"], 2, "nowhere"),
         (["--", "./no-such-worker"], 3, "no such file"),
         (["--", str(catalogue.HERE / "no_interpreter.sh")], 3, "/no/such/interpreter"),
@@ -160,6 +162,8 @@ def test_parameters_are_sent_before_the_pairs_of_every_case(check, tmp_path):
 def test_the_seed_says_which_schedules_are_drawn(check, tmp_path):
     arguments = (*RAW, "-k", "MAP-drawn", "--examples", "40", "--mode", "map")
     worker = catalogue.HERE / "conformance" / "short_reads.py"
+    none = check(*arguments[:-3], "0", "--", worker)
+    assert none.returncode == 0 and "n/a   MAP-drawn" in none.stdout
     stdin = []
     for seed in ("1", "1", "2"):
         done = check(*arguments, "--seed", seed, "--", worker)

@@ -28,6 +28,8 @@ def search(
     n_examples: int, seed: int,
 ) -> Verdict:  # fmt: skip
     """The finding of the smallest of `n_examples` schedules of `case.drawn` that gives one; None: none does."""
+    if n_examples < 1:
+        return NotApplicable("no schedules are to be drawn (--examples)")
     try:
         import hypothesis
     except ImportError:
