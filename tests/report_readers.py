@@ -47,7 +47,8 @@ def as_json(text):
     document = json.loads(text)
     told = [(result["id"], result["mode"], result["status"]) for result in document["results"]]
     statuses = [status for *_, status in told]
-    assert document["version"] == 1 and document["counts"] == {name: statuses.count(name) for name in document["counts"]}
+    assert document["version"] == 1
+    assert document["counts"] == {name: statuses.count(name) for name in document["counts"]}
     assert sum(document["counts"].values()) == len(told)
     assert (document["verdict"] == "conforms") == (not {"fail", "fixed"} & set(statuses))
     return told
@@ -84,8 +85,8 @@ class Page(HTMLParser):
     """An HTML page: its tags must be closed as they are opened. `tags`, `ids`, `links`, `text`, `told`, `marked`."""
 
     WORDS = {
-        "passes": "pass", "fails": "fail", "passes, listed as failing": "fixed", "known failure": "known", "note": "note",
-        "not applicable": "n/a",
+        "passes": "pass", "fails": "fail", "passes, listed as failing": "fixed", "known failure": "known",
+        "note": "note", "not applicable": "n/a",
     }  # fmt: skip
 
     def __init__(self, text):

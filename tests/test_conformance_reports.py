@@ -27,11 +27,16 @@ from kvproto.conformance.report.tap import tap
 from kvproto.conformance.runner import Check, run, select
 from kvproto.external import external
 
-SOME = ("MAP-lockstep*", "MAP-ahead", "MAP-no-pairs", "MAP-one*", "REDUCE-ahead", "LIFECYCLE-full-stdout", "*-environment")
+SOME = (
+    "MAP-lockstep*", "MAP-ahead", "MAP-no-pairs", "MAP-one*", "REDUCE-ahead", "LIFECYCLE-full-stdout", "*-environment",
+)  # fmt: skip
 STATUSES = {"pass", "fail", "fixed", "known", "note", "n/a"}
 RAW = ("-f", catalogue.HERE / "raw.py")
 
-NASTY = b"]]></failure></script><script>alert(1)</script><!-- & ' \" # TODO \x1b[31m \x00\x07\x0c \r\xff\xfe \xed\xa0\x80 \xe2\x80\xae\xc2\x85 \n  ...\nok 1 - x\n"
+NASTY = (
+    b"]]></failure></script><script>alert(1)</script><!-- & ' \" # TODO \x1b[31m \x00\x07\x0c \r\xff\xfe "
+    b"\xed\xa0\x80 \xe2\x80\xae\xc2\x85 \n  ...\nok 1 - x\n"
+)
 """What no report may take for its own: ends of XML, HTML, YAML and TAP, bytes that XML cannot hold, and no UTF-8."""
 
 HOSTILE = f"""
@@ -105,7 +110,7 @@ def test_a_number_sign_in_a_title_is_no_directive_of_tap(runs):
 @pytest.mark.parametrize("form", FORMS)
 def test_what_a_worker_writes_does_no_harm(form, runs):
     text = written(form, runs["hostile"], "./<b>&\x1b\udcff\x00")
-    assert text.isascii() or not set(text) & {"\x1b", "\x00", "\x07", "\x0c", "\r", "\u202e", "\x85", "\udcff", "\ud800"}
+    assert not set(text) & set("\x1b\x00\x07\x0c\r\u202e\x85\udcff\ud800")
     assert "<script" not in text or form in ("as_json", "tap")
     assert text.encode("utf-8").decode("utf-8") == text
     getattr(report_readers, form)(text)
@@ -120,7 +125,8 @@ def test_junit_tells_a_fault_once_and_the_others_where_it_is_told(runs):
     results = runs["each status"]
     (fault,) = failures(results)
     root = ElementTree.fromstring(written("junit", results))
-    told = {case.get("name"): case.find("failure") for case in root.iter("testcase") if case.find("failure") is not None}
+    cases = [case for case in root.iter("testcase") if case.find("failure") is not None]
+    told = {case.get("name"): case.find("failure") for case in cases}
     name = f"{fault.result.case.id} ({fault.result.mode})"
     assert f"FAIL  {name}" in told[name].text and "      stdin, 12 bytes" in told[name].text
     assert f"evidence/{fault.result.name}/" in told[name].text
@@ -188,7 +194,8 @@ def test_the_page_marks_the_end_where_output_is_missing(tmp_path):
 def test_the_page_says_the_verdict_and_what_it_is_about_in_words(runs):
     text = report_readers.Page(written("as_html", runs["each status"])).text
     assert "./worker does not conform\nIt has 1 fault, told below. Known failures that pass: 1, told below." in text
-    assert "reads pairs of a key and a value on its standard input" in text and "In a map, each pair is answered" in text
+    assert "reads pairs of a key and a value on its standard input" in text
+    assert "In a map, each pair is answered" in text
     assert "kvproto check --replay evidence/MAP-one-list-each.map" in text
     driver = report_readers.Page(written("as_html", runs["driver"])).text
     assert "A driver is what starts workers" in driver and "--replay" not in driver
@@ -219,7 +226,8 @@ def test_the_command_writes_the_reports_that_it_is_asked_for(check, tmp_path, so
         assert told == [("MAP-one-list-each", "map", "fail" if status else "pass")]
     assert {path.name for path in tmp_path.iterdir()} == {*OPTIONS, *["kvproto-check"] * status}
     assert stat.S_IMODE((tmp_path / "--html").stat().st_mode) & 0o444 == 0o444 & ~_umask()
-    assert "seed 0" in (tmp_path / "--html").read_text() and str(catalogue.HERE / source) in (tmp_path / "--html").read_text()
+    page = (tmp_path / "--html").read_text()
+    assert "seed 0" in page and str(catalogue.HERE / source) in page
 
 
 def _umask():
@@ -236,13 +244,13 @@ def test_evidence_that_is_played_again_is_reported_too(check, tmp_path):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("path", "words"), [("no/such/file", "No such file"), ("there", "Is a directory")])
+@pytest.mark.parametrize(("path", "words"), [("no/such/file", "No such file or directory"), ("there", "Is a directory")])
 def test_a_report_that_cannot_be_written_is_told_before_the_worker_runs(check, tmp_path, option, path, words):
     (tmp_path / "there").mkdir()
     worker = script(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
     done = check(option, path, "-k", "MAP-one*", "--", worker)
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr == f"kvproto: {path}: {done.stderr.split(': ')[-1]}"
-    assert words in done.stderr and not (tmp_path / "ran").exists()
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"kvproto: {path}: {words}\n")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_two_reports_in_one_file_are_refused(check):

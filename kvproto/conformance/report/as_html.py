@@ -19,8 +19,8 @@ from kvproto.conformance.runner import Result
 __all__ = ["as_html"]
 
 ABOUT_WORKER = (
-    "A worker is a program, in any language, that reads pairs of a key and a value on its standard input and writes lists "
-    "of such pairs to its standard output. This page says whether this one does so as the protocol asks."
+    "A worker is a program, in any language, that reads pairs of a key and a value on its standard input and writes "
+    "lists of such pairs to its standard output. This page says whether this one does so as the protocol asks."
 )
 ABOUT_DRIVER = (
     "A driver is what starts workers, programs that read pairs of a key and a value and write lists of such pairs, and "
@@ -80,7 +80,8 @@ def _head(subject: str, results: list[Result]) -> str:
     ]
     n_checks = f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
     return (
-        f"<header>\n<div class=\"verdict{' failed' * is_bad}\">\n<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
+        f"<header>\n<div class=\"verdict{' failed' * is_bad}\">\n"
+        f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
         f"<p>{_text(found)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
         f"<p class=soft>{_text(ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER)}</p>\n</header>\n"
     )
@@ -101,7 +102,8 @@ def _fault(one: Failure, directory: str) -> str:
     return (
         f"<details open id={_attribute(one.result.name)}>\n<summary><h3>{_text(title)}</h3></summary>\n"
         f"<div class=body>\n<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
-        f"{_text(finding.clause)} of the protocol. It asks: {_text(case.title)}.</p>\n{_list(fields)}{dumps}{_others(one)}"
+        f"{_text(finding.clause)} of the protocol. It asks: {_text(case.title)}.</p>\n"
+        f"{_list(fields)}{dumps}{_others(one)}"
         f"<h4>To see it again</h4>\n{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
     )
 

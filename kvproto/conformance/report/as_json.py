@@ -8,7 +8,7 @@
       id, mode, level, title
       clauses   a list of clauses of PROTOCOL.md
       status    "pass"; "fail"; "n/a", it does not apply; "note", of level INFO, which fails nobody;
-                "known", a known failure; "fixed", listed as a known failure and passes, so that the whole does not conform
+                "known", a known failure; "fixed", listed as a known failure and passes, so the whole does not conform
       why       what is said of it in words; "" for "pass"
       finding   null, or for "fail", "note" and "known" an object:
         cause     the same in all results with the same fault

@@ -18,8 +18,8 @@ from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.runner import Result
 
 __all__ = [
-    "FIXED", "SECTIONS", "Dump", "Told", "by_section", "is_of_driver", "leaders", "shortened", "streams", "told", "visible",
-    "words",
+    "FIXED", "SECTIONS", "Dump", "Told", "by_section", "is_of_driver", "leaders", "shortened", "streams", "told",
+    "visible", "words",
 ]  # fmt: skip
 
 STDERR_LINES = 5
@@ -28,13 +28,13 @@ STDERR_COLUMNS = 100
 FIXED = "it passes and is listed as a known failure; take it off the list"
 
 SECTIONS = {
-    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the next pair is waited for.",
+    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the next is waited for.",
     "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, as many as wanted and at any time.",
     "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many bytes of any value.",
     "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly so many pairs.",
     "PARAMS": "Parameters are names and values that are sent once, before the first pair.",
-    "LIFECYCLE": "How a worker begins and ends: end of input, exit status, output that nobody takes, processes left behind.",
-    "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, which fails the whole run.",
+    "LIFECYCLE": "How a worker begins and ends: end of input, exit status, output that nobody takes, processes left.",
+    "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, which fails the run.",
     "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
     "FILES": "The directory that a worker runs in, and the files that are put beside it.",
 }
@@ -138,7 +138,8 @@ def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
         lines = hexdump.of_input(play.stdin, finding.at)
         dumps.append(Dump("stdin of the worker", f"{len(play.stdin)} bytes", lines))
     if play.stderr:
-        dumps.append(Dump("stderr of the adapter", "the last lines", _last(play.stderr.removesuffix(b"\n").split(b"\n"))))
+        said = play.stderr.removesuffix(b"\n").split(b"\n")
+        dumps.append(Dump("stderr of the adapter", "the last lines", _last(said)))
     return dumps
 
 

@@ -1,4 +1,4 @@
-"""What the HTML report looks like: light or dark as the reader's system is, on a telephone too, with no font of its own."""
+"""What the HTML report looks like: light or dark as the reader's system is, on a telephone too, no font of its own."""
 
 from __future__ import annotations
 
