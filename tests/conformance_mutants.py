@@ -6,6 +6,8 @@ that nobody can see who does not know what the worker computes.
 
 from __future__ import annotations
 
+import py_compile
+from pathlib import Path
 from typing import NamedTuple
 
 import catalogue
@@ -18,6 +20,13 @@ class Mutant(NamedTuple):
     map: tuple[str, str]
     reduce: tuple[str, str] = ("", "")
     watchdog: float = 30.0  # seconds; short only for the one whose hang cannot be proved
+
+    @property
+    def name(self) -> str:
+        return self.source
+
+    def program(self, directory: Path) -> Program:
+        return program(self.source, directory)
 
 
 ENDS = ("LIFECYCLE-ends", "proved")
@@ -55,6 +64,8 @@ MUTANTS = (
     Mutant("reads_signed_byte.py", ("MAP-sizes", "size 128"), ("REDUCE-sizes", "size 128")),
     Mutant("short_reads.py", ("MAP-byte-by-byte", "read again"), ("REDUCE-byte-by-byte", "read again")),
     Mutant("drops_when_full.py", ("MAP-slow-reader", "LIST-2"), ("REDUCE-slow-reader", "LIST-2")),
+    Mutant("keeps_20_answers.py", ("MAP-both-full", "LIST-2"), ("REDUCE-both-full", "LIST-2")),
+    Mutant("long_keys_fail.c", ("MAP-drawn", "no room"), ("REDUCE-drawn", "no room")),
     Mutant("cut_input_is_fine.py", ("MAP-cut-input", "ends inside a pair"), ("REDUCE-cut-input", "ends inside a pair")),
     Mutant("exits_1_early.py", (STATUS, "exit status 1"), (STATUS, "exit status 1")),
     Mutant("exits_3_at_the_end.py", (STATUS, "exit status 3"), (STATUS, "exit status 3")),
@@ -72,8 +83,19 @@ MUTANTS = (
     Mutant("leaves_child.py", ("LIFECYCLE-keeps-stdout", "holds stdout"), ("LIFECYCLE-keeps-stdout", "holds stdout")),
     Mutant(
         "ignores_write_errors.py",
-        ("LIFECYCLE-full-stdout LIFECYCLE-closed-stdout", "the result of a write"),
-        ("LIFECYCLE-full-stdout LIFECYCLE-closed-stdout", "the result of a write"),
+        ("LIFECYCLE-full-stdout", "the result of a write"), ("LIFECYCLE-full-stdout", "the result of a write"),
+    ),
+    Mutant(
+        "ignores_large_write_errors.py",
+        ("LIFECYCLE-full-stdout-midway", "not be written"), ("LIFECYCLE-full-stdout-midway", "not be written"),
+    ),
+    Mutant(
+        "ignores_no_reader.py",
+        ("LIFECYCLE-closed-stdout", "nobody reads"), ("LIFECYCLE-closed-stdout", "nobody reads"),
+    ),
+    Mutant(
+        "ignores_no_reader_later.py",
+        ("LIFECYCLE-closed-stdout-midway", "nobody reads"), ("LIFECYCLE-closed-stdout-midway", "nobody reads"),
     ),
     Mutant("reports_error.py", ("STDERR-no-error", "the lexicon"), ("STDERR-no-error", "the lexicon")),
     Mutant("stderr_unended.py", ("STDERR-ended STDERR-tagged", "newline"), ("STDERR-ended STDERR-tagged", "newline")),
@@ -81,19 +103,27 @@ MUTANTS = (
 )  # fmt: skip
 
 NOTED = (
-    ("leaves_daemon.py", "LIFECYCLE-none-left"),
-    ("needs_home.py", "LIFECYCLE-empty-environment"),
-    ("answers_at_end.py", "LIFECYCLE-unknown-mode"),
+    (Mutant("leaves_daemon.py", ("", "")), "LIFECYCLE-none-left"),
+    (Mutant("needs_home.py", ("", "")), "LIFECYCLE-empty-environment"),
+    (Mutant("answers_at_end.py", ("", "")), "LIFECYCLE-unknown-mode"),
 )
 """Workers of which an INFO case has something to tell, which fails nobody."""
 
 CORRECT = (catalogue.IDENTITY, "echo.py", "echo.pl", "starts_another.sh", "flush_each_write.c")
 
 
-def program(source: str, directory) -> Program:
+def program(source: str, directory: Path) -> Program:
     """A worker of `tests/workers` as the kit takes it; `directory`: where C programs are built."""
     path = catalogue.HERE / "conformance" / source
     if not path.exists():
         path = catalogue.program(source, directory)
-    beside = {".sh": ["echo.py"], ".py": ["raw.py"]}.get(path.suffix, [])
-    return Program(str(path), external([path, *(catalogue.HERE / name for name in beside)]))
+    elif path.suffix == ".c":
+        path = catalogue.compile_worker(path, directory / path.stem)
+    files = external([path, *_beside(path, directory)])
+    return Program(str(path), {name: catalogue.with_interpreter(content) for name, content in files.items()})
+
+
+def _beside(path: Path, directory: Path) -> list[Path]:
+    if path.suffix == ".py":  # compiled, since each run would do that again
+        return [Path(py_compile.compile(catalogue.HERE / "raw.py", directory / "raw.pyc", doraise=True))]
+    return [catalogue.HERE / "echo.py"] if path.suffix == ".sh" else []

@@ -45,7 +45,8 @@ class Case:
     contract   "any", or "reference": it is asked only of workers that follow CONTRACT.md
     drawn      Setting -> a Hypothesis strategy of schedules: examples of it are played besides, each behind its plain
                run, and judged with that; None for most cases
-    tells      what causes of findings begin with that this case tells, where it and others meet them
+    tells      what causes of findings begin with that this case tells, where it and others meet them; where several
+               tell the same, the first of those that meet it
     """
 
     id: str

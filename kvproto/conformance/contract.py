@@ -12,7 +12,7 @@ from itertools import islice
 
 from kvproto.conformance.answers import Stream
 from kvproto.conformance.finding import Finding
-from kvproto.conformance.oracle import fault_of, must_fail
+from kvproto.conformance.oracle import BAD_INPUT, NO_LINE, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput, Schedule
 from kvproto.conformance.trace import Trace
 
@@ -35,12 +35,14 @@ class Due:
     lists     list of result lists, each a list of pairs as they go over the wire; in a reduce one list of them all
     lines     list of (tag, text): what it says on stderr
     error     str, why it must end in an ERR line of its own words and status 1; "" where it need not
+    cause     str, what is behind that, where the same is behind other errors; else ""
     """
 
     do: bytes
     lists: list[list[bytes]] = field(default_factory=list)
     lines: list[tuple[bytes, bytes]] = field(default_factory=list)
     error: str = ""
+    cause: str = ""
 
 
 class _Refused(Exception):
@@ -55,14 +57,15 @@ def due(schedule: Schedule) -> Due:
     if schedule.argument not in MODES:
         what.error = "its argument is neither map nor reduce"
     elif not read.n_params:
-        what.error = "its parameters are malformed"
+        what.error, what.cause = "its parameters are malformed", BAD_INPUT
     else:
         try:
             _work(what, schedule, params)
         except _Refused as e:
             what.error = str(e)
         else:
-            what.error = what.error or (f"of its input {read.fault.what}" if read.fault else "")
+            if read.fault and not what.error:
+                what.error, what.cause = f"of its input {read.fault.what}", BAD_INPUT
     return what
 
 
@@ -132,27 +135,27 @@ def fault_of_contract(trace: Trace) -> Finding | None:
     schedule = trace.schedule
     if schedule.stdout != "pipe" or CloseOutput() in schedule.steps:
         is_silent = not due(schedule).lists
-        return None if is_silent else _reports(trace, "its output could not be written", "CONTRACT-3")
+        return None if is_silent else _reports(trace, UNWRITTEN, "CONTRACT-3")
     what = due(schedule)
     clause = CLAUSES.get(what.do, "CONTRACT-2")
     if what.error:
-        found = _reports(trace, what.error, clause if what.lines else "CONTRACT-3")
+        found = _reports(trace, what.error, clause if what.lines else "CONTRACT-3", what.cause)
     else:
         found = fault_of(trace)
     return found or _wrong_answer(trace, what, clause) or _wrong_lines(trace, what, clause)
 
 
-def _reports(trace: Trace, why: str, clause: str) -> Finding | None:
-    """Status 1 and an ERR line, since `why`."""
-    if found := must_fail(trace, why, clause):
+def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:
+    """Status 1 and an ERR line, since `why`; `cause` as for `must_fail`."""
+    if found := must_fail(trace, why, clause, cause):
         return found
-    tagged = bool(trace.lines) and all(line.tag and line.is_ended for line in trace.lines)
-    if trace.exit_status == 1 and tagged and any(line.tag == b"ERR" for line in trace.lines):
+    has_line = any(line.tag == b"ERR" for line in trace.lines)
+    if trace.exit_status == 1 and has_line:
         return None
     return Finding(
-        f"no ERR line and status 1 although {why}", clause,
+        "fails with another status than 1" if has_line else NO_LINE, clause,
         f"it does not say in an ERR line, and by status 1, that {why}",
-        "tagged lines on stderr, an ERR line among them, and exit status 1",
+        "an ERR line on stderr, and exit status 1",
         f"exit status {trace.exit_status}, on stderr {trace.stderr[:60]!r}", trace,
     )  # fmt: skip
 
@@ -174,9 +177,9 @@ def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
 
 
 def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
-    if what.error and not what.lines:
-        return None  # the words are the worker's own
-    got = [(line.tag, line.text) for line in trace.lines]
+    got = [(line.tag, line.text) for line in trace.lines if line.is_ended]
+    if what.error and not what.lines:  # the words are the worker's own
+        return None if len(got) == len(trace.lines) and all(tag for tag, _ in got) else _untagged(trace)
     if trace.n_stderr > len(trace.stderr):  # of a flood, what was kept
         got = got[:-1]
         expected = what.lines[: len(got)]
@@ -189,6 +192,14 @@ def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
     return Finding(
         "says something else", clause, f"line {at + 1} of its stderr is not what it was told to say",
         f"{len(expected)} lines, this one {shown[0][:80]}", f"{len(got)} lines, this one {shown[1][:80]}", trace,
+    )  # fmt: skip
+
+
+def _untagged(trace: Trace) -> Finding:
+    line = next(line for line in trace.lines if not (line.tag and line.is_ended))
+    return Finding(
+        "says something else", "CONTRACT-4", "a line on stderr has no tag, or no newline",
+        "tagged lines, each with its newline", f"{line.data[:80]!r}", trace,
     )  # fmt: skip
 
 

@@ -10,21 +10,19 @@ import dataclasses
 from kvproto.conformance.case import Judge, Verdict
 from kvproto.conformance.contract import first_difference, pairs_of_lists
 from kvproto.conformance.finding import Finding, NotApplicable
-from kvproto.conformance.oracle import fault_of, must_fail
+from kvproto.conformance.oracle import BAD_INPUT, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput
 from kvproto.conformance.trace import Trace
 
 __all__ = ["as_plain", "fails", "leave_to_contract", "same_answers", "same_as_itself", "unwritable", "uses_at_most"]
 
 UNSTABLE = "it answers the same input differently from run to run"
+DEPENDS = "its answers depend on when its input comes"
 
 
 def leave_to_contract(traces: list[Trace]) -> Verdict:
     """For cases that only the contract can judge."""
     return None
-
-
-BAD_INPUT = "its input is at fault"
 
 
 def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
@@ -34,7 +32,7 @@ def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
 
 def same_as_itself(traces: list[Trace]) -> Verdict:
     """The first two runs are of the same schedule, and end in the same answers."""
-    return fault_of(traces[-1]) or (_difference(traces, "LIFECYCLE-9", UNSTABLE) if len(traces) > 1 else None)
+    return fault_of(traces[-1]) or (_difference(traces, "LIFECYCLE-9", UNSTABLE, UNSTABLE) if len(traces) > 1 else None)
 
 
 def same_answers(clause: str, what: str) -> Judge:
@@ -51,14 +49,19 @@ def same_answers(clause: str, what: str) -> Judge:
 
 
 def as_plain(traces: list[Trace]) -> Verdict:
-    """A drawn run, behind the plain run of the same bytes: as good, and the same answers."""
+    """A drawn run, behind the plain run of the same bytes: as good, and the same answers.
+
+    Before anything is drawn, two plain runs, which must agree for the rest to say anything.
+    """
     plain, trace = traces[0], traces[-1]
     schedule = trace.schedule
     if schedule.breaks:
         return must_fail(trace, "its input is cut short", schedule.breaks, BAD_INPUT)
     if CloseOutput() in schedule.steps:
-        return must_fail(trace, "nobody reads its output", "LIFECYCLE-3") if plain.stdout else None
-    return fault_of(trace) or _difference([plain, trace], "FRAME-5", "its answers depend on when its input comes")
+        return must_fail(trace, "nobody reads its output", "LIFECYCLE-3", UNWRITTEN) if plain.stdout else None
+    if schedule.turn > 1 and _answers(trace) != _answers(plain):
+        return NotApplicable(UNSTABLE)
+    return fault_of(trace) or _difference([plain, trace], "FRAME-5", DEPENDS)
 
 
 def unwritable(why: str) -> Judge:
@@ -67,7 +70,7 @@ def unwritable(why: str) -> Judge:
     def judge(traces: list[Trace]) -> Verdict:
         if len(traces) == 1:
             return None if traces[0].stdout else NotApplicable("it writes nothing to stdout")
-        found = must_fail(traces[1], why, "LIFECYCLE-3")
+        found = must_fail(traces[1], why, "LIFECYCLE-3", UNWRITTEN)
         return found and dataclasses.replace(found, also=(traces[0],))
 
     return judge
@@ -96,9 +99,9 @@ def _answers(trace: Trace) -> bytes:
     return trace.stdout if trace.schedule.argument == "map" else pairs_of_lists(trace.lists)
 
 
-def _difference(traces: list[Trace], clause: str, what: str) -> Finding | None:
+def _difference(traces: list[Trace], clause: str, what: str, cause: str = DEPENDS) -> Finding | None:
     """What is different in the last run from the first one."""
     expected, got = _answers(traces[0]), _answers(traces[-1])
     if expected == got:
         return None
-    return first_difference(what, clause, what, expected, got, traces[-1], also=tuple(traces[:-1]))
+    return first_difference(cause, clause, what, expected, got, traces[-1], also=tuple(traces[:-1]))

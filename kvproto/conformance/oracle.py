@@ -14,7 +14,7 @@ from kvproto.conformance.finding import Finding
 from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import ENDINGS, Trace
 
-__all__ = ["CAUSES", "TEXT", "fault_of", "hang_of", "must_fail"]
+__all__ = ["BAD_INPUT", "CAUSES", "NO_LINE", "TEXT", "UNWRITTEN", "fault_of", "hang_of", "must_fail"]
 
 CAUSES = (
     "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
@@ -22,6 +22,11 @@ CAUSES = (
     "answers held back",
 )  # fmt: skip
 """What the cause of a finding of `fault_of` begins with."""
+
+BAD_INPUT = "its input is at fault"
+UNWRITTEN = "its output could not be written"
+NO_LINE = "fails without an ERR line"
+"""What is behind most runs in which a worker does not fail as it should: one cause each, however it comes about."""
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 """What text looks like where a list should begin; asked only where something is wrong."""

@@ -141,6 +141,12 @@ def compile_worker(source: Path, target: Path) -> Path:
     return target
 
 
+def with_interpreter(script: bytes) -> bytes:
+    """A Python script that is started by the Python of these tests, at once: most of what a short run takes is its start."""
+    first, _, rest = script.partition(b"\n")
+    return b"#!%b -SE\n%b" % (os.path.realpath(sys.executable).encode(), rest) if first.endswith(b"python3") else script
+
+
 def files(worker: Worker, directory: Path) -> list[Path]:
     """What `ExternalProgram` wants for a worker: the program, then its supporting files."""
     return [program(worker.source, directory), *(HERE / name for name in worker.files)]

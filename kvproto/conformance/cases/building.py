@@ -46,13 +46,14 @@ def ahead(setting: Setting, pairs: Iterable[Pair], *params: Pair, **details) -> 
 
 def lockstep(setting: Setting, pairs: Iterable[Pair]) -> Schedule:
     """Each pair when the answer to the one before is there."""
-    steps: list[Step] = [Send(setting.head())]
+    steps: list[Step] = [Send(setting.head()), Taken()]
     for n, one in enumerate(pairs, 1):
         steps += [Send(pair(*one)), Answers(n)]
     return Schedule((*steps, End(), Exit()), setting.mode)
 
 
-def byte_by_byte(data: bytes, setting: Setting) -> Schedule:
-    """Each byte when the one before has been read."""
-    steps = [step for byte in data for step in (Send(bytes([byte])), Taken())]
+def byte_by_byte(data: bytes, setting: Setting, first: int = 1) -> Schedule:
+    """Each byte when the one before has been read; `first` of them at once."""
+    pieces = [data[:first], *(bytes([byte]) for byte in data[first:])]
+    steps = [step for piece in pieces for step in (Send(piece), Taken())]
     return Schedule((*steps, End(), Exit()), setting.mode)

@@ -52,19 +52,18 @@ def _all_bytes(setting: Setting) -> list[Schedule]:
 
 
 def _two_pieces(setting: Setting) -> list[Schedule]:
-    """Cut at each byte: what is before it is read before the rest comes."""
-    data, head = stdin(setting, SMALL[:2]), len(setting.head())
+    """Cut at each byte: what is before it is read before the rest comes. Parameters alone are PARAMS-apart."""
+    data, head = stdin(setting, SMALL[:2]), len(setting.head()) + 1
     pieces = [(Send(data[:at]), Taken(), Send(data[at:])) for at in range(head, len(data))]
     return [Schedule((*piece, End(), Exit()), setting.mode) for piece in pieces]
 
 
 def _slow_reader(setting: Setting) -> list[Schedule]:
     """stdout is read only between the pairs, of which each fills the pipe."""
-    steps = [
-        step for i in range(3)
-        for step in (Pause(), Send(pair(b"%d" % i, bytes([i]) * LARGE_PIPE)), Resume())
-    ]  # fmt: skip
-    return [Schedule((Send(setting.head()), *steps, End(), Exit()), setting.mode)]
+    pairs = [pair(b"%d" % i, bytes([i]) * LARGE_PIPE) for i in range(3)]
+    pairs[0] = setting.head() + pairs[0]
+    steps = [step for one in pairs for step in (Pause(), Send(one), Resume())]
+    return [Schedule((*steps, End(), Exit()), setting.mode)]
 
 
 def _both_full(setting: Setting) -> list[Schedule]:
@@ -87,7 +86,9 @@ def _in_pieces(setting: Setting) -> list[Schedule]:
     data = stdin(setting, pairs)
     schedules = _twice(setting, pairs)
     for size in (1, 3, 4, 7, 64):
-        steps = [step for at in range(0, len(data), size) for step in (Send(data[at : at + size]), Taken())]
+        begins = [0, *range(len(setting.head()) + size, len(data), size)]
+        pieces = [data[begin:end] for begin, end in zip(begins, [*begins[1:], len(data)], strict=True)]
+        steps = [step for piece in pieces for step in (Send(piece), Taken())]
         schedules.append(Schedule((*steps, End(), Exit()), setting.mode))
     return schedules
 
@@ -117,11 +118,11 @@ CASES = (
     ),
     *_in_both(
         "tiny-pairs", "MUST", "FRAME-3", "ten thousand pairs of nothing",
-        lambda setting: [Schedule((Send(setting.head()), Send(pair(b"", b""), 10_000), End(), Exit()), setting.mode)],
+        lambda setting: [ahead(setting, [(b"", b"")] * 10_000)],
     ),
     *_in_both(
         "byte-by-byte", "MUST", "FRAME-5", "input may come one byte at a time",
-        lambda setting: [byte_by_byte(stdin(setting, SMALL[:n]), setting) for n in (1, 3)],
+        lambda setting: [byte_by_byte(stdin(setting, SMALL[:n]), setting, len(setting.head()) + 1) for n in (1, 3)],
     ),
     *_in_both("two-pieces", "MUST", "FRAME-5", "input may come in two pieces, cut at any byte", _two_pieces),
     *_in_both(

@@ -84,7 +84,7 @@ CASES = (
     ),
     Case(
         "LIFECYCLE-reads-all-of-much", "MUST", "LIFECYCLE-2", "it reads its input to the end, also when that is long",
-        lambda setting: [ahead(setting, MORE_THAN_BUFFERS)],
+        lambda setting: [ahead(setting, MORE_THAN_BUFFERS)], tells=("exits before the end of input",),
     ),
     Case(
         "LIFECYCLE-keeps-stdout", "MUST", "LIFECYCLE-5", "stdout is open until it exits, and then nobody's",

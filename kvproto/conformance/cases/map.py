@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvproto.conformance.case import Case
 from kvproto.conformance.cases.building import SMALL, Pair, ahead, lockstep, pair, stdin
 from kvproto.conformance.judges import leave_to_contract, same_answers
-from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
+from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send, Step, Taken
 from kvproto.conformance.setting import Setting
 
 __all__ = ["CASES"]
@@ -23,12 +23,17 @@ def _many(n: int) -> list[Pair]:
     return [(b"%d" % i, b"v") for i in range(n)]
 
 
+def _apart(setting: Setting) -> list[Step]:
+    """Parameters alone; what they may do together with a pair is asked by PARAMS-with-first-pair."""
+    return [Send(setting.head()), Taken()]
+
+
 def _next_begun(setting: Setting) -> list[Schedule]:
     """The answer to a pair is due when a part of the next one is there, too."""
     first, second = pair(*SMALL[0]), pair(*SMALL[1])
     return [
         Schedule(
-            (Send(setting.head() + first + second[:n]), Answers(1), Send(second[n:]), Answers(2), End(), Exit()), "map"
+            (*_apart(setting), Send(first + second[:n]), Answers(1), Send(second[n:]), Answers(2), End(), Exit()), "map"
         )
         for n in (1, 4, 5, 9)
     ]
@@ -36,7 +41,7 @@ def _next_begun(setting: Setting) -> list[Schedule]:
 
 def _bursts(setting: Setting) -> list[Schedule]:
     """More and more pairs at a time, all of them answered before the next come."""
-    steps, n = [Send(setting.head())], 0
+    steps, n = _apart(setting), 0
     for size in (1, 2, 3, 5, 100, 1):
         steps.append(Send(pair(b"k", b"v"), size))
         n += size

@@ -94,7 +94,7 @@ CASES = (
     ),
     Case("PARAMS-none", "MUST", "PARAMS-7", "no parameters: do=echo is what is meant",
          lambda setting: [Schedule((Send(parameter_set([]) + pairs_of(SMALL)), End(), Exit()), setting.mode)],
-         leave_to_contract, **CONTRACT),
+         leave_to_contract, **CONTRACT, tells=("do=echo",)),
     Case("PARAMS-one", "MUST", "PARAMS-2", "one parameter, and two", _dumped([], [(b"a", b"b")]),
          leave_to_contract, **CONTRACT, tells=("do=params",)),
     Case("PARAMS-thousand", "MUST", "PARAMS-2", "a thousand parameters",

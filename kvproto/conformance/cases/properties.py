@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
+from kvproto.conformance.cases.building import SMALL, ahead
 from kvproto.conformance.judges import as_plain, leave_to_contract
+from kvproto.conformance.schedule import Schedule
 from kvproto.conformance.setting import Setting
 
 __all__ = ["CASES"]
 
 
-def _none(setting: Setting) -> list:
+def _none(setting: Setting) -> list[Schedule]:
     return []
+
+
+def _twice(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL, turn=turn) for turn in (1, 2)]
 
 
 def _any(setting: Setting):
@@ -29,7 +35,7 @@ CASES = (
     *(
         Case(
             f"{mode.upper()}-drawn", "MUST", "FRAME-5 MAP-5 REDUCE-5", "drawn schedules end as the plain one of their bytes",
-            _none, as_plain, (mode,), drawn=_any,
+            _twice, as_plain, (mode,), drawn=_any,
         ) for mode in ("map", "reduce")
     ),
     *(

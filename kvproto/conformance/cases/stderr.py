@@ -6,6 +6,7 @@ from kvproto.conformance.case import Case, each
 from kvproto.conformance.cases.building import SMALL, Pair, ahead, pair
 from kvproto.conformance.finding import Finding
 from kvproto.conformance.judges import leave_to_contract
+from kvproto.conformance.oracle import NO_LINE
 from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
 from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
@@ -39,7 +40,7 @@ def _says_why(trace: Trace) -> Finding | None:
         return None
     said = _shown(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
-        "fails without an ERR line", "LIFECYCLE-3", "it fails and does not say why in an ERR line",
+        NO_LINE, "LIFECYCLE-3", "it fails and does not say why in an ERR line",
         "a line **<ERR> and the reason", f"exit status {trace.exit_status}; on stderr at last {said}", trace,
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ CASES = (
     Case("STDERR-flood", "MUST", "STDERR-8 LIST-2", "do=say: 8 MiB of messages do not disturb its answers",
          _say(b"x" * 1000, n_pairs=8400), leave_to_contract, **CONTRACT),
     Case("STDERR-error", "MUST", "STDERR-7 LIFECYCLE-3", "do=err: an ERR line, status 1, and the answers before it",
-         _err(b"no more", 0, 1, 2), leave_to_contract, **CONTRACT),
+         _err(b"no more", 0, 1, 2), leave_to_contract, **CONTRACT, tells=("fails with",)),
     Case("STDERR-error-lines", "MUST", "STDERR-4", "do=err: a text of several lines is several ERR lines",
          _err(b"no\nmore", 1), leave_to_contract, **CONTRACT),
     Case("STDERR-error-not-due", "MUST", "LIFECYCLE-3", "do=err: input that ends before the pair at fault is a success",

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+# It takes what nobody reads for written.
+import os
+
+import raw
+
+for pair in raw.read_pairs():
+    answer = raw.result_list(pair)
+    try:
+        os.write(1, answer)
+    except BrokenPipeError:
+        pass
