@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from kvproto._process import SUPERVISE
+from kvproto.conformance import quiet
 from kvproto.conformance.readable import readable
 from kvproto.conformance.strace import CALLS, accesses
 
@@ -56,7 +57,8 @@ def through(witness: str, may_read: Sequence[str], log: str) -> list[str]:
 
 @cache
 def _has_landlock() -> bool:
-    return subprocess.run([CONFINE, "--probe"]).returncode == 0
+    with quiet.STARTING:
+        return subprocess.run([CONFINE, "--probe"]).returncode == 0
 
 
 @cache
@@ -79,7 +81,8 @@ def _tells(command: Sequence[str]) -> bool:
             with open(path, "w"):
                 pass
         trial = [*command, "-o", log, "--", "/bin/sh", "-c", _TRIAL]
-        done = subprocess.run(trial, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True)
+        with quiet.STARTING:
+            done = subprocess.run(trial, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True)
         with open(log) as file:
             told = [access[:2] for access in accesses(file.read(), directory, readable({}))]
     outside, inside = os.path.realpath(outside), os.path.join(os.path.realpath(directory), "inside")

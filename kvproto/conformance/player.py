@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import select
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,11 +38,8 @@ _WITHOUT_STDOUT = ("/bin/sh", "-c", 'exec "$@" >&-', "sh")
 _PIECE = 1 << 16
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move until a proof is tried, again and again
 _BETWEEN_LOOKS = 3
+_COUNTED = 0.5  # seconds that a round of waiting counts for at most: a machine that stood still says nothing of the worker
 _LAST_PIECES = 32
-
-# A process that is being started holds, until its exec, copies of every pipe of the kit: no proof while that goes on.
-_no_start_now = threading.Lock()
-
 
 class KitFault(KVProtoError):
     """The kit itself is wrong: a schedule that is not what it says."""
@@ -81,7 +77,8 @@ def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Calla
     if not schedule.witness:
         through = _WITHOUT_STDOUT if schedule.stdout == "closed" else ()
         return _play(schedule, program, through, timeout, is_stopped)[0]
-    may_read = readable(program.files)
+    with quiet.STARTING:
+        may_read = readable(program.files)
     with tempfile.TemporaryDirectory(prefix="kvproto-log-") as directory:
         log = os.path.join(directory, "log")
         through = confinement.through(schedule.witness, may_read, log)
@@ -96,7 +93,7 @@ def _play(
     schedule: Schedule, program: Program, through: Sequence[str], timeout: float, is_stopped: Callable[[], bool]
 ) -> tuple[Trace, str]:
     """The trace, and the directory in which the worker ran."""
-    with _no_start_now:
+    with quiet.STARTING:
         process = SupervisedProcess(
             {**program.files, **dict(schedule.files)},
             [*program.arguments, *schedule.between, schedule.argument],
@@ -199,10 +196,13 @@ class _Player:
 
     def _until(self, is_done: Callable[[], bool], gives_up: bool = True) -> bool:
         """Let bytes move until `is_done`; False: it is proved that this does not come, or, with that, the time is up."""
-        wait, moved = _FIRST_WAIT, time.monotonic()
+        wait, idle, before = _FIRST_WAIT, 0.0, time.monotonic()
         while not is_done():
-            if self._move(wait):
-                wait, moved = _FIRST_WAIT, time.monotonic()
+            has_moved = self._move(wait)
+            now = time.monotonic()
+            idle, before = idle + min(now - before, _COUNTED), now
+            if has_moved:
+                wait, idle = _FIRST_WAIT, 0.0
                 continue
             if self._is_stopped():
                 raise _GivenUp("stopped")
@@ -210,7 +210,7 @@ class _Player:
                 raise _GivenUp("held")
             if self._is_quiet(quiet.proof if self._reads_stdout else quiet.is_still):
                 return is_done()  # it may have come since it was asked for
-            if time.monotonic() - moved > self._timeout:
+            if idle > self._timeout:
                 if not gives_up:
                     return False
                 raise _GivenUp("watchdog")
@@ -268,7 +268,7 @@ class _Player:
         process = self._process
         if process.pid is None:
             return False
-        with _no_start_now:
+        with quiet.STARTING:
             before = quiet.look(process.supervisor_pid, self._stdin_inode)
             self._threads = before
             if not self._has_all(before) or not holds(before, before) or self._move(_BETWEEN_LOOKS):

@@ -16,9 +16,15 @@ from __future__ import annotations
 import os
 import platform
 import stat
+import threading
 from typing import NamedTuple
 
-__all__ = ["Thread", "has_open", "is_still", "look", "memory", "proof"]
+__all__ = ["STARTING", "Thread", "has_open", "is_still", "look", "memory", "proof"]
+
+
+STARTING = threading.Lock()
+"""Held by whoever starts a process, and by whoever looks for a proof: until its exec, a process that is being started
+holds copies of all pipes of the kit, the end of a worker's stdin too that is closed here."""
 
 
 class Thread(NamedTuple):
