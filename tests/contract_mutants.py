@@ -215,6 +215,7 @@ ANY = (
            **_in_both("frames-inside", "no size")),
     Mutant("Control-Z ends a text", (_pair(r'if key == b"\x1a":', '    raise Fault("end of text")'),),
            **_in_both("text-inside", "end of text")),
+    Mutant("an empty key fails", (_pair('if not key and value:', '    raise Fault("no key")'),), **_in_both("empty-key", "no key")),
     Mutant("an empty pair fails", (_pair('if not key and not value:', '    raise Fault("nothing")'),),
            **_in_both("empty-pair", "nothing")),
     Mutant("no room for 5000 pairs", (_pair('if n > 5000:', '    raise Fault("no room")'),),
