@@ -3,6 +3,7 @@
 #   make demo [INPUT="file dir url"]   count words with an external C program; make test; make bench; make coverage
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
 #   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
+#   make matrix                        every broken worker under every case of the kit that is not long
 #   make bad-workers                   what happens here and elsewhere when a worker misbehaves
 
 PYTHON ?= python3
@@ -17,12 +18,15 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test demo bench bad-workers coverage fuzz lib install judy tools-of-tests clean
+.PHONY: build test matrix demo bench bad-workers coverage fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
 test: build judy tools-of-tests
 	$(BIN)/pytest
+
+matrix: build
+	MATRIX=all $(BIN)/pytest tests/test_conformance_matrix.py
 
 demo: build
 	@$(BIN)/kvproto demo $(INPUT)

@@ -100,6 +100,8 @@ MUTANTS = (
     Mutant("reports_error.py", ("STDERR-no-error", "the lexicon"), ("STDERR-no-error", "the lexicon")),
     Mutant("stderr_unended.py", ("STDERR-ended STDERR-tagged", "newline"), ("STDERR-ended STDERR-tagged", "newline")),
     Mutant("untagged_line.py", ("STDERR-tagged", "reading the lexicon"), ("STDERR-tagged", "reading the lexicon")),
+    Mutant("reads_outside.py", ("FILES-reads-own", "/etc/group (openat)"), ("FILES-reads-own", "/etc/group (openat)")),
+    Mutant("writes_a_file.py", ("FILES-writes-none", "/log (openat)"), ("FILES-writes-none", "/log (openat)")),
 )  # fmt: skip
 
 NOTED = (
