@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "workers")]
 
 import conformance_mutants as mutants
+import contract_mutants
 from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
@@ -35,13 +36,14 @@ def told(chosen, check: Check) -> tuple[set[str], str]:
 
 def subjects(directory: Path):
     """Name, check, the cases to run, and the ids that must be told; broken workers, then correct ones."""
-    for mutant in mutants.MUTANTS:
+    tables = {"any": [*mutants.MUTANTS, *contract_mutants.ANY], "reference": contract_mutants.TOLD}
+    for contract, mutant in ((contract, mutant) for contract, table in tables.items() for mutant in table):
         for mode in ("map", "reduce"):
-            ids = set(getattr(mutant, mode)[0].split())
+            ids = set((getattr(mutant, mode) or ("",))[0].split())
             if ids:
-                check = Check(mutants.program(mutant.source, directory), timeout=mutant.watchdog)
-                chosen = [one for one in select([mode], "SHOULD", "*") if one[0].id in ids]
-                yield f"{mutant.source} ({mode})", check, chosen, ids
+                check = Check(mutant.program(directory), contract=contract, timeout=mutant.watchdog)
+                chosen = [one for one in select([mode], "SHOULD", "*", contract) if one[0].id in ids]
+                yield f"{mutant.name} ({mode})", check, chosen, ids
     every = select(["map", "reduce"], "SHOULD", "*")
     for source in mutants.CORRECT:
         yield source, Check(mutants.program(source, directory)), every, set()

@@ -112,8 +112,9 @@ def _as_text(line: _Line, wrong: int | None) -> list[str]:
     if line.offset == _HIDDEN:
         return [f"        ... {line.words}"]
     is_wrong = line.offset == wrong
-    text = f"{'>' if is_wrong else ' '} {line.offset:04x}  {line.data.hex(' '):<{3 * PER_LINE}}  {line.words}".rstrip()
-    return [text, "        ^^ the first wrong byte"] if is_wrong and line.data else [text]
+    offset = f"{'>' if is_wrong else ' '} {line.offset:04x}  "
+    text = f"{offset}{line.data.hex(' '):<{3 * PER_LINE}}  {line.words}".rstrip()
+    return [text, f"{' ' * len(offset)}^^ the first wrong byte"] if is_wrong and line.data else [text]
 
 
 def _quoted(data: bytes) -> str:

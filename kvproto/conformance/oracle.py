@@ -184,7 +184,7 @@ def _count(trace: Trace) -> Finding | None:
     more = n > n_pairs
     at = trace.lists.ends[n_pairs - 1] if more and n_pairs else 0 if more else None
     return Finding(
-        "too many lists" if more else "too few lists", "MAP-2", f"it answers {n_pairs} pairs with {_lists(n)}",
+        "too many lists" if more else "too few lists", "MAP-2", f"it answers {n_pairs} pair{'s' * (n_pairs != 1)} with {_lists(n)}",
         _lists(n_pairs), _lists(n), trace, at=at,
     )  # fmt: skip
 
