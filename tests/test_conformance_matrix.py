@@ -24,10 +24,13 @@ from kvproto.external import external
 FEW = """
     MAP-lockstep MAP-one-list-each MAP-lists-alone MAP-no-pairs MAP-echo REDUCE-lists-alone REDUCE-no-pairs
     PARAMS-cut PARAMS-none PARAMS-one
-    LIFECYCLE-exit-status LIFECYCLE-ends LIFECYCLE-reads-all LIFECYCLE-keeps-stdout LIFECYCLE-full-stdout LIFECYCLE-no-stdout
-    STDERR-no-error STDERR-ended STDERR-tagged STDERR-says-why STDERR-message STDERR-error FILES-supporting FILES-not-there
+    LIFECYCLE-exit-status LIFECYCLE-ends LIFECYCLE-reads-all LIFECYCLE-keeps-stdout
+    LIFECYCLE-full-stdout LIFECYCLE-no-stdout FILES-supporting FILES-not-there
+    STDERR-no-error STDERR-ended STDERR-tagged STDERR-says-why STDERR-message STDERR-error
 """.split()
 """Cases of each kind of fault, which are soon over: each worker gets them besides those that must tell of it."""
+
+MOST_RUNS = 3
 
 SLOW = ("java", "javascript", "tcl")
 """Languages whose programs take long to start."""
@@ -36,22 +39,27 @@ ONLY_IN_A_MAP = ("too many lists", "too few lists", "answers held back")
 NOTED = [*mutants.NOTED, *contract_mutants.NOTED]
 
 LONG = """
-    *-drawn *-drawn-told *-buffer-sizes *-size-16-mib *-tiny-pairs *-slow-reader *-both-full *-one-key *-hold *-large *-flood
+    *-drawn *-drawn-told *-buffer-sizes *-size-16-mib *-tiny-pairs *-slow-reader *-both-full *-one-key *-hold *-large
+    *-flood
     *-midway *-of-much *-1-mib *-announced *-flat *-flat-memory *-allocated *-two-pieces
 """.split()
 """Cases of much input or of many runs: only those workers get them that they must tell of."""
 
 
-def chosen(mode: str, named: str, contract: str, level: str = "SHOULD", is_slow: bool = False) -> list[tuple[Case, str]]:
-    """The named cases and a few; where there is time (`make matrix`), all that are not long, if the worker is not slow to start."""
+def chosen(
+    mode: str, named: str, contract: str, level: str = "SHOULD", is_slow: bool = False
+) -> list[tuple[Case, str]]:  # fmt: skip
+    """The named cases and a few; where there is time (`make matrix`), and the worker is not slow to start, all of this contract
+    that are of few runs, and not long."""
+    is_more = "MATRIX" in os.environ and not is_slow
 
-    def is_wanted(id: str) -> bool:
-        if "MATRIX" in os.environ and not is_slow:
-            return not is_long(id)
-        return id in FEW
+    def is_wanted(case: Case) -> bool:
+        if case.id in FEW or case.id in named.split():
+            return True
+        is_short = not is_long(case.id) and len(case.schedules(Setting(mode))) <= MOST_RUNS
+        return is_more and case.contract == contract and is_short
 
-    every = select([mode], level, "*", contract)
-    return [(case, mode) for case, mode in every if case.id in named.split() or is_wanted(case.id)]
+    return [(case, mode) for case, mode in select([mode], level, "*", contract) if is_wanted(case)]
 
 
 def is_long(id: str) -> bool:
@@ -124,7 +132,8 @@ def told_of(worker, cases, contract):
     n_examples = 50 if "MATRIX" in os.environ else 10
     results = run(cases, Check(worker, contract=contract, n_examples=n_examples), lambda result: None)
     found = [result for result in results if result.verdict is not None]
-    return [result.case.id for result in found], report(worker.path, found, {result.name: "evidence" for result in found})
+    text = report(worker.path, found, {result.name: "evidence" for result in found})
+    return [result.case.id for result in found], text
 
 
 @pytest.mark.parametrize(("mutant", "id"), NOTED, ids=lambda value: getattr(value, "name", value))
