@@ -9,7 +9,7 @@ from kvproto.conformance.report.grouping import Failure, failures
 from kvproto.conformance.report.parts import told, words
 from kvproto.conformance.runner import Result
 
-__all__ = ["conclusion", "counts", "failure", "report"]
+__all__ = ["asides", "conclusion", "counts", "failure", "report"]
 
 WIDTH = 100
 
@@ -24,10 +24,10 @@ def report(worker: str, results: list[Result], directories: dict[str, str]) -> s
     directories   case id and mode, as `ID.mode` -> where its evidence is
     """
     parts = [failure(one, directories[one.result.name]) for one in failures(results)]
-    return "\n".join([*parts, *_asides(results), _summary(worker, results)])
+    return "\n".join([*parts, *asides(results), _summary(worker, results)])
 
 
-def _asides(results: list[Result]) -> list[str]:
+def asides(results: list[Result]) -> list[str]:
     """The lines about what is neither good nor a failure, as one part of a report; none, no part."""
     lines = []
     for status, name in ASIDES.items():
