@@ -181,6 +181,9 @@ def test_a_driver_is_checked_through_its_adapter(check, tmp_path):
     assert bad.returncode == 1 and "FAIL  FRAME-pairs (map)" in bad.stdout
     assert (tmp_path / "kvproto-check" / "FRAME-pairs.map" / "repro.sh").exists()
     assert check("--driver", "--", "/no/such/adapter").returncode == 3
+    for option in (("--known-failing", "x"), ("-p", "a=b"), ("-f", "x"), ("--seed", "1"), ("--replay", "x")):
+        refused = check("--driver", *option, "--", *adapter)
+        assert refused.returncode == 2 and " is for workers" in refused.stderr, option
     assert "answers that come before the pairs" in check("--driver", "--explain", "MAP-unasked").stdout
 
 

@@ -86,6 +86,8 @@ def add(commands) -> None:
 def _run_check(args: argparse.Namespace) -> int:
     from kvproto.errors import KVProtoError, WorkerNotStarted
 
+    if args.driver:
+        _refuse_what_is_of_workers(args)
     try:
         if args.explain is not None:
             return _explain(args)
@@ -106,6 +108,13 @@ def _run_check(args: argparse.Namespace) -> int:
 
         traceback.print_exc()  # a fault of the kit: it must not look like a verdict
         return FAULT
+
+
+def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
+    for option in ("--contract", "--param", "--file", "--known-failing", "--examples", "--seed", "--replay"):
+        name = {"--param": "params", "--file": "files"}.get(option, option[2:].replace("-", "_"))
+        if getattr(args, name) != args.parser.get_default(name):
+            args.parser.error(f"{option} is for workers, and --driver asks about a driver; each of its failures has a repro.sh")
 
 
 def _count(text: str) -> int:
@@ -197,7 +206,8 @@ def _check(args: argparse.Namespace) -> int:
     chosen = _selected(args)
     if not chosen:
         return NOTHING
-    with _Progress(len(chosen)) as progress, _nothing_left_of_hypothesis():
+    draws = any(case.drawn for case, _ in chosen)
+    with _Progress(len(chosen)) as progress, _nothing_left_of_hypothesis() if draws else contextlib.nullcontext():
         results = run(chosen, check, progress)
     return _tell(args, check, results)
 
