@@ -7,6 +7,7 @@ Refuses to know: pipes, processes, files. It holds facts and words about them, n
 
 from __future__ import annotations
 
+import re
 import signal
 
 __all__ = [
@@ -30,11 +31,28 @@ __all__ = [
     "WorkerOutputError",
     "WorkerReported",
     "WorkerWroteText",
+    "printable",
 ]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Show control characters as escapes such as `\\x1b`, so that text from outside cannot drive a terminal. Newlines and tabs stay."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class KVProtoError(Exception):
-    """The root: `except KVProtoError` catches all that kvproto raises on purpose. All of them survive pickle, whole."""
+    """The root: `except KVProtoError` catches all that kvproto raises on purpose. All of them survive pickle, whole.
+
+    The text may quote a worker, a server or a file, so control characters in it are shown as escapes: it is safe on a terminal.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+    def add_note(self, note: str) -> None:
+        super().add_note(printable(note))
 
     def __reduce__(self):
         return _restored, (type(self), self.args, self.__dict__)

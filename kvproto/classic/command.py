@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from kvproto._stdio import stderr
 from kvproto.classic.core import result_iterator
 from kvproto.classic.finding import find_function, find_job, of_the_user
 from kvproto.classic.job import Job
@@ -54,7 +55,7 @@ def run(
         jobargs["input"] = list(inputs)
     with Output(output) as out:  # opened before the job runs: a path that cannot be written is known at once
         try:
-            job.run(on_event=Progress(progress), processes=processes, **jobargs)
+            job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
         out.write(result_iterator(job.wait(show=False)), form)

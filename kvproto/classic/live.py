@@ -12,7 +12,6 @@ from typing import TextIO
 
 __all__ = ["LiveLines"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -36,8 +35,7 @@ class LiveLines:
         self._lines = lines
 
     def say(self, text: str) -> None:
-        """Put text above the lines, control characters in it made visible: they would move what is drawn."""
-        text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        """Put text above the lines."""
         self._write(f"{self._erased()}{text}\n" + "\n".join(self._lines))
 
     def leave(self) -> None:

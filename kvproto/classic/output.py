@@ -9,82 +9,56 @@ kv      the frames that workers read; bytes and str alone
 from __future__ import annotations
 
 import json
-import os
-import sys
-import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import BufferedWriter
 
+from kvproto._atomic import OutputFile
+from kvproto._stdio import StandardFile
 from kvproto.errors import DataError
 from kvproto.jsonl import json_from_item
 from kvproto.wire import encode_pair
 
 __all__ = ["FORMS", "Output"]
 
+_BUFFER = 1 << 16
+
 
 class Output:
     """Where results go: a file that is there when all of it is written and not before, or stdout.
 
-    Context manager; opening it raises what is wrong with the path. Left by an exception, it leaves no file.
+    Context manager; opening it raises what is wrong with the path. Left by an exception, it leaves the file as it was.
 
     path  str: "-" is stdout; what is there and is no plain file, a pipe or a device, is written as it is
     """
 
     def __init__(self, path: str = "-") -> None:
-        self._aside = None
-        self._path = "stdout" if path == "-" else os.path.realpath(path)
-        if path == "-":
-            self._file = sys.stdout.buffer
-        elif os.path.exists(path) and not os.path.isfile(path):
-            self._file = open(path, "wb")
-        else:
-            self._aside = f"{self._path}.{uuid.uuid4().hex[:8]}.part"
-            try:
-                self._file = open(self._aside, "xb")
-            except OSError as e:
-                raise self._named(e) from None
+        self._file = None if path == "-" else OutputFile(path)
+        self._stdout = BufferedWriter(StandardFile(1), _BUFFER) if path == "-" else None
 
     def __enter__(self) -> Output:
         return self
 
     def __exit__(self, exc_type, *exc_info) -> None:
-        try:
-            if exc_type is None:
-                self._finish()
-        finally:
-            if self._file is not sys.stdout.buffer:
-                with suppress(OSError):  # of closing: there is an error to tell already
-                    self._file.close()
-            if self._aside is not None:
-                os.unlink(self._aside)
+        if self._file is not None:
+            self._file.__exit__(exc_type, *exc_info)
+        elif exc_type is None:
+            self._stdout.flush()
+        else:
+            with suppress(OSError):  # there is an error to tell already
+                self._stdout.flush()
 
     def write(self, pairs: Iterable[tuple], form: str = "text") -> None:
         """Write pairs in one of FORMS. DataError names a pair that the form cannot hold, and the type at fault."""
         encode = FORMS[form]
+        write = (self._file or self._stdout).write
         for number, (key, value) in enumerate(pairs):
             try:
                 data = encode(key, value)
             except (TypeError, ValueError, RecursionError) as e:
                 types = f"{type(key).__name__}, {type(value).__name__}"
                 raise DataError(f"pair {number} of the results ({types}) cannot be written as {form}: {e}") from None
-            try:
-                self._file.write(data)
-            except OSError as e:
-                raise self._named(e) from None
-
-    def _finish(self) -> None:
-        try:
-            self._file.flush()
-            if self._file is not sys.stdout.buffer:
-                self._file.close()
-            if self._aside is not None:
-                os.rename(self._aside, self._path)
-                self._aside = None
-        except OSError as e:
-            raise self._named(e) from None
-
-    def _named(self, error: OSError) -> OSError:
-        return OSError(error.errno, error.strerror, self._path)
+            write(data)
 
 
 def _text(key, value) -> bytes:

@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from kvproto._stdio import stderr
 from kvproto.classic.figures import Stage, amount
 from kvproto.classic.live import LiveLines
+from kvproto.errors import printable
 
 __all__ = ["KINDS", "Progress", "amount"]
 
@@ -38,7 +40,7 @@ class Progress:
     def __init__(self, kind: str = "auto", file: TextIO | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"progress is one of {', '.join(KINDS)}, not {kind!r}")
-        self._file = sys.stderr if file is None else file
+        self._file = file or sys.stderr or stderr()
         if kind == "auto":
             kind = "bar" if self._file.isatty() and os.environ.get("TERM") != "dumb" else "plain"
         self._kind = kind
@@ -88,7 +90,7 @@ class Progress:
         if self._live is None:
             self._say(text)
         else:
-            self._status = text  # drawn with the next figures, which come as often as a reader can follow
+            self._status = printable(text)  # drawn with the next figures, which come as often as a reader can follow
 
     def _on_message(self, event: dict) -> None:
         self._say(f"{event['stage']}:{event['task']}: {event['text']}")
@@ -107,6 +109,7 @@ class Progress:
     _on_failed = _on_done  # its error is raised; it begins on a line of its own
 
     def _say(self, text: str) -> None:
+        text = printable(text)
         if self._live is not None:
             self._live.say(text)
         else:

@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from kvproto._stdio import say
+
 __all__ = ["Run", "stop"]
 
 _running: set[Run] = set()
@@ -69,7 +71,7 @@ def stop(runs: Sequence[Run]) -> None:
         run.directory.stop()
     for run in runs:
         run.ended.wait()
-        print(f"kvproto: job {run.directory.job} was stopped; its logs are in {run.directory.path}", file=sys.stderr)
+        say(f"kvproto: job {run.directory.job} was stopped; its logs are in {run.directory.path}")
 
 
 def _at_exit() -> None:
@@ -83,7 +85,7 @@ def _at_exit() -> None:
         for run in runs:
             run.ended.wait()
             if run.error is not None:
-                print(f"kvproto: {run.error}", file=sys.stderr)
+                say(f"kvproto: {run.error}")
     except KeyboardInterrupt:
         stop(runs)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import kvproto
-from kvproto.cli.shared import add_command
+from kvproto.cli.shared import add_command, write_all
 
 __all__ = ["add"]
 
@@ -39,5 +40,5 @@ def _print_config(args: argparse.Namespace) -> int:
     asked = [part for name, part in parts.items() if getattr(args, name)]
     if not asked:
         args.parser.error("say what to print: --cflags, --libs, --prefix, --version")
-    print(*(part() for part in asked))
+    write_all(1, os.fsencode(" ".join(str(part()) for part in asked) + "\n"))
     return 0

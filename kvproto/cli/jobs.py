@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import time
 from collections.abc import Callable
 
 from kvproto.cli.shared import FORMS, add_command, seconds, tell_error, write_all
+from kvproto.errors import printable
 
 __all__ = ["add"]
 
@@ -115,7 +117,7 @@ def _list(args: argparse.Namespace) -> int:
         ))  # fmt: skip
     n_name = max(len(row[0]) for row in rows)
     for name, status, started, n_seconds, n_results in rows:
-        _print(f"{name:{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}")
+        _print(f"{printable(name):{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}")
     return 0
 
 
@@ -198,5 +200,7 @@ def _pstats(args: argparse.Namespace) -> int:
     disco, name = _job(args.name)
     stats = disco.profile_stats(name).sort_stats(args.sort)
     stats.files = []  # a line for each task, which says nothing
+    stats.stream = io.StringIO()
     stats.print_stats(args.n_lines)
+    _print(stats.stream.getvalue())
     return 0

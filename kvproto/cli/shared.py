@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-__all__ = ["FORMS", "add_command", "seconds", "tell_error", "write_all"]
+from kvproto._stdio import say, write_all
+from kvproto.errors import printable
+
+__all__ = ["FORMS", "add_command", "say", "seconds", "tell_error", "write_all"]
 
 FORMS = ("text", "jsonl", "kv")
 """The forms of results; those of `kvproto.classic.output`, said again so that `kvproto map` imports no jobs."""
@@ -29,20 +32,10 @@ def seconds(text: str) -> float:
     return limit
 
 
-def write_all(fd: int, data) -> None:
-    """Write all of data, bytes or the like, to descriptor 1 or 2; an OSError names it as stdout or stderr."""
-    left = memoryview(data)
-    try:
-        while left:
-            left = left[os.write(fd, left) :]
-    except OSError as e:
-        raise OSError(e.errno, e.strerror, "stdout" if fd == 1 else "stderr") from None
-
-
 def tell_error(error: Exception) -> None:
     """Write an error to stderr for a person: its text and notes; of an OSError what is wrong with which file."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     lines = "\n  ".join([text, *getattr(error, "__notes__", ())])
-    write_all(2, f"kvproto: {lines}\n".encode("utf-8", "backslashreplace"))
+    say(printable(f"kvproto: {lines}"))

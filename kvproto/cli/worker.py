@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Iterable
 
 import kvproto
-from kvproto.cli.shared import add_command, seconds, write_all
-from kvproto.errors import WorkerError
+from kvproto.cli.shared import add_command, say, seconds, write_all
+from kvproto.errors import WorkerError, printable
 
 __all__ = ["add"]
 
@@ -159,6 +159,9 @@ def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[b
 
 
 def _show_message(message) -> None:
-    """Put a line of the worker's stderr on ours, without its tag."""
+    """Put a line of the worker's stderr on ours, without its tag; a terminal gets no control characters."""
+    if os.isatty(2):
+        say(printable(str(message)))
+        return
     cut = b" [%d more bytes cut]" % message.n_cut if message.n_cut else b""
     write_all(2, b"%b%b\n" % (message.text, cut))
