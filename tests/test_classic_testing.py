@@ -166,3 +166,40 @@ def test_names_that_unittest_had_are_still_there():
         case.assertEquals(1, 2)
     with pytest.raises(AssertionError):
         case.assert_(False)
+
+
+SERVING = """
+import os, signal
+from kvproto.classic.testing import TestCase
+class Test(TestCase):
+    def serve(self, path): return path
+    def setUp(self):
+        super().setUp()
+        {in_set_up}
+    def runTest(self):
+        {in_test}
+"""
+
+
+@pytest.mark.parametrize("in_set_up, in_test", [
+    ("raise OSError('no room')", "pass"),
+    ("os.kill(os.getpid(), signal.SIGINT)", "pass"),
+    ("pass", "os.kill(os.getpid(), signal.SIGINT)"),
+], ids=["an error in setUp", "Ctrl-C in setUp", "Ctrl-C in the test"])  # fmt: skip
+def test_a_test_with_a_server_ends(in_set_up, in_test, tmp_path):
+    (tmp_path / "test_served.py").write_text(SERVING.format(in_set_up=in_set_up, in_test=in_test))
+    command = [sys.executable, "-m", "unittest", "test_served"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "no room" in done.stderr or "KeyboardInterrupt" in done.stderr
+
+
+def test_the_server_has_stopped_when_set_up_has_failed():
+    class Failing(Served):
+        def setUp(self):
+            super().setUp()
+            raise OSError("no room")
+
+    case = Failing()
+    case.run(unittest.TestResult())
+    assert not case.test_server.thread.is_alive()

@@ -52,7 +52,7 @@ class TestServer(http.server.ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serve from a thread, until `stop`."""
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
@@ -134,15 +134,14 @@ class TestCase(unittest.TestCase):
         return str(self.settings["DISCO_TEST_HOST"]), int(self.settings["DISCO_TEST_PORT"])
 
     def setUp(self) -> None:
-        """Start the server, if there is something to serve."""
+        """Start the server, if there is something to serve; it stops with the test, also when the rest of setUp fails."""
         if hasattr(self, "serve"):
             self.test_server = TestServer.create(self.test_server_address, self.serve)
             self.test_server.start()
+            self.addCleanup(self.test_server.stop)
 
     def tearDown(self) -> None:
-        """Stop the server, remove the job."""
-        if hasattr(self, "test_server"):
-            self.test_server.stop()
+        """Remove the job."""
         if hasattr(self, "job") and self.settings["DISCO_TEST_PURGE"]:
             self.job.purge()
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from kvproto.engine.home import in_home
 
-__all__ = ["EventLog", "emit", "set_sink"]
+__all__ = ["EventLog", "emit", "is_in_task", "set_sink"]
 
 _SECONDS_BETWEEN = 1.0
 
@@ -33,6 +33,11 @@ def set_sink(sink: OnEvent | None) -> None:
     """In a task's process: where `emit` sends events. None: nowhere."""
     global _sink
     _sink = sink
+
+
+def is_in_task() -> bool:
+    """Whether this process runs tasks, and is not the driver of a job."""
+    return _sink is not None
 
 
 def emit(event: str, **details) -> None:

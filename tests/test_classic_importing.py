@@ -1,0 +1,53 @@
+"""Jobs that a module starts at its top level, imported instead of run."""
+
+import subprocess
+import sys
+
+TOP_LEVEL = """
+from kvproto.classic import Job, result_iterator
+class Seen:
+    def __init__(self, entry): self.entry = entry
+def helper(entry): return Seen(entry).entry
+def m(e, params): return [(helper(e), 1)]
+job = Job().run(input=["raw://x"], map=m)
+print(*result_iterator(job.wait()))
+"""
+
+
+def run(tmp_path, code, **modules):
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    return done.stdout, done.stderr
+
+
+def test_a_module_that_starts_a_job_at_its_top_level_can_be_imported(tmp_path):
+    assert run(tmp_path, "import job", job=TOP_LEVEL) == ("('x', 1)\n", "")
+
+
+def test_so_can_one_that_another_module_imports_and_its_functions_serve_later_jobs(tmp_path):
+    later = "import other\nfrom kvproto.classic import Job\nprint(len(Job().run(input=['raw://y'], map=other.job.m).wait()))"
+    assert run(tmp_path, later, job=TOP_LEVEL, other="import job") == ("('x', 1)\n1\n", "")
+
+
+def test_a_task_that_imports_such_a_module_fails_with_what_to_do(tmp_path):
+    code = """
+import other
+from kvproto.classic import Job
+try:
+    Job().run(input=["raw://x"], map=other.m).wait()
+except Exception as e:
+    print(e)
+"""
+    other = "import kvproto.classic\nif 'job' not in __name__:\n    def m(e, params):\n        import job\n        return [(e, 1)]"
+    out, err = run(tmp_path, code, job=TOP_LEVEL, other=other)
+    assert f'{tmp_path}/job.py, line 7: the module job starts a job when it is imported' in out
+    assert '`if __name__ == "__main__":`' in out
+    assert err == ""
+
+
+def test_kvproto_run_takes_a_job_from_such_a_module(tmp_path):
+    (tmp_path / "jobs.py").write_text(TOP_LEVEL + "class Again(Job):\n    map = m\n")
+    command = [sys.executable, "-m", "kvproto", "run", "-q", "jobs.Again", "raw://y"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("('x', 1)\ny\t1\n", "")
