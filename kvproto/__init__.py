@@ -4,6 +4,12 @@ The codec (`wire`, `netstring`, `messages`) is here; the driver is `ExternalProg
 `kvproto.classic`; the conformance kit is `kvproto.conformance`. PROTOCOL.md is the normative text.
 """
 
+# isort: off
+from kvproto._standard import prefer_standard_library
+
+prefer_standard_library()  # before anything else is imported
+
+# isort: on
 from kvproto.errors import KVProtoError, ProtocolError, WorkerError
 from kvproto.external import ExternalProgram, external
 from kvproto.messages import Message, MessageParser, encode_message

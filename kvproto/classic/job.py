@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from kvproto.classic.core import Disco, timed_out, watch
-from kvproto.classic.importing import prepare_modules_being_imported
+from kvproto.classic.importing import send_by_value
 from kvproto.classic.running import Run, stop
 from kvproto.classic.worker import Worker, check_names
 from kvproto.engine.kept import KeptJob
@@ -106,7 +106,7 @@ class Job:
             raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")
         if self._run is not None:
             raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
-        prepare_modules_being_imported()
+        send_by_value()
         check_names(jobargs)
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise ValueError(f"processes is a number from 1 on, or None: one for each core; not {processes!r}")

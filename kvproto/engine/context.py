@@ -6,7 +6,6 @@ puts is there for others when the task has succeeded, so that a failed attempt l
 
 from __future__ import annotations
 
-import cProfile
 import os
 import socket
 import uuid
@@ -112,6 +111,8 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
 @contextmanager
 def _profiled(path: str) -> Iterator[None]:
     """Profile the body; its file is there when the body ended well."""
+    import cProfile  # only where it is used, which is in the tasks
+
     profiler = cProfile.Profile()
     profiler.enable()
     try:
