@@ -31,7 +31,6 @@ __all__ = [
     "WorkerOutputError",
     "WorkerReported",
     "WorkerWroteText",
-    "printable",
 ]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import results
 
-from kvproto.classic import func, task_io
+from kvproto.classic import Job, func, result_iterator, task_io
+from kvproto.classic.func import nop_reduce
 
 
 @given(st.integers(), st.integers(min_value=1), st.data(), st.integers(1, 100))
@@ -104,3 +105,32 @@ def test_func_has_the_readers_and_streams_of_task_io_for_code_that_looks_there()
 
 def test_importing_all_of_func_hides_no_builtin():
     assert set(func.__all__) & set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) == set()
+
+
+@pytest.mark.parametrize("keys, wanted", [([], []), (["k"], [("pairs", 1)]), (["k", "k"], [("pairs", 2)])])
+def test_a_combiner_is_called_with_done_for_the_partitions_that_had_a_pair_and_no_others(keys, wanted):
+    def count(key, value, buffer, done, params):
+        if done:
+            return [("pairs", buffer["n"])]  # KeyError where no pair came before
+        buffer["n"] = buffer.get("n", 0) + 1
+
+    job = {"input": ["raw://x"], "map": lambda entry, params: [(key, 1) for key in keys], "combiner": count}
+    assert results(**job, partitions=4, reduce=nop_reduce) == wanted
+    assert results(**job, partitions=4) == wanted
+
+
+def test_hash_sends_equal_keys_to_one_partition_whichever_process_asks():
+    def by_hash(key, nr_partitions, params):
+        return hash(key) % nr_partitions
+
+    def with_partition(pairs, params):
+        return [(key, this_partition()) for key in {key for key, _ in pairs}]  # noqa: F821
+
+    job = Job("hash").run(
+        input=[f"raw://{number}" for number in range(8)], map=lambda entry, params: [(f"key {n}", 1) for n in range(50)],
+        map_reader=None, map_init=lambda entries, params: None, partition=by_hash, partitions=4, reduce=with_partition,
+        processes=2,
+    )  # fmt: skip
+    found = list(result_iterator(job.wait()))
+    assert len(found) == len(dict(found)) == 50
+    assert len(set(dict(found).values())) == 4

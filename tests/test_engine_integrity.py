@@ -12,6 +12,8 @@ from kvproto.classic.func import nop_map
 from kvproto.classic.putting import opened
 from kvproto.classic.schemes import find_inputs
 from kvproto.classic.task_io import chain_reader, plain_output_stream
+from kvproto.engine.manifest import write_manifest, written
+from kvproto.engine.results import Result
 from kvproto.errors import DataError, FilesError, JobError
 
 LINE = f"{'x' * 99}\n"
@@ -88,6 +90,23 @@ def test_a_result_without_pairs_of_an_output_stream_is_read_and_one_that_was_emp
     path.write_bytes(b"")
     with pytest.raises(DataError, match=f"result file {path} has 0 bytes, 16 were written"):
         list(result_iterator([path]))
+
+
+def test_a_change_of_any_byte_of_a_manifest_is_noticed(tmp_path):
+    directory = str(tmp_path / "results")
+    write_manifest(directory, [Result(f"{directory}/result-{number}", 10, 2, 77) for number in range(2)])
+    (tmp_path / "events.jsonl").touch()
+    path = tmp_path / "results.jsonl"
+    data = path.read_bytes()
+    assert written(f"{directory}/result-1").n_bytes == 10
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises(DataError, match="damaged"):
+            written(f"{directory}/result-1")
+    for end in range(len(data)):
+        path.write_bytes(data[:end])
+        with pytest.raises(DataError, match="damaged"):
+            written(f"{directory}/result-1")
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[1]\n", '{"path": "result-00000-00000"}\n', None])

@@ -96,3 +96,18 @@ def test_a_value_that_was_cut_or_changed_is_an_error_that_names_its_file(directo
     with pytest.raises(JobError, match=f"value 'key' of job some@job is damaged: {path}"):
         oob.get(directory, "key")
     assert len(oob.list_keys(directory)) == 1
+
+
+@pytest.mark.parametrize("value", [b"value", "text"])
+def test_a_change_of_any_byte_of_a_value_is_noticed(directory, value):
+    oob.put_all(directory, {"key": value})
+    [name] = os.listdir(directory)
+    path = os.path.join(directory, name)
+    with open(path, "rb") as file:
+        data = file.read()
+    for at in range(len(data)):
+        for bit in (1, 2, 16, 17, 128):  # 17 makes an "s" of a "b": bytes would come back as str
+            with open(path, "wb") as file:
+                file.write(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+            with pytest.raises(JobError, match="damaged"):
+                oob.get(directory, "key")

@@ -2,13 +2,15 @@
 
 text    key, tab, value, newline, for people: bytes as they are, str as UTF-8, other objects as str() shows them, without
         the newline at their end
-jsonl   [key, value] a line: JSON values as they are, bytes that are UTF-8 as a string, others as {"base64": "..."}
+jsonl   [key, value] a line: JSON values as they are, bytes that are UTF-8 as a string, others as {"base64": "..."},
+        NaN and infinities as {"float": "nan"}, "inf" and "-inf"
 kv      the frames that workers read; bytes and str alone
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BufferedWriter
@@ -71,7 +73,30 @@ def _shown(item) -> bytes:
 
 def _jsonl(key, value) -> bytes:
     items = [_of_bytes(item) if isinstance(item, (bytes, str)) else item for item in (key, value)]
-    return json.dumps(items, ensure_ascii=False, allow_nan=False, default=_of_bytes).encode() + b"\n"
+    try:
+        text = _dumps(items)
+    except ValueError:  # JSON has no NaN and no infinity
+        text = _dumps(_with_named_floats(items))
+    return text.encode() + b"\n"
+
+
+def _dumps(items: list) -> str:
+    return json.dumps(items, ensure_ascii=False, allow_nan=False, default=_of_bytes)
+
+
+def _with_named_floats(item):
+    """The same object, each float that JSON lacks as {"float": "nan"}, "inf" or "-inf"."""
+    if isinstance(item, float) and not math.isfinite(item):
+        return {"float": repr(float(item))}
+    if isinstance(item, dict):
+        return {_with_named_key(key): _with_named_floats(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_with_named_floats(part) for part in item]
+    return item
+
+
+def _with_named_key(key):
+    return repr(float(key)) if isinstance(key, float) and not math.isfinite(key) else key
 
 
 def _of_bytes(item) -> str | dict[str, str]:

@@ -19,7 +19,7 @@ a default, a function as module.function. `help(kvproto.classic.Job.run)` in Pyt
 
 forms of the results:
   text    key, tab, value, newline; objects as str() shows them; for people: without the newline at their end
-  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
+  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}, NaN as {"float": "nan"}
   kv      pairs as a worker reads and writes them; bytes and str alone
 
 exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage; Ctrl-C stops the job

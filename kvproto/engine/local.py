@@ -25,7 +25,10 @@ import cloudpickle
 from kvproto.engine.home import home, in_home
 from kvproto.errors import JobError, TaskError, signal_name
 
-__all__ = ["Cancelled", "LocalPool", "n_cores"]
+__all__ = ["HASHING", "Cancelled", "LocalPool", "n_cores"]
+
+HASHING = {"PYTHONHASHSEED": "0"}
+"""The environment of every task process: `hash(key)` is then the same in all of them, so that equal keys meet in one partition."""
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; sys.path[:0] = {first!r}; main({fd})"
 _LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
@@ -217,7 +220,7 @@ class _Process:
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours
-            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory, "KVPROTO_HOME": home()}
+            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory, "KVPROTO_HOME": home(), **HASHING}
             if files_directory is not None:
                 path, first = _from_anywhere(path), [files_directory]
                 environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))

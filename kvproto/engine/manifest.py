@@ -1,5 +1,7 @@
 """The manifest of a job's results: their sizes and checksums, in `results.jsonl` beside the directory `results`.
 
+A line for each result, and a last one with the checksum of the lines: a change of any byte of it is noticed.
+
 The engine's own result files carry these themselves; of what a job's own output streams wrote only the manifest knows.
 """
 
@@ -22,9 +24,12 @@ __all__ = ["check_directory", "checked", "open_result", "write_manifest", "writt
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
     """Write down what is in results, which will be in `directory`, before they are there."""
     path = _manifest(directory)
-    with naming(path, "writing"), open(path, "x", encoding="utf-8") as file:
-        for result in results:
-            file.write(json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n")
+    lines = [json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n" for result in results]
+    text = "".join(lines).encode()
+    with naming(path, "writing"), open(path, "xb") as file:
+        file.write(text + _last_line(text))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def open_result(path: str) -> BinaryIO:
@@ -83,12 +88,18 @@ def _is_of_job(directory: str) -> bool:
 
 def _listed(directory: str) -> Iterator[Result]:
     manifest = _manifest(directory)
-    with naming(manifest, "reading"), open(manifest, encoding="utf-8") as file:
-        try:
-            for line in file:
-                yield Result(**json.loads(line))
-        except (ValueError, TypeError) as e:
-            raise DataError(f"{manifest}, which says what the job wrote, is damaged: {e}; run the job again") from e
+    with naming(manifest, "reading"), open(manifest, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    text = b"".join(lines[:-1])
+    if not lines or lines[-1] != _last_line(text):
+        raise DataError(f"{manifest}, which says what the job wrote, is damaged or was cut short; run the job again")
+    for line in lines[:-1]:
+        yield Result(**json.loads(line))
+
+
+def _last_line(text: bytes) -> bytes:
+    """The line that ends a manifest: the checksum of all lines before it."""
+    return b'{"crc": %d}\n' % crc32(text)
 
 
 def _manifest(directory: str) -> str:

@@ -1,7 +1,7 @@
 """Out-of-band values: small facts that a job's tasks leave for later tasks and for the client, a file for each key.
 
 The file's name is the sha256 of the key, which may be longer than a file's name can be. In it: `b` for bytes or `s` for
-str, the key, a space, the value's crc32 in hex, a newline, the value (str as UTF-8). It is written aside and renamed: a
+str, the key, a space, the crc32 of these and the value in hex, a newline, the value (str as UTF-8). It is written aside and renamed: a
 value is there whole or not at all. One that was cut or damaged later is an error.
 """
 
@@ -51,11 +51,13 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
     for key, value in values.items():
         path = _path(directory, key)
         aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
-        tag, data = (b"b", value) if isinstance(value, bytes) else (b"s", value.encode("utf-8", "surrogatepass"))
+        kind, data = (b"b", value) if isinstance(value, bytes) else (b"s", value.encode("utf-8", "surrogatepass"))
         with in_home(path):
             try:
                 with open(aside, "xb") as file:
-                    file.write(b"%b%b %08x\n%b" % (tag, key.encode("ascii"), crc32(data), data))
+                    file.write(_head(kind, key, data) + data)
+                    file.flush()
+                    os.fsync(file.fileno())
                 os.rename(aside, path)
             except BaseException:
                 with suppress(OSError):
@@ -77,7 +79,7 @@ def get(directory: str, key: str) -> bytes | str:
         raise JobError(f"job {_job(directory)} has no out-of-band value {key!r}; {has}") from None
     except OSError as e:
         raise JobError(f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}") from e
-    if head[1:] != b"%b %08x\n" % (key.encode("ascii"), crc32(data)):
+    if head not in (_head(b"b", key, data), _head(b"s", key, data)):
         raise JobError(f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}")
     return data if head[:1] == b"b" else data.decode("utf-8", "surrogatepass")
 
@@ -95,6 +97,11 @@ def list_keys(directory: str) -> list[str]:
     except OSError as e:
         raise JobError(f"reading the out-of-band values of job {_job(directory)}: {e.strerror}") from e
     return sorted(keys)
+
+
+def _head(kind: bytes, key: str, data: bytes) -> bytes:
+    named = kind + key.encode("ascii")
+    return b"%b %08x\n" % (named, crc32(data, crc32(named)))
 
 
 def _path(directory: str, key: str) -> str:

@@ -144,7 +144,8 @@ def _combine_all(spec: JobSpec, source: PairSource) -> Iterator[list[tuple]]:
     while left := source.left_by(spec.combiner.take, buffer):
         for key, value in left:
             yield spec.combiner(key, value, buffer, False, spec.params) or []
-    yield spec.combiner(None, None, buffer, True, spec.params) or []
+    if buffer:
+        yield spec.combiner(None, None, buffer, True, spec.params) or []
 
 
 def route_frames(chunks: Iterable[bytes], n_partitions: int, writer) -> None:
@@ -248,11 +249,13 @@ class _Combiner:
         self._combiner = spec.combiner
         self._params = spec.params
         self._buffers: list[dict] = [{} for _ in range(spec.n_partitions)]
+        self._used = [False] * spec.n_partitions  # a partition that never had a pair has nothing to give at the end
 
     def __call__(self, parts: list[list]) -> list[list]:
         combiner, params = self._combiner, self._params
         combined = []
-        for pairs, buffer in zip(parts, self._buffers):
+        for number, (pairs, buffer) in enumerate(zip(parts, self._buffers)):
+            self._used[number] |= bool(pairs)
             out: list = []
             for key, value in pairs:
                 ready = combiner(key, value, buffer, False, params)
@@ -263,8 +266,9 @@ class _Combiner:
 
     def last(self) -> list[list]:
         """What the combiner still has to give when the map is done."""
-        combiner = self._combiner
-        ready = [combiner(None, None, buffer, True, self._params) for buffer in self._buffers]
+        combiner, params = self._combiner, self._params
+        buffers = zip(self._buffers, self._used)
+        ready = [combiner(None, None, buffer, True, params) if used else () for buffer, used in buffers]
         return [_pairs(list(iterable(pairs or (), combiner)), combiner) for pairs in ready]
 
 
