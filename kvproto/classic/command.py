@@ -11,7 +11,8 @@ from kvproto.classic.finding import find_function, find_job, of_the_user
 from kvproto.classic.job import Job
 from kvproto.classic.output import Output
 from kvproto.classic.progress import Progress
-from kvproto.classic.worker import PARAMETERS, SYNONYMS, check_names
+from kvproto.classic.old_parameters import NEEDLESS, SYNONYMS, check_names
+from kvproto.classic.worker import PARAMETERS
 from kvproto.errors import JobError
 
 __all__ = ["jobargs_of", "run"]
@@ -72,9 +73,11 @@ def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
     Raises TypeError for a name that is no parameter, ValueError for a text that is not of its kind, JobError for a
     function that cannot be found.
     """
-    check_names(dict(parameters))
+    check_names(dict(parameters), PARAMETERS)
     jobargs: dict = {}
     for given, text in parameters:
+        if given in NEEDLESS:
+            continue
         name = SYNONYMS.get(given, given)
         value = _value(name, text)
         if _is_list(name):

@@ -14,8 +14,9 @@ from typing import TextIO
 
 from kvproto.classic.core import Disco, timed_out, watch
 from kvproto.classic.importing import send_by_value
+from kvproto.classic.old_parameters import attributes, check_names
 from kvproto.classic.running import Run, stop
-from kvproto.classic.worker import Worker, check_names
+from kvproto.classic.worker import Worker
 from kvproto.engine.kept import KeptJob
 from kvproto.errors import JobError
 
@@ -75,6 +76,7 @@ class Job:
                               last call has done true and None for key and value
         partition             partition(key, nr_partitions, params) -> int from 0 to nr_partitions - 1; by the key's crc32 unless given
         partitions            int, 1 unless given: reduce tasks, and result files of the reduce; None: see the README
+        merge_partitions      bool: one reduce task reads all partitions, as with partitions=1
         sort                  bool: the reduce gets its pairs in the order of their keys
         sort_buffer_size      str: how much memory that may take, as for `sort -S`; "10%"
         reduce                reduce(iter, params) -> iterable of pairs; reduce(iter, out, params), which calls
@@ -107,7 +109,7 @@ class Job:
         if self._run is not None:
             raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
         send_by_value()
-        check_names(jobargs)
+        check_names([*jobargs, *attributes(self, Job)], self.worker)
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise ValueError(f"processes is a number from 1 on, or None: one for each core; not {processes!r}")
         spec = self.worker.spec(self, jobargs)

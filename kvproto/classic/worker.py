@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import inspect
 import os
@@ -17,6 +16,7 @@ from typing import Any
 from kvproto.classic import alias
 from kvproto.classic.alias.modutil import guess_modules
 from kvproto.classic.func import default_partition
+from kvproto.classic.old_parameters import SYNONYMS, check_names
 from kvproto.classic.params import Params
 from kvproto.classic.schemes import Input, find_inputs
 from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
@@ -42,6 +42,7 @@ PARAMETERS: dict[str, Any] = {
     "combiner": None,  # combiner(key, value, buffer, done, params) -> iterable of pairs or None
     "partition": default_partition,  # partition(key, nr_partitions, params) -> int
     "partitions": 1,  # int, or None: result files of the reduce
+    "merge_partitions": False,  # whether one reduce task reads all partitions
     "sort": False,  # whether the reduce gets its pairs in the order of their keys
     "sort_buffer_size": "10%",  # str, as for `sort -S`
     "reduce": None,  # reduce(iter, params) -> iterable of pairs, reduce(iter, out, params), or an external program
@@ -71,9 +72,6 @@ ARGUMENTS = {
 }
 """What a function is called with."""
 
-SYNONYMS = {"fun_map": "map", "nr_reduces": "partitions", "save_results": "save"}
-"""Other name -> parameter: names that older code gives."""
-
 
 def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
     """Find a parameter: in jobargs, as attribute of the job, in the worker's defaults, else `default`, in this order.
@@ -93,6 +91,8 @@ def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
 
 _MISSING = object()
 
+_SCHEDULER = ("max_cores", "force_local", "force_remote")  # the last two are about nodes, and mean nothing here
+
 _LIMITS = ("start", "idle", "total", "grace")
 
 
@@ -101,11 +101,16 @@ def _is_method(function) -> bool:
 
 
 class Worker(dict):
-    """The defaults of the parameters: `PARAMETERS`, with what is given here instead. TypeError for an unknown name."""
+    """The defaults of the parameters: those of `defaults()`, with what is given here instead. TypeError for an unknown name."""
 
     def __init__(self, **parameters) -> None:
-        check_names(parameters)
-        super().__init__({**PARAMETERS, **{SYNONYMS.get(name, name): value for name, value in parameters.items()}})
+        super().__init__(self.defaults())
+        check_names(parameters, self)
+        self.update({SYNONYMS.get(name, name): value for name, value in parameters.items()})
+
+    def defaults(self) -> dict[str, Any]:
+        """The parameters and their defaults, for a class of one's own to change or add to: `PARAMETERS`."""
+        return dict(PARAMETERS)
 
     def getitem(self, key: str, job, jobargs: Mapping, default=None):
         """Find a parameter of a job, in the order that the function `getitem` tells."""
@@ -124,7 +129,7 @@ class Worker(dict):
             "scheduler": _scheduler(item("scheduler")),
             "map?": bool(item("map")),
             "reduce?": bool(item("reduce")),
-            "nr_reduces": _n_partitions(item("partitions")) or 1,
+            "nr_reduces": 1 if item("merge_partitions") else _n_partitions(item("partitions")) or 1,
             "save_results": bool(item("save")),
             "profile?": bool(item("profile")),
             "owner": f"{getpass.getuser()}@{os.uname().nodename}",
@@ -142,7 +147,7 @@ class Worker(dict):
             name=item("name") or type(job).__name__,
             map=_program_or_function("map", item("map"), external),
             reduce=_program_or_function("reduce", item("reduce"), external),
-            n_partitions=_n_partitions(item("partitions")),
+            n_partitions=1 if item("merge_partitions") and item("reduce") else _n_partitions(item("partitions")),
             partition=_function("partition", item("partition") or default_partition),
             map_input=_input_chain("map", item),
             reduce_input=_input_chain("reduce", item),
@@ -203,16 +208,6 @@ class Worker(dict):
 
     def _finder(self, job, jobargs: Mapping) -> Callable[[str], Any]:
         return lambda key: self.getitem(key, job, jobargs)
-
-
-def check_names(parameters: Mapping) -> None:
-    """Raise TypeError for a parameter that there is not, with the nearest one that there is."""
-    known = [*PARAMETERS, *SYNONYMS]
-    for name in parameters:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PARAMETERS)}"
-            raise TypeError(f"a job has no parameter {name!r}; {hint}")
 
 
 def _program_or_function(name: str, value, external: dict):
@@ -313,10 +308,15 @@ def _interval(interval) -> int:
 def _scheduler(scheduler) -> dict:
     if not isinstance(scheduler, Mapping):
         raise TypeError(f"scheduler is a dict, not {scheduler!r}")
+    for name in scheduler:
+        if name not in _SCHEDULER:
+            raise TypeError(f"scheduler is a dict with {', '.join(_SCHEDULER)}; there is no {name!r}")
     cores = scheduler.get("max_cores", 1)
-    if not isinstance(cores, int) or cores < 1:
+    if isinstance(cores, str) and cores.isdecimal():
+        cores = int(cores)
+    if not isinstance(cores, int) or isinstance(cores, bool) or cores < 1:
         raise ValueError(f"scheduler: max_cores is a number from 1 on, not {cores!r}")
-    return dict(scheduler)
+    return {**scheduler, "max_cores": cores} if "max_cores" in scheduler else dict(scheduler)
 
 
 def _required_modules(item) -> list[str | tuple[str, str]]:
