@@ -93,8 +93,16 @@ class Disco:
         return [state for state in states if state not in active], active
 
     def stageresults(self, jobname: str, stage: str) -> list[str]:
-        """The output files of a stage, "map" or "reduce", that has ended; those of a stage before the last while the job runs."""
+        """The output files of a stage, "map" or "reduce", that has ended.
+
+        Of a map before a reduce they are there for `result_iterator` when the job was run with keep_map=True, until it is
+        purged; otherwise the job has files in its own format while it runs.
+        """
         return KeptJob(jobname).stage_results(stage)
+
+    def mapresults(self, jobname: str) -> list[str]:
+        """What the maps gave, for `result_iterator`: of a job that was run with keep_map=True, or has no reduce."""
+        return KeptJob(jobname).stage_results("map")
 
     def events(self, jobname: str, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, dict]]:
         """Yield (offset, event) for what the job has told, a dict each (`kvproto.engine.events`).

@@ -94,6 +94,7 @@ class Job:
         required_modules      names of modules, or (name, path): the functions find them without an import
         scheduler             dict: {"max_cores": int}, how many tasks run at a time at most
         attempts              int: how often a task is tried in all, where another try may mend its error; 3
+        keep_map              bool: what the maps give is kept too, for `mapresults`, until the job is purged
         save                  bool: the results are kept under the tag disco:results:JOB
         profile               bool: each task is profiled, for `profile_stats`
 
@@ -168,6 +169,10 @@ class Job:
     def stageresults(self, stage: str) -> list[str]:
         """See `Disco.stageresults`."""
         return self.disco.stageresults(self._known(), stage)
+
+    def mapresults(self) -> list[str]:
+        """See `Disco.mapresults`."""
+        return self.disco.mapresults(self._known())
 
     def events(self, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, dict]]:
         """See `Disco.events`."""

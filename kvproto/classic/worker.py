@@ -58,6 +58,7 @@ PARAMETERS: dict[str, Any] = {
     "required_modules": None,  # names of modules, or (name, path): found by the functions without an import
     "scheduler": {},  # dict; {"max_cores": int} is how many tasks run at a time at most
     "attempts": 3,  # int: how often a task is tried in all, where another try may mend its error
+    "keep_map": False,  # whether what the maps give is kept too, where there is a reduce
     "save": False,  # whether the results are kept as the tag disco:results:JOB
     "profile": False,  # whether each task is profiled
 }
@@ -158,6 +159,7 @@ class Worker(dict):
             status_interval=_interval(item("status_interval")),
             required_modules=tuple(m if isinstance(m, str) else m[0] for m in _required_modules(item)),
             attempts=_attempts(item("attempts")),
+            keep_map=bool(item("keep_map")),
             save=bool(item("save")),
             profile=bool(item("profile")),
             params=item("params"),

@@ -7,6 +7,7 @@ $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Bel
         logs/                   what task processes wrote to stdout and stderr
         results/                the result files, there when the job is done and not before
         results.jsonl           their names, sizes and checksums
+        map-results/            what the maps wrote, of a job that keeps it (see `mapped`), and map-results.jsonl
         oob/                    out-of-band values of its tasks (see `oob`)
         profile/                what profiled tasks measured
         files/                  its required files
@@ -68,6 +69,7 @@ class JobPaths:
         self.control = os.path.join(self.path, "control")
         self.logs = os.path.join(self.path, "logs")
         self.results = os.path.join(self.path, "results")
+        self.map_results = os.path.join(self.path, "map-results")
         self.oob = os.path.join(self.path, "oob")
         self.profile = os.path.join(self.path, "profile")
         self.files = os.path.join(self.path, "files")
@@ -134,7 +136,10 @@ class JobDirectory(JobPaths):
 
     def tidy(self) -> None:
         """Remove what only the running job needed, and what killed tasks had begun to write."""
-        for path in (self.unfinished, self.spool, self.tmp):
+        begun = [self.unfinished, self.spool, self.tmp]
+        if not os.path.exists(f"{self.map_results}.jsonl"):
+            begun.append(self.map_results)
+        for path in begun:
             shutil.rmtree(path, ignore_errors=True)
         for begun in (*glob.glob(f"{glob.escape(self.oob)}/*.part"), *glob.glob(f"{glob.escape(self.profile)}/*.part")):
             with suppress(OSError):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from kvproto.engine import oob
 from kvproto.engine.control import has_driver, tell_to_stop
 from kvproto.engine.home import JobPaths, started
+from kvproto.engine.manifest import names_of
 from kvproto.errors import JobError
 
 __all__ = ["ACTIVE", "DEAD", "READY", "UNKNOWN", "KeptJob"]
@@ -61,9 +62,10 @@ class KeptJob:
         ]
 
     def stage_results(self, stage: str) -> list[str]:
-        """The output files of a stage, "map" or "reduce", that has ended; of a stage before the last while the job runs.
+        """The output files of a stage, "map" or "reduce", that has ended.
 
-        Raises JobError when it has not ended, or is none of the job's.
+        Of a map before a reduce they are result files where the job keeps them, else those in the spool while the job runs.
+        Raises JobError when it has not ended, is none of the job's, or its output was not kept.
         """
         status = self._known()
         stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
@@ -73,10 +75,15 @@ class KeptJob:
             if status != READY:
                 raise JobError(f"stage {stage} of job {self.job} has no results: the job is {status}")
             return self.results()
+        kept = names_of(self.paths.map_results)
+        if kept is not None:
+            return [os.path.join(self.paths.map_results, name) for name in kept]
         try:
             names = sorted(name for name in os.listdir(self.paths.spool) if name.startswith(stage))
         except FileNotFoundError:
-            raise JobError(f"the output of stage {stage} of job {self.job} was removed when the job ended") from None
+            raise JobError(
+                f"the output of stage {stage} of job {self.job} was removed when the job ended: run it with keep_map=True"
+            ) from None
         return [os.path.join(self.paths.spool, name) for name in names if not name.endswith((".part", ".spill"))]
 
     def events(self, offset: int = 0) -> Iterator[tuple[int, dict]]:

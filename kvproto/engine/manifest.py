@@ -1,5 +1,7 @@
 """The manifest of a job's results: their sizes and checksums, in `results.jsonl` beside the directory `results`.
 
+`map-results` has one too.
+
 A line for each result, and a last one with the checksum of the lines: a change of any byte of it is noticed.
 
 The engine's own result files carry these themselves; of what a job's own output streams wrote only the manifest knows.
@@ -18,7 +20,7 @@ from kvproto.engine.files import BLOCK, naming
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
-__all__ = ["check_directory", "checked", "open_result", "write_manifest", "written"]
+__all__ = ["check_directory", "checked", "names_of", "open_result", "write_manifest", "written"]
 
 
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
@@ -81,9 +83,14 @@ def check_directory(directory: str) -> None:
                 raise DataError(f"result file {os.path.join(directory, result.path)} is not there any more; run the job again")
 
 
+def names_of(directory: str) -> list[str] | None:
+    """The names of the files in a directory of results, as written down; None where nothing is, as it is not complete."""
+    return [result.path for result in _listed(directory)] if os.path.exists(_manifest(directory)) else None
+
+
 def _is_of_job(directory: str) -> bool:
     job, name = os.path.split(directory)
-    return name == "results" and os.path.exists(os.path.join(job, "events.jsonl"))
+    return name in ("results", "map-results") and os.path.exists(os.path.join(job, "events.jsonl"))
 
 
 def _listed(directory: str) -> Iterator[Result]:

@@ -15,6 +15,8 @@ from dataclasses import replace
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
 from kvproto.engine.manifest import write_manifest
+from kvproto.engine.mapped import keep_map_results
+from kvproto.engine.output import map_kind
 from kvproto.engine.plan import plan_maps, plan_reduces
 from kvproto.engine.results import Result
 from kvproto.engine.spec import InputChain, JobSpec
@@ -118,6 +120,8 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
     if spec.reduce is None:
         return [result for results in mapped for result in results]
     columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
+    if spec.keep_map:
+        keep_map_results(directory.map_results, columns, map_kind(spec))
     calls = [ReduceCall(number, column, [], directory.unfinished) for number, column in enumerate(columns)]
     return _run_reduce(spec, calls, directory, engine, log)
 

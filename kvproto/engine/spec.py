@@ -54,6 +54,7 @@ class JobSpec:
     status_interval     int, entries from one status message to the next; 0: none
     required_modules    names of modules that the functions find without an import
     attempts            int, at least 1: how often a task is tried in all, where another try may mend its error
+    keep_map            bool: what the maps wrote is kept as result files too, when there is a reduce
     save                bool: the results are kept under a tag
     profile             bool: each task is profiled
     params              any object, handed to each of the functions
@@ -76,6 +77,7 @@ class JobSpec:
     status_interval: int = 0
     required_modules: tuple[str, ...] = ()
     attempts: int = 3
+    keep_map: bool = False
     save: bool = False
     profile: bool = False
     params: Any = None
