@@ -217,7 +217,7 @@ print(*result_iterator(job.wait()))
 
 def test_the_ctypes_recipe_of_the_documentation_runs_as_printed(tmp_path):
     source = tmp_path / "mylib.c"
-    source.write_text("#include <wchar.h>\nint fast_function(const wchar_t *e) { return (int)wcslen(e); }\n")
+    source.write_text("#include <string.h>\nint fast_function(const char *e) { return (int)strlen(e); }\n")
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "mylib.so", source], check=True)
     assert ctypes.CDLL(str(tmp_path / "mylib.so"))

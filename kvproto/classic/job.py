@@ -70,6 +70,7 @@ class Job:
         map_init              map_init(input_iter, params), called once in each task; each input is then a task of its own
         map_input_stream      functions (stream, size, url, params) -> stream or (stream, size, url), chained
         map_reader            map_reader(fd, size, url, params) -> iterable of entries, the last of them; None: the lines, as str
+        text                  bool: entries are str, as the lines of a text file; False: bytes, and readers get a binary file
         map_output_stream     functions (stream, partition, url, params) -> stream or (stream, url), chained; the last one's
                               add(key, value) writes the pairs
         combiner              combiner(key, value, buffer, done, params) -> iterable of pairs or None; buffer is a dict, and the

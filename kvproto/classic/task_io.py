@@ -201,13 +201,15 @@ def _netstrings(source: Bytes, size: int | None) -> Iterator[tuple[str, str]]:
 def gzip_reader(fd, size: int | None, url: str, params=None) -> tuple:
     """Decompress: (text file, None, url), with lines as str and the bytes at `buffer`, for the next of a chain.
 
-    Members one behind the other are one file. DataError when it is cut or is no gzip.
+    Of a binary file, as a job with text=False has them, it gives a binary file. Members one behind the other are one
+    file. DataError when it is cut or is no gzip.
     """
-    return _text(io.BufferedReader(_Gunzipped(_binary(fd, "gzip_reader"), url), 1 << 18)), None, url
+    file = io.BufferedReader(_Gunzipped(_binary(fd, "gzip_reader"), url), 1 << 18)
+    return _text(file) if hasattr(fd, "buffer") else file, None, url
 
 
-def gzip_line_reader(fd, size: int | None, url: str, params=None) -> Iterator[str]:
-    """Yield the lines of a gzip file, as str with their newline. DataError when it is cut or is no gzip."""
+def gzip_line_reader(fd, size: int | None, url: str, params=None) -> Iterator[str | bytes]:
+    """Yield the lines of a gzip file with their newline: str, of a binary file bytes. DataError when it is cut or is no gzip."""
     yield from gzip_reader(fd, size, url)[0]
 
 
@@ -233,10 +235,10 @@ class _Gunzipped(io.RawIOBase):
         return n_read
 
 
-def map_line_reader(fd, size: int | None, fname: str, params=None) -> Iterator[str]:
-    """Yield the lines as str without their newline, as the oldest jobs expect; without a reader they have it."""
+def map_line_reader(fd, size: int | None, fname: str, params=None) -> Iterator[str | bytes]:
+    """Yield the lines without their newline, as the oldest jobs expect; without a reader they have it."""
     for line in fd:
-        yield line.removesuffix("\n")
+        yield line.removesuffix("\n" if isinstance(line, str) else b"\n")
 
 
 def re_reader(

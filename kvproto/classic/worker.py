@@ -38,6 +38,7 @@ PARAMETERS: dict[str, Any] = {
     "map_init": None,  # map_init(input_iter, params), once in each map task
     "map_input_stream": (task_input_stream,),  # functions (stream, size, url, params) -> stream or (stream, size, url)
     "map_reader": None,  # map_reader(fd, size, url, params) -> iterable of entries, the last of map_input_stream
+    "text": True,  # whether entries are str, and readers get text files; else bytes, and binary files
     "map_output_stream": (task_output_stream,),  # functions (stream, partition, url, params) -> stream or (stream, url)
     "combiner": None,  # combiner(key, value, buffer, done, params) -> iterable of pairs or None
     "partition": default_partition,  # partition(key, nr_partitions, params) -> int
@@ -154,6 +155,7 @@ class Worker(dict):
             reduce_input=_input_chain("reduce", item),
             map_output_stream=_output_stream("map", item),
             reduce_output_stream=_output_stream("reduce", item),
+            text=bool(item("text")),
             sort=bool(item("sort")),
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=_interval(item("status_interval")),

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from kvproto.engine import oob
+from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.files import naming
 from kvproto.engine.home import home
 from kvproto.engine.names import bind, import_required
@@ -97,7 +98,10 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
     _current = task
     try:
         old = {"Task": Task} if alias.is_installed() else {}
-        bind(spec.functions(), {**NAMES, **old, **import_required(spec.required_modules)})
+        functions = list(spec.functions())
+        bind(functions, {**NAMES, **old, **import_required(spec.required_modules)})
+        for function in functions:
+            pass_str_as_bytes(getattr(function, "__globals__", {}).values())
         if spec.profile:
             with _profiled(os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")):
                 yield

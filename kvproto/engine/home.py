@@ -141,9 +141,9 @@ class JobDirectory(JobPaths):
             begun.append(self.map_results)
         for path in begun:
             shutil.rmtree(path, ignore_errors=True)
-        for begun in (*glob.glob(f"{glob.escape(self.oob)}/*.part"), *glob.glob(f"{glob.escape(self.profile)}/*.part")):
+        for part in (*glob.glob(f"{glob.escape(self.oob)}/*.part"), *glob.glob(f"{glob.escape(self.profile)}/*.part")):
             with suppress(OSError):
-                os.unlink(begun)
+                os.unlink(part)
 
 
 def all_jobs() -> list[str]:

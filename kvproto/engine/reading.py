@@ -2,7 +2,8 @@
 
 The default entries are the lines, with their newline, as str: UTF-8, any other bytes kept as lone surrogates
 (`surrogateescape`), so that they come out as the same bytes. A reader of the user's own gets the same file
-object; the bytes are at its `buffer`. For an external program the lines become frames and no Python objects.
+object; the bytes are at its `buffer`. A job may ask for bytes: then entries are bytes, and a reader gets a binary file, but
+for raw://, whose data was text. For an external program the lines become frames and no Python objects.
 
 When an input fails, its next replica is read from the start, without what was given already.
 """
@@ -18,6 +19,7 @@ from operator import length_hint
 from kvproto import _native
 from kvproto.classic.schemes import open_input
 from kvproto.classic.streams import chain_input
+from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
@@ -25,7 +27,7 @@ from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.results import HEAD
 from kvproto.engine.shuffle import check_finished, iterable
-from kvproto.engine.spec import External, InputChain, function_name
+from kvproto.engine.spec import External, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.wire import MAX_ITEM
 
@@ -47,6 +49,7 @@ class InputReader:
         *,
         for_function: Callable | External,
         init: Callable | None = None,
+        is_text: bool = True,
         opener: Callable = open_input,
         on_open: Callable[[str], None] = lambda url: None,
     ) -> None:
@@ -56,6 +59,7 @@ class InputReader:
         self._meter = meter
         self._function = for_function
         self._init = init
+        self._is_text = is_text
         self._open = opener
         self._on_open = on_open
         self._url = splits[0].url if splits else "none"
@@ -71,6 +75,7 @@ class InputReader:
         if self._init is not None:
             try:
                 check_finished(self._init(entries, self._params), self._init)
+                pass_str_as_bytes(attributes(self._params))
             except Exception:
                 self.has_failed = True
                 raise
@@ -120,7 +125,7 @@ class InputReader:
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
 
-    def _lines_of(self, file: io.TextIOWrapper) -> Iterator[str]:
+    def _lines_of(self, file: io.TextIOWrapper | io.BufferedReader) -> Iterator[str | bytes]:
         """Yield lines, many of them read and counted at a time."""
         meter = self._meter
         while lines := file.readlines(_LINES):
@@ -142,11 +147,12 @@ class InputReader:
     @contextmanager
     def _stream(self, file, size: int | None, url: str) -> Iterator[Iterable]:
         """What the entries of an open input are taken from; closed at the end."""
-        if file is not None:
-            file = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
         functions = self._chain.functions
         if not functions:
-            _check_is_text(file.buffer, url)
+            _check_is_text(file, url)
+        if file is not None and (self._is_text or url.startswith("raw://")):
+            file = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+        if not functions:
             yield file
             return
         stream, _, _ = chain_input(functions, file, size, url, self._params)

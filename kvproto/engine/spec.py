@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = ["External", "InputChain", "JobSpec", "function_name"]
+__all__ = ["External", "InputChain", "JobSpec", "attributes", "function_name"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class JobSpec:
     map_init            init(input_iter, params), called once in each map task; or None. So is reduce_init
     map_input           InputChain; reduce_input: the same for what the maps wrote, or for the inputs of a reduce alone
     map_output_stream   output_stream functions that write the pairs; none: in the engine's own format. So is reduce_output_stream
+    text                bool: entries are str, and readers get text files; else bytes, and binary files
     sort                bool: the reduce gets its pairs sorted by key, with sort_buffer_size, a str as for `sort -S`
     status_interval     int, entries from one status message to the next; 0: none
     required_modules    names of modules that the functions find without an import
@@ -72,6 +73,7 @@ class JobSpec:
     reduce_input: InputChain = InputChain()
     map_output_stream: tuple[Callable, ...] = ()
     reduce_output_stream: tuple[Callable, ...] = ()
+    text: bool = True
     sort: bool = False
     sort_buffer_size: str = "10%"
     status_interval: int = 0
@@ -85,14 +87,14 @@ class JobSpec:
     def functions(self) -> Iterator[Callable]:
         """Yield all functions of the job, those that stand in its params as attributes included."""
         values = [getattr(self, item.name) for item in fields(self)]
-        values += [*self.map_input.functions, *self.reduce_input.functions, *_attributes(self.params)]
+        values += [*self.map_input.functions, *self.reduce_input.functions, *attributes(self.params)]
         for value in values:
             yield from (part for part in (value if isinstance(value, tuple) else (value,)) if callable(part))
 
 
-def _attributes(value) -> list:
-    """The values of an object's attributes, where it has any."""
-    return list(getattr(value, "__dict__", {}).values())
+def attributes(value) -> list:
+    """The values of an object's attributes, or of a dict."""
+    return list((value if isinstance(value, dict) else getattr(value, "__dict__", {})).values())
 
 
 def function_name(function: Callable | External | None) -> str:

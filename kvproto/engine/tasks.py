@@ -7,6 +7,7 @@ that is known: what is done with whole batches of pairs may fail for an earlier 
 from __future__ import annotations
 
 import inspect
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sys import getsizeof
 from types import GeneratorType
 from typing import NamedTuple
 
+from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.context import TaskContext, running
 from kvproto.engine.intermediate import segment_chunks, segment_opener, segment_splits
 from kvproto.engine.meter import Meter
@@ -34,7 +36,7 @@ from kvproto.engine.shuffle import (
     write_counted,
 )
 from kvproto.engine.sorting import sort_frames, sort_pairs
-from kvproto.engine.spec import External, InputChain, JobSpec
+from kvproto.engine.spec import External, InputChain, JobSpec, attributes
 from kvproto.engine.spool import Segment
 from kvproto.errors import DataError, JobError
 
@@ -76,8 +78,9 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
-        call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init, on_open=task.reads
-    )
+        call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init,
+        is_text=spec.text, on_open=task.reads,
+    )  # fmt: skip
     is_python = not isinstance(spec.map, External)
     if is_python:
         source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)
@@ -92,7 +95,7 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
             return None
         return reader.place(is_in_function=is_python and source.is_giving)
 
-    with running(task, spec), meter, _telling(place), map_output(spec, call.number, call.directory) as output:
+    with running(task, spec), meter, _telling(spec, place), map_output(spec, call.number, call.directory) as output:
         if is_default_routing(spec):
             route_frames(frames, spec.n_partitions, output)
         else:
@@ -120,7 +123,7 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
         at = f"\n{reader.place(is_in_function=False)}" if reader is not None and reader.has_failed else ""
         return f"partition: {call.partition}{at}"
 
-    with running(task, spec), meter, _telling(place):
+    with running(task, spec), meter, _telling(spec, place):
         with reduce_output(spec, call.partition, call.directory) as output:
             if isinstance(spec.reduce, External):
                 frames = run_program("reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader))
@@ -148,6 +151,7 @@ def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: In
         given = spec.reduce_init(entries, spec.params)
         if given is not entries:
             check_finished(given, spec.reduce_init)
+        pass_str_as_bytes(attributes(spec.params))
     return entries
 
 
@@ -172,13 +176,14 @@ def _is_direct(spec: JobSpec) -> bool:
 
 def _reader(spec: JobSpec, call: ReduceCall, meter: Meter) -> InputReader:
     if spec.map is None:
-        return InputReader(call.splits, spec.reduce_input, spec.params, meter, for_function=spec.reduce)
+        return InputReader(call.splits, spec.reduce_input, spec.params, meter, for_function=spec.reduce, is_text=spec.text)
     return InputReader(
         segment_splits(call.segments),
         spec.reduce_input,
         spec.params,
         meter,
         for_function=spec.reduce,
+        is_text=spec.text,
         opener=segment_opener(call.segments, map_kind(spec)),
     )
 
@@ -246,12 +251,18 @@ def _takes_output(reduce) -> bool:
 
 
 @contextmanager
-def _telling(place: Callable[[Exception], str | None]) -> Iterator[None]:
-    """Add to an error of the body where the task was; None: that says nothing about this error."""
+def _telling(spec: JobSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
+    """Add to an error of the body where the task was, None: that says nothing about this error; and what entries are."""
     try:
         yield
     except Exception as e:
         note = place(e)
         if note is not None:
             e.add_note(note)
+        if isinstance(e, (AttributeError, TypeError)) and _OF_TEXT.search(str(e)):
+            is_text = "are str: with text=False they are bytes" if spec.text else "are bytes, as the job has text=False"
+            e.add_note(f"the entries that the job reads {is_text}")
         raise
+
+
+_OF_TEXT = re.compile(r"\bstr(ing)?\b.*\b(bytes|decode)\b|\bbytes\b.*\b(str(ing)?|encode|format)\b")
