@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PASSWORD = re.compile(r"(://[^/?#@\s\"'<>]*?:)[^/?#\s\"'<>]*@")
 
 
 def printable(text: str) -> str:
@@ -41,17 +42,26 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+def without_passwords(text: str) -> str:
+    """The text with *** for the passwords of addresses in it, as in http://user:***@host/."""
+    return _PASSWORD.sub(r"\1***@", text) if "://" in text else text
+
+
 class KVProtoError(Exception):
     """The root: `except KVProtoError` catches all that kvproto raises on purpose. All of them survive pickle, whole.
 
     The text may quote a worker, a server or a file, so control characters in it are shown as escapes: it is safe on a terminal.
+    It quotes addresses without the passwords in them.
     """
+
+    def __init__(self, *args) -> None:
+        super().__init__(*[without_passwords(arg) if isinstance(arg, str) else arg for arg in args])
 
     def __str__(self) -> str:
         return printable(super().__str__())
 
     def add_note(self, note: str) -> None:
-        super().add_note(printable(note))
+        super().add_note(printable(without_passwords(note)))
 
     def __reduce__(self):
         return _restored, (type(self), self.args, self.__dict__)
@@ -260,21 +270,25 @@ class TaskError(JobError):
 
 
 class DataError(KVProtoError):
-    """Input that could not be read or is not what its reader expects; raised by a task, it is worth another try.
+    """Input that could not be read or is not what its reader expects.
 
-    url   str, of the input, where it is given apart from the message
-    code  int, the status that a server answered with, or None
+    url       str, of the input, where it is given apart from the message
+    code      int, the status that a server answered with, or None
+    is_final  bool: no other try mends it. Raised by a task it fails the job at once; otherwise the task is tried again
     """
 
     url: str | None = None
     code: int | None = None
+    is_final: bool = False
 
-    def __init__(self, msg: str = "", url: str | None = None, code: int | None = None) -> None:
-        self.msg = msg
+    def __init__(self, msg: str = "", url: str | None = None, code: int | None = None, *, is_final: bool = False) -> None:
+        self.msg = without_passwords(msg)
         if url is not None:
             self.url = url
         if code is not None:
             self.code = code
+        if is_final:
+            self.is_final = True
         super().__init__(msg if url is None else f"{msg}: {url}")
 
 

@@ -70,16 +70,46 @@ def test_what_is_wrong_with_a_tag_is_an_error_that_names_it(files):
 
 def test_a_tag_of_another_machine_is_fetched_and_so_are_the_tags_in_it(files):
     pages = {
-        "/ddfs/tag/outer": document([["tag://inner"], [files[0]]]),
+        "/ddfs/tag/outer": document([["tag://inner"], ["raw://data"]]),
         "/blob": page(b"over the web"),
     }
     with serving(pages) as server:
-        pages["/ddfs/tag/inner"] = document([[f"{server.url}/no", f"{server.url}/blob"], ["tag://outer"]])
+        circle = f"{server.url}/ddfs/tag/outer"
+        pages["/ddfs/tag/inner"] = document([[f"{server.url}/no", f"{server.url}/blob"], ["tag://outer"], [circle]])
         tag("outer", [[files[2]]])  # of the same name, here, and not meant
         for url in (f"{server.url}/ddfs/tag/outer", f"tag://{server.url.removeprefix('http://')}/outer"):
-            web, file = find_inputs([url])
+            web, raw = find_inputs([url])
             assert (web.url, web.replicas) == (f"{server.url}/no", (f"{server.url}/blob",))
-            assert file.url == files[0]
+            assert raw.url == "raw://data"
+
+
+HERE = ["{}", "file://{}", "FILE://localhost{}", "disco://{}", "dir://{}", "tag:///x", "tag://localhost/x", "TAG:///x"]
+
+
+@pytest.mark.parametrize("here", HERE)
+def test_another_machine_names_nothing_of_this_one(files, here):
+    tag("x", [[files[0]]])
+    (here,) = [here.format(files[0])]
+    pages = {"/ddfs/tag/one": document([[here]]), "/ddfs/tag/replica": document([["http://127.0.0.1/x", here]])}
+    pages["/index"] = page(f"0 {here} 10\n".encode())
+    with serving(pages) as server:
+        urls = [f"{server.url}/ddfs/tag/one", f"{server.url}/ddfs/tag/replica"]
+        if "://" in here:  # without a scheme it is relative to the index
+            urls.append(f"dir://{server.url.removeprefix('http://')}/index")
+        for url in urls:
+            with pytest.raises(DataError, match="another machine named it, and it is of this one"):
+                find_inputs([url])
+
+
+def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are_not(files, tmp_path):
+    (tmp_path / "index").write_text(f"0 dir://{tmp_path}/other 1\n")
+    (tmp_path / "other").write_text(f"0 dir://{tmp_path}/index 1\n")
+    with pytest.raises(DataError, match="is it a circle"):
+        find_inputs([f"dir://{tmp_path}/index"])
+    for number in range(50):
+        tag(f"deep-{number}", [[f"TAG://deep-{number + 1}"]])
+    tag("deep-50", [[files[0]], ["tag://deep-0"]])
+    assert urls("tag://deep-0") == [files[0]]
 
 
 @pytest.mark.parametrize("given", [b"<html>", b"[]", b"{}", b'{"urls": ["a"]}', b'{"urls": [[]]}', b'{"urls": [[7]]}'])
@@ -126,6 +156,9 @@ def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(f
         ("0 b ten", "is not `label url size`"),
         ("-1 b 10", "is not `label url size`"),
         ("", "'' is not `label url size`"),
+        ("٣ b 10", "is not `label url size`"),
+        (f"0 b {'9' * 5000}", "is not `label url size`"),
+        ("0 b\0b 10", "a path has no zero byte"),
         ("0 none 10", "input .*/none: No such file"),
         ("0 b 11", "b has 10 bytes, and not 11"),
         ("0 . 10", "stands for 4 inputs, and a line is one"),

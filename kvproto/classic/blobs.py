@@ -1,22 +1,26 @@
 """The data of the tag store: blobs, files below `ddfs/blob/` in `kvproto.engine.home.home()`.
 
 Each is whole and never changed, is named NAME$UNIQUE after what it was made from, and tags list it by its file:// url.
+A blob of lines, which `put_chunks` makes, is named NAME$UNIQUE.lines, so that `chain_reader` knows it.
+`kvproto.classic.stored` knows which blobs there are.
 """
 
 from __future__ import annotations
 
 import os
-import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from typing import BinaryIO
 
-from kvproto.classic.tags import NoSuchTag, TagStore, safe_name
+from kvproto.classic import stored
+from kvproto.classic.tags import safe_name
 from kvproto.engine.files import BLOCK, naming, published
-from kvproto.engine.home import home, in_home
-from kvproto.errors import DataError
+from kvproto.engine.home import in_home
+from kvproto.engine.packed import HEAD_SIZE, has_lines
+from kvproto.engine.regular import sync
 
-__all__ = ["CHUNK_SIZE", "Blobs", "blob_name", "read_blocks", "remove_unused"]
+__all__ = ["CHUNK_SIZE", "Blobs", "blob_name", "read_blocks"]
 
 CHUNK_SIZE = 64 << 20
 """Bytes of a file that make a blob of their own, and what is left of the last line: 64 MiB."""
@@ -48,25 +52,28 @@ class Blobs:
     def __exit__(self, exc_type, *exc_info) -> None:
         if exc_type is not None:
             for path in self._made:
-                _remove(path)
+                stored.remove("/".join(path.rsplit("/", 2)[1:]))
 
-    def put(self, name: str, blocks: Iterable[bytes]) -> str:
-        """Make a blob of blocks of bytes; returns its url."""
-        path = self._new(name)
+    def put(self, name: str, blocks: Iterable[bytes], *, is_chunk: bool = False) -> str:
+        """Make a blob of blocks of bytes, on the disk when this returns; returns its url."""
+        path = self._new(name, ".lines" if is_chunk else "")
         with published(path) as file:
             for block in blocks:
                 file.write(block)
-            file.publish()
+            file.publish(on_disk=True)
         self._made.append(path)
-        return _url(path)
+        return stored.url_of(path)
 
-    def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
-        """Make blobs of a file, at least one, of chunk_size bytes and what is left of the last line; returns their urls."""
-        urls = []
-        block = file.read(min(BLOCK, chunk_size))
-        while block or not urls:
-            urls.append(self.put(f"{name}-{len(urls)}", _to_line_end(file, block, chunk_size)))
-            block = file.read(min(BLOCK, chunk_size))
+    def put_chunks(self, name: str, file: BufferedReader, chunk_size: int) -> list[str]:
+        """Make blobs of a file, at least one, of chunk_size bytes and what is left of the last line; returns their urls.
+
+        What has no lines, because it is compressed or a result of a job, becomes a single blob.
+        """
+        if not has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE]):
+            return [self.put(f"{name}-0", read_blocks(file))]
+        urls: list[str] = []
+        while (block := file.read(min(BLOCK, chunk_size))) or not urls:
+            urls.append(self.put(f"{name}-{len(urls)}", _to_line_end(file, block, chunk_size), is_chunk=True))
         return urls
 
     def put_file(self, name: str, path: str) -> str:
@@ -77,12 +84,20 @@ class Blobs:
                 os.link(path, new)
             except OSError:  # another file system, or one without hard links
                 return self.put(name, read_blocks(file))
+            sync(new)
+            sync(os.path.dirname(new))
         self._made.append(new)
-        return _url(new)
+        return stored.url_of(new)
 
-    def _new(self, name: str) -> str:
+    def touch(self) -> None:
+        """Make its blobs new again for `unused`, before a tag lists them: it may be long since they were made."""
+        for path in self._made:
+            with naming(path, "keeping"):
+                os.utime(path)
+
+    def _new(self, name: str, ending: str = "") -> str:
         unique = uuid.uuid4().hex
-        path = os.path.join(_directory(), unique[:2], f"{safe_name(name)[:200]}${unique}")
+        path = os.path.join(stored.directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}")
         with in_home(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
@@ -97,33 +112,3 @@ def _to_line_end(file: BinaryIO, block: bytes, n_wanted: int) -> Iterator[bytes]
         block = file.read(min(BLOCK, n_wanted)) if n_wanted > 0 else b""
         if not block and not last.endswith(b"\n"):
             block = file.readline(BLOCK)
-
-
-def remove_unused(lists: Iterable[list[str]]) -> None:
-    """Remove the blobs in these lists of urls that no tag lists any more."""
-    start = _url(_directory()) + "/"
-    unused = {url for urls in lists for url in urls if url.startswith(start)}
-    for name in TagStore().names() if unused else ():
-        try:
-            unused.difference_update(url for urls in TagStore().get(name)["urls"] for url in urls)
-        except NoSuchTag:
-            continue  # deleted meanwhile
-    for url in unused:
-        _remove(urllib.parse.unquote(url.removeprefix("file://")))
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as e:
-        raise DataError(f"removing {path}: {e.strerror}") from e
-
-
-def _directory() -> str:
-    return os.path.join(home(), "ddfs", "blob")
-
-
-def _url(path: str) -> str:
-    return "file://" + urllib.parse.quote(path, safe="/$:@")

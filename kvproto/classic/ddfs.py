@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
-from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, remove_unused
+from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name
 from kvproto.classic.putting import (
     append,
     canonizetag,
@@ -26,9 +27,10 @@ from kvproto.classic.putting import (
     replace,
     save_results,
 )
-from kvproto.classic.schemes import find_inputs
+from kvproto.classic.schemes import find_inputs, tell
 from kvproto.classic.schemes.tag import load, locate
-from kvproto.classic.tags import InvalidTag, NoSuchTag, TagStore, safe_name
+from kvproto.classic.stored import remove_unused
+from kvproto.classic.tags import DamagedTag, InvalidTag, NoSuchTag, TagStore, safe_name
 from kvproto.errors import DataError
 
 __all__ = ["CHUNK_SIZE", "DDFS", "InvalidTag", "NoSuchTag", "canonizetag", "istag", "save_results", "tagname"]
@@ -111,7 +113,7 @@ class DDFS:
         for _, _, blobs in self.walk(tag, ignore_missing):
             yield from blobs
 
-    def pull(self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None) -> Iterator[BinaryIO]:
+    def pull(self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None) -> Iterator[BufferedReader]:
         """Yield the blobs of the tag and the tags in it as open files; `blobfilter(name)` says which."""
         for urls in self.blobs(tag, ignore_missing=False):
             if blobfilter(blob_name(urls[0])):
@@ -157,6 +159,7 @@ class DDFS:
         known = self._known(tag) if update else ()
         with Blobs() as blobs:
             urls = [[pushed(blobs, source, name)] for source, name in named if safe_name(name) not in known]
+            blobs.touch()
             return self.tag(tag, urls), urls
 
     def chunk(
@@ -181,6 +184,7 @@ class DDFS:
         known = self._known(tag) if update else ()
         with Blobs() as blobs:
             made = chunked(blobs, [urls] if isinstance(urls, (str, os.PathLike)) else urls, chunk_size, known)
+            blobs.touch()
             return self.tag(tag, made), made
 
     def save(self, jobname: str, paths: Iterable[str], retries=600) -> str:
@@ -188,12 +192,18 @@ class DDFS:
         return tagname(save_results(jobname, paths))
 
     def delete(self, tag, token=None) -> None:
-        """Delete the tag, if there is one, and those of its blobs that no other tag lists."""
+        """Delete the tag, if there is one, and those of its blobs that no other tag lists.
+
+        Of a damaged tag it is not known which they are: `kvproto tag gc` finds them.
+        """
         name = own_name(tag)
         try:
             lists = self.urls(tag)
         except NoSuchTag:
             return
+        except DamagedTag as e:
+            lists = []
+            tell(f"{e.msg.partition(';')[0]}: deleted; `kvproto tag gc` removes its data")
         TagStore().delete(name)
         remove_unused(lists)
 

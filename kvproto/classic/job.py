@@ -115,13 +115,14 @@ class Job:
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise ValueError(f"processes is a number from 1 on, or None: one for each core; not {processes!r}")
         spec = self.worker.spec(self, jobargs)
-        inputs = self.worker.inputs(self, jobargs, spec)
+        notes: list[str] = []
+        inputs = self.worker.inputs(self, jobargs, spec, notes.append)
         files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none
         n_processes = min(processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize)
         directory = JobDirectory(spec.name)
         try:
             place_files(directory.files, files)
-            self._run = Run(spec, inputs, directory, n_processes, on_event)
+            self._run = Run(spec, inputs, directory, n_processes, on_event, notes)
         except BaseException:
             directory.discard()
             raise

@@ -76,6 +76,8 @@ class Progress:
             self._draw()
 
     def _on_progress(self, event: dict) -> None:
+        if not self._stages:  # a file of events that was damaged, or is followed from its middle on
+            return
         stage = self._stages[-1]
         stage.update(event)
         if stage.is_done or time.monotonic() - self._shown >= _SECONDS_BETWEEN[self._kind]:
@@ -94,6 +96,9 @@ class Progress:
 
     def _on_message(self, event: dict) -> None:
         self._say(f"{event['stage']}:{event['task']}: {event['text']}")
+
+    def _on_note(self, event: dict) -> None:
+        self._say(event["text"])
 
     def _on_retry(self, event: dict) -> None:
         task = f"{event['stage']}:{event['task']}"

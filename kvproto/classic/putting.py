@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Container, Iterable
-from typing import BinaryIO
+from io import BufferedReader
 
-from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks, remove_unused
+from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks
 from kvproto.classic.schemes import Input, find_inputs, open_input
-from kvproto.classic.schemes.files import Range
 from kvproto.classic.schemes.tag import locate
+from kvproto.classic.stored import remove_unused
 from kvproto.classic.tags import TagStore, safe_name
-from kvproto.engine.files import BLOCK
 from kvproto.errors import DataError, JobError
 
 __all__ = [
@@ -85,6 +83,7 @@ def put_files(tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, i
     with Blobs() as blobs:
         for file in files:
             lists += [[file]] if "://" in file else chunked(blobs, [file], chunk_size)
+        blobs.touch()
         if is_whole:
             before = replace(name, lists)
         else:
@@ -112,7 +111,7 @@ def replace(name: str, urls) -> list[list[str]]:
         before[:] = document["urls"]
         document["urls"] = lists
 
-    TagStore().update(name, change)
+    TagStore().update(name, change, replace=True)
     return before
 
 
@@ -146,21 +145,16 @@ def pushed(blobs: Blobs, source, name: str) -> str:
     """Make a blob of a path or an open file."""
     if hasattr(source, "read"):
         return blobs.put(name, read_blocks(source))
-    with _open(os.fspath(source)) as file:
+    with open_input(os.fspath(source))[0] as file:
         return blobs.put(name, read_blocks(file))
 
 
-def opened(found: Input) -> BinaryIO:
+def opened(found: Input) -> BufferedReader:
     """Open an input, or else one of its replicas. DataError when it is cut short while it is read."""
     *others, last = (found.url, *found.replicas)
     for url in others:
         try:
-            return _open(url)
+            return open_input(url)[0]
         except (DataError, JobError):
             continue
-    return _open(last)
-
-
-def _open(url: str) -> BinaryIO:
-    file, size = open_input(url)
-    return file if size is None else io.BufferedReader(Range(file, size, url), BLOCK)
+    return open_input(last)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -12,6 +11,7 @@ from kvproto.classic.schemes import find_inputs
 from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
 from kvproto.engine.manifest import open_result
+from kvproto.engine.packed import check_text, text_file
 from kvproto.errors import DataError, JobError
 
 __all__ = ["result_iterator"]
@@ -65,7 +65,7 @@ def _result_stream(stream, size: int | None, url: str, params) -> tuple:
     if "://" in url or os.path.basename(os.path.dirname(url)) != "results":
         return task_input_stream(stream, size, url, params)
     file = open_result(url)
-    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n"), os.path.getsize(url), url
+    return text_file(file), os.path.getsize(url), url
 
 
 def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:
@@ -76,6 +76,7 @@ def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:
         try:
             stream, _, _ = chain_input(streams, None, None, url, params)
             with closing(stream):
+                check_text(stream, f"input {url}")
                 entries = iter(stream)
                 n_skipped = sum(1 for _ in islice(entries, n_given))
                 if n_skipped < n_given:

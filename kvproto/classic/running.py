@@ -24,7 +24,7 @@ class Run(threading.Thread):
     An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
     """
 
-    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event) -> None:
+    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event, notes: Sequence[str]) -> None:
         from kvproto.engine.local import LocalPool
 
         super().__init__(name=f"kvproto {directory.job}")
@@ -39,7 +39,7 @@ class Run(threading.Thread):
             files_directory=directory.files if os.listdir(directory.files) else None,
             stop_fd=directory.stop_fd,
         )
-        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event)
+        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)
 
     def start(self) -> None:
         _running.add(self)

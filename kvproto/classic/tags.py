@@ -9,6 +9,9 @@ Each inner list of urls is one input, or [tag://OTHER]: those of that tag. A cha
 NAME/0000000008.json, which appears whole, and only if there is none of that number: of two that change a tag at the
 same time, one is second and begins again with what the first made, so that nothing is lost. The version before is
 emptied and keeps its name, so that whoever is late finds it taken; a version that says {} means that the tag is deleted.
+
+A change is on the disk when it is acknowledged. A damaged document concerns its own tag alone, which can still be
+deleted or replaced.
 """
 
 from __future__ import annotations
@@ -22,15 +25,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from kvproto.engine.home import home, in_home
+from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import DataError
 
-__all__ = ["InvalidTag", "NoSuchTag", "TagStore", "parse_document", "safe_name", "tag_name"]
+__all__ = ["DamagedTag", "InvalidTag", "NoSuchTag", "TagStore", "parse_document", "safe_name", "tag_name"]
 
 MAX_NAME = 511
 """Characters that the name of a tag may have."""
 
 _PART = 200  # of a name in one component of a path, which has at most 255
 _DELETED = b"{}"
+_MEND = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
 
 
 class InvalidTag(DataError):
@@ -58,6 +63,10 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_\-@:]", "_", name)
 
 
+class DamagedTag(DataError):
+    """The document of a tag cannot be read, or is none; the text names its file."""
+
+
 class TagStore:
     """The tags of this user. Errors of the file system are JobErrors that name KVPROTO_HOME."""
 
@@ -65,19 +74,27 @@ class TagStore:
         self.directory = os.path.join(home(), "ddfs", "tag")
 
     def get(self, name: str) -> dict:
-        """The document of a tag. NoSuchTag when there is none."""
-        _, document = self._latest(name)
+        """The document of a tag. NoSuchTag when there is none, DamagedTag when it cannot be read."""
+        number = self._last_number(name)
+        document = self._read(name, number)
         if not document:
             raise NoSuchTag(f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them")
         return document
 
-    def update(self, name: str, change: Callable[[dict], None]) -> dict:
+    def update(self, name: str, change: Callable[[dict], None], *, replace: bool = False) -> dict:
         """Change the document of a tag, made if there is none, by `change(document)`; returns the new one.
 
-        change is called again, with a new document, when another process was quicker.
+        change is called again, with a new document, when another process was quicker. With `replace` a damaged
+        document counts as an empty one; without it, it is an error, as what it lists would be lost.
         """
         while True:
-            number, document = self._latest(name)
+            number = self._last_number(name)
+            try:
+                document = self._read(name, number)
+            except DamagedTag:
+                if not replace:
+                    raise
+                document = {}
             document = document or {"urls": [], "user-data": {}}
             change(document)
             modified = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime())
@@ -86,38 +103,58 @@ class TagStore:
                 return document
 
     def delete(self, name: str) -> bool:
-        """Delete a tag; its blobs stay. Returns whether there was one."""
+        """Delete a tag, damaged or not; its blobs stay. Returns whether there was one."""
         while True:
-            number, document = self._latest(name)
-            if not document:
-                return False
+            number = self._last_number(name)
+            with suppress(DamagedTag):
+                if not self._read(name, number):
+                    return False
             if self._publish(name, number + 1, _DELETED):
                 return True
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names of all tags that begin with prefix, in order."""
-        return sorted(name for name in _walk(self.directory, "") if name.startswith(prefix) and self._latest(name)[1])
+        """The names of all tags that begin with prefix, in order, damaged ones too."""
+        return sorted(name for name in _walk(self.directory, "") if name.startswith(prefix) and self._is_there(name))
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return bool(self._read(name, self._last_number(name)))
+        except InvalidTag:
+            return False
+        except DamagedTag:
+            return True
 
     def _path(self, name: str) -> str:
         parts = [name[start : start + _PART] for start in range(0, len(name), _PART)]
         return os.path.join(self.directory, *(f"{part}+" for part in parts[:-1]), parts[-1])
 
-    def _latest(self, name: str) -> tuple[int, dict]:
-        """The number of the latest version and its document; 0 and {} when there is none."""
+    def _last_number(self, name: str) -> int:
+        """The number of the latest version; 0 when there is none."""
         path = self._path(tag_name(name))
-        known = None
-        while True:
-            with in_home(path):
-                number = _last_number(path)
-                if number == 0:
-                    return 0, {}
-                with open(_version(path, number), "rb") as file:
+        with in_home(path):
+            return _last_number(path)
+
+    def _read(self, name: str, number: int) -> dict:
+        """The document of the version `number`, or of the one that has replaced it; {} when there is none."""
+        while number:
+            path = _version(self._path(name), number)
+            try:
+                with open_regular(path) as file:
                     data = file.read()
+            except OSError as e:
+                raise DamagedTag(f"tag {name}: {path} cannot be read: {e.strerror}; {_MEND}") from e
+            if data == _DELETED:
+                return {}
             if data:
-                return number, {} if data == _DELETED else parse_document(data, _version(path, number))
-            if number == known:  # an emptied version has a later one; it may have come since the directory was read
-                raise DataError(f"tag {name}: {_version(path, number)} is damaged, it holds nothing")
-            known = number
+                try:
+                    return parse_document(data, path)
+                except DataError as e:
+                    raise DamagedTag(f"tag {name} is damaged: {e}; {_MEND}") from e
+            last = self._last_number(name)
+            if last == number:  # a version that was emptied has a later one
+                raise DamagedTag(f"tag {name} is damaged: {path} is empty; {_MEND}")
+            number = last
+        return {}
 
     def _publish(self, name: str, number: int, data: bytes) -> bool:
         """Write a version; False when there is one of that number."""
@@ -127,10 +164,12 @@ class TagStore:
             aside = os.path.join(path, f"{uuid.uuid4().hex}.part")
             try:
                 _write(aside, data)
+                sync(aside)
                 try:
                     os.link(aside, _version(path, number))
                 except FileExistsError:
                     return False
+                sync(path)
             finally:
                 if os.path.exists(aside):
                     os.unlink(aside)
@@ -155,7 +194,7 @@ def _last_number(path: str) -> int:
         entries = os.listdir(path)
     except FileNotFoundError:
         return 0
-    return max((int(entry[:10]) for entry in entries if re.fullmatch(r"[0-9]{10}\.json", entry)), default=0)
+    return max((int(entry[:-5]) for entry in entries if re.fullmatch(r"[0-9]{10,}\.json", entry)), default=0)
 
 
 def parse_document(data: bytes, place: str) -> dict:
@@ -182,8 +221,12 @@ def _walk(directory: str, start: str) -> Iterator[str]:
         entries = list(os.scandir(directory))
     except FileNotFoundError:
         return
+    except OSError as e:
+        raise DataError(f"listing the tags in {directory}: {e.strerror}") from e
     for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            continue
         if entry.name.endswith("+"):
             yield from _walk(entry.path, start + entry.name[:-1])
-        elif entry.is_dir():
+        else:
             yield start + entry.name

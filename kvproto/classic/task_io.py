@@ -1,7 +1,7 @@
 """Inputs and outputs of tasks: ready-made functions for the stream chains of a job, and readers for its map and reduce.
 
 The first function of an input, `task_input_stream`, opens the url and gives a text file, whose lines are str: UTF-8,
-any other bytes kept as lone surrogates (`surrogateescape`). Its bytes are at `buffer`: readers of binary formats read
+without a byte order mark, any other bytes kept as lone surrogates (`surrogateescape`). Its bytes are at `buffer`: readers of binary formats read
 there, so that nothing of it may have been read as text before. A reader is the last function of an input; it is given
 the file, its size in bytes or None, the url and the job's params, and yields entries. What is not what a reader
 expects is a DataError that names the url.
@@ -16,9 +16,11 @@ from collections.abc import Iterator
 
 from kvproto.classic.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
 from kvproto.classic.schemes import open_input
+from kvproto.classic.stored import is_chunk
 from kvproto.classic.streams import InputStream, OutputStream, chain_input, chain_output
 from kvproto.engine.files import naming
 from kvproto.engine.manifest import written
+from kvproto.engine.packed import check_text, text_file
 from kvproto.engine.results import HEAD, read_result_stream
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
@@ -85,7 +87,7 @@ def output_stream(stream, partition: int, url: str, params):
 def task_input_stream(stream, size: int | None, url: str, params) -> tuple:
     """Open url, by its scheme: (text file, its size in bytes or None, url). What was opened before does not count."""
     file, size = open_input(url)
-    return _text(file), size, url
+    return text_file(file), size, url
 
 
 map_input_stream = reduce_input_stream = task_input_stream
@@ -94,7 +96,7 @@ map_input_stream = reduce_input_stream = task_input_stream
 def string_input_stream(string: str | bytes, size: int | None, url: str, params) -> tuple:
     """A string as an input."""
     data = string.encode("utf-8", "surrogateescape") if isinstance(string, str) else string
-    return _text(io.BytesIO(data)), len(data), url
+    return text_file(io.BufferedReader(io.BytesIO(data))), len(data), url
 
 
 def task_output_stream(stream, partition: int, url: str, params):
@@ -103,10 +105,6 @@ def task_output_stream(stream, partition: int, url: str, params):
 
 
 map_output_stream = reduce_output_stream = task_output_stream
-
-
-def _text(file) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def _binary(stream, reader: str):
@@ -138,14 +136,18 @@ class _Netstrings(OutputStream):
         self.write(encode_netstrings(key, value))
 
 
-def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator[tuple]:
+def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator:
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
-    Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Objects are unpickled:
+    Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Of a blob of lines, as
+    `DDFS.chunk` makes it, it yields the lines. Objects are unpickled:
     read results of those alone whom you trust. What is cut or damaged is a DataError, as is a file of 0 bytes: a result
     without pairs has a head in all formats that also mark their end, so that such a file is one that was lost; unless
     it is among the results of a job that says so.
     """
+    if is_chunk(url):
+        yield from text_file(_binary(fd, "chain_reader"))
+        return
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")
         source = Bytes(file, url)
@@ -205,7 +207,7 @@ def gzip_reader(fd, size: int | None, url: str, params=None) -> tuple:
     file. DataError when it is cut or is no gzip.
     """
     file = io.BufferedReader(_Gunzipped(_binary(fd, "gzip_reader"), url), 1 << 18)
-    return _text(file) if hasattr(fd, "buffer") else file, None, url
+    return text_file(file) if hasattr(fd, "buffer") else file, None, url
 
 
 def gzip_line_reader(fd, size: int | None, url: str, params=None) -> Iterator[str | bytes]:
@@ -237,6 +239,7 @@ class _Gunzipped(io.RawIOBase):
 
 def map_line_reader(fd, size: int | None, fname: str, params=None) -> Iterator[str | bytes]:
     """Yield the lines without their newline, as the oldest jobs expect; without a reader they have it."""
+    check_text(fd, f"input {fname}")
     for line in fd:
         yield line.removesuffix("\n" if isinstance(line, str) else b"\n")
 
@@ -292,7 +295,7 @@ class _Pieces:
         self._size = size
         self._name = name
         self._n_read = 0
-        utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        utf8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         self._decode = utf8.decode if is_text else lambda data, final: data
         self._pushed = self._decode(b"", False)
         self._at = 0

@@ -18,7 +18,7 @@ from kvproto.classic.alias.modutil import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.old_parameters import SYNONYMS, check_names
 from kvproto.classic.params import Params
-from kvproto.classic.schemes import Input, find_inputs
+from kvproto.classic.schemes import Input, Tell, find_inputs, tell
 from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
 from kvproto.engine.sorting import check_buffer_size
@@ -183,11 +183,11 @@ class Worker(dict):
         except TypeError as e:
             raise TypeError(f"input is a list of urls and paths, or of lists of them, the replicas of one, not {urls!r}") from e
 
-    def inputs(self, job, jobargs: Mapping, spec: JobSpec) -> list[Input]:
-        """The job's inputs, found; where its own input stream opens them, as they are."""
+    def inputs(self, job, jobargs: Mapping, spec: JobSpec, tell: Tell = tell) -> list[Input]:
+        """The job's inputs, found; where its own input stream opens them, as they are. `tell` gets what is passed over."""
         urls = self.urls(job, jobargs)
         if (spec.reduce_input if spec.map is None else spec.map_input).opens:
-            return find_inputs(urls)
+            return find_inputs(urls, tell)
         replicas = [[url] if isinstance(url, str) else url for url in urls]
         return [Input(first, None, False, tuple(others)) for first, *others in replicas]
 

@@ -103,10 +103,13 @@ def _print(line: str) -> None:
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
     from kvproto.engine.kept import KeptJob
+    from kvproto.errors import JobError
 
     rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS")]
     for name, status, started in Disco().joblist():
         job = KeptJob(name)
+        if damage := job.damage():
+            tell_error(JobError(f"job {name}: {damage}"))
         n_seconds = job.seconds()
         rows.append((
             name,

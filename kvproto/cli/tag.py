@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+from contextlib import suppress
 
-from kvproto.cli.shared import add_command, write_all
+from kvproto.cli.shared import add_command, tell_error, write_all
 
 __all__ = ["add"]
 
@@ -14,7 +16,7 @@ def add(commands) -> None:
     """Add the commands of this module."""
     summary = "keep data under a name; a job reads it as tag://NAME"
     group = commands.add_parser("tag", help=summary, description=summary, allow_abbrev=False)
-    verbs = group.add_subparsers(metavar="put|get|ls|rm", required=True)
+    verbs = group.add_subparsers(metavar="put|get|ls|rm|gc", required=True)
 
     parser = add_command(verbs, "put", "append files to a tag, which is made if there is none", _put)
     parser.add_argument("name", metavar="NAME", help="letters, digits, _ - @ :")
@@ -42,6 +44,9 @@ def add(commands) -> None:
 
     parser = add_command(verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm)
     parser.add_argument("name", metavar="NAME")
+
+    parser = add_command(verbs, "gc", "remove data that no tag names and that is older than a day, and list it", _gc)
+    parser.add_argument("--dry-run", action="store_true", help="list it and remove nothing")
 
 
 def _size(text: str) -> int:
@@ -79,15 +84,35 @@ def _get(args: argparse.Namespace) -> int:
 
 def _ls(args: argparse.Namespace) -> int:
     from kvproto.classic.ddfs import DDFS
+    from kvproto.classic.tags import DamagedTag, NoSuchTag
 
     for name in DDFS().list(args.prefix):
         write_all(1, f"{name}\n".encode())
+        try:
+            DDFS().get(name)
+        except DamagedTag as e:
+            tell_error(e)
+        except NoSuchTag:
+            continue  # deleted meanwhile
     return 0
 
 
 def _rm(args: argparse.Namespace) -> int:
     from kvproto.classic.ddfs import DDFS
+    from kvproto.classic.tags import DamagedTag
 
-    DDFS().get(args.name)  # which says it when there is none
+    with suppress(DamagedTag):  # which can be deleted
+        DDFS().get(args.name)  # which says it when there is none
     DDFS().delete(args.name)
+    return 0
+
+
+def _gc(args: argparse.Namespace) -> int:
+    from kvproto.classic import stored
+
+    found = stored.unused()
+    if not args.dry_run:
+        stored.collect(found)
+    for own in found:
+        write_all(1, os.fsencode(f"{os.path.join(stored.directory(), own)}\n"))
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from contextlib import suppress
 
@@ -75,12 +76,17 @@ def tell_to_stop(path: str) -> bool:
 
 
 def _open(path: str) -> int | None:
+    """The FIFO for writing; None where nobody reads it, or something else is there."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as e:
-        if e.errno in (errno.ENXIO, errno.ENOENT, errno.ENOTDIR):
+        if e.errno in (errno.ENXIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
             return None
         raise
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
 
 
 def _write(fd: int) -> None:

@@ -6,9 +6,12 @@ Each has "event" (what happened: one of the names below) and "time" (seconds sin
     stage     a stage begins: "stage", "tasks", "bytes" (of input; 0 unknown)
     progress  "stage", "done", "total" (tasks), "bytes" (read so far), "records" (entries read so far)
     message   "stage", "task", "text": a line from a worker program or a print() in a job function
+    note      about the job as a whole: "text", such as which files of a directory are passed over
     retry     "stage", "task", "attempt", "text": a failed attempt that will be tried again
     done      the job is complete: "results" (paths), "seconds"
     failed    the job failed: "text", the error whole
+
+Addresses are told without the passwords in them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from kvproto.engine.home import in_home
+from kvproto.errors import without_passwords
 
 __all__ = ["EventLog", "emit", "is_in_task", "set_sink"]
 
@@ -62,6 +66,8 @@ class EventLog:
 
     def __call__(self, event: dict) -> None:
         event = {"time": time.time(), **event}
+        if isinstance(event.get("text"), str):
+            event["text"] = without_passwords(event["text"])
         if event["event"] != "progress" or self._is_due(event):
             with in_home(self._path):
                 self._file.write(json.dumps(event) + "\n")

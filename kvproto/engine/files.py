@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kvproto.engine.home import in_home
+from kvproto.engine.regular import sync
 from kvproto.errors import DataError
 
 __all__ = ["BLOCK", "is_full", "naming", "published"]
@@ -53,10 +54,16 @@ class published:
         with naming(self.path, "writing"):
             self._file.write(data)
 
-    def publish(self) -> None:
+    def publish(self, *, on_disk: bool = False) -> None:
+        """Give it its name. With `on_disk` it outlives a crash of the machine when this returns."""
         with naming(self.path, "writing"):
+            self._file.flush()
+            if on_disk:
+                os.fsync(self._file.fileno())
             self._file.close()
             os.rename(self._aside, self.path)
+            if on_disk:
+                sync(os.path.dirname(self.path))
 
     def __enter__(self) -> published:
         return self

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-import json
 import os
 import re
 import shutil
@@ -31,6 +30,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kvproto.engine.control import DriverEnd
+from kvproto.engine.eventform import MAX_EVENT, read_event
+from kvproto.engine.regular import open_regular
 from kvproto.errors import JobError
 
 __all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "resolve_job", "started"]
@@ -176,12 +177,16 @@ def resolve_job(text: str) -> str:
 
 
 def started(job: str) -> float:
-    """When a job began, in seconds since the epoch: the time of its first event, of its directory where there is none."""
+    """When a job began, in seconds since the epoch: the time of its first event, else that in its name, else its directory's."""
     paths = JobPaths(job)
     try:
-        with open(paths.events, "rb") as file:
-            return json.loads(file.readline())["time"]
+        with open_regular(paths.events) as file:
+            return read_event(file.readline(MAX_EVENT))["time"]
     except (OSError, ValueError):
+        pass
+    try:
+        return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
+    except (ValueError, OverflowError):
         with suppress(OSError):
             return os.stat(paths.path).st_mtime
     return 0.0

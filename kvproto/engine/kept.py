@@ -5,7 +5,6 @@ What is said here of a job is read from its directory each time. Knows nothing o
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -14,8 +13,10 @@ from collections.abc import Iterator
 
 from kvproto.engine import oob
 from kvproto.engine.control import has_driver, tell_to_stop
+from kvproto.engine.eventform import MAX_EVENT, read_event
 from kvproto.engine.home import JobPaths, started
 from kvproto.engine.manifest import names_of
+from kvproto.engine.regular import open_regular
 from kvproto.errors import JobError
 
 __all__ = ["ACTIVE", "DEAD", "READY", "UNKNOWN", "KeptJob"]
@@ -90,17 +91,19 @@ class KeptJob:
         """Yield what has been told, from the byte `offset` of its events file on: (offset behind it, event)."""
         self._known()
         try:
-            with open(self.paths.events, "rb") as file:
+            with open_regular(self.paths.events) as file:
                 file.seek(offset)
-                for line in file:
-                    if not line.endswith(b"\n"):
+                while line := file.readline(MAX_EVENT):
+                    if not line.endswith(b"\n") and len(line) < MAX_EVENT:
                         return
+                    yield offset + len(line), read_event(line)
                     offset += len(line)
-                    yield offset, _event(line)
         except FileNotFoundError:
             return
+        except OSError as e:
+            raise JobError(f"{self.paths.events} cannot be read: {e.strerror}") from e
         except ValueError as e:
-            raise JobError(f"{self.paths.events} is damaged at byte {offset - len(line)}: {e}") from e
+            raise JobError(f"{self.paths.events} is damaged at byte {offset}: {e}") from e
 
     def follow(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
         """Like `events`, and goes on with what is told later until the job is no longer active."""
@@ -151,7 +154,19 @@ class KeptJob:
         """How long it has run, up to now or to its end; None where it ended without having told that."""
         if self.status() == ACTIVE:
             return time.time() - started(self.job)
-        return self._last_event().get("seconds")
+        last = self._last_event()
+        return last["seconds"] if last.get("event") in ("done", "failed") else None
+
+    def damage(self) -> str:
+        """What is wrong with the file of its events, where that shows in its first or its last one; "" when nothing is."""
+        try:
+            next(self.events(), None)
+            line = self._last_line()
+            if line.endswith(b"\n"):
+                read_event(line)
+        except (JobError, OSError, ValueError) as e:
+            return str(e)
+        return ""
 
     def oob_get(self, key: str) -> bytes | str:
         self._known()
@@ -207,23 +222,19 @@ class KeptJob:
 
     def _last_event(self) -> dict:
         """The last event; {} when there is none, or it was not written whole."""
-        n_bytes = 4096
         try:
-            with open(self.paths.events, "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                while True:
-                    file.seek(max(0, size - n_bytes))
-                    before, newline, line = file.read(n_bytes).rstrip(b"\n").rpartition(b"\n")
-                    if newline or n_bytes >= size:
-                        return _event(line)
-                    n_bytes *= 4
+            return read_event(self._last_line())
         except (OSError, ValueError):
             return {}
 
-
-def _event(line: bytes) -> dict:
-    """An event from its line; ValueError when it is none."""
-    event = json.loads(line)
-    if not isinstance(event, dict) or "event" not in event:
-        raise ValueError(f"{line!r:.200} is no event")
-    return event
+    def _last_line(self) -> bytes:
+        n_bytes = 4096
+        with open_regular(self.paths.events) as file:
+            size = file.seek(0, os.SEEK_END)
+            while True:
+                file.seek(max(0, size - n_bytes))
+                data = file.read(n_bytes)
+                before, newline, line = data.rstrip(b"\n").rpartition(b"\n")
+                if newline or n_bytes >= min(size, MAX_EVENT):
+                    return data[len(before) + len(newline) :]
+                n_bytes *= 4

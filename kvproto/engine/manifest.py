@@ -13,10 +13,10 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, naming
+from kvproto.engine.regular import open_regular
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
@@ -34,13 +34,13 @@ def write_manifest(directory: str, results: Iterable[Result]) -> None:
         os.fsync(file.fileno())
 
 
-def open_result(path: str) -> BinaryIO:
+def open_result(path: str) -> io.BufferedReader:
     """Open a result file for a reader of the user's own; DataError that names it when it is not what the job wrote."""
     with naming(path, "reading"):
-        return checked(open(path, "rb"), path)
+        return checked(open_regular(path), path)
 
 
-def checked(file: BinaryIO, path: str) -> BinaryIO:
+def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
     """A file that is open at its beginning, or, where it is among a job's results, one that is an error unless it is whole.
 
     Of what output streams wrote the length is looked at now, the checksum when it is read to its end. A file of the
@@ -95,13 +95,16 @@ def _is_of_job(directory: str) -> bool:
 
 def _listed(directory: str) -> Iterator[Result]:
     manifest = _manifest(directory)
-    with naming(manifest, "reading"), open(manifest, "rb") as file:
+    with naming(manifest, "reading"), open_regular(manifest) as file:
         lines = file.read().splitlines(keepends=True)
     text = b"".join(lines[:-1])
     if not lines or lines[-1] != _last_line(text):
         raise DataError(f"{manifest}, which says what the job wrote, is damaged or was cut short; run the job again")
     for line in lines[:-1]:
-        yield Result(**json.loads(line))
+        try:
+            yield _result(json.loads(line))
+        except (ValueError, TypeError, RecursionError) as e:
+            raise DataError(f"{manifest}, which says what the job wrote, is damaged: {e}; run the job again") from e
 
 
 def _last_line(text: bytes) -> bytes:
@@ -109,11 +112,19 @@ def _last_line(text: bytes) -> bytes:
     return b'{"crc": %d}\n' % crc32(text)
 
 
+def _result(fields: dict) -> Result:
+    """A line of a manifest. TypeError or ValueError for what is none."""
+    result = Result(**fields)
+    if not isinstance(result.path, str) or not all(isinstance(field, int) for field in result[1:]):
+        raise ValueError(f"{fields!r:.200} does not describe a result")
+    return result
+
+
 def _manifest(directory: str) -> str:
     return f"{directory}.jsonl"
 
 
-def _has_header(file: BinaryIO) -> bool:
+def _has_header(file: io.BufferedReader) -> bool:
     header = file.read(len(HEAD))
     file.seek(0)
     return header == HEAD
@@ -122,7 +133,7 @@ def _has_header(file: BinaryIO) -> bool:
 class _Checked(io.RawIOBase):
     """A file that must have a checksum when it is read to its end."""
 
-    def __init__(self, file: BinaryIO, path: str, crc: int) -> None:
+    def __init__(self, file: io.BufferedReader, path: str, crc: int) -> None:
         self._file = file
         self._path = path
         self._wanted = crc

@@ -1,9 +1,11 @@
 """What a task reads: its splits as entries for a function, or as frames for an external program.
 
 The default entries are the lines, with their newline, as str: UTF-8, any other bytes kept as lone surrogates
-(`surrogateescape`), so that they come out as the same bytes. A reader of the user's own gets the same file
-object; the bytes are at its `buffer`. A job may ask for bytes: then entries are bytes, and a reader gets a binary file, but
-for raw://, whose data was text. For an external program the lines become frames and no Python objects.
+(`surrogateescape`), so that they come out as the same bytes. A byte order mark of UTF-8 before the first line is
+dropped. A reader of the user's own gets the same file object; the bytes, all of them, are at its `buffer`. A job may
+ask for bytes: then entries are bytes, and a reader gets a binary file, but for raw://, whose data was text. For an
+external program the lines become frames and no Python objects. Data that has no lines, compressed data above all, is
+an error where lines are read.
 
 When an input fails, its next replica is read from the start, without what was given already.
 """
@@ -23,9 +25,9 @@ from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
+from kvproto.engine.packed import BOM, HEAD_SIZE, check_has_lines, check_text, skip_mark, text_file
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
-from kvproto.engine.results import HEAD
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
@@ -109,7 +111,7 @@ class InputReader:
 
     def _entries_of(self, split: Split, url: str) -> Iterator:
         meter = self._meter
-        with self._opened(split, url) as (file, size), self._stream(file, size, url) as stream:
+        with self._opened(split, url) as (file, size), self._stream(file, size, url, split.start == 0) as stream:
             entries = iter(stream)
             n_given = meter.n_records - self._n_before
             for n_skipped in range(n_given):
@@ -145,18 +147,20 @@ class InputReader:
             entries = entries[n_entries:]
 
     @contextmanager
-    def _stream(self, file, size: int | None, url: str) -> Iterator[Iterable]:
+    def _stream(self, file, size: int | None, url: str, is_start: bool) -> Iterator[Iterable]:
         """What the entries of an open input are taken from; closed at the end."""
         functions = self._chain.functions
-        if not functions:
-            _check_is_text(file, url)
         if file is not None and (self._is_text or url.startswith("raw://")):
-            file = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+            file = text_file(file, is_start)
         if not functions:
+            if is_start:
+                check_text(file, f"input {url}")
+                skip_mark(file)
             yield file
             return
         stream, _, _ = chain_input(functions, file, size, url, self._params)
         with closing(stream):
+            check_text(stream, f"input {url}")
             yield iterable(stream, functions[-1], "entries")
 
     def frames(self) -> Iterator[bytes]:
@@ -172,7 +176,10 @@ class InputReader:
     def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
         """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
         with self._opened(split, url) as (file, _):
-            _check_is_text(file, url)
+            if split.start == 0:
+                check_has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE], f"input {url}")
+                if not self._n_taken and file.peek(len(BOM)).startswith(BOM):
+                    self._n_taken = len(BOM)
             _skip(file, self._n_taken, url)
             held = bytearray()
             wanted = BLOCK
@@ -225,7 +232,7 @@ class InputReader:
         with file:
             if url == split.url and split.end is None and size is not None and size < split.n_bytes:
                 raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}")
-            with io.BufferedReader(_Metered(file, size, url, self._meter), 1 << 18) as buffered:
+            with io.BufferedReader(_Metered(file, url, self._meter), 1 << 18) as buffered:
                 yield buffered, size
 
 
@@ -241,17 +248,6 @@ _NONE = object()
 
 _LINES = 1 << 14  # characters, about: lines that are read and counted at a time
 
-_GZIP = b"\x1f\x8b\x08"
-
-
-def _check_is_text(file: io.BufferedReader, url: str) -> None:
-    head = file.peek(len(HEAD))
-    if head.startswith(HEAD):
-        raise DataError(f"input {url}: is a result of a job, which has no lines; map_reader=chain_reader reads its pairs")
-    if head.startswith(_GZIP):
-        raise DataError(f"input {url}: is compressed with gzip; map_reader=gzip_line_reader reads its lines")
-
-
 def _skip(file, n_bytes: int, url: str) -> None:
     while n_bytes:
         block = file.read(min(BLOCK, n_bytes))
@@ -261,14 +257,10 @@ def _skip(file, n_bytes: int, url: str) -> None:
 
 
 class _Metered(io.RawIOBase):
-    """An input whose bytes are counted as they are read, and whose errors name it; an end before its size is one.
+    """An input whose bytes are counted as they are read, and whose errors name it."""
 
-    What is there behind the size, as the file grew meanwhile, is read too.
-    """
-
-    def __init__(self, file, size: int | None, url: str, meter: Meter) -> None:
+    def __init__(self, file, url: str, meter: Meter) -> None:
         self._file = file
-        self._n_missing = size or 0
         self._url = url
         self._meter = meter
 
@@ -278,9 +270,6 @@ class _Metered(io.RawIOBase):
     def readinto(self, buffer) -> int:
         try:
             n_read = self._file.readinto(buffer)
-            self._n_missing -= n_read
-            if not n_read and len(buffer) and self._n_missing > 0:
-                raise DataError(f"input {self._url}: was cut short while it was read, {self._n_missing} bytes are missing")
         except OSError as e:
             self._meter.failed = DataError(f"input {self._url}: {e.strerror or e}")
             raise self._meter.failed from e

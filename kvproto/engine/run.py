@@ -33,6 +33,7 @@ def run_job(
     engine,
     n_processes: int,
     on_event: Callable[[dict], None] | None = None,
+    notes: Sequence[str] = (),
 ) -> list[str]:
     """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs), or its tag.
 
@@ -40,22 +41,27 @@ def run_job(
     engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
     n_processes  for how many the input is cut
     on_event     gets each event; what it raises stops the job
+    notes        texts about the inputs, told at the start
     Raises JobError, which holds the failed task's error whole, and says so where the job is done and only its last
     event could not be told: its results are there then.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
-            return _run_told(spec, inputs, directory, engine, n_processes, log)
+            return _run_told(spec, inputs, directory, engine, n_processes, log, notes)
     finally:
         directory.tidy()
 
 
-def _run_told(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[str]:
+def _run_told(
+    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log, notes: Sequence[str]
+) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
         n_bytes = sum(found.n_bytes or 0 for found in inputs)
         log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes})
+        for note in notes:
+            log({"event": "note", "text": note})
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 from kvproto.classic import alias
 from kvproto.engine.events import emit, set_sink
-from kvproto.errors import DataError, JobError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported
+from kvproto.errors import DataError, JobError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported, without_passwords
 
 __all__ = ["main"]
 
@@ -60,7 +60,7 @@ def main(fd: int) -> None:
             fn = _functions(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
-            answer = ("error", index, _report(e), _portable(e), _worth_another_try(e))
+            answer = ("error", index, without_passwords(_report(e)), _portable(e), _worth_another_try(e))
         if os.getpid() != own:
             os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
@@ -138,10 +138,10 @@ class _Prints(io.TextIOBase):
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    """A worker program or an input may do better next time; an ERR or a bug in a job function will not."""
-    if isinstance(error, (WorkerReported, WorkerNotStarted)):
-        return False
-    return isinstance(error, (DataError, WorkerError))
+    """A worker program or an input may do better next time; an ERR, a final DataError or a bug in a job function will not."""
+    if isinstance(error, DataError):
+        return not error.is_final
+    return isinstance(error, WorkerError) and not isinstance(error, (WorkerReported, WorkerNotStarted))
 
 
 def _report(error: BaseException) -> str:

@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BufferedReader
 from types import ModuleType
-from typing import BinaryIO
 
-from kvproto.classic.schemes import Input, files, nodes, web
+from kvproto.classic.schemes import Input, Tell, files, nodes, web
 
 __all__ = ["find", "open"]
 
 
-def find(url: str) -> Iterable[Input]:
+def find(url: str, tell: Tell) -> Iterable[Input]:
     """What the file or the web address stands for."""
     module, there = _there(url)
-    return module.find(there)
+    return module.find(there, tell)
 
 
-def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int | None]:
+def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int | None]:
     """The file or the body."""
     module, there = _there(url)
     return module.open(there, start, end)

@@ -1,6 +1,6 @@
-"""Files of this machine: `file://` and plain paths. A directory is its files, recursively; a glob what it matches.
+"""Files of this machine: `file://` and plain paths. A directory is its files, a pattern what it matches; see `folders`.
 
-A glob passes over directories that may not be listed, as a shell does; a directory given as an input does not.
+The size of a file is a hint: those of /proc have none, those of /sys too large a one, and others grow.
 """
 
 from __future__ import annotations
@@ -12,40 +12,47 @@ import os
 import stat
 import urllib.parse
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedReader
 
-from kvproto.classic.schemes import Input
+from kvproto.classic.schemes import Input, Tell
+from kvproto.classic.schemes.folders import Search
 from kvproto.engine.manifest import check_directory, checked
 from kvproto.errors import DataError
 
-__all__ = ["Range", "find", "open"]
+__all__ = ["find", "local_path", "open"]
 
 
-def _path(url: str) -> str:
+def local_path(url: str) -> str:
+    """The path in a file:// url, or the path as it is. DataError for a file of another machine."""
     if not url.startswith("file://"):
         return url
     host, _, path = url.removeprefix("file://").partition("/")
     if host not in ("", "localhost"):
         raise DataError(f"{url}: a file of host {host!r} cannot be read here; write file:///path for a file of this one")
-    return urllib.parse.unquote("/" + path)
+    return urllib.parse.unquote("/" + path, errors="surrogateescape")
 
 
-def find(url: str) -> Iterator[Input]:
-    """The file itself, the files of a directory, or those that a glob matches; each is opened once to see that it can be."""
+def find(url: str, tell: Tell) -> Iterator[Input]:
+    """The file itself, the files of a directory, or those that a pattern matches; each is opened once to see that it can be."""
     if not url:  # which abspath takes for the working directory, with all that is in it
         raise DataError("an input is an empty str: give it a path or a url")
-    path = os.path.abspath(_path(url))
+    path = os.path.abspath(local_path(url))
+    if "\0" in path:
+        raise DataError(f"input {url!r}: a path has no zero byte")
+    search = Search()
     if os.path.isdir(path):
         check_directory(path)
-        paths = list(_walk(path))
-        if not paths:
-            raise DataError(f"input {url}: there are no files in {path}")
+        paths = list(search.files_of(path))
+        nothing = f"there are no files in {path}"
     elif not os.path.exists(path) and glob.has_magic(path):
-        paths = sorted(filter(_is_file, glob.glob(path, recursive=True)))
-        if not paths:
-            raise DataError(f"input {url}: no file matches this pattern")
+        paths = search.matching(path)
+        nothing = "no file matches this pattern"
     else:
         paths = [path]
+    if passed_over := search.passed_over():
+        tell(f"input {url}: passed over {passed_over}")
+    if not paths:
+        raise DataError(f"input {url}: {nothing}" + f"; passed over {passed_over}" * bool(passed_over))
     for path in paths:
         try:
             status = os.stat(path)
@@ -57,46 +64,52 @@ def find(url: str) -> Iterator[Input]:
         yield Input(path, status.st_size, True)
 
 
-def _walk(top: str) -> Iterator[str]:
-    """The regular files below top; links to files count, links to directories are not followed."""
-
-    def refuse(error: OSError):
-        raise DataError(f"input {error.filename}: {error.strerror}")
-
-    for folder, folders, names in os.walk(top, onerror=refuse):
-        folders.sort()
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if _is_file(path):
-                yield path
-
-
-def _is_file(path: str) -> bool:
-    """Whether a directory or a glob means it; a link to what is not there is data that is missing."""
-    if not os.path.exists(path):
-        raise DataError(f"input {path}: a link to what is not there: {os.path.realpath(path)}")
-    return os.path.isfile(path)
-
-
-def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
+def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
     """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
-    path = _path(url)
+    path = local_path(url)
     try:
-        file = builtins.open(path, "rb", buffering=1 << 16)
-        size = os.fstat(file.fileno()).st_size
+        is_whole = start == 0 and end is None
+        raw = _Whole(path, url) if is_whole else io.FileIO(path)
+        size = os.fstat(raw.fileno()).st_size
         if size < max(start, end or 0):
             raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
+        file = io.BufferedReader(raw, 1 << 16)
         whole = checked(file, path)
-        if start == 0 and end is None:
+        if is_whole:
             return whole, size
         first, last = _line_start(file, start), size if end is None else _line_start(file, end)
     except OSError as e:
         raise DataError(f"input {url}: {e.strerror}") from e
+    except ValueError as e:
+        raise DataError(f"input {url!r}: {e}", is_final=True) from e
     file.seek(first)
-    return io.BufferedReader(Range(file, last - first, path), 1 << 16), last - first
+    return io.BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
 
 
-def _line_start(file: BinaryIO, at: int) -> int:
+class _Whole(io.FileIO):
+    """A file to its end, wherever that is by then; an error when the file has become shorter than it was."""
+
+    read = io.RawIOBase.read
+    readall = io.RawIOBase.readall
+
+    def __init__(self, path: str, url: str) -> None:
+        super().__init__(path, "rb")
+        self._url = url
+        self._size = os.fstat(self.fileno()).st_size
+
+    def readinto(self, buffer) -> int:
+        try:
+            n_read = super().readinto(buffer)
+            if not n_read and len(buffer) and self._size > os.fstat(self.fileno()).st_size:
+                n_missing = self._size - self.tell()
+                if n_missing > 0:
+                    raise DataError(f"input {self._url}: was cut short while it was read, {n_missing} bytes are missing")
+        except OSError as e:
+            raise DataError(f"input {self._url}: {e.strerror}") from e
+        return n_read
+
+
+def _line_start(file: BufferedReader, at: int) -> int:
     """The offset of the first line that begins at `at` or behind it."""
     if at == 0:
         return 0
@@ -107,10 +120,10 @@ def _line_start(file: BinaryIO, at: int) -> int:
             return file.tell()
 
 
-class Range(io.RawIOBase):
+class _Range(io.RawIOBase):
     """The next n_bytes of a file, and not one more; fewer are an error."""
 
-    def __init__(self, file: BinaryIO, n_bytes: int, name: str) -> None:
+    def __init__(self, file: BufferedReader, n_bytes: int, name: str) -> None:
         self._file = file
         self._left = n_bytes
         self.name = name

@@ -2,6 +2,8 @@
 
 No host, localhost or the name of this machine, without a port: it is here, a file or the tag store. Anything else
 is a web server: with a port there, without one at PORT, where the original listened.
+
+What another machine gives, a tag or an index, may name data of the web, and none of this machine.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import urllib.parse
 
 from kvproto.errors import DataError
 
-__all__ = ["PORT", "split"]
+__all__ = ["PORT", "check_remote", "split"]
 
 PORT = 8989
 
@@ -29,3 +31,14 @@ def split(url: str) -> tuple[str, str]:
     if port is None and parts.hostname in (None, "localhost", socket.gethostname().lower()):
         return "", path
     return f"http://{netloc}" if port else f"http://{netloc}:{PORT}", path
+
+
+def check_remote(url: str) -> None:
+    """Raise DataError for a url that stands for something of this machine: a path, file://, or a node that is here."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme == "file" or (scheme in ("tag", "dir", "disco") and "/" in rest and not split(url)[0]):
+        raise DataError(
+            f"{url!r:.300}: another machine named it, and it is of this one, which is not read on its word; "
+            "if that is meant, copy the list to a tag or an index here",
+            is_final=True,
+        )

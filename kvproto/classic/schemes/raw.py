@@ -5,23 +5,22 @@ No size is told beforehand: what a few bytes stand for may take long to compute,
 
 from __future__ import annotations
 
-import io
-from typing import BinaryIO
+from io import BufferedReader, BytesIO
 
-from kvproto.classic.schemes import Input
+from kvproto.classic.schemes import Input, Tell
 
 __all__ = ["find", "open"]
 
 
-def find(url: str) -> list[Input]:
+def find(url: str, tell: Tell) -> list[Input]:
     """The address, as a task of its own."""
     return [Input(url, None, False)]
 
 
-def open(url: str, start: int, end: int | None) -> tuple[BinaryIO, int]:
+def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
     """The data behind `raw://`."""
     data = _data(url)
-    return io.BytesIO(data), len(data)
+    return BufferedReader(BytesIO(data)), len(data)
 
 
 def _data(url: str) -> bytes:

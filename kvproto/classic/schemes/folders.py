@@ -1,0 +1,125 @@
+"""Which files a directory or a pattern stands for.
+
+One rule for both, for `**` as for a directory that is an input: files are taken recursively, in order of their names,
+those of a directory before those of the directories in it. Links to directories are followed; a directory that has been
+entered, by whatever name, is not entered again, so that a circle of links ends and nothing is read twice. Hidden files
+and directories (`.name`) and what editors leave (`name~`, `#name#`) are passed over, as is what is neither file nor
+directory. A pattern gets hidden names by a dot of its own, as in a shell.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Iterator
+
+from kvproto.errors import DataError
+
+__all__ = ["Search"]
+
+_MAX_SHOWN = 5
+
+_HIDDEN = "hidden files or directories"
+_BACKUP = "backups of an editor"
+_AGAIN = "links to a directory that is read already"
+_SPECIAL = "pipes, sockets or devices"
+
+
+class Search:
+    """One search: `files_of` a directory or `matching` a pattern, and then in `passed_over` what was left out and why."""
+
+    def __init__(self) -> None:
+        self._passed: dict[str, list[str]] = {}
+        self._entered: set[tuple[int, int]] = set()
+
+    def files_of(self, top: str) -> Iterator[str]:
+        """The files of a directory. DataError where one of the directories cannot be listed."""
+        for path, entries in self._walk(top, is_strict=True):
+            yield from (os.path.join(path, name) for name in entries if self._is_file(os.path.join(path, name)))
+
+    def matching(self, pattern: str) -> list[str]:
+        """The files that match an absolute pattern, sorted. Directories that may not be listed are passed over, as in a shell."""
+        parts = [part for part in pattern.split("/") if part]
+        paths = {"/": None}
+        for part in [*parts, "*"] if parts[-1] == "**" else parts:
+            self._entered.clear()
+            paths = dict.fromkeys(found for path in sorted(paths, key=os.path.islink) for found in self._step(path, part))
+        return sorted(path for path in paths if not os.path.isdir(path) and self._is_file(path))
+
+    def passed_over(self) -> str:
+        """What was left out, in one line; nothing when all was taken."""
+        return "; ".join(
+            f"{len(names)} {what}: {', '.join(names[:_MAX_SHOWN])}{', ...' * (len(names) > _MAX_SHOWN)}"
+            for what, names in self._passed.items()
+        )
+
+    def _step(self, path: str, part: str) -> Iterator[str]:
+        """What one part of a pattern makes of a path: directories on the way to its last part, and then files."""
+        if part == "**":
+            yield from (folder for folder, _ in self._walk(path, is_strict=False))
+        elif not glob.has_magic(part):
+            if os.path.lexists(os.path.join(path, part)):
+                yield os.path.join(path, part)
+        else:
+            match = re.compile(fnmatch.translate(part)).match
+            for name in _listed(path):
+                if match(name) and not self._is_passed(path, name, part):
+                    yield os.path.join(path, name)
+
+    def _walk(self, top: str, *, is_strict: bool) -> Iterator[tuple[str, list[str]]]:
+        """Yield the directories from top down, each with the sorted names of what in it is no directory."""
+        links: list[str] = []
+        found = []
+        todo = [top]
+        while todo or links:
+            path = todo.pop() if todo else links.pop(0)  # links last: a directory goes by its own name where it has one here
+            try:
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) in self._entered:
+                    self._pass(_AGAIN, path)
+                    continue
+                self._entered.add((status.st_dev, status.st_ino))
+                entries = os.listdir(path)
+            except OSError as e:
+                if is_strict:
+                    raise DataError(f"input {path}: {e.strerror}") from e
+                continue
+            names = [name for name in entries if not self._is_passed(path, name)]
+            folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
+            found.append((path, sorted(set(names) - set(folders))))
+            for name in folders:
+                inner = os.path.join(path, name)
+                (links if os.path.islink(inner) else todo).append(inner)
+        yield from sorted(found, key=lambda one: one[0].split("/"))
+
+    def _is_passed(self, path: str, name: str, part: str = "") -> bool:
+        if name.startswith(".") and not part.startswith("."):
+            self._pass(_HIDDEN, os.path.join(path, name))
+        elif name.endswith("~") and not part.endswith("~"):
+            self._pass(_BACKUP, os.path.join(path, name))
+        elif name.startswith("#") and name.endswith("#") and not part.endswith("#"):
+            self._pass(_BACKUP, os.path.join(path, name))
+        else:
+            return False
+        return True
+
+    def _is_file(self, path: str) -> bool:
+        """Whether it is a file; a link to what is not there is data that is missing."""
+        if not os.path.exists(path):
+            raise DataError(f"input {path}: a link to what is not there: {os.path.realpath(path)}")
+        if os.path.isfile(path):
+            return True
+        self._pass(_SPECIAL, path)
+        return False
+
+    def _pass(self, what: str, path: str) -> None:
+        self._passed.setdefault(what, []).append(path)
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []

@@ -1,0 +1,78 @@
+"""Data that has no lines of text, told by its first bytes: compressed files, archives, UTF-16, and results of jobs.
+
+Nothing is unpacked here. Read as lines such data would be garbage, and what is cut at newlines cannot be unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+from kvproto.engine.results import HEAD
+from kvproto.errors import DataError
+
+__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "check_text", "has_lines", "skip_mark", "text_file"]
+
+HEAD_SIZE = 32
+"""Bytes from the start of an input that tell what it is."""
+
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8, which some editors put before a text."""
+
+_UNPACK = "unpack it first with `{}`, or give map_reader a function that reads fd.buffer with Python's module {}"
+_UNPACK_FIRST = "unpack it first with `{}`"
+
+_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (re.escape(HEAD), "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"),
+    (rb"\x81[\x00\x01].{8}\x00{4}", "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"),
+    (rb"\x1f\x8b\x08", "is compressed with gzip", "map_reader=gzip_line_reader reads its lines"),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "is compressed with bzip2", _UNPACK.format("bunzip2", "bz2")),
+    (rb"\xfd7zXZ\x00", "is compressed with xz", _UNPACK.format("unxz", "lzma")),
+    (rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})", "is compressed with lzma", _UNPACK.format("unlzma", "lzma")),
+    (rb"LZIP\x01", "is compressed with lzip", _UNPACK_FIRST.format("lzip -d")),
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "is compressed with zstd", _UNPACK_FIRST.format("unzstd")),
+    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "is compressed with lz4", _UNPACK_FIRST.format("lz4 -d")),
+    (rb"\xff\x06\x00\x00sNaPpY", "is compressed with snappy", _UNPACK_FIRST.format("snzip -d")),
+    (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _UNPACK_FIRST.format("lzop -d")),
+    (rb"\x1f\x9d[\x09-\x10\x89-\x90]", "is compressed with compress", _UNPACK_FIRST.format("gzip -d")),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _UNPACK.format("unzip", "zipfile")),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _UNPACK_FIRST.format("7z x")),
+    (rb"Rar!\x1a\x07", "is a rar archive", _UNPACK_FIRST.format("unrar x")),
+    (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"),
+)
+"""What begins so, what it is, and what to do."""
+
+_ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.DOTALL)
+
+
+def has_lines(head: bytes) -> bool:
+    """Whether data that begins with head, at least HEAD_SIZE bytes of it, can be read as lines."""
+    return _ALL.match(head) is None
+
+
+def check_has_lines(head: bytes, where: str) -> None:
+    """Raise a DataError, which no other try mends, that says what the data is and what to do when it has no lines."""
+    if has_lines(head):
+        return
+    what, advice = next((what, advice) for start, what, advice in _FORMATS if re.match(start, head, re.DOTALL))
+    raise DataError(f"{where}: {what}; {advice}", is_final=True)
+
+
+def check_text(stream, where: str) -> None:
+    """The same for a stream that is about to be read as lines, where it is a file, text or binary, that shows its bytes."""
+    buffer = getattr(stream, "buffer", stream)
+    if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
+        check_has_lines(head[:HEAD_SIZE], where)
+
+
+def skip_mark(file) -> None:
+    """Leave a binary file behind the byte order mark at its start; a text file has done so itself."""
+    if hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM):
+        file.read(len(BOM))
+
+
+def text_file(file, is_start: bool = True) -> io.TextIOWrapper:
+    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without the byte order mark at its start."""
+    has_mark = is_start and hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM)
+    encoding = "utf-8-sig" if has_mark else "utf-8"  # which alone Python reads at full speed
+    return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")

@@ -1,0 +1,28 @@
+"""Files as they must be where nobody may be waited for: opened only when they are regular, and written through to the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import BufferedReader
+
+__all__ = ["open_regular", "sync"]
+
+
+def open_regular(path: str) -> BufferedReader:
+    """Open a file for reading. OSError for what is no regular file: opening a FIFO would wait for its writer."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return open(fd, "rb")
+
+
+def sync(path: str) -> None:
+    """Return when what was written to a file, or the names in a directory, outlive a crash of the machine."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
