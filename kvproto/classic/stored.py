@@ -13,7 +13,7 @@ import time
 import urllib.parse
 from collections.abc import Iterable
 
-from kvproto.classic.schemes import tell
+from kvproto.classic.schemes import known_form, nodes, tell
 from kvproto.classic.schemes.files import local_path
 from kvproto.classic.tags import DamagedTag, NoSuchTag, TagStore
 from kvproto.engine.files import naming
@@ -21,9 +21,6 @@ from kvproto.engine.home import home
 from kvproto.errors import DataError
 
 __all__ = ["collect", "directory", "is_chunk", "remove", "remove_unused", "unused", "url_of"]
-
-GRACE = 86400.0
-"""Seconds for which a blob without a tag is left alone: whoever makes it may not have put it under its tag yet."""
 
 _OWN = re.compile(r"([0-9a-f]{2})/[A-Za-z0-9_\-@:]{0,200}\$\1[0-9a-f]{30}(\.lines)?")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8,32}\.part$")
@@ -57,10 +54,10 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
         tell(f"{e}; without it, `kvproto tag gc` removes that data")
 
 
-def unused(grace: float = GRACE) -> list[str]:
+def unused(grace: float) -> list[str]:
     """The blobs that no tag lists, and what puts that were killed left, all of them older than `grace` seconds.
 
-    They are paths relative to the directory of the blobs, for `collect`. DataError when a damaged tag may list them.
+    What is newer may be of a put that is under way. They are paths relative to the directory of the blobs, for `collect`. DataError when a damaged tag may list them.
     """
     latest = time.time() - grace
     old = [own for own in _stored() if _changed(own) <= latest]  # before the tags are read: what is new is in none of both
@@ -68,13 +65,12 @@ def unused(grace: float = GRACE) -> list[str]:
     return [own for own in old if own not in listed]
 
 
-def collect(found: Iterable[str], grace: float = GRACE) -> None:
+def collect(found: Iterable[str], grace: float) -> None:
     """Remove what `unused` found, but for what somebody has touched since."""
     latest = time.time() - grace
     for own in found:
         if _changed(own) <= latest:
             remove(own)
-
 
 
 def _stored() -> list[str]:
@@ -119,6 +115,10 @@ def _listed() -> set[str]:
 def _own(url: str) -> str | None:
     """The path of a blob relative to the directory of all blobs; None for the url of anything else."""
     try:
+        url = known_form(url)
+        if url.startswith("disco://"):
+            server, path = nodes.split(url)
+            url = f"/{path}" if not server else url
         path = os.path.realpath(local_path(url))
     except (DataError, ValueError):  # another host, or what can be no path
         return None

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-from kvproto.cli.shared import FORMS, add_command, seconds, tell_error, write_all
+from kvproto.cli.shared import FORMS, add_command, days, seconds, tell_error, write_all
 from kvproto.errors import printable
 
 __all__ = ["add"]
@@ -48,7 +48,7 @@ def add(commands) -> None:
     summary = "remove jobs with all that they have; results kept under a tag stay; kill those that run"
     parser = _add_named(commands, "purge", summary, _purge, "--older-than 30", several="*")
     parser.add_argument(
-        "--older-than", metavar="DAYS", type=_days, help="all jobs that have ended and were started before that"
+        "--older-than", metavar="DAYS", type=days, help="all jobs that have ended and were started before that"
     )
 
     summary = "show what a job run with --profile spent its time on"
@@ -76,16 +76,6 @@ def _add_named(commands, name: str, summary: str, run: Callable, example: str, s
     else:
         parser.add_argument("name", metavar="NAME", help="the job")
     return parser
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 <= days < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 on")
-    return days
 
 
 def _job(name: str) -> tuple:

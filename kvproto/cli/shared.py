@@ -8,7 +8,7 @@ import os
 from kvproto._stdio import say, write_all
 from kvproto.errors import printable
 
-__all__ = ["FORMS", "add_command", "say", "seconds", "tell_error", "write_all"]
+__all__ = ["FORMS", "add_command", "days", "say", "seconds", "tell_error", "write_all"]
 
 FORMS = ("text", "jsonl", "kv")
 """The forms of results; those of `kvproto.classic.output`, said again so that `kvproto map` imports no jobs."""
@@ -30,6 +30,17 @@ def seconds(text: str) -> float:
     if not 0 < limit < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return limit
+
+
+def days(text: str) -> float:
+    """A number of days, for argparse."""
+    try:
+        n_days = float(text)
+    except ValueError:
+        n_days = -1.0
+    if not 0 <= n_days < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 on")
+    return n_days
 
 
 def tell_error(error: Exception) -> None:

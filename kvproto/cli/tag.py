@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 
-from kvproto.cli.shared import add_command, tell_error, write_all
+from kvproto.cli.shared import add_command, days, tell_error, write_all
 
 __all__ = ["add"]
 
@@ -45,7 +45,11 @@ def add(commands) -> None:
     parser = add_command(verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm)
     parser.add_argument("name", metavar="NAME")
 
-    parser = add_command(verbs, "gc", "remove data that no tag names and that is older than a day, and list it", _gc)
+    parser = add_command(verbs, "gc", "remove data that no tag names, and list it", _gc)
+    parser.add_argument(
+        "--older-than", metavar="DAYS", type=days, default=1.0,
+        help="only what was put before that, as a put that is under way has no tag yet; default: 1",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="list it and remove nothing")
 
 
@@ -110,9 +114,10 @@ def _rm(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     from kvproto.classic import stored
 
-    found = stored.unused()
+    grace = args.older_than * 86400
+    found = stored.unused(grace)
     if not args.dry_run:
-        stored.collect(found)
+        stored.collect(found, grace)
     for own in found:
         write_all(1, os.fsencode(f"{os.path.join(stored.directory(), own)}\n"))
     return 0
