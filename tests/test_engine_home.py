@@ -92,7 +92,7 @@ def make(*names):
     for number, name in enumerate(names):
         directory = JobDirectory(name)
         with open(directory.events, "w") as file:
-            file.write(json.dumps({"event": "job", "time": 1000.5 + number}) + "\n")
+            file.write(json.dumps({"event": "job", "job": "", "inputs": 1, "bytes": 0, "time": 1000.5 + number}) + "\n")
         directory.close()
         jobs.append(directory.job)
     return jobs

@@ -146,7 +146,7 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator:
     it is among the results of a job that says so.
     """
     if is_chunk(url):
-        yield from text_file(_binary(fd, "chain_reader"))
+        yield from fd if hasattr(fd, "buffer") else text_file(fd)
         return
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")

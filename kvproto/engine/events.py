@@ -17,6 +17,7 @@ Addresses are told without the passwords in them.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -72,6 +73,8 @@ class EventLog:
             with in_home(self._path):
                 self._file.write(json.dumps(event) + "\n")
                 self._file.flush()
+                if event["event"] == "done":
+                    os.fsync(self._file.fileno())
         if self._on_event is not None:
             self._on_event(event)
 

@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 
 from kvproto.engine.control import DriverEnd
 from kvproto.engine.eventform import MAX_EVENT, read_event
-from kvproto.engine.regular import open_regular
+from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import JobError
 
 __all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "resolve_job", "started"]
@@ -123,7 +123,7 @@ class JobDirectory(JobPaths):
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self, paths: list[str]) -> list[str]:
-        """Make paths, all of them in `unfinished`, the results, at once; returns them under their new names.
+        """Make paths, all of them in `unfinished`, the results, at once and on the disk; returns them under their new names.
 
         What else is there, the file that a killed attempt was writing, is removed: `results` holds whole files only.
         """
@@ -132,7 +132,10 @@ class JobDirectory(JobPaths):
             for name in os.listdir(self.unfinished):
                 if name not in names:
                     os.unlink(os.path.join(self.unfinished, name))
+            for path in (*paths, self.unfinished):
+                sync(path)
             os.rename(self.unfinished, self.results)
+            sync(self.path)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
     def tidy(self) -> None:
