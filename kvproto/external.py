@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kvproto._exchange import Exchange, Timeouts
+from kvproto._contents import as_bytes
 from kvproto._process import SupervisedProcess
 from kvproto._source import BytesSource, DescriptorSource, PairSource
 from kvproto.errors import FilesError, WorkerNotStarted
@@ -219,9 +220,5 @@ def _checked_files(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
     for name, content in files.items():
         if not isinstance(name, str) or not name or "/" in name or "\0" in name or name in (".", ".."):
             raise FilesError(f"{name!r} is not a plain file name: the directory of a worker is flat [FILES-2]")
-        if isinstance(content, str):
-            content = content.encode()
-        if not isinstance(content, bytes):
-            raise TypeError(f"the content of {name!r} must be bytes or str, not {type(content).__name__}")
-        checked[name] = content
+        checked[name] = as_bytes(content, repr(name))
     return checked

@@ -40,9 +40,9 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
         "from kvproto.classic.alias.names import MODULES\n"
         "for name, sources in MODULES.items():\n"
         "    module = importlib.import_module(name)\n"
-        "    names = [(source, export) for source in map(importlib.import_module, sources) for export in source.__all__]\n"
-        "    assert module.__all__ == sorted({export for _, export in names})\n"
-        "    for source, export in names:\n"
+        "    names = {export: source for source in map(importlib.import_module, sources) for export in source.__all__}\n"
+        "    assert module.__all__ == sorted(names)\n"
+        "    for export, source in names.items():\n"
         "        assert getattr(module, export) is getattr(source, export), (name, export)\n"
         "print('all of', len(MODULES))"
     )
@@ -81,10 +81,13 @@ def test_the_imports_of_old_code_work(statement):
 def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
     code = (
         "import json\n"
-        "from kvproto.classic.alias.names import GONE\n"
+        "from kvproto.classic.alias.names import GONE, MODULES\n"
+        "PACKAGES = {'', *(module.rpartition('.')[0] for module in MODULES)}\n"
         "said = {}\n"
         "for name in GONE:\n"
-        "    for how in ['import ' + name, 'from %s import %s' % name.rpartition('.')[::2] if '.' in name else 'import ' + name]:\n"
+        "    parent, dot, child = name.rpartition('.')\n"
+        "    hows = ['import ' + name] * (child == child.lower() and parent in PACKAGES) + [f'from {parent} import {child}'] * bool(dot)\n"
+        "    for how in hows:\n"
         "        try:\n"
         "            exec(how)\n"
         "        except ImportError as e:\n"
@@ -92,7 +95,7 @@ def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
         "print(json.dumps(said))"
     )
     said = json.loads(printed(code))
-    assert len(said) == 2 * sum("." in name for name in GONE) + sum("." not in name for name in GONE)
+    assert {".".join(how.replace("from ", "").replace("import ", "").split()) for how in said} == set(GONE)
     for how, (text, name) in said.items():
         words = how.replace("from ", "").replace("import ", "").split()
         assert name == ".".join(words)
@@ -223,7 +226,7 @@ def test_without_a_script_there_is_a_usage():
     for arguments in ((), ("-m",), ("-x",)):
         done = aliased(*arguments)
         assert done.returncode == 1
-        assert done.stderr.startswith("usage: python -m kvproto.classic.alias SCRIPT.py")
+        assert done.stderr.startswith("usage: python -m kvproto.classic.alias [--bytes] SCRIPT.py")
 
 
 def test_a_script_that_is_not_there_is_one_line():

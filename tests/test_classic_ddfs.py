@@ -164,8 +164,36 @@ def test_attributes_are_set_looked_up_and_deleted():
     DDFS().delattr("x", "owner")
     with pytest.raises(DataError, match="tag x has no attribute 'owner'; it has n"):
         DDFS().getattr("x", "owner")
-    with pytest.raises(DataError, match="no attribute 'owner'"):
-        DDFS().delattr("x", "owner")
+    id = DDFS().get("x")["id"]
+    DDFS().delattr("x", "owner")
+    assert DDFS().get("x")["id"] == id
+    with pytest.raises(NoSuchTag):
+        DDFS().delattr("nowhere", "owner")
+
+
+def test_attributes_of_the_original_itself_are_refused():
+    with pytest.raises(DataError, match="ddfs:read-token: .* there are no tokens here") as caught:
+        DDFS().setattr("x", "ddfs:read-token", "secret")
+    assert caught.value.code == 404
+    assert not DDFS().exists("x")
+
+
+def test_a_change_that_changes_nothing_is_no_new_version():
+    DDFS().tag("x", ["a"])
+    id = DDFS().get("x")["id"]
+    DDFS().tag("x", [])
+    DDFS().tag("x", ["a"], update=True)
+    DDFS().setattr("x", "n", 1)
+    assert DDFS().get("x")["id"] == f"{id.rpartition('$')[0]}${int(id.rpartition('$')[2]) + 1}"
+    DDFS().tag("empty", [])
+    assert DDFS().get("empty")["urls"] == []
+
+
+def test_what_is_pushed_twice_in_one_update_is_there_once():
+    DDFS().push("x", [(io.BytesIO(b"1"), "a")])
+    made, urls = DDFS().push("x", [(io.BytesIO(name), name.decode()) for name in (b"a", b"b", b"c", b"b")], update=True)
+    assert len(urls) == 2
+    assert sorted(contents("x")) == [b"1", b"b", b"c"]
 
 
 @pytest.fixture

@@ -105,6 +105,22 @@ def test_a_flag_that_says_not_compressed_of_what_is_does_not_have_the_checksum()
         read(bytes(data))
 
 
+def test_a_damaged_hunk_is_told_and_left_out_where_that_is_asked_for(capsys):
+    hunk = bytearray(old_hunk(WORD + CAFE))
+    hunk[-1] ^= 0x40
+    data = old_hunk(WORD) + hunk + old_hunk(CAFE) + CLOSING
+
+    def pairs(**how):
+        return chain_reader(io.BytesIO(data), None, "part-0", None, **how)
+
+    with pytest.raises(DataError, match=f"at byte {len(old_hunk(WORD))}: the hunk is damaged"):
+        list(pairs())
+    assert list(pairs(ignore_corrupt=True)) == [*read(old_hunk(WORD) + CLOSING), *read(old_hunk(CAFE) + CLOSING)]
+    assert f"part-0, at byte {len(old_hunk(WORD))}: the hunk is damaged" in capsys.readouterr().out
+    with pytest.raises(DataError, match="is cut short"):
+        list(chain_reader(io.BytesIO(data[:-1]), None, "part-0", None, ignore_corrupt=True))
+
+
 def test_what_is_no_hunk_behind_a_hunk_names_its_place():
     with pytest.raises(DataError, match=f"at byte {len(WHOLE)}: no hunk begins here: 0x61"):
         read(WHOLE + b"and some text")

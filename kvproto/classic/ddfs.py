@@ -153,12 +153,15 @@ class DDFS:
         """Make a blob of each file and append them to the tag. Returns the tag's url in a list, and the lists of urls.
 
         files   paths, (path, name) or (open file, name)
-        update  leave out what has a name that is in the tag already
+        update  leave out what has a name that is in the tag already, or that an earlier one of files has
         """
         named = [file if isinstance(file, tuple) else (file, os.path.basename(file)) for file in files]
-        known = self._known(tag) if update else ()
+        if update:
+            known = self._known(tag)
+            first = {safe_name(name): (source, name) for source, name in reversed(named)}
+            named = [first[name] for name in dict.fromkeys(safe_name(name) for _, name in named) if name not in known]
         with Blobs() as blobs:
-            urls = [[pushed(blobs, source, name)] for source, name in named if safe_name(name) not in known]
+            urls = [[pushed(blobs, source, name)] for source, name in named]
             blobs.touch()
             return self.tag(tag, urls), urls
 
@@ -221,13 +224,18 @@ class DDFS:
         return attributes[attr]
 
     def setattr(self, tag, attr: str, val, token=None) -> None:
-        """Set an attribute of the tag, which is made if there is none, to a value that JSON can hold."""
+        """Set an attribute of the tag, which is made if there is none, to a value that JSON can hold.
+
+        DataError (code 404) for one that begins with `ddfs:`: those were the original's own, its tokens above all.
+        """
+        if attr.startswith("ddfs:"):
+            raise DataError(f"{attr}: attributes that begin with ddfs: are not for programs; there are no tokens here", code=404)
         self._update(tag, lambda document: document["user-data"].update({attr: val}))
 
     def delattr(self, tag, attr: str, token=None) -> None:
-        """Delete an attribute of the tag; DataError when it has none of that name."""
-        self.getattr(tag, attr)
-        self._update(tag, lambda document: document["user-data"].pop(attr, None))
+        """Delete an attribute of the tag, if it has it."""
+        if attr in self.attrs(tag):
+            self._update(tag, lambda document: document["user-data"].pop(attr, None))
 
     def _update(self, tag, change: Callable[[dict], Any]) -> list[str]:
         name = own_name(tag)

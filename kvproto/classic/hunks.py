@@ -77,17 +77,30 @@ class Bytes:
             raise self.error(start, f"is cut short: {n_bytes} bytes of {what} wanted, {len(data)} there")
         return data
 
-    def error(self, offset: int, what: str) -> DataError:
-        return DataError(f"{self.where}, at byte {offset}: {what}")
+    def error(self, offset: int, what: str, kind: type[DataError] = DataError) -> DataError:
+        return kind(f"{self.where}, at byte {offset}: {what}")
 
 
-def read_hunks(source: Bytes) -> Iterator[tuple]:
-    """Yield the pairs of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one."""
+class _Damaged(DataError):
+    """A hunk is there in its whole length, and what is in it is not what was written."""
+
+
+def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator[tuple]:
+    """Yield the pairs of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one.
+
+    ignore_corrupt  whether to tell of a damaged hunk in a message and go on with the next; one that is cut is an error still
+    """
     is_closed = False
     while source.peek(1):
-        raw = _read_hunk(source)
-        is_closed = not raw
-        yield from raw and _unpickled(raw, source)
+        start = source.offset
+        try:
+            raw = _read_hunk(source)
+            is_closed = not raw
+            yield from raw and _unpickled(raw, source)
+        except _Damaged as e:
+            if not ignore_corrupt:
+                raise
+            print(f"{e}; its pairs are left out from here on, {source.offset - start} bytes of the file")
     if not is_closed:
         raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
 
@@ -102,9 +115,9 @@ def _read_hunk(source: Bytes) -> bytes:
     try:
         raw = zlib.decompress(raw) if is_compressed else raw
     except zlib.error as e:
-        raise source.error(start, f"the hunk is damaged: {e}") from e
+        raise source.error(start, f"the hunk is damaged: {e}", _Damaged) from e
     if zlib.crc32(raw) != crc:
-        raise source.error(start, "the hunk is damaged: it does not have its checksum")
+        raise source.error(start, "the hunk is damaged: it does not have its checksum", _Damaged)
     return raw
 
 
@@ -116,7 +129,7 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator[tuple]:
             pair = _Unpickler(file, encoding="utf-8", errors="surrogateescape").load()
         except Exception as e:  # whatever the classes in it raise
             raise source.error(
-                source.offset, f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}"
+                source.offset, f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}", _Damaged
             ) from e
         if not isinstance(pair, tuple) or len(pair) != 2:
             what = f"the hunk that ends here holds {pair!r:.200}, which is no (key, value) pair"

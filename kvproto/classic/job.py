@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
+from kvproto.classic import core
 from kvproto.classic.core import Disco, timed_out, watch
 from kvproto.classic.importing import send_by_value
 from kvproto.classic.old_parameters import attributes, check_names
@@ -35,13 +36,14 @@ class Job:
 
     name: str | None = None
     Worker = Worker
+    Disco = Disco
 
     def __init__(self, name: str | None = None, master=None, worker: Mapping | None = None, settings=None) -> None:
         if name is not None:
             self.name = name
         elif self.name is None:
             self.name = type(self).__name__
-        self.disco = master if isinstance(master, Disco) else Disco(master, settings)
+        self.disco = master if isinstance(master, core.Disco) else self.Disco(master, settings)
         self.worker = worker if isinstance(worker, Worker) else self.Worker(**(worker or {}))
         self._run: Run | None = None
 

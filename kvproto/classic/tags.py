@@ -85,7 +85,8 @@ class TagStore:
         """Change the document of a tag, made if there is none, by `change(document)`; returns the new one.
 
         change is called again, with a new document, when another process was quicker. With `replace` a damaged
-        document counts as an empty one; without it, it is an error, as what it lists would be lost.
+        document counts as an empty one; without it, it is an error, as what it lists would be lost. Where nothing changes
+        there is no new version.
         """
         while True:
             number = self._last_number(name)
@@ -95,8 +96,11 @@ class TagStore:
                 if not replace:
                     raise
                 document = {}
+            before = json.dumps(document)
             document = document or {"urls": [], "user-data": {}}
             change(document)
+            if json.dumps(document) == before:
+                return document
             modified = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime())
             document = {**document, "version": 1, "id": f"{name}${number + 1}", "last-modified": modified}
             if self._publish(name, number + 1, json.dumps(document).encode()):

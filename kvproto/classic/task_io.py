@@ -136,14 +136,15 @@ class _Netstrings(OutputStream):
         self.write(encode_netstrings(key, value))
 
 
-def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator:
+def chain_reader(fd, size: int | None, url: str, params=None, *, ignore_corrupt: bool = False) -> Iterator:
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
     Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Of a blob of lines, as
     `DDFS.chunk` makes it, it yields the lines. Objects are unpickled:
     read results of those alone whom you trust. What is cut or damaged is a DataError, as is a file of 0 bytes: a result
     without pairs has a head in all formats that also mark their end, so that such a file is one that was lost; unless
-    it is among the results of a job that says so.
+    it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
+    hunk in a message and goes on with the next.
     """
     if is_chunk(url):
         yield from fd if hasattr(fd, "buffer") else text_file(fd)
@@ -158,7 +159,7 @@ def chain_reader(fd, size: int | None, url: str, params=None) -> Iterator:
                 file.seek(start)
             yield from read_result_stream(source if start is None else file, url)
         elif head[:1] == b"\x81":
-            yield from read_hunks(source)
+            yield from read_hunks(source, ignore_corrupt=ignore_corrupt)
         elif re.match(rb"\d{1,10} ", head):
             yield from _netstrings(source, size)
         elif head or not _is_written_empty(url):

@@ -23,8 +23,8 @@ from unittest import SkipTest
 from kvproto.classic.alias.compat import str_to_bytes
 from kvproto.classic.alias.settings import DiscoSettings
 from kvproto.classic.alias.util import iterify
-from kvproto.classic.core import Disco, result_iterator
-from kvproto.classic.job import Job
+from kvproto.classic.alias.job import Disco, Job
+from kvproto.classic.core import result_iterator
 from kvproto.errors import DataError
 
 __all__ = ["FailedReply", "SkipTest", "TestCase", "TestJob", "TestServer"]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from kvproto._contents import as_bytes
 from kvproto.classic import alias
 from kvproto.classic.alias.modutil import guess_modules
 from kvproto.classic.func import default_partition
@@ -21,6 +22,7 @@ from kvproto.classic.params import Params
 from kvproto.classic.schemes import Input, Tell, find_inputs, tell
 from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+from kvproto.engine.manifest import partition_of
 from kvproto.engine.sorting import check_buffer_size
 from kvproto.engine.spec import External, InputChain, JobSpec, function_name
 from kvproto.errors import DataError, FilesError, JobError
@@ -184,10 +186,16 @@ class Worker(dict):
             raise TypeError(f"input is a list of urls and paths, or of lists of them, the replicas of one, not {urls!r}") from e
 
     def inputs(self, job, jobargs: Mapping, spec: JobSpec, tell: Tell = tell) -> list[Input]:
-        """The job's inputs, found; where its own input stream opens them, as they are. `tell` gets what is passed over."""
+        """The job's inputs, found; where its own input stream opens them, as they are. `tell` gets what is passed over.
+
+        For a reduce alone with as many partitions as its inputs have labels, a result of a job has its partition as label.
+        """
         urls = self.urls(job, jobargs)
         if (spec.reduce_input if spec.map is None else spec.map_input).opens:
-            return find_inputs(urls, tell)
+            found = find_inputs(urls, tell)
+            if spec.map is None and spec.n_partitions is None:
+                return [one if one.label is not None else one._replace(label=partition_of(one.url)) for one in found]
+            return found
         replicas = [[url] if isinstance(url, str) else url for url in urls]
         return [Input(first, None, False, tuple(others)) for first, *others in replicas]
 
@@ -197,9 +205,9 @@ class Worker(dict):
         files = item("required_files") or ()
         if isinstance(files, Mapping):
             for name in files:
-                if os.path.basename(name) != name or name in ("", ".", ".."):
-                    raise FilesError(f"required_files: {name!r} is no plain name of a file: the tasks have them in one directory")
-            found = {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
+                if not name or "\0" in name or not all(part.strip(".") for part in name.split("/")):
+                    raise FilesError(f"required_files: {name!r} names no file below the working directory of the tasks")
+            found = {name: as_bytes(data, f"required_files: {name}") for name, data in files.items()}
         else:
             found = _by_base_name("required_files", [files] if isinstance(files, (str, os.PathLike)) else files)
         paths = [module[1] for module in _required_modules(item) if not isinstance(module, str)]
@@ -218,7 +226,7 @@ def _program_or_function(name: str, value, external: dict):
     if isinstance(value, dict):
         if "op" not in value:
             raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
-        return External(value, **external)
+        return External({file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()}, **external)
     if value is None or callable(value):
         return _function(name, value)
     raise TypeError(f"{name} must be a function or an external program, not {value!r}; external([path]) makes one")

@@ -92,12 +92,11 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
     """
     global _current
     from kvproto.classic import alias  # which is above this module, as is the next
-    from kvproto.classic.alias.task import Task
     from kvproto.classic.task import NAMES
 
     _current = task
     try:
-        old = {"Task": Task} if alias.is_installed() else {}
+        old = _old_names() if alias.is_installed() else {}
         functions = list(spec.functions())
         bind(functions, {**NAMES, **old, **import_required(spec.required_modules)})
         for function in functions:
@@ -110,6 +109,12 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
         task.publish()
     finally:
         _current = None
+
+
+def _old_names() -> dict:
+    from kvproto.classic.alias.worker import free_names
+
+    return free_names()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from kvproto.engine.regular import open_regular
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
-__all__ = ["check_directory", "checked", "names_of", "open_result", "write_manifest", "written"]
+__all__ = ["check_directory", "checked", "names_of", "open_result", "partition_of", "write_manifest", "written"]
 
 
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
@@ -81,6 +81,13 @@ def check_directory(directory: str) -> None:
         for result in _listed(directory):
             if result.path not in there:
                 raise DataError(f"result file {os.path.join(directory, result.path)} is not there any more; run the job again")
+
+
+def partition_of(path: str) -> int | None:
+    """The partition that a file holds, where it is among the results of a job: the last number in its name; else None."""
+    directory, name = os.path.split(os.path.abspath(path))
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() and _is_of_job(directory) else None
 
 
 def names_of(directory: str) -> list[str] | None:

@@ -4,7 +4,8 @@
     alias.install()
     from disco.core import Job, result_iterator
 
-`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's module. Where a real
+`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's module. With `--bytes` before the
+script its jobs have text=False, for code that was written for the original on Python 3, where lines were bytes. Where a real
 `disco` package can be imported, that one is. What there is, and what to use for what there is not, is in `names`.
 """
 
@@ -15,20 +16,25 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from kvproto.classic.alias.names import GONE, MODULES
 
-__all__ = ["install", "is_installed"]
+__all__ = ["entries_are_bytes", "install", "is_installed"]
 
 _VARIABLE = "KVPROTO_DISCO_NAMES"  # in the environment, where task processes find it
+
+_IMPORT_FROM = compile("from it import a", "", "exec").co_code[8]  # the instruction behind IMPORT_NAME
 
 _TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
 
 
-def install() -> None:
-    """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once."""
-    os.environ[_VARIABLE] = "1"
+def install(*, with_bytes: bool = False) -> None:
+    """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once.
+
+    with_bytes  whether jobs have text=False unless they say otherwise
+    """
+    os.environ[_VARIABLE] = "bytes" if with_bytes or entries_are_bytes() else "1"
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
@@ -36,6 +42,11 @@ def install() -> None:
 def is_installed() -> bool:
     """Whether this process, or the one that started it, has installed them."""
     return _VARIABLE in os.environ
+
+
+def entries_are_bytes() -> bool:
+    """Whether jobs have text=False unless they say otherwise."""
+    return os.environ.get(_VARIABLE) == "bytes"
 
 
 class _Finder:
@@ -50,7 +61,7 @@ class _Finder:
             return None
         if name not in MODULES:
             raise ImportError(_explained(name), name=name)
-        return ModuleSpec(name, _Loader(), is_package=True)  # each, so that a name that is not in it is asked for here
+        return ModuleSpec(name, _Loader(), is_package=bool(_children(name)))
 
     def _is_ours(self, name: str) -> bool:
         spec = getattr(sys.modules.get(name), "__spec__", None)
@@ -73,12 +84,19 @@ class _Loader:
         exported = {export: getattr(source, export) for source in sources for export in source.__all__}
 
         def missing(attribute: str):
+            if _is_importing(sys._getframe(1)):
+                raise ImportError(_explained(f"{name}.{attribute}"), name=f"{name}.{attribute}")
             raise AttributeError(_explained(f"{name}.{attribute}"))
 
         for source in sources:
             vars(module).update(_own(source))
         vars(module).update(exported, __all__=sorted(exported), __getattr__=missing)
         module.__doc__ = f"The names of {name} in kvproto."
+
+
+def _is_importing(frame: FrameType) -> bool:
+    """Whether it is at `from module import name`, which hides what an AttributeError says."""
+    return frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM
 
 
 def _own(source: ModuleType) -> dict:

@@ -1,4 +1,4 @@
-"""python -m kvproto.classic.alias SCRIPT.py ARGS... | -m MODULE ARGS...: runs it with the old names importable."""
+"""python -m kvproto.classic.alias [--bytes] SCRIPT.py ARGS... | -m MODULE ARGS...: runs it with the old names importable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from kvproto.classic.alias import install
 
 def main(arguments: list[str]) -> None:
     """Run a script or a module as Python itself would: as __main__, with its own sys.argv and sys.path[0]."""
+    with_bytes = arguments[:1] == ["--bytes"]
+    arguments = arguments[with_bytes:]
     is_module = arguments[:1] == ["-m"]
     command = arguments[is_module:]
     if not command or (not is_module and command[0].startswith("-")):
-        sys.exit("usage: python -m kvproto.classic.alias SCRIPT.py [ARGUMENT ...]\n"
-                 "       python -m kvproto.classic.alias -m MODULE [ARGUMENT ...]")  # fmt: skip
+        sys.exit("usage: python -m kvproto.classic.alias [--bytes] SCRIPT.py [ARGUMENT ...]\n"
+                 "       python -m kvproto.classic.alias [--bytes] -m MODULE [ARGUMENT ...]\n"
+                 "--bytes: entries are bytes, as for the original on Python 3")  # fmt: skip
     if not is_module and not os.path.exists(command[0]):
         sys.exit(f"kvproto: there is no script {command[0]}")
-    install()
+    install(with_bytes=with_bytes)
     sys.argv[:] = command
     if is_module:
         runpy.run_module(command[0], run_name="__main__", alter_sys=True)

@@ -6,17 +6,18 @@ __all__ = ["GONE", "MODULES"]
 
 _OLD = "kvproto.classic.alias."
 _FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "func")
+_WORKER = ("kvproto.classic.worker", _OLD + "worker")
 _SCHEME = (_OLD + "schemes",)
 
 MODULES: dict[str, tuple[str, ...]] = {
     "disco": (_OLD + "top",),
     "disco.compat": (_OLD + "compat",),
-    "disco.core": ("kvproto.classic.core", "kvproto.classic.job", "kvproto.classic.params", _OLD + "core", _OLD + "error"),
+    "disco.core": ("kvproto.classic.core", _OLD + "job", "kvproto.classic.params", _OLD + "core", _OLD + "error"),
     "disco.ddfs": ("kvproto.classic.ddfs",),
     "disco.error": (_OLD + "error",),
     "disco.fileutils": (_OLD + "fileutils",),
     "disco.func": _FUNC,
-    "disco.job": ("kvproto.classic.job", "kvproto.classic.chain"),
+    "disco.job": (_OLD + "job", "kvproto.classic.chain"),
     "disco.modutil": (_OLD + "modutil",),
     "disco.netstring": (_OLD + "netstring",),
     "disco.schemes": (_OLD + "schemes",),
@@ -31,13 +32,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.task": ("kvproto.classic.task", _OLD + "task"),
     "disco.test": ("kvproto.classic.testing",),
     "disco.util": ("kvproto.classic.util", _OLD + "util"),
-    "disco.worker": ("kvproto.classic.worker",),
+    "disco.worker": _WORKER,
     "disco.worker.classic": (),
     "disco.worker.classic.external": (_OLD + "external",),
     "disco.worker.classic.func": _FUNC,
     "disco.worker.classic.modutil": (_OLD + "modutil",),
     "disco.worker.classic.netstring": (_OLD + "netstring",),
-    "disco.worker.classic.worker": ("kvproto.classic.worker", *_FUNC),
+    "disco.worker.classic.worker": (*_WORKER, *_FUNC),
     "disco.worker.modutil": (_OLD + "modutil",),
     "disco.worker.task_io": ("kvproto.classic.task_io",),
 }

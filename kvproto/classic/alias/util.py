@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -115,16 +116,25 @@ def schemesplit(url: str) -> tuple[str, str]:
     return (scheme, rest) if separator else ("", url)
 
 
-def urlsplit(url: str) -> tuple[str, netloc, str]:
-    """(scheme, (host, port), path without the slash before it); disco:// becomes http:// with the port of DISCO_PORT."""
+def urlsplit(
+    url: str, localhost: str | bool | None = None, disco_port: str | None = None, ddfs_data: str = "", disco_data: str = ""
+) -> tuple[str, netloc, str]:
+    """(scheme, (host, port), path without the slash before it); disco:// becomes http:// with the port of DISCO_PORT.
+
+    localhost             the host whose data is here, True for any: a url of it becomes a file below these directories
+    disco_port            what stands in the place of DISCO_PORT
+    ddfs_data, disco_data the directories of paths that begin with ddfs/, and of all others
+    """
     scheme, rest = schemesplit(url)
     location, slash, path = rest.partition("/")
     if scheme == "tag" and not slash:
         return scheme, netloc("", ""), location
-    where = netloc.parse(location)
-    if scheme == "disco":
-        return "http", netloc(where.host, str(DiscoSettings()["DISCO_PORT"])), path
-    return scheme, where, path
+    where, port = netloc.parse(location), disco_port or str(DiscoSettings()["DISCO_PORT"])
+    is_disco = scheme == "disco" or where.port == port
+    if is_disco and (localhost is True or location == localhost):
+        kind, _, name = path.partition("/")
+        return "file", netloc("", ""), os.path.join(ddfs_data if kind == "ddfs" else disco_data, name)
+    return ("http", netloc(where.host, port), path) if scheme == "disco" else (scheme, where, path)
 
 
 def urljoin(scheme_netloc_path: tuple) -> str:

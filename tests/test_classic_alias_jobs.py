@@ -1,0 +1,167 @@
+"""Jobs under the old names: what they give, keep and find differs from kvproto's own where the original did."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAD = """
+from disco.core import Disco, Job, Params, result_iterator
+from disco.worker.classic import func
+from disco.worker.classic.worker import Worker
+
+class Each(Job):
+    @staticmethod
+    def map(e, params):
+        yield e, "value"
+
+class Pairs(Job):
+    @staticmethod
+    def reduce(iter, params):
+        for pair in iter:
+            yield pair, "reduced"
+
+def of(job):
+    return sorted(result_iterator(job.wait()))
+
+def main():
+    {}
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture
+def printed(tmp_path):
+    """Run a body of `main` under the old names; gives what it prints."""
+
+    def run(body, *options, fails=False):
+        (tmp_path / "script.py").write_text(HEAD.format(body.strip().replace("\n", "\n    ")))
+        command = [sys.executable, "-W", "error", "-m", "kvproto.classic.alias", *options, "script.py"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert fails == bool(done.returncode), done.stderr
+        return done.stderr if fails else done.stdout
+
+    return run
+
+
+def test_what_the_maps_give_is_kept(printed):
+    body = """
+job = Each().run(input=["raw://a"], reduce=lambda iter, params: [])
+print(of(job), list(result_iterator(job.mapresults())), job.mapresults() == Disco().mapresults(job.name))
+job = Each().run(input=["raw://a"], reduce=lambda iter, params: [], keep_map=False)
+job.wait()
+try:
+    job.mapresults()
+except Exception as e:
+    print("keep_map=True" in str(e))
+"""
+    assert printed(body) == "[] [('a', 'value')] True\nTrue\n"
+
+
+def test_events_are_offset_and_time_host_message(printed):
+    body = """
+def map(e, params):
+    print("--special--")
+    return [(e, "")]
+job = Job("said").run(input=["raw://a", "raw://b"], map=map)
+job.wait()
+events = list(job.events())
+for offset, (time, host, message) in events:
+    assert all(type(part) is str for part in (time, host, message)), message
+print(sum("--special--" in message for _, (_, _, message) in events))
+print(events[-1][1][2], list(Disco().events(job.name, events[-2][0])) == events[-1:])
+"""
+    assert printed(body) == "2\nREADY: Job finished True\n"
+
+
+def test_the_state_of_a_job_is_active_the_master_an_address_and_settings_are_there(printed):
+    body = """
+job = Each().run(input=["raw://a"])
+job.wait()
+print(job.jobinfo()["active"], Disco().jobinfo(job.name)["active"])
+print(Disco().master, job.disco.master, Disco("disco://elsewhere"), Disco().settings["DISCO_PORT"], job.settings["DISCO_PORT"])
+print(type(Disco().new_job("x", input=["raw://a"], map=func.nop_map)) is Job)
+"""
+    assert printed(body) == "ready ready\ndisco://localhost disco://localhost Disco master at disco://elsewhere 8989 8989\nTrue\n"
+
+
+def test_job_functions_find_the_names_of_the_old_worker_module(printed):
+    body = """
+def names(e, params):
+    return [(chain_reader.__name__, (re_reader, nop_map, map_line_reader, DataError, DiscoError, Params, external, os, sys)[0].__name__),
+            (bytes_to_str(str_to_bytes("é")), Task.stage + Task.mode)]
+print(list(result_iterator(Job("names").run(input=["raw://a"], map=names).wait())))
+"""
+    assert printed(body) == "[('chain_reader', 're_reader'), ('é', 'mapmap')]\n"
+
+
+def test_no_partitions_are_one_partition_for_each_map(printed):
+    assert printed("print(len(Each().run(input=['raw://a'], partitions=0).wait()))") == "1\n"
+
+
+@pytest.mark.parametrize("partitions", [None, 1, 4])
+def test_a_reduce_alone_takes_entries_that_are_no_pairs(partitions, printed):
+    body = f"""
+open("lines", "w").write("a\\nb")
+print(of(Pairs().run(input=["lines"], partitions={partitions}, reduce_reader=None)))
+"""
+    assert printed(body) == "[('a\\n', 'reduced'), ('b', 'reduced')]\n"
+
+
+def test_a_reduce_alone_keeps_the_partitions_of_the_results_that_it_reads(printed):
+    body = """
+first = Each().run(input=["raw://" + letter for letter in "abcdef"], partitions=3)
+keys = [{pair[0] for pair, _ in result_iterator([url])} for url in Pairs().run(input=first.wait()).wait()]
+print(len(keys), sorted(set.union(*keys)), sum(map(len, keys)))
+print(keys == [{e for e, _ in result_iterator([url for url in first.wait() if url.endswith(str(n))])} for n in range(3)])
+print(len(Pairs().run(input=first.wait(), merge_partitions=True).wait()))
+"""
+    assert printed(body) == "3 ['a', 'b', 'c', 'd', 'e', 'f'] 6\nTrue\n1\n"
+
+
+def test_required_files_are_in_lib_too_and_may_have_directories(printed):
+    body = """
+def look(e, params):
+    return [(open("lib/some").read(), open("some").read())]
+def inside(e, params):
+    return [(open("data/deep/some").read(), "")]
+open("some", "w").write("here")
+print(of(Job("lib").run(input=["raw://a"], map=look, required_files=["some"])))
+print(of(Job("deep").run(input=["raw://a"], map=inside, required_files={"data/deep/some": "there"})))
+"""
+    assert printed(body) == "[('here', 'here')]\n[('there', '')]\n"
+
+
+def test_a_module_is_imported_by_its_name_in_a_fromlist_and_what_it_lacks_is_told(printed):
+    body = """
+print(__import__("disco.util", fromlist=["disco.util"]).__name__, hasattr(__import__("disco.util").util, "pack"))
+try:
+    from disco.util import pack
+except ImportError as e:
+    print(e)
+"""
+    assert printed(body) == "disco.util False\ndisco.util.pack is not carried over to kvproto; use pickle\n"
+
+
+def test_old_arguments_are_taken_with_a_warning(printed):
+    assert "'clean' does nothing here" in printed("Each().run(input=['raw://a'], clean=False)", fails=True)
+
+
+def test_with_bytes_entries_are_bytes_and_raw_data_is_not(printed):
+    body = """
+open("lines", "wb").write(b"a\\xff")
+print(of(Each().run(input=["lines"])), of(Each().run(input=["raw://a"])), of(Each().run(input=["lines"], text=True)))
+"""
+    assert printed(body, "--bytes") == "[(b'a\\xff', 'value')] [('a', 'value')] [('a\\udcff', 'value')]\n"
+
+
+def test_a_url_of_a_host_that_is_this_one_is_a_file(printed):
+    body = """
+from disco.util import urlsplit
+where = {"disco_port": "9", "ddfs_data": "/ddfs", "disco_data": "/data"}
+print(*urlsplit("disco://h/ddfs/a/b", "h", **where), *urlsplit("http://h:9/disco/c", "h:9", **where)[::2])
+print(*urlsplit("disco://h/x", **where), *urlsplit("disco://other/x", "h", **where)[::2], *urlsplit("disco://h/disco/x", True, **where)[::2])
+"""
+    assert printed(body) == "file  /ddfs/a/b file /data/c\nhttp h:9 x http x file /data/x\n"
