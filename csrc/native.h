@@ -9,6 +9,9 @@
 /* Put the compiled primitives into the dict whose id() this is; 0, or not 0 with an exception set. */
 int kvproto_export(uintptr_t dict);
 
+/* As remove_tree.h says it. */
+int kvproto_remove_tree(const char *path);
+
 /* cffi: end */
 
 #endif

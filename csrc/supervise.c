@@ -5,14 +5,19 @@
  *
  * It stands between the driver and the worker. The worker gets its own process group, this process's
  * stdin, stdout and stderr, and default signals. On the descriptor STATUS it says, in lines, `start PID`
- * or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as CONTROL, a pipe whose other end the driver
+ * or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as CONTROL, whose other end the driver
  * holds, has a byte or is at end of file, because the driver wants an end or because the driver is no more, it kills the
  * worker and all that ever descended from it, removes DIRECTORY, and exits. It touches no data.
+ *
+ * CONTROL and STATUS should be sockets: a worker of the same user can open a pipe of this process through /proc/PID/fd, and
+ * write an exit status of its own choice to it. A socket cannot be opened so.
  */
 #define _GNU_SOURCE
+#include "remove_tree.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,6 +103,20 @@ static pid_t start_worker(char **argv, int status_fd)
     return worker;
 }
 
+/* Of the descriptors that a program under supervision gets, close those that are not needed here. */
+static void let_go_of_others(int control_fd, int status_fd, int signal_fd)
+{
+    DIR *open_fds = opendir("/proc/self/fd");
+    if (open_fds == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(open_fds)) != NULL;) {
+        int fd = atoi(entry->d_name);
+        if (fd > 2 && fd != control_fd && fd != status_fd && fd != signal_fd && fd != dirfd(open_fds))
+            close(fd);
+    }
+    closedir(open_fds);
+}
+
 /* The worker's pipes are not this process's to hold: end of file must mean that nobody else has them. */
 static void let_go_of_stdio(void)
 {
@@ -153,13 +172,6 @@ static void kill_all(pid_t worker)
         ;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info, (void)type, (void)where;
-    remove(path);
-    return 0;
-}
-
 /* Wait until the driver lets go, and say meanwhile when the worker exits. */
 static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 {
@@ -203,11 +215,15 @@ int main(int argc, char **argv)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid_t worker = start_worker(argv + 4, status_fd);
     let_go_of_stdio();
+    let_go_of_others(control_fd, status_fd, signal_fd);
     if (worker > 0) {
         watch(worker, control_fd, status_fd, signal_fd);
         kill_all(worker);
     }
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd); /* the removal needs some, and there may be no more */
+    close(signal_fd);
     if (chdir("/") == 0)
-        nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        kvproto_remove_tree(directory); /* whoever needs to know what is left looks for it */
     return 0;
 }

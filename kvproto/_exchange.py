@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kvproto import _verdict
 from kvproto._process import SupervisedProcess
-from kvproto.errors import KVProtoError, ProtocolError, WorkerError
+from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError
 from kvproto.messages import ERR, Message, MessageParser
 
 __all__ = ["Exchange", "Timeouts"]
@@ -98,6 +98,10 @@ class Exchange:
             self.process.close()
         else:  # it runs, in another thread or further up: the descriptors are still in use there
             self.process.kill()
+        if self.process.left is not None and self._on_message is not None:
+            left = os.fsencode(self.process.left)
+            self._on_message(Message("", b"kvproto: the worker's directory could not be removed: rm -r " + left))
+            self.process.left = None  # told once
 
     def output(self, decoder) -> Iterator[memoryview]:
         """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
@@ -240,7 +244,11 @@ class Exchange:
         return not (source_is_due and (all_answered or not self.answers_each_pair))
 
     def _read_status(self) -> None:
-        self.process.read_status()
+        try:
+            self.process.read_status()
+        except WorkerCrashed as e:
+            self._read_stderr()
+            raise _verdict.lost(self, e) from None
         self._moved = self._now()
 
     def _read_stdout(self) -> memoryview | None:

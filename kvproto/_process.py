@@ -1,9 +1,7 @@
 """One supervised process: files laid out, started, watched, and gone without a trace.
 
-The small program `supervise` (csrc/supervise.c) stands between this process and the worker. It kills the
-worker with all its descendants and removes the private directory as soon as the control pipe is closed,
-by `close()` or by the death of this process. `SupervisedProcess` is used by `external`, and by the conformance kit.
-Implements FILES-1 and LIFECYCLE-5.
+`SupervisedProcess` lays out a worker's files, starts it under a `Supervisor`, and has its pipes. It is used by `external`, and
+by the conformance kit. Implements FILES-1.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 import signal
 import struct
 import tempfile
@@ -19,13 +16,12 @@ import termios
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from kvproto.errors import KVProtoError
+from kvproto._removal import remove_tree
+from kvproto._supervisor import SUPERVISE, Supervisor
 
 __all__ = ["SUPERVISE", "SupervisedProcess"]
-
-SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
-"""The path of the supervisor; its arguments are in csrc/supervise.c."""
 
 _PIPE_BYTES = 1 << 20
 _BUSY_WAIT_SECONDS = 5
@@ -47,6 +43,7 @@ class SupervisedProcess:
     start_errno             why it could not be started; None when it could
     first_line              of the program, to tell why it could not be started
     exit_status             None while it runs; then as subprocess gives it, -N for signal N
+    left                    the directory, when it could not be removed at the end; else None
     """
 
     def __init__(
@@ -58,14 +55,10 @@ class SupervisedProcess:
         environment: Mapping[str, str] | None = None,
         through: Sequence[str] = (),
     ) -> None:
-        self.pid: int | None = None
-        self.start_errno: int | None = None
-        self.exit_status: int | None = None
+        self.left: str | None = None
         self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
-        self._status_text = b""
         self._open: set[int] = set()
-        self._control: int | None = None
-        self._supervisor = None  # a subprocess.Popen
+        self._supervisor: Supervisor | None = None
         # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -77,20 +70,11 @@ class SupervisedProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _start(self, files: Mapping[str, bytes], command: list[str], output: str | None, environment) -> None:
-        import subprocess  # not for those who import kvproto for its codec alone
-
-        if not os.path.exists(SUPERVISE):
-            raise KVProtoError(
-                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; "
-                "install it with `pip install .` or `make build`, and start Python in another folder"
-            )
         _live.add(self)
         child_stdin, self.stdin = self._pipe()
         self.stdout, child_stdout = self._pipe()
         self.stderr, child_stderr = self._pipe()
-        self.status_fd, child_status = self._pipe()
-        child_control, self._control = self._pipe()
-        for fd in (self.stdin, self.stdout, self.stderr, self.status_fd):
+        for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
         for fd in (self.stdin, self.stdout):
             _enlarge(fd)
@@ -103,44 +87,40 @@ class SupervisedProcess:
             _write_files(directory, files)
             if command[0] != "./op":
                 _wait_for_writers(os.path.join(directory, "op"))
-            self._supervisor = subprocess.Popen(
-                [SUPERVISE, str(child_control), str(child_status), directory, *command],
+            self._supervisor = Supervisor(
+                directory,
+                command,
                 cwd=directory,
                 stdin=child_stdin,
                 stdout=child_stdout,
                 stderr=child_stderr,
-                env=environment,
-                pass_fds=(child_control, child_status),
-                process_group=0,
+                environment=environment,
             )
         except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(directory)
             raise
+        self.status_fd = self._supervisor.status_fd
         # The read end of the worker's stdin stays open here: it alone tells what a dead worker left unread.
         self._stdin_read_end = child_stdin
-        for fd in (child_stdout, child_stderr, child_status, child_control):
+        for fd in (child_stdout, child_stderr):
             self._close_fd(fd)
 
+    @property
+    def pid(self) -> int | None:
+        return self._supervisor and self._supervisor.pid
+
+    @property
+    def start_errno(self) -> int | None:
+        return self._supervisor and self._supervisor.start_errno
+
+    @property
+    def exit_status(self) -> int | None:
+        return self._supervisor and self._supervisor.exit_status
+
     def read_status(self) -> None:
-        """Take in what the supervisor has said so far; sets pid, start_errno, exit_status."""
-        try:
-            said = os.read(self.status_fd, 4096)
-        except BlockingIOError:
-            return
-        if not said:
-            raise KVProtoError(
-                "the supervisor of a worker is gone, with the worker; was it killed by hand or for want of memory?"
-            )
-        self._status_text += said
-        *lines, self._status_text = self._status_text.split(b"\n")
-        for line in lines:
-            word, number = line.split()
-            if word == b"start":
-                self.pid = int(number)
-            elif word == b"error":
-                self.start_errno = int(number)
-            else:
-                self.exit_status = os.waitstatus_to_exitcode(int(number))
+        """Take in what the supervisor has said so far: sets pid, start_errno, exit_status. WorkerCrashed when it was killed."""
+        self._supervisor.read_status()
 
     def close_stdin(self) -> None:
         """Give the worker its end of file."""
@@ -153,8 +133,7 @@ class SupervisedProcess:
     @property
     def supervisor_pid(self) -> int:
         """The process whose child the worker is; what the worker started and left becomes its child too."""
-        assert self._supervisor is not None
-        return self._supervisor.pid
+        return self._supervisor.supervisor_pid
 
     def close_stdout(self) -> None:
         """Read no more of its stdout: it then writes to a pipe that has no reader."""
@@ -179,20 +158,15 @@ class SupervisedProcess:
 
     def kill(self) -> None:
         """Kill what still runs, wait until it is gone with its directory. May be called again, and by another thread."""
-        control, self._control = self._control, None
-        if control is not None:
-            # A byte, since a process that was forked meanwhile may hold this end too and keep it from its end of file.
-            try:
-                os.write(control, b"!")
-            except BrokenPipeError:
-                pass  # the supervisor is gone already
-            self._close_fd(control)
         if self._supervisor is not None:
-            self._supervisor.wait()
+            self._supervisor.end()
+            self.left = self.directory if os.path.lexists(self.directory) else None
 
     def close(self) -> None:
         """As `kill`; and close the pipes."""
         self.kill()
+        if self._supervisor is not None:
+            self._supervisor.close()
         for fd in tuple(self._open):
             self._close_fd(fd)
         _live.discard(self)
@@ -208,8 +182,8 @@ class SupervisedProcess:
     def forget(self) -> None:
         """In a process that was forked: let go of the pipes, which are the parent's."""
         if self._supervisor is not None:
-            self._supervisor.returncode = 0  # not this process's child: nothing to wait for
-        self._control = self._supervisor = None
+            self._supervisor.forget()
+        self._supervisor = None
         for fd in tuple(self._open):
             self._close_fd(fd)
 

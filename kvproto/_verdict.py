@@ -100,6 +100,13 @@ def too_many_lists(exchange) -> WorkerError:
     )
 
 
+def lost(exchange, error: WorkerCrashed) -> WorkerError:
+    """The error for a worker that is gone with its supervisor, with all that is known of this run."""
+    if exchange.errors:
+        return _reported(exchange)
+    return exchange.fail(WorkerCrashed, error.what, advice=error.advice)
+
+
 def out_of_time(exchange, name: str) -> WorkerError:
     """The error for the deadline `name`, from what the worker was about when it passed."""
     if exchange.errors:
@@ -172,7 +179,10 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
         advice = "compile it for this system"
     elif number == errno.EACCES:
         what = "permission denied, though its mode allows it"
-        advice = "is the directory for temporary files mounted noexec? set TMPDIR to one that is not"
+        advice = (
+            "is the directory that it is started in mounted noexec? Set KVPROTO_HOME, for a job, "
+            "or TMPDIR, for `kvproto map`, to one that is not"
+        )
     else:
         what, advice = os.strerror(number), "see execve(2)"
     return f"could not be executed: {what}", advice

@@ -1,38 +1,23 @@
 """The engine of this machine: a small pool of processes, each with one known task.
 
 A process that is killed costs only the task that it had, which is tried again in a fresh one. Leaving the pool
-leaves no process of it behind, and no worker program of a task that it stopped; those of a task process that
-died by itself, and all if the driver is killed, notice that and end a moment later.
+leaves no process of it behind, and nothing that a task has started.
 """
 
 from __future__ import annotations
 
 import collections
-import contextlib
-import glob
 import os
 import pickle
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import wait
 
 import cloudpickle
 
-from kvproto.engine.home import home, in_home
-from kvproto.errors import JobError, TaskError, signal_name
+from kvproto.engine.process import TaskProcess
+from kvproto.errors import JobError, TaskError
 
-__all__ = ["HASHING", "Cancelled", "LocalPool", "n_cores"]
-
-HASHING = {"PYTHONHASHSEED": "0"}
-"""The environment of every task process: `hash(key)` is then the same in all of them, so that equal keys meet in one partition."""
-
-_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; sys.path[:0] = {first!r}; main({fd})"
-_LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
-_LEAVE = 10.0  # seconds that what a killed process had started may take to end
+__all__ = ["Cancelled", "LocalPool", "n_cores"]
 
 
 class Cancelled(TaskError):
@@ -48,7 +33,7 @@ class LocalPool:
     """Runs stages on n_processes processes. Context manager; processes start when there is a task for them.
 
     log_directory    where each process has its log: `process-N.txt`, its stdout and stderr
-    tmp_directory    TMPDIR of the processes: what a killed one leaves is removed with it
+    tmp_directory    where each process has its TMPDIR: what it leaves there is removed with it
     files_directory  where the processes work, and look first for modules and shared libraries; None: where this one does
     stop_fd          a file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled
     """
@@ -67,7 +52,7 @@ class LocalPool:
         self._tmp_directory = tmp_directory
         self._files_directory = files_directory
         self._stop = [] if stop_fd is None else [stop_fd]
-        self._processes: list[_Process] = []
+        self._processes: list[TaskProcess] = []
         self._n_started = 0
 
     def __enter__(self) -> LocalPool:
@@ -80,7 +65,7 @@ class LocalPool:
     def leave(self) -> None:
         """Let go of the processes, in a fork of this one: they are to end with this one, though the fork lives on."""
         for process in self._processes:
-            process.connection.close()
+            process.leave()
 
     def run_stage(
         self,
@@ -116,29 +101,31 @@ class LocalPool:
                 process = self._start()
             index = stage.waiting[0]
             try:
-                process.send(data, stage, index)
+                process.send(data, stage, index, stage.call(index))
             except OSError:  # it died with nothing to do: no task is charged with that
                 self._processes.remove(process)
-                process.kill()
+                obituary = process.bury()
                 if process.n_calls == 0:
-                    stage.died(stage.waiting.popleft(), process.obituary())
+                    stage.died(stage.waiting.popleft(), obituary)
                 continue
             stage.waiting.popleft()
 
     def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
         busy = [p for p in self._processes if p.index is not None]
-        sources = {source: p for p in busy for source in (p.connection, p.pidfd)}
+        sources = {source: p for p in busy for source in (p.connection, p.status_fd)}
         ready = wait([*sources, *self._stop])
         if any(fd in ready for fd in self._stop):
             raise Cancelled(f"{stage.name}: stopped before its end, by a kill or Ctrl-C")
         for process in dict.fromkeys(sources[source] for source in ready):
             try:
-                kind, *details = process.receive()
+                message = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
-                process.kill()
-                stage.died(process.index, process.obituary())
+                stage.died(process.index, process.bury())
                 continue
+            if message is None:
+                continue
+            kind, *details = message
             if kind == "event":
                 stage.on_event({"stage": stage.name, "task": process.index, **details[0]})
                 continue
@@ -150,10 +137,10 @@ class LocalPool:
                 stage.n_left -= 1
                 yield tuple(details)
 
-    def _start(self) -> _Process:
+    def _start(self) -> TaskProcess:
         log = os.path.join(self._log_directory, f"process-{self._n_started}.txt")
         self._n_started += 1
-        process = _Process(log, self._tmp_directory, self._files_directory)
+        process = TaskProcess(log, self._tmp_directory, self._files_directory)
         self._processes.append(process)
         return process
 
@@ -205,113 +192,3 @@ class _Stage:
             return
         tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""
         raise TaskError(f"task {self.name}:{index} failed{tried}:\n{report}") from error
-
-
-class _Process:
-    """One task process: its connection, and the index of the call that it has, None when idle."""
-
-    def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
-        self.index: int | None = None
-        self.n_calls = 0
-        self._stage: _Stage | None = None
-        self._log = log
-        with in_home(log):
-            output = open(log, "ab")
-        ours, theirs = Pipe()
-        with theirs, output:
-            self.connection: Connection = ours
-            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": tmp_directory, "KVPROTO_HOME": home(), **HASHING}
-            if files_directory is not None:
-                path, first = _from_anywhere(path), [files_directory]
-                environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))
-            self._popen = subprocess.Popen(
-                [sys.executable, "-c", _BOOT.format(path=path, first=first, fd=theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                cwd=files_directory,
-                env=environment,
-                process_group=0,  # a Ctrl-C is for the driver, which then ends this
-            )
-        self.pidfd = os.pidfd_open(self._popen.pid)  # readable when it has ended
-
-    def send(self, stage_data: bytes, stage: _Stage, index: int) -> None:
-        call = pickle.dumps(("call", index, stage.call(index)))
-        if self._has_ended():
-            raise BrokenPipeError
-        if self._stage is not stage:
-            self.connection.send_bytes(stage_data)
-            self._stage = stage
-        self.connection.send_bytes(call)
-        self.index = index
-        self.n_calls += 1
-
-    def receive(self) -> tuple:
-        """The next message; EOFError, OSError when it has ended and all that it had sent is read.
-
-        A process that a task forked may hold the socket open for as long as it likes: what the end of the
-        task process means is said to the socket here, after which it gives what is in it and then end of file.
-        """
-        if self._has_ended():
-            with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
-                ours.shutdown(socket.SHUT_RD)
-        return self.connection.recv()
-
-    def _has_ended(self) -> bool:
-        return bool(wait([self.pidfd], timeout=0))
-
-    def kill(self) -> None:
-        """End it, its process group and the worker programs of its task, and wait for them.
-
-        A worker's supervisor has a group of its own: it ends by itself, with the worker and its directory, when its
-        driver is gone. What else a task started outside the group is not waited for longer than _LEAVE.
-        """
-        pid, started = self._popen.pid, []
-        try:
-            os.killpg(pid, signal.SIGSTOP)  # it starts nothing more while one looks for what it has started
-            started = _watch_children(pid)
-            os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._popen.kill()  # it may have left its group
-        self._popen.wait()
-        self.connection.close()
-        os.close(self.pidfd)
-        deadline = time.monotonic() + _LEAVE
-        for watch in started:
-            wait([watch], timeout=max(0, deadline - time.monotonic()))
-            os.close(watch)
-
-    def obituary(self) -> str:
-        """How it ended by itself, with the end of its log."""
-        status = self._popen.returncode
-        how = f"was killed by {signal_name(status)}" if status < 0 else f"ended with exit status {status}"
-        if status == -signal.SIGKILL:
-            how += ", as the kernel does when memory runs out"
-        report = f"the task's process ({self._popen.pid}) {how}"
-        try:
-            with open(self._log, "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
-                tail = file.read().decode("utf-8", "backslashreplace").strip()
-        except OSError as e:
-            tail = f"(log {self._log}: {e.strerror})"
-        return f"{report}; the last of its log ({self._log}):\n{tail}" if tail else report
-
-
-def _from_anywhere(path: list[str]) -> list[str]:
-    """sys.path as a process in another directory needs it; an entry that is no path, of an import hook, stays as it is."""
-    return [os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path]
-
-
-def _watch_children(pid: int) -> list[int]:
-    """A pidfd for each child of a process; none when that is dead or the kernel does not list them."""
-    watches = []
-    for path in glob.glob(f"/proc/{pid}/task/*/children"):
-        with contextlib.suppress(OSError):
-            with open(path, encoding="ascii") as file:
-                children = file.read().split()
-            for child in children:
-                with contextlib.suppress(ProcessLookupError):
-                    watches.append(os.pidfd_open(int(child)))
-    return watches

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 
-from kvproto._process import SUPERVISE
+from kvproto._removal import remove_tree
+from kvproto._supervisor import Supervisor
 from kvproto.engine.files import naming
-from kvproto.errors import DataError, JobError, KVProtoError, signal_name
+from kvproto.errors import DataError, JobError, WorkerCrashed, signal_name
 
 __all__ = ["sort_records"]
 
@@ -46,7 +49,8 @@ def sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> I
         if n_sorted != n_given:
             raise DataError(f"the program `sort` was given {n_given} records and gave back {n_sorted}")
     finally:
-        shutil.rmtree(own, ignore_errors=True)  # mostly the supervisor has done it
+        with suppress(OSError):
+            remove_tree(own)  # mostly the supervisor has done it
 
 
 class _Program:
@@ -58,50 +62,30 @@ class _Program:
         program = shutil.which("sort")
         if program is None:
             raise JobError("there is no program `sort` on the PATH: install it (GNU coreutils), or have no sort=True")
-        if not os.path.exists(SUPERVISE):
-            raise KVProtoError(f"{SUPERVISE} is not there: install kvproto with `pip install .` or `make build`")
         self._directory = directory
-        control, self._control = os.pipe()
-        self._status, status = os.pipe()
-        try:
-            # The supervisor ends the program and removes the directory when the other end of `control` is gone.
-            supervised = [SUPERVISE, str(control), str(status), directory, program]
-            # One core: the pool has a task for each.
-            options = ["-z", "-s", "-t", "\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
-            self._popen = subprocess.Popen(
-                supervised + options,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,  # read at its end: it has a line to say, or none
-                pass_fds=(control, status),
-                env={**os.environ, "LC_ALL": "C"},
-                process_group=0,
-            )
-        except BaseException:
-            os.close(self._control)
-            os.close(self._status)
-            raise
-        finally:
-            os.close(control)
-            os.close(status)
+        # One core: the pool has a task for each.
+        options = ["-z", "-s", "-t", "\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
+        self._supervisor = Supervisor(
+            directory,
+            [program, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,  # read at its end: it has a line to say, or none
+            environment={**os.environ, "LC_ALL": "C"},
+        )
+        self._popen = self._supervisor.popen
 
     def __enter__(self) -> _Program:
         return self
 
     def __exit__(self, *exc_info) -> None:
-        try:
-            os.write(self._control, b"!")  # a process that was forked meanwhile may keep it from its end of file
-        except BrokenPipeError:
-            pass  # the supervisor is gone already
-        self._popen.wait()
+        self._supervisor.close()
         try:
             self._popen.stdin.close()
         except BrokenPipeError:
             pass  # what it did not take is of no use
         self._popen.stdout.close()
         self._popen.stderr.close()
-        os.close(self._control)
-        os.close(self._status)
 
     def write(self, data: bytes) -> None:
         """Give records to the program."""
@@ -141,11 +125,13 @@ class _Program:
     @cached_property
     def _exit_status(self) -> int | None:
         """Wait until the program has ended; None when its supervisor is gone with it."""
-        with open(self._status, closefd=False) as lines:
-            for line in lines:
-                word, number = line.split()
-                if word == "exit":
-                    return os.waitstatus_to_exitcode(int(number))
-                if word == "error":
-                    raise JobError(f"the program `sort` cannot be started: {os.strerror(int(number))}")
-        return None
+        supervisor = self._supervisor
+        try:
+            while supervisor.exit_status is None and supervisor.start_errno is None:
+                select.select([supervisor.status_fd], [], [])
+                supervisor.read_status()
+        except WorkerCrashed:
+            return None
+        if supervisor.start_errno is not None:
+            raise JobError(f"the program `sort` cannot be started: {os.strerror(supervisor.start_errno)}")
+        return supervisor.exit_status

@@ -1,0 +1,188 @@
+/*
+ * Directories may be nested deeper than there are descriptors for, and deeper than a path may be long. So no directory is
+ * descended into: the directories in a subdirectory are moved up into the root, until the root holds no directories.
+ */
+#define _GNU_SOURCE
+#include "remove_tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct removal {
+    int root_fd;
+    dev_t device;          /* of the root, for kernels that cannot say what a mount point is */
+    unsigned long n_moved; /* for the names of directories that were moved up */
+    unsigned long n_done;  /* removed or moved */
+    int error;             /* the first one of this pass over the root; 0: none */
+};
+
+static void note(struct removal *removal, int error)
+{
+    if (error != ENOENT && removal->error == 0)
+        removal->error = error;
+}
+
+static int is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Whether the directory `fd` is where another file system, or another part of this one, is mounted. */
+static int is_mounted(const struct removal *removal, int fd)
+{
+    struct statx info;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE, &info) == 0 &&
+        (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+        return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+    struct stat status;
+    return fstat(fd, &status) != 0 || status.st_dev != removal->device;
+}
+
+/* Open a directory for reading and removing what is in it; -1 with errno, ENOTDIR for what is none, a link for instance. */
+static int open_directory(int parent_fd, const char *name)
+{
+    char path[40];
+    int place = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place < 0) {
+        if (errno == ELOOP)
+            errno = ENOTDIR;
+        return -1;
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    int fd = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || faccessat(place, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        chmod(path, S_IRWXU);
+        if (fd < 0)
+            fd = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    int error = errno;
+    close(place);
+    errno = error;
+    return fd;
+}
+
+/* Remove what is no directory. */
+static void remove_file(struct removal *removal, int fd, const char *name)
+{
+    if (unlinkat(fd, name, 0) == 0)
+        removal->n_done++;
+    else
+        note(removal, errno);
+}
+
+/* Move a directory that is two levels below the root up into it. */
+static void move_up(struct removal *removal, int fd, const char *name)
+{
+    char moved[40];
+    int inner = open_directory(fd, name); /* a directory must be writable to get another parent */
+    if (inner < 0) {
+        note(removal, errno);
+        return;
+    }
+    int stays = is_mounted(removal, inner);
+    close(inner);
+    if (stays) {
+        note(removal, EBUSY);
+        return;
+    }
+    do {
+        snprintf(moved, sizeof moved, ".moved-%lu", removal->n_moved++);
+        if (renameat(fd, name, removal->root_fd, moved) == 0) {
+            removal->n_done++;
+            return;
+        }
+    } while (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR);
+    note(removal, errno);
+}
+
+static int is_directory(int fd, const char *name)
+{
+    struct stat status;
+    return fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Empty a directory of the root into the root, and remove it. */
+static void flatten(struct removal *removal, const char *name)
+{
+    int fd = open_directory(removal->root_fd, name);
+    if (fd < 0) {
+        note(removal, errno);
+        return;
+    }
+    if (is_mounted(removal, fd)) {
+        note(removal, EBUSY);
+        close(fd);
+        return;
+    }
+    DIR *entries = fdopendir(fd);
+    if (entries == NULL) {
+        note(removal, errno);
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        if (is_dots(entry->d_name))
+            continue;
+        if (is_directory(fd, entry->d_name))
+            move_up(removal, fd, entry->d_name);
+        else
+            remove_file(removal, fd, entry->d_name);
+    }
+    closedir(entries);
+    if (unlinkat(removal->root_fd, name, AT_REMOVEDIR) == 0)
+        removal->n_done++;
+    else
+        note(removal, errno);
+}
+
+/* Go once over what is in the root. */
+static void pass(struct removal *removal)
+{
+    DIR *entries = fdopendir(openat(removal->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (entries == NULL) {
+        note(removal, errno);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        if (is_dots(entry->d_name))
+            continue;
+        if (is_directory(removal->root_fd, entry->d_name))
+            flatten(removal, entry->d_name);
+        else
+            remove_file(removal, removal->root_fd, entry->d_name);
+    }
+    closedir(entries);
+}
+
+int kvproto_remove_tree(const char *path)
+{
+    struct removal removal = {0};
+    struct stat status;
+    removal.root_fd = open_directory(AT_FDCWD, path);
+    if (removal.root_fd < 0) {
+        if (errno == ENOENT || (errno == ENOTDIR && unlink(path) == 0))
+            return 0;
+        return errno == ENOENT ? 0 : errno;
+    }
+    if (fstat(removal.root_fd, &status) == 0)
+        removal.device = status.st_dev;
+    if (is_mounted(&removal, removal.root_fd)) {
+        close(removal.root_fd);
+        return EBUSY;
+    }
+    do {
+        removal.n_done = 0;
+        removal.error = 0;
+        pass(&removal);
+    } while (removal.n_done > 0);
+    close(removal.root_fd);
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return 0;
+    return removal.error != 0 ? removal.error : errno;
+}

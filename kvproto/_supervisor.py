@@ -1,0 +1,186 @@
+"""A program under the small program `supervise` (csrc/supervise.c), so that nothing of it outlives this process.
+
+`supervise` kills the program with all its descendants, and removes a directory, as soon as this process lets go of it or
+dies. Promises: `end()` comes back in bounded time, also when the program has stopped or killed its supervisor.
+Implements LIFECYCLE-5.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kvproto._removal import remove_tree
+from kvproto.errors import KVProtoError, WorkerCrashed
+
+__all__ = ["SUPERVISE", "Supervisor"]
+
+SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
+"""The path of the supervisor; its arguments are in csrc/supervise.c."""
+
+_LOOK_EACH = 0.05  # seconds between two looks at a supervisor that does not end
+_STOPPED_FOR = 2.0  # seconds that a supervisor may be found stopped in, until it is killed
+
+
+class Supervisor:
+    """Starts `command` under supervision.
+
+    directory        is removed at the end
+    command          a path and arguments
+    stdin, stdout, stderr   what subprocess.Popen takes
+    environment      name -> value; None: ours
+    cwd              where the program starts
+    pass_fds         descriptors that the program gets too
+
+    popen        of the supervisor, with the files that subprocess.PIPE makes
+    status_fd    readable when `read_status()` has something to say
+    pid          of the program, once it has started; None before
+    start_errno  why it could not be started; None when it could
+    exit_status  None while it runs; then as subprocess gives it, -N for signal N
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        pass_fds: Sequence[int] = (),
+        **stdio: Any,
+    ) -> None:
+        import subprocess  # not for those who import kvproto for its codec alone
+
+        if not os.path.exists(SUPERVISE):
+            raise KVProtoError(
+                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; "
+                "install it with `pip install .` or `make build`, and start Python in another folder"
+            )
+        self.pid: int | None = None
+        self.start_errno: int | None = None
+        self.exit_status: int | None = None
+        self._directory = directory
+        self._status_text = b""
+        self._control, control = socket.socketpair()
+        self._status, status = socket.socketpair()
+        try:
+            self.popen = subprocess.Popen(
+                [SUPERVISE, str(control.fileno()), str(status.fileno()), directory, *command],
+                env=environment,
+                cwd=cwd,
+                pass_fds=(control.fileno(), status.fileno(), *pass_fds),
+                process_group=0,
+                **stdio,
+            )
+        except BaseException:
+            self._control.close()
+            self._status.close()
+            raise
+        finally:
+            control.close()
+            status.close()
+        self._status.setblocking(False)
+        self.status_fd = self._status.fileno()
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process whose child the program is; what the program started and left becomes its child too."""
+        return self.popen.pid
+
+    def read_status(self) -> None:
+        """Take in what the supervisor has said so far. Raises WorkerCrashed when it was killed, and the program with it."""
+        try:
+            said = self._status.recv(4096)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            said = b""
+        if not said and self.exit_status is None and self.start_errno is None:
+            raise WorkerCrashed(
+                "its supervisor was killed, and it with it",
+                advice="a worker must not send signals to its parent; if it does not, look for a kill for want of memory",
+            )
+        self._status_text += said
+        *lines, self._status_text = self._status_text.split(b"\n")
+        for line in lines:
+            word, number = line.split()
+            if word == b"start":
+                self.pid = int(number)
+            elif word == b"error":
+                self.start_errno = int(number)
+            else:
+                self.exit_status = os.waitstatus_to_exitcode(int(number))
+
+    def end(self) -> None:
+        """Kill what still runs and wait until it is gone with its directory. May be called again, and by another thread."""
+        # A byte, since a process that was forked meanwhile may hold this end too and keep it from its end of file.
+        with suppress(OSError):  # the supervisor is gone already, or this is the second call
+            self._control.send(b"!")
+        self._control.close()
+        self._wait()
+
+    def close(self) -> None:
+        """As `end`; and read no status any more."""
+        self.end()
+        self._status.close()
+
+    def forget(self) -> None:
+        """In a process that was forked: let go of it, as it is the parent's."""
+        self.popen.returncode = 0  # not this process's child: nothing to wait for
+        self._control.close()
+        self._status.close()
+
+    def _wait(self) -> None:
+        stopped = 0.0
+        if self.popen.poll() is None:
+            watch = os.pidfd_open(self.popen.pid)
+            try:
+                while not select.select([watch], [], [], _LOOK_EACH)[0]:
+                    if stopped >= _STOPPED_FOR:
+                        self.popen.kill()
+                    elif _is_stopped(self.popen.pid):
+                        stopped += _LOOK_EACH
+                        self.popen.send_signal(signal.SIGCONT)
+            finally:
+                os.close(watch)
+        if self.popen.wait() != 0:  # it did not come to its work
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """Do what a killed supervisor has left undone. The program itself was killed with it, by the kernel."""
+        deadline = time.monotonic() + _STOPPED_FOR
+        while (left := _working_in(self._directory)) and time.monotonic() < deadline:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_LOOK_EACH)
+        with suppress(OSError):  # whoever needs to know what is left looks for it
+            remove_tree(self._directory)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by a signal or under a debugger."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except OSError:
+        return False
+
+
+def _working_in(directory: str) -> list[int]:
+    """The processes whose working directory is this one, or below it."""
+    found = []
+    directory = os.path.realpath(directory)
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit():
+            with suppress(OSError):
+                place = os.readlink(f"/proc/{name}/cwd").removesuffix(" (deleted)")
+                if place == directory or place.startswith(f"{directory}/"):
+                    found.append(int(name))
+    return found

@@ -1,0 +1,136 @@
+"""Workers that interfere with their supervisor, or leave a directory that resists its removal."""
+
+import os
+import select
+import subprocess
+import sys
+
+import pytest
+from scripts import PAIRS, script
+
+from kvproto import ExternalProgram, errors
+
+FORGE = """
+    import glob, os, sys, time
+    for link in glob.glob(f"/proc/{os.getppid()}/fd/*"):
+        try:
+            fd = os.open(link, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        os.write(fd, b"exit 0\\n")
+    sys.stdin.buffer.read()
+    sys.exit(3)
+"""
+"""A worker that writes a good exit status to every descriptor of its supervisor, and exits with another."""
+
+STEAL = """
+    import glob, os, sys, threading
+    def steal(link):
+        try:
+            fd = os.open(link, os.O_RDWR)
+            while os.read(fd, 100):
+                pass
+        except OSError:
+            pass
+    for link in glob.glob(f"/proc/{os.getppid()}/fd/*"):
+        threading.Thread(target=steal, args=(link,), daemon=True).start()
+    print("**<MSG>", os.getpid(), file=sys.stderr, flush=True)
+    sys.stdin.buffer.read()
+    while True:
+        os.kill(os.getppid(), 19) if "stop" in sys.argv else threading.Event().wait(0.05)
+"""
+"""A worker that reads what is for its supervisor, and may stop that again and again."""
+
+
+def test_an_exit_status_cannot_be_forged(tmp_path, private):
+    with ExternalProgram([script(tmp_path, FORGE)]) as worker:
+        with pytest.raises(errors.WorkerFailed, match="exit status 3"):
+            list(worker.reduce(PAIRS))
+
+
+@pytest.mark.parametrize("how", ["steal", "stop"])
+def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits(tmp_path, private, how):
+    pidfds = []
+
+    def note(message):
+        pidfds.append(os.pidfd_open(int(message.text)))
+
+    path = script(tmp_path, STEAL)
+    with ExternalProgram([path], args=[how], on_message=note, idle=0.5, total=2) as worker:
+        with pytest.raises(errors.WorkerHung):
+            list(worker.reduce(PAIRS))
+    assert select.select(pidfds, [], [], 10)[0], "the worker lives on"
+    assert not os.listdir(private)
+
+
+@pytest.mark.parametrize("body", ["kill -9 $PPID; exec sleep 1000", "sleep 1000 & kill -9 $PPID; exec sleep 1000"])
+def test_a_worker_that_kills_its_supervisor_is_an_error_of_the_worker_and_leaves_nothing(tmp_path, private, body):
+    with ExternalProgram([script(tmp_path, f"echo '**<MSG> here' >&2\n{body}", "/bin/sh")]) as worker:
+        with pytest.raises(errors.WorkerCrashed, match="its supervisor was killed") as caught:
+            list(worker.reduce(PAIRS))
+    assert caught.value.stderr_tail == ("here",)
+    assert not os.listdir(private)
+    assert not working_in(private)
+
+
+def working_in(directory):
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found += [place for place in [os.readlink(f"/proc/{name}/cwd")] if place.startswith(str(directory))]
+        except OSError:
+            pass
+    return found
+
+
+RESISTING = {
+    "deep": "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()",
+    "read-only": "import os\nos.makedirs('a/b/c')\nopen('a/b/f', 'w').close()\n"
+    "for path in ('a/b/c', 'a/b', 'a', '.'): os.chmod(path, 0o500 if path != 'a' else 0)",
+    "links": "import os\nos.symlink('../..', 'up')\nos.symlink('.', 'loop')\nos.makedirs('a')\nos.symlink('../..', 'a/up')",
+}
+
+
+BARE = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
+"""What makes root respect the modes of files."""
+
+
+@pytest.mark.parametrize("what", RESISTING)
+def test_a_directory_that_resists_is_removed_and_nothing_beside_it(tmp_path, private, what):
+    (tmp_path / "beside").touch()
+    path = script(tmp_path, RESISTING[what] + "\nimport sys; sys.stdin.buffer.read()")
+    code = (
+        "import os, sys; from kvproto import ExternalProgram\n"
+        "with ExternalProgram([sys.argv[1]]) as worker: assert list(worker.reduce([('k', 'v')])) == []"
+    )
+    command = [*BARE, sys.executable, "-c", code, path]
+    subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(private)})
+    assert not os.listdir(private)
+    assert (tmp_path / "beside").exists()
+
+
+UNSHARE = ["unshare", "--mount"]
+
+
+@pytest.mark.parametrize("target", ["m", "a/m", "a/b/m"])
+def test_what_is_mounted_in_the_directory_is_not_touched_and_that_is_told(tmp_path, target):
+    private, precious = tmp_path / "private", tmp_path / "precious"
+    private.mkdir()
+    precious.mkdir()
+    (precious / "file").touch()
+    (precious / "directory").mkdir()
+    body = f"mkdir -p {target} other && mount --bind {precious} {target} || exit 77; cat > /dev/null"
+    path = script(tmp_path, body, "/bin/sh")
+    code = (
+        "import sys; from kvproto import ExternalProgram\n"
+        "with ExternalProgram([sys.argv[1]], on_message=print) as worker: assert list(worker.reduce([])) == []"
+    )
+    command = [*UNSHARE, sys.executable, "-c", code, path]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(private)})
+    if "unshare" in done.stderr or "status 77" in done.stderr:
+        pytest.skip("mounting takes root")
+    assert (done.returncode, done.stderr) == (0, "")
+    [left] = os.listdir(private)
+    assert done.stdout == f"kvproto: the worker's directory could not be removed: rm -r {private}/{left}\n"
+    assert sorted(os.listdir(precious)) == ["directory", "file"]
+    assert not (private / left / "other").exists()
