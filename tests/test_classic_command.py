@@ -97,6 +97,18 @@ def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
         find_job(spec)
 
 
+@pytest.mark.parametrize("file, says", [
+    ("some.txt", "some.txt: is a file; write module.Class, .* and inputs behind it$"),
+    ("some/jobs.py", "some/jobs.py: is a file; write module.Class, .*; for what is in that module write some.jobs.NAME"),
+])  # fmt: skip
+def test_a_file_in_the_place_of_the_job_says_what_belongs_there(in_a_directory_with_jobs, file, says):
+    path = in_a_directory_with_jobs / file
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(JobError, match=says):
+        find_job(file)
+
+
 @pytest.mark.parametrize(
     "body, says",
     [

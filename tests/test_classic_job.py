@@ -284,3 +284,12 @@ def test_an_init_that_leaves_out_the_one_of_the_job_is_named():
 
     with pytest.raises(TypeError, match=r"Own.__init__ has to call super\(\).__init__\(\)"):
         Own().run(input=["raw://a"], map=lambda entry, params: [])
+
+
+def test_a_job_shows_its_name_and_how_it_stands():
+    job = Job("shown")
+    assert repr(job) == "<Job shown: not started>"
+    job.run(input=["raw://a"], map=words).wait()
+    assert repr([job]) == f"[<Job {job.name}: ready>]"
+    job.purge()
+    assert repr(job) == f"<Job {job.name}: not started>"

@@ -136,6 +136,9 @@ def test_a_failure_that_comes_again_is_told_once():
     again = {**RETRY, "attempt": 2}
     lines = ["map:1: attempt 1 failed, trying again:", "DataError: bad", "input: x"]
     assert said("plain", MAP, RETRY, again).splitlines() == [*lines, "map:1: attempt 2 failed in the same way, trying again"]
+    first = {**RETRY, "text": "the process (12) of /home/jobs/x/tmp/tmpab12 at 0x7f00aa11bb was killed"}
+    second = {**again, "text": "the process (345) of /home/jobs/x/tmp/tmpcd34 at 0x7f00cc22dd was killed"}
+    assert said("plain", MAP, first, second).splitlines()[2:] == ["map:1: attempt 2 failed in the same way, trying again"]
     other = {**again, "text": "another"}
     assert said("plain", MAP, RETRY, other).splitlines() == [*lines, "map:1: attempt 2 failed, trying again:", "another"]
 

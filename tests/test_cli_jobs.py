@@ -220,10 +220,18 @@ def test_kill_stops_a_job_that_runs_and_refuses_one_that_does_not(active):
     assert "is not active, it is dead" in refused("kill", "@")
 
 
-def test_purge_removes_jobs_and_kills_those_that_run(active, here):
-    first, _ = run("Lengths", "-n", "first"), run("Lengths", "-n", "second")
-    assert said("purge", "active", "second") == b""
+def test_purge_removes_jobs_that_have_ended(here):
+    first, _, _ = run("Lengths", "-n", "first"), run("Lengths", "-n", "second"), run("Lengths", "-n", "third")
+    assert said("purge", "third", "second") == b""
     assert names() == [first] and os.listdir(here / "home" / "jobs") == [first]
+
+
+def test_purge_removes_nothing_when_one_of_the_jobs_still_runs(active):
+    job = run("Lengths")
+    assert f"job {active.name} is active: `kvproto kill {active.name}` first" in refused("purge", job, "active")
+    assert names() == [active.name, job]
+    assert said("kill", "active") == said("purge", "active") == b""
+    assert names() == [job]
 
 
 def test_purge_removes_nothing_when_one_of_the_names_is_wrong():

@@ -63,6 +63,9 @@ def of_the_user(call: Callable, what: str):
 
 def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
     """The module, the name in it, and what that is, None for nothing; `form` says what spec has to look like."""
+    if os.path.isfile(spec):
+        in_it = f"; for what is in that module write {spec[:-3].replace(os.sep, '.')}.NAME" if spec.endswith(".py") else ""
+        raise JobError(f"{spec}: is a file; write {form}, and inputs behind it{in_it}")
     module_name, dot, name = spec.rpartition(".")
     if not dot or not all(part.isidentifier() for part in spec.split(".")):
         raise JobError(f"{spec}: write {form}")

@@ -18,7 +18,7 @@ from kvproto.classic.importing import send_by_value
 from kvproto.classic.old_parameters import attributes, check_names
 from kvproto.classic.running import Run, stop
 from kvproto.classic.worker import Worker
-from kvproto.engine.kept import KeptJob
+from kvproto.engine.kept import UNKNOWN, KeptJob
 from kvproto.errors import JobError
 
 __all__ = ["Job"]
@@ -46,6 +46,10 @@ class Job:
         self.disco = master if isinstance(master, core.Disco) else self.Disco(master, settings)
         self.worker = worker if isinstance(worker, Worker) else self.Worker(**(worker or {}))
         self._run: Run | None = None
+
+    def __repr__(self) -> str:
+        status = self.disco.results(self.name, 0)[0]
+        return f"<{type(self).__name__} {self.name}: {'not started' if status == UNKNOWN else status}>"
 
     def __getstate__(self) -> dict:
         """What travels to the tasks with a method of the job: its attributes, not the run."""

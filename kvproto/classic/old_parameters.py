@@ -25,6 +25,7 @@ NEEDLESS = {
     "nr_maps": "kvproto cuts the input into tasks itself; `processes` says how many run at a time",
     "owner": "a job belongs to the user who runs it",
     "reduce_shuffle": "all tasks run on this machine",
+    "save_info": "save=True keeps the results under a tag of this user",
 }
 """Old parameter that changes no result -> what to say."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from kvproto.errors import printable
 __all__ = ["KINDS", "Progress", "amount"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
+
+_OF_ONE_ATTEMPT = re.compile(r"(?<=/tmp/)[^\s/'\"]+|\(\d+\)|\b0x[0-9a-f]{6,}\b")
+"""What differs between two attempts that fail in the same way: names of temporary files, process ids, addresses."""
 
 _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
 LEAST_BAR = 10
@@ -102,11 +106,12 @@ class Progress:
 
     def _on_retry(self, event: dict) -> None:
         task = f"{event['stage']}:{event['task']}"
-        if self._failures.get(task) == event["text"]:
+        failure = _OF_ONE_ATTEMPT.sub("*", event["text"])
+        if self._failures.get(task) == failure:
             self._say(f"{task}: attempt {event['attempt']} failed in the same way, trying again")
         else:
             self._say(f"{task}: attempt {event['attempt']} failed, trying again:\n{event['text']}")
-        self._failures[task] = event["text"]
+        self._failures[task] = failure
 
     def _on_done(self, event: dict) -> None:
         self.close()

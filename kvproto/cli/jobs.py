@@ -45,7 +45,7 @@ def add(commands) -> None:
 
     _add_named(commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+")
 
-    summary = "remove jobs with all that they have; results kept under a tag stay; kill those that run"
+    summary = "remove jobs that have ended, with all that they have; results kept under a tag stay"
     parser = _add_named(commands, "purge", summary, _purge, "--older-than 30", several="*")
     parser.add_argument(
         "--older-than", metavar="DAYS", type=days, help="all jobs that have ended and were started before that"
@@ -175,9 +175,15 @@ def _kill(args: argparse.Namespace) -> int:
 
 
 def _purge(args: argparse.Namespace) -> int:
+    from kvproto.errors import JobError
+
     if bool(args.names) == (args.older_than is not None):
         args.parser.error("say which jobs: NAME ..., or --older-than DAYS")
-    for disco, name in [_job(name) for name in args.names] or _ended_jobs(args.older_than):
+    jobs = [_job(name) for name in args.names] or _ended_jobs(args.older_than)
+    for disco, name in jobs:  # before one is removed
+        if disco.results(name, 0)[0] == "active":
+            raise JobError(f"job {name} is active: `kvproto kill {name}` first, or wait for its end")
+    for disco, name in jobs:
         disco.purge(name)
     return 0
 

@@ -6,7 +6,6 @@ thread of its own for that. What a job function prints becomes messages; descrip
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
@@ -18,12 +17,12 @@ from multiprocessing.connection import Connection
 
 from kvproto.classic import alias
 from kvproto.engine.events import emit, set_sink
+from kvproto.engine.report import report
 from kvproto.errors import DataError, JobError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported, without_passwords
 
 __all__ = ["main"]
 
 _MAX_LINE = 1 << 16
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def main(fd: int) -> None:
@@ -60,7 +59,7 @@ def main(fd: int) -> None:
             fn = _functions(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
-            answer = ("error", index, without_passwords(_report(e)), _portable(e), _worth_another_try(e))
+            answer = ("error", index, without_passwords(report(e)), _portable(e), _worth_another_try(e))
         if os.getpid() != own:
             os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
@@ -142,24 +141,6 @@ def _worth_another_try(error: BaseException) -> bool:
     if isinstance(error, DataError):
         return not error.is_final
     return isinstance(error, WorkerError) and not isinstance(error, (WorkerReported, WorkerNotStarted))
-
-
-def _report(error: BaseException) -> str:
-    """The error whole: for kvproto's own what it says, for others the traceback from the job's function on.
-
-    What kvproto itself raises about a job function has no traceback that helps: that goes to the log.
-    """
-    if isinstance(error, KVProtoError):
-        lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
-        return "\n".join(lines)
-    files = {frame.f_code.co_filename for frame, _line in traceback.walk_tb(error.__traceback__)} - {contextlib.__file__}
-    if isinstance(error, (TypeError, ValueError)) and all(file.startswith(_PACKAGE) for file in files):
-        traceback.print_exception(error, file=sys.__stderr__)
-        return "".join(traceback.format_exception_only(type(error), error)).rstrip()
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
 
 
 def _portable(error: BaseException) -> bytes | None:
