@@ -165,3 +165,22 @@ print(*urlsplit("disco://h/ddfs/a/b", "h", **where), *urlsplit("http://h:9/disco
 print(*urlsplit("disco://h/x", **where), *urlsplit("disco://other/x", "h", **where)[::2], *urlsplit("disco://h/disco/x", True, **where)[::2])
 """
     assert printed(body) == "file  /ddfs/a/b file /data/c\nhttp h:9 x http x file /data/x\n"
+
+
+def test_tags_have_the_newest_first_and_their_blobs_know_url_and_length(printed):
+    body = """
+import io, warnings
+from disco.ddfs import DDFS
+ddfs = Disco().ddfs
+for name in ("one", "two", "three"):
+    ddfs.push("tag", [(io.BytesIO(name.encode()), name)])
+print([DDFS.blob_name(urls[0]) for urls in DDFS().blobs("tag")])
+for blob in ddfs.pull("tag", lambda name: "t" in name):
+    with blob:
+        print(ddfs.blob_name(blob.url), len(blob), list(blob))
+with warnings.catch_warnings(record=True, action="always") as told:
+    ddfs.setattr("tag", "ddfs:read-token", "secret")
+print(told[0].message, ddfs.attrs("tag"))
+"""
+    token = "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of files {}"
+    assert printed(body).splitlines() == ["['three', 'two', 'one']", "three 5 [b'three']", "two 3 [b'two']", token]

@@ -56,6 +56,7 @@ class DDFS:
     def __init__(self, master: str | None = None, proxy=None, settings=None) -> None:
         self.master = master
 
+    _newest_first = False
     safe_name = staticmethod(safe_name)
     blob_name = staticmethod(blob_name)
     job_tag = staticmethod(job_tag)
@@ -138,7 +139,7 @@ class DDFS:
         update  leave out urls that are in the tag already, and blobs of whose names there is one in it
         """
         name = own_name(tag)
-        append(name, urls, update=update)
+        append(name, urls, update=update, in_front=self._newest_first)
         return [f"tag://{name}"]
 
     def put(self, tag, urls, token=None) -> list[str]:

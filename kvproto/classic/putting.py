@@ -91,13 +91,14 @@ def put_files(tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, i
     remove_unused(before)
 
 
-def append(name: str, urls, *, update: bool = False) -> None:
-    """Append urls, or lists of them, to the tag of that name; see `DDFS.tag`."""
+def append(name: str, urls, *, update: bool = False, in_front: bool = False) -> None:
+    """Append urls, or lists of them, to the tag of that name, or have them in front; see `DDFS.tag`."""
     lists = _lists(urls)
 
     def change(document: dict) -> None:
         known = {identity(replicas) for replicas in document["urls"]} if update else ()
-        document["urls"] += [replicas for replicas in lists if identity(replicas) not in known]
+        new = [replicas for replicas in lists if identity(replicas) not in known]
+        document["urls"] = new + document["urls"] if in_front else document["urls"] + new
 
     TagStore().update(name, change)
 

@@ -112,7 +112,7 @@ class TestCase(unittest.TestCase):
     @property
     def ddfs(self):
         """The tags of this user."""
-        from kvproto.classic.ddfs import DDFS
+        from kvproto.classic.alias.ddfs import DDFS
 
         return DDFS(settings=self.settings)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from kvproto.classic import core, job
+from kvproto.classic.alias.ddfs import DDFS
 from kvproto.classic.alias.settings import DiscoSettings
 from kvproto.classic.alias.worker import Worker
 
@@ -24,6 +25,11 @@ class Disco(core.Disco):
 
     def __repr__(self) -> str:
         return f"Disco master at {self.master}"
+
+    @property
+    def ddfs(self) -> DDFS:
+        """The tags of this user."""
+        return DDFS(self.master)
 
     def new_job(self, name: str, **jobargs) -> Job:
         """Start a job: `Job(name).run(**jobargs)`."""

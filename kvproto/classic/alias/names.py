@@ -13,7 +13,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco": (_OLD + "top",),
     "disco.compat": (_OLD + "compat",),
     "disco.core": ("kvproto.classic.core", _OLD + "job", "kvproto.classic.params", _OLD + "core", _OLD + "error"),
-    "disco.ddfs": ("kvproto.classic.ddfs",),
+    "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "ddfs"),
     "disco.error": (_OLD + "error",),
     "disco.fileutils": (_OLD + "fileutils",),
     "disco.func": _FUNC,
