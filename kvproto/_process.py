@@ -84,6 +84,7 @@ class SupervisedProcess:
             self._open.add(child_stdout)
         self.directory = directory = tempfile.mkdtemp(prefix="kvproto-")
         try:
+            os.chmod(directory, 0o700)  # whatever the umask
             _write_files(directory, files)
             if command[0] != "./op":
                 _wait_for_writers(os.path.join(directory, "op"))

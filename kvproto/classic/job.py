@@ -111,6 +111,7 @@ class Job:
         from kvproto.engine.home import JobDirectory
         from kvproto.engine.local import n_cores
         from kvproto.engine.required import place_files
+        from kvproto.engine.sweep import sweep
 
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")
@@ -125,6 +126,7 @@ class Job:
         inputs = self.worker.inputs(self, jobargs, spec, notes.append)
         files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none
         n_processes = min(processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize)
+        sweep()
         directory = JobDirectory(spec.name)
         try:
             place_files(directory.files, files)

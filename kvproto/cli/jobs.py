@@ -93,8 +93,10 @@ def _print(line: str) -> None:
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
     from kvproto.engine.kept import KeptJob
+    from kvproto.engine.sweep import sweep
     from kvproto.errors import JobError
 
+    sweep()
     rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS")]
     for name, status, started in Disco().joblist():
         job = KeptJob(name)

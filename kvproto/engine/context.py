@@ -132,6 +132,7 @@ def _profiled(path: str) -> Iterator[None]:
     with naming(path, "writing"):
         try:
             profiler.dump_stats(aside)
+            os.chmod(aside, 0o600)
             os.rename(aside, path)
         except BaseException:
             with suppress(OSError):

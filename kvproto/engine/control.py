@@ -24,6 +24,7 @@ class DriverEnd:
     def __init__(self, path: str) -> None:
         self._path = path
         os.mkfifo(path, 0o600)
+        os.chmod(path, 0o600)  # whatever the umask
         # A writer of its own, too: the last other one that closes it would otherwise make it readable, for end of file.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._is_open = True

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from kvproto.engine.home import in_home
+from kvproto.engine.private import private
 from kvproto.errors import without_passwords
 
 __all__ = ["EventLog", "emit", "is_in_task", "set_sink"]
@@ -61,7 +62,7 @@ class EventLog:
     def __init__(self, path: str, on_event: OnEvent | None) -> None:
         self._path = path
         with in_home(path):
-            self._file = open(path, "a", encoding="utf-8")
+            self._file = open(path, "a", encoding="utf-8", opener=private)
         self._on_event = on_event
         self._next_progress = 0.0
 

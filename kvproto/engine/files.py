@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kvproto.engine.home import in_home
+from kvproto.engine.private import private
 from kvproto.engine.regular import sync
 from kvproto.errors import DataError
 
@@ -48,7 +49,7 @@ class published:
         self.path = path
         self._aside = f"{path}.{uuid.uuid4().hex[:8]}.part"  # of this attempt alone: a killed one may have left its own
         with naming(path, "writing"):
-            self._file = open(self._aside, "xb", buffering=BLOCK)
+            self._file = open(self._aside, "xb", buffering=BLOCK, opener=private)
 
     def write(self, data) -> None:
         with naming(self.path, "writing"):

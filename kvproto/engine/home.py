@@ -14,7 +14,8 @@ $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. Bel
         control                 while the job runs: the driver's sign of life (see `control`)
         unfinished/ spool/ tmp/ in use while the job runs, removed at its end
 
-A directory whose name begins with a dot is one that is being made or removed, and no job.
+A directory whose name begins with a dot is one that is being made or removed, and no job. All of it is its user's alone
+(see `private`).
 """
 
 from __future__ import annotations
@@ -23,29 +24,45 @@ import difflib
 import glob
 import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kvproto._removal import remove_tree
 from kvproto.engine.control import DriverEnd
+from kvproto.engine.private import check_is_ours, make_directory
 from kvproto.engine.eventform import MAX_EVENT, read_event
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import JobError
 
-__all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "resolve_job", "started"]
+__all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "make_home", "resolve_job", "started", "tidied"]
 
 _SHOWN_JOBS = 10
 
 
 def home() -> str:
-    """The directory that holds all jobs; absolute, maybe not there yet."""
+    """The directory that holds all jobs; absolute, maybe not there yet. JobError when there is no place for it."""
     chosen = os.environ.get("KVPROTO_HOME")
     if not chosen:
         data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
         chosen = os.path.join(data, "kvproto")
-    return os.path.abspath(os.path.expanduser(chosen))
+    path = os.path.expanduser(chosen)
+    if path.startswith("~"):
+        raise JobError(
+            f"there is no place for jobs: {chosen} needs a home directory, and this user has none; "
+            "set KVPROTO_HOME to a directory that you may write to"
+        )
+    return os.path.abspath(path)
+
+
+def make_home() -> str:
+    """The same directory, made if it was not there. JobError when others may write to it, or it cannot be made."""
+    path = home()
+    with in_home(path):
+        make_directory(path)
+    check_is_ours(path)
+    return path
 
 
 @contextmanager
@@ -89,18 +106,19 @@ class JobDirectory(JobPaths):
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
+        make_home()
         jobs, name = os.path.split(self.path)
         aside = os.path.join(jobs, f".{name}")  # renamed when it has its driver: a job that is there never seems to have lost it
         with in_home(self.path):
-            os.makedirs(jobs, exist_ok=True)
+            make_directory(jobs)
             try:
-                os.mkdir(aside)
                 for path in (self.logs, self.oob, self.profile, self.files, self.unfinished, self.spool, self.tmp):
-                    os.mkdir(os.path.join(aside, os.path.basename(path)))
+                    make_directory(os.path.join(aside, os.path.basename(path)))
                 self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
                 os.rename(aside, self.path)
             except BaseException:
-                shutil.rmtree(aside, ignore_errors=True)
+                with suppress(OSError):
+                    remove_tree(aside)
                 raise
         self._driver.moved(self.control)
         self.stop_fd = self._driver.fd
@@ -120,7 +138,8 @@ class JobDirectory(JobPaths):
     def discard(self) -> None:
         """Remove it: there is to be no such job."""
         self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(self.path)
 
     def publish(self, paths: list[str]) -> list[str]:
         """Make paths, all of them in `unfinished`, the results, at once and on the disk; returns them under their new names.
@@ -138,16 +157,24 @@ class JobDirectory(JobPaths):
             sync(self.path)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
-    def tidy(self) -> None:
-        """Remove what only the running job needed, and what killed tasks had begun to write."""
-        begun = [self.unfinished, self.spool, self.tmp]
-        if not os.path.exists(f"{self.map_results}.jsonl"):
-            begun.append(self.map_results)
-        for path in begun:
-            shutil.rmtree(path, ignore_errors=True)
-        for part in (*glob.glob(f"{glob.escape(self.oob)}/*.part"), *glob.glob(f"{glob.escape(self.profile)}/*.part")):
-            with suppress(OSError):
-                os.unlink(part)
+    def tidy(self) -> list[str]:
+        """As `tidied`, for this job."""
+        return tidied(self)
+
+
+def tidied(paths: JobPaths) -> list[str]:
+    """Remove what only a running job needs, and what killed tasks had begun to write. Returns what could not be removed."""
+    begun = [paths.unfinished, paths.spool, paths.tmp]
+    if not os.path.exists(f"{paths.map_results}.jsonl"):
+        begun.append(paths.map_results)
+    begun += [part for path in (paths.oob, paths.profile) for part in glob.glob(f"{glob.escape(path)}/*.part")]
+    left = []
+    for path in begun:
+        try:
+            remove_tree(path)
+        except OSError:
+            left.append(path)
+    return left
 
 
 def all_jobs() -> list[str]:

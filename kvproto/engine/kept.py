@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Iterator
 
+from kvproto._removal import remove_tree
 from kvproto.engine import oob
 from kvproto.engine.control import has_driver, tell_to_stop
 from kvproto.engine.eventform import MAX_EVENT, read_event
@@ -198,7 +198,10 @@ class KeptJob:
         if self._known() == ACTIVE:
             raise JobError(f"job {self.job} is active: wait for it or kill it first")
         for path in (self.paths.logs, self.paths.files, self.paths.profile):
-            shutil.rmtree(path, ignore_errors=True)
+            try:
+                remove_tree(path)
+            except OSError as e:
+                raise JobError(f"removing {path}: {e.strerror}; remove what is left of it by hand: rm -r {path}") from e
 
     def purge(self) -> None:
         """Remove the job with all that it has, results included; one that is active is killed first."""
@@ -208,9 +211,10 @@ class KeptJob:
         aside = os.path.join(jobs, f".{name}")
         try:
             os.rename(self.paths.path, aside)  # the job is gone at once, and whole
-            shutil.rmtree(aside)
+            remove_tree(aside)
         except OSError as e:
-            raise JobError(f"removing {e.filename or self.paths.path}: {e.strerror}; remove the rest of it by hand") from e
+            left = e.filename or self.paths.path
+            raise JobError(f"removing {left}: {e.strerror}; remove what is left of it by hand: rm -r {left}") from e
 
     def _known(self) -> str:
         status = self.status()

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, naming
+from kvproto.engine.private import private
 from kvproto.engine.regular import open_regular
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
@@ -28,7 +29,7 @@ def write_manifest(directory: str, results: Iterable[Result]) -> None:
     path = _manifest(directory)
     lines = [json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n" for result in results]
     text = "".join(lines).encode()
-    with naming(path, "writing"), open(path, "xb") as file:
+    with naming(path, "writing"), open(path, "xb", opener=private) as file:
         file.write(text + _last_line(text))
         file.flush()
         os.fsync(file.fileno())

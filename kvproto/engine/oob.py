@@ -16,6 +16,7 @@ from contextlib import suppress
 from zlib import crc32
 
 from kvproto.engine.home import in_home
+from kvproto.engine.private import private
 from kvproto.errors import JobError
 
 __all__ = ["check_key", "check_value", "get", "list_keys", "put_all"]
@@ -54,7 +55,7 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
         kind, data = (b"b", value) if isinstance(value, bytes) else (b"s", value.encode("utf-8", "surrogatepass"))
         with in_home(path):
             try:
-                with open(aside, "xb") as file:
+                with open(aside, "xb", opener=private) as file:
                     file.write(_head(kind, key, data) + data)
                     file.flush()
                     os.fsync(file.fileno())

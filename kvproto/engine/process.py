@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from kvproto._supervisor import Supervisor
 from kvproto.engine.home import home, in_home
+from kvproto.engine.private import private
 from kvproto.errors import WorkerCrashed, signal_name
 
 __all__ = ["TaskProcess"]
@@ -51,8 +52,9 @@ class TaskProcess:
         self._is_lost = False
         self._pidfd: int | None = None
         with in_home(log):
-            output = open(log, "ab")
+            output = open(log, "ab", opener=private)
             own = tempfile.mkdtemp(prefix="task-", dir=tmp_directory)
+            os.chmod(own, 0o700)  # whatever the umask
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Mapping
 
 from kvproto.engine.home import in_home
+from kvproto.engine.private import make_directory, private
 
 __all__ = ["place_files"]
 
 
 def place_files(directory: str, files: Mapping[str, str | bytes]) -> None:
-    """Copy files into a directory: name -> path of a file, whose permissions are kept, or its contents as bytes.
+    """Copy files into a directory: name -> path of a file, whose permissions for its owner are kept, or its contents as bytes.
 
     A name may have directories, which are made; it must not lead out of the directory.
     Raises JobError that names the one that cannot be copied.
@@ -20,9 +21,10 @@ def place_files(directory: str, files: Mapping[str, str | bytes]) -> None:
     for name, source in files.items():
         path = os.path.join(directory, name)
         with in_home(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            make_directory(os.path.dirname(path))
             if isinstance(source, bytes):
-                with open(path, "xb") as file:
+                with open(path, "xb", opener=private) as file:
                     file.write(source)
             else:
                 shutil.copy(source, path)
+                os.chmod(path, os.stat(path).st_mode & 0o700)

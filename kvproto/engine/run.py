@@ -70,7 +70,7 @@ def _run_told(
 
             paths = [save_results(directory.job, paths)]
     except BaseException as e:
-        untold = _tell_failure(log, e, time.monotonic() - began)
+        untold = _tell_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             message = f"job {directory.job} failed: {e}{untold}\nits logs are in {directory.path}"
             raise JobError(message) from (e.__cause__ if isinstance(e, JobError) else e)  # the task's own, where it could travel
@@ -78,6 +78,7 @@ def _run_told(
             e.add_note(untold.strip())
         raise
     try:
+        _tidy(log, directory)
         log({"event": "done", "results": paths, "seconds": time.monotonic() - began})
     except Exception as e:  # of the file, or whatever on_event raises
         raise JobError(
@@ -87,13 +88,20 @@ def _run_told(
     return paths
 
 
-def _tell_failure(log: EventLog, error: BaseException, seconds: float) -> str:
+def _tell_failure(log: EventLog, directory: JobDirectory, error: BaseException, seconds: float) -> str:
     """Give the last event of a job that failed; returns a line on why it could not be told, which hides no error."""
     try:
+        _tidy(log, directory)
         log({"event": "failed", "text": str(error) or type(error).__name__, "seconds": seconds})
     except Exception as e:  # of the file, or whatever on_event raises
         return "" if str(e) == str(error) else f"\nnor could this be told to all: {type(e).__name__}: {e}"
     return ""
+
+
+def _tidy(log: EventLog, directory: JobDirectory) -> None:
+    """Remove what the job does not need any more. That something resists does not change how the job ended."""
+    for path in directory.tidy():
+        log({"event": "note", "text": f"{path} could not be removed; remove it by hand: rm -r {path}"})
 
 
 def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[Result]:

@@ -37,6 +37,7 @@ def sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> I
     """
     with naming(directory, "sorting in"):
         own = tempfile.mkdtemp(prefix="sort-", dir=directory)
+        os.chmod(own, 0o700)  # whatever the umask
     n_given = n_sorted = 0
     try:
         with _Program(buffer_size, own) as program:

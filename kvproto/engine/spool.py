@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, naming, published
+from kvproto.engine.private import private
 from kvproto.errors import DataError
 
 __all__ = ["MAX_HELD", "Segment", "SpoolWriter", "read_segment"]
@@ -94,7 +95,7 @@ class SpoolWriter:
     def _spill_held(self) -> None:
         with naming(self._spill_path, "writing"):
             if self._spill is None:
-                self._spill = open(self._spill_path, "x+b", buffering=0)
+                self._spill = open(self._spill_path, "x+b", buffering=0, opener=private)
                 os.unlink(self._spill_path)  # gone with its last descriptor, however this process ends
             for partition, held in enumerate(self._held):
                 if held:

@@ -1,0 +1,38 @@
+"""Clearing up after drivers that were killed: what their jobs had in use, and directories that were being made or removed."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from kvproto._removal import remove_tree
+from kvproto.engine.control import has_driver
+from kvproto.engine.home import JobPaths, home, tidied
+
+__all__ = ["sweep"]
+
+_GRACE = 600.0  # seconds for which a hidden directory may be one that is being made
+
+
+def sweep() -> None:
+    """Remove what killed drivers have left in the home. Results, events and logs stay; so does what resists."""
+    jobs = os.path.join(home(), "jobs")
+    try:
+        found = list(os.scandir(jobs))
+    except OSError:  # there are no jobs
+        return
+    for entry in found:
+        with suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                continue
+            if not entry.name.startswith("."):
+                _sweep_job(JobPaths(entry.name))
+            elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _GRACE:
+                remove_tree(entry.path)
+
+
+def _sweep_job(paths: JobPaths) -> None:
+    """Tidy a job whose driver has left its end of `control`; one that ended by itself has removed that."""
+    if os.path.lexists(paths.control) and not has_driver(paths.control) and not tidied(paths):
+        os.unlink(paths.control)
