@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PASSWORD = re.compile(r"(://[^/?#@\s\"'<>]*?:)[^/?#\s\"'<>]*@")
+_PASSWORD = re.compile(r"""(://[^/?#@\s"'<>]*?:)(?:[^/?#\s"'<>]*|(?!\d+[/?#])[^\s"'<>]*)@""")  # the second: / ? # unescaped in it
 
 
 def printable(text: str) -> str:

@@ -197,7 +197,7 @@ def test_an_address_without_a_path_or_with_a_wrong_port_is_refused():
     for url in ("disco://host", "dir://host"):
         with pytest.raises(DataError, match=f"input {url}: has no path"):
             find_inputs([url])
-    with pytest.raises(DataError, match="input disco://host:port/x: Port could not be cast"):
+    with pytest.raises(DataError, match="input disco://host:port/x: its port is no number"):
         find_inputs(["disco://host:port/x"])
 
 

@@ -12,6 +12,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 
+from kvproto.classic.schemes.nodes import host_of
+
 __all__ = ["request_for"]
 
 _KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
@@ -36,10 +38,7 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
         user = user if ":" in user else f"{user}:"
         token = base64.b64encode(urllib.parse.unquote_to_bytes(user.encode("utf-8", "surrogateescape"))).decode("ascii")
         authorization = {"Authorization": f"Basic {token}"}
-    try:
-        urllib.parse.urlsplit(f"//{host}").port
-    except ValueError as e:
-        raise ValueError(f"{e}; in a user name or password, write / ? # and @ as %2F %3F %23 and %40") from e
+    host_of(host)
     name, colon, port = host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
     if not name.isascii():
         name = name.encode("idna").decode("ascii")

@@ -13,7 +13,7 @@ import urllib.parse
 
 from kvproto.errors import DataError
 
-__all__ = ["PORT", "check_remote", "split"]
+__all__ = ["PORT", "check_remote", "host_of", "split"]
 
 PORT = 8989
 
@@ -24,13 +24,23 @@ def split(url: str) -> tuple[str, str]:
     if not slash:
         raise DataError(f"input {url}: has no path; write //host/path, or ///path for this machine")
     try:
-        parts = urllib.parse.urlsplit(f"//{netloc}")
-        port = parts.port
+        hostname, port = host_of(netloc)
     except ValueError as e:
         raise DataError(f"input {url}: {e}") from e
-    if port is None and parts.hostname in (None, "localhost", socket.gethostname().lower()):
+    if port is None and hostname in (None, "localhost", socket.gethostname().lower()):
         return "", path
     return f"http://{netloc}" if port else f"http://{netloc}:{PORT}", path
+
+
+def host_of(netloc: str) -> tuple[str | None, int | None]:
+    """The host and the port in what stands before the path of an address. ValueError, without what it quotes, for a wrong one."""
+    parts = urllib.parse.urlsplit(f"//{netloc}")
+    try:
+        return parts.hostname, parts.port
+    except ValueError:  # whose text may have a piece of a password
+        raise ValueError(
+            "its port is no number from 0 to 65535; in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
+        ) from None
 
 
 def check_remote(url: str) -> None:
