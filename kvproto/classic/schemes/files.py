@@ -67,23 +67,34 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
     """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
     path = local_path(url)
+    is_whole = start == 0 and end is None
     try:
-        is_whole = start == 0 and end is None
         raw = _Whole(path, url) if is_whole else io.FileIO(path)
-        size = os.fstat(raw.fileno()).st_size
-        if size < max(start, end or 0):
-            raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
-        file = io.BufferedReader(raw, 1 << 16)
-        whole = checked(file, path)
-        if is_whole:
-            return whole, size
-        first, last = _line_start(file, start), size if end is None else _line_start(file, end)
+        try:
+            return _opened(raw, path) if is_whole else _range(raw, path, url, start, end)
+        except BaseException:
+            raw.close()
+            raise
     except OSError as e:
         raise DataError(f"input {url}: {e.strerror}") from e
     except ValueError as e:
         raise DataError(f"input {url!r}: {e}", is_final=True) from e
+
+
+def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
+    status = os.fstat(raw.fileno())
+    file = BufferedReader(raw, 1 << 16)
+    return (checked(file, path) if stat.S_ISREG(status.st_mode) else file), status.st_size
+
+
+def _range(raw: io.FileIO, path: str, url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
+    size = os.fstat(raw.fileno()).st_size
+    if size < max(start, end or 0):
+        raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
+    file = checked(BufferedReader(raw, 1 << 16), path)
+    first, last = _line_start(file, start), size if end is None else _line_start(file, end)
     file.seek(first)
-    return io.BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
+    return BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
 
 
 class _Whole(io.FileIO):

@@ -31,7 +31,7 @@ class Search:
     """One search: `files_of` a directory or `matching` a pattern, and then in `passed_over` what was left out and why."""
 
     def __init__(self) -> None:
-        self._passed: dict[str, list[str]] = {}
+        self._passed: dict[str, dict[str, None]] = {}  # what -> paths, each once
         self._entered: set[tuple[int, int]] = set()
 
     def files_of(self, top: str) -> Iterator[str]:
@@ -51,8 +51,8 @@ class Search:
     def passed_over(self) -> str:
         """What was left out, in one line; nothing when all was taken."""
         return "; ".join(
-            f"{len(names)} {what}: {', '.join(names[:_MAX_SHOWN])}{', ...' * (len(names) > _MAX_SHOWN)}"
-            for what, names in self._passed.items()
+            f"{len(paths)} {what}: {', '.join(list(paths)[:_MAX_SHOWN])}{', ...' * (len(paths) > _MAX_SHOWN)}"
+            for what, paths in self._passed.items()
         )
 
     def _step(self, path: str, part: str) -> Iterator[str]:
@@ -86,9 +86,9 @@ class Search:
                 if is_strict:
                     raise DataError(f"input {path}: {e.strerror}") from e
                 continue
-            names = [name for name in entries if not self._is_passed(path, name)]
-            folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
-            found.append((path, sorted(set(names) - set(folders))))
+            names = [name for name in sorted(entries) if not self._is_passed(path, name)]
+            folders = {name: None for name in names if os.path.isdir(os.path.join(path, name))}
+            found.append((path, [name for name in names if name not in folders]))
             for name in folders:
                 inner = os.path.join(path, name)
                 (links if os.path.islink(inner) else todo).append(inner)
@@ -115,7 +115,7 @@ class Search:
         return False
 
     def _pass(self, what: str, path: str) -> None:
-        self._passed.setdefault(what, []).append(path)
+        self._passed.setdefault(what, {})[path] = None
 
 
 def _listed(path: str) -> list[str]:
