@@ -1,6 +1,7 @@
 """Web addresses as people paste them; passwords that go to one host and are shown nowhere; errors that no other try mends."""
 
 import base64
+import gzip
 import json
 import time
 
@@ -212,9 +213,12 @@ def test_a_function_of_a_job_may_say_that_no_other_try_mends_its_error():
 def test_a_document_of_a_server_has_a_limit(monkeypatch):
     from kvproto.classic.schemes import web
 
-    monkeypatch.setattr(web, "MAX_DOCUMENT", 1000)
-    tag = json.dumps({"urls": [["raw://" + "x" * 1000]]}).encode()
-    with serving({"/ddfs/tag/x": page(tag), "/index": page(b"0 raw://x 1\n" * 100)}) as server:
-        for url in (f"{server.url}/ddfs/tag/x", f"dir://{server.url.removeprefix('http://')}/index"):
-            with pytest.raises(DataError, match="has more than 1000 bytes, the limit"):
+    monkeypatch.setattr(web, "MAX_DOCUMENT", 20_000)
+    tag = json.dumps({"urls": [["raw://" + "x" * 20_000]]}).encode()
+    pages = {"/ddfs/tag/x": page(tag), "/index": page(b"0 raw://x 1\n" * 2000)}
+    pages["/packed"] = page(gzip.compress(bytes(10_000_000)))
+    with serving(pages) as server:
+        node = server.url.removeprefix("http://")
+        for url in (f"{server.url}/ddfs/tag/x", f"dir://{node}/index", f"dir://{node}/packed"):
+            with pytest.raises(DataError, match="has more than 20000 bytes, the limit"):
                 find_inputs([url])

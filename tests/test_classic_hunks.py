@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import pickle
 import struct
 import zlib
 
@@ -135,7 +136,7 @@ def test_a_pickle_that_cannot_be_read_names_its_record():
     missing = b"(U\x01kq\x01cno_such_module\nThing\nq\x02tq\x03."
     with pytest.raises(DataError, match=f"record at byte {len(WORD)} of the hunk that ends here .*no_such_module"):
         read(old_hunk(WORD + missing) + CLOSING)
-    with pytest.raises(DataError, match=r"holds 3, which is no \(key, value\) pair"):
+    with pytest.raises(DataError, match=r"holds 3, which is neither a \(key, value\) pair nor a line"):
         read(old_hunk(b"K\x03.") + CLOSING)
 
 
@@ -206,3 +207,31 @@ def test_netstrings_cut_behind_a_pair_are_refused_where_the_size_is_known():
 def test_what_is_no_netstring_names_its_place(data, what):
     with pytest.raises(DataError, match=what):
         read(data)
+
+
+def test_a_hunk_that_unpacks_to_more_than_the_limit_is_refused_and_not_unpacked(monkeypatch):
+    from kvproto.classic import hunks
+
+    monkeypatch.setattr(hunks, "MAX_HUNK", 1000)
+    with pytest.raises(DataError, match="part-0, at byte 0: the hunk unpacks to more than 1000 bytes, the limit"):
+        read(old_hunk(b"\0" * 10_000_000))
+
+
+@pytest.mark.parametrize("spoilt", [lambda stored: stored[:-4], lambda stored: stored + b"more"])
+def test_a_hunk_whose_compressed_data_does_not_end_where_it_does_is_damaged(spoilt):
+    stored = spoilt(zlib.compress(WORD))
+    with pytest.raises(DataError, match="at byte 0: the hunk is damaged"):
+        read(struct.pack("<BBIQ", 0x81, 1, zlib.crc32(WORD), len(stored)) + stored + CLOSING)
+
+
+def test_a_pair_that_could_not_be_read_again_is_not_written(monkeypatch):
+    from kvproto.classic import hunks
+
+    monkeypatch.setattr(hunks, "MAX_ITEM", 1000)
+    with pytest.raises(ValueError, match="a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"):
+        hunks.HunkWriter(io.BytesIO()).add("k", "v" * 1000)
+
+
+def test_chunks_of_lines_that_the_original_made_are_read():
+    lines = b"".join(pickle.dumps(line, 2) for line in ("b a\n", b"\xff\n"))
+    assert read(old_hunk(lines) + CLOSING) == ["b a\n", b"\xff\n"]

@@ -156,7 +156,12 @@ class Disco:
         """
         import pstats
 
-        stats = pstats.Stats(*KeptJob(jobname).profiles(mode), stream=stream)
+        from kvproto.engine.profiles import check_profile
+
+        paths = KeptJob(jobname).profiles(mode)
+        for path in paths:
+            check_profile(path)
+        stats = pstats.Stats(*paths, stream=stream)
         return stats.strip_dirs().sort_stats("cumulative")
 
     def kill(self, jobname: str) -> None:

@@ -1,7 +1,7 @@
 """The two formats in which the original Disco kept its results: hunks, and the older netstrings.
 
 Hunks: 14 bytes `<BBIQ` = 0x81, whether zlib has compressed it, crc32 of the raw bytes, bytes stored; then these.
-A hunk holds pickled (key, value) pairs, one behind the other. One without any closes the file; files written one
+A hunk holds pickled (key, value) pairs, one behind the other, or the lines of a chunk of data. One without any closes the file; files written one
 behind the other can be read too. Netstrings: `<bytes> <key> <bytes> <value>` and a newline for each pair, no end mark.
 
 An 8-bit string of Python 2 becomes a str: UTF-8, any other bytes kept as lone surrogates (`surrogateescape`), as
@@ -27,6 +27,8 @@ _HEAD = Struct("<BBIQ")
 _VERSION = 0x81
 _HUNK = 1 << 20  # raw bytes from which on a hunk is written
 _LEVEL = 2
+MAX_HUNK = MAX_ITEM + _HUNK
+"""Bytes of a hunk, unpacked: a record of the largest size, behind others."""
 _PROTOCOL = 2  # the highest that Python 2 reads
 _BLOCK = 1 << 20
 
@@ -85,8 +87,8 @@ class _Damaged(DataError):
     """A hunk is there in its whole length, and what is in it is not what was written."""
 
 
-def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator[tuple]:
-    """Yield the pairs of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one.
+def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator:
+    """Yield the pairs or lines of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one.
 
     ignore_corrupt  whether to tell of a damaged hunk in a message and go on with the next; one that is cut is an error still
     """
@@ -112,16 +114,28 @@ def _read_hunk(source: Bytes) -> bytes:
         raise source.error(start, f"no hunk begins here: 0x{version:02x} instead of 0x{_VERSION:02x}")
     _, is_compressed, crc, n_bytes = _HEAD.unpack(source.exactly(_HEAD.size, "a hunk's head"))
     raw = source.exactly(n_bytes, "a hunk")
-    try:
-        raw = zlib.decompress(raw) if is_compressed else raw
-    except zlib.error as e:
-        raise source.error(start, f"the hunk is damaged: {e}", _Damaged) from e
+    if is_compressed:
+        raw = _unpacked(raw, source, start)
     if zlib.crc32(raw) != crc:
         raise source.error(start, "the hunk is damaged: it does not have its checksum", _Damaged)
     return raw
 
 
-def _unpickled(raw: bytes, source: Bytes) -> Iterator[tuple]:
+def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
+    """What zlib makes of a hunk, which may be at most MAX_HUNK bytes: a few can stand for a thousand times as many."""
+    unpacking = zlib.decompressobj()
+    try:
+        raw = unpacking.decompress(stored, MAX_HUNK + 1)
+    except zlib.error as e:
+        raise source.error(start, f"the hunk is damaged: {e}", _Damaged) from e
+    if len(raw) > MAX_HUNK:
+        raise source.error(start, f"the hunk unpacks to more than {MAX_HUNK} bytes, the limit", _Damaged)
+    if not unpacking.eof or unpacking.unused_data:
+        raise source.error(start, "the hunk is damaged: its compressed data does not end where the hunk does", _Damaged)
+    return raw
+
+
+def _unpickled(raw: bytes, source: Bytes) -> Iterator:
     file = io.BytesIO(raw)
     while file.tell() < len(raw):
         start = file.tell()
@@ -131,8 +145,8 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator[tuple]:
             raise source.error(
                 source.offset, f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}", _Damaged
             ) from e
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            what = f"the hunk that ends here holds {pair!r:.200}, which is no (key, value) pair"
+        if not isinstance(pair, (str, bytes)) and not (isinstance(pair, tuple) and len(pair) == 2):
+            what = f"the hunk that ends here holds {pair!r:.200}, which is neither a (key, value) pair nor a line"
             raise source.error(source.offset, what)
         yield pair
 
@@ -161,8 +175,10 @@ class HunkWriter(OutputStream):
         self._n_bytes = 0
 
     def add(self, key, value) -> None:
-        """Add a pair of anything that can be pickled."""
+        """Add a pair of anything that can be pickled, to at most 1 GiB: ValueError for more, which could not be read again."""
         record = pickle.dumps((key, value), _PROTOCOL)
+        if len(record) > MAX_ITEM:
+            raise ValueError(f"a pair of {len(record)} bytes, pickled: the limit is {MAX_ITEM}; its key is {key!r:.100}")
         self._parts.append(record)
         self._n_bytes += len(record)
         if self._n_bytes >= _HUNK:

@@ -18,6 +18,7 @@ from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.files import naming
 from kvproto.engine.home import home
 from kvproto.engine.names import bind, import_required
+from kvproto.engine.profiles import seal_profile
 from kvproto.engine.spec import JobSpec
 from kvproto.errors import JobError
 
@@ -133,6 +134,7 @@ def _profiled(path: str) -> Iterator[None]:
         try:
             profiler.dump_stats(aside)
             os.chmod(aside, 0o600)
+            seal_profile(aside)
             os.rename(aside, path)
         except BaseException:
             with suppress(OSError):

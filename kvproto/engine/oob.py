@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from zlib import crc32
 
+from kvproto._stdio import say
 from kvproto.engine.home import in_home
 from kvproto.engine.private import private
+from kvproto.engine.regular import open_regular
 from kvproto.errors import JobError
 
 __all__ = ["check_key", "check_value", "get", "list_keys", "put_all"]
@@ -25,6 +27,7 @@ MAX_KEY = 256
 """Characters that a key may have."""
 
 _SHOWN_KEYS = 20
+_MAX_HEAD = MAX_KEY + 16  # bytes before the value
 
 
 def check_key(key: str) -> None:
@@ -70,8 +73,8 @@ def get(directory: str, key: str) -> bytes | str:
     """The value as it was put, bytes or str. JobError that names the job and its keys when there is none."""
     check_key(key)
     try:
-        with open(_path(directory, key), "rb") as file:
-            head = file.readline()
+        with open_regular(_path(directory, key)) as file:
+            head = file.readline(_MAX_HEAD)
             data = file.read()
     except FileNotFoundError:
         keys = list_keys(directory)
@@ -80,23 +83,39 @@ def get(directory: str, key: str) -> bytes | str:
         raise JobError(f"job {_job(directory)} has no out-of-band value {key!r}; {has}") from None
     except OSError as e:
         raise JobError(f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}") from e
-    if head not in (_head(b"b", key, data), _head(b"s", key, data)):
-        raise JobError(f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}")
-    return data if head[:1] == b"b" else data.decode("utf-8", "surrogatepass")
+    try:
+        if head == _head(b"b", key, data):
+            return data
+        if head == _head(b"s", key, data):
+            return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        pass
+    raise JobError(f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}")
 
 
 def list_keys(directory: str) -> list[str]:
-    """The keys of the values that are there, sorted."""
+    """The keys of the values that are there, sorted. A damaged file that does not even tell its key is told on stderr."""
     keys = []
     try:
-        for name in os.listdir(directory):
-            if not name.endswith(".part"):
-                with open(os.path.join(directory, name), "rb") as file:
-                    keys.append(file.readline()[1:].partition(b" ")[0].decode("ascii", "backslashreplace"))
+        names = os.listdir(directory)
     except FileNotFoundError:
         raise JobError(f"job {_job(directory)} has no out-of-band values any more: {directory} is gone") from None
     except OSError as e:
         raise JobError(f"reading the out-of-band values of job {_job(directory)}: {e.strerror}") from e
+    for name in names:
+        if name.endswith(".part"):
+            continue
+        try:
+            with open_regular(os.path.join(directory, name)) as file:
+                key = file.readline(_MAX_HEAD)[1:].partition(b" ")[0].decode("ascii")
+            if _path("", key) != name:
+                raise ValueError("it is not of the key that it names")
+            keys.append(key)
+        except FileNotFoundError:
+            continue  # gone meanwhile
+        except (OSError, ValueError) as e:
+            why = e.strerror if isinstance(e, OSError) else e
+            say(f"kvproto: an out-of-band value of job {_job(directory)} is damaged: {os.path.join(directory, name)}: {why}")
     return sorted(keys)
 
 

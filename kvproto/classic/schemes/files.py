@@ -76,7 +76,7 @@ def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
             raw.close()
             raise
     except OSError as e:
-        raise DataError(f"input {url}: {e.strerror}") from e
+        raise DataError(f"input {url}: {e.strerror or e}") from e
     except ValueError as e:
         raise DataError(f"input {url!r}: {e}", is_final=True) from e
 
