@@ -16,8 +16,9 @@ from typing import BinaryIO
 from kvproto.classic import stored
 from kvproto.classic.tags import safe_name
 from kvproto.engine.files import BLOCK, naming, published
-from kvproto.engine.home import in_home
+from kvproto.engine.home import in_home, make_home
 from kvproto.engine.packed import HEAD_SIZE, has_lines
+from kvproto.engine.private import make_directory
 from kvproto.engine.regular import sync
 
 __all__ = ["CHUNK_SIZE", "Blobs", "blob_name", "read_blocks"]
@@ -99,7 +100,8 @@ class Blobs:
         unique = uuid.uuid4().hex
         path = os.path.join(stored.directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}")
         with in_home(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            make_home()
+            make_directory(os.path.dirname(path))
         return path
 
 

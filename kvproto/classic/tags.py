@@ -24,7 +24,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from kvproto.engine.home import home, in_home
+from kvproto.engine.home import home, in_home, make_home
+from kvproto.engine.private import check_is_ours, make_directory, private
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import DataError
 
@@ -68,10 +69,12 @@ class DamagedTag(DataError):
 
 
 class TagStore:
-    """The tags of this user. Errors of the file system are JobErrors that name KVPROTO_HOME."""
+    """The tags of this user. Errors of the file system, and a home that others may write to, are JobErrors."""
 
     def __init__(self) -> None:
         self.directory = os.path.join(home(), "ddfs", "tag")
+        if os.path.isdir(home()):
+            check_is_ours(home())
 
     def get(self, name: str) -> dict:
         """The document of a tag. NoSuchTag when there is none, DamagedTag when it cannot be read."""
@@ -164,7 +167,8 @@ class TagStore:
         """Write a version; False when there is one of that number."""
         path = self._path(name)
         with in_home(path):
-            os.makedirs(path, exist_ok=True)
+            make_home()
+            make_directory(path)
             aside = os.path.join(path, f"{uuid.uuid4().hex}.part")
             try:
                 _write(aside, data)
@@ -185,7 +189,7 @@ class TagStore:
 
 
 def _write(path: str, data: bytes) -> None:
-    with open(path, "xb") as file:
+    with open(path, "xb", opener=private) as file:
         file.write(data)
 
 

@@ -176,7 +176,8 @@ def _no_result(url: str, head: bytes) -> DataError:
     what = f"it begins with {head!r}" if head else empty
     return DataError(
         f"{url} is not a result of a job: {what}; chain_reader reads results. For lines of text no reader is needed, "
-        "for others there are gzip_line_reader and re_reader"
+        "for others there are gzip_line_reader and re_reader",
+        is_final=True,
     )
 
 
@@ -281,7 +282,7 @@ def re_reader(
         if not piece:
             break
         if len(held) > MAX_ITEM:
-            raise DataError(f"input {fname}: {pattern.pattern!r} does not match {MAX_ITEM} bytes, {held[:100]!r}...")
+            raise DataError(f"input {fname}: {pattern.pattern!r} does not match {MAX_ITEM} bytes, {held[:100]!r}...", is_final=True)
     if held and output_tail:
         yield (held,)
     elif held:

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from kvproto.errors import KVProtoError
+from kvproto.errors import KVProtoError, without_passwords
 
 __all__ = ["report"]
 
@@ -27,7 +27,7 @@ def report(error: BaseException) -> str:
     has_frames = [_without_ours(part) for part in _parts(told)]
     if any(has_frames):
         return "".join(told.format()).rstrip()
-    traceback.print_exception(error, file=sys.__stderr__)
+    print(without_passwords("".join(traceback.format_exception(error))), file=sys.__stderr__)
     if isinstance(error, (TypeError, ValueError)):
         return "".join(traceback.format_exception_only(error)).rstrip()
     return "".join(traceback.format_exception(error)).rstrip()  # a fault of kvproto, whose frames are what there is to tell

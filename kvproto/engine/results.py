@@ -111,7 +111,7 @@ def _read_header(file, where: str) -> str:
     for kind, expected in _HEADERS.items():
         if header == expected:
             return kind
-    raise DataError(f"{where} is not a result file of this version: it begins with {header!r}")
+    raise DataError(f"{where} is not a result file of this version: it begins with {header!r}", is_final=True)
 
 
 def _check_trailer(file, where: str) -> None:
