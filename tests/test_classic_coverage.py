@@ -312,7 +312,7 @@ def test_each_promise_is_shown_by_tests_that_are_there_and_run(tests):
         assert case is None or case in literals(), test
 
 
-OURS = {"attempts", "ext_limits", "keep_map", "merge_partitions", "text"}
+OURS = {"attempts", "ext_limits", "keep_map", "merge_partitions", "text", "trust"}
 """Parameters that the documentation does not have."""
 
 

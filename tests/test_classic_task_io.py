@@ -69,8 +69,8 @@ def test_a_result_is_read_from_a_file_and_as_it_comes_from_the_web(tmp_path, n_p
         data = result_file(path, kind, PAIRS[:n_pairs])
         assert entries(chain_stream, path) == expected
         for piece in (1, 7, 1000):
-            assert list(chain_reader(io.BufferedReader(Socket(data, piece)), None, "http://host/x", None)) == expected
-        assert list(chain_reader(Socket(data), None, "http://host/x")) == expected
+            assert list(chain_reader(io.BufferedReader(Socket(data, piece)), None, "http://host/x", None, trust=True)) == expected
+        assert list(chain_reader(Socket(data), None, "http://host/x", trust=True)) == expected
         assert list(read_result_stream(Socket(data), "http://host/x")) == expected
 
 
@@ -79,7 +79,7 @@ def test_a_result_that_was_cut_is_refused_by_its_name(tmp_path, kind):
     data = result_file(tmp_path / "result", kind)
     for size in range(1, len(data)):
         with pytest.raises(DataError, match="http://host/x .*(cut short|no(t a)? result)"):
-            list(chain_reader(io.BufferedReader(Socket(data[:size])), None, "http://host/x", None))
+            list(chain_reader(io.BufferedReader(Socket(data[:size])), None, "http://host/x", None, trust=True))
 
 
 @pytest.mark.parametrize("kind", [OBJECTS, FRAMES])
@@ -88,7 +88,7 @@ def test_a_result_in_which_a_byte_was_changed_is_refused_by_its_name(tmp_path, k
     for at in range(len(data)):
         data[at] ^= 0x10
         with pytest.raises(DataError, match="http://host/x"):
-            list(chain_reader(Socket(bytes(data), 100), None, "http://host/x", None))
+            list(chain_reader(Socket(bytes(data), 100), None, "http://host/x", None, trust=True))
         data[at] ^= 0x10
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_one_from_the_web_shows_at_its_end_with_the_last_pairs_held_ba
     data[-29] ^= 1
     n_read = 0
     with pytest.raises(DataError, match="http://host/x is damaged: its records do not have their checksum"):
-        for _ in chain_reader(io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None):
+        for _ in chain_reader(io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None, trust=True):
             n_read += 1
     assert 0 < n_read < 5
 
@@ -119,7 +119,7 @@ def test_a_result_that_cannot_be_read_is_named(tmp_path):
 
     for start in (data[:-5], b"3 key 5 val", b"\x81\x01"):
         with pytest.raises(DataError, match="reading http://host/x: Bad file descriptor"):
-            list(chain_reader(Broken(start), None, "http://host/x", None))
+            list(chain_reader(Broken(start), None, "http://host/x", None, trust=True))
 
 
 def test_a_result_can_come_compressed(tmp_path):
@@ -142,7 +142,7 @@ def test_a_result_can_come_compressed(tmp_path):
 def test_what_is_no_result_is_refused_with_what_it_begins_with(data, what):
     for file in (io.BytesIO(data), Socket(data)):
         with pytest.raises(DataError, match=what):
-            list(chain_reader(file, len(data), "http://host/x", None))
+            list(chain_reader(file, len(data), "http://host/x", None, trust=True))
 
 
 def test_text_that_has_no_bytes_is_refused():

@@ -17,6 +17,7 @@ from kvproto.classic.progress import Progress
 from kvproto.classic.reading import result_iterator
 from kvproto.engine.home import all_jobs, started
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob
+from kvproto.engine.trust import check_trusted
 from kvproto.errors import JobError
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
@@ -160,6 +161,7 @@ class Disco:
 
         paths = KeptJob(jobname).profiles(mode)
         for path in paths:
+            check_trusted(None, path)
             check_profile(path)
         stats = pstats.Stats(*paths, stream=stream)
         return stats.strip_dirs().sort_stats("cumulative")

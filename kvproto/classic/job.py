@@ -101,6 +101,7 @@ class Job:
         required_modules      names of modules, or (name, path): the functions find them without an import
         scheduler             dict: {"max_cores": int}, how many tasks run at a time at most
         attempts              int: how often a task is tried in all, where another try may mend its error; 3
+        trust                 bool: pickled inputs are read also where they are another user's or come from the network
         keep_map              bool: what the maps give is kept too, for `mapresults`, until the job is purged
         save                  bool: the results are kept under the tag disco:results:JOB
         profile               bool: each task is profiled, for `profile_stats`

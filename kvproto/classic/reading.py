@@ -12,6 +12,7 @@ from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
 from kvproto.engine.manifest import open_result
 from kvproto.engine.packed import check_text, text_file
+from kvproto.engine.trust import trusting
 from kvproto.errors import DataError, JobError
 
 __all__ = ["result_iterator"]
@@ -24,6 +25,7 @@ def result_iterator(
     notifier: Callable[[str | list[str]], None] | None = None,
     params=None,
     ddfs=None,
+    trust: bool = False,
 ) -> Iterator:
     """Yield the (key, value) pairs of results, one after the other.
 
@@ -35,6 +37,8 @@ def result_iterator(
     notifier      is called with each url before it is opened, or with the list of its replicas
     params        are handed to those functions
     ddfs          means nothing
+    trust         whether to unpickle objects also where they are in another user's file, or come from the network, although that
+                  lets whoever wrote them run any program as you
 
     Keys and values are bytes where an external program wrote them, Python objects where a function did.
     Raises DataError that names the file when it is missing, was cut or damaged.
@@ -46,7 +50,7 @@ def result_iterator(
     for replicas in _replicas(urls, is_listed):
         if notifier is not None:
             notifier(replicas[0] if len(replicas) == 1 else replicas)
-        yield from _entries(replicas, streams, params)
+        yield from _entries(replicas, streams, params, trust)
 
 
 def _replicas(urls, is_listed: bool) -> Iterator[list[str]]:
@@ -68,13 +72,14 @@ def _result_stream(stream, size: int | None, url: str, params) -> tuple:
     return text_file(file), os.path.getsize(url), url
 
 
-def _entries(replicas: list[str], streams: list[Callable], params) -> Iterator:
+def _entries(replicas: list[str], streams: list[Callable], params, trust: bool) -> Iterator:
     """The entries of one input; when a replica fails, those of the next behind what was given."""
     n_given = 0
     failed: list[DataError | JobError] = []
     for url in replicas:
         try:
-            stream, _, _ = chain_input(streams, None, None, url, params)
+            with trusting(trust):
+                stream, _, _ = chain_input(streams, None, None, url, params)
             with closing(stream):
                 check_text(stream, f"input {url}")
                 entries = iter(stream)

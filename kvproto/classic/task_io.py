@@ -13,6 +13,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from kvproto.classic.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
 from kvproto.classic.schemes import open_input
@@ -22,6 +23,7 @@ from kvproto.engine.files import naming
 from kvproto.engine.manifest import written
 from kvproto.engine.packed import check_text, text_file
 from kvproto.engine.results import HEAD, read_result_stream
+from kvproto.engine.trust import check_trusted, trusts
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
 
@@ -136,16 +138,22 @@ class _Netstrings(OutputStream):
         self.write(encode_netstrings(key, value))
 
 
-def chain_reader(fd, size: int | None, url: str, params=None, *, ignore_corrupt: bool = False) -> Iterator:
+def chain_reader(
+    fd, size: int | None, url: str, params=None, *, ignore_corrupt: bool = False, trust: bool | None = None
+) -> Iterator:
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
     Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Of a blob of lines, as
-    `DDFS.chunk` makes it, it yields the lines. Objects are unpickled:
-    read results of those alone whom you trust. What is cut or damaged is a DataError, as is a file of 0 bytes: a result
+    `DDFS.chunk` makes it, it yields the lines. Objects are unpickled, which runs what the pickle says: those of other users
+    and from the network take trust=True, or a job with trust=True (see `kvproto.engine.trust`). What is cut or damaged is a DataError, as is a file of 0 bytes: a result
     without pairs has a head in all formats that also mark their end, so that such a file is one that was lost; unless
     it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
     hunk in a message and goes on with the next.
     """
+    return _chained(fd, size, url, ignore_corrupt, trusts() if trust is None else trust)  # as it is now, not when it is read
+
+
+def _chained(fd, size: int | None, url: str, ignore_corrupt: bool, trust: bool) -> Iterator:
     if is_chunk(url):
         yield from fd if hasattr(fd, "buffer") else text_file(fd)
         return
@@ -157,8 +165,11 @@ def chain_reader(fd, size: int | None, url: str, params=None, *, ignore_corrupt:
         if head == HEAD:
             if start is not None:
                 file.seek(start)
-            yield from read_result_stream(source if start is None else file, url)
+            check = None if trust else partial(check_trusted, file, url)
+            yield from read_result_stream(source if start is None else file, url, check)
         elif head[:1] == b"\x81":
+            if not trust:
+                check_trusted(file, url)
             yield from read_hunks(source, ignore_corrupt=ignore_corrupt)
         elif re.match(rb"\d{1,10} ", head):
             yield from _netstrings(source, size)

@@ -61,6 +61,7 @@ PARAMETERS: dict[str, Any] = {
     "required_modules": None,  # names of modules, or (name, path): found by the functions without an import
     "scheduler": {},  # dict; {"max_cores": int} is how many tasks run at a time at most
     "attempts": 3,  # int: how often a task is tried in all, where another try may mend its error
+    "trust": False,  # whether to unpickle inputs also where they are another user's or come from the network
     "keep_map": False,  # whether what the maps give is kept too, where there is a reduce
     "save": False,  # whether the results are kept as the tag disco:results:JOB
     "profile": False,  # whether each task is profiled
@@ -164,6 +165,7 @@ class Worker(dict):
             required_modules=tuple(m if isinstance(m, str) else m[0] for m in _required_modules(item)),
             attempts=_attempts(item("attempts")),
             keep_map=bool(item("keep_map")),
+            trust=bool(item("trust")),
             save=bool(item("save")),
             profile=bool(item("profile")),
             params=item("params"),

@@ -29,6 +29,9 @@ def add(commands) -> None:
     summary = "print the urls of a job's results, or the results"
     parser = _add_named(commands, "results", summary, _results, "--out text @ | sort")
     parser.add_argument("--out", dest="form", choices=FORMS, help="print the pairs in this form, as `kvproto run` does")
+    parser.add_argument(
+        "--trust", action="store_true", help="read pickled objects also where they are another user's or from the network"
+    )
 
     summary = "print what a job told of its course, a JSON object a line"
     parser = _add_named(commands, "events", summary, _events, "-f @")
@@ -126,7 +129,7 @@ def _results(args: argparse.Namespace) -> int:
     from kvproto.classic.output import Output
 
     with Output() as out:
-        out.write(result_iterator(urls), args.form)
+        out.write(result_iterator(urls, trust=args.trust), args.form)
     return 0
 
 

@@ -72,6 +72,10 @@ def _add_run(commands) -> None:
         "--save", dest="parameters", action="append_const", const=("save", "True"), help="keep the results under a tag"
     )
     parser.add_argument(
+        "--trust", dest="parameters", action="append_const", const=("trust", "True"),
+        help="read pickled inputs also where they are another user's or from the network: it runs what they say",
+    )
+    parser.add_argument(
         "--profile", dest="parameters", action="append_const", const=("profile", "True"),
         help="profile the tasks; `kvproto pstats` shows where their time went",
     )

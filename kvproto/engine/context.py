@@ -10,7 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from kvproto.engine import oob
@@ -20,6 +20,7 @@ from kvproto.engine.home import home
 from kvproto.engine.names import bind, import_required
 from kvproto.engine.profiles import seal_profile
 from kvproto.engine.spec import JobSpec
+from kvproto.engine.trust import trusting
 from kvproto.errors import JobError
 
 __all__ = ["TaskContext", "current", "running"]
@@ -102,10 +103,8 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
         bind(functions, {**NAMES, **old, **import_required(spec.required_modules)})
         for function in functions:
             pass_str_as_bytes(getattr(function, "__globals__", {}).values())
-        if spec.profile:
-            with _profiled(os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")):
-                yield
-        else:
+        profile = os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")
+        with trusting(spec.trust), _profiled(profile) if spec.profile else nullcontext():
             yield
         task.publish()
     finally:

@@ -8,7 +8,7 @@ streams wrote (RAW) has neither header nor trailer: see `kvproto.engine.manifest
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from struct import Struct
@@ -84,14 +84,16 @@ def as_result_file(kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: in
     return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
 
-def read_result_stream(file, where: str) -> Iterator[tuple]:
+def read_result_stream(file, where: str, before_unpickling: Callable[[], None] | None = None) -> Iterator[tuple]:
     """Yield the pairs of a result file that is open at its beginning; any binary file will do, from the web too.
 
     They are (bytes, bytes) from an external program, Python objects from a function. DataError that names `where` when
-    it is no result file, was cut or damaged. The trailer of a file that can be sought is checked first; otherwise
+    it is no result file, was cut or damaged. `before_unpickling` may raise what forbids that. The trailer of a file that can be sought is checked first; otherwise
     damage may show at its place or at the end, after good pairs.
     """
     kind = _read_header(file, where)
+    if kind == OBJECTS and before_unpickling is not None:
+        before_unpickling()
     body = _Body(file, where)
     if file.seekable():
         _check_trailer(file, where)

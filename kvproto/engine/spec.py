@@ -55,6 +55,7 @@ class JobSpec:
     status_interval     int, entries from one status message to the next; 0: none
     required_modules    names of modules that the functions find without an import
     attempts            int, at least 1: how often a task is tried in all, where another try may mend its error
+    trust               bool: pickles of other users and from the network are unpickled too
     keep_map            bool: what the maps wrote is kept as result files too, when there is a reduce
     save                bool: the results are kept under a tag
     profile             bool: each task is profiled
@@ -80,6 +81,7 @@ class JobSpec:
     required_modules: tuple[str, ...] = ()
     attempts: int = 3
     keep_map: bool = False
+    trust: bool = False
     save: bool = False
     profile: bool = False
     params: Any = None
