@@ -184,3 +184,23 @@ print(told[0].message, ddfs.attrs("tag"))
 """
     token = "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of files {}"
     assert printed(body).splitlines() == ["['three', 'two', 'one']", "three 5 [b'three']", "two 3 [b'two']", token]
+
+
+def test_a_tag_is_chunked_by_the_entries_of_a_reader(printed):
+    body = """
+from disco.ddfs import DDFS
+open("numbers", "w").write(" ".join(str(number) for number in range(60000)))
+def words(fd, size, url, params):
+    for word in fd.read().split():
+        yield word if params == "words" else (word, len(word))
+DDFS().chunk("pairs", ["numbers"], reader=words, chunk_size=100000)
+print(len(list(DDFS().blobs("pairs"))) > 1)
+print(sorted(int(word) for word, n in result_iterator("tag://pairs")) == list(range(60000)))
+DDFS().chunk("pairs", ["numbers"], reader=words, update=True)
+DDFS().chunk("words", "numbers", reader=words, params="words")
+def each(entry, params):
+    return [(entry, 1)]
+found = result_iterator(Job("x").run(input=["tag://words"], map_reader=func.chain_reader, map=each).wait())
+print(sum(int(word) for word, _ in found), sum(n for _, n in result_iterator("tag://pairs")))
+"""
+    assert printed(body).splitlines() == ["True", "True", f"{sum(range(60000))} {sum(len(str(n)) for n in range(60000))}"]

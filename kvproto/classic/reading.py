@@ -66,7 +66,7 @@ def _replicas(urls, is_listed: bool) -> Iterator[list[str]]:
 
 def _result_stream(stream, size: int | None, url: str, params) -> tuple:
     """As task_input_stream; a file among a job's results is checked against what the job wrote."""
-    if "://" in url or os.path.basename(os.path.dirname(url)) != "results":
+    if "://" in url or os.path.basename(os.path.dirname(url)) not in ("results", "map-results"):
         return task_input_stream(stream, size, url, params)
     file = open_result(url)
     return text_file(file), os.path.getsize(url), url

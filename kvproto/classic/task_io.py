@@ -144,10 +144,10 @@ def chain_reader(
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
     Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Of a blob of lines, as
-    `DDFS.chunk` makes it, it yields the lines. Objects are unpickled, which runs what the pickle says: those of other users
-    and from the network take trust=True, or a job with trust=True (see `kvproto.engine.trust`). What is cut or damaged is a DataError, as is a file of 0 bytes: a result
-    without pairs has a head in all formats that also mark their end, so that such a file is one that was lost; unless
-    it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
+    `DDFS.chunk` makes it, it yields the lines: str, of a binary file bytes. Objects are unpickled, which runs what the
+    pickle says: those of other users and from the network take trust=True, or a job with trust=True (see
+    `kvproto.engine.trust`). What is cut or damaged is a DataError, as is a file of 0 bytes: a result without pairs has a
+    head in all formats that also mark their end, so that such a file is one that was lost; unless it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
     hunk in a message and goes on with the next.
     """
     return _chained(fd, size, url, ignore_corrupt, trusts() if trust is None else trust)  # as it is now, not when it is read
@@ -155,7 +155,7 @@ def chain_reader(
 
 def _chained(fd, size: int | None, url: str, ignore_corrupt: bool, trust: bool) -> Iterator:
     if is_chunk(url):
-        yield from fd if hasattr(fd, "buffer") else text_file(fd)
+        yield from fd
         return
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")

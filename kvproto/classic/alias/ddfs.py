@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from kvproto.classic import ddfs
+from kvproto.classic.blobs import CHUNK_SIZE, Blobs
+from kvproto.classic.hunks import HunkWriter
 from kvproto.classic.putting import opened
+from kvproto.classic.reading import result_iterator
 from kvproto.classic.schemes import find_inputs
+from kvproto.classic.tags import safe_name
+from kvproto.classic.task_io import task_input_stream
 
 __all__ = ["DDFS"]
 
@@ -27,12 +35,69 @@ class DDFS(ddfs.DDFS):
             if blobfilter(self.blob_name(urls[0])):
                 yield from (_Blob(opened(found), found.url, found.n_bytes) for found in find_inputs([urls]))
 
+    def chunk(
+        self, tag, urls, *args, reader: Callable | None = None, input_stream: Sequence[Callable] = (task_input_stream,),
+        params=None, update: bool = False, chunk_size: int = CHUNK_SIZE, **kwargs,
+    ) -> tuple[list[str], list[list[str]]]:  # fmt: skip
+        """Cut inputs into blobs, and add these to the tag: at line ends, or the entries that a reader gives, as hunks.
+
+        reader, input_stream, params  as for `result_iterator`; `chain_reader` reads the entries again
+        """
+        if reader is None and tuple(input_stream) == (task_input_stream,):
+            return super().chunk(tag, urls, *args, update=update, chunk_size=chunk_size, **kwargs)
+        known = self._known(tag) if update else ()
+        made: list[list[str]] = []
+        with Blobs() as blobs:
+            for url in [urls] if isinstance(urls, (str, os.PathLike)) else urls:
+                replicas = [url] if isinstance(url, (str, os.PathLike)) else list(url)
+                name = safe_name(os.path.basename(os.fspath(replicas[0])))
+                if f"{name}-0" not in known:
+                    entries = result_iterator([replicas], reader, input_stream, params=params)
+                    made += [[blobs.put(f"{name}-{n}", [data])] for n, data in enumerate(_hunks(entries, chunk_size))]
+            blobs.touch()
+            return self.tag(tag, made), made
+
     def setattr(self, tag, attr: str, val, token=None) -> None:
         """Set an attribute of the tag; a token is told to protect nothing, and not kept."""
         if attr in _TOKENS:
             warnings.warn(f"{attr} protects nothing: a tag is its user's alone, by the permissions of files", stacklevel=2)
         else:
             super().setattr(tag, attr, val)
+
+
+def _hunks(entries: Iterable, chunk_size: int) -> Iterator[bytes]:
+    """Entries as the contents of files of hunks, of about chunk_size bytes each; at least one."""
+    entries, n_files = iter(entries), 0
+    while (first := next(entries, _NONE)) is not _NONE or not n_files:
+        n_files += 1
+        file = io.BytesIO()
+        writer = _Records(file)
+        for entry in chain([] if first is _NONE else [first], entries):
+            writer.add_record(entry)
+            if file.tell() >= chunk_size:
+                break
+        writer.close()
+        yield file.getvalue()
+
+
+_NONE = object()
+
+
+class _Records(HunkWriter):
+    """Writes entries of any kind as hunks."""
+
+    def add_record(self, record) -> None:
+        """Add an entry: a pair, or a str or bytes, which is what can be read again."""
+        if isinstance(record, tuple) and len(record) == 2:
+            self.add(*record)
+        elif isinstance(record, (str, bytes)):
+            data = pickle.dumps(record, 2)
+            self._parts.append(data)
+            self._n_bytes += len(data)
+            if self._n_bytes >= 1 << 20:
+                self._flush()
+        else:
+            raise TypeError(f"DDFS.chunk: the reader gave {record!r:.200}; it has to give (key, value) pairs, str or bytes")
 
 
 class _Blob:
