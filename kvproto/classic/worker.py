@@ -33,6 +33,8 @@ __all__ = [
     "get", "put", "this_host", "this_inputs", "this_master", "this_name", "this_partition",
 ]  # fmt: skip
 
+MAX_PARTITIONS = 100_000
+
 PARAMETERS: dict[str, Any] = {
     "name": None,  # str: what the job's directory and messages begin with; the class's name unless given
     "input": None,  # list of urls, or of lists of them: replicas; or one url
@@ -304,6 +306,8 @@ def _n_partitions(partitions) -> int | None:
         return None
     if not isinstance(partitions, int) or isinstance(partitions, bool) or partitions < 1:
         raise ValueError(f"partitions is a number from 1 on, or None, not {partitions!r}")
+    if partitions > MAX_PARTITIONS:
+        raise ValueError(f"partitions is at most {MAX_PARTITIONS}, not {partitions}: each is a task and a file")
     return partitions
 
 

@@ -17,6 +17,7 @@ Addresses are told without the passwords in them.
 from __future__ import annotations
 
 import json
+import sys
 import os
 import time
 from collections.abc import Callable
@@ -26,13 +27,18 @@ from kvproto.engine.home import in_home
 from kvproto.engine.private import private
 from kvproto.errors import without_passwords
 
-__all__ = ["EventLog", "emit", "is_in_task", "set_sink"]
+__all__ = ["MAX_TOLD", "EventLog", "begin_task", "emit", "end_task", "is_in_task", "set_sink"]
 
+MAX_TOLD = 1 << 20
+"""Bytes of messages that a task may tell the driver: 1 MiB."""
+
+_OVERHEAD = 100  # bytes of an event besides its text
 _SECONDS_BETWEEN = 1.0
 
 OnEvent = Callable[[dict], None]
 
 _sink: OnEvent | None = None
+_n_told = _n_untold = 0
 
 
 def set_sink(sink: OnEvent | None) -> None:
@@ -47,9 +53,33 @@ def is_in_task() -> bool:
 
 
 def emit(event: str, **details) -> None:
-    """Tell the driver something from inside a task; without a channel to it, nothing happens."""
-    if _sink is not None:
-        _sink({"event": event, **details})
+    """Tell the driver something from inside a task; without a channel to it, nothing happens.
+
+    Of the messages of one task the driver is told MAX_TOLD bytes; the rest goes to the log of the task's process.
+    """
+    global _n_told, _n_untold
+    if _sink is None:
+        return
+    if event in ("message", "status"):
+        _n_told += len(details["text"]) + _OVERHEAD
+        if _n_told > MAX_TOLD:
+            _n_untold += 1
+            print(details["text"], file=sys.__stderr__)
+            return
+    _sink({"event": event, **details})
+
+
+def begin_task() -> None:
+    """A new task has not told anything yet."""
+    global _n_told, _n_untold
+    _n_told = _n_untold = 0
+
+
+def end_task(log: str) -> None:
+    """Say how many messages are in `log` alone."""
+    if _n_untold and _sink is not None:
+        text = f"and {_n_untold:,} more messages, which are in {log}"
+        _sink({"event": "message", "kind": "MSG", "text": text})
 
 
 class EventLog:

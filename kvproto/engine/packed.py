@@ -11,7 +11,7 @@ import re
 from kvproto.engine.results import HEAD
 from kvproto.errors import DataError
 
-__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "check_text", "has_lines", "skip_mark", "text_file"]
+__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "check_text", "has_lines", "line_too_long", "skip_mark", "text_file"]
 
 HEAD_SIZE = 32
 """Bytes from the start of an input that tell what it is."""
@@ -63,6 +63,11 @@ def check_text(stream, where: str) -> None:
     buffer = getattr(stream, "buffer", stream)
     if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
         check_has_lines(head[:HEAD_SIZE], where)
+
+
+def line_too_long(url: str, limit: int) -> DataError:
+    """The error for a line of more than `limit` bytes."""
+    return DataError(f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]", is_final=True)
 
 
 def skip_mark(file) -> None:

@@ -25,7 +25,7 @@ from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
-from kvproto.engine.packed import BOM, HEAD_SIZE, check_has_lines, check_text, skip_mark, text_file
+from kvproto.engine.packed import BOM, HEAD_SIZE, check_has_lines, check_text, line_too_long, skip_mark, text_file
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import check_finished, iterable
@@ -190,9 +190,10 @@ class InputReader:
                     self._meter.add_records(held.count(b"\n", 0, n_taken))
                     del held[:n_taken]
                     self._n_taken += n_taken
-                    wanted = max(BLOCK, 2 * len(held))  # a long line is not looked through again for each block of it
                     if len(held) > MAX_ITEM:
-                        raise DataError(f"a line of more than {MAX_ITEM} bytes in {url}: an item has at most so many [LIMITS-1]")
+                        raise line_too_long(url, MAX_ITEM)
+                    # A long line is not looked through again for each block of it.
+                    wanted = min(max(BLOCK, 2 * len(held)), MAX_ITEM + 1)
                     if frames:
                         yield frames
             if held:
@@ -232,7 +233,8 @@ class InputReader:
         with file:
             if url == split.url and split.end is None and size is not None and size < split.n_bytes:
                 raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}")
-            with io.BufferedReader(_Metered(file, url, self._meter), 1 << 18) as buffered:
+            metered = _Metered(file, url, self._meter, has_lines=not self._chain.functions)
+            with io.BufferedReader(metered, 1 << 18) as buffered:
                 yield buffered, size
 
 
@@ -257,12 +259,17 @@ def _skip(file, n_bytes: int, url: str) -> None:
 
 
 class _Metered(io.RawIOBase):
-    """An input whose bytes are counted as they are read, and whose errors name it."""
+    """An input whose bytes are counted as they are read, and whose errors name it.
 
-    def __init__(self, file, url: str, meter: Meter) -> None:
+    has_lines  whether it is read as lines: then one that is longer than an item may be is an error before it is read whole
+    """
+
+    def __init__(self, file, url: str, meter: Meter, has_lines: bool) -> None:
         self._file = file
         self._url = url
         self._meter = meter
+        self._has_lines = has_lines
+        self._n_unended = 0
 
     def readable(self) -> bool:
         return True
@@ -277,4 +284,13 @@ class _Metered(io.RawIOBase):
             self._meter.failed = e
             raise
         self._meter.add(n_read)
+        if self._has_lines:
+            self._check_line(bytes(buffer[:n_read]))
         return n_read
+
+    def _check_line(self, data: bytes) -> None:
+        end = data.rfind(b"\n") + 1
+        self._n_unended = len(data) - end if end else self._n_unended + len(data)
+        if self._n_unended > MAX_ITEM:
+            self._meter.failed = line_too_long(self._url, MAX_ITEM)
+            raise self._meter.failed

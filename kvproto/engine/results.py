@@ -8,14 +8,16 @@ streams wrote (RAW) has neither header nor trailer: see `kvproto.engine.manifest
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, published
+from kvproto.engine.held import Held
 from kvproto.engine.records import FRAMES, OBJECTS, RAW, read_batches
 from kvproto.errors import DataError
 
@@ -27,6 +29,7 @@ HEAD = b"kvproto result "
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
 _MAGIC = b"kvpr-end"
+_MAX_OPEN = 64  # files that are written at a time
 
 
 class Result(NamedTuple):
@@ -41,17 +44,32 @@ class Result(NamedTuple):
 class ResultWriters:
     """Write one result file for each of paths, with records of `kind`; they are there after `publish()`.
 
-    Context manager: leaving it without publish() leaves no file.
+    Context manager: leaving it without publish() leaves no file. Many files are not written at a time, for which
+    there may be too few descriptors: what is to be in them is held back.
     """
 
     def __init__(self, paths: list[str], kind: str) -> None:
+        self._paths = paths
+        self._header = _HEADERS.get(kind, b"")
+        self._is_raw = kind == RAW
+        self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
         with ExitStack() as opened:
-            self._files = [opened.enter_context(published(path)) for path in paths]
-            self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
-            for file in self._files:
-                file.write(_HEADERS.get(kind, b""))
-            self._is_raw = kind == RAW
+            if len(paths) > _MAX_OPEN:
+                self._held = opened.enter_context(closing(Held(f"{paths[0]}.{uuid.uuid4().hex[:8]}.part", len(paths))))
+                self._files = []
+            else:
+                self._held = None
+                self._files = [opened.enter_context(self._begun(path)) for path in paths]
             self._opened = opened.pop_all()
+
+    def _begun(self, path: str) -> published:
+        file = published(path)
+        try:
+            file.write(self._header)
+        except BaseException:
+            file.__exit__()
+            raise
+        return file
 
     def __enter__(self) -> ResultWriters:
         return self
@@ -61,7 +79,10 @@ class ResultWriters:
 
     def write(self, number: int, data: bytes, n_pairs: int) -> None:
         """Append data, which holds or completes n_pairs pairs, to file `number`."""
-        self._files[number].write(data)
+        if self._held is not None:
+            self._held.add(number, data)
+        else:
+            self._files[number].write(data)
         written = self._written[number]
         written[0] += len(data)
         written[1] += n_pairs
@@ -70,12 +91,19 @@ class ResultWriters:
     def publish(self) -> list[Result]:
         """Close and rename all files; returns them in the order of paths."""
         results = []
-        for file, (n_bytes, n_pairs, crc) in zip(self._files, self._written):
+        for number, (n_bytes, n_pairs, crc) in enumerate(self._written):
+            file = self._files[number] if self._held is None else self._filled(number)
             if not self._is_raw:
                 file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
             file.publish()
             results.append(Result(file.path, n_bytes, n_pairs, crc))
         return results
+
+    def _filled(self, number: int) -> published:
+        file = self._opened.enter_context(self._begun(self._paths[number]))
+        for data in self._held.chunks(number):
+            file.write(data)
+        return file
 
 
 def as_result_file(kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int) -> tuple[Iterator[bytes], int]:

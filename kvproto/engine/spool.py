@@ -1,25 +1,20 @@
 """The shuffle's files: one for each map attempt, its partitions one behind the other.
 
 A map task writes with `SpoolWriter`, which returns R segments (R + 1 offsets, pair counts, checksums); a
-reduce task gets its own column of segments and reads each as a range. What a map writes is held in
-memory up to a limit, then in a second file, so that partitions may grow in any order.
+reduce task gets its own column of segments and reads each as a range.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
 from kvproto.engine.files import BLOCK, naming, published
-from kvproto.engine.private import private
+from kvproto.engine.held import MAX_HELD, Held
 from kvproto.errors import DataError
 
-__all__ = ["MAX_HELD", "Segment", "SpoolWriter", "read_segment"]
-
-MAX_HELD = 32 << 20
-"""Bytes of output that a map task holds in memory: 32 MiB."""
+__all__ = ["Segment", "SpoolWriter", "read_segment"]
 
 
 class Segment(NamedTuple):
@@ -46,12 +41,7 @@ class SpoolWriter:
 
     def __init__(self, path: str, n_partitions: int, *, max_held: int = MAX_HELD) -> None:
         self._file = published(path)
-        self._max_held = max_held
-        self._n_held = 0
-        self._held: list[list[bytes]] = [[] for _ in range(n_partitions)]
-        self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
-        self._spill_path = f"{path}.spill"
-        self._spill = None
+        self._held = Held(f"{path}.spill", n_partitions, max_held)
         self._n_bytes = [0] * n_partitions
         self._n_pairs = [0] * n_partitions
         self._crc = [0] * n_partitions
@@ -61,28 +51,21 @@ class SpoolWriter:
 
     def __exit__(self, *exc_info) -> None:
         self._file.__exit__(*exc_info)
-        if self._spill is not None:
-            self._spill.close()
-            self._spill = None
+        self._held.close()
 
     def write(self, partition: int, data: bytes, n_pairs: int) -> None:
         """Append data, n_pairs of records (the caller's count), to a partition."""
-        self._held[partition].append(data)
         self._n_bytes[partition] += len(data)
         self._n_pairs[partition] += n_pairs
         self._crc[partition] = crc32(data, self._crc[partition])
-        self._n_held += len(data)
-        if self._n_held > self._max_held:
-            self._spill_held()
+        self._held.add(partition, data)
 
     def publish(self) -> list[Segment]:
         """Write all, rename, and return the segment of each partition in order."""
         segments = []
         start = 0
-        for partition, held in enumerate(self._held):
-            for at, n_bytes in self._spilled[partition]:
-                self._copy_spilled(at, n_bytes)
-            for data in held:
+        for partition in range(len(self._n_bytes)):
+            for data in self._held.chunks(partition):
                 self._file.write(data)
             n_bytes = self._n_bytes[partition]
             segments.append(
@@ -91,30 +74,6 @@ class SpoolWriter:
             start += n_bytes
         self._file.publish()
         return segments
-
-    def _spill_held(self) -> None:
-        with naming(self._spill_path, "writing"):
-            if self._spill is None:
-                self._spill = open(self._spill_path, "x+b", buffering=0, opener=private)
-                os.unlink(self._spill_path)  # gone with its last descriptor, however this process ends
-            for partition, held in enumerate(self._held):
-                if held:
-                    at = self._spill.seek(0, os.SEEK_END)
-                    data = b"".join(held)
-                    _write_all(self._spill, data)
-                    self._spilled[partition].append((at, len(data)))
-                    held.clear()
-        self._n_held = 0
-
-    def _copy_spilled(self, at: int, n_bytes: int) -> None:
-        with naming(self._spill_path, "reading"):
-            self._spill.seek(at)
-            while n_bytes:
-                data = self._spill.read(min(BLOCK, n_bytes))
-                if not data:
-                    raise DataError(f"{self._spill_path} was cut short while it was in use")
-                self._file.write(data)
-                n_bytes -= len(data)
 
 
 def read_segment(segment: Segment) -> Iterator[bytes]:
@@ -137,9 +96,3 @@ def read_segment(segment: Segment) -> Iterator[bytes]:
                     "do not have their checksum"
                 )
             yield data
-
-
-def _write_all(file, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]

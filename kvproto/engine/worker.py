@@ -16,9 +16,9 @@ import traceback
 from multiprocessing.connection import Connection
 
 from kvproto.classic import alias
-from kvproto.engine.events import emit, set_sink
+from kvproto.engine.events import begin_task, emit, end_task, set_sink
 from kvproto.engine.report import report
-from kvproto.errors import DataError, JobError, KVProtoError, WorkerError, WorkerNotStarted, WorkerReported, without_passwords
+from kvproto.errors import DataError, JobError, WorkerError, WorkerNotStarted, WorkerReported, without_passwords
 
 __all__ = ["main"]
 
@@ -55,6 +55,7 @@ def main(fd: int) -> None:
         index, call = details
         try:
             sys.stdout = prints
+            begin_task()
             surroundings.restore()
             fn = _functions(data)  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
@@ -63,6 +64,7 @@ def main(fd: int) -> None:
         if os.getpid() != own:
             os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
+        end_task(os.readlink("/proc/self/fd/2"))
         send(answer)
 
 

@@ -17,7 +17,9 @@ from io import BufferedReader
 from kvproto.classic.schemes import Input, Tell
 from kvproto.classic.schemes.folders import Search
 from kvproto.engine.manifest import check_directory, checked
+from kvproto.engine.packed import line_too_long
 from kvproto.errors import DataError
+from kvproto.wire import MAX_ITEM
 
 __all__ = ["find", "local_path", "open"]
 
@@ -92,7 +94,7 @@ def _range(raw: io.FileIO, path: str, url: str, start: int, end: int | None) -> 
     if size < max(start, end or 0):
         raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
     file = checked(BufferedReader(raw, 1 << 16), path)
-    first, last = _line_start(file, start), size if end is None else _line_start(file, end)
+    first, last = _line_start(file, start, url), size if end is None else _line_start(file, end, url)
     file.seek(first)
     return BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
 
@@ -120,8 +122,8 @@ class _Whole(io.FileIO):
         return n_read
 
 
-def _line_start(file: BufferedReader, at: int) -> int:
-    """The offset of the first line that begins at `at` or behind it."""
+def _line_start(file: BufferedReader, at: int, url: str) -> int:
+    """The offset of the first line that begins at `at` or behind it. DataError for a line that is too long for any reader."""
     if at == 0:
         return 0
     file.seek(at - 1)
@@ -129,6 +131,8 @@ def _line_start(file: BufferedReader, at: int) -> int:
         piece = file.readline(1 << 20)
         if not piece or piece.endswith(b"\n"):
             return file.tell()
+        if file.tell() - at > MAX_ITEM:
+            raise line_too_long(url, MAX_ITEM)
 
 
 class _Range(io.RawIOBase):
