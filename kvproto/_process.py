@@ -60,7 +60,7 @@ class SupervisedProcess:
         self._open: set[int] = set()
         self._supervisor: Supervisor | None = None
         # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         try:
             self._start(files, [*through, "./op", *arguments], output, environment)
         except BaseException:

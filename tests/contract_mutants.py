@@ -160,9 +160,9 @@ TOLD = (
            (("        raise Fault(f\"the parameter {name.decode()} is missing\")", '        return b"1"'),),
            **_in_both("PARAMS-missing", "the parameter n is missing")),
     Mutant("numbers are trimmed", (("(text.isdigit()", "(text.strip().isdigit()"),),
-           **_in_both("PARAMS-no-number", "the parameter n is no number")),
+           **_in_both("PARAMS-no-number", "the parameter n is not a number")),
     Mutant("what to do may be in capitals", (('params.get(b"do", b"echo")', 'params.get(b"do", b"echo").lower()'),),
-           **_in_both("PARAMS-wrong-do", "knows no such")),
+           **_in_both("PARAMS-wrong-do", "does not define this")),
     # arguments
     Mutant("the mode may be in capitals", (("if mode not in", "if mode.lower() not in"),),
            ("LIFECYCLE-wrong-modes", "neither map nor reduce"), NOT_SEEN),
@@ -203,7 +203,7 @@ TOLD = (
     Mutant("parameters are allocated by their total",
            (("    entries = io", "    room = bytearray(total)\n    entries = io"),),
            **_in_both("LIMITS-params-not-allocated", "memory")),
-    Mutant("every value is kept", KEEPS, ("LIMITS-flat", "more memory the more pairs"), source="contract.c"),
+    Mutant("every value is kept", KEEPS, ("LIMITS-flat", "32 bytes more for each pair"), source="contract.c"),
     # files
     Mutant("files are trimmed",
            (("return file.read()", "return file.read().rstrip()"),), **_in_both("FILES-supporting", "do=file")),
@@ -256,9 +256,9 @@ ANY = (
             ('        yield read_item(stdin, "key"), read_item(stdin, "value")',
              '        pair = read_item(stdin, "key"), read_item(stdin, "value")\n'
              '        yield (*pair[:1], b"%b%d" % (pair[1], Tied.n - before))')),
-           **_in_both("same-in-pieces", "the pieces in which")),
+           **_in_both("same-in-pieces", "cut into pieces")),
     Mutant("answers tell how many reads there were", (COUNTS, _pair('value += b"%d" % Tied.n')),
-           ("MAP-same-one-by-one", "written ahead"), ("REDUCE-same-in-pieces", "the pieces in which")),
+           ("MAP-same-one-by-one", "written ahead"), ("REDUCE-same-in-pieces", "cut into pieces")),
     Mutant("a large answer is not flushed", (_flushed_if("Tied.n < 65536"), _pair("Tied.n = len(value)")),
            ("MAP-lockstep-large", "it waits for pair 2"), NOT_SEEN),
     Mutant("nothing is flushed while a pair has begun",
@@ -312,10 +312,10 @@ ANY = (
            **_in_both("LIMITS-key-announced", "memory")),
     Mutant("a value fills memory by its size", ((READ, f'    room = b"x" * (size // 8 * (what == "value"))\n{READ}'),),
            **_in_both("LIMITS-value-announced", "memory")),
+    Mutant("every value is kept", KEEPS, **_in_both("LIMITS-flat-memory", "32 bytes more for each pair"), source="contract.c"),
 )  # fmt: skip
 
 NOTED = (
-    (Mutant("every value is kept", KEEPS, source="contract.c"), "LIMITS-flat-memory"),
     (Mutant("the mode is the first argument", (("sys.argv[-1]", "sys.argv[1]"),)), "LIFECYCLE-mode-is-last"),
 )
 """Workers of which an INFO case has something to tell, which fails nobody."""

@@ -27,7 +27,7 @@ import catalogue
         (["map", "--idle", "nan", "--", "x"], b"seconds"),
         (["map", "--max-item", "many", "--", "x"], b"number of bytes"),
         (["map", "--in", "words", "--", "x"], b"invalid choice"),
-        (["map", "./worker"], b"unrecognized arguments: ./worker; the worker goes behind `--`"),
+        (["map", "./worker"], b"unrecognized arguments: ./worker; the worker goes after `--`"),
         (["map", "-p", "a=b", "--no-params", "--", "x"], b"not allowed with"),
         (["config"], b"--cflags"),
         (["config", "--cflags", "--", "x"], b"kvproto map"),

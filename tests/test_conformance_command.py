@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -128,10 +129,10 @@ def test_known_failures_must_fail(check, tmp_path):
     assert "1 check: 0 pass, 0 fail, 1 known" in told.stdout
     mended = check("--known-failing", known, "-k", "MAP-lockstep", "--", catalogue.HERE / "echo.py")
     assert mended.returncode == 1 and "FIXED MAP-lockstep (map)" in mended.stdout
-    assert "does not conform: 1 known to fail and passing" in mended.stdout
+    assert "does not conform: 1 known failure that passes" in mended.stdout
     known.write_text("MAP-lockstep.reduce\n")
     wrong = check("--known-failing", known, *late)
-    assert wrong.returncode == 2 and f"{known}, line 1: 'MAP-lockstep.reduce' is no case" in wrong.stderr
+    assert wrong.returncode == 2 and f"{known}, line 1: 'MAP-lockstep.reduce' is not a case" in wrong.stderr
 
 
 def test_a_worker_of_the_contract_is_judged_to_the_byte(check, tmp_path):
@@ -184,26 +185,81 @@ def test_a_driver_is_checked_through_its_adapter(check, tmp_path):
     for option in (("--known-failing", "x"), ("-p", "a=b"), ("-f", "x"), ("--seed", "1"), ("--replay", "x")):
         refused = check("--driver", *option, "--", *adapter)
         assert refused.returncode == 2 and " is for workers" in refused.stderr, option
-    assert "answers that come before the pairs" in check("--driver", "--explain", "MAP-unasked").stdout
+    assert "answers that come before their pairs" in check("--driver", "--explain", "MAP-unasked").stdout
 
 
-def test_after_some_hangs_that_cannot_be_proved_the_rest_is_not_run(check):
-    done = check("--timeout", "0.1", "--", catalogue.HERE / "never_reads.sh")
+def test_after_some_hangs_that_cannot_be_proved_the_rest_is_asked_with_less_patience(check, tmp_path):
+    worker = catalogue.HERE / "never_reads.sh"
+    done = check("--timeout", "0.5", "--mode", "map", "-k", "MAP-*", "--json", "report", "--", worker)
     assert done.returncode == 1
-    assert "not run, after 6 hangs that could not be proved" in done.stdout
-    assert done.stdout.startswith("FAIL  ")
+    results = json.loads((tmp_path / "report").read_text())["results"]
+    assert {result["status"] for result in results} == {"fail"}
+    patience = [re.search(r"no byte moved for (.*) s", result["finding"]["got"])[1] for result in results]
+    assert patience.count("0.5") >= 6 and patience[-1] == "0.05"
 
 
-def test_an_interrupt_ends_the_check_and_its_workers(tmp_path):
-    told = tmp_path / "told"
+def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed_on(check, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    worker = tmp_path / "worker"
+    worker.write_text(
+        "#!/usr/bin/env python3\nimport raw\n"
+        "for pair in raw.read_pairs():\n    raw.stdout.write(raw.result_list(pair))\n"
+    )
+    worker.chmod(0o755)
+    never_flushes = ("-k", "MAP-lockstep", *RAW, "--", worker)
+    assert check(*never_flushes).returncode == 1
+    handed_on = check("--env", "PYTHONUNBUFFERED", *never_flushes)
+    assert handed_on.returncode == 0, handed_on.stdout
+    repro = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"
+    assert "0 bytes" in subprocess.run([repro], capture_output=True, text=True).stderr
+    for name, words in (("NOT_SET_HERE", "is not set"), ("A=b", "is not the name of an environment variable")):
+        refused = check("--env", name, *never_flushes)
+        assert refused.returncode == 2 and words in refused.stderr
+
+
+def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_seen_does_not_apply(tmp_path):
+    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--level", "info", "--timeout", "1", "--mode", "map"]
+    script = 'mount -t tmpfs none /proc || exit 77; exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", *argv, "-k", "*-[bf][ol][ta]*", "--", catalogue.HERE / "echo.pl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    if "unshare" in done.stderr or done.returncode == 77:
+        pytest.skip("no mounts may be made here")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    for case in ("MAP-both-full", "LIMITS-flat-memory"):
+        assert f"n/a   {case} (map): this machine's /proc does not tell what the worker is doing" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("arguments", [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")], ids=["worker", "driver"])
+def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
+    told, temporary = tmp_path / "told", tmp_path / "temporary"
     os.mkfifo(told)
+    temporary.mkdir()
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
     worker.chmod(0o755)
-    argv = [sys.executable, "-P", "-m", "kvproto", "check", "-k", "MAP-lockstep", "--timeout", "1000", "--", worker]
-    with subprocess.Popen(argv, cwd=tmp_path) as checking:
+    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", *arguments, "--timeout", "1000", "--", worker]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as checking:
         process = os.pidfd_open(int(told.read_text()))
-        checking.send_signal(signal.SIGINT)
-        assert checking.wait() == -signal.SIGINT
+        checking.send_signal(number)
+        printed = checking.stdout.read()
+        assert (checking.wait(), printed) == (-number, b"")
     assert select.select([process], [], [], 10)[0]
     os.close(process)
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_nohup_has_the_check_ignore_stays_ignored(tmp_path):
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    worker = tmp_path / "worker"
+    worker.write_text(f'#!/bin/sh\necho $$ > "{told}"\nexec cat "{told}"\n')
+    worker.chmod(0o755)
+    argv = ["nohup", sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", "-k", "MAP-no-pairs", "--", worker]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as checking:
+        told.read_text()
+        checking.send_signal(signal.SIGHUP)
+        told.write_bytes(b"")
+        printed = checking.stdout.read()
+        assert (checking.wait(), b"FAIL  MAP-no-pairs" in printed) == (1, True)

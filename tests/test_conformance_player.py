@@ -5,8 +5,13 @@ import pytest
 from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
+from kvproto.conformance.cases import CASES
 from kvproto.conformance.cases.building import SMALL, ahead, lockstep, pair
-from kvproto.conformance.player import KitFault, Program, play
+from kvproto.conformance.diagnose import likely
+from kvproto.conformance.oracle import fault_of
+from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
+from kvproto.conformance.report.text import report
+from kvproto.conformance.runner import Result
 from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Taken
 from kvproto.conformance.setting import Setting
 from kvproto.external import external
@@ -70,6 +75,74 @@ def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
 def test_what_might_go_on_is_not_proved_to_hang(body):
     trace = play(ahead(MAP, SMALL), script(body), SHORT)
     assert trace.ending == "watchdog" and trace.waits
+
+
+HOLDS_BACK = "while os.read(0, 1000): pass\nos.write(1, (bytes(11) + b'\\1')[::-1] * 3)"
+"""It answers three pairs at the end of its input."""
+
+
+@pytest.mark.parametrize(
+    "timer",
+    [
+        "signal.signal(signal.SIGALRM, lambda *caught: None)",
+        "signal.signal(signal.SIGALRM, lambda *caught: None)\nsignal.alarm(1000)",
+        "import threading\nevent = threading.Event()\nthreading.Thread(target=event.wait, args=(1000,), daemon=True).start()",
+    ],
+)
+def test_answers_that_are_held_back_are_told_soon_although_a_timer_might_go_off(timer):
+    trace = play(lockstep(MAP, SMALL), script(f"{timer}\n{HOLDS_BACK}"), LONG)
+    finding = fault_of(trace)
+    assert (finding.cause, finding.clause) == ("answers held back", "MAP-4")
+    assert "not proved" in finding.got and "read of stdin" in finding.got and "flush stdout" in likely(finding)
+    assert trace.ending == "exited" and trace.seconds < LONG / 2
+
+
+def test_that_a_thread_sleeps_while_another_reads_is_no_sign_that_answers_are_held_back():
+    body = (
+        "import threading\nthreading.Thread(target=lambda: [time.sleep(2), os.write(1, b'\\1\\0\\0\\0' + bytes(8))]).start()\n"
+        "while os.read(0, 1000): pass"
+    )
+    trace = play(Schedule((Send(PARAMS + pair(b"a", b"1")), Answers(1), End(), Exit()), "map"), script(body), LONG)
+    assert fault_of(trace) is None and trace.owed == []
+
+
+@pytest.mark.clause("LIFECYCLE-10")
+@pytest.mark.parametrize("mode", ["map", "reduce"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "os.kill(os.getppid(), signal.SIGSTOP)\nsignal.pause()",
+        "os.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()",
+        "os.kill(os.getppid(), signal.SIGSTOP)",
+        "while True: os.kill(os.getppid(), signal.SIGSTOP)",
+    ],
+)
+def test_who_stops_or_kills_the_process_that_started_it_is_told_so_soon(body, mode):
+    trace = play(ahead(Setting(mode), SMALL), script(body), LONG)
+    finding = fault_of(trace)
+    assert (finding.clause, finding.cause) == ("LIFECYCLE-10", "interferes with its parent")
+    assert trace.seconds < LONG / 2
+
+
+@pytest.mark.parametrize("data", [b"\0\0\0\0", b"\1\0\0\0" + bytes(8), b"\xff\xff\xff\xff" + bytes(96), b"text\n"])
+def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(data):
+    trace = play(ahead(MAP, SMALL), script(f"while True: os.write(1, {data!r} * 9999)"), LONG)
+    assert trace.ending == "floods" and fault_of(trace) is not None
+    assert len(trace.stdout) == KEPT_OF_FLOOD and len(trace.lists.data) == KEPT_OF_FLOOD
+
+
+def test_a_worker_that_drips_without_end_is_given_up():
+    trace = play(ahead(MAP, SMALL), script("while True: os.write(2, b'still busy\\n'), time.sleep(0.01)"), 0.2)
+    assert trace.ending == "endless" and "bytes went on moving" in fault_of(trace).got
+
+
+def test_a_process_may_have_any_name(tmp_path):
+    body = "import ctypes\nctypes.CDLL(None).prctl(15, b'a\\rb\\x0bc\\x1b[1m', 0, 0, 0)\nsignal.pause()"
+    trace = play(ahead(MAP, SMALL), script(body), LONG)
+    assert trace.ending == "stuck"
+    case = next(case for case in CASES if case.id == "LIFECYCLE-ends")
+    text = report("w", [Result(case, "map", fault_of(trace))], {"LIFECYCLE-ends.map": "e"})
+    assert "\x1b" not in text and "\\x1b[1m" in text
 
 
 def test_a_worker_that_works_or_sleeps_for_a_while_is_waited_for():

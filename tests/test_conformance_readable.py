@@ -40,6 +40,15 @@ def test_the_systems_programs_are_readable_and_the_files_of_users_are_not():
     assert no_root & set(found) == set()
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash on this machine")
+def test_bash_reads_the_shell_of_the_user_where_none_is_in_the_environment(tmp_path, at):
+    environment = {"HOME": "/root", "PATH": f"{tmp_path}/shims:/usr/bin:/bin"}
+    assert "/etc/passwd" in readable({"op": b"#!/usr/bin/env bash\n"}, environment)
+    at("shims/python3", "#!/usr/bin/env bash\nexec /usr/bin/python3\n")
+    assert "/etc/passwd" in readable({"op": b"#!/usr/bin/env python3\n"}, environment)
+    assert "/etc/passwd" not in readable({"op": b"#!/usr/bin/env python3\n"}, {**environment, "SHELL": "/bin/bash"})
+
+
 def test_a_link_is_there_as_it_is_and_as_it_leads(tmp_path, at):
     at("real/python/bin/python3.11")
     (tmp_path / "current").symlink_to("real/python")

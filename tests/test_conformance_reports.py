@@ -140,7 +140,7 @@ def test_tap_gives_the_whole_report_as_a_block_and_says_why(runs):
     assert "  report: |\n    FAIL  MAP-one-list-each (map)  MUST  MAP-2\n" in text
     assert "# SKIP it writes nothing to stdout" in text
     assert "# TODO known failure: it answers" in text
-    assert 'status: "fixed"\n  message: "it passes and is listed as a known failure' in text
+    assert 'status: "fixed"\n  message: "it is listed as a known failure but passes' in text
 
 
 def test_json_has_the_bytes_cut_at_a_length_that_is_told(runs):
@@ -193,7 +193,7 @@ def test_the_page_marks_the_end_where_output_is_missing(tmp_path):
 
 def test_the_page_says_the_verdict_and_what_it_is_about_in_words(runs):
     text = report_readers.Page(written("as_html", runs["each status"])).text
-    assert "./worker does not conform\nIt has 1 fault, told below. Known failures that pass: 1, told below." in text
+    assert "./worker does not conform\nIt has 1 fault, described below. Known failures that pass: 1, described below." in text
     assert "reads pairs of a key and a value on its standard input" in text
     assert "In a map, each pair is answered" in text
     assert "kvproto check --replay evidence/MAP-one-list-each.map" in text
@@ -255,7 +255,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_worker_runs(check, t
 
 def test_two_reports_in_one_file_are_refused(check):
     done = check("--tap", "x", "--json", "x", "--", catalogue.HERE / "echo.py")
-    assert done.returncode == 2 and "x: one file for two reports" in done.stderr
+    assert done.returncode == 2 and "x: two reports cannot go into one file" in done.stderr
 
 
 def test_an_old_report_stays_where_there_is_no_new_one(check, tmp_path):

@@ -10,7 +10,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from contract.languages import LANGUAGES, missing, program
+from contract.languages import LANGUAGES, missing, opens_null, program
 
 from kvproto import ExternalProgram, encode_list, encode_pairs, encode_params, errors
 
@@ -260,6 +260,8 @@ def test_sizes_and_byte_values_pass_unchanged(worker, mode):
 def test_output_that_cannot_be_written_is_an_error(worker, stdout, n):
     stdin = b"0\n" + encode_pairs([(b"key", b"v" * 1000)] * n)
     if stdout == "closed":
+        if opens_null(worker[0]):
+            pytest.skip("the run-time of its language opens /dev/null in place of a closed stdout")
         shell = ["/bin/sh", "-c", 'exec "$0" map >&-', worker[0]]
         done = subprocess.run(shell, input=stdin, stderr=subprocess.PIPE, timeout=WATCHDOG)
         judge(done.returncode, done.stderr)

@@ -1,8 +1,8 @@
 """The command `kvproto`: argument parsing and printing, nothing else.
 
 Promises: stdout carries data alone, stderr the worker's messages and the error; exit status 0 after success,
-1 after an error, 2 for wrong usage; a reader that goes away (`| head`) or Ctrl-C ends it as it ends any Unix
-tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
+1 after an error, 2 for wrong usage; a reader that goes away (`| head`), Ctrl-C, SIGTERM or SIGHUP ends it as it ends any
+Unix tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
 needs when it runs, so that `kvproto map` starts quickly.
 """
 
@@ -16,6 +16,7 @@ import sys
 import kvproto
 from kvproto.cli import check, config, jobs, run, tag, worker
 from kvproto.cli.shared import tell_error
+from kvproto.cli.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
@@ -32,20 +33,23 @@ def main(argv: list[str] | None = None) -> int:
     if "input" in args and not any(stray.startswith("-") for stray in strays):
         args.input += strays  # argparse takes no more of them where an option stands between
     elif strays:
-        hint = "; the worker goes behind `--`, as in `kvproto map -- ./worker`" if "worker" in args else ""
+        hint = f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`" if "worker" in args else ""
         args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
     if "worker" in args:
         args.worker = program
         if not program and args.needs_worker:
-            args.parser.error("no worker: put it behind `--`, as in `kvproto map -- ./worker`")
+            args.parser.error(f"no worker: put it after `--`, as in `{args.parser.prog} -- ./worker`")
     elif program is not None:
         args.parser.error("`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`")
     try:
-        return args.run(args)
+        with as_interrupts():
+            return args.run(args)
     except BrokenPipeError:
-        return _end_by(signal.SIGPIPE)
+        return end_by(signal.SIGPIPE)
+    except Ended as e:
+        return end_by(e.number)
     except KeyboardInterrupt:
-        return _end_by(signal.SIGINT)
+        return end_by(signal.SIGINT)
     except (KVProtoError, OSError) as e:
         tell_error(e)
         return 1
@@ -80,10 +84,3 @@ def _cut_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
         return arguments, None
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
-
-
-def _end_by(number: signal.Signals) -> int:
-    """End as the signal ends a program that does not handle it, so that a shell sees what happened."""
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    return 128 + number

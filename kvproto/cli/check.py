@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 
 from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
 from kvproto.cli.shared import add_command, seconds, tell_error, write_all
@@ -18,17 +19,22 @@ WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
 DIRECTORY = "kvproto-check"
 
 DETAILS = f"""
-Each case runs the worker some times and looks at all that it does; most need not know what it computes. A failure
-is told once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the bytes and
-a repro.sh.
+Each case runs the worker several times and watches what it does; most cases need not know what it computes. Each
+fault is reported once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the
+bytes and a repro.sh.
 
-With --driver it is a driver that is checked, through an adapter, a program which drives one worker as it is asked on
-its stdin and prints what came of it (kvproto/conformance/drivers/ADAPTER.md); the workers are hostile ones of the kit.
+The worker gets an environment of the kit's own, so that yours does not change the verdict: only PATH, HOME, LANG and
+TMPDIR are as they are here. --env NAME hands on one more variable.
 
-levels: --level must (the default) asks what a worker must do, should also what it should; info tells, and never fails
+With --driver, a driver is checked. The program after `--` is then an adapter: it reads a request on stdin, lets the
+driver run one worker, and prints the outcome (kvproto/conformance/drivers/ADAPTER.md). The kit brings the workers,
+most of them hostile.
+
+levels: must (the default) asks what a worker must do; should also asks what it should do; info adds what is worth
+knowing, which never fails a worker
 
 contracts: --contract reference is for a worker that follows the small contract in kvproto/conformance/CONTRACT.md;
-each of its answers is then judged to the byte
+each of its answers is then checked byte for byte
 
 exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does not start,
 4 no case was selected
@@ -45,7 +51,7 @@ examples:
 def add(commands) -> None:
     """Add the commands of this module."""
     parser = add_command(
-        commands, "check", "what is wrong with this worker? the conformance kit", _run_check,
+        commands, "check", "what is wrong with this worker? (the conformance kit)", _run_check,
         usage="kvproto check [option ...] -- worker [argument ...]", epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -53,34 +59,38 @@ def add(commands) -> None:
     parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
     parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
     parser.add_argument(
-        "--contract", choices=("any", "reference"), default="any", help="what the worker does (default: any, nobody knows)"
+        "--contract", choices=("any", "reference"), default="any", help="what the worker computes (default: any, which is not known)"
     )
-    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="cases whose id fits")
+    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="only cases whose id matches, such as 'MAP-*'")
     parser.add_argument(
         "-p", "--param", dest="params", metavar="NAME=VALUE", type=_param, action="append", default=[],
-        help="a parameter that the worker needs; as often as you like",
+        help="a parameter that the worker needs; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
-        help="a supporting file, put beside the worker; as often as you like",
+        help="a supporting file, put beside the worker; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--env", metavar="NAME", type=_variable, action="append", default=[],
+        help="an environment variable to hand on to the worker; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds,
-        help=f"without a byte moving, where a hang cannot be proved (default: {WORKER_TIMEOUT:g}); "
-        f"of a driver, for its whole answer (default: {DRIVER_TIMEOUT:g})",
+        help=f"how long no byte may move where a hang cannot be proved (default: {WORKER_TIMEOUT:g}); "
+        f"with --driver, how long an answer may take (default: {DRIVER_TIMEOUT:g})",
     )  # fmt: skip
-    parser.add_argument("--driver", action="store_true", help="what is behind `--` is the adapter of a driver")
+    parser.add_argument("--driver", action="store_true", help="check a driver; its adapter goes after `--`")
     parser.add_argument(
-        "--known-failing", metavar="FILE", help="cases that are known to fail, a line each: ID or ID.mode; they must"
+        "--known-failing", metavar="FILE", help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail"
     )
-    parser.add_argument("--examples", metavar="N", type=_count, default=50, help="schedules to draw (default: 50)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)")
+    parser.add_argument("--examples", metavar="N", type=_count, default=50, help="how many random schedules to try (default: 50)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which random schedules (default: 0)")
     for name, words in REPORTS.items():
-        parser.add_argument(f"--{name}", metavar="FILE", help=f"write the report {words} there too")
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"also write the report {words}")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list the cases that the other options select")
-    instead.add_argument("--explain", metavar="ID", help="what a case asks")
-    instead.add_argument("--replay", metavar="DIR", help="play once more what left this directory")
+    instead.add_argument("--explain", metavar="ID", help="say what a case does, step by step")
+    instead.add_argument("--replay", metavar="DIR", help="play the failure again that left this directory")
 
 
 def _run_check(args: argparse.Namespace) -> int:
@@ -111,16 +121,24 @@ def _run_check(args: argparse.Namespace) -> int:
 
 
 def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
-    for option in ("--contract", "--param", "--file", "--known-failing", "--examples", "--seed", "--replay"):
+    for option in ("--contract", "--param", "--file", "--env", "--known-failing", "--examples", "--seed", "--replay"):
         name = {"--param": "params", "--file": "files"}.get(option, option[2:].replace("-", "_"))
         if getattr(args, name) != args.parser.get_default(name):
-            args.parser.error(f"{option} is for workers, and --driver asks about a driver; each of its failures has a repro.sh")
+            args.parser.error(f"{option} is for workers, not for --driver; each failure of a driver leaves a repro.sh")
 
 
 def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of schedules")
     return int(text)
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        raise argparse.ArgumentTypeError(f"{name!r} is not the name of an environment variable")
+    if name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{name} is not set: `{name}=... kvproto check --env {name} ...` sets it")
+    return name
 
 
 def _param(text: str) -> tuple[bytes, bytes]:
@@ -178,7 +196,7 @@ def _explain(args: argparse.Namespace) -> int:
     return CONFORMS
 
 
-def _program(worker: list[str], files: list[str]):
+def _program(worker: list[str], files: list[str], handed_on: list[str]):
     """The worker as the kit wants it. A name that the shell would look up in PATH is refused, with the way out."""
     import shutil
 
@@ -190,17 +208,17 @@ def _program(worker: list[str], files: list[str]):
     found = "/" not in path and not os.path.exists(path) and shutil.which(path)
     if found:
         advice = f"give the script itself, executable and with `#!{found}` as its first line [FILES-4], or {found}"
-        raise WorkerNotStarted(f"{path} is a command of PATH, which is not searched", argv=[path], advice=advice)
-    return Program(path, external([path, *files]), tuple(arguments))
+        raise WorkerNotStarted(f"{path} is found only in PATH, which is not searched", argv=[path], advice=advice)
+    return Program(path, external([path, *files]), tuple(arguments), tuple(handed_on))
 
 
 def _check(args: argparse.Namespace) -> int:
     from kvproto.conformance.runner import Check, run
 
     if not args.worker:
-        args.parser.error("no worker: put it behind `--`, as in `kvproto check -- ./worker`")
+        args.parser.error("no worker: put it after `--`, as in `kvproto check -- ./worker`")
     check = Check(
-        _program(args.worker, args.files), tuple(args.params), args.contract, args.timeout or WORKER_TIMEOUT,
+        _program(args.worker, args.files, args.env), tuple(args.params), args.contract, args.timeout or WORKER_TIMEOUT,
         args.examples, args.seed, _known(args.known_failing),
     )  # fmt: skip
     chosen = _selected(args)
@@ -233,7 +251,7 @@ def _check_driver(args: argparse.Namespace) -> int:
     from kvproto.conformance.drivers.runner import run
 
     if not args.worker:
-        args.parser.error("no adapter: put it behind `--`, as in `kvproto check --driver -- ./adapter`")
+        args.parser.error("no adapter: put it after `--`, as in `kvproto check --driver -- ./adapter`")
     chosen = _selected(args)
     if not chosen:
         return NOTHING
@@ -255,7 +273,8 @@ def _replay(args: argparse.Namespace) -> int:
     from kvproto.conformance.runner import Check, Result, judged
 
     replay = load(Path(args.replay))
-    check = Check(_program(args.worker or replay.worker, args.files or replay.files), contract=replay.contract)
+    program = _program(args.worker or replay.worker, args.files or replay.files, args.env or replay.handed_on)
+    check = Check(program, contract=replay.contract)
     traces = []
     verdict = None
     for schedule in replay.schedules:

@@ -7,10 +7,10 @@ import argparse
 __all__ = ["REPORTS", "check_reports", "write_reports"]
 
 REPORTS = {
-    "junit": "as JUnit's XML, for CI,",
-    "json": "as JSON, for programs,",
+    "junit": "as JUnit XML, for CI",
+    "json": "as JSON, for programs",
     "tap": "as TAP 14",
-    "html": "as a page for people, with the bytes of each fault,",
+    "html": "as an HTML page, with the bytes of each fault",
 }
 
 
@@ -21,7 +21,7 @@ def check_reports(args: argparse.Namespace) -> None:
     paths = [path for name in REPORTS if (path := getattr(args, name)) is not None]
     for path in paths:
         if paths.count(path) > 1:
-            raise ValueError(f"{path}: one file for two reports")
+            raise ValueError(f"{path}: two reports cannot go into one file")
         check_writable(path)
 
 
@@ -54,14 +54,16 @@ def _about(args: argparse.Namespace, argv: list[str], results: list, contract: s
     import shlex
 
     import kvproto
+    from kvproto.conformance.player import VARIABLES
 
     modes = " and ".join(dict.fromkeys(result.mode for result in results))
     how = {
-        "level": args.level.upper() + ", and those above" * (args.level != "must"), "cases": args.pattern,
+        "level": args.level.upper() + " and those above" * (args.level != "must"), "cases": args.pattern,
     }  # fmt: skip
     if contract:
         how |= {
-            "contract": contract, "drawn schedules": f"{args.examples} for each case that draws them, seed {args.seed}",
+            "contract": contract, "random schedules": f"{args.examples} for each case that uses them, seed {args.seed}",
+            "environment": ", ".join((*VARIABLES, *args.env)),
         }  # fmt: skip
     if args.replay is not None:
         how = {"played again": args.replay, "contract": contract}

@@ -30,8 +30,8 @@ CONFINE = os.path.join(os.path.dirname(SUPERVISE), "confine")
 """The path of the program that confines another one; its arguments are in csrc/confine.c."""
 
 WITNESSES = {
-    "landlock": "this kernel has no Landlock, or it is not allowed here (Linux 5.13)",
-    "strace": "there is no strace that may trace here (apt-get install strace)",
+    "landlock": "this kernel has no Landlock (Linux 5.13), or does not allow it here",
+    "strace": "strace is not installed, or may not trace here (apt-get install strace)",
 }
 """Each witness, and what to say where it cannot be had."""
 

@@ -15,6 +15,7 @@ from kvproto.conformance.finding import Finding
 from kvproto.conformance.oracle import BAD_INPUT, NO_LINE, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput, Schedule
 from kvproto.conformance.trace import Trace
+from kvproto.conformance.wording import quoted, shown
 
 __all__ = ["Due", "due", "fault_of_contract", "first_difference", "pairs_of_lists"]
 
@@ -65,7 +66,7 @@ def due(schedule: Schedule) -> Due:
             what.error = str(e)
         else:
             if read.fault and not what.error:
-                what.error, what.cause = f"of its input {read.fault.what}", BAD_INPUT
+                what.error, what.cause = f"in its input {read.fault.what}", BAD_INPUT
     return what
 
 
@@ -98,10 +99,10 @@ def _work(what: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
             name = _needed(params, b"name")
             content = dict(schedule.files).get(name.decode("utf-8", "surrogateescape"))
             if content is None:
-                raise _Refused("the file that it is to read is not one of its own")
+                raise _Refused("the file that it should read is not one of its own")
             what.lists = [[_item(name) + _item(content)] for _ in pairs]
         case _:
-            raise _Refused("the contract knows no such `do`")
+            raise _Refused("the contract does not define this `do`")
 
 
 def _pairs(schedule: Schedule) -> Iterator[bytes]:
@@ -118,7 +119,7 @@ def _needed(params: dict[bytes, bytes], name: bytes) -> bytes:
 def _number(params: dict[bytes, bytes], name: bytes) -> int:
     text = _needed(params, name)
     if not text.isdigit() or len(text) > 10 or int(text) > MAX_NUMBER:
-        raise _Refused(f"the parameter {name.decode()} is no number")
+        raise _Refused(f"the parameter {name.decode()} is not a number")
     return int(text)
 
 
@@ -154,9 +155,9 @@ def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | 
         return None
     return Finding(
         "fails with another status than 1" if has_line else NO_LINE, clause,
-        f"it does not say in an ERR line, and by status 1, that {why}",
+        f"it does not fail with an ERR line and exit status 1 although {why}",
         "an ERR line on stderr, and exit status 1",
-        f"exit status {trace.exit_status}, on stderr {trace.stderr[:60]!r}", trace,
+        f"{trace.status}; on stderr {quoted(trace.stderr)}", trace,
     )  # fmt: skip
 
 
@@ -188,18 +189,25 @@ def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
     if got == expected:
         return None
     at = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), min(len(got), len(expected)))
-    shown = [repr(lines[at]) if at < len(lines) else "no line" for lines in (expected, got)]
+    lines = [_line(some, at) for some in (expected, got)]
     return Finding(
         "says something else", clause, f"line {at + 1} of its stderr is not what it was told to say",
-        f"{len(expected)} lines, this one {shown[0][:80]}", f"{len(got)} lines, this one {shown[1][:80]}", trace,
+        f"{len(expected)} lines, this one {lines[0]}", f"{len(got)} lines, this one {lines[1]}", trace,
     )  # fmt: skip
+
+
+def _line(lines: list[tuple[bytes, bytes]], at: int) -> str:
+    if at >= len(lines):
+        return "no line"
+    tag, text = lines[at]
+    return quoted((b"**<%b> " % tag if tag else b"") + text)
 
 
 def _untagged(trace: Trace) -> Finding:
     line = next(line for line in trace.lines if not (line.tag and line.is_ended))
     return Finding(
         "says something else", "CONTRACT-4", "a line on stderr has no tag, or no newline",
-        "tagged lines, each with its newline", f"{line.data[:80]!r}", trace,
+        "tagged lines, each with its newline", quoted(line.data), trace,
     )  # fmt: skip
 
 
@@ -231,7 +239,7 @@ def _n_same(a: bytes, b: bytes) -> int:
 
 
 def _shown(data: bytes, at: int) -> str:
-    return data[at : at + 12].hex(" ") + " ..." * (len(data) > at + 12) if at < len(data) else "nothing"
+    return shown(data[at : at + 13])
 
 
 def _offset_in_lists(lists: Stream, n: int) -> int:

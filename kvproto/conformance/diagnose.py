@@ -9,17 +9,18 @@ from __future__ import annotations
 from kvproto.conformance.answers import Layout, Stream
 from kvproto.conformance.finding import Finding
 from kvproto.conformance.oracle import TEXT
+from kvproto.conformance.schedule import Schedule, Send, Taken
 
 __all__ = ["GUESSES", "first_wrong", "likely"]
 
 FLUSH = "flush stdout before the next read (C: fflush(stdout); Python: sys.stdout.flush(); Perl: $| = 1)"
 
 LAYOUTS = (
-    (Layout("big", 4), "sizes look big-endian; they are 4 bytes, the least significant byte first"),
-    (Layout("little", 2), "sizes look 2 bytes long; they are 4"),
-    (Layout("big", 2), "sizes look 2 bytes long and big-endian; they are 4, the least significant byte first"),
-    (Layout("little", 8), "sizes look 8 bytes long; they are 4"),
-    (Layout("big", 8), "sizes look 8 bytes long and big-endian; they are 4, the least significant byte first"),
+    (Layout("big", 4), "sizes look big-endian; they must be 4 bytes, the least significant byte first"),
+    (Layout("little", 2), "sizes look 2 bytes long; they must be 4"),
+    (Layout("big", 2), "sizes look 2 bytes long and big-endian; they must be 4, the least significant byte first"),
+    (Layout("little", 8), "sizes look 8 bytes long; they must be 4"),
+    (Layout("big", 8), "sizes look 8 bytes long and big-endian; they must be 4, the least significant byte first"),
 )
 
 
@@ -37,7 +38,7 @@ def text_on_stdout(finding: Finding) -> str:
     if finding.cause != "text on stdout":
         return ""
     line = TEXT.match(finding.trace.stdout, finding.at)[0].split(b"\n")[0].decode("ascii")
-    return f"text on stdout: your program printed `{line[:60]}`; what people are to read goes to stderr"
+    return f"text on stdout: your program printed `{line[:60]}`; text for people goes to stderr"
 
 
 def other_layout(finding: Finding) -> str:
@@ -58,22 +59,33 @@ def no_num_pairs(finding: Finding) -> str:
 
 
 def late_answers(finding: Finding) -> str:
-    if finding.cause != "answers held back" or not finding.trace.owed:
+    if finding.cause != "answers held back":
         return ""
-    owed = finding.trace.owed
+    owed, n_lists = finding.trace.owed, finding.trace.lists.n_records
     if len(owed) > 1 and all(wait.n_had == wait.n_due - 1 for wait in owed):
         return f"you answer one pair late: output is buffered, or you read the next pair before you answer; {FLUSH}"
-    if finding.trace.lists.n_records >= owed[-1].n_due:
-        return f"the answers came at end of input alone: output is buffered; {FLUSH}"
-    return ""
+    if owed and n_lists >= owed[-1].n_due:
+        return f"the answers came only at the end of input: output is buffered; {FLUSH}"
+    return f"output is buffered; {FLUSH}"
 
 
 def reads_past(finding: Finding) -> str:
     """Reading a pipe gives what is there, not what was asked for."""
-    pieces = [step for step in finding.trace.schedule.steps if type(step).__name__ == "Taken"]
-    if not pieces:
+    if not _has_cut_piece(finding.trace.schedule):
         return ""
     return "a read of a pipe gives what is there: read again until all the bytes that you want have come"
+
+
+def _has_cut_piece(schedule: Schedule) -> bool:
+    """Whether the worker has to wait for the rest of something of which it has read a part."""
+    read, at = schedule.read, 0
+    whole = {0, read.n_params, *(read.n_params + end for end in read.pairs.ends)}
+    for step in schedule.steps:
+        if isinstance(step, Send):
+            at += len(step.data) * step.times
+        elif isinstance(step, Taken) and at not in whole:
+            return True
+    return False
 
 
 def binary_as_text(finding: Finding) -> str:
@@ -85,11 +97,27 @@ def binary_as_text(finding: Finding) -> str:
 def write_not_checked(finding: Finding) -> str:
     if finding.clause != "LIFECYCLE-3" or not finding.cause.startswith("exit 0 although"):
         return ""
-    return "the result of a write, or of the last flush at exit, is not looked at"
+    if finding.trace.schedule.stdout == "closed":
+        return (
+            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, and the program cannot "
+            "see it; in other languages, the result of a write, or of the last flush at exit, is not checked"
+        )
+    return "the result of a write, or of the last flush at exit, is not checked"
+
+
+def kept_for_each_pair(finding: Finding) -> str:
+    if finding.cause != "memory grows with the pairs":
+        return ""
+    return (
+        "something is kept for each pair: allocated and never freed, or put into a list or table; if what it computes "
+        "needs that, list the case in a file for --known-failing; if its run-time collects garbage late, limit its heap "
+        "(Java: -Xmx64m)"
+    )
 
 
 GUESSES = (
     text_on_stdout, other_layout, no_num_pairs, late_answers, binary_as_text, reads_past, write_not_checked,
+    kept_for_each_pair,
 )  # fmt: skip
 
 

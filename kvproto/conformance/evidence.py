@@ -15,9 +15,11 @@ from typing import NamedTuple
 from kvproto.conformance.case import Case
 from kvproto.conformance.cases import CASES
 from kvproto.conformance.finding import Finding
+from kvproto.conformance.player import VARIABLES
 from kvproto.conformance.runner import Check, Result
 from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send
 from kvproto.conformance.trace import Trace
+from kvproto.conformance.wording import visible
 
 __all__ = ["Replay", "keep", "load"]
 
@@ -34,6 +36,7 @@ class Replay(NamedTuple):
     schedules: list[Schedule]
     worker: list[str]
     files: list[str]
+    handed_on: list[str]
 
 
 def keep(result: Result, check: Check, directory: Path) -> None:
@@ -56,7 +59,7 @@ def keep(result: Result, check: Check, directory: Path) -> None:
     schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
     facts = {
         "case": result.case.id, "mode": result.mode, "contract": check.contract,
-        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own), "schedules": schedules,
+        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own), "environment": program.handed_on, "schedules": schedules,
     }  # fmt: skip
     (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "repro.sh"
@@ -72,7 +75,8 @@ def load(directory: Path) -> Replay:
         case = next(case for case in CASES if case.id == facts["case"])
         schedules = [Schedule.from_json(json.dumps(one)) for one in facts["schedules"]]
         files = [str(directory / "files" / name) for name in facts["files"]]
-        return Replay(case, facts["mode"], facts["contract"], schedules, facts["worker"], files)
+        environment = facts["environment"]
+        return Replay(case, facts["mode"], facts["contract"], schedules, facts["worker"], files, environment)
     except StopIteration:
         raise ValueError(f"{directory}: there is no case {facts['case']}") from None
     except (ValueError, KeyError, TypeError) as e:
@@ -83,11 +87,11 @@ def _script(result: Result, program, has_files: bool) -> str:
     finding: Finding = result.verdict
     schedule = finding.trace.schedule
     about = [f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-             f"got: {finding.got}", "", "./repro.sh [worker]; what it wrote is then in $directory/stdout"]  # fmt: skip
-    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in text.split("\n"))
+             f"got: {finding.got}", "", "usage: ./repro.sh [worker]; its output is then in $directory/stdout"]  # fmt: skip
+    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n"))
     run = shlex.join(["./op", *program.arguments, *schedule.between, schedule.argument])
-    if schedule.environment == "empty":
-        run = f"env -i {run}"
+    names = () if schedule.environment == "empty" else (*VARIABLES, *program.handed_on)
+    run = " ".join(["env -i", *(f'${{{name}+"{name}=${name}"}}' for name in names), run])
     return f"""#!/bin/sh
 {comment}here=$(cd "$(dirname "$0")" && pwd)
 worker=$(realpath "${{1:-{_quoted(os.path.abspath(program.path))}}}")

@@ -8,14 +8,15 @@ from kvproto.conformance.schedule import (
     Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
 )  # fmt: skip
 from kvproto.conformance.setting import Setting
+from kvproto.conformance.wording import plural, quoted
 
 __all__ = ["explain", "special"]
 
 WORDS = {
     Taken: "wait until the worker has read all of it",
-    Rest: "wait until the worker has read all of it and does nothing more with it",
-    Measure: "look how much memory it has had",
-    Pause: "read stdout no more",
+    Rest: "wait until the worker has read all of it and is idle",
+    Measure: "note how much memory the worker has used",
+    Pause: "stop reading stdout",
     Resume: "read stdout again",
     CloseOutput: "close our end of stdout",
     End: "close stdin",
@@ -27,15 +28,15 @@ STEPS = 12
 def explain(case: Case, setting: Setting) -> str:
     """Its title, clauses and modes, and its first schedule step by step."""
     schedules = case.schedules(setting)
-    lines = [f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "", f"asked in: {', '.join(case.modes)}"]
-    lines += ["asked of: workers that follow CONTRACT.md, with --contract reference"] * (case.contract == "reference")
+    lines = [f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "", f"asked in: {' and '.join(case.modes)}"]
+    lines += ["asked only with --contract reference, of workers that follow CONTRACT.md"] * (case.contract == "reference")
     if case.drawn:
-        lines += ["", "each run: a schedule that is drawn (--examples, --seed), and shrunk when it fails; before it the",
-                  "same bytes all at once, to compare"]  # fmt: skip
+        lines += ["", "each run: a random schedule (--examples, --seed), shrunk when it fails, and before it the same bytes",
+                  "all at once, to compare with"]  # fmt: skip
         return "\n".join(lines) + "\n"
     lines += [
-        f"the worker runs: {len(schedules)} times in each of them, as a rule", "",
-        f"the first run, argument {schedules[0].argument}{special(schedules[0])}:",
+        f"runs of the worker in each mode, unless it fails sooner: {len(schedules)}", "",
+        f"the first run, with the argument {schedules[0].argument!r}{special(schedules[0])}:",
     ]  # fmt: skip
     steps = [_words(step) for step in schedules[0].steps]
     if len(steps) > STEPS:
@@ -52,8 +53,8 @@ def special(schedule: Schedule) -> str:
         "stdout is not open": schedule.stdout == "closed",
         f"watched by {schedule.witness}": schedule.witness,
         "the environment is empty": schedule.environment == "empty",
-        f"before it {' '.join(schedule.between)}": schedule.between,
-        f"beside it {', '.join(repr(name) for name, _ in schedule.files)}": schedule.files,
+        f"the arguments {' '.join(schedule.between)} before it": schedule.between,
+        f"supporting files {', '.join(quoted(name.encode()) for name, _ in schedule.files)}": schedule.files,
     }
     return "".join(f", {words}" for words, holds in said.items() if holds)
 
@@ -61,7 +62,7 @@ def special(schedule: Schedule) -> str:
 def _words(step: Step) -> str:
     if isinstance(step, Send):
         times = f", {step.times} times" * (step.times != 1)
-        return f"send {len(step.data)} byte{'s' * (len(step.data) != 1)}{times}"
+        return f"send {plural(len(step.data), 'byte')}{times}"
     if isinstance(step, Answers):
-        return f"wait until the answers to all {step.n} pairs so far are there"
+        return f"wait until all {plural(step.n, 'pair')} so far have been answered" if step.n > 1 else "wait until the pair has been answered"
     return WORDS[type(step)]

@@ -32,7 +32,7 @@ def of_input(data: bytes, wrong: int | None = None) -> list[str]:
     read = Stdin(good)
     if not read.n_params:
         return _marked(list(_raw(good, 0)), data, wrong)
-    head = _item(good[: read.n_params], 0, "parameters" if read.params else "parameters, none")
+    head = _item(good[: read.n_params], 0, "parameters" if read.params else "no parameters")
     return _marked([*head, *_explained(read.pairs, read.n_params)], data, wrong)
 
 

@@ -6,6 +6,7 @@ Each function here makes or is a judge as Case.judge has it: the traces so far i
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 from kvproto.conformance.case import Judge, Verdict
 from kvproto.conformance.contract import first_difference, pairs_of_lists
@@ -14,7 +15,10 @@ from kvproto.conformance.oracle import BAD_INPUT, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput
 from kvproto.conformance.trace import Trace
 
-__all__ = ["as_plain", "fails", "leave_to_contract", "same_answers", "same_as_itself", "unwritable", "uses_at_most"]
+__all__ = [
+    "as_plain", "fails", "keeps_nothing", "leave_to_contract", "same_answers", "same_as_itself", "unwritable",
+    "uses_at_most",
+]  # fmt: skip
 
 UNSTABLE = "it answers the same input differently from run to run"
 DEPENDS = "its answers depend on when its input comes"
@@ -91,6 +95,29 @@ def uses_at_most(n_bytes: int, clause: str, what: str, then: Judge, is_touched: 
                     f"{(after - before) >> 20} MiB more, {after >> 20} MiB in all", trace,
                 )  # fmt: skip
         return then(traces)
+
+    return judge
+
+
+def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
+    """Memory does not grow by n_bytes for each pair in every stage of n_pairs, from the first measure on."""
+
+    def judge(traces: list[Trace]) -> Verdict:
+        trace = traces[-1]
+        if trace.ending == "floods":
+            return NotApplicable("it writes more than the kit takes")
+        if found := fault_of(trace):
+            return found
+        touched = [memory[1] for memory in trace.memory]
+        grown = [after - before for before, after in itertools.pairwise(touched)]
+        if min(grown, default=0) <= n_bytes * n_pairs:
+            return None
+        return Finding(
+            "memory grows with the pairs", "LIMITS-6", "its memory grows with the number of pairs",
+            "the same memory however many pairs there are, unless what it computes needs more",
+            f"at least {round(min(grown) / n_pairs)} bytes more for each pair; {touched[-1] >> 20} MiB in all after "
+            f"{n_pairs * len(touched)} pairs", trace,
+        )  # fmt: skip
 
     return judge
 

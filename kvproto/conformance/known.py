@@ -24,6 +24,6 @@ def read_known(path: Path) -> frozenset[str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         name = line.partition("#")[0].strip()
         if name and name not in names:
-            raise KnownError(f"{path}, line {number}: {name!r} is no case, and no case with .map or .reduce behind it")
+            raise KnownError(f"{path}, line {number}: {name!r} is not a case, nor a case followed by .map or .reduce")
         known.add(name)
     return frozenset(known - {""})

@@ -12,21 +12,24 @@ import signal
 
 from kvproto.conformance.finding import Finding
 from kvproto.conformance.schedule import Answers
-from kvproto.conformance.trace import ENDINGS, Trace
+from kvproto.conformance.trace import Trace
+from kvproto.conformance.wording import plural, quoted
 
 __all__ = ["BAD_INPUT", "CAUSES", "NO_LINE", "TEXT", "UNWRITTEN", "fault_of", "hang_of", "must_fail"]
 
 CAUSES = (
     "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
-    "hangs", "floods", "closes stdout", "a process that it started holds stdout", "too many lists", "too few lists",
+    "interferes with its parent", "hangs", "floods", "closes stdout", "a process that it started holds stdout", "too many lists", "too few lists",
     "answers held back",
 )  # fmt: skip
 """What the cause of a finding of `fault_of` begins with."""
 
-BAD_INPUT = "its input is at fault"
+BAD_INPUT = "its input is malformed"
 UNWRITTEN = "its output could not be written"
 NO_LINE = "fails without an ERR line"
 """What is behind most runs in which a worker does not fail as it should: one cause each, however it comes about."""
+
+NOT_PROVED = "not proved, since a timer or a time limit may end its waits, but it waits for input with answers held back"
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 """What text looks like where a list should begin; asked only where something is wrong."""
@@ -45,13 +48,13 @@ def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding |
 
     cause   what is behind it, where the same is behind other reasons; by default it is the reason alone
     """
-    if trace.ending in ("stuck", "watchdog", "floods", "held"):
+    if trace.ending not in ("exited", "stopped"):
         return hang_of(trace)
     if trace.exit_status != 0:
         return None
     return _unread(trace) or Finding(
         f"exit 0 although {cause or why}", clause, f"it exits with status 0 although {why}",
-        "another exit status", "exit status 0", trace,
+        "an exit status other than 0", "exit status 0", trace,
     )  # fmt: skip
 
 
@@ -69,10 +72,10 @@ def _error_line(trace: Trace) -> Finding | None:
     text = next((line.data for line in trace.lines if line.tag == b"ERR"), None)
     if text is None:
         return None
-    said = text.decode("utf-8", "backslashreplace")
+    said = quoted(text, 1000)
     return Finding(
-        "reports an error", "STDERR-7", "it reports an error for good input",
-        "no ERR line", f"{said!r} on stderr, exit status {trace.exit_status}", trace,
+        "reports an error", "STDERR-7", "it reports an error although its input is good",
+        "no ERR line", f"{said} on stderr; {trace.status}", trace,
     )  # fmt: skip
 
 
@@ -86,10 +89,10 @@ def _bad_bytes(trace: Trace) -> Finding | None:
     text = TEXT.match(trace.stdout, begin)
     if text and text[0][:32] not in trace.schedule.stdin:  # else its own data, where it should not be
         clause = "MAP-3" if trace.schedule.argument == "map" else "REDUCE-4"
-        line = text[0].partition(b"\n")[0].decode("ascii")
+        line = text[0].partition(b"\n")[0]
         return Finding(
-            "text on stdout", clause, "it writes something else than result lists to stdout",
-            "result lists alone", f"{_shortened(line)!r} at byte {begin}", trace, at=begin,
+            "text on stdout", clause, "it writes something other than result lists to stdout",
+            "result lists and nothing else", f"{quoted(line)} at byte {begin}", trace, at=begin,
         )  # fmt: skip
     if not final:
         return None
@@ -105,7 +108,7 @@ def _status(trace: Trace) -> Finding | None:
         return None
     status = f"exit status {trace.exit_status}"
     return Finding(
-        f"{status}{_last_words(trace)}", "LIFECYCLE-3", "it fails, after good input",
+        f"{status}{_last_words(trace)}", "LIFECYCLE-3", "it fails although its input is good",
         "exit status 0", f"{status}{_progress(trace)}", trace,
     )  # fmt: skip
 
@@ -135,21 +138,26 @@ def hang_of(trace: Trace) -> Finding | None:
     """The fault of a run that did not come to its end, whatever the exit status was to be."""
     if trace.ending == "exited":
         return None
-    if isinstance(trace.step, Answers) and not trace.n_unread and _waits_for_input(trace.waits):
+    if trace.ending == "watchdog" and isinstance(trace.step, Answers) and _waits_for_input(trace):
         return None  # not proved, but what it looks like: `_withheld` says it
-    got = f"{ENDINGS[trace.ending]}{_progress(trace)}" + "".join(f"\n{thread}" for thread in trace.waits)
-    if trace.ending == "held":
+    got = f"{trace.ended}{_progress(trace)}" + "".join(f"\n{thread}" for thread in trace.waits)
+    if trace.ending == "unsupervised":
         return Finding(
-            "a process that it started holds stdout", "LIFECYCLE-5",
-            "it exits while a process that it started holds stdout open", "stdout at end of file when it has exited",
-            got, trace,
+            "interferes with its parent", "LIFECYCLE-10", "it interferes with the process that started it",
+            "the process that started it left alone", got, trace,
         )  # fmt: skip
     if trace.ending == "floods":
         clause = "MAP-2" if trace.schedule.argument == "map" else "REDUCE-3"
-        return Finding("floods", clause, "it writes without end", "an end", got, trace)
+        return Finding("floods", clause, "it goes on writing without end", "output that ends", got, trace)
+    if trace.exit_status is not None and not trace.is_stdout_ended:
+        return Finding(
+            "a process that it started holds stdout", "LIFECYCLE-5",
+            "it exits while a process that it started holds stdout open", "stdout at end of file once it has exited",
+            got, trace,
+        )  # fmt: skip
     if trace.is_stdout_ended and trace.schedule.stdout == "pipe":
         return Finding(
-            "closes stdout", "LIFECYCLE-5", "it closes stdout and goes on running",
+            "closes stdout", "LIFECYCLE-5", "it closes stdout and keeps running",
             "stdout open until it exits", got, trace,
         )  # fmt: skip
     if trace.n_unread:
@@ -157,16 +165,15 @@ def hang_of(trace: Trace) -> Finding | None:
             "hangs", "LIFECYCLE-2", "it stops reading its input", f"all {len(trace.schedule.stdin)} bytes read",
             f"{trace.n_unread} bytes unread; {got}", trace,
         )  # fmt: skip
-    return Finding("hangs", "LIFECYCLE-3", "it does not exit", "exit after the end of input", got, trace)
+    return Finding("hangs", "LIFECYCLE-3", "it does not exit", "it exits after the end of input", got, trace)
 
 
 def _withheld(trace: Trace) -> Finding | None:
     if trace.owed:
-        n_due, n_had, waits = trace.owed[0]
-        how = "it waits for more input; proved, not timed"
+        n_due, n_had, waits, is_proved = trace.owed[0]
+        how = "it waits for more input; this is proved, not timed" if is_proved else NOT_PROVED
     elif trace.ending == "watchdog":
-        n_due, n_had, waits = trace.step.n, trace.lists.n_records, trace.waits
-        how = "it waits, it seems for more input; not proved, no byte moved for the whole time limit"
+        n_due, n_had, waits, how = trace.step.n, trace.lists.n_records, trace.waits, NOT_PROVED
     else:
         return None
     threads = "".join(f"\n{thread}" for thread in waits)
@@ -184,13 +191,13 @@ def _count(trace: Trace) -> Finding | None:
     more = n > n_pairs
     at = trace.lists.ends[n_pairs - 1] if more and n_pairs else 0 if more else None
     return Finding(
-        "too many lists" if more else "too few lists", "MAP-2", f"it answers {n_pairs} pair{'s' * (n_pairs != 1)} with {_lists(n)}",
+        "too many lists" if more else "too few lists", "MAP-2", f"it answers {plural(n_pairs, 'pair')} with {_lists(n)}",
         _lists(n_pairs), _lists(n), trace, at=at,
     )  # fmt: skip
 
 
 def _lists(n: int) -> str:
-    return f"{n} result list" + "s" * (n != 1)
+    return plural(n, "result list")
 
 
 def _progress(trace: Trace) -> str:
@@ -201,11 +208,11 @@ def _progress(trace: Trace) -> str:
 
 def _last_words(trace: Trace) -> str:
     """The last line of stderr, which tells failures apart; without numbers, which may be of this run alone."""
-    return re.sub(r"[0-9]+", "N", ": " + _shortened(repr(trace.lines[-1].data))) if trace.lines else ""
+    return re.sub(r"[0-9]+", "N", ": " + quoted(trace.lines[-1].data)) if trace.lines else ""
 
 
-def _waits_for_input(waits: tuple[str, ...]) -> bool:
-    return any("of stdin" in wait for wait in waits)
+def _waits_for_input(trace: Trace) -> bool:
+    return not trace.n_unread and any("of stdin" in wait for wait in trace.waits)
 
 
 def _signal_name(number: int) -> str:
@@ -213,7 +220,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."

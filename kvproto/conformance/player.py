@@ -7,6 +7,7 @@ having moved. stderr is always read. Nothing of the worker is left behind.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import tempfile
@@ -23,13 +24,20 @@ from kvproto.conformance.schedule import (
     Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
 )  # fmt: skip
 from kvproto.conformance.strace import accesses
-from kvproto.conformance.trace import Owed, Trace
+from kvproto.conformance.trace import ENDLESS, Owed, Trace
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
-__all__ = ["KitFault", "Program", "play"]
+__all__ = ["VARIABLES", "KitFault", "Program", "play"]
 
-STDOUT_BYTES = 256 << 20
-"""What is kept of stdout; a worker that writes more is given up."""
+VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
+"""The environment variables that every worker gets, as they are here. Others may change what it does: with
+PYTHONUNBUFFERED a worker that forgets to flush conforms."""
+
+STDOUT_BYTES, STDOUT_LISTS = 256 << 20, 8 << 20
+"""A worker that writes more bytes, or more result lists, to stdout is given up."""
+
+KEPT_OF_FLOOD = 1 << 20
+"""Bytes that are kept of the stdout of a worker that was given up for that."""
 
 STDERR_BYTES = 1 << 20
 """What is kept of stderr; the rest is read and counted."""
@@ -39,7 +47,10 @@ _PIECE = 1 << 16
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move until a proof is tried, again and again
 _BETWEEN_LOOKS = 3
 _COUNTED = 0.5  # seconds that a round of waiting counts for at most: a machine that stood still says nothing of the worker
+_HELD_BACK = 1.0  # seconds that a worker seems to wait for input, with answers due, until that is taken for a fault
+_HELD_BACK_AGAIN = 0.1  # the same, once it has been
 _LAST_PIECES = 32
+
 
 class KitFault(KVProtoError):
     """The kit itself is wrong: a schedule that is not what it says."""
@@ -52,11 +63,17 @@ class Program:
     path        str, the program, for reports and repro.sh
     files       name -> bytes: `op`, and the supporting files
     arguments   the program's own, before the mode
+    handed_on   names of the environment variables that it gets besides VARIABLES
     """
 
     path: str
     files: dict[str, bytes]
     arguments: tuple[str, ...] = field(default=())
+    handed_on: tuple[str, ...] = field(default=())
+
+    def environment(self) -> dict[str, str]:
+        """What it is started with."""
+        return {name: os.environ[name] for name in (*VARIABLES, *self.handed_on) if name in os.environ}
 
 
 class _GivenUp(Exception):
@@ -78,7 +95,7 @@ def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Calla
         through = _WITHOUT_STDOUT if schedule.stdout == "closed" else ()
         return _play(schedule, program, through, timeout, is_stopped)[0]
     with quiet.STARTING:
-        may_read = readable(program.files)
+        may_read = readable(program.files, program.environment())
     with tempfile.TemporaryDirectory(prefix="kvproto-log-") as directory:
         log = os.path.join(directory, "log")
         through = confinement.through(schedule.witness, may_read, log)
@@ -98,7 +115,7 @@ def _play(
             {**program.files, **dict(schedule.files)},
             [*program.arguments, *schedule.between, schedule.argument],
             output="/dev/full" if schedule.stdout == "full" else None,
-            environment={} if schedule.environment == "empty" else None,
+            environment={} if schedule.environment == "empty" else program.environment(),
             through=through,
         )
     try:
@@ -120,7 +137,7 @@ class _Player:
     ) -> None:
         self._process, self._path, self._is_stopped = process, path, is_stopped
         self._timeout = timeout
-        self._trace = Trace(schedule)
+        self._trace = Trace(schedule, limit=timeout)
         self._queue = memoryview(b"")
         self._lists = Stream("lists")
         self._stderr = bytearray()
@@ -128,6 +145,10 @@ class _Player:
         self._reads_stdout = True
         self._open = {process.stdout, process.stderr}  # of the worker's, that are not at end of file
         self._threads: tuple[quiet.Thread, ...] = ()  # the last look
+        self._readers: tuple[quiet.Thread, ...] = ()  # that seem to wait for input
+        self._reading_since = 0.0
+        self._floods = False
+        self._is_supervised = True
 
     def play(self) -> Trace:
         trace, process = self._trace, self._process
@@ -142,6 +163,8 @@ class _Player:
             if not self._move(0):
                 break
         trace.seconds = time.monotonic() - began
+        if self._floods:
+            trace.ending, self._lists = "floods", Stream("lists", self._lists.data[:KEPT_OF_FLOOD])
         trace.stdout, trace.stderr, trace.lists = bytes(self._lists.data), bytes(self._stderr), self._lists
         trace.is_stdout_ended = process.stdout not in self._open
         trace.exit_status = process.exit_status
@@ -157,8 +180,7 @@ class _Player:
             case Taken():
                 self._go_on_when(lambda: not self._process.n_unread() or self._process.exit_status is not None)
             case Answers(n):
-                if not self._until(lambda: self._lists.n_records >= n or not self._can_answer()):
-                    self._trace.owed.append(Owed(n, self._lists.n_records, tuple(map(str, self._threads))))
+                self._wait_for_answers(n)
             case Rest():
                 self._until(lambda: self._process.exit_status is not None or self._rests(), gives_up=False)
             case Measure():
@@ -175,6 +197,15 @@ class _Player:
                 self._process.close_stdin()
             case Exit():
                 self._go_on_when(self._is_over)
+
+    def _wait_for_answers(self, n: int) -> None:
+        def is_done() -> bool:
+            return self._lists.n_records >= n or not self._can_answer()
+
+        owed = self._trace.owed
+        patience = _HELD_BACK if all(one.is_proved for one in owed) else _HELD_BACK_AGAIN
+        if not self._until(is_done, patience=patience):
+            owed.append(Owed(n, self._lists.n_records, tuple(map(str, self._threads)), not self._readers))
 
     def _write_all(self) -> None:
         self._go_on_when(lambda: not self._queue or self._process.exit_status is not None)
@@ -194,28 +225,55 @@ class _Player:
         """Whether the worker has read all that was sent, and does nothing just now."""
         return not self._queue and not self._process.n_unread() and self._is_quiet(quiet.is_still)
 
-    def _until(self, is_done: Callable[[], bool], gives_up: bool = True) -> bool:
-        """Let bytes move until `is_done`; False: it is proved that this does not come, or, with that, the time is up."""
-        wait, idle, before = _FIRST_WAIT, 0.0, time.monotonic()
+    def _until(self, is_done: Callable[[], bool], gives_up: bool = True, patience: float = math.inf) -> bool:
+        """Let bytes move until `is_done`; False: it is proved that this does not come, or, with that, the time is up.
+
+        gives_up   whether the run is over when the watchdog's time is up
+        patience   seconds after which a worker that seems to wait for input is taken at that; `_readers` says it then
+        """
+        wait, idle, in_all, before = _FIRST_WAIT, 0.0, 0.0, time.monotonic()
+        self._readers = ()
         while not is_done():
             has_moved = self._move(wait)
             now = time.monotonic()
-            idle, before = idle + min(now - before, _COUNTED), now
+            passed, before = min(now - before, _COUNTED), now
+            idle, in_all = idle + passed, in_all + passed
+            self._give_up(in_all)
             if has_moved:
-                wait, idle = _FIRST_WAIT, 0.0
+                wait, idle, self._readers = _FIRST_WAIT, 0.0, ()
                 continue
-            if self._is_stopped():
-                raise _GivenUp("stopped")
-            if self._process.exit_status is not None and self._is_held():
-                raise _GivenUp("held")
             if self._is_quiet(quiet.proof if self._reads_stdout else quiet.is_still):
+                self._readers = ()
+                self._give_up(in_all)  # the last that it did may have been that
                 return is_done()  # it may have come since it was asked for
+            if self._seconds_of_reading(idle) > patience:
+                return is_done()
             if idle > self._timeout:
                 if not gives_up:
                     return False
                 raise _GivenUp("watchdog")
             wait = min(2 * wait, _LONGEST_WAIT)
         return True
+
+    def _give_up(self, seconds: float) -> None:
+        """End the run where nothing that may still come would change what is said of it."""
+        if self._is_stopped():
+            raise _GivenUp("stopped")
+        if self._floods:
+            raise _GivenUp("floods")
+        if seconds > ENDLESS * self._timeout:
+            raise _GivenUp("endless")
+        if not self._is_supervised or quiet.is_stopped(self._process.supervisor_pid):
+            raise _GivenUp("unsupervised")
+        if self._process.exit_status is not None and self._is_held():
+            raise _GivenUp("held")
+
+    def _seconds_of_reading(self, idle: float) -> float:
+        """For how long the worker has seemed to wait for input that is not there."""
+        readers = () if self._queue or self._process.n_unread() else quiet.readers(self._threads)
+        if not readers or readers != self._readers:
+            self._readers, self._reading_since = readers, idle
+        return idle - self._reading_since
 
     def _move(self, milliseconds: float) -> bool:
         """Wait so long for something to move, move it; whether there was something."""
@@ -225,7 +283,7 @@ class _Player:
             poll.register(fd, select.POLLIN)
         if self._queue and process.exit_status is None:
             poll.register(process.stdin, select.POLLOUT)
-        if process.exit_status is None:
+        if process.exit_status is None and self._is_supervised:
             poll.register(process.status_fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(milliseconds)]
         for fd in ready:
@@ -243,7 +301,11 @@ class _Player:
         self._queue = self._queue[n:]
 
     def _read_status(self) -> None:
-        self._process.read_status()
+        try:
+            self._process.read_status()
+        except (KVProtoError, ValueError):  # gone, or somebody else wrote there
+            self._is_supervised = False
+            return
         if self._process.start_errno is not None:
             what, advice = why_not_started(self._process.start_errno, self._process.first_line)
             raise WorkerNotStarted(what, argv=[self._path], advice=advice)
@@ -256,9 +318,9 @@ class _Player:
             self._trace.n_stderr += len(data)
             self._stderr += data[: STDERR_BYTES - len(self._stderr)]
         else:
-            self._lists.feed(data)
-            if len(self._lists.data) > STDOUT_BYTES:
-                raise _GivenUp("floods")
+            self._floods |= len(self._lists.data) > STDOUT_BYTES or self._lists.n_records > STDOUT_LISTS
+            if not self._floods:
+                self._lists.feed(data)
 
     def _is_quiet(self, holds: Callable[[tuple, tuple], bool]) -> bool:
         """Whether it is proved that the worker does nothing more unless we do something.

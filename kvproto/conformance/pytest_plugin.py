@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kv-level", choices=_LEVELS, default="must", help="default: must; info tells, and never fails")
     group.addoption("--kv-param", metavar="NAME=VALUE", action="append", default=[], help="a parameter that it needs")
     group.addoption("--kv-file", metavar="FILE", action="append", default=[], help="a supporting file")
+    group.addoption("--kv-env", metavar="NAME", action="append", default=[], help="a variable that it gets, too")
     group.addoption("--kv-known-failing", metavar="FILE", help="cases that are known to fail: xfail, strictly")
     group.addoption("--kv-examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)")
     group.addoption("--kv-seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)")
@@ -67,15 +68,18 @@ class _Case(pytest.Item):
         self.case, self.mode = case, mode
 
     def runtest(self) -> None:
+        from kvproto.conformance.report.parts import words
+        from kvproto.conformance.wording import visible
+
         result = _session(self.config).result(self.case, self.mode)
         if result.status in ("fail", "fixed"):
             raise _Failed(result)
         if result.status == "n/a":
-            pytest.skip(result.verdict.why)
+            pytest.skip(visible(words(result)))
         if result.status == "known":
-            pytest.xfail(result.verdict.what)
+            pytest.xfail(visible(words(result)))
         if result.status == "note":
-            self.add_report_section("call", "note", result.verdict.what)
+            self.add_report_section("call", "note", visible(words(result)))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo, style=None):
         if isinstance(excinfo.value, _Failed):
@@ -133,7 +137,8 @@ def _program(config: pytest.Config):
     from kvproto.external import external
 
     path, *arguments = shlex.split(config.getoption("--kv-worker"))
-    return Program(path, external([path, *config.getoption("--kv-file")]), tuple(arguments))
+    files, handed_on = config.getoption("--kv-file"), tuple(config.getoption("--kv-env"))
+    return Program(path, external([path, *files]), tuple(arguments), handed_on)
 
 
 def _params(config: pytest.Config) -> tuple[tuple[bytes, bytes], ...]:

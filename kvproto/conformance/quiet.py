@@ -9,6 +9,9 @@ Why it is a proof: a thread's count of context switches grows each time that it 
 after the other, that show the same threads with the same counts in the same waits mean that there was an instant
 between them at which all of them waited at once; each of those waits can end only by a byte, a wake-up or a signal
 of one of the others, or of us, who do nothing meanwhile.
+
+Where there is no proof, `readers` may still tell that the worker waits for input: of a program whose run-time sets
+timers (all those in Go catch SIGALRM), or has a thread that looks around now and then, it is all that can be known.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ import os
 import platform
 import stat
 import threading
+from functools import cache
 from typing import NamedTuple
 
-__all__ = ["STARTING", "Thread", "has_open", "is_still", "look", "memory", "proof"]
+__all__ = ["STARTING", "Thread", "can_look", "has_open", "is_still", "is_stopped", "look", "memory", "proof", "readers"]
 
 
 STARTING = threading.Lock()
@@ -32,6 +36,8 @@ class Thread(NamedTuple):
 
     does     str, for a person: "read of stdin", "nanosleep", "runs"
     waits    bool, whether what it is in has no time limit and can be ended from within the worker, or by us, alone
+    idles    bool, the same but for time limits and timers
+    reads    bool, whether it waits for input, on stdin alone or on several files at once
     """
 
     pid: int
@@ -41,11 +47,24 @@ class Thread(NamedTuple):
     n_switches: str
     does: str
     waits: bool
+    idles: bool
+    reads: bool
 
     def __str__(self) -> str:
         thread = "" if self.tid == self.pid else f", thread {self.tid}"
         return f"{self.name} ({self.pid}{thread}): {self.does}"
 
+
+class _Doing(NamedTuple):
+    """What a thread does: `does`, `waits`, `idles` and `reads` of Thread."""
+
+    does: str
+    waits: bool = False
+    idles: bool = False
+    reads: bool = False
+
+
+_STOPPED = _Doing("stopped by a signal", waits=True, idles=True)
 
 _NAMES = {
     "x86_64": {
@@ -61,6 +80,7 @@ _NAMES = {
 }.get(platform.machine(), {})  # fmt: skip
 
 _ON_ONE_FILE = ("read", "write", "readv", "writev")
+_ON_MANY_FILES = ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2")
 _NO_FILE = ("wait4", "waitid", "pause", "rt_sigsuspend")
 _TIMEOUT_POINTER = {"ppoll": 2, "select": 4, "pselect6": 4, "epoll_pwait2": 3, "futex": 3}
 _TIMEOUT_NUMBER = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
@@ -74,8 +94,8 @@ def look(supervisor: int, stdin: int) -> tuple[Thread, ...]:
 
     stdin   the inode of the worker's stdin pipe, for `does`
     """
-    threads = []
-    for pid in _below(supervisor):
+    threads: list[Thread] = []
+    for pid in _below(supervisor) if can_look() else ():
         try:
             tids = sorted(os.listdir(f"/proc/{pid}/task"), key=int)
         except OSError:
@@ -94,6 +114,29 @@ def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
     return bool(after) and before == after and all(thread.waits for thread in after)
 
 
+def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
+    """The threads that wait for input, where no thread does anything else than to idle; else none."""
+    return tuple(thread for thread in threads if thread.reads) if all(thread.idles for thread in threads) else ()
+
+
+@cache
+def can_look() -> bool:
+    """Whether this machine's /proc tells what processes do, and which ones a process has started."""
+    try:
+        status = _status("self")
+    except OSError:
+        return False
+    return "voluntary_ctxt_switches" in status and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal."""
+    try:
+        return _status(str(pid))["State"].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def has_open(pid: int, pipe: int) -> bool:
     """Whether a process holds an end of the pipe with this inode."""
     try:
@@ -107,7 +150,7 @@ def memory(supervisor: int) -> tuple[int, int]:
     asked = touched = 0
     for pid in _below(supervisor):
         try:
-            status = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/status").splitlines())
+            status = _status(str(pid))
             asked += int(status["VmPeak"].split()[0]) * 1024
             touched += int(status["VmHWM"].split()[0]) * 1024
         except (OSError, KeyError):
@@ -132,39 +175,49 @@ def _below(pid: int) -> list[int]:
 
 def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
     try:
-        status = dict(line.split(":", 1) for line in _text(f"/proc/{pid}/task/{tid}/status").splitlines())
-        call = _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
-    except PermissionError:
-        call = "?"
+        status = _status(f"{pid}/task/{tid}")
     except OSError:
         return None
     state = status["State"].split()[0]
     if state in "ZX":
         return None
-    does, waits = ("stopped by a signal", True) if state == "T" else _in_call(pid, call, status, stdin)
+    call = _call(pid, tid)
+    doing = _STOPPED if state == "T" else _in_call(pid, call, stdin)
+    if doing.waits and state != "T" and (int(status["SigCgt"], 16) & _SIGALRM_BIT or _has_timers(pid)):
+        doing = doing._replace(does=f"{doing.does}, which a timer may end", waits=False)
     switches = status["voluntary_ctxt_switches"] + status["nonvoluntary_ctxt_switches"]
-    return Thread(pid, tid, status["Name"].strip(), call, switches, does, waits)
+    return Thread(pid, tid, status["Name"].strip(), call, switches, *doing)
 
 
-def _in_call(pid: int, call: str, status: dict[str, str], stdin: int) -> tuple[str, bool]:
-    """What a thread does, in words, and whether that is a wait that only the worker or we can end."""
+def _call(pid: int, tid: int) -> str:
+    """The system call that a thread is in, with its arguments, as the kernel tells it; "?" where it does not."""
+    try:
+        return _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
+    except OSError:
+        return "?"
+
+
+def _in_call(pid: int, call: str, stdin: int) -> _Doing:
+    """What a thread does that is in this system call; timers of the process not counted."""
     if call == "running":
-        return "runs", False
+        return _Doing("runs")
     number, *rest = call.split()
     name = _NAMES.get(int(number) if number.isdigit() else -1, "")
     if not name:
-        return f"waits in system call {number}", False
+        return _Doing(f"waits in system call {number}")
     arguments = [int(argument, 16) for argument in rest[:6]]
-    if int(status["SigCgt"], 16) & _SIGALRM_BIT or _has_timers(pid):
-        return f"{name}, with a timer", False
     if name in _NO_FILE:
-        return name, True
+        return _Doing(name, waits=True, idles=True)
     if name in _ON_ONE_FILE:
-        what = _file(pid, arguments[0])
-        return f"{name} of {'stdin' if what == f'pipe:[{stdin}]' else what}", what.startswith("pipe:[")
+        file = _file(pid, arguments[0])
+        is_stdin, is_pipe = file == f"pipe:[{stdin}]", file.startswith("pipe:[")
+        words = f"{name} of {'stdin' if is_stdin else file}"
+        return _Doing(words, is_pipe, is_pipe, reads=is_stdin and name.startswith("read"))
+    idles = name == "futex" or name in _ON_MANY_FILES and _waits_for_nothing_else(pid)
     if not _is_without_limit(name, arguments):
-        return f"{name}, with a time limit" if "sleep" not in name else name, False
-    return name, name == "futex" or _waits_for_nothing_else(pid)
+        words = name if "sleep" in name else f"{name}, with a time limit"
+        return _Doing(words, idles=idles, reads=name in _ON_MANY_FILES)
+    return _Doing(name, idles, idles, reads=name in _ON_MANY_FILES)
 
 
 def _is_without_limit(name: str, arguments: list[int]) -> bool:
@@ -209,6 +262,11 @@ def _file(pid: int, fd: int) -> str:
         return f"descriptor {fd}"
 
 
+def _status(of: str) -> dict[str, str]:
+    """/proc/OF/status, name -> value. A process may have any name, control characters in it."""
+    return dict(line.split(":", 1) for line in _text(f"/proc/{of}/status").split("\n") if line)
+
+
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
         return file.read()

@@ -32,10 +32,10 @@ SYSTEM = (
 """Of the system, as globs."""
 
 USERS = ("/etc/passwd", "/etc/userdb", "/run/systemd/userdb", "/var/lib/sss/mc")
-"""What the C library reads to tell the name or the home of a user."""
+"""What the C library reads to tell the name, the home or the shell of a user."""
 
 ASKS_WHO_RUNS_IT = re.compile(r"java|tclsh|wish|expect")
-"""Interpreters that, whatever their program does, read USERS when they start; others do without a HOME alone."""
+"""Interpreters that, whatever their program does, read USERS when they start; bash does without a SHELL, others without a HOME."""
 
 LIBRARY_VARIABLES = (
     "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "PERL5LIB", "PERLLIB", "NODE_PATH", "TCL_LIBRARY",
@@ -82,12 +82,22 @@ def _named_in(content: bytes, environment: Mapping[str, str]) -> Iterator[str]:
     if content.startswith(b"\x7fELF"):
         yield from _shared_libraries(content)
     for command in _commands(content, environment):
-        if "HOME" not in environment or ASKS_WHO_RUNS_IT.match(os.path.basename(command)):
-            yield from USERS
-        if os.path.basename(command).startswith("python"):
-            yield from glob(os.path.join(_home(environment), ".local/lib/python3*/site-packages"))
-        if program := shutil.which(command, path=environment.get("PATH", os.defpath)):
-            yield from _made_of(program, environment)
+        yield from _needed_by(command, environment)
+
+
+def _needed_by(command: str, environment: Mapping[str, str]) -> Iterator[str]:
+    name, program = os.path.basename(command), _found(command, environment)
+    is_bash = os.path.basename(os.path.realpath(program or command)) == "bash"
+    if "HOME" not in environment or is_bash and "SHELL" not in environment or ASKS_WHO_RUNS_IT.match(name):
+        yield from USERS
+    if name.startswith("python"):
+        yield from glob(os.path.join(_home(environment), ".local/lib/python3*/site-packages"))
+    if program:
+        yield from _made_of(program, environment)
+
+
+def _found(command: str, environment: Mapping[str, str]) -> str | None:
+    return shutil.which(command, path=environment.get("PATH", os.defpath))
 
 
 def _commands(content: bytes, environment: Mapping[str, str]) -> list[str]:
@@ -124,8 +134,8 @@ def _made_of(program: str, environment: Mapping[str, str]) -> Iterator[str]:
         if home:
             yield from _prefix(os.path.join(home, "python"), environment)
     for command in _commands(_first_line(program), environment):  # of a version manager's shim
-        if (further := shutil.which(command, path=environment.get("PATH", os.defpath))) and further != program:
-            yield from _made_of(further, environment)
+        if _found(command, environment) != program:
+            yield from _needed_by(command, environment)
 
 
 def _first_line(path: str) -> bytes:

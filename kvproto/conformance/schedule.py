@@ -119,6 +119,11 @@ class Schedule:
         """Its bytes, as a worker is to read them."""
         return answers.Stdin(self.stdin)
 
+    @property
+    def needs_looks(self) -> bool:
+        """Whether it cannot be played without seeing what the processes of the worker do."""
+        return any(isinstance(step, Pause | Rest | Measure) for step in self.steps)
+
     def flaw(self) -> str:
         """Why it must not be played: its bytes are not what it says they are, or it does not end; "" when it may be."""
         if not self.steps or self.steps[-1] != Exit():

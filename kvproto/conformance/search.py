@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
+from kvproto.conformance import quiet
 from kvproto.conformance.case import Case, Verdict
 from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.schedule import End, Exit, Schedule, Send
@@ -29,7 +30,7 @@ def search(
 ) -> Verdict:  # fmt: skip
     """The finding of the smallest of `n_examples` schedules of `case.drawn` that gives one; None: none does."""
     if n_examples < 1:
-        return NotApplicable("no schedules are to be drawn (--examples)")
+        return NotApplicable("--examples 0 was given: no schedules are drawn")
     try:
         import hypothesis
     except ImportError:
@@ -37,6 +38,8 @@ def search(
     found: list[Finding] = []
 
     def attempt(schedule: Schedule) -> None:
+        if schedule.needs_looks and not quiet.can_look():
+            return
         traces = [play(schedule)] if schedule.breaks else [play(_plain(schedule)), play(schedule)]
         verdict = judge(traces)
         if isinstance(verdict, Finding) and (not found or verdict.cause == found[0].cause):

@@ -11,27 +11,35 @@ from kvproto.conformance.answers import Stream
 from kvproto.conformance.schedule import Schedule, Step
 from kvproto.conformance.strace import Access
 
-__all__ = ["ENDINGS", "Line", "Owed", "Trace"]
+__all__ = ["ENDINGS", "ENDLESS", "Line", "Owed", "Trace"]
 
 ENDINGS = {
     "exited": "the worker exited, and its stdout was at end of file",
-    "stuck": "proved: it waits, and nothing that it waits for can come",
+    "stuck": "proved: it waits for something that can never come",
     "held": "the worker exited, and a process that it started holds its stdout open",
-    "floods": "it wrote more than the kit keeps",
-    "watchdog": "not proved: no byte moved for the whole time limit",
+    "floods": "it wrote more to stdout than the kit takes, 256 MiB or 8 million result lists",
+    "unsupervised": "the process that the kit runs it under was stopped or killed, or its pipes were written to",
+    "watchdog": "not proved, but no byte moved for {limit:g} s",
+    "endless": "not proved, but bytes went on moving, and it was not done after {endless:g} s",
     "stopped": "the whole check was stopped",
 }
 
 
-class Owed(NamedTuple):
-    """A proof that answers are held back: the worker waits for more input, and `n_due` lists were due, `n_had` there.
+ENDLESS = 20
+"""So many times the limit a wait may last in which bytes move again and again."""
 
-    waits   tuple of str, what each of its threads waits in
+
+class Owed(NamedTuple):
+    """Answers that are held back: the worker waits for more input, and `n_due` lists were due, `n_had` there.
+
+    waits      tuple of str, what each of its threads waits in
+    is_proved  bool; False: each wait could be ended by a timer, but none was for a second
     """
 
     n_due: int
     n_had: int
     waits: tuple[str, ...]
+    is_proved: bool = True
 
 
 class Line(NamedTuple):
@@ -55,6 +63,7 @@ class Trace:
     stdout         bytes
     stderr         bytes, the first of them; n_stderr were there in all
     ending         one of ENDINGS
+    limit          seconds without a byte moving after which it was to be given up
     step           the step under way when it ended
     exit_status    as subprocess gives it; None: it was running and was killed by the kit
     is_stdout_ended  whether stdout was at end of file
@@ -73,6 +82,7 @@ class Trace:
     stderr: bytes = b""
     n_stderr: int = 0
     ending: str = "exited"
+    limit: float = 0.0
     step: Step | None = None
     exit_status: int | None = None
     is_stdout_ended: bool = False
@@ -82,6 +92,16 @@ class Trace:
     accesses: tuple[Access, ...] | None = None
     left: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        return ENDINGS[self.ending].format(limit=self.limit, endless=ENDLESS * self.limit)
+
+    @property
+    def status(self) -> str:
+        """Its exit status, in words."""
+        return "still running" if self.exit_status is None else f"exit status {self.exit_status}"
 
     @cached_property
     def lists(self) -> Stream:

@@ -20,11 +20,13 @@ class Language(NamedTuple):
     source   str, its file in this directory
     needs    tuple of str, the commands without which it cannot be built or run
     build    tuple of str, the command that builds it, with {source} and {program}; none: the source is the program
+    opens_null   bool, whether its run-time opens /dev/null where stdout is not open, so that a program cannot see it
     """
 
     source: str
     needs: tuple[str, ...]
     build: tuple[str, ...] = ()
+    opens_null: bool = False
 
 
 WARN = ("-O2", "-Wall", "-Wextra", "-Werror")
@@ -35,9 +37,9 @@ LANGUAGES = {
     "c": Language("contract.c", ("gcc",), ("gcc", "-std=c11", *WARN, "{source}", "{libdisco}", "-o", "{program}")),
     "c++": Language("contract.cpp", ("g++",), ("g++", "-std=c++17", *WARN, "{source}", "-o", "{program}")),
     "perl": Language("contract.pl", ("perl",)),
-    "javascript": Language("contract.js", ("node",)),
-    "tcl": Language("contract.tcl", ("tclsh",)),
-    "rust": Language("contract.rs", ("rustc",), (*RUSTC, "{source}", "-o", "{program}")),
+    "javascript": Language("contract.js", ("node",), opens_null=True),
+    "tcl": Language("contract.tcl", ("tclsh",), opens_null=True),
+    "rust": Language("contract.rs", ("rustc",), (*RUSTC, "{source}", "-o", "{program}"), opens_null=True),
     "java": Language("Contract.java", ("javac", "java"), (*JAVAC, "-d", "{directory}", "{source}")),
     "python": Language("contract.py", ("python3",)),
 }
@@ -46,6 +48,12 @@ LANGUAGES = {
 def missing(name: str) -> list[str]:
     """The commands that this machine lacks for a language."""
     return [command for command in LANGUAGES[name].needs if shutil.which(command) is None]
+
+
+def opens_null(path: str) -> bool:
+    """Whether a program that was made here is in a language of which Language.opens_null holds."""
+    names = [{name, language.source} for name, language in LANGUAGES.items() if language.opens_null]
+    return any(Path(path).name in some for some in names)
 
 
 def program(name: str, directory: Path) -> list[str]:

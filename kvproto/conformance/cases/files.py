@@ -11,11 +11,12 @@ from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.schedule import End, Exit, Schedule, Send
 from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
+from kvproto.conformance.wording import quoted
 
 __all__ = ["CASES"]
 
 CONTRACT = {"contract": "reference"}
-OWN = "its own directory read, and what its interpreter and libraries are made of"
+OWN = "it reads only its own directory, its interpreter and its libraries"
 
 
 def _watched(setting: Setting) -> list[Schedule]:
@@ -35,13 +36,13 @@ def _touches(kind: str, what: str) -> Judge:
         if trace.schedule.witness == "landlock":
             return _refused(plain, trace)
         if trace.exit_status != plain.exit_status or trace.accesses is None:
-            return NotApplicable("it does not run under strace as it does alone")
+            return NotApplicable("it behaves differently under strace")
         touched = [access for access in trace.accesses if access.kind == kind]
         if not touched:
             return None
         told = ", ".join(f"{access.path} ({access.call})" for access in touched[:4])
         return Finding(
-            f"{kind}s files", "FILES-3", what, OWN if kind == "read" else "nothing written",
+            f"{kind}s files", "FILES-3", what, OWN if kind == "read" else "it writes nothing",
             told + f", and {len(touched) - 4} more" * (len(touched) > 4), trace,
         )  # fmt: skip
 
@@ -51,10 +52,10 @@ def _touches(kind: str, what: str) -> Judge:
 def _refused(plain: Trace, trace: Trace) -> Finding | None:
     if not fault_of(trace):
         return None
-    last = repr(trace.lines[-1].data.decode("utf-8", "backslashreplace"))[:80] if trace.lines else "nothing"
+    last = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
-        "touches files", "FILES-3", "it fails where it may read only what is its own, and write nothing",
-        "the same as without that", f"exit status {trace.exit_status}; on stderr at last {last}", trace, also=(plain,),
+        "touches files", "FILES-3", "it fails when it may read only its own files and write none",
+        "the same result as without these limits", f"{trace.status}; the last line on stderr: {last}", trace, also=(plain,),
     )  # fmt: skip
 
 
@@ -81,7 +82,7 @@ CASES = (
          _watched, _touches("read", "it reads a file that is not its own")),
     Case("FILES-writes-none", "MUST", "FILES-3", "it writes to no file",
          _watched, _touches("write", "it writes to a file")),
-    Case("FILES-supporting", "MUST", "FILES-1 FRAME-6", "do=file: a supporting file is beside it, byte for byte",
+    Case("FILES-supporting", "MUST", "FILES-1 FRAME-6", "do=file: a supporting file is in its directory, byte for byte",
          _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)), leave_to_contract, **CONTRACT,
          tells=("do=file",)),
     Case("FILES-empty", "MUST", "FILES-1", "do=file: a supporting file may be empty", _reads(("nothing", b"")),
@@ -91,9 +92,9 @@ CASES = (
     Case("FILES-odd-names", "MUST", "FILES-2", "do=file: names with spaces, with letters that are not ASCII, and with dashes",
          _reads(("a b", b"1"), ("naïve", b"2"), ("-n", b"3"), ("...", b"4"), ("a\nb", b"5")),
          leave_to_contract, **CONTRACT),
-    Case("FILES-not-there", "MUST", "LIFECYCLE-3", "do=file: a file that is not there is an error",
+    Case("FILES-not-there", "MUST", "LIFECYCLE-3", "do=file: a missing file is an error",
          _refuses(b"not-there", b"THERE"), leave_to_contract, **CONTRACT),
-    Case("FILES-not-plain", "MUST", "FILES-2 FILES-3", "do=file: a name that is no plain name is an error",
+    Case("FILES-not-plain", "MUST", "FILES-2 FILES-3", "do=file: a name that is not plain is an error",
          _refuses(b"", b".", b"..", b"../there", b"./there", b"/etc/passwd", b"there/", b"there\0x"),
          leave_to_contract, **CONTRACT),
 )  # fmt: skip

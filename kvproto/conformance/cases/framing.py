@@ -94,17 +94,17 @@ def _in_pieces(setting: Setting) -> list[Schedule]:
 
 
 CASES = (
-    *_in_both("no-pairs", "MUST", "FRAME-4", "no input is no error", lambda setting: [ahead(setting, [])]),
+    *_in_both("no-pairs", "MUST", "FRAME-4", "input without pairs is not an error", lambda setting: [ahead(setting, [])]),
     *_in_both("empty-key", "MUST", "FRAME-2", "a key may be empty", _then_one_more((b"", b"v"))),
     *_in_both("empty-value", "MUST", "FRAME-2", "a value may be empty", _then_one_more((b"k", b""))),
-    *_in_both("empty-pair", "MUST", "FRAME-2", "key and value may be empty at once", _then_one_more((b"", b""))),
+    *_in_both("empty-pair", "MUST", "FRAME-2", "key and value may both be empty", _then_one_more((b"", b""))),
     *_in_both("all-bytes", "MUST", "FRAME-6", "items hold any bytes, text or not", _all_bytes),
     *_in_both(
-        "frames-inside", "MUST", "FRAME-2", "items that look like sizes and pairs are items like all others",
+        "frames-inside", "MUST", "FRAME-2", "items that look like sizes or pairs are ordinary items",
         _then_one_more(*((like, like) for like in LIKE_FRAMES)),
     ),
     *_in_both(
-        "text-inside", "MUST", "FRAME-6", "items that look like parameters, messages or ends of lines are items as well",
+        "text-inside", "MUST", "FRAME-6", "items that look like parameters, messages or line ends are ordinary items",
         _then_one_more(*((like, like) for like in LIKE_TEXT)),
     ),
     *_in_both("sizes", "MUST", "FRAME-1", "items of 0, 1, 127, 128, 255, 256, 65535 and 65536 bytes", _sizes(*SIZES)),
@@ -117,7 +117,7 @@ CASES = (
         lambda setting: [ahead(setting, [(b"k", b"0123456789abcdef" * (1 << 20)), (b"k", b"v")])],
     ),
     *_in_both(
-        "tiny-pairs", "MUST", "FRAME-3", "ten thousand pairs of nothing",
+        "tiny-pairs", "MUST", "FRAME-3", "ten thousand empty pairs",
         lambda setting: [ahead(setting, [(b"", b"")] * 10_000)],
     ),
     *_in_both(
@@ -129,17 +129,17 @@ CASES = (
         "slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader
     ),
     *_in_both(
-        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and all goes on when stdout is read", _both_full
+        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and work goes on once stdout is read", _both_full
     ),
     *_in_both(
-        "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at each byte of it", _cut,
+        "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at whichever byte", _cut,
         fails("its input ends inside a pair", "FRAME-4"),
     ),
     *_in_both(
         "same-again", "SHOULD", "LIFECYCLE-9", "the same input gives the same output", _twice, same_as_itself,
     ),
     *_in_both(
-        "same-in-pieces", "MUST", "FRAME-5", "what it answers does not depend on the pieces in which its input comes",
-        _in_pieces, same_answers("FRAME-5", "its answers depend on the pieces in which its input comes"),
+        "same-in-pieces", "MUST", "FRAME-5", "its answers do not depend on how its input is cut into pieces",
+        _in_pieces, same_answers("FRAME-5", "its answers depend on how its input is cut into pieces"),
     ),
 )  # fmt: skip

@@ -71,11 +71,11 @@ CASES = (
         lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)], **ONLY,
     ),
     Case(
-        "MAP-lockstep-next-begun", "MUST", "MAP-4", "a pair is answered, also when a part of the next one is there",
+        "MAP-lockstep-next-begun", "MUST", "MAP-4", "a pair is answered even when a part of the next one is there",
         _next_begun, **ONLY,
     ),
     Case(
-        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5", "pairs come some at a time, and all answers before the next ones",
+        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5", "pairs come in bursts, and each burst is answered before the next one",
         _bursts, **ONLY,
     ),
     Case(
@@ -83,15 +83,15 @@ CASES = (
         lambda setting: [lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])], **ONLY,
     ),
     Case(
-        "MAP-one-list-each", "MUST", "MAP-2 LIST-2", "each pair is answered with one list, whole",
+        "MAP-one-list-each", "MUST", "MAP-2 LIST-2", "each pair is answered with exactly one whole list",
         _plain, **ONLY, tells=("bad framing", "too many lists", "too few lists"),
     ),
     Case(
-        "MAP-lists-alone", "MUST", "MAP-3", "stdout has nothing before, between or behind the lists",
+        "MAP-lists-alone", "MUST", "MAP-3", "stdout has nothing before, between or after the lists",
         _plain, **ONLY, tells=("text on stdout",),
     ),
     Case(
-        "MAP-same-one-by-one", "MUST", "MAP-5", "what it answers does not depend on whether pairs are written ahead",
+        "MAP-same-one-by-one", "MUST", "MAP-5", "its answers do not depend on whether pairs are written ahead",
         _ahead_and_lockstep, same_answers("MAP-5", "its answers depend on whether pairs are written ahead"), **ONLY,
     ),
     Case(
@@ -104,7 +104,7 @@ CASES = (
         _fan(0, 1, 3, 300), leave_to_contract, **CONTRACT,
     ),
     Case(
-        "MAP-fan-long", "MUST", "LIST-2", "do=fan: a list of 70,000 pairs, more than 16 bits count",
+        "MAP-fan-long", "MUST", "LIST-2", "do=fan: a list of 70,000 pairs, more than 16 bits can count",
         _fan(70_000), leave_to_contract, **CONTRACT,
     ),
     Case(

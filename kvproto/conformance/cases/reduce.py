@@ -35,7 +35,7 @@ CASES = (
         lambda setting: [ahead(setting, GROUPS)], **ONLY,
     ),
     Case(
-        "REDUCE-one-key", "MUST", "REDUCE-5", "ten thousand pairs may have one key",
+        "REDUCE-one-key", "MUST", "REDUCE-5", "ten thousand pairs may share one key",
         lambda setting: [ahead(setting, [(b"k", b"v")] * 10_000)], **ONLY,
     ),
     Case(
@@ -47,11 +47,11 @@ CASES = (
         _told((b"do", b"fan"), (b"n", b"3")), leave_to_contract, **CONTRACT,
     ),
     Case(
-        "REDUCE-sink", "MUST", "REDUCE-2", "do=sink: all is read and nothing written",
+        "REDUCE-sink", "MUST", "REDUCE-2", "do=sink: everything is read and nothing is written",
         _told((b"do", b"sink")), leave_to_contract, **CONTRACT,
     ),
     Case(
-        "REDUCE-hold", "MUST", "REDUCE-2 REDUCE-3", "do=hold: all that it says comes behind the end of its input",
+        "REDUCE-hold", "MUST", "REDUCE-2 REDUCE-3", "do=hold: all of its output comes after the end of its input",
         _told((b"do", b"hold"), pairs=[(b"%d" % i, b"v" * 65536) for i in range(48)]), leave_to_contract, **CONTRACT,
     ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from kvproto.conformance.oracle import NO_LINE
 from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
 from kvproto.conformance.setting import Setting
 from kvproto.conformance.trace import Trace
+from kvproto.conformance.wording import quoted
 
 __all__ = ["CASES"]
 
@@ -21,7 +22,7 @@ def _ended(trace: Trace) -> Finding | None:
         return None
     return Finding(
         "a line of stderr without its newline", "STDERR-3", "its last line on stderr has no newline",
-        "a newline behind each line", _shown(trace.lines[-1].data), trace,
+        "a newline at the end of each line", quoted(trace.lines[-1].data), trace,
     )  # fmt: skip
 
 
@@ -31,23 +32,18 @@ def _tagged(trace: Trace) -> Finding | None:
         return None
     return Finding(
         "untagged lines on stderr", "STDERR-1", "it writes lines without a tag to stderr",
-        "**<MSG> or **<ERR> at the start of each line", _shown(untagged), trace,
+        "**<MSG> or **<ERR> at the start of each line", quoted(untagged), trace,
     )  # fmt: skip
 
 
 def _says_why(trace: Trace) -> Finding | None:
     if not trace.exit_status or any(line.tag == b"ERR" for line in trace.lines):
         return None
-    said = _shown(trace.lines[-1].data) if trace.lines else "nothing"
+    said = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
-        NO_LINE, "LIFECYCLE-3", "it fails and does not say why in an ERR line",
-        "a line **<ERR> and the reason", f"exit status {trace.exit_status}; on stderr at last {said}", trace,
+        NO_LINE, "LIFECYCLE-3", "it fails and no ERR line says why",
+        "an **<ERR> line with the reason", f"{trace.status}; the last line on stderr: {said}", trace,
     )  # fmt: skip
-
-
-def _shown(line: bytes) -> str:
-    text = line.decode("utf-8", "backslashreplace")
-    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def _plain(setting: Setting) -> list[Schedule]:
@@ -79,27 +75,27 @@ def _err_in_time(setting: Setting) -> list[Schedule]:
 
 CASES = (
     Case(
-        "STDERR-no-error", "MUST", "STDERR-7", "good input brings no ERR line", _plain, tells=("reports an error",),
+        "STDERR-no-error", "MUST", "STDERR-7", "good input causes no ERR line", _plain, tells=("reports an error",),
     ),
     Case("STDERR-ended", "MUST", "STDERR-3", "each line on stderr ends with a newline", _plain, each(_ended)),
     Case("STDERR-tagged", "SHOULD", "STDERR-1", "each line on stderr has a tag", _plain, each(_tagged)),
     Case(
-        "STDERR-says-why", "SHOULD", "LIFECYCLE-3", "an ERR line gives the cause when it fails: input that is cut", _cut,
+        "STDERR-says-why", "SHOULD", "LIFECYCLE-3", "when it fails, an ERR line says why: truncated input", _cut,
         each(_says_why),
     ),
-    Case("STDERR-message", "MUST", "STDERR-1", "do=say: a line for each pair, tagged and ended",
+    Case("STDERR-message", "MUST", "STDERR-1", "do=say: a tagged line for each pair, ended by a newline",
          _say(b"at", b""), leave_to_contract, **CONTRACT, tells=("says something else",)),
     Case("STDERR-message-spaces", "MUST", "STDERR-2", "do=say: a text may begin and end with spaces",
          _say(b" two", b"  three ", b"\t"), leave_to_contract, **CONTRACT),
-    Case("STDERR-message-any-bytes", "MUST", "STDERR-2", "do=say: a text may be other than UTF-8, and look like a tag",
+    Case("STDERR-message-any-bytes", "MUST", "STDERR-2", "do=say: a text may be something other than UTF-8, or look like a tag",
          _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"), leave_to_contract, **CONTRACT),
-    Case("STDERR-message-lines", "MUST", "STDERR-4", "do=say: a text of several lines is several tagged lines",
+    Case("STDERR-message-lines", "MUST", "STDERR-4", "do=say: a text of several lines becomes several tagged lines",
          _say(b"one\ntwo", b"one\n\ntwo\n"), leave_to_contract, **CONTRACT),
     Case("STDERR-flood", "MUST", "STDERR-8 LIST-2", "do=say: 8 MiB of messages do not disturb its answers",
          _say(b"x" * 1000, n_pairs=8400), leave_to_contract, **CONTRACT),
     Case("STDERR-error", "MUST", "STDERR-7 LIFECYCLE-3", "do=err: an ERR line, status 1, and the answers before it",
          _err(b"no more", 0, 1, 2), leave_to_contract, **CONTRACT, tells=("fails with",)),
-    Case("STDERR-error-lines", "MUST", "STDERR-4", "do=err: a text of several lines is several ERR lines",
+    Case("STDERR-error-lines", "MUST", "STDERR-4", "do=err: a text of several lines becomes several ERR lines",
          _err(b"no\nmore", 1), leave_to_contract, **CONTRACT),
     Case("STDERR-error-not-due", "MUST", "LIFECYCLE-3", "do=err: input that ends before the pair at fault is a success",
          _err(b"no more", 3, 4294967295), leave_to_contract, **CONTRACT),

@@ -48,10 +48,10 @@ def read(data: bytes | bytearray) -> Answer:
     """Raises BadAnswer."""
     try:
         document = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise BadAnswer(f"stdout is not one JSON document: {e}", "ADAPTER-5") from None
     if not isinstance(document, dict) or document.get("verdict") not in ("success", "error"):
-        raise BadAnswer('there is no "verdict" that is "success" or "error"', "ADAPTER-5")
+        raise BadAnswer('its "verdict" is neither "success" nor "error"', "ADAPTER-5")
     try:
         lists, pairs = document.get("lists"), document.get("pairs")
         return Answer(
@@ -62,7 +62,7 @@ def read(data: bytes | bytearray) -> Answer:
             [Said(m["kind"], _bytes(m["text"]), bool(m.get("cut", False))) for m in document.get("messages", [])],
         )
     except (TypeError, ValueError, KeyError, AttributeError) as e:
-        raise BadAnswer(f"lists, pairs or messages are not as they should be: {e!r}", "ADAPTER-6") from None
+        raise BadAnswer(f"lists, pairs or messages are malformed: {e!r}", "ADAPTER-6") from None
 
 
 def _pair(pair: list[str]) -> Pair:

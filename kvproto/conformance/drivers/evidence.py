@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import visible
 
 __all__ = ["keep"]
 
@@ -36,13 +37,13 @@ def _script(result: Result, adapter: list[str]) -> str:
     finding, play = result.verdict, result.verdict.play
     about = [
         f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-        f"got: {finding.got}", "", "./repro.sh [adapter argument ...]; lines that begin with { are the worker's own",
+        f"got: {finding.got}", "", "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
     ]  # fmt: skip
     if result.case.kill:
         about.append(
             f"When the worker says is_done, send the adapter signal {result.case.kill}: kill -{result.case.kill} PID",
         )
-    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in text.split("\n"))
+    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n"))
     program = os.path.abspath(adapter[0]) if "/" in adapter[0] else adapter[0]
     moved = f"""sed "s|{play.folder}|$folder|g\""""
     files = "\n".join(

@@ -14,8 +14,9 @@ from kvproto.conformance.answers import Fault, read_params
 from kvproto.conformance.drivers.answer import Answer, BadAnswer, Said, read
 from kvproto.conformance.drivers.case import DriverCase
 from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.play import ENDINGS, MOST_MEMORY, Play
+from kvproto.conformance.drivers.play import MOST_MEMORY, Play
 from kvproto.conformance.drivers.request import DEFAULT
+from kvproto.conformance.wording import plural, quoted
 
 __all__ = ["CAUSES", "fault_of"]
 
@@ -45,7 +46,7 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
     except BadAnswer as fault:
         return DriverFinding(
             "no answer of the adapter", fault.clause, f"the adapter gives no answer: {fault}",
-            "a JSON document as ADAPTER.md has it, and exit status 0", f"exit status {play.exit_status}", play,
+            "a JSON document as ADAPTER.md has it, and exit status 0", _status(play), play,
         )  # fmt: skip
     return (
         _never_started(case, play, answer.error) or _verdict(case, play, answer) or _results(case, play, answer)
@@ -69,12 +70,12 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
         clause = case.clauses.split()[0] if field == "parameters" and case.id.startswith("PARAMS-") else "LIFECYCLE-1"
         return DriverFinding(
             f"wrong {field}", "FRAME-3" if field == "pairs" else clause,
-            f"the worker gets wrong bytes, where {'the ' + field if at < len(wanted) else 'the end'} should be",
+            f"the worker gets wrong bytes where {'the ' + field if at < len(wanted) else 'the end'} should be",
             f"at byte {at}: {_shown(wanted[at:])}", f"at byte {at}: {_shown(had[at:])}", play, at,
         )  # fmt: skip
     if at < len(wanted) and play.noted("has_end"):
         return DriverFinding(
-            "end of file too soon", "LIFECYCLE-1", "the worker gets its end of file before it has got all",
+            "end of file too soon", "LIFECYCLE-1", "the worker gets end of file before it has got everything",
             f"{len(wanted)} bytes", f"{at} bytes, then end of file", play, at,
         )  # fmt: skip
     return None
@@ -84,8 +85,8 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
     if not case.is_frugal or play.peak <= MOST_MEMORY:
         return None
     return DriverFinding(
-        f"{case.id}: memory", case.clauses.split()[0], "the driver takes memory by the word of the worker",
-        "memory for what has come", f"{play.peak >> 20} MiB in use, for {_plural(len(play.stdin), 'byte')} of input",
+        f"{case.id}: memory", case.clauses.split()[0], "the driver allocates memory by a number that the worker announces",
+        "memory only for what has come", f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
         play,
     )  # fmt: skip
 
@@ -96,23 +97,23 @@ def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
         return None
     clause = "MAP-6" if play.request.mode == "map" else "REDUCE-5"
     return DriverFinding(
-        "no end of file", clause, "the worker has answered all, and gets no end of file",
-        "stdin closed behind the last pair",
-        f"the worker waits for it; {ENDINGS[play.ending]}", play,
+        "no end of file", clause, "the worker has answered everything and does not get end of file",
+        "stdin closed after the last pair",
+        f"the worker waits for it; {play.ended}", play,
     )  # fmt: skip
 
 
 def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
     wanted = "an error" if case.lists is None else "an error or a success" if case.may_fail else "a success"
     return DriverFinding(
-        f"{case.id}: no end", case.clauses.split()[0], "the driver does not come to an end", wanted,
-        f"nothing; {ENDINGS[play.ending]}", play,
+        f"{case.id}: no end", case.clauses.split()[0], "the driver does not finish", wanted,
+        f"nothing; {play.ended}", play,
     )  # fmt: skip
 
 
 def _answer(play: Play) -> Answer:
     if play.exit_status != 0:
-        raise BadAnswer(f"it ended with exit status {play.exit_status}", "ADAPTER-4")
+        raise BadAnswer(f"it ended with {_status(play)}", "ADAPTER-4")
     return read(play.answer)
 
 
@@ -123,11 +124,11 @@ def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | 
     if not case.is_started:
         return DriverFinding(
             f"{case.id}: started", case.clauses.split()[0], "the driver starts a worker that it should have refused",
-            "an error, and no worker started", "a worker that runs", play,
+            "an error, and no worker started", "the worker was started", play,
         )  # fmt: skip
     return DriverFinding(
         "not started", "FILES-1", "the worker is never started", "the program, as `op`, started",
-        "no sign of it" + f"; the driver says: {error}" * bool(error), play,
+        "it was not started" + f"; the driver says: {error}" * bool(error), play,
     )  # fmt: skip
 
 
@@ -135,11 +136,11 @@ def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
     clause = case.clauses.split()[0]
     if case.lists is None and answer.is_success:
         return DriverFinding(
-            f"{case.id}: success", clause, "the driver takes it for a success", "an error", "a success", play
+            f"{case.id}: success", clause, "the driver reports success", "an error", "a success", play
         )
     if case.lists is not None and not answer.is_success and not case.may_fail:
         return DriverFinding(
-            f"{case.id}: error", clause, "the driver takes it for an error", "a success",
+            f"{case.id}: error", clause, "the driver reports an error", "a success",
             f"an error: {answer.error}", play,
         )  # fmt: skip
     if answer.is_success:
@@ -147,12 +148,12 @@ def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
     if answer.lists or answer.pairs:
         n = len(answer.lists or answer.pairs)
         return DriverFinding(
-            "results of a failure", "LIFECYCLE-4", "the driver gives results of an attempt that failed",
+            "results of a failure", "LIFECYCLE-4", "the driver hands on results of an attempt that failed",
             "an error, and no results", f"an error, and {n} results", play,
         )  # fmt: skip
     if not answer.error:
         return DriverFinding(
-            "no words", "LIFECYCLE-4", "the driver does not say what failed", "a text", "none", play
+            "no words", "LIFECYCLE-4", "the driver does not say what failed", "an error text", "none", play
         )
     return None
 
@@ -169,10 +170,10 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
     if had is None:
         return DriverFinding("no answer of the adapter", "ADAPTER-6", f"there are no {unit}s", f"{unit}s", "none", play)
     at = _first_difference(wanted, had)
-    place = f"{_plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
+    place = f"{plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
     return DriverFinding(
         f"{case.id}: results", case.clauses.split()[0], "the results are not what the worker wrote", place,
-        f"{_plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}", play,
+        f"{plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}", play,
     )  # fmt: skip
 
 
@@ -186,9 +187,9 @@ def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
         return None
     at = min(len(case.said), len(had)) if at is None else at
     return DriverFinding(
-        f"{case.id}: messages", case.clauses.split()[0], "the lines of stderr are not handed on as they are",
-        f"{_plural(len(case.said), 'line')}; number {at + 1}: {_line(case.said, at)}",
-        f"{_plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}", play,
+        f"{case.id}: messages", case.clauses.split()[0], "the lines of stderr are not handed on unchanged",
+        f"{plural(len(case.said), 'line')}; number {at + 1}: {_line(case.said, at)}",
+        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}", play,
     )  # fmt: skip
 
 
@@ -206,12 +207,12 @@ def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
     if play.is_family_gone is False:
         return DriverFinding(
             f"{case.id}: processes", "LIFECYCLE-7", "processes of the worker's group are left behind",
-            "none", "at least one that runs, a watchdog's time after the adapter's end", play,
+            "none", f"at least one still runs {play.limit:g} s after the adapter's end", play,
         )  # fmt: skip
     if play.is_directory_gone is False:
         return DriverFinding(
             f"{case.id}: directory", "LIFECYCLE-8", "the worker's directory is left behind", "it is removed",
-            f"{play.noted('directory')} is there, a watchdog's time after the adapter's end", play,
+            f"{play.noted('directory')} is still there {play.limit:g} s after the adapter's end", play,
         )  # fmt: skip
     return None
 
@@ -235,13 +236,25 @@ def _first_difference(one, other) -> int:
     return next(i for i in range(n) if one[i] != other[i])
 
 
+def _status(play: Play) -> str:
+    return "no exit status: it was killed" if play.exit_status is None else f"exit status {play.exit_status}"
+
+
 def _shown(data: bytes) -> str:
-    return f"{data[:24]!r}{'...' * (len(data) > 24)}" if data else "the end"
+    return quoted(data, 24) if data else "the end"
 
 
 def _nth(results: list, at: int) -> str:
-    text = repr(results[at]) if at < len(results) else "none"
-    return text if len(text) <= 80 else text[:77] + "..."
+    if at >= len(results):
+        return "none"
+    result = results[at]
+    if isinstance(result, tuple):
+        return _pair(result)
+    return f"a list of {plural(len(result), 'pair')}" + f", first {_pair(result[0])}" * bool(result)
+
+
+def _pair(pair: tuple[bytes, bytes]) -> str:
+    return f"key {quoted(pair[0], 24)}, value {quoted(pair[1], 24)}"
 
 
 def _line(said, at: int) -> str:
@@ -249,7 +262,3 @@ def _line(said, at: int) -> str:
         return "none"
     kind, text, is_cut = said[at]
     return f"{kind or 'no tag'} {_shown(text)}, {len(text)} bytes{', cut' * is_cut}"
-
-
-def _plural(n: int, unit: str) -> str:
-    return f"{n} {unit}{'s' * (n != 1)}"

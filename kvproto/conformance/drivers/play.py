@@ -27,7 +27,7 @@ __all__ = ["ENDINGS", "MOST_MEMORY", "Play", "play"]
 
 ENDINGS = {
     "exited": "the adapter exited",
-    "watchdog": "the adapter did not come to an end in the watchdog's time",
+    "watchdog": "the adapter had not finished after {limit:g} s",
     "memory": "the adapter took too much memory",
     "stopped": "the whole check was stopped",
 }
@@ -37,6 +37,9 @@ MOST_MEMORY = 512 << 20
 
 LONG = 10
 """Limits that no case is about are so many times the watchdog's time: a driver that waits for them trips it."""
+
+ANSWER_BYTES = 256 << 20
+"""What is kept of the adapter's stdout; no answer is longer."""
 
 STDERR_BYTES = 1 << 16
 """What is kept of the adapter's stderr, its end."""
@@ -56,6 +59,7 @@ class Play:
     files         path in that folder -> bytes: the worker, as `program`, and the supporting files
     answer        bytearray, all that the adapter wrote to stdout; stderr the end of what it wrote there
     ending        one of ENDINGS; exit_status as subprocess gives it, None when the kit ended it
+    limit         float, seconds after which it was to be ended
     group         int, the adapter's process group
     notes         list of dicts: what the worker said of itself
     stdin         bytes, what the worker read of its stdin
@@ -72,12 +76,18 @@ class Play:
     stderr: bytes = b""
     ending: str = "exited"
     exit_status: int | None = None
+    limit: float = 0.0
     group: int = 0
     notes: list[dict] = field(default_factory=list)
     stdin: bytes = b""
     is_family_gone: bool | None = None
     is_directory_gone: bool | None = None
     peak: int = 0
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        return ENDINGS[self.ending].format(limit=self.limit)
 
     def noted(self, name: str):
         """The last that the worker said under a name; None when nothing."""
@@ -89,8 +99,7 @@ def play(
 ) -> Play:
     """Play a case.
 
-    timeout     seconds,
-    the watchdog's: for the adapter to come to its end, and then once more for what is left behind
+    timeout     seconds, the watchdog's: for the adapter to come to its end, and then once more for what is left behind
     is_stopped  asked again and again; once it is true, nobody wants the result any more
 
     Raises WorkerNotStarted when the adapter cannot be started, OSError where the kit's folder cannot be written.
@@ -107,7 +116,7 @@ def play(
 def check_program(adapter: list[str]) -> None:
     """Raise WorkerNotStarted for an adapter that is no program."""
     if shutil.which(adapter[0]) is None:
-        advice = "give the path of a program that may be executed, or a command of PATH"
+        advice = "give the path of an executable program, or the name of one that is in PATH"
         raise WorkerNotStarted("there is no such program", argv=adapter, advice=advice)
 
 
@@ -118,7 +127,7 @@ class _Run:
         self, case: DriverCase, mode: str, folder: Path, timeout: float, is_stopped: Callable[[], bool]
     ) -> None:
         self._case, self._folder, self._timeout, self._is_stopped = case, folder, timeout, is_stopped
-        self._facts = Play(case.request(mode), folder=str(folder))
+        self._facts = Play(case.request(mode), folder=str(folder), limit=timeout)
         self._process: SupervisedProcess | None = None
         self._notes_text = b""
         os.mkfifo(folder / "notes")
@@ -218,7 +227,7 @@ class _Run:
         elif fd == self._process.stderr:
             facts.stderr = (facts.stderr + data)[-STDERR_BYTES:]
         else:
-            facts.answer += data
+            facts.answer += data[: ANSWER_BYTES - len(facts.answer)]
         return bool(data)
 
     def _look_at_adapter(self) -> None:
@@ -226,7 +235,7 @@ class _Run:
         pid = self._process.pid
         with suppress(OSError, ProcessLookupError):
             self._facts.group = os.getpgid(pid) if pid else 0
-            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n") as file:
                 high = next((line.split()[1] for line in file if line.startswith("VmHWM:")), "0")
             self._facts.peak = max(self._facts.peak, 1024 * int(high))
 

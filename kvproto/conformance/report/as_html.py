@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from html import escape
 
 from kvproto.conformance.report.grouping import Failure, failures
-from kvproto.conformance.report.parts import SECTIONS, Dump, by_section, is_of_driver, leaders, told, visible, words
+from kvproto.conformance.report.parts import SECTIONS, Dump, by_section, is_of_driver, leaders, told, words
 from kvproto.conformance.report.style import STYLE
 from kvproto.conformance.report.text import conclusion, counts
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import visible
 
 __all__ = ["as_html"]
 
@@ -38,8 +39,8 @@ STATUSES = {
 """Status -> the class that it is shown with, and how it is said of one result and of some."""
 
 LEVELS = (
-    "The protocol's own words are meant: what a case of level MUST asks has to be, what one of level SHOULD asks ought "
-    "to be; one of level INFO tells something and fails nobody."
+    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case asks is recommended, and "
+    "an INFO case only informs."
 )
 
 NAMES = {"likely": "likely mistake", "worker": "the worker here"}
@@ -72,8 +73,8 @@ def _head(subject: str, results: list[Result]) -> str:
     verdict = conclusion(results).partition(":")[0]
     is_bad = any(result.fails for result in results)
     n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
-    found = f"It has {n_faults} fault{'s' * (n_faults != 1)}, told below. " if n_faults else "No fault was found. "
-    found += f"Known failures that pass: {n_fixed}, told below. " if n_fixed else ""
+    found = f"It has {n_faults} fault{'s' * (n_faults != 1)}, described below. " if n_faults else "No fault was found. "
+    found += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
     chips = [
         f"<li><b class={kind}>{n}</b> {said}</li>"
         for (kind, _, said), n in ((STATUSES[status], n) for status, n in counts(results).items())
@@ -102,7 +103,7 @@ def _fault(one: Failure, directory: str) -> str:
     return (
         f"<details open id={_attribute(one.result.name)}>\n<summary><h3>{_text(title)}</h3></summary>\n"
         f"<div class=body>\n<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
-        f"{_text(finding.clause)} of the protocol. It asks: {_text(case.title)}.</p>\n"
+        f"{_text(finding.clause)} of the protocol. It says: {_text(case.title)}.</p>\n"
         f"{_list(fields)}{dumps}{_others(one)}"
         f"<h4>To see it again</h4>\n{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
     )
@@ -120,7 +121,7 @@ def _again(directory: str, result: Result, needs: str) -> str:
     if is_of_driver([result]):
         return script
     replay = f"<pre class=command>kvproto check --replay {_text(directory)}</pre>\n"
-    return f"{script}{replay}<p class=soft>plays it as it was played.</p>\n"
+    return f"{script}{replay}<p class=soft>plays it again exactly as it was.</p>\n"
 
 
 def _dump(dump: Dump) -> str:

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from kvproto.conformance.report.grouping import Failure, failures
-from kvproto.conformance.report.parts import by_section, leaders, visible, words
+from kvproto.conformance.report.parts import by_section, leaders, words
 from kvproto.conformance.report.text import failure
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import visible
 
 __all__ = ["junit"]
 

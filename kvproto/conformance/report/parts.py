@@ -16,27 +16,28 @@ from kvproto.conformance.explain import special
 from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import shortened, shown, visible
 
 __all__ = [
-    "FIXED", "SECTIONS", "Dump", "Told", "by_section", "is_of_driver", "leaders", "shortened", "streams", "told",
-    "visible", "words",
+    "FIXED", "SECTIONS", "Dump", "Told", "by_section", "is_of_driver", "leaders", "options_of", "streams", "told",
+    "words",
 ]  # fmt: skip
 
 STDERR_LINES = 5
 STDERR_COLUMNS = 100
 
-FIXED = "it passes and is listed as a known failure; take it off the list"
+FIXED = "it is listed as a known failure but passes: take it off the list"
 
 SECTIONS = {
-    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the next is waited for.",
-    "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, as many as wanted and at any time.",
-    "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many bytes of any value.",
-    "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly so many pairs.",
+    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the worker waits for the next one.",
+    "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, any number of them at any time.",
+    "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many bytes.",
+    "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly that many pairs.",
     "PARAMS": "Parameters are names and values that are sent once, before the first pair.",
-    "LIFECYCLE": "How a worker begins and ends: end of input, exit status, output that nobody takes, processes left.",
+    "LIFECYCLE": "How a worker begins and ends: end of input, exit status, output that nobody reads, processes left behind.",
     "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, which fails the run.",
     "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
-    "FILES": "The directory that a worker runs in, and the files that are put beside it.",
+    "FILES": "The directory that a worker runs in, and the files beside it.",
 }
 """What the cases of a section are about: the first word of an id -> a sentence."""
 
@@ -117,11 +118,6 @@ def leaders(results: Iterable[Result]) -> dict[str, Result]:
     return {other.name: one.result for one in failures(results) for other in one.others}
 
 
-def visible(text: str) -> str:
-    """The text, each character that cannot be seen as an escape sequence; newlines and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
-
-
 def _dumps_of_worker(finding: Finding) -> list[Dump]:
     trace = finding.trace
     stdin, n_stdout = trace.schedule.stdin, len(trace.stdout)
@@ -149,10 +145,10 @@ def _last(lines: list[bytes]) -> list[str]:
 
 def _of_hostile(worker: Hostile) -> str:
     about = (worker.function.__doc__ or worker.function.__name__).strip().split("\n")[0]
-    return f"{about} {shortened(worker.options)}" if worker.options else about
+    return f"{about} ({options_of(worker)})" if worker.options else about
 
 
-def shortened(value: object) -> str:
-    """The repr of a value, cut."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def options_of(worker: Hostile) -> str:
+    """What a worker of the kit is called with, in words."""
+    options = [f"{name}: {shown(value) if isinstance(value, bytes) else value}" for name, value in worker.options.items()]
+    return shortened(", ".join(options))

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 
 from kvproto.conformance.report.grouping import failures
-from kvproto.conformance.report.parts import leaders, visible, words
+from kvproto.conformance.report.parts import leaders, words
 from kvproto.conformance.report.text import conclusion, failure
+from kvproto.conformance.wording import visible
 from kvproto.conformance.runner import Result
 
 __all__ = ["tap"]

@@ -1,4 +1,7 @@
-"""The report for a terminal."""
+"""The report for a terminal.
+
+Promises: nothing that comes from a worker reaches the terminal as a control character.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections import Counter
 from kvproto.conformance.report.grouping import Failure, failures
 from kvproto.conformance.report.parts import told, words
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import plural, visible
 
 __all__ = ["asides", "conclusion", "counts", "failure", "report"]
 
@@ -32,7 +36,7 @@ def asides(results: list[Result]) -> list[str]:
     lines = []
     for status, name in ASIDES.items():
         lines += [f"{name} {r.case.id} ({r.mode}): {words(r)}\n" for r in results if r.status == status]
-    return ["".join(lines)] * bool(lines)
+    return [visible("".join(lines))] * bool(lines)
 
 
 def failure(one: Failure, directory: str) -> str:
@@ -47,14 +51,14 @@ def failure(one: Failure, directory: str) -> str:
     if one.others:
         lines += ["", *_field("also", _names(one.others))]
     lines += ["", *_field("evidence", f"{directory}/   its repro.sh needs {parts.needs}")]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines) + "\n")
 
 
 def conclusion(results: list[Result]) -> str:
     """The verdict: "conforms", or "does not conform" and how many faults there are."""
     n_causes, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
-    faults = [f"{n_causes} fault{'s' * (n_causes != 1)}"] * bool(n_causes)
-    faults += [f"{n_fixed} known to fail and passing"] * bool(n_fixed)
+    faults = [plural(n_causes, "fault")] * bool(n_causes)
+    faults += [f"{plural(n_fixed, 'known failure')} that pass{'es' * (n_fixed == 1)}"] * bool(n_fixed)
     return f"does not conform: {', '.join(faults)}" if faults else "conforms"
 
 
@@ -67,7 +71,7 @@ def counts(results: list[Result]) -> dict[str, int]:
 def _summary(worker: str, results: list[Result]) -> str:
     """The last line: how many, and the verdict."""
     said = ", ".join(f"{n} {COUNTED[status]}" for status, n in counts(results).items())
-    return f"{worker} {conclusion(results)}. {len(results)} check{'s' * (len(results) != 1)}: {said}\n"
+    return visible(f"{worker} {conclusion(results)}. {plural(len(results), 'check')}: {said}\n")
 
 
 def _field(name: str, text: str) -> list[str]:
@@ -79,4 +83,4 @@ def _field(name: str, text: str) -> list[str]:
 def _names(results: tuple[Result, ...]) -> str:
     """The other checks that fail by the same cause."""
     names = ", ".join(dict.fromkeys(result.case.id for result in results))
-    return f"the same in {len(results)} other check{'s' * (len(results) != 1)}: {names}"
+    return f"the same fault in {plural(len(results), 'other check')}: {names}"

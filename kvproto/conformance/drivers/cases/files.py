@@ -37,7 +37,7 @@ def _permissions(case: DriverCase, play: Play) -> DriverFinding | None:
         return None
     return DriverFinding(
         f"{case.id}: permissions", "FILES-4", "files of the worker's directory are not readable and executable",
-        "both, of all of them", f"{lacking}", play,
+        "all of them readable and executable", f"{lacking}", play,
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def _refused(name: str, words: str, files: tuple[tuple[str, bytes], ...]) -> Dri
 CASES = (
     DriverCase(
         "FILES-directory", "MUST", "FILES-1",
-        "op and the supporting files are in the worker's directory, nothing else is",
+        "the worker's directory holds op and the supporting files, and nothing else",
         LOOKS_AROUND, echoed, files=TWO_FILES, checks=(_directory,), tells=("not started",),
     ),
     DriverCase(
@@ -67,14 +67,14 @@ CASES = (
         b"#!/no/such/interpreter\n", is_started=None,
     ),
     DriverCase(
-        "FILES-no-program", "MUST", "LIFECYCLE-4", "a text that is no program is an error",
+        "FILES-no-program", "MUST", "LIFECYCLE-4", "a text file that is not a program is an error",
         b"words.txt contains no program\n", is_started=None,
     ),
     _refused("empty", "without a name", (("", b""),)),
     _refused("slash", "with a slash in its name", (("a/b", b""),)),
     _refused("zero", "with a zero byte in its name", (("a\0b", b""),)),
-    _refused("dot", "of the name `.`", ((".", b""),)),
-    _refused("parent", "of the name `..`", (("..", b""),)),
-    _refused("op", "of the name `op`", (("op", b""),)),
-    _refused("twice", "of the same name as another", (("words", b"1"), ("words", b"2"))),
+    _refused("dot", "named `.`", ((".", b""),)),
+    _refused("parent", "named `..`", (("..", b""),)),
+    _refused("op", "named `op`", (("op", b""),)),
+    _refused("twice", "with the same name as another", (("words", b"1"), ("words", b"2"))),
 )  # fmt: skip

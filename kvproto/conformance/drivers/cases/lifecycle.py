@@ -49,10 +49,10 @@ FAILS = (
         "exits-in-params", "LIFECYCLE-4", "a worker that exits while parameters are being sent is an error",
         hostile(lifecycle.exits, n_pairs=None), params=ParamSet((("words", "w" * (3 << 20)),)),
     ),
-    _error("exit-1", "LIFECYCLE-4", "exit status 1 behind good output is an error", answering(status=1)),
-    _error("exit-255", "LIFECYCLE-4", "exit status 255 behind good output is an error", answering(status=255)),
+    _error("exit-1", "LIFECYCLE-4", "exit status 1 after good output is an error", answering(status=1)),
+    _error("exit-255", "LIFECYCLE-4", "exit status 255 after good output is an error", answering(status=255)),
     _error(
-        "killed", "LIFECYCLE-4", "a signal that ends the worker behind good output is an error",
+        "killed", "LIFECYCLE-4", "a signal that kills the worker after good output is an error",
         answering(signal=9),
     ),
     _error(
@@ -72,11 +72,11 @@ FAILS = (
         hostile(lifecycle.exits, n_pairs=1), entries=MANY,
     ),
     _error(
-        "unread", "LIFECYCLE-4", "good output of a worker that has read nothing is an error",
+        "unread", "LIFECYCLE-4", "good output from a worker that has read nothing is an error",
         hostile(stdout.reads_nothing, data=WHOLE),
     ),
     _error(
-        "unread-much", "LIFECYCLE-4", "good output of a worker that has not read much input is an error",
+        "unread-much", "LIFECYCLE-4", "good output from a worker that has not read all of a long input is an error",
         hostile(stdout.reads_nothing, data=packed() * len(MANY)), entries=MANY,
     ),
     _error(
@@ -91,28 +91,28 @@ TIME = (
         hostile(lifecycle.hangs, where="start"),
     ),
     _out_of_time(
-        "hangs-in-list", "idle", "a worker that stands still in a list is ended by the idle limit",
+        "hangs-in-list", "idle", "a worker that hangs inside a list is ended by the idle limit",
         hostile(lifecycle.hangs, where="list"),
     ),
     _out_of_time(
-        "hangs-full", "idle", "a worker that stands still, input unread, is ended by the idle limit",
+        "hangs-full", "idle", "a worker that hangs with input unread is ended by the idle limit",
         hostile(lifecycle.hangs, where="start"), entries=MANY,
     ),
     _out_of_time(
-        "hangs-at-end", "grace", "a worker that has answered all and stays is ended by the grace limit",
+        "hangs-at-end", "grace", "a worker that has answered everything and does not exit is ended by the grace limit",
         hostile(lifecycle.hangs, where="end"), modes=("map",),
     ),
     _out_of_time(
-        "deaf", "idle", "a worker that is deaf to signals is ended all the same",
+        "deaf", "idle", "a worker that ignores signals is ended all the same",
         hostile(lifecycle.hangs, where="list", is_deaf=True),
     ),
     _out_of_time("stopped", "idle", "a worker that is stopped is ended all the same", hostile(lifecycle.stops)),
     _out_of_time(
-        "busy", "total", "a worker that says something for ever is ended by the total limit",
+        "busy", "total", "a worker that writes messages for ever is ended by the total limit",
         hostile(lifecycle.stays_busy), 3 * SHORT,
     ),
     _out_of_time(
-        "closes-stdout", "grace", "a worker that closes its stdout and stays is ended by the grace limit",
+        "closes-stdout", "grace", "a worker that closes its stdout and does not exit is ended by the grace limit",
         hostile(lifecycle.closes_stdout),
     ),
     _out_of_time(
@@ -149,25 +149,25 @@ LEFT = (
         hostile(lifecycle.removes_all), echoed, modes=("map",), leaves_nothing=True,
     ),
     DriverCase(
-        "LIFECYCLE-child", "MUST", "LIFECYCLE-7", "no child of the worker is left after a success",
+        "LIFECYCLE-child", "MUST", "LIFECYCLE-7", "no child of the worker is left behind after a success",
         hostile(LEAVES_CHILD, holds=()), echoed, leaves_nothing=True,
     ),
     _error(
-        "child-failure", "LIFECYCLE-7", "no child of the worker is left after a failure",
+        "child-failure", "LIFECYCLE-7", "no child of the worker is left behind after a failure",
         hostile(LEAVES_CHILD, holds=(), status=1), leaves_nothing=True,
     ),
     DriverCase(
         "LIFECYCLE-child-holds-stderr", "MUST", "LIFECYCLE-7",
-        "a child that holds stderr holds up nothing, and is not left",
+        "a child that holds stderr open delays nothing and is not left behind",
         hostile(LEAVES_CHILD, holds=(2,)), echoed, may_fail=True, leaves_nothing=True, limits={"grace": SHORT},
     ),
     DriverCase(
-        "LIFECYCLE-child-floods-stderr", "MUST", "LIFECYCLE-7", "a child that floods stderr holds up nothing",
+        "LIFECYCLE-child-floods-stderr", "MUST", "LIFECYCLE-7", "a child that floods stderr delays nothing",
         hostile(LEAVES_CHILD, holds=(2,), floods=True), echoed, may_fail=True, leaves_nothing=True,
         limits={"grace": SHORT},
     ),
     DriverCase(
-        "LIFECYCLE-daemon", "MUST", "LIFECYCLE-4", "a daemon that holds nothing holds up nothing",
+        "LIFECYCLE-daemon", "MUST", "LIFECYCLE-4", "a daemon that holds no pipe delays nothing",
         hostile(LEAVES_CHILD, holds=(), is_daemon=True), echoed,
     ),
     _ended("driver-killed", signal.SIGKILL, "killed"),

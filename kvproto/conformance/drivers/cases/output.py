@@ -27,10 +27,10 @@ CUT = tuple(
     )
     for where, words, output in (
         ("in-count", "inside num-pairs", LAST[:2]),
-        ("behind-count", "behind num-pairs", LAST[:4]),
+        ("behind-count", "right after num-pairs", LAST[:4]),
         ("in-size", "inside a size", LAST[:6]),
         ("in-key", "inside a key", LONGER[:9]),
-        ("behind-key", "behind a key", LONGER[:11]),
+        ("behind-key", "right after a key", LONGER[:11]),
         ("in-value", "inside a value", LONGER[:-1]),
         ("between-pairs", "between two pairs of a list", b"\2" + LAST[1:]),
     )
@@ -38,9 +38,9 @@ CUT = tuple(
 
 LIST = (
     *CUT,
-    _refused("LIST-count-low", "LIST-2", "a list of more pairs than it says is an error", answering(LAST + LAST[4:])),
+    _refused("LIST-count-low", "LIST-2", "a list with more pairs than its num-pairs says is an error", answering(LAST + LAST[4:])),
     _refused(
-        "LIST-big-endian", "LIST-1", "a num-pairs in the other order of bytes is an error",
+        "LIST-big-endian", "LIST-1", "a num-pairs in the wrong byte order is an error",
         answering(b"\0\0\0\1" + LAST[4:]),
     ),
     _refused(
@@ -60,9 +60,9 @@ LIST = (
         "LIST-text-between", "MAP-3 REDUCE-4", "text between two lists is an error",
         answering(b"1 done\n" + LAST),
     ),
-    _refused("LIST-text-last", "MAP-3 REDUCE-4", "text behind the last list is an error", answering(LAST + b"done\n")),
+    _refused("LIST-text-last", "MAP-3 REDUCE-4", "text after the last list is an error", answering(LAST + b"done\n")),
     _refused(
-        "LIST-word-last", "MAP-3 REDUCE-4", "four bytes of text behind the last list are an error",
+        "LIST-word-last", "MAP-3 REDUCE-4", "four bytes of text after the last list are an error",
         answering(LAST + b"bye\n"),
     ),
 )  # fmt: skip
@@ -75,7 +75,7 @@ MAP = (
         limits={"idle": SHORT}, is_started=None,
     ),
     _refused(
-        "MAP-list-for-nothing", "MAP-2", "a list where there were no pairs is an error",
+        "MAP-list-for-nothing", "MAP-2", "a list although there were no pairs is an error",
         hostile(stdout.answers_unasked, data=packed()), entries=(), modes=("map",), is_started=None,
     ),
     _refused(
@@ -83,7 +83,7 @@ MAP = (
         hostile(stdout.floods, data=500 * packed()), modes=("map",), leaves_nothing=True,
     ),
     DriverCase(
-        "MAP-unasked", "MUST", "MAP-2", "answers that come before the pairs are refused, or taken for what they are",
+        "MAP-unasked", "MUST", "MAP-2", "answers that come before their pairs are refused or accepted, never lost",
         hostile(stdout.answers_unasked, data=WHOLE), echoed, may_fail=True, modes=("map",),
     ),
     _refused(
@@ -99,15 +99,15 @@ LIMITS = (
         hostile(stdout.announces, data=b"\1\0\0\0\xff\xff\xff\xff"), is_frugal=True, leaves_nothing=True,
     ),
     _refused(
-        "LIMITS-value-too-large", "LIMITS-1", "a value size over 1 GiB by one is refused when its 4 bytes are there",
+        "LIMITS-value-too-large", "LIMITS-1", "a value size of 1 GiB and one byte is refused when its 4 bytes are there",
         hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"), is_frugal=True, leaves_nothing=True,
     ),
     DriverCase(
-        "LIMITS-settable", "SHOULD", "LIMITS-1", "an item over a limit that was set is refused",
+        "LIMITS-settable", "SHOULD", "LIMITS-1", "an item over a limit set by the user is refused",
         hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\xe9\3\0\0"), max_item=KIB,
     ),
     DriverCase(
-        "LIMITS-writer", "SHOULD", "LIMITS-1", "a pair over a limit that was set is not written",
+        "LIMITS-writer", "SHOULD", "LIMITS-1", "a pair over a limit set by the user is not written",
         ECHO, max_item=KIB, entries=((b"k", b"v" * (KIB + 1)),), is_started=None,
     ),
     DriverCase(

@@ -31,7 +31,7 @@ def _argument(case: DriverCase, play: Play) -> DriverFinding | None:
     if got == wanted:
         return None
     return DriverFinding(
-        f"{case.id}: arguments", case.clauses, "the worker is not started with its mode as the one argument",
+        f"{case.id}: arguments", case.clauses, "the worker is not started with its mode as the only argument",
         f"{wanted}", f"{got}", play,
     )  # fmt: skip
 
@@ -56,15 +56,15 @@ FRAME = (
     ),
     _echoed("FRAME-large", "FRAME-2", "an item of 3 MiB", ((b"k", b"v" * (3 << 20)), (b"", b""))),
     DriverCase(
-        "FRAME-bytewise", "MUST", "FRAME-5", "output that comes byte by byte is the same output",
+        "FRAME-bytewise", "MUST", "FRAME-5", "output may come byte by byte",
         hostile(good.bytewise), echoed,
     ),
     DriverCase(
-        "FRAME-pause", "MUST", "FRAME-5", "a worker that stands still in a list has not ended",
+        "FRAME-pause", "MUST", "FRAME-5", "a worker may pause in the middle of a list",
         hostile(good.pauses, seconds=0.15), echoed,
     ),
     DriverCase(
-        "FRAME-both-ways", "MUST", "MAP-5 REDUCE-5", "much goes in both directions at once",
+        "FRAME-both-ways", "MUST", "MAP-5 REDUCE-5", "a lot goes in both directions at once",
         hostile(good.expands, n=2), _times(2), entries=MANY,
     ),
 )  # fmt: skip
@@ -79,7 +79,7 @@ LIST = (
 
 MAP = (
     DriverCase(
-        "MAP-argument", "MUST", "MAP-1", "the mode is the one argument",
+        "MAP-argument", "MUST", "MAP-1", "the mode is the only argument",
         hostile(good.looks_around), echoed, checks=(_argument,), modes=("map",),
     ),
     DriverCase(
@@ -87,19 +87,19 @@ MAP = (
         hostile(good.in_batches), echoed, modes=("map",), entries=MANY,
     ),
     _echoed(
-        "MAP-entries", "MAP-7", "an entry that is one string is a value with an empty key",
+        "MAP-entries", "MAP-7", "an entry that is one string becomes a value with an empty key",
         ("line\n", b"\xff", ("k", "v")), modes=("map",),
     ),
     _echoed("MAP-no-entries", "MAP-2", "no pairs, no lists", (), modes=("map",), is_started=None),
     _echoed(
-        "MAP-end-of-file", "MAP-6", "stdin is closed behind the last pair", SMALL, modes=("map",),
+        "MAP-end-of-file", "MAP-6", "stdin is closed after the last pair", SMALL, modes=("map",),
         tells=("no end of file", "end of file too soon"),
     ),
 )  # fmt: skip
 
 REDUCE = (
     DriverCase(
-        "REDUCE-argument", "MUST", "REDUCE-1", "the mode is the one argument",
+        "REDUCE-argument", "MUST", "REDUCE-1", "the mode is the only argument",
         hostile(good.looks_around), echoed, checks=(_argument,), modes=("reduce",),
     ),
     DriverCase(
@@ -107,11 +107,11 @@ REDUCE = (
         hostile(good.ahead, n=40, size=65536), _of_sizes(*[65536] * 40), modes=("reduce",), entries=MANY,
     ),
     DriverCase(
-        "REDUCE-quiet", "MUST", "REDUCE-3", "a worker may stand still behind end of file, and write then",
+        "REDUCE-quiet", "MUST", "REDUCE-3", "a worker may pause after end of file and then write",
         hostile(good.at_the_end, sizes=(1, 2), seconds=0.15), _of_sizes(1, 2), modes=("reduce",),
     ),
     DriverCase(
-        "REDUCE-tail", "MUST", "REDUCE-3", "all is read that a worker has written when it exits",
+        "REDUCE-tail", "MUST", "REDUCE-3", "everything that a worker has written when it exits is read",
         hostile(good.at_the_end, sizes=(3 << 20, 60000), seconds=0), _of_sizes(3 << 20, 60000), modes=("reduce",),
     ),
     DriverCase(
@@ -120,7 +120,7 @@ REDUCE = (
     ),
     _echoed("REDUCE-no-entries", "REDUCE-2", "no pairs, no lists", (), modes=("reduce",), is_started=None),
     _echoed(
-        "REDUCE-end-of-file", "REDUCE-5", "stdin is closed behind the last pair", SMALL, modes=("reduce",),
+        "REDUCE-end-of-file", "REDUCE-5", "stdin is closed after the last pair", SMALL, modes=("reduce",),
         tells=("no end of file", "end of file too soon"),
     ),
 )  # fmt: skip

@@ -35,13 +35,13 @@ def _goes_out(name: str, clauses: str, title: str, params, level: str = "MUST", 
 
 CASES = (
     _goes_out(
-        "default", "PARAMS-7", "nothing said: the empty set goes out", DEFAULT, modes=MODES, tells=("wrong parameters",),
+        "default", "PARAMS-7", "where the user gives no parameters, the empty set goes out", DEFAULT, modes=MODES, tells=("wrong parameters",),
     ),
     _goes_out("empty-set", "PARAMS-7", "an empty set is `0` and a newline", ParamSet()),
-    _goes_out("sent-none", "PARAMS-7", "told to send none, it sends no byte of them", None),
+    _goes_out("sent-none", "PARAMS-7", "when told to send no parameters, it sends not a byte of them", None),
     _goes_out("raw-bytes", "PARAMS-6", "a string of bytes goes out as it is", Raw(b"3\n" + ALL_BYTES)),
     _goes_out("raw-text", "PARAMS-6", "a string of text goes out as UTF-8", Raw("na\u00efve \u2603\n")),
-    _goes_out("raw-empty", "PARAMS-6", "a string of no bytes goes out as no bytes", Raw(b"")),
+    _goes_out("raw-empty", "PARAMS-6", "an empty string goes out as nothing", Raw(b"")),
     _goes_out("sent-one", "PARAMS-1 PARAMS-2", "a set of one entry", ParamSet((("name", "value"),))),
     _goes_out(
         "several", "PARAMS-2 PARAMS-5", "a set of several entries, in any order",
@@ -52,7 +52,7 @@ CASES = (
         ParamSet((("na\u00efve", "\u2603" * 10),)),
     ),
     _goes_out(
-        "spaces", "PARAMS-2", "values that begin with spaces, newlines, digits; names of nothing",
+        "spaces", "PARAMS-2", "values that begin with spaces, newlines or digits; an empty name",
         ParamSet((("", ""), ("a ", "  1 \n"), ("\n", "3 abc 3 def\n"))),
     ),
     _goes_out("all-bytes", "PARAMS-2", "names and values of any bytes", ParamSet(((ALL_BYTES, ALL_BYTES[::-1]),))),

@@ -27,7 +27,7 @@ def _fails(name: str, clauses: str, title: str, worker, said=None, **details) ->
 
 CASES = (
     _kept(
-        "messages", "STDERR-2", "tag and one space are dropped, all else of a line stays",
+        "messages", "STDERR-2", "the tag and one space are dropped, the rest of a line stays",
         (Said("MSG", b"hi"), Said("MSG", b"hi"), Said("MSG", b" two"), Said("MSG", b""), Said("MSG", b"cr \r")),
         b"**<MSG> hi\n**<MSG>hi\n**<MSG>  two\n**<MSG>\n**<MSG> cr \r\n",
     ),
@@ -37,7 +37,7 @@ CASES = (
         b" **<MSG> no\n**<msg> no\n\n* oops \r\n",
     ),
     _kept(
-        "error-inside", "STDERR-1", "a tag that is not at the start of its line is none",
+        "error-inside", "STDERR-1", "a tag that is not at the start of its line is not a tag",
         (Said("", b" **<ERR> no"), Said("", b"x**<ERR> no"), Said("MSG", b"**<ERR> no")),
         b" **<ERR> no\nx**<ERR> no\n**<MSG> **<ERR> no\n",
     ),
@@ -47,16 +47,16 @@ CASES = (
     ),
     _kept("unended", "STDERR-3", "a last line without a newline is handed on", (Said("MSG", b"bye"),), b"**<MSG> bye"),
     _kept(
-        "heard-flood", "STDERR-8", "2 MB of messages in the middle of a list hold up nothing, and none is lost",
+        "heard-flood", "STDERR-8", "2 MB of messages in the middle of a list block nothing, and none is lost",
         (Said("MSG", LINE),) * 10000, (b"**<MSG> " + LINE + b"\n") * 20, times=500,
     ),
     _kept(
         "flood-untagged", "STDERR-8",
-        "2 MB without tags in the middle of a list hold up nothing, and no line is lost",
+        "2 MB without tags in the middle of a list block nothing, and no line is lost",
         (Said("", LINE),) * 10000, (LINE + b"\n") * 20, times=500,
     ),
     _kept(
-        "long-line", "STDERR-6 LIMITS-3", "a line of 300 KB fails nothing; what is cut is said to be cut",
+        "long-line", "STDERR-6 LIMITS-3", "a line of 300 KB is not an error, and a cut is reported",
         (Said("MSG", b"x" * 300000),), b"x" * 1000, times=300, first=b"**<MSG> ", last=b"\n",
     ),
     _kept(
@@ -64,11 +64,11 @@ CASES = (
         (Said("MSG", b"x" * CUT_AT),), b"x" * 1024, times=64, first=b"**<MSG> ", last=b"\n",
     ),
     _kept(
-        "endless-line", "STDERR-6", "4 MB without a newline fail nothing", (Said("", b"x" * 4000000),), b"x" * 1000,
+        "endless-line", "STDERR-6", "4 MB without a newline are not an error", (Said("", b"x" * 4000000),), b"x" * 1000,
         times=4000,
     ),
     _kept(
-        "behind-a-cut", "STDERR-6", "the line behind one that is cut is handed on",
+        "behind-a-cut", "STDERR-6", "the line after one that was cut is handed on",
         (Said("", b"x" * 300000), Said("MSG", b"next")), b"x" * 1000, times=300, last=b"\n**<MSG> next\n",
     ),
     DriverCase(
@@ -92,7 +92,7 @@ CASES = (
         (Said("ERR", b"x" * 300000),),
     ),
     _fails(
-        "error-and-stays", "LIFECYCLE-6", "a worker that stays behind its ERR line is ended by the grace limit",
+        "error-and-stays", "LIFECYCLE-6", "a worker that does not exit after its ERR line is ended by the grace limit",
         hostile(stderr.says_and_hangs, data=b"**<ERR> no\n"), limits={"grace": SHORT}, is_started=None,
         leaves_nothing=True,
     ),

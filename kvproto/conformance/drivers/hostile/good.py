@@ -38,7 +38,7 @@ def looks_around():
 
 
 def starts_another(name):
-    """Is but a starter: the work is done by a supporting file."""
+    """Only starts a supporting file, which does the work."""
     import sys
 
     os.set_inheritable(0, True)
@@ -84,7 +84,7 @@ def empties():
 
 
 def pauses(seconds):
-    """Stands still in the middle of a list, and once more before it exits."""
+    """Pauses in the middle of a list, and again before it exits."""
     take_params()
     for n, pair in enumerate(pairs()):
         answer = packed(pair)
@@ -98,7 +98,7 @@ def pauses(seconds):
 
 
 def ahead(n, size):
-    """Reduce: writes n lists of one pair before it reads a byte; reads all then."""
+    """Reduce: writes n lists of one pair before it reads a byte; then reads everything."""
     for _ in range(n):
         put(packed((b"k", bytes(size))))
     take_params()
@@ -107,7 +107,7 @@ def ahead(n, size):
 
 
 def at_the_end(sizes, seconds):
-    """Reduce: writes a list for each size when it has read all, each behind a pause; exits behind the last at once."""
+    """Reduce: reads everything, then writes a list for each size, each after a pause, and exits right after the last."""
     take_params()
     for _ in pairs():
         pass

@@ -14,7 +14,7 @@ __all__ = [
 
 
 def exits(n_pairs, status=0):
-    """Exits when it has answered so many pairs, whatever is still to come; None: before the parameters."""
+    """Exits after it has answered so many pairs, whatever is still to come; None: before the parameters."""
     if n_pairs is not None:
         take_params()
         for _ in range(n_pairs):
@@ -24,7 +24,7 @@ def exits(n_pairs, status=0):
 
 
 def hangs(where, is_deaf=False):
-    """Stands still for ever: "start", in the first "list", or at the "end"; deaf to what signals it can ignore."""
+    """Hangs at the "start", in the first "list" or at the "end"; is_deaf: ignores the signals that can be ignored."""
     if is_deaf:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
@@ -52,7 +52,7 @@ def stops():
 
 
 def closes_stdin():
-    """Closes stdin behind the first pair, answers all the same, exits with status 0."""
+    """Closes stdin after the first pair, still answers, and exits with status 0."""
     take_params()
     pair = take_pair()
     os.close(0)
@@ -61,7 +61,7 @@ def closes_stdin():
 
 
 def closes_stdout():
-    """Answers all, closes stdout, and lives on."""
+    """Answers everything, closes stdout and keeps running."""
     take_params()
     for pair in pairs():
         put(packed(pair))
@@ -71,7 +71,7 @@ def closes_stdout():
 
 
 def leaves_child(holds, is_daemon=False, floods=False, status=0, stays=False):
-    """Starts a child that stays, holding these descriptors; answers all; exits, or `stays` too.
+    """Starts a child that keeps running and holds these descriptors; answers everything; exits, or `stays` too.
 
     is_daemon: the child has a session of its own, and nobody but the kit's supervisor finds it; floods: it writes to
     stderr without end.
@@ -122,7 +122,7 @@ def removes_all():
 
 
 def stays_busy():
-    """Answers nothing; a line on stderr now and then, without end."""
+    """Answers nothing, and writes lines to stderr without end."""
     take_params()
     while True:
         put(b"**<MSG> still here\n", fd=2)

@@ -9,7 +9,7 @@ __all__ = ["says", "says_and_hangs", "says_in_pieces", "silent"]
 
 
 def says(data, times=1, first=b"", last=b""):
-    """Says it in the middle of the first list, when a driver that waits for the rest has the most to lose."""
+    """Writes to stderr in the middle of the first list, where a driver that waits for the rest would block."""
     take_params()
     is_said = False
     for pair in pairs():
@@ -25,7 +25,7 @@ def says(data, times=1, first=b"", last=b""):
 
 
 def says_in_pieces(pieces, seconds):
-    """Says one line in several writes."""
+    """Writes one line to stderr in several writes."""
     take_params()
     for piece in pieces:
         put(piece, fd=2)
@@ -35,7 +35,7 @@ def says_in_pieces(pieces, seconds):
 
 
 def says_and_hangs(data):
-    """Says it, answers no more, and stays."""
+    """Writes it to stderr, answers no more and does not exit."""
     take_params()
     put(data, fd=2)
     while True:

@@ -8,7 +8,7 @@ __all__ = ["announces", "answers", "answers_unasked", "floods", "reads_nothing"]
 
 
 def answers(outputs, first=b"", stderr=b"", status=0, signal=0):
-    """Reads as many pairs as there are outputs, writes the next output behind each, and ends without more ado."""
+    """Reads as many pairs as there are outputs, writes the next output after each, and exits."""
     put(first)
     take_params()
     for output in outputs:
@@ -22,7 +22,7 @@ def answers(outputs, first=b"", stderr=b"", status=0, signal=0):
 
 
 def answers_unasked(data):
-    """Writes all answers before it reads a byte; reads all then."""
+    """Writes all answers before it reads a byte; then reads everything."""
     put(data)
     take_params()
     for _ in pairs():
