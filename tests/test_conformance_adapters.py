@@ -95,7 +95,7 @@ def test_one_fault_is_one_report_that_marks_the_first_wrong_byte():
     assert len(failures(results)) == 1
     text = report("./driver", results, dict.fromkeys(names(results), "somewhere"))
     assert text.startswith("FAIL  FRAME-pairs (map)  MUST  FRAME-3\n      pairs go out")
-    assert '> 0002  00 00 00 01 61' in text and "the same in" in text
+    assert '> 0002  00 00 00 01 61' in text and "the same fault in" in text
     assert "./driver does not conform: 1 fault." in text
 
 

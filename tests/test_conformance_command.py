@@ -195,7 +195,7 @@ def test_after_some_hangs_that_cannot_be_proved_the_rest_is_asked_with_less_pati
     results = json.loads((tmp_path / "report").read_text())["results"]
     assert {result["status"] for result in results} == {"fail"}
     patience = [re.search(r"no byte moved for (.*) s", result["finding"]["got"])[1] for result in results]
-    assert patience.count("0.5") >= 6 and patience[-1] == "0.05"
+    assert patience.count("0.5") >= 6 and "0.05" in patience
 
 
 def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed_on(check, tmp_path, monkeypatch):
