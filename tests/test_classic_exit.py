@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
-from drivers import Driver, has_ended
+import pytest
+from drivers import _START, Driver, has_ended
 
 from kvproto.classic.core import Disco
 from kvproto.engine.home import JobPaths
@@ -29,6 +31,49 @@ def test_ctrl_c_between_run_and_wait_stops_the_job(tmp_path):
         said = driver.end()
         assert driver.process.returncode == -signal.SIGINT and has_ended(driver.map_process)
         assert "KeyboardInterrupt" in said and said.endswith(stopped(driver.job) + "\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("after", ["job.wait()", "print('the end')"], ids=["in a wait", "after the end of the script"])
+def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, after):
+    with Driver(tmp_path / "driver", after=TELL_WHEN_WAITING.format(path=str(tmp_path / "waits")) + after) as driver:
+        wait_until_there(tmp_path / "waits")
+        driver.process.send_signal(number)
+        assert driver.end() == stopped(driver.job) + "\n"
+        assert driver.process.returncode == -number and has_ended(driver.map_process)
+        paths = JobPaths(driver.job)
+        assert [event["event"] for _, event in Disco().events(driver.job)][-1] == "failed"
+        assert sorted(os.listdir(paths.path)) == ["events.jsonl", "files", "logs", "oob", "profile"]
+
+
+TELL_WHEN_WAITING = """
+import threading, time, sys
+def waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame:
+        if frame.f_code.co_name == "wait" and "threading" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+def tell():
+    while not waits():
+        time.sleep(0.01)
+    open({path!r}, "w").close()
+threading.Thread(target=tell, daemon=True).start()
+"""
+
+
+def wait_until_there(path):
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path):
+    start = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {_START}"
+    with Driver(tmp_path / "driver", start=start) as driver:
+        driver.process.send_signal(signal.SIGHUP)
+        driver.go_on()
+        driver.end()
+        assert driver.process.returncode == 0
 
 
 def test_ctrl_c_in_a_wait_that_shows_events_stops_the_job(tmp_path):

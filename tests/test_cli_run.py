@@ -295,7 +295,8 @@ def test_a_full_device_is_named():
     assert "/dev/full: No space left on device" in refused("-q", "here.ready", "-o", "/dev/full", "input")
 
 
-def test_ctrl_c_stops_the_job_and_says_where_its_logs_are(here):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_stops_the_job_and_it_says_where_its_logs_are(here, number):
     os.mkfifo(here / "runs")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     try:
@@ -303,10 +304,10 @@ def test_ctrl_c_stops_the_job_and_says_where_its_logs_are(here):
             command_line("run", "here.ready", "-m", "here.wait", "-o", "out", f"raw://{here}/runs"), stderr=subprocess.PIPE
         ) as process:
             assert when_written(here / "runs") == b"it runs\n"
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             said = process.stderr.read().decode()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == -number
     assert "was stopped; its logs are in" in said and "Traceback" not in said
     assert [name for name in os.listdir(here) if name.startswith("out")] == []

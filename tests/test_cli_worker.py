@@ -320,15 +320,16 @@ def sigint_not_ignored():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_it_as_a_signal_does(sigint_not_ignored):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_it_as_it_ends_any_program(sigint_not_ignored, number):
     with subprocess.Popen(
         command_line("map", "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "stderr_not_utf8.py"),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     ) as process:
         assert process.stderr.readline() == b"caf\xe9 \xff\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stderr.read() == b""
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == -number
 
 
 @pytest.mark.parametrize("form", ["kv", "lines"])

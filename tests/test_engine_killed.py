@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from jobs import KEPT
+from jobs import ECHO, KEPT, program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, plain_output_stream
@@ -97,3 +97,22 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
         assert set(os.listdir(job.directory)) <= {*KEPT, "results", "results.jsonl"}
         before = before or state()
     assert state() == before
+
+
+@pytest.mark.parametrize("what", ["worker", "task"])
+def test_a_killed_supervisor_costs_one_attempt_as_a_killed_worker_does(tmp_path, what):
+    mark = tmp_path / "killed"
+    once = f"if not os.path.exists({str(mark)!r}):\n    open({str(mark)!r}, 'w').close()\n    os.kill(os.getppid(), 9)\n    sys.stdin.read()\n"
+
+    def map(entry, params):
+        if not os.path.exists(params):
+            open(params, "w").close()
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
+        return [(b"", entry.encode())]
+
+    function = map if what == "task" else external([program(tmp_path, once + ECHO)])
+    job = Job("killed").run(input=["raw://x"], map=function, params=str(mark))
+    assert list(result_iterator(job.wait())) == [(b"", b"x")]
+    [text] = [event["text"] for _, event in job.events() if event["event"] == "retry"]
+    assert "its supervisor" in text and "input: raw://x" in text

@@ -14,7 +14,7 @@ import time
 
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
-from kvproto.classic.running import stop
+from kvproto.classic.running import stopping
 from kvproto.engine.kept import ACTIVE, READY, UNKNOWN
 from kvproto.errors import JobError
 
@@ -50,19 +50,16 @@ class JobChain(dict):
         timeout        seconds; WaitTimeout, a JobError, when they are over, and the jobs that run go on
 
         When a job fails, those that need it are not started, all others are run to their end, and then JobError tells
-        the first failure whole and how each job stands; another `wait` does not try again. Ctrl-C stops the jobs that run.
+        the first failure whole and how each job stands; another `wait` does not try again. Ctrl-C, SIGTERM and SIGHUP stop the jobs that run.
         """
         self._check()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        try:
+        with stopping(lambda: [job._run for job in self if job._run is not None]):
             while self._advance():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n{self._told()}")
                 time.sleep(min(poll_interval, _POLL, left))
-        except KeyboardInterrupt:
-            stop([job._run for job in self if job._run is not None])
-            raise
         for error in self._failed.values():
             raise JobError(f"a chain of jobs failed: {error}\n{self._told()}") from error
         return self

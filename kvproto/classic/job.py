@@ -16,7 +16,7 @@ from kvproto.classic import core
 from kvproto.classic.core import Disco, timed_out, watch
 from kvproto.classic.importing import send_by_value
 from kvproto.classic.old_parameters import attributes, check_names
-from kvproto.classic.running import Run, stop
+from kvproto.classic.running import Run, stopping
 from kvproto.classic.worker import Worker
 from kvproto.engine.kept import UNKNOWN, KeptJob
 from kvproto.errors import JobError
@@ -154,19 +154,16 @@ class Job:
     ) -> list[str]:
         """Wait until the job is done; returns the paths of its result files, or its tag, for `result_iterator`.
 
-        The parameters are those of `Disco.wait`. Raises JobError, which holds the failed task's error whole. Ctrl-C stops
-        the job, if it is of this process, and says where its logs are.
+        The parameters are those of `Disco.wait`. Raises JobError, which holds the failed task's error whole. Ctrl-C, SIGTERM and
+        SIGHUP stop the job, if it is of this process, and says where its logs are.
         """
         run = self._run
         if run is None:
             self._known()
             return self.disco.wait(self.name, poll_interval, timeout, clean, show)
-        try:
+        with stopping(lambda: [run]):
             if not watch(KeptJob(self.name), run.ended.wait, timeout, show):
                 raise timed_out(self.name, timeout)
-        except KeyboardInterrupt:
-            stop([run])
-            raise
         if clean:
             self.clean()
         if run.error is not None:

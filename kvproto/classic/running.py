@@ -1,6 +1,6 @@
 """Jobs that run in this process: a thread for each, and what becomes of them when the process is to end.
 
-Ctrl-C in a wait stops the job that is waited for. When the main thread ends by an error, or Ctrl-C, all jobs that still
+Ctrl-C in a wait, SIGTERM or SIGHUP, stops the job that is waited for. When the main thread ends by an error, or Ctrl-C, all jobs that still
 run are stopped; when it just ends, they are let run to their end, and what fails then is told on stderr.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+from kvproto._signals import ending_cleanly
 from kvproto._stdio import say
 
-__all__ = ["Run", "stop"]
+__all__ = ["Run", "stop", "stopping"]
 
 _running: set[Run] = set()
 
@@ -74,6 +76,17 @@ def stop(runs: Sequence[Run]) -> None:
         say(f"kvproto: job {run.directory.job} was stopped; its logs are in {run.directory.path}")
 
 
+@contextmanager
+def stopping(runs: Callable[[], Sequence[Run]]) -> Iterator[None]:
+    """Stop what runs then when Ctrl-C, SIGTERM or SIGHUP interrupts the body; then the signal has its effect."""
+    with ending_cleanly():
+        try:
+            yield
+        except KeyboardInterrupt:
+            stop(runs())
+            raise
+
+
 def _at_exit() -> None:
     """The main thread has ended: stop the jobs that still run, if it ended by an error, or wait for them."""
     runs = list(_running)
@@ -81,13 +94,11 @@ def _at_exit() -> None:
     if has_failed:  # at a prompt it would be the error of some earlier line
         stop(runs)
         return
-    try:
+    with suppress(KeyboardInterrupt), stopping(lambda: runs):
         for run in runs:
             run.ended.wait()
             if run.error is not None:
                 say(f"kvproto: {run.error}")
-    except KeyboardInterrupt:
-        stop(runs)
 
 
 def _after_fork() -> None:
