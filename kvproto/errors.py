@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PASSWORD = re.compile(r"""(://[^/?#@\s"'<>]*?:)(?:[^/?#\s"'<>]*|(?!\d+[/?#])[^\s"'<>]*)@""")  # the second: / ? # unescaped in it
+# The password ends at the last @ before the path; where it has / ? # of its own, which no port has, at the last one.
+_PASSWORD = re.compile(r"""(://[^/?#@\s"'<>]*?:)(?:[^/?#\s"'<>]*|(?!\d+[/?#])[^\s"'<>]*)@""")
 
 
 def printable(text: str) -> str:
@@ -281,7 +282,9 @@ class DataError(KVProtoError):
     code: int | None = None
     is_final: bool = False
 
-    def __init__(self, msg: str = "", url: str | None = None, code: int | None = None, *, is_final: bool = False) -> None:
+    def __init__(
+        self, msg: str = "", url: str | None = None, code: int | None = None, *, is_final: bool = False
+    ) -> None:
         self.msg = without_passwords(msg)
         if url is not None:
             self.url = url

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from kvproto._native import frame_lines
 from kvproto.errors import DataError
+from kvproto.formats import checked_lines
 from kvproto.wire import MAX_ITEM, PairDecoder, encode_pairs
 
 __all__ = ["decoded_pairs", "frames_from_lines", "frames_from_text", "text_from_frames", "whole_lines"]
@@ -22,9 +23,10 @@ __all__ = ["decoded_pairs", "frames_from_lines", "frames_from_text", "text_from_
 def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
     """Frame each line, its newline included, as the value of an empty key; a last line without newline too.
 
-    Raises as `whole_lines` does.
+    A byte order mark before the first line is dropped. Raises as `whole_lines` does, and DataError for data that has no
+    lines, such as compressed data.
     """
-    for lines in whole_lines(pieces, max_item):
+    for lines in whole_lines(checked_lines(pieces, "the input"), max_item):
         yield frame_lines(lines, True)[0]
 
 

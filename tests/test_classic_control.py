@@ -13,6 +13,7 @@ from kvproto.classic.core import Disco
 from kvproto.classic.func import sum_reduce
 from kvproto.engine import oob
 from kvproto.engine.home import JobPaths
+from kvproto.engine.profiles import seal_profile
 from kvproto.errors import JobError, KVProtoError
 
 
@@ -143,7 +144,9 @@ def test_profiles_are_added_up_by_stage_or_all(done, capsys):
     import cProfile
 
     for name in ("map-00000", "map-00001", "reduce-00000"):
-        cProfile.runctx("sum([1])", {}, {}, os.path.join(JobPaths(done.name).profile, name))
+        path = os.path.join(JobPaths(done.name).profile, name)
+        cProfile.runctx("sum([1])", {}, {}, path)
+        seal_profile(path)
     of_map, of_reduce, of_all = (done.profile_stats(mode).total_calls for mode in ("map", "reduce", ""))
     assert of_map == 2 * of_reduce and of_all == 3 * of_reduce
     Disco().profile_stats(done.name).print_stats()

@@ -20,6 +20,7 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.task_io import chain_reader, default_stream, gzip_line_reader, map_line_reader
 from kvproto.errors import DataError, JobError
+from kvproto.formats import checked_lines
 
 TEXT = b"".join(b"line %d of the text\n" % number for number in range(3000))
 
@@ -94,7 +95,7 @@ def test_data_without_lines_is_named_for_an_external_program(tmp_path):
 
 
 def test_lines_that_only_look_like_packed_data_are_read(tmp_path):
-    texts = [b"BZh9 is no magic\n", b"PK is a name\n", b"7z x a.7z\n", b"\xff\xfe\n", b"LZIP\n", b"Rar!\n", b"]\n", b"\x1f\n"]
+    texts = [b"BZh9 is no magic\n", b"PK is a name\n", b"7z x a.7z\n", b"\xff\xfe\n", b"LZIP\n", b"Rar!\n", b"]\n"]
     for text in texts:
         (tmp_path / "data").write_bytes(text)
         [line] = result_iterator([str(tmp_path / "data")], reader=None)
@@ -182,7 +183,7 @@ ENCODED = {
 
 @pytest.mark.parametrize("name", ENCODED)
 def test_an_answer_that_is_not_the_whole_body_as_it_is_fails_the_job_at_once(name):
-    says = {"twice": "in Content-Encoding: gzip, gzip", "part": "status 206 .*not the whole", "parts": "a part of the body"}
+    says = {"twice": "in Content-Encoding: gzip, gzip", "part": "status 206 .*not the whole", "parts": "a part of the"}
     with serving({"/": ENCODED[name]}) as server:
         with pytest.raises(JobError, match=f"input {server.url}/: the server answered .*{says.get(name, '')}"):
             results(input=[f"{server.url}/"], map=lambda line, params: [])
@@ -250,3 +251,32 @@ def test_a_file_that_is_cut_loses_its_byte_order_mark_at_its_start_alone(tmp_pat
         lines = [line for _, line in results(input=[str(tmp_path / "data")], map=map)]
         assert lines[0] == b"line\n"
         assert lines[1:] == [MARK + b"line\n"] * 399_999
+
+
+# --- a shell pipe ----------------------------------------------------------------------------
+
+
+def test_kvproto_map_says_what_compressed_data_is_and_drops_a_byte_order_mark(identity):
+    done = kvproto_command("map", "--", identity, stdin=PACKED["gzip"][0])
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"the input: is compressed with gzip; " in done.stderr
+    done = kvproto_command("map", "--", identity, stdin=MARK + b"one\n" + MARK + b"two\n")
+    assert done.stdout == b"\tone\n\t" + MARK + b"two\n"
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 5, 100])
+def test_lines_cut_anywhere_are_the_same(n_bytes):
+    def pieces(data):
+        return [data[start : start + n_bytes] for start in range(0, len(data), n_bytes)]
+
+    for data in (b"", b"a", b"\xef", b"\xef\xbb", b"\xef\xbb\xbe\n", TEXT[:100], b"\xefX" + MARK):
+        assert b"".join(checked_lines(pieces(data), "x")) == data
+        assert b"".join(checked_lines(pieces(MARK + data), "x")) == data
+    for data, says in PACKED.values():
+        with pytest.raises(DataError, match=f"x: {says}"):
+            list(checked_lines(pieces(data), "x"))
+
+
+def test_lines_are_given_as_soon_as_they_are_there():
+    given = checked_lines(iter([b"a\n", b"b\n", None]), "x")
+    assert (next(given), next(given)) == (b"a\n", b"b\n")

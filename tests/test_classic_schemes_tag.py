@@ -101,6 +101,13 @@ def test_another_machine_names_nothing_of_this_one(files, here):
                 find_inputs([url])
 
 
+def test_an_index_of_another_machine_names_no_tag_of_this_one(files):
+    tag("x", [[files[0]]])
+    with serving({"/index": page(b"0 tag://x 10\n")}) as server:
+        with pytest.raises(DataError, match="'tag://x': another machine named it"):
+            find_inputs([f"dir://{server.url.removeprefix('http://')}/index"])
+
+
 def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are_not(files, tmp_path):
     (tmp_path / "index").write_text(f"0 dir://{tmp_path}/other 1\n")
     (tmp_path / "other").write_text(f"0 dir://{tmp_path}/index 1\n")

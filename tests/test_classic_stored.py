@@ -84,7 +84,8 @@ def test_a_blob_that_another_tag_lists_in_other_words_stays(home):
     os.symlink(path, home / "link")
     doubled = path.replace("/blob/", "/../ddfs/blob//")
     quoted = path.replace("$", "%24")
-    for other in (path, doubled, f"file://localhost{path}", f"FILE://{quoted}", f"disco://{path}", f"DISCO://localhost{path}"):
+    urls = [f"file://localhost{path}", f"FILE://{quoted}", f"disco://{path}", f"DISCO://localhost{path}"]
+    for other in (path, doubled, *urls):
         DDFS().put("two", [other])
         DDFS().put("one", [url])
         DDFS().delete("one")

@@ -17,9 +17,9 @@ from kvproto.classic import stored
 from kvproto.classic.tags import safe_name
 from kvproto.engine.files import BLOCK, naming, published
 from kvproto.engine.home import in_home, make_home
-from kvproto.engine.packed import HEAD_SIZE, has_lines
 from kvproto.engine.private import make_directory
 from kvproto.engine.regular import sync
+from kvproto.formats import HEAD_SIZE, has_lines
 
 __all__ = ["CHUNK_SIZE", "Blobs", "blob_name", "read_blocks"]
 
@@ -66,7 +66,7 @@ class Blobs:
         return stored.url_of(path)
 
     def put_chunks(self, name: str, file: BufferedReader, chunk_size: int) -> list[str]:
-        """Make blobs of a file, at least one, of chunk_size bytes and what is left of the last line; returns their urls.
+        """Make blobs of a file, at least one, of chunk_size bytes and the rest of the last line; returns their urls.
 
         What has no lines, because it is compressed or a result of a job, becomes a single blob.
         """

@@ -1,8 +1,9 @@
 """The two formats in which the original Disco kept its results: hunks, and the older netstrings.
 
 Hunks: 14 bytes `<BBIQ` = 0x81, whether zlib has compressed it, crc32 of the raw bytes, bytes stored; then these.
-A hunk holds pickled (key, value) pairs, one behind the other, or the lines of a chunk of data. One without any closes the file; files written one
-behind the other can be read too. Netstrings: `<bytes> <key> <bytes> <value>` and a newline for each pair, no end mark.
+A hunk holds pickled (key, value) pairs, one behind the other, or the lines of a chunk of data. One without any closes
+the file; files written one behind the other can be read too. Netstrings: `<bytes> <key> <bytes> <value>` and a newline
+for each pair, no end mark.
 
 An 8-bit string of Python 2 becomes a str: UTF-8, any other bytes kept as lone surrogates (`surrogateescape`), as
 the lines of an input do; so do the strings of netstrings. What is cut or damaged is a DataError with its byte offset.
@@ -175,10 +176,11 @@ class HunkWriter(OutputStream):
         self._n_bytes = 0
 
     def add(self, key, value) -> None:
-        """Add a pair of anything that can be pickled, to at most 1 GiB: ValueError for more, which could not be read again."""
+        """Add a pair of anything that can be pickled. ValueError for more than 1 GiB, which could not be read again."""
         record = pickle.dumps((key, value), _PROTOCOL)
         if len(record) > MAX_ITEM:
-            raise ValueError(f"a pair of {len(record)} bytes, pickled: the limit is {MAX_ITEM}; its key is {key!r:.100}")
+            what = f"the limit is {MAX_ITEM}; its key is {key!r:.100}"
+            raise ValueError(f"a pair of {len(record)} bytes, pickled: {what}")
         self._parts.append(record)
         self._n_bytes += len(record)
         if self._n_bytes >= _HUNK:

@@ -11,7 +11,7 @@ from kvproto.classic.schemes import find_inputs
 from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
 from kvproto.engine.manifest import open_result
-from kvproto.engine.packed import check_text, text_file
+from kvproto.engine.textfile import check_text, text_file
 from kvproto.engine.trust import trusting
 from kvproto.errors import DataError, JobError
 

@@ -57,10 +57,11 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
 def unused(grace: float) -> list[str]:
     """The blobs that no tag lists, and what puts that were killed left, all of them older than `grace` seconds.
 
-    What is newer may be of a put that is under way. They are paths relative to the directory of the blobs, for `collect`. DataError when a damaged tag may list them.
+    What is newer may be of a put that is under way. They are paths relative to the directory of the blobs, for
+    `collect`. DataError when a damaged tag may list them.
     """
     latest = time.time() - grace
-    old = [own for own in _stored() if _changed(own) <= latest]  # before the tags are read: what is new is in none of both
+    old = [own for own in _stored() if _changed(own) <= latest]  # looked up before the tags, which may get more
     listed = _listed()
     return [own for own in old if own not in listed]
 

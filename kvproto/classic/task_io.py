@@ -1,10 +1,10 @@
 """Inputs and outputs of tasks: ready-made functions for the stream chains of a job, and readers for its map and reduce.
 
 The first function of an input, `task_input_stream`, opens the url and gives a text file, whose lines are str: UTF-8,
-without a byte order mark, any other bytes kept as lone surrogates (`surrogateescape`). Its bytes are at `buffer`: readers of binary formats read
-there, so that nothing of it may have been read as text before. A reader is the last function of an input; it is given
-the file, its size in bytes or None, the url and the job's params, and yields entries. What is not what a reader
-expects is a DataError that names the url.
+without a byte order mark, any other bytes kept as lone surrogates (`surrogateescape`). Its bytes are at `buffer`:
+readers of binary formats read there, so that nothing of it may have been read as text before. A reader is the last
+function of an input; it is given the file, its size in bytes or None, the url and the job's params, and yields entries.
+What is not what a reader expects is a DataError that names the url.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from kvproto.classic.stored import is_chunk
 from kvproto.classic.streams import InputStream, OutputStream, chain_input, chain_output
 from kvproto.engine.files import naming
 from kvproto.engine.manifest import written
-from kvproto.engine.packed import check_text, text_file
 from kvproto.engine.results import HEAD, read_result_stream
+from kvproto.engine.textfile import check_text, text_file
 from kvproto.engine.trust import check_trusted, trusts
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
@@ -293,7 +293,8 @@ def re_reader(
         if not piece:
             break
         if len(held) > MAX_ITEM:
-            raise DataError(f"input {fname}: {pattern.pattern!r} does not match {MAX_ITEM} bytes, {held[:100]!r}...", is_final=True)
+            what = f"{pattern.pattern!r} does not match {MAX_ITEM} bytes, {held[:100]!r}..."
+            raise DataError(f"input {fname}: {what}", is_final=True)
     if held and output_tail:
         yield (held,)
     elif held:

@@ -158,7 +158,7 @@ class KeptJob:
         return last["seconds"] if last.get("event") in ("done", "failed") else None
 
     def damage(self) -> str:
-        """What is wrong with the file of its events, where that shows in its first or its last one; "" when nothing is."""
+        """What is wrong with the file of its events, where its first or its last one shows that; else ""."""
         try:
             next(self.events(), None)
             line = self._last_line()

@@ -94,7 +94,7 @@ def get(directory: str, key: str) -> bytes | str:
 
 
 def list_keys(directory: str) -> list[str]:
-    """The keys of the values that are there, sorted. A damaged file that does not even tell its key is told on stderr."""
+    """The keys of the values that are there, sorted. A file so damaged that it names no key is told on stderr."""
     keys = []
     try:
         names = os.listdir(directory)
@@ -115,7 +115,8 @@ def list_keys(directory: str) -> list[str]:
             continue  # gone meanwhile
         except (OSError, ValueError) as e:
             why = e.strerror if isinstance(e, OSError) else e
-            say(f"kvproto: an out-of-band value of job {_job(directory)} is damaged: {os.path.join(directory, name)}: {why}")
+            path = os.path.join(directory, name)
+            say(f"kvproto: an out-of-band value of job {_job(directory)} is damaged: {path}: {why}")
     return sorted(keys)
 
 

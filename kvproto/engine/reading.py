@@ -25,12 +25,13 @@ from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.events import emit
 from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
-from kvproto.engine.packed import BOM, HEAD_SIZE, check_has_lines, check_text, line_too_long, skip_mark, text_file
 from kvproto.engine.plan import Split
 from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, InputChain, attributes, function_name
+from kvproto.engine.textfile import check_text, line_too_long, skip_mark, text_file
 from kvproto.errors import DataError, JobError, KVProtoError
+from kvproto.formats import BOM
 from kvproto.wire import MAX_ITEM
 
 __all__ = ["InputReader", "entry_frame"]
@@ -177,7 +178,7 @@ class InputReader:
         """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
         with self._opened(split, url) as (file, _):
             if split.start == 0:
-                check_has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE], f"input {url}")
+                check_text(file, f"input {url}")
                 if not self._n_taken and file.peek(len(BOM)).startswith(BOM):
                     self._n_taken = len(BOM)
             _skip(file, self._n_taken, url)

@@ -1,4 +1,4 @@
-"""Files as they must be where nobody may be waited for: opened only when they are regular, and written through to the disk."""
+"""Reading without waiting for anybody, and writing through to the disk."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from kvproto.engine.files import BLOCK, published
 from kvproto.engine.held import Held
 from kvproto.engine.records import FRAMES, OBJECTS, RAW, read_batches
 from kvproto.errors import DataError
+from kvproto.formats import RESULT_HEAD
 
 __all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
 
-HEAD = b"kvproto result "
-"""What every result file begins with, of this version or another."""
+HEAD = RESULT_HEAD
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")

@@ -67,6 +67,7 @@ def _message(event: dict) -> str:
         "stage": lambda: f"{event['stage']}: {event['tasks']} tasks",
         "progress": lambda: f"{event['stage']}: {event['done']} of {event['total']} tasks are done",
         "message": lambda: f"MSG: {where} {event['text']}",
+        "note": lambda: f"MSG: {event['text']}",
         "retry": lambda: f"WARN: {where} {event['text']}",
         "done": lambda: "READY: Job finished",
         "failed": lambda: f"ERROR: {event['text']}",

@@ -2,8 +2,8 @@
 
 A scheme is a row of SCHEMES and a module of this package with
 
-    find(url, tell) -> iterable of Input     what it stands for, looked up before the job starts; tell(text) says what of it
-                                             is passed over
+    find(url, tell) -> iterable of Input     what it stands for, looked up before the job starts; tell(text) says what
+                                             of it is passed over
     open(url, start, end) -> (file, size)    in the task; see `open_input`; not there where an address stands for others
 
 Modules get urls as `known_form` gives them. What cannot be found or read is a DataError that names the url.

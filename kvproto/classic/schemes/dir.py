@@ -2,8 +2,8 @@
 
 The label is the number of the partition that the input belongs to, the size its bytes. The index is a file here, or
 on the web (see `nodes`); it may be compressed by gzip, which shows when it was cut: otherwise one that ends behind a
-line cannot be told from a whole one. A url in it without a scheme is relative to the index. An index on the web may name
-no data of this machine.
+line cannot be told from a whole one. A url in it without a scheme is relative to the index. An index on the web may
+name no data of this machine.
 """
 
 from __future__ import annotations

@@ -30,12 +30,13 @@ def local_path(url: str) -> str:
         return url
     host, _, path = url.removeprefix("file://").partition("/")
     if host not in ("", "localhost"):
-        raise DataError(f"{url}: a file of host {host!r} cannot be read here; write file:///path for a file of this one")
+        where = "cannot be read here; write file:///path for a file of this one"
+        raise DataError(f"{url}: a file of host {host!r} {where}")
     return urllib.parse.unquote("/" + path, errors="surrogateescape")
 
 
 def find(url: str, tell: Tell) -> Iterator[Input]:
-    """The file itself, the files of a directory, or those that a pattern matches; each is opened once to see that it can be."""
+    """The file itself, the files of a directory, or those that a pattern matches; each is opened once, as a trial."""
     if not url:  # which abspath takes for the working directory, with all that is in it
         raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(local_path(url))
@@ -92,7 +93,8 @@ def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
 def _range(raw: io.FileIO, path: str, url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
     size = os.fstat(raw.fileno()).st_size
     if size < max(start, end or 0):
-        raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {max(start, end or 0)} or more")
+        n_planned = max(start, end or 0)
+        raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {n_planned} or more")
     file = checked(BufferedReader(raw, 1 << 16), path)
     first, last = _line_start(file, start, url), size if end is None else _line_start(file, end, url)
     file.seek(first)
@@ -116,7 +118,8 @@ class _Whole(io.FileIO):
             if not n_read and len(buffer) and self._size > os.fstat(self.fileno()).st_size:
                 n_missing = self._size - self.tell()
                 if n_missing > 0:
-                    raise DataError(f"input {self._url}: was cut short while it was read, {n_missing} bytes are missing")
+                    what = f"was cut short while it was read, {n_missing} bytes are missing"
+                    raise DataError(f"input {self._url}: {what}")
         except OSError as e:
             raise DataError(f"input {self._url}: {e.strerror}") from e
         return n_read

@@ -28,7 +28,7 @@ _SPECIAL = "pipes, sockets or devices"
 
 
 class Search:
-    """One search: `files_of` a directory or `matching` a pattern, and then in `passed_over` what was left out and why."""
+    """One search: `files_of` a directory or `matching` a pattern; then `passed_over` says what was left out, and why."""
 
     def __init__(self) -> None:
         self._passed: dict[str, dict[str, None]] = {}  # what -> paths, each once
@@ -40,12 +40,13 @@ class Search:
             yield from (os.path.join(path, name) for name in entries if self._is_file(os.path.join(path, name)))
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that match an absolute pattern, sorted. Directories that may not be listed are passed over, as in a shell."""
+        """The files that match an absolute pattern, sorted. As in a shell, no directory has to be one that can be listed."""
         parts = [part for part in pattern.split("/") if part]
         paths = {"/": None}
         for part in [*parts, "*"] if parts[-1] == "**" else parts:
             self._entered.clear()
-            paths = dict.fromkeys(found for path in sorted(paths, key=os.path.islink) for found in self._step(path, part))
+            by_name = sorted(paths, key=os.path.islink)
+            paths = dict.fromkeys(found for path in by_name for found in self._step(path, part))
         return sorted(path for path in paths if not os.path.isdir(path) and self._is_file(path))
 
     def passed_over(self) -> str:
@@ -74,7 +75,7 @@ class Search:
         found = []
         todo = [top]
         while todo or links:
-            path = todo.pop() if todo else links.pop(0)  # links last: a directory goes by its own name where it has one here
+            path = todo.pop() if todo else links.pop(0)  # links last: a directory goes by its own name where it has one
             try:
                 status = os.stat(path)
                 if (status.st_dev, status.st_ino) in self._entered:

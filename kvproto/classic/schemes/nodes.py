@@ -33,20 +33,23 @@ def split(url: str) -> tuple[str, str]:
 
 
 def host_of(netloc: str) -> tuple[str | None, int | None]:
-    """The host and the port in what stands before the path of an address. ValueError, without what it quotes, for a wrong one."""
+    """Host and port in what stands before the path of an address. ValueError, which quotes nothing, for a wrong one."""
     parts = urllib.parse.urlsplit(f"//{netloc}")
     try:
         return parts.hostname, parts.port
     except ValueError:  # whose text may have a piece of a password
         raise ValueError(
-            "its port is no number from 0 to 65535; in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
+            "its port is no number from 0 to 65535; "
+            "in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
         ) from None
 
 
 def check_remote(url: str) -> None:
-    """Raise DataError for a url that stands for something of this machine: a path, file://, or a node that is here."""
+    """Raise DataError for a url of something on this machine: a path, file://, tag://NAME, or a node that is here."""
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme == "file" or (scheme in ("tag", "dir", "disco") and "/" in rest and not split(url)[0]):
+    is_node = scheme in ("dir", "disco") or (scheme == "tag" and "/" in rest)
+    is_here = not split(url)[0] if is_node else not separator or scheme in ("file", "tag")
+    if is_here:
         raise DataError(
             f"{url!r:.300}: another machine named it, and it is of this one, which is not read on its word; "
             "if that is meant, copy the list to a tag or an index here",

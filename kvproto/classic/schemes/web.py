@@ -31,8 +31,8 @@ from io import BufferedReader
 
 from kvproto.classic.schemes import Input, Tell
 from kvproto.classic.schemes.address import request_for
-from kvproto.engine.packed import HEAD_SIZE
 from kvproto.errors import DataError, JobError
+from kvproto.formats import HEAD_SIZE
 
 __all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open"]
 
@@ -81,7 +81,7 @@ def fetch(url: str) -> bytes:
     with file:
         data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
-        raise DataError(f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a document that is read as a whole")
+        raise DataError(f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index")
     return data
 
 
@@ -101,7 +101,8 @@ def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
     elif len(sizes) > 1 or not all(size.isascii() and size.isdecimal() for size in sizes):
         wrong = f"with Content-Length: {', '.join(sorted(sizes))}, which is no size"
     elif (encoding := _encoding(response)) not in ("", "identity", "gzip", "x-gzip"):
-        wrong = f"in Content-Encoding: {encoding}, which is not unpacked here; have it served as it is, or save it to a file unpacked"
+        advice = "have it served as it is, or save it unpacked to a file"
+        wrong = f"in Content-Encoding: {encoding}, which is not unpacked here; {advice}"
     if wrong:
         raise DataError(f"input {url}: the server answered {wrong}"[:1000], code=response.status, is_final=True)
 
@@ -135,7 +136,7 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether no other try mends it: no such host, a wrong certificate, a redirect that leads nowhere, most statuses 4xx.
+    """Whether no other try mends it: no such host, a wrong certificate, a bad redirect, most statuses 4xx.
 
     Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not, as other 5xx do.
     """

@@ -5,13 +5,15 @@ Nothing is unpacked here. Read as lines such data would be garbage, and what is 
 
 from __future__ import annotations
 
-import io
 import re
+from collections.abc import Iterable, Iterator
 
-from kvproto.engine.results import HEAD
 from kvproto.errors import DataError
 
-__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "check_text", "has_lines", "line_too_long", "skip_mark", "text_file"]
+__all__ = ["BOM", "HEAD_SIZE", "RESULT_HEAD", "check_has_lines", "checked_lines", "has_lines"]
+
+RESULT_HEAD = b"kvproto result "
+"""What every result file begins with, of this version or another."""
 
 HEAD_SIZE = 32
 """Bytes from the start of an input that tell what it is."""
@@ -20,12 +22,15 @@ BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, which some editors put before a text."""
 
 _UNPACK = "unpack it first with `{}`, or give map_reader a function that reads fd.buffer with Python's module {}"
+_TO_UTF_8 = "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"
+_READ_PAIRS = "map_reader=chain_reader reads its pairs"
+_GUNZIP = "map_reader=gzip_line_reader reads its lines, or unpack it first with `gunzip`"
 _UNPACK_FIRST = "unpack it first with `{}`"
 
 _FORMATS: tuple[tuple[bytes, str, str], ...] = (
-    (re.escape(HEAD), "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"),
-    (rb"\x81[\x00\x01].{8}\x00{4}", "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"),
-    (rb"\x1f\x8b\x08", "is compressed with gzip", "map_reader=gzip_line_reader reads its lines"),
+    (RESULT_HEAD, "is a result of a job, which has no lines", _READ_PAIRS),
+    (rb"\x81[\x00\x01].{8}\x00{4}", "is a result of a job, which has no lines", _READ_PAIRS),
+    (rb"\x1f\x8b\x08", "is compressed with gzip", _GUNZIP),
     (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "is compressed with bzip2", _UNPACK.format("bunzip2", "bz2")),
     (rb"\xfd7zXZ\x00", "is compressed with xz", _UNPACK.format("unxz", "lzma")),
     (rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})", "is compressed with lzma", _UNPACK.format("unlzma", "lzma")),
@@ -38,7 +43,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _UNPACK.format("unzip", "zipfile")),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _UNPACK_FIRST.format("7z x")),
     (rb"Rar!\x1a\x07", "is a rar archive", _UNPACK_FIRST.format("unrar x")),
-    (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"),
+    (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", _TO_UTF_8),
 )
 """What begins so, what it is, and what to do."""
 
@@ -46,7 +51,7 @@ _ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.D
 
 
 def has_lines(head: bytes) -> bool:
-    """Whether data that begins with head, at least HEAD_SIZE bytes of it, can be read as lines."""
+    """Whether data that begins with head, HEAD_SIZE bytes of it are enough, can be read as lines."""
     return _ALL.match(head) is None
 
 
@@ -58,26 +63,22 @@ def check_has_lines(head: bytes, where: str) -> None:
     raise DataError(f"{where}: {what}; {advice}", is_final=True)
 
 
-def check_text(stream, where: str) -> None:
-    """The same for a stream that is about to be read as lines, where it is a file, text or binary, that shows its bytes."""
-    buffer = getattr(stream, "buffer", stream)
-    if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
-        check_has_lines(head[:HEAD_SIZE], where)
+def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
+    """The pieces of data that is read as lines, without a byte order mark; an error when it has none.
 
-
-def line_too_long(url: str, limit: int) -> DataError:
-    """The error for a line of more than `limit` bytes."""
-    return DataError(f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]", is_final=True)
-
-
-def skip_mark(file) -> None:
-    """Leave a binary file behind the byte order mark at its start; a text file has done so itself."""
-    if hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM):
-        file.read(len(BOM))
-
-
-def text_file(file, is_start: bool = True) -> io.TextIOWrapper:
-    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without the byte order mark at its start."""
-    has_mark = is_start and hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM)
-    encoding = "utf-8-sig" if has_mark else "utf-8"  # which alone Python reads at full speed
-    return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")
+    Nothing is held back but what may be the beginning of a mark.
+    """
+    pieces = iter(pieces)
+    head, n_given = b"", 0
+    for piece in pieces:
+        head += piece
+        check_has_lines(head, where)
+        if n_given == 0 and head.startswith(BOM):
+            n_given = len(BOM)
+        if len(head) >= len(BOM) or not BOM.startswith(head):
+            yield head[n_given:]
+            n_given = len(head)
+        if len(head) >= HEAD_SIZE:
+            break
+    yield head[n_given:]
+    yield from pieces
