@@ -261,7 +261,7 @@ def test_kvproto_map_says_what_compressed_data_is_and_drops_a_byte_order_mark(id
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"the input: is compressed with gzip; " in done.stderr
     done = kvproto_command("map", "--", identity, stdin=MARK + b"one\n" + MARK + b"two\n")
-    assert done.stdout == b"\tone\n\t" + MARK + b"two\n"
+    assert done.stdout == b"\tone\n\n\t" + MARK + b"two\n\n"
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 5, 100])

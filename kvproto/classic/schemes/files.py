@@ -17,7 +17,7 @@ from io import BufferedReader
 from kvproto.classic.schemes import Input, Tell
 from kvproto.classic.schemes.folders import Search
 from kvproto.engine.manifest import check_directory, checked
-from kvproto.engine.packed import line_too_long
+from kvproto.engine.textfile import line_too_long
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
 
