@@ -204,3 +204,16 @@ found = result_iterator(Job("x").run(input=["tag://words"], map_reader=func.chai
 print(sum(int(word) for word, _ in found), sum(n for _, n in result_iterator("tag://pairs")))
 """
     assert printed(body).splitlines() == ["True", "True", f"{sum(range(60000))} {sum(len(str(n)) for n in range(60000))}"]
+
+
+def test_a_reader_gets_what_the_old_name_for_files_calls_one(printed):
+    body = """
+from disco.compat import file
+def reader(fd, size, url, params):
+    assert isinstance(fd, file)
+    yield from fd
+with file("lines", "w") as lines:
+    lines.write(b"a")
+print(isinstance("lines", file), list(result_iterator(Job("x").run(input=["lines"], map_reader=reader, map=func.nop_map).wait())))
+"""
+    assert printed(body) == "False [('a', '')]\n"

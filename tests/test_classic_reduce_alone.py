@@ -104,3 +104,12 @@ def test_the_pairs_are_sorted_when_the_job_wants_that(earlier):
 def test_a_job_with_neither_map_nor_reduce_is_refused():
     with pytest.raises(JobError, match="neither map nor reduce"):
         results(input=["raw://a"])
+
+
+def test_with_none_each_task_reads_the_results_of_its_partition(earlier):
+    def keys(pairs, params):
+        return [(sorted(key for key, _ in pairs), "")]
+
+    mapped = Job("mapped").run(input=["raw://a", "raw://b"], map=numbered, partition=by_number, partitions=3).wait()
+    urls = Job("none").run(input=[*earlier, *mapped], reduce=keys, partitions=None).wait()
+    assert [key for key, _ in result_iterator(urls)] == [[0, 0, 0, 3, 3, 3], [1, 1, 1, 4, 4, 4], [2, 2, 2, 5, 5, 5]]

@@ -6,8 +6,7 @@ import http.client as httplib
 import http.server as http_server
 import pickle
 import socketserver as socket_server
-from io import BytesIO, StringIO
-from io import FileIO as file
+from io import BytesIO, FileIO, IOBase, StringIO
 from itertools import zip_longest
 from urllib.parse import urlencode
 
@@ -16,6 +15,17 @@ __all__ = [
     "force_utf8", "http_server", "httplib", "int_of_byte", "integer_types", "pickle_dump", "pickle_dumps", "pickle_load",
     "pickle_loads", "socket_server", "str_to_bytes", "urlencode", "zip_longest",
 ]  # fmt: skip
+
+
+
+class _Files(type):
+    def __instancecheck__(cls, instance) -> bool:
+        return isinstance(instance, IOBase)
+
+
+class file(FileIO, metaclass=_Files):
+    """Opens a file; every open file is one, as what readers get is."""
+
 
 basestring = str
 integer_types = int
