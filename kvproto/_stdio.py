@@ -13,7 +13,7 @@ import select
 import sys
 from contextlib import suppress
 
-__all__ = ["StandardFile", "say", "stderr", "write_all"]
+__all__ = ["StandardFile", "say", "stderr", "stdout", "write_all"]
 
 _NAMES = {1: "stdout", 2: "stderr"}
 
@@ -72,6 +72,12 @@ class _BestEffort(StandardFile):
             raise  # whoever read it is gone: end, as other programs do
         except OSError:
             return len(data)
+
+
+def stdout() -> io.TextIOWrapper:
+    """A text file on descriptor 1, in the encoding of `sys.stdout`, for code that prints. Close it to learn whether all arrived."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return io.TextIOWrapper(io.BufferedWriter(StandardFile(1)), encoding=encoding, write_through=True)
 
 
 def stderr() -> io.TextIOWrapper:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from kvproto._stdio import stdout
 from kvproto.cli.shared import FORMS, add_command
 
 __all__ = ["add", "join_parameters"]
@@ -149,6 +150,9 @@ def _add_demo(commands) -> None:
 
 
 def _run_demo(args: argparse.Namespace) -> int:
+    from contextlib import redirect_stdout
+
     from kvproto.examples import demo
 
-    return demo.main(args.input)
+    with stdout() as out, redirect_stdout(out):
+        return demo.main(args.input)
