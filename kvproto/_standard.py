@@ -27,8 +27,8 @@ def prefer_standard_library() -> None:
 
 def modules_that_hide_others() -> list:
     """The modules of the user's that are loaded under the name of one of the standard library's."""
-    files = {name: getattr(module, "__file__", None) for name, module in modules.items() if name in stdlib_module_names}
-    return [modules[name] for name, file in files.items() if file and not _is_library(file)]
+    loaded = [module for name, module in list(modules.items()) if name in stdlib_module_names]
+    return [module for module in loaded if (file := getattr(module, "__file__", None)) and not _is_library(file)]
 
 
 class _Finder:

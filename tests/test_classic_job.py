@@ -293,3 +293,9 @@ def test_a_job_shows_its_name_and_how_it_stands():
     assert repr([job]) == f"[<Job {job.name}: ready>]"
     job.purge()
     assert repr(job) == f"<Job {job.name}: not started>"
+
+    class Unmade(Job):
+        def __init__(self):
+            pass
+
+    assert "Unmade" in repr(Unmade())

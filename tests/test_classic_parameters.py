@@ -88,8 +88,18 @@ def test_an_old_parameter_that_changes_no_result_is_told_with_a_warning_of_the_u
     assert told[0].filename == (__file__ if give is not of_the_worker else inspect.getfile(Job))
 
 
-def test_the_clean_of_every_job_is_no_parameter(recwarn):
+def test_a_method_that_is_called_like_an_old_parameter_is_none(recwarn):
+    class Cleans(Job):
+        map = staticmethod(nop_map)
+
+        def clean(self):
+            super().clean()
+
+        def nodes(self):
+            return ["this one"]
+
     assert results(input=["raw://a"], map=nop_map) == [("a", "")]
+    assert list(result_iterator(Cleans().run(input=["raw://a"]).wait())) == [("a", "")]
     assert not recwarn
 
 

@@ -48,6 +48,8 @@ class Job:
         self._run: Run | None = None
 
     def __repr__(self) -> str:
+        if "_run" not in vars(self):  # a class of the user's whose __init__ has not called that of this one
+            return super().__repr__()
         status = self.disco.results(self.name, 0)[0]
         return f"<{type(self).__name__} {self.name}: {'not started' if status == UNKNOWN else status}>"
 

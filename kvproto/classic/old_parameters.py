@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import warnings
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = ["NEEDLESS", "REFUSED", "SYNONYMS", "attributes", "check_names"]
 
@@ -40,16 +40,16 @@ REFUSED = {
 
 
 def attributes(job, base: type) -> list[str]:
-    """Which of these names a job has as attributes, besides those of `base`."""
-    missing = object()
-    return [
-        name
-        for name in (*NEEDLESS, *REFUSED)
-        if inspect.getattr_static(job, name, missing) is not inspect.getattr_static(base, name, missing)
-    ]
+    """Which of these names a job has as attributes, besides those of `base`; a method that is called like a needless one is none."""
+    found = []
+    for name in (*NEEDLESS, *REFUSED):
+        value = inspect.getattr_static(job, name, None)
+        if value is not inspect.getattr_static(base, name, None) and not (name in NEEDLESS and callable(value)):
+            found.append(name)
+    return found
 
 
-def check_names(given: Iterable[str], known: Container[str], *, stacklevel: int = 3) -> None:
+def check_names(given: Iterable[str], known: Collection[str], *, stacklevel: int = 3) -> None:
     """Raise TypeError for a parameter that there is not, with the nearest one that there is; warn of a needless one.
 
     stacklevel  whom the warning is for: 3 is the caller of the caller
