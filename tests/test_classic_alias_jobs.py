@@ -202,8 +202,14 @@ def each(entry, params):
     return [(entry, 1)]
 found = result_iterator(Job("x").run(input=["tag://words"], map_reader=func.chain_reader, map=each).wait())
 print(sum(int(word) for word, _ in found), sum(n for _, n in result_iterator("tag://pairs")))
+try:
+    DDFS().chunk("lists", "numbers", reader=lambda fd, size, url, params: [[1]])
+except TypeError as e:
+    print(e)
 """
-    assert printed(body).splitlines() == ["True", "True", f"{sum(range(60000))} {sum(len(str(n)) for n in range(60000))}"]
+    sums = f"{sum(range(60000))} {sum(len(str(n)) for n in range(60000))}"
+    refused = "DDFS.chunk: the reader gave [1]; it has to give (key, value) pairs, str or bytes"
+    assert printed(body).splitlines() == ["True", "True", sums, refused]
 
 
 def test_a_reader_gets_what_the_old_name_for_files_calls_one(printed):

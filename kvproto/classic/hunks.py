@@ -177,12 +177,22 @@ class HunkWriter(OutputStream):
 
     def add(self, key, value) -> None:
         """Add a pair of anything that can be pickled. ValueError for more than 1 GiB, which could not be read again."""
-        record = pickle.dumps((key, value), _PROTOCOL)
-        if len(record) > MAX_ITEM:
+        data = pickle.dumps((key, value), _PROTOCOL)
+        if len(data) > MAX_ITEM:
             what = f"the limit is {MAX_ITEM}; its key is {key!r:.100}"
-            raise ValueError(f"a pair of {len(record)} bytes, pickled: {what}")
-        self._parts.append(record)
-        self._n_bytes += len(record)
+            raise ValueError(f"a pair of {len(data)} bytes, pickled: {what}")
+        self._hold(data)
+
+    def add_line(self, line: str | bytes) -> None:
+        """Add a line, or another str or bytes, in the place of a pair. ValueError for more than 1 GiB."""
+        data = pickle.dumps(line, _PROTOCOL)
+        if len(data) > MAX_ITEM:
+            raise ValueError(f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; it begins with {line[:100]!r}")
+        self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._n_bytes += len(data)
         if self._n_bytes >= _HUNK:
             self._flush()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -71,9 +70,9 @@ def _hunks(entries: Iterable, chunk_size: int) -> Iterator[bytes]:
     while (first := next(entries, _NONE)) is not _NONE or not n_files:
         n_files += 1
         file = io.BytesIO()
-        writer = _Records(file)
+        writer = HunkWriter(file)
         for entry in chain([] if first is _NONE else [first], entries):
-            writer.add_record(entry)
+            _add(writer, entry)
             if file.tell() >= chunk_size:
                 break
         writer.close()
@@ -83,21 +82,14 @@ def _hunks(entries: Iterable, chunk_size: int) -> Iterator[bytes]:
 _NONE = object()
 
 
-class _Records(HunkWriter):
-    """Writes entries of any kind as hunks."""
-
-    def add_record(self, record) -> None:
-        """Add an entry: a pair, or a str or bytes, which is what can be read again."""
-        if isinstance(record, tuple) and len(record) == 2:
-            self.add(*record)
-        elif isinstance(record, (str, bytes)):
-            data = pickle.dumps(record, 2)
-            self._parts.append(data)
-            self._n_bytes += len(data)
-            if self._n_bytes >= 1 << 20:
-                self._flush()
-        else:
-            raise TypeError(f"DDFS.chunk: the reader gave {record!r:.200}; it has to give (key, value) pairs, str or bytes")
+def _add(writer: HunkWriter, entry) -> None:
+    """Add an entry: a pair, or a str or bytes; nothing else can be read again."""
+    if isinstance(entry, tuple) and len(entry) == 2:
+        writer.add(*entry)
+    elif isinstance(entry, (str, bytes)):
+        writer.add_line(entry)
+    else:
+        raise TypeError(f"DDFS.chunk: the reader gave {entry!r:.200}; it has to give (key, value) pairs, str or bytes")
 
 
 class _Blob:
