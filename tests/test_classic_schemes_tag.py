@@ -1,5 +1,6 @@
 """Tags, indexes and addresses of nodes as inputs: what they stand for, here and on another machine."""
 
+import bz2
 import gzip
 import json
 import socket
@@ -184,6 +185,16 @@ def test_an_index_that_cannot_be_read_is_named(tmp_path):
     for url, says in cases.items():
         with pytest.raises(DataError, match=says):
             find_inputs([url])
+
+
+def test_a_compressed_document_says_what_it_is(tmp_path):
+    (tmp_path / "index").write_bytes(bz2.compress(b"0 raw://x 1\n"))
+    with pytest.raises(DataError, match=f"index {tmp_path}/index: is compressed with bzip2"):
+        find_inputs([f"dir://{tmp_path}/index"])
+    tag = gzip.compress(b'{"urls": []}')
+    with serving({"/ddfs/tag/x": page(tag, Content_Encoding="gzip")}) as server:
+        with pytest.raises(DataError, match=f"{server.url}/ddfs/tag/x: is compressed with gzip"):
+            find_inputs([f"{server.url}/ddfs/tag/x"])
 
 
 def test_an_address_of_a_node_is_a_file_here_and_the_web_elsewhere(files):

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from kvproto.classic.schemes import Input, Tell, find_inputs, known_form, nodes, web
 from kvproto.engine.regular import open_regular
 from kvproto.errors import DataError
+from kvproto.formats import HEAD_SIZE, check_has_lines
 
 __all__ = ["find"]
 
@@ -47,6 +48,7 @@ def _read(index: str) -> bytes:
             raise DataError(f"index {index}: {getattr(e, 'strerror', e)}") from e
     if data.startswith(b"\x1f\x8b"):
         data = _unpacked(data, index)
+    check_has_lines(data[:HEAD_SIZE], f"index {index}")
     if len(data) > web.MAX_DOCUMENT:
         raise DataError(f"index {index}: has more than {web.MAX_DOCUMENT} bytes, the limit for an index")
     return data

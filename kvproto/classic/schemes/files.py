@@ -86,7 +86,7 @@ def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
 
 def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
     status = os.fstat(raw.fileno())
-    file = BufferedReader(raw, 1 << 16)
+    file = BufferedReader(raw, 1 << 18)
     return (checked(file, path) if stat.S_ISREG(status.st_mode) else file), status.st_size
 
 

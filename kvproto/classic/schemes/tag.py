@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from kvproto.classic.schemes import Input, Tell, find_inputs, known_form, nodes, web
 from kvproto.classic.tags import TagStore, parse_document, tag_name
 from kvproto.errors import DataError
+from kvproto.formats import HEAD_SIZE, check_has_lines
 
 __all__ = ["find", "listed", "load", "locate"]
 
@@ -86,4 +87,6 @@ def load(server: str, name: str) -> dict:
     if not server:
         return TagStore().get(name)
     url = f"{server}{_ON_THE_WEB}{name}"
-    return parse_document(web.fetch(url), url)
+    data = web.fetch(url)
+    check_has_lines(data[:HEAD_SIZE], url)
+    return parse_document(data, url)
