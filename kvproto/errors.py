@@ -34,8 +34,13 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# The password ends at the last @ before the path; where it has / ? # of its own, which no port has, at the last one.
-_PASSWORD = re.compile(r"""(://[^/?#@\s"'<>]*?:)(?:[^/?#\s"'<>]*|(?!\d+[/?#])[^\s"'<>]*)@""")
+_QUOTE = r"""["'<>](?![,;:\s)\]}])"""  # one that ends no quotation
+_PASSWORD = re.compile(  # in an address; all lengths are bounded, as a text may be long and hostile
+    r"""(://[^/?#@:\s"'<>]{0,200}:)"""  # the user's name
+    rf"""(?:(?:[^/?#\s"'<>]|{_QUOTE}){{0,500}}"""  # as it should be written: up to the last @ before the path
+    rf"""|(?!\d*[/?#\s])(?:(?:[^\s"'<>]|{_QUOTE}){{0,500}}"""  # with / ? # in it, which a port has not
+    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@"""  # with blanks in it: up to the first @
+)
 
 
 def printable(text: str) -> str:
@@ -45,7 +50,7 @@ def printable(text: str) -> str:
 
 def without_passwords(text: str) -> str:
     """The text with *** for the passwords of addresses in it, as in http://user:***@host/."""
-    return _PASSWORD.sub(r"\1***@", text) if "://" in text else text
+    return _PASSWORD.sub(r"\1***@", text) if "://" in text and "@" in text else text
 
 
 class KVProtoError(Exception):
