@@ -39,7 +39,7 @@ _PASSWORD = re.compile(  # in an address; all lengths are bounded, as a text may
     r"""(://[^/?#@:\s"'<>]{0,200}:)"""  # the user's name
     rf"""(?:(?:[^/?#\s"'<>]|{_QUOTE}){{0,500}}"""  # as it should be written: up to the last @ before the path
     rf"""|(?!\d*[/?#\s])(?:(?:[^\s"'<>]|{_QUOTE}){{0,500}}"""  # with / ? # in it, which a port has not
-    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@"""  # with blanks in it: up to the first @
+    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@(?=[\w[])"""  # with blanks in it: up to the first @
 )
 
 
