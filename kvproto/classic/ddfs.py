@@ -206,8 +206,9 @@ class DDFS:
         except NoSuchTag:
             return
         except DamagedTag as e:
-            lists = []
+            TagStore().delete(name)
             tell(f"{e.msg.partition(';')[0]}: deleted; `kvproto tag gc` removes its data")
+            return
         TagStore().delete(name)
         remove_unused(lists)
 

@@ -47,11 +47,15 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
     Nothing is removed where a damaged tag may list them, which is told.
     """
     candidates = {own for urls in lists for url in urls if (own := _own(url))}
+    if not candidates:
+        return
     try:
-        for own in candidates - _listed() if candidates else ():
-            remove(own)
-    except DamagedTag as e:
-        tell(f"{e}; without it, `kvproto tag gc` removes that data")
+        listed = _listed()
+    except DataError as e:
+        tell(f"{e}; when that is mended, `kvproto tag gc` removes the data")
+        return
+    for own in candidates - listed:
+        remove(own)
 
 
 def unused(grace: float) -> list[str]:

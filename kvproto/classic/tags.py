@@ -139,7 +139,10 @@ class TagStore:
         """The number of the latest version; 0 when there is none."""
         path = self._path(tag_name(name))
         with in_home(path):
-            return _last_number(path)
+            try:
+                return _last_number(path)
+            except PermissionError as e:
+                raise DamagedTag(f"tag {name}: {path} cannot be listed: {e.strerror}") from e
 
     def _read(self, name: str, number: int) -> dict:
         """The document of the version `number`, or of the one that has replaced it; {} when there is none."""
@@ -234,7 +237,7 @@ def _walk(directory: str, start: str) -> Iterator[str]:
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
             continue
-        if entry.name.endswith("+"):
+        if entry.name.endswith("+") and len(start) < MAX_NAME:
             yield from _walk(entry.path, start + entry.name[:-1])
         else:
             yield start + entry.name
