@@ -17,7 +17,6 @@ import kvproto
 from kvproto._signals import Ended, as_interrupts, end_by
 from kvproto.cli import check, config, jobs, run, tag, worker
 from kvproto.cli.shared import tell_error
-from kvproto.cli.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
