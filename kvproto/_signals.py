@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as Ctrl-C: what runs is killed, what is temporary is removed, and then the signal has its effect."""
+"""SIGTERM and SIGHUP as Ctrl-C: workers are killed, temporary files removed, and then the signal has its effect."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ ANY = (
            **_in_both("LIFECYCLE-reads-all-of-much", "before it has read all its input")),
     Mutant("it fails without a word when input is cut",
            ((EXIT, f'        if not text.startswith("truncated"):\n    {EXIT}'),),
-           **_in_both("STDERR-says-why", "does not say why")),
+           **_in_both("STDERR-says-why", "no ERR line says why")),
     # limits
     Mutant("a size over the limit is the end of input", ((REFUSE, "        os._exit(0)"),),
            **_in_both("LIMITS-key-over", "exit status 0")),
@@ -312,7 +312,8 @@ ANY = (
            **_in_both("LIMITS-key-announced", "memory")),
     Mutant("a value fills memory by its size", ((READ, f'    room = b"x" * (size // 8 * (what == "value"))\n{READ}'),),
            **_in_both("LIMITS-value-announced", "memory")),
-    Mutant("every value is kept", KEEPS, **_in_both("LIMITS-flat-memory", "32 bytes more for each pair"), source="contract.c"),
+    Mutant("every value is kept", KEEPS, **_in_both("LIMITS-flat-memory", "32 bytes more for each pair"),
+        source="contract.c"),
 )  # fmt: skip
 
 NOTED = (

@@ -42,6 +42,8 @@ def python(code):
     ("code", "clause", "words"),
     [
         ("", "ADAPTER-5", "not one JSON document"),
+        ("import os; os.kill(os.getppid(), 9)", "ADAPTER-4", "it was killed"),
+        ("print('[' * 100000)", "ADAPTER-5", "not one JSON document"),
         ("print('[]')", "ADAPTER-5", 'its "verdict" is neither'),
         ("""print('{"verdict": "yes"}')""", "ADAPTER-5", 'its "verdict" is neither'),
         ("""print('{"verdict": "success", "lists": [["k"]]}')""", "ADAPTER-6", "are malformed"),

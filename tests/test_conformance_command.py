@@ -220,7 +220,8 @@ def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed
 def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_seen_does_not_apply(tmp_path):
     argv = [sys.executable, "-P", "-m", "kvproto", "check", "--level", "info", "--timeout", "1", "--mode", "map"]
     script = 'mount -t tmpfs none /proc || exit 77; exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", script, "sh", *argv, "-k", "*-[bf][ol][ta]*", "--", catalogue.HERE / "echo.pl"]
+    command = ["unshare", "-m", "sh", "-c", script, "sh", *argv, "-k", "*-[bf][ol][ta]*", "--",
+        catalogue.HERE / "echo.pl"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("no mounts may be made here")
@@ -230,7 +231,8 @@ def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("arguments", [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")], ids=["worker", "driver"])
+@pytest.mark.parametrize("arguments", [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")], ids=["worker",
+    "driver"])
 def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
     told, temporary = tmp_path / "told", tmp_path / "temporary"
     os.mkfifo(told)
@@ -238,9 +240,11 @@ def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
     worker.chmod(0o755)
-    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", *arguments, "--timeout", "1000", "--", worker]
+    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", *arguments, "--timeout", "1000", "--",
+        worker]
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as checking:
+    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT) as checking:
         process = os.pidfd_open(int(told.read_text()))
         checking.send_signal(number)
         printed = checking.stdout.read()
@@ -256,7 +260,8 @@ def test_what_nohup_has_the_check_ignore_stays_ignored(tmp_path):
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\necho $$ > "{told}"\nexec cat "{told}"\n')
     worker.chmod(0o755)
-    argv = ["nohup", sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", "-k", "MAP-no-pairs", "--", worker]
+    argv = ["nohup", sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", "-k", "MAP-no-pairs", "--",
+        worker]
     with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as checking:
         told.read_text()
         checking.send_signal(signal.SIGHUP)

@@ -1,8 +1,8 @@
 """The command `kvproto`: argument parsing and printing, nothing else.
 
 Promises: stdout carries data alone, stderr the worker's messages and the error; exit status 0 after success,
-1 after an error, 2 for wrong usage; a reader that goes away (`| head`), Ctrl-C, SIGTERM or SIGHUP ends it as it ends any
-Unix tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
+1 after an error, 2 for wrong usage; a reader that goes away (`| head`), Ctrl-C, SIGTERM or SIGHUP ends it as it ends
+any Unix tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
 needs when it runs, so that `kvproto map` starts quickly.
 """
 

@@ -9,6 +9,7 @@ import re
 
 from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
 from kvproto.cli.shared import add_command, seconds, tell_error, write_all
+from kvproto.errors import printable
 
 __all__ = ["add"]
 
@@ -59,9 +60,11 @@ def add(commands) -> None:
     parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
     parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
     parser.add_argument(
-        "--contract", choices=("any", "reference"), default="any", help="what the worker computes (default: any, which is not known)"
+        "--contract", choices=("any", "reference"), default="any",
+        help="what the worker computes (default: any, which is not known)"
     )
-    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*", help="only cases whose id matches, such as 'MAP-*'")
+    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*",
+        help="only cases whose id matches, such as 'MAP-*'")
     parser.add_argument(
         "-p", "--param", dest="params", metavar="NAME=VALUE", type=_param, action="append", default=[],
         help="a parameter that the worker needs; may be repeated",
@@ -81,9 +84,11 @@ def add(commands) -> None:
     )  # fmt: skip
     parser.add_argument("--driver", action="store_true", help="check a driver; its adapter goes after `--`")
     parser.add_argument(
-        "--known-failing", metavar="FILE", help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail"
+        "--known-failing", metavar="FILE",
+        help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail"
     )
-    parser.add_argument("--examples", metavar="N", type=_count, default=50, help="how many random schedules to try (default: 50)")
+    parser.add_argument("--examples", metavar="N", type=_count, default=50,
+        help="how many random schedules to try (default: 50)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="which random schedules (default: 0)")
     for name, words in REPORTS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"also write the report {words}")
@@ -162,8 +167,13 @@ def _selected(args: argparse.Namespace) -> list:
     modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
     chosen = select(modes, args.level.upper(), args.pattern, args.contract, _cases(args))
     if not chosen:
-        write_all(2, b"kvproto: no case is selected; `kvproto check --list --level info --contract reference` lists all\n")
+        write_all(2, f"kvproto: no case is selected; {_how_to_list(args)}\n".encode())
     return chosen
+
+
+def _how_to_list(args: argparse.Namespace) -> str:
+    options = "--driver --list --level info" if args.driver else "--list --level info --contract reference"
+    return f"`kvproto check {options}` lists all of them"
 
 
 def _known(path: str | None) -> frozenset[str]:
@@ -189,7 +199,8 @@ def _explain(args: argparse.Namespace) -> int:
     name = args.explain
     found = [case for case in _cases(args) if case.id.lower() == name.lower()]
     if not found:
-        write_all(2, f"kvproto: there is no case {name}; `kvproto check --list --level info --contract reference` lists all\n".encode())
+        said = printable(f"kvproto: there is no case {name}; {_how_to_list(args)}\n")
+        write_all(2, said.encode("utf-8", "backslashreplace"))
         return NOTHING
     case = found[0]
     _say(driver_report.explain(case) if args.driver else explain(case, Setting(case.modes[0])))

@@ -226,7 +226,8 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
             if at >= len(data):
                 return Fault(0, _ENDS, "PARAMS-5", False)
             if data[at : at + 1] != closing:
-                return Fault(at, f"no {'space' if closing == b' ' else 'newline'} where the length says it is", "PARAMS-2", True)
+                return Fault(at, f"no {'space' if closing == b' ' else 'newline'} where the length says it is",
+                    "PARAMS-2", True)
             halves.append(data[size.end() : at])
             at += 1
         entries.append((halves[0], halves[1]))

@@ -99,8 +99,8 @@ def write_not_checked(finding: Finding) -> str:
         return ""
     if finding.trace.schedule.stdout == "closed":
         return (
-            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, and the program cannot "
-            "see it; in other languages, the result of a write, or of the last flush at exit, is not checked"
+            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, and the program "
+            "cannot see it; in other languages, the result of a write, or of the last flush at exit, is not checked"
         )
     return "the result of a write, or of the last flush at exit, is not checked"
 
@@ -110,8 +110,8 @@ def kept_for_each_pair(finding: Finding) -> str:
         return ""
     return (
         "something is kept for each pair: allocated and never freed, or put into a list or table; if what it computes "
-        "needs that, list the case in a file for --known-failing; if its run-time collects garbage late, limit its heap "
-        "(Java: -Xmx64m)"
+        "needs that, list the case in a file for --known-failing; if its run-time collects garbage late, limit its "
+        "heap (Java: -Xmx64m)"
     )
 
 

@@ -59,11 +59,12 @@ def keep(result: Result, check: Check, directory: Path) -> None:
     schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
     facts = {
         "case": result.case.id, "mode": result.mode, "contract": check.contract,
-        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own), "environment": program.handed_on, "schedules": schedules,
+        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own),
+        "environment": program.handed_on, "schedules": schedules,
     }  # fmt: skip
     (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "repro.sh"
-    script.write_text(_script(result, program, bool(others)))
+    script.write_text(_script(result, program, bool(others)), encoding="utf-8", errors="surrogateescape")
     script.chmod(0o755)
 
 
@@ -87,7 +88,8 @@ def _script(result: Result, program, has_files: bool) -> str:
     finding: Finding = result.verdict
     schedule = finding.trace.schedule
     about = [f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-             f"got: {finding.got}", "", "usage: ./repro.sh [worker]; its output is then in $directory/stdout"]  # fmt: skip
+             f"got: {finding.got}", "",
+             "usage: ./repro.sh [worker]; its output is then in $directory/stdout"]  # fmt: skip
     comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n"))
     run = shlex.join(["./op", *program.arguments, *schedule.between, schedule.argument])
     names = () if schedule.environment == "empty" else (*VARIABLES, *program.handed_on)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from kvproto.conformance import hexdump
 from kvproto.conformance.case import Case
 from kvproto.conformance.schedule import (
@@ -29,10 +31,11 @@ def explain(case: Case, setting: Setting) -> str:
     """Its title, clauses and modes, and its first schedule step by step."""
     schedules = case.schedules(setting)
     lines = [f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "", f"asked in: {' and '.join(case.modes)}"]
-    lines += ["asked only with --contract reference, of workers that follow CONTRACT.md"] * (case.contract == "reference")
+    if case.contract == "reference":
+        lines.append("asked only with --contract reference, of workers that follow CONTRACT.md")
     if case.drawn:
-        lines += ["", "each run: a random schedule (--examples, --seed), shrunk when it fails, and before it the same bytes",
-                  "all at once, to compare with"]  # fmt: skip
+        lines += ["", "each run: a random schedule (--examples, --seed), shrunk when it fails, and before it the same",
+                  "bytes all at once, to compare with"]  # fmt: skip
         return "\n".join(lines) + "\n"
     lines += [
         f"runs of the worker in each mode, unless it fails sooner: {len(schedules)}", "",
@@ -53,7 +56,7 @@ def special(schedule: Schedule) -> str:
         "stdout is not open": schedule.stdout == "closed",
         f"watched by {schedule.witness}": schedule.witness,
         "the environment is empty": schedule.environment == "empty",
-        f"the arguments {' '.join(schedule.between)} before it": schedule.between,
+        f"other arguments before it: {shlex.join(schedule.between)}": schedule.between,
         f"supporting files {', '.join(quoted(name.encode()) for name, _ in schedule.files)}": schedule.files,
     }
     return "".join(f", {words}" for words, holds in said.items() if holds)
@@ -64,5 +67,6 @@ def _words(step: Step) -> str:
         times = f", {step.times} times" * (step.times != 1)
         return f"send {plural(len(step.data), 'byte')}{times}"
     if isinstance(step, Answers):
-        return f"wait until all {plural(step.n, 'pair')} so far have been answered" if step.n > 1 else "wait until the pair has been answered"
+        who = "the pair is" if step.n == 1 else f"{step.n} pairs in all are"
+        return f"wait until {who} answered"
     return WORDS[type(step)]

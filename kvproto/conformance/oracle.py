@@ -19,7 +19,8 @@ __all__ = ["BAD_INPUT", "CAUSES", "NO_LINE", "TEXT", "UNWRITTEN", "fault_of", "h
 
 CAUSES = (
     "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
-    "interferes with its parent", "hangs", "floods", "closes stdout", "a process that it started holds stdout", "too many lists", "too few lists",
+    "interferes with its parent", "hangs", "floods", "closes stdout", "a process that it started holds stdout",
+    "too many lists", "too few lists",
     "answers held back",
 )  # fmt: skip
 """What the cause of a finding of `fault_of` begins with."""
@@ -29,7 +30,7 @@ UNWRITTEN = "its output could not be written"
 NO_LINE = "fails without an ERR line"
 """What is behind most runs in which a worker does not fail as it should: one cause each, however it comes about."""
 
-NOT_PROVED = "not proved, since a timer or a time limit may end its waits, but it waits for input with answers held back"
+NOT_PROVED = "not proved, since a timer may end its waits, but it waits for input with answers held back"
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 """What text looks like where a list should begin; asked only where something is wrong."""
@@ -191,7 +192,8 @@ def _count(trace: Trace) -> Finding | None:
     more = n > n_pairs
     at = trace.lists.ends[n_pairs - 1] if more and n_pairs else 0 if more else None
     return Finding(
-        "too many lists" if more else "too few lists", "MAP-2", f"it answers {plural(n_pairs, 'pair')} with {_lists(n)}",
+        "too many lists" if more else "too few lists", "MAP-2",
+        f"it answers {plural(n_pairs, 'pair')} with {_lists(n)}",
         _lists(n_pairs), _lists(n), trace, at=at,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ USERS = ("/etc/passwd", "/etc/userdb", "/run/systemd/userdb", "/var/lib/sss/mc")
 """What the C library reads to tell the name, the home or the shell of a user."""
 
 ASKS_WHO_RUNS_IT = re.compile(r"java|tclsh|wish|expect")
-"""Interpreters that, whatever their program does, read USERS when they start; bash does without a SHELL, others without a HOME."""
+"""Interpreters that always read USERS when they start. Bash does so without a SHELL, others without a HOME."""
 
 LIBRARY_VARIABLES = (
     "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "PERL5LIB", "PERLLIB", "NODE_PATH", "TCL_LIBRARY",

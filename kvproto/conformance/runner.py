@@ -28,7 +28,7 @@ __all__ = ["Check", "Checker", "Result", "judged", "run", "select"]
 AT_ONCE = 2
 
 MOST_WATCHDOGS, HASTE = 6, 10
-"""After so many hangs that took the watchdog's time, since they cannot be proved, the others get one part in HASTE of it."""
+"""After so many hangs that took the watchdog's time, since they cannot be proved, other runs get a HASTE-th of it."""
 
 UNSEEN = "this machine's /proc does not tell what the worker is doing, which this case has to know"
 

@@ -12,7 +12,7 @@ def visible(text: str) -> str:
 
 def quoted(line: bytes, most: int = 60) -> str:
     """A line that a worker wrote, in quotes, cut where it is long."""
-    text = visible(line.decode("utf-8", "backslashreplace"))
+    text = visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")
     return f"'{shortened(text, most)}'"
 
 

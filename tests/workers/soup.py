@@ -74,6 +74,11 @@ def to_pipes_of(pid, data):
             pass
 
 
+def touch(name):
+    with open(name, "wb"):
+        pass
+
+
 def directories(n):
     for _ in range(n):
         os.mkdir("d")
@@ -107,6 +112,7 @@ ACTIONS = {
     "remove": lambda: [os.unlink(name) for name in os.listdir()],
     "read_only": lambda: os.chmod(".", 0o500),
     "directories": directories,
+    "touch": touch,
     "run": lambda *command: os.execvp(command[0], command),
     "stop_parent": lambda: os.kill(os.getppid(), signal.SIGSTOP),
     "kill_parent": lambda: os.kill(os.getppid(), signal.SIGKILL),

@@ -55,7 +55,8 @@ def _refused(plain: Trace, trace: Trace) -> Finding | None:
     last = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
         "touches files", "FILES-3", "it fails when it may read only its own files and write none",
-        "the same result as without these limits", f"{trace.status}; the last line on stderr: {last}", trace, also=(plain,),
+        "the same result as without these limits", f"{trace.status}; the last line on stderr: {last}", trace,
+        also=(plain,),
     )  # fmt: skip
 
 

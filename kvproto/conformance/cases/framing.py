@@ -94,7 +94,8 @@ def _in_pieces(setting: Setting) -> list[Schedule]:
 
 
 CASES = (
-    *_in_both("no-pairs", "MUST", "FRAME-4", "input without pairs is not an error", lambda setting: [ahead(setting, [])]),
+    *_in_both("no-pairs", "MUST", "FRAME-4", "input without pairs is not an error", lambda setting: [ahead(setting,
+        [])]),
     *_in_both("empty-key", "MUST", "FRAME-2", "a key may be empty", _then_one_more((b"", b"v"))),
     *_in_both("empty-value", "MUST", "FRAME-2", "a value may be empty", _then_one_more((b"k", b""))),
     *_in_both("empty-pair", "MUST", "FRAME-2", "key and value may both be empty", _then_one_more((b"", b""))),
@@ -129,7 +130,8 @@ CASES = (
         "slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader
     ),
     *_in_both(
-        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and work goes on once stdout is read", _both_full
+        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and work goes on once stdout is read",
+        _both_full
     ),
     *_in_both(
         "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at whichever byte", _cut,

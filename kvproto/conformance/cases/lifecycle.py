@@ -90,7 +90,8 @@ CASES = (
         lambda setting: [ahead(setting, MORE_THAN_BUFFERS)], tells=("exits before the end of input",),
     ),
     Case(
-        "LIFECYCLE-keeps-stdout", "MUST", "LIFECYCLE-5", "stdout stays open until it exits, and nobody holds it after that",
+        "LIFECYCLE-keeps-stdout", "MUST", "LIFECYCLE-5",
+        "stdout stays open until it exits, and nobody holds it after that",
         _plain, tells=("closes stdout", "a process that it started holds stdout"),
     ),
     Case(
@@ -133,7 +134,8 @@ CASES = (
         "LIFECYCLE-mode-is-last", "INFO", "MAP-1 REDUCE-1", "other arguments may come before the mode", _with_arguments,
     ),
     Case(
-        "LIFECYCLE-mode-behind-others", "MUST", "MAP-1 REDUCE-1", "the mode is the last argument, whatever comes before it",
+        "LIFECYCLE-mode-behind-others", "MUST", "MAP-1 REDUCE-1",
+        "the mode is the last argument, whatever comes before it",
         _with_arguments, leave_to_contract, contract="reference",
     ),
     Case(

@@ -20,8 +20,8 @@ ANNOUNCED = b"\xff\xff\xff\x3f"
 
 BODY, MUCH = 1 << 20, 64 << 20
 STAGE, N_STAGES, PER_PAIR = 250_000, 4, 16
-"""Pairs between two measures, of how many of them, and the bytes that each pair may take in one stage at least: a leak of
-32 bytes a pair is there in every stage, while garbage that is collected late fills memory in some of them alone."""
+"""Pairs in a stage, at whose end memory is measured; the number of stages; the bytes a pair that are a leak where
+memory grows by them in every stage. Garbage that is collected late makes it grow in some stages alone."""
 
 
 def _over(*before: bytes):
@@ -67,11 +67,13 @@ CASES = (
     Case("LIMITS-key-over", "MUST", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES),
     Case("LIMITS-value-over", "MUST", "LIMITS-1", "a value size over 1 GiB is an error", _over(item(b"k")), REFUSES),
     Case(
-        "LIMITS-key-announced", "SHOULD", "LIMITS-5", "a long key that is announced and never comes does not fill memory",
+        "LIMITS-key-announced", "SHOULD", "LIMITS-5",
+        "a long key that is announced and never comes does not fill memory",
         _announced(), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
     ),
     Case(
-        "LIMITS-value-announced", "SHOULD", "LIMITS-5", "a long value that is announced and never comes does not fill memory",
+        "LIMITS-value-announced", "SHOULD", "LIMITS-5",
+        "a long value that is announced and never comes does not fill memory",
         _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
     ),
     Case(
@@ -79,7 +81,8 @@ CASES = (
         _million, GROWS,
     ),
     Case(
-        "LIMITS-over-at-once", "MUST", "LIMITS-1", "a size over the limit is refused at once, not when the item is there",
+        "LIMITS-over-at-once", "MUST", "LIMITS-1",
+        "a size over the limit is refused at once, not when the item is there",
         _over_and_open, leave_to_contract, **CONTRACT,
     ),
     Case(
@@ -95,7 +98,8 @@ CASES = (
         _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE, is_touched=False), **CONTRACT,
     ),
     Case(
-        "LIMITS-params-not-allocated", "MUST", "LIMITS-5", "memory is not allocated by the announced total of the parameters",
+        "LIMITS-params-not-allocated", "MUST", "LIMITS-5",
+        "memory is not allocated by the announced total of the parameters",
         _announced_set(b"1000000000\n999999980 "),
         uses_at_most(MUCH, "LIMITS-5", LIED, fails("its input ends inside the parameters", "PARAMS-5"), is_touched=False),
         **CONTRACT,

@@ -75,7 +75,8 @@ CASES = (
         _next_begun, **ONLY,
     ),
     Case(
-        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5", "pairs come in bursts, and each burst is answered before the next one",
+        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5",
+        "pairs come in bursts, and each burst is answered before the next one",
         _bursts, **ONLY,
     ),
     Case(

@@ -24,7 +24,7 @@ def keep(result: Result, adapter: list[str], directory: Path) -> None:
         "request.json": play.document.encode(), "answer.json": bytes(play.answer), "adapter-stderr": play.stderr,
         "stdin": play.stdin, "notes": "".join(f"{facts!r}\n" for facts in play.notes).encode(),
         **{f"worker/{name}": content for name, content in play.files.items()},
-        "repro.sh": _script(result, adapter).encode(),
+        "repro.sh": _script(result, adapter).encode("utf-8", "surrogateescape"),
     }  # fmt: skip
     for name, content in contents.items():
         path = directory / name
@@ -37,7 +37,8 @@ def _script(result: Result, adapter: list[str]) -> str:
     finding, play = result.verdict, result.verdict.play
     about = [
         f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-        f"got: {finding.got}", "", "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
+        f"got: {finding.got}", "",
+        "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
     ]  # fmt: skip
     if result.case.kill:
         about.append(

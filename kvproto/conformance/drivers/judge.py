@@ -85,8 +85,10 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
     if not case.is_frugal or play.peak <= MOST_MEMORY:
         return None
     return DriverFinding(
-        f"{case.id}: memory", case.clauses.split()[0], "the driver allocates memory by a number that the worker announces",
-        "memory only for what has come", f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
+        f"{case.id}: memory", case.clauses.split()[0],
+        "the driver allocates memory by a number that the worker announces",
+        "memory only for what has come",
+        f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
         play,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from kvproto._process import SupervisedProcess
 from kvproto.conformance.drivers.case import DriverCase
 from kvproto.conformance.drivers.hostile import Hostile, program
 from kvproto.conformance.drivers.request import Request
-from kvproto.errors import KVProtoError, WorkerNotStarted
+from kvproto.errors import KVProtoError, WorkerCrashed, WorkerNotStarted
 
 __all__ = ["ENDINGS", "MOST_MEMORY", "Play", "play"]
 
@@ -194,7 +194,10 @@ class _Run:
                     process.close_stdin()
             open_fds -= {fd for fd in open_fds & ready if not self._read(fd)}
             if process.status_fd in ready:
-                process.read_status()
+                try:
+                    process.read_status()
+                except WorkerCrashed:  # with its supervisor
+                    return
             self._look_at_adapter()
             if self._case.kill and not is_killed and facts.noted("is_done"):
                 os.kill(process.pid, self._case.kill)

@@ -27,7 +27,8 @@ def explain(case: DriverCase) -> str:
         f"what must come out: {_expected(case)}", "", "the worker:",
     ]  # fmt: skip
     text = case.worker.source if isinstance(case.worker, Hostile) else case.worker.decode()
-    call = [f"called with {options_of(case.worker)}"] if isinstance(case.worker, Hostile) and case.worker.options else []
+    call = [f"called with {options_of(case.worker)}"] if isinstance(case.worker,
+        Hostile) and case.worker.options else []
     return "\n".join([*lines, *textwrap.indent(text, "  ").splitlines(), *call]) + "\n"
 
 
@@ -40,12 +41,12 @@ def _params(params: ParamSet | Raw | str | None) -> str:
         case ParamSet(entries):
             named = (f"{quoted(octets(name))} = {quoted(octets(value))}" for name, value in entries)
             return "the parameters " + shortened(", ".join(named)) if entries else "an empty set of parameters"
-    return "the parameters that it sends by default"
+    return "its default parameters"
 
 
 def _expected(case: DriverCase) -> str:
     if case.kill:
-        return f"the adapter is sent {signal.Signals(case.kill).name}, and nothing of the worker is left"
+        return f"nothing of the worker is left after the adapter was sent {signal.Signals(case.kill).name}"
     if case.lists is None:
         return "an error" + ", and no worker is started" * (case.is_started is False)
     return "the right results" + " or an error" * case.may_fail

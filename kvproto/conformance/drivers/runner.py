@@ -18,6 +18,8 @@ __all__ = ["Result", "run"]
 HASTE = 3
 """After MOST_WATCHDOGS times that the watchdog's time was up, the other cases get one part in so many of it."""
 
+UNSEEN = "this machine's /proc does not tell how much memory the adapter takes"
+
 
 def run(
     chosen: list[tuple[DriverCase, str]], adapter: list[str], timeout: float, on_result: Callable[[Result], object]
@@ -34,7 +36,7 @@ def run(
 
     def result(case: DriverCase, mode: str) -> Result:
         if case.is_frugal and not quiet.can_look():
-            return Result(case, mode, NotApplicable("this machine's /proc does not tell how much memory the adapter takes"))
+            return Result(case, mode, NotApplicable(UNSEEN))
         limit = timeout / (HASTE if len(watchdogs) >= MOST_WATCHDOGS else 1)
         facts: Play = play(case, mode, adapter, limit, stopped.is_set)
         if error := ended_at_start(facts):

@@ -39,8 +39,8 @@ STATUSES = {
 """Status -> the class that it is shown with, and how it is said of one result and of some."""
 
 LEVELS = (
-    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case asks is recommended, and "
-    "an INFO case only informs."
+    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case asks is recommended, "
+    "and an INFO case only informs."
 )
 
 NAMES = {"likely": "likely mistake", "worker": "the worker here"}

@@ -29,12 +29,12 @@ STDERR_COLUMNS = 100
 FIXED = "it is listed as a known failure but passes: take it off the list"
 
 SECTIONS = {
-    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the worker waits for the next one.",
+    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the worker waits for more.",
     "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, any number of them at any time.",
     "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many bytes.",
     "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly that many pairs.",
     "PARAMS": "Parameters are names and values that are sent once, before the first pair.",
-    "LIFECYCLE": "How a worker begins and ends: end of input, exit status, output that nobody reads, processes left behind.",
+    "LIFECYCLE": "How a worker starts and ends: end of input, exit status, output that nobody reads, processes left.",
     "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, which fails the run.",
     "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
     "FILES": "The directory that a worker runs in, and the files beside it.",
@@ -150,5 +150,6 @@ def _of_hostile(worker: Hostile) -> str:
 
 def options_of(worker: Hostile) -> str:
     """What a worker of the kit is called with, in words."""
-    options = [f"{name}: {shown(value) if isinstance(value, bytes) else value}" for name, value in worker.options.items()]
+    options = [f"{name}: {shown(value) if isinstance(value, bytes) else value}" for name,
+        value in worker.options.items()]
     return shortened(", ".join(options))

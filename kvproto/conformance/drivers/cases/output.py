@@ -38,7 +38,8 @@ CUT = tuple(
 
 LIST = (
     *CUT,
-    _refused("LIST-count-low", "LIST-2", "a list with more pairs than its num-pairs says is an error", answering(LAST + LAST[4:])),
+    _refused("LIST-count-low", "LIST-2", "a list with more pairs than its num-pairs says is an error",
+        answering(LAST + LAST[4:])),
     _refused(
         "LIST-big-endian", "LIST-1", "a num-pairs in the wrong byte order is an error",
         answering(b"\0\0\0\1" + LAST[4:]),
@@ -99,7 +100,8 @@ LIMITS = (
         hostile(stdout.announces, data=b"\1\0\0\0\xff\xff\xff\xff"), is_frugal=True, leaves_nothing=True,
     ),
     _refused(
-        "LIMITS-value-too-large", "LIMITS-1", "a value size of 1 GiB and one byte is refused when its 4 bytes are there",
+        "LIMITS-value-too-large", "LIMITS-1",
+        "a value size of 1 GiB and one byte is refused when its 4 bytes are there",
         hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"), is_frugal=True, leaves_nothing=True,
     ),
     DriverCase(

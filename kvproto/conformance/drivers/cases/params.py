@@ -35,7 +35,8 @@ def _goes_out(name: str, clauses: str, title: str, params, level: str = "MUST", 
 
 CASES = (
     _goes_out(
-        "default", "PARAMS-7", "where the user gives no parameters, the empty set goes out", DEFAULT, modes=MODES, tells=("wrong parameters",),
+        "default", "PARAMS-7", "where the user gives no parameters, the empty set goes out", DEFAULT, modes=MODES,
+        tells=("wrong parameters",),
     ),
     _goes_out("empty-set", "PARAMS-7", "an empty set is `0` and a newline", ParamSet()),
     _goes_out("sent-none", "PARAMS-7", "when told to send no parameters, it sends not a byte of them", None),

@@ -107,7 +107,7 @@ def ahead(n, size):
 
 
 def at_the_end(sizes, seconds):
-    """Reduce: reads everything, then writes a list for each size, each after a pause, and exits right after the last."""
+    """Reduce: reads everything, writes a list for each size, each after a pause, and exits right after the last."""
     take_params()
     for _ in pairs():
         pass
