@@ -58,7 +58,7 @@ def _about(args: argparse.Namespace, argv: list[str], results: list, contract: s
 
     modes = " and ".join(dict.fromkeys(result.mode for result in results))
     how = {
-        "level": args.level.upper() + " and those above" * (args.level != "must"), "cases": args.pattern,
+        "level": args.level.upper() + " and above" * (args.level != "must"), "cases": args.pattern,
     }  # fmt: skip
     if contract:
         how |= {

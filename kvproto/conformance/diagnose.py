@@ -105,6 +105,12 @@ def write_not_checked(finding: Finding) -> str:
     return "the result of a write, or of the last flush at exit, is not checked"
 
 
+def signals_its_parent(finding: Finding) -> str:
+    if finding.cause != "interferes with its parent":
+        return ""
+    return "it sends a signal to its parent; if it does not, look for a kill for want of memory"
+
+
 def kept_for_each_pair(finding: Finding) -> str:
     if finding.cause != "memory grows with the pairs":
         return ""
@@ -117,7 +123,7 @@ def kept_for_each_pair(finding: Finding) -> str:
 
 GUESSES = (
     text_on_stdout, other_layout, no_num_pairs, late_answers, binary_as_text, reads_past, write_not_checked,
-    kept_for_each_pair,
+    signals_its_parent, kept_for_each_pair,
 )  # fmt: skip
 
 

@@ -103,7 +103,8 @@ CASES = (
         _full(SMALL), unwritable("its output could not be written"),
     ),
     Case(
-        "LIFECYCLE-full-stdout-midway", "MUST", "LIFECYCLE-3", "the same, with more output than fits into a buffer",
+        "LIFECYCLE-full-stdout-midway", "MUST", "LIFECYCLE-3",
+        "output that cannot be written is an error: a full disk, and more than a buffer of output",
         _full(MORE_THAN_BUFFERS), unwritable("its output could not be written"),
     ),
     Case(
@@ -111,7 +112,8 @@ CASES = (
         _closed, unwritable("nobody reads its output"),
     ),
     Case(
-        "LIFECYCLE-closed-stdout-midway", "MUST", "LIFECYCLE-3", "the same, when the reader goes away later",
+        "LIFECYCLE-closed-stdout-midway", "MUST", "LIFECYCLE-3",
+        "output that cannot be written is an error: the reader goes away midway",
         _closed_midway, _goes_on_writing,
     ),
     Case(
