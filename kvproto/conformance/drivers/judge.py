@@ -252,7 +252,8 @@ def _nth(results: list, at: int) -> str:
     result = results[at]
     if isinstance(result, tuple):
         return _pair(result)
-    return f"a list of {plural(len(result), 'pair')}" + f", first {_pair(result[0])}" * bool(result)
+    first = f", first {_pair(result[0])}" if result else ""
+    return f"a list of {plural(len(result), 'pair')}{first}"
 
 
 def _pair(pair: tuple[bytes, bytes]) -> str:
