@@ -280,3 +280,15 @@ def test_lines_cut_anywhere_are_the_same(n_bytes):
 def test_lines_are_given_as_soon_as_they_are_there():
     given = checked_lines(iter([b"a\n", b"b\n", None]), "x")
     assert (next(given), next(given)) == (b"a\n", b"b\n")
+
+
+# --- bytes -----------------------------------------------------------------------------------
+
+
+def test_a_job_that_asks_for_bytes_has_the_same_errors_and_no_mark(tmp_path):
+    (tmp_path / "packed").write_bytes(PACKED["xz"][0])
+    with pytest.raises(JobError, match="is compressed with xz"):
+        results(input=[str(tmp_path / "packed")], map=lambda line, params: [], text=False)
+    (tmp_path / "data").write_bytes(MARK + b"one\n\xff\n")
+    lines = results(input=[str(tmp_path / "data")], map=lambda line, params: [(line, "")], text=False)
+    assert [line for line, _ in lines] == [b"one\n", b"\xff\n"]
