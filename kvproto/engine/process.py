@@ -64,7 +64,8 @@ class TaskProcess:
                 environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))
             self._supervisor = Supervisor(
                 own,
-                [sys.executable, "-c", _BOOT.format(path=path, first=first, fd=theirs.fileno())],
+                # -P: what Python itself imports at its start is not looked for in the working directory.
+                [sys.executable, "-P", "-c", _BOOT.format(path=path, first=first, fd=theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
