@@ -62,6 +62,26 @@ def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
     assert mended.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda facts: [],
+        lambda facts: {**facts, "case": "MAP-nothing"},
+        lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "argument": None}]},
+        lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "steps": [["Answers", "a"], ["Exit"]]}]},
+        lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "steps": [["Send", "AA==", "a"], ["Exit"]]}]},
+    ],
+)
+def test_evidence_that_is_damaged_is_told_and_not_played(damage, check, tmp_path):
+    check(*RAW, "-k", "MAP-cut-input", "--", MUTANTS / "cut_input_is_fine.py")
+    evidence = tmp_path / "kvproto-check" / "MAP-cut-input.map"
+    facts = json.loads((evidence / "schedule.json").read_text())
+    (evidence / "schedule.json").write_text(json.dumps(damage(facts)))
+    done = check("--replay", evidence)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("kvproto: ") and str(evidence) in done.stderr and "Traceback" not in done.stderr
+
+
 def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
     check(*RAW, "-k", "MAP-lockstep", "--", catalogue.HERE / "answers_late.py")
     script = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"

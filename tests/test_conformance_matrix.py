@@ -172,3 +172,12 @@ def test_the_bytes_of_each_schedule_are_what_it_says(case):
         for schedule in case.schedules(Setting(mode)):
             assert schedule.flaw() == ""
             assert type(schedule).from_json(schedule.to_json()) == schedule
+
+
+@pytest.mark.skipif("strace" not in witnesses(), reason="no strace on this machine")
+@pytest.mark.parametrize(
+    ("source", "id"), [("reads_outside.py", "FILES-reads-own"), ("writes_a_file.py", "FILES-writes-none")]
+)
+def test_a_file_that_is_touched_is_told_by_one_case_alone(source, id, directory):
+    results = run(select(["map"], "MUST", "FILES-*"), Check(mutants.program(source, directory)), lambda result: None)
+    assert [result.case.id for result in results if result.fails] == [id]

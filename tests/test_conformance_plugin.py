@@ -91,3 +91,14 @@ def test_without_a_worker_there_are_no_cases_and_what_needs_one_is_skipped(run):
 def test_a_wrong_parameter_is_a_usage_error(run, identity):
     done = run(f"--kv-worker={identity}", "--kv-param=x", "-k", "MAP-ahead")
     assert "--kv-param 'x' is not NAME=VALUE" in done.stdout + done.stderr and done.returncode != 0
+
+
+def test_a_variable_of_the_environment_reaches_the_worker_when_it_is_handed_on(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FOR_THE_WORKER", "1")
+    worker = tmp_path / "worker"
+    worker.write_text('#!/bin/sh\n[ "$FOR_THE_WORKER" ] && exec cat > /dev/null\nexit 3\n')
+    worker.chmod(0o755)
+    arguments = (f"--kv-worker={worker}", "--kv-mode=reduce", "-k", "LIFECYCLE-exit-status")
+    assert run(*arguments).returncode == 1
+    assert run("--kv-env=FOR_THE_WORKER", *arguments).returncode == 0
+    assert "NOT_SET_HERE: it is not set" in run("--kv-env=NOT_SET_HERE", *arguments).stdout

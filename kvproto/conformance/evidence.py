@@ -80,8 +80,9 @@ def load(directory: Path) -> Replay:
         return Replay(case, facts["mode"], facts["contract"], schedules, facts["worker"], files, environment)
     except StopIteration:
         raise ValueError(f"{directory}: there is no case {facts['case']}") from None
-    except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{directory}/schedule.json: {e!r}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        what = f"{type(e).__name__}: {e}"
+        raise ValueError(f"{directory}/schedule.json is not the evidence of a failure ({what})") from None
 
 
 def _script(result: Result, program, has_files: bool) -> str:

@@ -1,8 +1,9 @@
 """Plays a schedule to a worker, and tells what the worker did.
 
-Promises: one poll loop, no verdict by the clock, no second try. A wait is over when what is waited for has come, when
-`quiet` proves that it cannot come, or, where nothing can be proved, when the watchdog's time is up without one byte
-having moved. stderr is always read. Nothing of the worker is left behind.
+Promises: one poll loop, no second try, and an end, whatever the worker does. A wait is over when what is waited for has
+come, or when `quiet` proves that it cannot come. The clock decides only where nothing can be proved, and the trace says so:
+when no byte has moved for the watchdog's time, when bytes move without end, or when answers are due and the worker has
+done nothing for a second but wait for input. stderr is always read. Nothing of the worker is left behind.
 """
 
 from __future__ import annotations
@@ -226,10 +227,10 @@ class _Player:
         return not self._queue and not self._process.n_unread() and self._is_quiet(quiet.is_still)
 
     def _until(self, is_done: Callable[[], bool], gives_up: bool = True, patience: float = math.inf) -> bool:
-        """Let bytes move until `is_done`; False: it is proved that this does not come, or, with that, the time is up.
+        """Let bytes move until `is_done`. False: it is proved that this does not come, or one of these limits is reached.
 
-        gives_up   whether the run is over when the watchdog's time is up
-        patience   seconds after which a worker that seems to wait for input is taken at that; `_readers` says it then
+        gives_up   whether the run is over when the watchdog's time is up; else it goes on with the next step
+        patience   seconds for which a worker may seem to wait for input; `_readers` then says which threads do
         """
         wait, idle, in_all, before = _FIRST_WAIT, 0.0, 0.0, time.monotonic()
         self._readers = ()
@@ -242,9 +243,10 @@ class _Player:
             if has_moved:
                 wait, idle, self._readers = _FIRST_WAIT, 0.0, ()
                 continue
+            self._look_at_family()
             if self._is_quiet(quiet.proof if self._reads_stdout else quiet.is_still):
                 self._readers = ()
-                self._give_up(in_all)  # the last that it did may have been that
+                self._look_at_family()  # the last that it did may have been to stop its parent
                 return is_done()  # it may have come since it was asked for
             if self._seconds_of_reading(idle) > patience:
                 return is_done()
@@ -263,6 +265,9 @@ class _Player:
             raise _GivenUp("floods")
         if seconds > ENDLESS * self._timeout:
             raise _GivenUp("endless")
+
+    def _look_at_family(self) -> None:
+        """End the run where the worker's parent, or a child that it has left, keeps it from its end."""
         if not self._is_supervised or quiet.is_stopped(self._process.supervisor_pid):
             raise _GivenUp("unsupervised")
         if self._process.exit_status is not None and self._is_held():

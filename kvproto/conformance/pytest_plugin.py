@@ -138,6 +138,9 @@ def _program(config: pytest.Config):
 
     path, *arguments = shlex.split(config.getoption("--kv-worker"))
     files, handed_on = config.getoption("--kv-file"), tuple(config.getoption("--kv-env"))
+    for name in handed_on:
+        if name not in os.environ:
+            raise pytest.UsageError(f"--kv-env {name}: it is not set")
     return Program(path, external([path, *files]), tuple(arguments), handed_on)
 
 

@@ -153,6 +153,8 @@ class Schedule:
             content["steps"] = tuple(_step_from_json(step) for step in content["steps"])
             content["files"] = tuple((name, base64.b64decode(data, validate=True)) for name, data in content["files"])
             content["between"] = tuple(content["between"])
+            if not all(isinstance(word, str) for word in (content["argument"], *content["between"])):
+                raise TypeError("an argument is not text")
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as e:
             raise ValueError(f"not a schedule: {e!r}") from None
@@ -165,4 +167,6 @@ def _step_to_json(step: Step) -> list:
 
 def _step_from_json(content: list) -> Step:
     name, *values = content
+    if name == "Answers" and not isinstance(values[0], int):
+        raise TypeError(f"{values[0]!r} is not a number of answers")
     return Send(base64.b64decode(values[0], validate=True), *values[1:]) if name == "Send" else _STEPS[name](*values)

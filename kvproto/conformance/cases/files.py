@@ -34,7 +34,8 @@ def _touches(kind: str, what: str) -> Judge:
             lacking = NotApplicable("; ".join(WITNESSES.values()))
             return fault_of(plain) or (None if witnesses() else lacking)
         if trace.schedule.witness == "landlock":
-            return _refused(plain, trace)
+            is_explained = any(access.kind != kind for earlier in traces for access in earlier.accesses or ())
+            return None if is_explained else _refused(plain, trace)  # the other case tells of that
         if trace.exit_status != plain.exit_status or trace.accesses is None:
             return NotApplicable("it behaves differently under strace")
         touched = [access for access in trace.accesses if access.kind == kind]
