@@ -141,6 +141,18 @@ def result(tmp_path):
         return file.read()
 
 
+def test_a_reader_may_tell_gzip_files_from_plain_ones_by_their_bytes_in_a_tag_too(tmp_path):
+    def reader(fd, size, url, params):
+        return gzip_line_reader(fd, size, url) if fd.buffer.peek(2)[:2] == b"\x1f\x8b" else fd
+
+    (tmp_path / "a").write_bytes(b"plain\n")
+    (tmp_path / "b").write_bytes(gzip.compress(b"packed\n"))
+    DDFS().chunk("x", [str(tmp_path / "a"), str(tmp_path / "b")])
+    for url in (f"{tmp_path}/[ab]", "tag://x"):
+        lines = results(input=[url], map_reader=reader, map=lambda line, params: [(line, "")])
+        assert [line for line, _ in lines] == ["plain\n", "packed\n"]
+
+
 # --- chunks ----------------------------------------------------------------------------------
 
 
