@@ -2,15 +2,20 @@
 
 import glob
 import os
+import tempfile
 import threading
+from contextlib import suppress
 
 import pytest
 from command_line import kvproto_command
+from hypothesis import given
+from hypothesis import strategies as st
 from jobs import ECHO, events, program, results
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.schemes import find_inputs, open_input
+from kvproto.classic.schemes.folders import Search
 from kvproto.engine.plan import plan_maps
 from kvproto.errors import DataError
 
@@ -294,3 +299,23 @@ def test_a_file_that_cannot_be_read_is_named_when_it_goes_into_a_tag():
     done = kvproto_command("tag", "put", "x", "/proc/self/mem")
     assert done.returncode == 1
     assert done.stderr.startswith(b"kvproto: input /proc/self/mem: Input/output error")
+
+
+PARTS = st.sampled_from(["a", "*", "**", "?", "[ab]", "*.txt", "a*", "[[]x]", "*b"])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b", "ab", "c.txt", "[x]"]), min_size=1, max_size=4), min_size=1, max_size=9),
+    st.lists(PARTS, min_size=1, max_size=4),
+)
+def test_without_links_and_hidden_files_a_pattern_matches_what_glob_says(paths, pattern):
+    with tempfile.TemporaryDirectory() as top:
+        for *folders, name in paths:
+            folder = os.path.join(top, *folders)
+            with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+                os.makedirs(folder, exist_ok=True)
+                with open(os.path.join(folder, name), "x"):
+                    pass
+        pattern = os.path.join(top, *pattern)
+        expected = {path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)}
+        assert Search().matching(pattern) == sorted(expected)
