@@ -44,14 +44,22 @@ static int is_mounted(const struct removal *removal, int fd)
     return fstat(fd, &status) != 0 || status.st_dev != removal->device;
 }
 
-/* Open a directory for reading and removing what is in it; -1 with errno, ENOTDIR for what is none, a link for instance. */
-static int open_directory(int parent_fd, const char *name)
+/*
+ * Open a directory for reading and removing what is in it.
+ * Returns -1 with errno: ENOTDIR for what is none, a link for instance, EBUSY for a mount point, which stays as it is.
+ */
+static int open_directory(const struct removal *removal, int parent_fd, const char *name)
 {
     char path[40];
     int place = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (place < 0) {
         if (errno == ELOOP)
             errno = ENOTDIR;
+        return -1;
+    }
+    if (is_mounted(removal, place)) {
+        close(place);
+        errno = EBUSY;
         return -1;
     }
     snprintf(path, sizeof path, "/proc/self/fd/%d", place);
@@ -80,17 +88,12 @@ static void remove_file(struct removal *removal, int fd, const char *name)
 static void move_up(struct removal *removal, int fd, const char *name)
 {
     char moved[40];
-    int inner = open_directory(fd, name); /* a directory must be writable to get another parent */
+    int inner = open_directory(removal, fd, name); /* a directory must be writable to get another parent */
     if (inner < 0) {
         note(removal, errno);
         return;
     }
-    int stays = is_mounted(removal, inner);
     close(inner);
-    if (stays) {
-        note(removal, EBUSY);
-        return;
-    }
     do {
         snprintf(moved, sizeof moved, ".moved-%lu", removal->n_moved++);
         if (renameat(fd, name, removal->root_fd, moved) == 0) {
@@ -110,14 +113,9 @@ static int is_directory(int fd, const char *name)
 /* Empty a directory of the root into the root, and remove it. */
 static void flatten(struct removal *removal, const char *name)
 {
-    int fd = open_directory(removal->root_fd, name);
+    int fd = open_directory(removal, removal->root_fd, name);
     if (fd < 0) {
         note(removal, errno);
-        return;
-    }
-    if (is_mounted(removal, fd)) {
-        note(removal, EBUSY);
-        close(fd);
         return;
     }
     DIR *entries = fdopendir(fd);
@@ -144,9 +142,12 @@ static void flatten(struct removal *removal, const char *name)
 /* Go once over what is in the root. */
 static void pass(struct removal *removal)
 {
-    DIR *entries = fdopendir(openat(removal->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int fd = openat(removal->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     if (entries == NULL) {
         note(removal, errno);
+        if (fd >= 0)
+            close(fd);
         return;
     }
     for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
@@ -164,17 +165,13 @@ int kvproto_remove_tree(const char *path)
 {
     struct removal removal = {0};
     struct stat status;
-    removal.root_fd = open_directory(AT_FDCWD, path);
+    if (lstat(path, &status) == 0)
+        removal.device = status.st_dev;
+    removal.root_fd = open_directory(&removal, AT_FDCWD, path);
     if (removal.root_fd < 0) {
         if (errno == ENOENT || (errno == ENOTDIR && unlink(path) == 0))
             return 0;
         return errno == ENOENT ? 0 : errno;
-    }
-    if (fstat(removal.root_fd, &status) == 0)
-        removal.device = status.st_dev;
-    if (is_mounted(&removal, removal.root_fd)) {
-        close(removal.root_fd);
-        return EBUSY;
     }
     do {
         removal.n_done = 0;

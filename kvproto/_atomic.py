@@ -14,9 +14,18 @@ import stat
 import uuid
 from contextlib import suppress
 
-__all__ = ["OutputFile"]
+__all__ = ["OutputFile", "sync"]
 
 _BLOCK = 1 << 20
+
+
+def sync(path: str) -> None:
+    """Return when what was written to a file, or the names in a directory, outlive a crash of the machine."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class OutputFile:
@@ -27,25 +36,28 @@ class OutputFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._target = os.path.realpath(path)
+        self._target = path
         self._aside: str | None = None
         try:
             self._file = os.fdopen(self._open(), "wb", buffering=_BLOCK)
         except OSError as e:
+            self._remove_aside()
             raise self._named(e) from None
 
     def _open(self) -> int:
         try:
-            replaced = os.stat(self._target)
+            replaced = os.stat(self.path)
         except FileNotFoundError:
+            self._target = os.path.realpath(self.path)
             return self._open_aside(0o666)
         if stat.S_ISDIR(replaced.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(replaced.st_mode):
-            return os.open(self._target, os.O_WRONLY)
+            return os.open(self.path, os.O_WRONLY)
+        self._target = os.path.realpath(self.path)
         mode = stat.S_IMODE(replaced.st_mode)
         fd = self._open_aside(mode & 0o600)  # nobody may read it before it has the owner of the file that it replaces
-        with suppress(PermissionError):
+        with suppress(OSError):  # whoever may replace it becomes its owner then
             os.fchown(fd, replaced.st_uid, replaced.st_gid)
         os.fchmod(fd, mode)
         return fd
@@ -73,6 +85,7 @@ class OutputFile:
             if self._aside is not None:
                 self._replace(self._aside)
                 self._aside = None
+                sync(os.path.dirname(self._target) or ".")
         except OSError as e:
             raise self._named(e) from None
 
@@ -92,6 +105,9 @@ class OutputFile:
         """Leave the file as it was."""
         with suppress(OSError):  # what is still to be written is not wanted
             self._file.close()
+        self._remove_aside()
+
+    def _remove_aside(self) -> None:
         if self._aside is not None:
             with suppress(FileNotFoundError):
                 os.unlink(self._aside)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Ended", "as_interrupts", "end_by", "ending_cleanly"]
+__all__ = ["NUMBERS", "Ended", "as_interrupts", "end_by"]
 
-_NUMBERS = (signal.SIGTERM, signal.SIGHUP)
+NUMBERS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
@@ -22,15 +22,12 @@ class Ended(KeyboardInterrupt):
 
 
 @contextmanager
-def as_interrupts() -> Iterator[bool]:
-    """Within this, the first of these signals raises Ended in the main thread. One that is ignored (nohup) stays ignored.
-
-    Gives whether it does: signals that have handlers already, or another thread, are left alone.
-    """
+def as_interrupts() -> Iterator[None]:
+    """Within this, the first of these signals raises Ended in the main thread. One that is ignored (nohup) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
-        yield False
+        yield
         return
-    ours = [number for number in _NUMBERS if signal.getsignal(number) == signal.SIG_DFL]
+    ours = [number for number in NUMBERS if signal.getsignal(number) == signal.SIG_DFL]
 
     def end(number: int, frame: object) -> None:
         for each in ours:
@@ -40,22 +37,10 @@ def as_interrupts() -> Iterator[bool]:
     for number in ours:
         signal.signal(number, end)
     try:
-        yield bool(ours)
+        yield
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def ending_cleanly() -> Iterator[None]:
-    """Within this, such a signal raises Ended, a KeyboardInterrupt, so that the body can clear up; then it ends the process."""
-    try:
-        with as_interrupts() as is_ours:
-            yield
-    except Ended as e:
-        if is_ours:
-            end_by(e.number)
-        raise
 
 
 def end_by(number: int) -> int:

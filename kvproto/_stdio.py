@@ -13,6 +13,8 @@ import select
 import sys
 from contextlib import suppress
 
+from kvproto.errors import printable
+
 __all__ = ["StandardFile", "say", "stderr", "stdout", "write_all"]
 
 _NAMES = {1: "stdout", 2: "stderr"}
@@ -66,6 +68,8 @@ class _BestEffort(StandardFile):
     """Stderr for progress and messages: a stderr that is full or closed must not fail the work itself."""
 
     def write(self, data) -> int:
+        if sys.__stderr__ is None:  # it was closed when Python started: descriptor 2 is another file by now
+            return len(data)
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -89,5 +93,5 @@ def stderr() -> io.TextIOWrapper:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr, if there is one."""
-    _BestEffort(2).write(f"{text}\n".encode("utf-8", "backslashreplace"))
+    """Write a line to stderr, if there is one; control characters in it are shown as escapes."""
+    _BestEffort(2).write(f"{printable(text)}\n".encode("utf-8", "backslashreplace"))

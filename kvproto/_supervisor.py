@@ -11,7 +11,9 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,11 +21,12 @@ from typing import Any
 from kvproto._removal import remove_tree
 from kvproto.errors import KVProtoError, WorkerCrashed
 
-__all__ = ["SUPERVISE", "Supervisor"]
+__all__ = ["SUPERVISE", "Supervisor", "is_readable"]
 
 SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
 """The path of the supervisor; its arguments are in csrc/supervise.c."""
 
+_MARK = "KVPROTO_SUPERVISED"  # a variable in the environment of all that runs under one supervisor
 _LOOK_EACH = 0.05  # seconds between two looks at a supervisor that does not end
 _STOPPED_FOR = 2.0  # seconds that a supervisor may be found stopped in, until it is killed
 
@@ -67,6 +70,10 @@ class Supervisor:
         self.exit_status: int | None = None
         self._directory = directory
         self._status_text = b""
+        self._waiting = threading.Lock()
+        environment = dict(os.environ if environment is None else environment)
+        environment[_MARK] = uuid.uuid4().hex  # what it starts inherits this, and can be found by it
+        self._mark = f"{_MARK}={environment[_MARK]}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()
         try:
@@ -103,7 +110,7 @@ class Supervisor:
             said = b""
         if not said and self.exit_status is None and self.start_errno is None:
             raise WorkerCrashed(
-                "its supervisor was killed, and it with it",
+                "its supervisor was killed, which killed the worker too",
                 advice="a worker must not send signals to its parent; if it does not, look for a kill for want of memory",
             )
         self._status_text += said
@@ -137,31 +144,42 @@ class Supervisor:
         self._status.close()
 
     def _wait(self) -> None:
+        with self._waiting:  # another thread that waits could reap it under this one
+            if self.popen.poll() is None:
+                self._wait_for_end()
+            if self.popen.wait() != 0:  # it did not come to its work
+                self._clear_up()
+
+    def _wait_for_end(self) -> None:
         stopped = 0.0
-        if self.popen.poll() is None:
-            watch = os.pidfd_open(self.popen.pid)
-            try:
-                while not select.select([watch], [], [], _LOOK_EACH)[0]:
-                    if stopped >= _STOPPED_FOR:
-                        self.popen.kill()
-                    elif _is_stopped(self.popen.pid):
-                        stopped += _LOOK_EACH
-                        self.popen.send_signal(signal.SIGCONT)
-            finally:
-                os.close(watch)
-        if self.popen.wait() != 0:  # it did not come to its work
-            self._clear_up()
+        watch = os.pidfd_open(self.popen.pid)
+        try:
+            while not is_readable(watch, _LOOK_EACH):
+                if stopped >= _STOPPED_FOR:
+                    self.popen.kill()
+                elif _is_stopped(self.popen.pid):
+                    stopped += _LOOK_EACH
+                    self.popen.send_signal(signal.SIGCONT)
+        finally:
+            os.close(watch)
 
     def _clear_up(self) -> None:
         """Do what a killed supervisor has left undone. The program itself was killed with it, by the kernel."""
         deadline = time.monotonic() + _STOPPED_FOR
-        while (left := _working_in(self._directory)) and time.monotonic() < deadline:
+        while (left := _marked(self._mark)) and time.monotonic() < deadline:
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(_LOOK_EACH)
         with suppress(OSError):  # whoever needs to know what is left looks for it
             remove_tree(self._directory)
+
+
+def is_readable(fd: int, seconds: float | None = None) -> bool:
+    """Wait until a descriptor, of any number, is readable; False when the seconds are over. None: wait for ever."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def _is_stopped(pid: int) -> bool:
@@ -173,14 +191,13 @@ def _is_stopped(pid: int) -> bool:
         return False
 
 
-def _working_in(directory: str) -> list[int]:
-    """The processes whose working directory is this one, or below it."""
+def _marked(mark: bytes) -> list[int]:
+    """The processes that have inherited a mark in their environment."""
     found = []
-    directory = os.path.realpath(directory)
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             with suppress(OSError):
-                place = os.readlink(f"/proc/{name}/cwd").removesuffix(" (deleted)")
-                if place == directory or place.startswith(f"{directory}/"):
-                    found.append(int(name))
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        found.append(int(name))
     return found

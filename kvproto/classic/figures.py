@@ -64,7 +64,7 @@ class Stage:
         figures = [
             (5, f"{self._n_done}/{self._n_tasks} tasks"),
             (0, f"{int(100 * self.share):3d} %"),
-            (6, f"{amount(self._n_bytes)}, {self._n_items:,} items"),
+            (6, f"{amount(self._n_bytes)}, {self._n_items:,} item{'s' * (self._n_items != 1)}"),
         ]
         if seconds > 0:
             figures.append((4, f"{amount(self._n_bytes / seconds)}/s"))

@@ -157,7 +157,7 @@ class Job:
         """Wait until the job is done; returns the paths of its result files, or its tag, for `result_iterator`.
 
         The parameters are those of `Disco.wait`. Raises JobError, which holds the failed task's error whole. Ctrl-C, SIGTERM and
-        SIGHUP stop the job, if it is of this process, and says where its logs are.
+        SIGHUP stop the job, if it is of this process, and say where its logs are.
         """
         run = self._run
         if run is None:

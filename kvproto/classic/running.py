@@ -1,18 +1,20 @@
 """Jobs that run in this process: a thread for each, and what becomes of them when the process is to end.
 
-Ctrl-C in a wait, SIGTERM or SIGHUP, stops the job that is waited for. When the main thread ends by an error, or Ctrl-C, all jobs that still
-run are stopped; when it just ends, they are let run to their end, and what fails then is told on stderr.
+Ctrl-C in a wait stops the job that is waited for. When the main thread ends by an error, or Ctrl-C, all jobs that still run
+are stopped; when it just ends, they are let run to their end, and what fails then is told on stderr. SIGTERM and SIGHUP
+are handled as Ctrl-C is while jobs run, and then end the process.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from kvproto._signals import ending_cleanly
+from kvproto._signals import NUMBERS, Ended, end_by
 from kvproto._stdio import say
 
 __all__ = ["Run", "stop", "stopping"]
@@ -45,6 +47,7 @@ class Run(threading.Thread):
 
     def start(self) -> None:
         _running.add(self)
+        _take_signals()
         try:
             super().start()
         except RuntimeError:  # there can be no more threads
@@ -79,12 +82,39 @@ def stop(runs: Sequence[Run]) -> None:
 @contextmanager
 def stopping(runs: Callable[[], Sequence[Run]]) -> Iterator[None]:
     """Stop what runs then when Ctrl-C, SIGTERM or SIGHUP interrupts the body; then the signal has its effect."""
-    with ending_cleanly():
-        try:
-            yield
-        except KeyboardInterrupt:
-            stop(runs())
-            raise
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        stop(runs())
+        _end_if_asked(e)
+        raise
+
+
+def _end_if_asked(error: BaseException | None) -> None:
+    """End by the signal that the error stands for, if it is one that this module has made an error of."""
+    if isinstance(error, Ended) and error.number in _ours:
+        stop(list(_running))
+        end_by(error.number)
+
+
+_ours: set[int] = set()  # signals that are handled here
+
+
+def _take_signals() -> None:
+    """While jobs run, have SIGTERM and SIGHUP interrupt the main thread as Ctrl-C does, where nobody else handles them."""
+    if threading.current_thread() is threading.main_thread():
+        for number in NUMBERS:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, _interrupt)
+                _ours.add(number)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    for each in _ours:
+        signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the clearing up
+    if not _running:
+        end_by(number)
+    raise Ended(number)
 
 
 def _at_exit() -> None:
@@ -93,6 +123,7 @@ def _at_exit() -> None:
     has_failed = (hasattr(sys, "last_exc") or hasattr(sys, "last_type")) and not hasattr(sys, "ps1")
     if has_failed:  # at a prompt it would be the error of some earlier line
         stop(runs)
+        _end_if_asked(getattr(sys, "last_value", None))
         return
     with suppress(KeyboardInterrupt), stopping(lambda: runs):
         for run in runs:

@@ -24,8 +24,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from kvproto.engine.home import home, in_home, make_home
-from kvproto.engine.private import check_is_ours, make_directory, private
+from kvproto.engine.home import check_home, home, in_home, make_home
+from kvproto.engine.private import make_directory, private
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import DataError
 
@@ -74,7 +74,7 @@ class TagStore:
     def __init__(self) -> None:
         self.directory = os.path.join(home(), "ddfs", "tag")
         if os.path.isdir(home()):
-            check_is_ours(home())
+            check_home()
 
     def get(self, name: str) -> dict:
         """The document of a tag. NoSuchTag when there is none, DamagedTag when it cannot be read."""

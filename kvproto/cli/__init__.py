@@ -16,7 +16,7 @@ import sys
 import kvproto
 from kvproto._signals import Ended, as_interrupts, end_by
 from kvproto.cli import check, config, jobs, run, tag, worker
-from kvproto.cli.shared import tell_error
+from kvproto.cli.shared import say, tell_error, write_all
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
@@ -55,8 +55,18 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse itself takes no notice of a stdout that does not take its help."""
+
+    def _print_message(self, message, file=None) -> None:
+        if message and file is sys.stdout:
+            write_all(1, message.encode("utf-8", "backslashreplace"))
+        elif message:
+            say(message.rstrip("\n"))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kvproto", description="Programs in any language as map and reduce functions.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"kvproto {kvproto.__version__}")

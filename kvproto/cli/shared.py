@@ -6,7 +6,6 @@ import argparse
 import os
 
 from kvproto._stdio import say, write_all
-from kvproto.errors import printable
 
 __all__ = ["FORMS", "add_command", "days", "say", "seconds", "tell_error", "write_all"]
 
@@ -49,4 +48,4 @@ def tell_error(error: Exception) -> None:
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     lines = "\n  ".join([text, *getattr(error, "__notes__", ())])
-    say(printable(f"kvproto: {lines}"))
+    say(f"kvproto: {lines}")

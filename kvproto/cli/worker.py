@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import kvproto
 from kvproto.cli.shared import add_command, say, seconds, write_all
-from kvproto.errors import WorkerError, printable
+from kvproto.errors import DataError, WorkerError
 
 __all__ = ["add"]
 
@@ -111,12 +111,19 @@ def _run_program(args: argparse.Namespace) -> None:
         **limits,
     ) as worker:
         source, check_source = _frames_of_stdin(args.in_form, args.max_item)
-        if args.out_form == "kv":
-            worker.pipe_frames(args.mode, source, lambda piece: write_all(1, piece))
-        else:
-            frames = worker.map_frames(source) if args.mode == "map" else worker.reduce_frames(source)
-            for piece in _written_as(args.out_form, frames, args.max_item):
-                write_all(1, piece)
+        try:
+            if args.out_form == "kv":
+                worker.pipe_frames(args.mode, source, lambda piece: write_all(1, piece))
+            else:
+                frames = worker.map_frames(source) if args.mode == "map" else worker.reduce_frames(source)
+                for piece in _written_as(args.out_form, frames, args.max_item):
+                    write_all(1, piece)
+        except WorkerError as e:
+            try:
+                check_source()
+            except DataError as cause:  # after which the worker had less input than there is
+                raise cause from e
+            raise
         check_source()
 
 
@@ -161,7 +168,7 @@ def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[b
 def _show_message(message) -> None:
     """Put a line of the worker's stderr on ours, without its tag; a terminal gets no control characters."""
     if os.isatty(2):
-        say(printable(str(message)))
+        say(str(message))
         return
     cut = b" [%d more bytes cut]" % message.n_cut if message.n_cut else b""
     write_all(2, b"%b%b\n" % (message.text, cut))

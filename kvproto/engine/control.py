@@ -12,7 +12,16 @@ import stat
 import threading
 from contextlib import suppress
 
-__all__ = ["DriverEnd", "has_driver", "tell_to_stop"]
+__all__ = ["DriverEnd", "has_driver", "machine", "tell_to_stop"]
+
+
+def machine() -> str:
+    """What this machine calls itself since it was started. Only there can be told whether a driver lives: a FIFO is the kernel's."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return os.uname().nodename
 
 
 class DriverEnd:

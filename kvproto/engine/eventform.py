@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
-import math
+import re
+
+from kvproto.errors import printable
 
 __all__ = ["MAX_EVENT", "read_event"]
 
@@ -14,6 +16,7 @@ MAX_EVENT = 1 << 26
 """Bytes that the line of an event may have: 64 MiB."""
 
 _LAST_TIME = 253_402_300_799  # the end of the year 9999
+_MAX_NUMBER = 1 << 63
 _NUMBER = (int, float)
 
 _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -43,12 +46,17 @@ def read_event(line: bytes) -> dict:
     for name, types in _FIELDS.get(event["event"], {}).items():
         if not _is(event.get(name), types):
             raise ValueError(f"{line!r:.200} is an event without its {name!r}")
-    if event["event"] == "done" and not all(isinstance(url, str) for url in event["results"]):
+    if event["event"] == "done" and not all(isinstance(url, str) and _is_printable(url) for url in event["results"]):
         raise ValueError(f"{line!r:.200} is an event whose results are no paths")
     return event
 
 
+def _is_printable(url: str) -> bool:
+    """Whether it can be the url or path of a result: no control characters, and nothing that stands for no byte."""
+    return printable(url) == url and not re.search("[\ud800-\udc7f\udd00-\udfff]", url)
+
+
 def _is(value: object, types: type | tuple[type, ...]) -> bool:
     if isinstance(value, (int, float)):
-        return isinstance(value, types) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+        return isinstance(value, types) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
     return isinstance(value, types)

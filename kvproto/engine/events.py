@@ -2,7 +2,7 @@
 
 Each has "event" (what happened: one of the names below) and "time" (seconds since the epoch); the job's also "job".
 
-    job       started: "inputs", "bytes"; see also done and failed
+    job       started: "inputs", "bytes", "machine" (of its driver); see also done and failed
     stage     a stage begins: "stage", "tasks", "bytes" (of input; 0 unknown)
     progress  "stage", "done", "total" (tasks), "bytes" (read so far), "records" (entries read so far)
     message   "stage", "task", "text": a line from a worker program or a print() in a job function
@@ -61,7 +61,7 @@ def emit(event: str, **details) -> None:
     if _sink is None:
         return
     if event in ("message", "status"):
-        _n_told += len(details["text"]) + _OVERHEAD
+        _n_told += len(json.dumps(details["text"])) + _OVERHEAD
         if _n_told > MAX_TOLD:
             _n_untold += 1
             print(details["text"], file=sys.__stderr__)
@@ -82,6 +82,11 @@ def end_task(log: str) -> None:
         _sink({"event": "message", "kind": "MSG", "text": text})
 
 
+def _shortened(text: str) -> str:
+    n_more = len(text) - MAX_TOLD
+    return f"{text[:MAX_TOLD]} [cut: {n_more:,} more characters]" if n_more > 0 else text
+
+
 class EventLog:
     """Stamps events, writes them to a file as a JSON line each, then hands them to `on_event`.
 
@@ -99,7 +104,7 @@ class EventLog:
     def __call__(self, event: dict) -> None:
         event = {"time": time.time(), **event}
         if isinstance(event.get("text"), str):
-            event["text"] = without_passwords(event["text"])
+            event["text"] = without_passwords(_shortened(event["text"]))
         if event["event"] != "progress" or self._is_due(event):
             with in_home(self._path):
                 self._file.write(json.dumps(event) + "\n")

@@ -9,7 +9,7 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kvproto.engine.home import in_home
 from kvproto.engine.private import private
@@ -78,4 +78,5 @@ class published:
             self._file.close()
         except OSError:
             pass  # its bytes are not wanted: the error that led here is the one to tell
-        os.unlink(self._aside)
+        with suppress(FileNotFoundError):
+            os.unlink(self._aside)

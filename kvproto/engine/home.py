@@ -36,7 +36,7 @@ from kvproto.engine.eventform import MAX_EVENT, read_event
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import JobError
 
-__all__ = ["JobDirectory", "JobPaths", "all_jobs", "home", "in_home", "make_home", "resolve_job", "started", "tidied"]
+__all__ = ["JobDirectory", "JobPaths", "all_jobs", "check_home", "first_event", "home", "in_home", "make_home", "resolve_job", "started", "tidied"]
 
 _SHOWN_JOBS = 10
 
@@ -50,7 +50,7 @@ def home() -> str:
     path = os.path.expanduser(chosen)
     if path.startswith("~"):
         raise JobError(
-            f"there is no place for jobs: {chosen} needs a home directory, and this user has none; "
+            f"there is no place for jobs: {chosen} names a home directory that does not exist; "
             "set KVPROTO_HOME to a directory that you may write to"
         )
     return os.path.abspath(path)
@@ -61,8 +61,15 @@ def make_home() -> str:
     path = home()
     with in_home(path):
         make_directory(path)
-    check_is_ours(path)
+    check_home()
     return path
+
+
+def check_home() -> None:
+    """Raise JobError when others may write to the home, or to what is in it."""
+    for path in (home(), os.path.join(home(), "jobs"), os.path.join(home(), "ddfs")):
+        if os.path.isdir(path):
+            check_is_ours(path)
 
 
 @contextmanager
@@ -154,6 +161,7 @@ class JobDirectory(JobPaths):
             for path in (*paths, self.unfinished):
                 sync(path)
             os.rename(self.unfinished, self.results)
+            sync(os.path.dirname(self.path))
             sync(self.path)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
@@ -178,7 +186,8 @@ def tidied(paths: JobPaths) -> list[str]:
 
 
 def all_jobs() -> list[str]:
-    """The names of all jobs that are there, sorted."""
+    """The names of all jobs that are there, sorted. JobError when others may write to the home."""
+    check_home()
     try:
         return sorted(name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith("."))
     except FileNotFoundError:
@@ -206,17 +215,19 @@ def resolve_job(text: str) -> str:
     raise JobError(f"there is no job {text} in {home()}{hint}")
 
 
+def first_event(paths: JobPaths) -> dict:
+    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or not there yet."""
+    with open_regular(paths.events) as file:
+        return read_event(file.readline(MAX_EVENT))
+
+
 def started(job: str) -> float:
     """When a job began, in seconds since the epoch: the time of its first event, else that in its name, else its directory's."""
-    paths = JobPaths(job)
-    try:
-        with open_regular(paths.events) as file:
-            return read_event(file.readline(MAX_EVENT))["time"]
-    except (OSError, ValueError):
-        pass
+    with suppress(OSError, ValueError):
+        return first_event(JobPaths(job))["time"]
     try:
         return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
     except (ValueError, OverflowError):
         with suppress(OSError):
-            return os.stat(paths.path).st_mtime
+            return os.stat(JobPaths(job).path).st_mtime
     return 0.0

@@ -164,7 +164,9 @@ class KeptJob:
             line = self._last_line()
             if line.endswith(b"\n"):
                 read_event(line)
-        except (JobError, OSError, ValueError) as e:
+        except OSError as e:
+            return f"{self.paths.events}: {e.strerror}"
+        except (JobError, ValueError) as e:
             return str(e)
         return ""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from kvproto.engine.files import naming
 from kvproto.engine.manifest import write_manifest
+from kvproto.engine.private import make_directory
 from kvproto.engine.records import RAW
 from kvproto.engine.results import Result, ResultWriters
 from kvproto.engine.spool import Segment, read_segment
@@ -25,7 +26,7 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
     Raises JobError for a full disk, DataError for a spool file that is cut or damaged.
     """
     with naming(directory, "writing"):
-        os.mkdir(directory)
+        make_directory(directory)
     results = []
     for partition, column in enumerate(columns):
         if kind == RAW:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import tempfile
 import time
 from multiprocessing.connection import Connection, Pipe
 
-from kvproto._supervisor import Supervisor
+from kvproto._supervisor import Supervisor, is_readable
 from kvproto.engine.home import home, in_home
 from kvproto.engine.private import private
 from kvproto.errors import WorkerCrashed, signal_name
@@ -105,7 +104,7 @@ class TaskProcess:
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
             self._pidfd = os.pidfd_open(self._supervisor.pid)  # which stays a zombie until its supervisor is told to end
-        return self._pidfd is not None and bool(select.select([self._pidfd], [], [], 0)[0])
+        return self._pidfd is not None and is_readable(self._pidfd, 0)
 
     def _is_judged(self) -> bool:
         """Whether its supervisor has said how it ended, or is gone."""
@@ -135,8 +134,10 @@ class TaskProcess:
         """End what is left of one that ended by itself; returns how that came, with the end of its log."""
         deadline = time.monotonic() + _TELL
         while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
-            select.select([self.status_fd], [], [], left)
-        how = f"the task's process ({self._supervisor.pid}) {self._how()}" if self._is_judged() else self._cut_off()
+            is_readable(self.status_fd, left)
+        how = f"the task's process ({self._supervisor.pid or sys.executable}) " + (
+            self._how() if self._is_judged() else "closed its connection to the driver and was killed"
+        )
         self.kill()
         try:
             with open(self._log, "rb") as file:
@@ -156,9 +157,6 @@ class TaskProcess:
             return f"ended with exit status {supervisor.exit_status}"
         out_of_memory = ", as the kernel does when memory runs out" if supervisor.exit_status == -9 else ""
         return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
-
-    def _cut_off(self) -> str:
-        return f"the task's process ({self._supervisor.pid}) closed its connection to the driver and was killed"
 
 
 def _from_anywhere(path: list[str]) -> list[str]:

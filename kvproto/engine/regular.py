@@ -7,6 +7,8 @@ import os
 import stat
 from io import BufferedReader
 
+from kvproto._atomic import sync
+
 __all__ = ["open_regular", "sync"]
 
 
@@ -17,12 +19,3 @@ def open_regular(path: str) -> BufferedReader:
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", path)
     return open(fd, "rb")
-
-
-def sync(path: str) -> None:
-    """Return when what was written to a file, or the names in a directory, outlive a crash of the machine."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

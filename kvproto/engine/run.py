@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
+from kvproto.engine.control import machine
 from kvproto.engine.events import EventLog
 from kvproto.engine.home import JobDirectory
 from kvproto.engine.manifest import write_manifest
@@ -59,7 +60,7 @@ def _run_told(
     began = time.monotonic()
     try:
         n_bytes = sum(found.n_bytes or 0 for found in inputs)
-        log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes})
+        log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes, "machine": machine()})
         for note in notes:
             log({"event": "note", "text": note})
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)

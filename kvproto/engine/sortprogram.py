@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from kvproto._removal import remove_tree
-from kvproto._supervisor import Supervisor
+from kvproto._supervisor import Supervisor, is_readable
 from kvproto.engine.files import naming
 from kvproto.errors import DataError, JobError, WorkerCrashed, signal_name
 
@@ -129,7 +128,7 @@ class _Program:
         supervisor = self._supervisor
         try:
             while supervisor.exit_status is None and supervisor.start_errno is None:
-                select.select([supervisor.status_fd], [], [])
+                is_readable(supervisor.status_fd)
                 supervisor.read_status()
         except WorkerCrashed:
             return None

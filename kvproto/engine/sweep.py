@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 
 from kvproto._removal import remove_tree
-from kvproto.engine.control import has_driver
-from kvproto.engine.home import JobPaths, home, tidied
+from kvproto.engine.control import has_driver, machine
+from kvproto.engine.home import JobPaths, check_home, first_event, home, tidied
 
 __all__ = ["sweep"]
 
@@ -16,7 +16,11 @@ _GRACE = 600.0  # seconds for which a hidden directory may be one that is being 
 
 
 def sweep() -> None:
-    """Remove what killed drivers have left in the home. Results, events and logs stay; so does what resists."""
+    """Remove what killed drivers have left in the home. Results, events and logs stay; so does what resists.
+
+    Raises JobError when others may write to the home.
+    """
+    check_home()
     jobs = os.path.join(home(), "jobs")
     try:
         found = list(os.scandir(jobs))
@@ -33,6 +37,12 @@ def sweep() -> None:
 
 
 def _sweep_job(paths: JobPaths) -> None:
-    """Tidy a job whose driver has left its end of `control`; one that ended by itself has removed that."""
-    if os.path.lexists(paths.control) and not has_driver(paths.control) and not tidied(paths):
-        os.unlink(paths.control)
+    """Tidy a job whose driver has left its end of `control`; one that ended by itself has removed that.
+
+    Of a driver on another machine, which has the same home, nothing can be known: its job is left alone.
+    """
+    if not os.path.lexists(paths.control) or has_driver(paths.control):
+        return
+    with suppress(ValueError):
+        if first_event(paths).get("machine") == machine() and not tidied(paths):
+            os.unlink(paths.control)

@@ -11,28 +11,28 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from kvproto.errors import DataError
 
 __all__ = ["check_trusted", "trusting", "trusts"]
 
-_trusts = False
+_trusts: ContextVar[bool] = ContextVar("trusts", default=False)
 
 
 @contextmanager
 def trusting(trust: bool) -> Iterator[None]:
     """Have `trusts()` say so for the body."""
-    global _trusts
-    before, _trusts = _trusts, trust
+    token = _trusts.set(trust)
     try:
         yield
     finally:
-        _trusts = before
+        _trusts.reset(token)
 
 
 def trusts() -> bool:
     """Whether the user has said that pickles from anywhere are to be unpickled."""
-    return _trusts
+    return _trusts.get()
 
 
 def check_trusted(file, url: str) -> None:

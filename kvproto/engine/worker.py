@@ -46,7 +46,7 @@ def main(fd: int) -> None:
 
     set_sink(lambda event: send(("event", event)))
     prints, surroundings = _Prints(), _Surroundings()
-    own, data = os.getpid(), b""
+    own, data, log = os.getpid(), b"", _log_name()
     while True:
         kind, *details = calls.get()
         if kind == "stage":
@@ -64,8 +64,16 @@ def main(fd: int) -> None:
         if os.getpid() != own:
             os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
-        end_task(os.readlink("/proc/self/fd/2"))
+        end_task(log)
         send(answer)
+
+
+def _log_name() -> str:
+    """The file that this process has as its stderr."""
+    try:
+        return os.readlink("/proc/self/fd/2")
+    except OSError:
+        return "the log of the task's process"
 
 
 def _functions(data: bytes):
