@@ -192,3 +192,23 @@ def test_a_prompt_that_is_left_lets_its_job_end_whatever_failed_there_before():
     done = subprocess.run([sys.executable, "-i"], input=INTERACTIVE, capture_output=True, text=True)
     assert "ZeroDivisionError" in done.stderr
     assert [status for _, status, _ in Disco().joblist()] == ["ready"]
+
+
+@pytest.mark.parametrize("after", ["signal.pause()", "job.disco.wait(job.name)", "list(job.disco.events(job.name, follow=True))"])
+def test_sigterm_stops_the_job_wherever_its_script_is(tmp_path, after):
+    with Driver(tmp_path / "driver", after=f"import signal; {after}") as driver:
+        driver.process.send_signal(signal.SIGTERM)
+        assert stopped(driver.job) in driver.end()
+        assert driver.process.returncode == -signal.SIGTERM and has_ended(driver.map_process)
+        assert [event["event"] for _, event in Disco().events(driver.job)][-1] == "failed"
+        assert not os.path.exists(JobPaths(driver.job).control)
+
+
+def test_sigterm_after_the_end_of_all_jobs_ends_the_script_at_once(tmp_path):
+    code = "job.wait(); print('done', flush=True); import signal; signal.pause()"
+    with Driver(tmp_path / "driver", after=code) as driver:
+        driver.go_on()
+        assert driver.process.stdout.readline() == "done\n"
+        driver.process.send_signal(signal.SIGTERM)
+        assert driver.end() == ""
+        assert driver.process.returncode == -signal.SIGTERM

@@ -179,3 +179,39 @@ def test_an_output_file_that_is_a_mount_point_is_written_in_place(here):
     assert (done.returncode, done.stderr) == (0, b"")
     assert (here / "real").read_text() == "entry\t1\n"
     assert not list(here.glob("*.part"))
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1"])
+def test_results_may_be_written_to_a_pipe_by_its_path(here, path):
+    done = kvproto_command("run", "-q", "-o", path, "here.One", "raw://entry", cwd=here)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"entry\t1\n", b"")
+
+
+def test_what_a_script_opens_as_descriptor_2_gets_no_messages(here):
+    (here / "script.py").write_text(
+        "file = open('mine', 'w')\n"
+        "assert file.fileno() == 2\n"
+        "from here import One\n"
+        "if __name__ == '__main__':\n"
+        "    job = One().run(input=['raw://entry'])\n"
+        "    print(len(job.wait(show='nocolor')))\n"
+    )
+    done = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "script.py"], cwd=here, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"1\n")
+    assert (here / "mine").read_bytes() == b""
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_nobody_gets_is_an_error(option):
+    done = subprocess.run(["sh", "-c", '"$@" >/dev/full', "sh", *command_line(option)], capture_output=True)
+    assert (done.returncode, done.stderr) == (1, b"kvproto: stdout: No space left on device\n")
+    assert b"kvproto" in kvproto_command(option).stdout
+
+
+def test_an_input_that_cannot_be_read_is_told_where_the_worker_then_hangs(here):
+    script = here / "hangs.py"
+    script.write_text(f"#!{sys.executable}\nimport sys, time\nsys.stdin.buffer.read()\ntime.sleep(1000)\n")
+    script.chmod(0o755)
+    done = kvproto_command("map", "--max-item", "10", "--grace", "0.5", "--", script, stdin=b"x" * 100)
+    assert done.returncode == 1
+    assert b"a line of more than 10 bytes in the input" in done.stderr

@@ -10,6 +10,7 @@ from command_line import command_line, kvproto_command
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
+from kvproto.engine.eventform import read_event
 from kvproto.errors import JobError
 
 DAMAGES = [b"", b"[" * 100_000, "fifo"]
@@ -220,3 +221,17 @@ def test_tags_that_change_while_they_are_listed_are_listed(home):
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"time": 1, "event": "done", "results": [], "seconds": %s}' % ("9" * 400),
+        '{"time": %s, "event": "done", "results": [], "seconds": 1}' % ("9" * 400),
+        '{"time": 1, "event": "done", "results": ["\\ud800"], "seconds": 1}',
+        '{"time": 1, "event": "done", "results": ["tag://\\u001b[2J"], "seconds": 1}',
+    ],
+)
+def test_an_event_that_no_job_writes_is_told_as_damage(line):
+    with pytest.raises(ValueError, match="is an event w"):
+        read_event(line.encode())

@@ -16,7 +16,7 @@ from kvproto.engine.events import MAX_TOLD
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import InputChain
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 
 TALK = """
 for key, value in pairs():
@@ -104,3 +104,35 @@ def test_a_cut_inside_such_a_line_does_not_read_on_to_its_end(tmp_path, monkeypa
         file.truncate(1 << 43)  # which nobody would read to its end
     with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"):
         open_input(str(path), 0, 1000)
+
+
+def test_messages_are_limited_by_what_they_take_in_the_file(tmp_path):
+    def map(entry, params):
+        for _ in range(2000):
+            print("\U0001f600" * 600)
+        return []
+
+    job = Job("emoji").run(input=["raw://x"], map=map)
+    job.wait()
+    assert os.path.getsize(os.path.join(job.directory, "events.jsonl")) < 2 * MAX_TOLD
+
+
+def test_an_error_of_any_length_is_told_and_can_be_read_again(tmp_path):
+    def map(entry, params):
+        raise ValueError("x" * 70_000_000)
+
+    job = Job("long").run(input=["raw://x"], map=map)
+    with pytest.raises(JobError):
+        job.wait()
+    [failed] = [event["text"] for _, event in job.events() if event["event"] == "failed"]
+    assert "more characters]" in failed and len(failed) < 2 * MAX_TOLD
+    assert kvproto_command("jobs").stderr == b""
+
+
+def test_a_task_that_closes_its_stderr_is_done_all_the_same():
+    def map(entry, params):
+        os.close(2)
+        return [(entry, 1)]
+
+    job = Job("closes").run(input=["raw://x"], map=map)
+    assert list(result_iterator(job.wait())) == [("x", 1)]

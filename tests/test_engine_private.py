@@ -14,6 +14,7 @@ from jobs import ECHO, program, results, words
 
 from kvproto.classic import Job, external
 from kvproto.classic.func import nop_map
+from kvproto.engine.control import machine
 from kvproto.engine.home import JobPaths, home
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
@@ -42,6 +43,7 @@ def test_all_that_is_in_the_home_is_its_users_alone_whatever_the_umask(tmp_path,
     umask(mask)
     job = Job("private").run(
         input=["raw://a b"], map=external([echo]), reduce=look, params=str(tmp_path / "data"), sort=True, profile=True,
+        keep_map=True, save=True,
         required_files=[str(tmp_path / "required")], status_interval=1,
     )  # fmt: skip
     job.wait()
@@ -166,3 +168,28 @@ def test_what_resists_removal_is_told_and_changes_nothing_about_the_job():
         assert [event["event"] for _, event in job.events()][-1] == "done"
     finally:
         subprocess.run(["chattr", "-i", f"{spool}/kept"], check=True)
+
+
+def test_a_job_that_runs_on_another_machine_with_the_same_home_is_not_swept(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    killed = subprocess.run([sys.executable, "killed.py"], cwd=tmp_path, capture_output=True, text=True)
+    paths = JobPaths(killed.stdout.strip())
+    events = Path(paths.events)
+    events.write_text(events.read_text().replace(machine(), "another-machine"))
+    before = sorted(os.listdir(paths.path))
+    sweep()
+    assert sorted(os.listdir(paths.path)) == before and "control" in before
+
+
+@pytest.mark.parametrize("which", ["", "jobs", "ddfs"])
+@pytest.mark.parametrize("command", [["jobs"], ["results", "@"], ["purge", "@"], ["tag", "ls"], ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map", "raw://x"]])
+def test_every_command_refuses_a_home_that_others_may_write_to_before_it_does_anything(which, command):
+    results(input=["raw://x"], map=nop_map)
+    path = Path(home(), which)
+    path.mkdir(exist_ok=True)
+    path.chmod(0o777)
+    before = everything(home())
+    refused = kvproto_command(*command)
+    assert refused.returncode == 1
+    assert f"other users may write to {path} ".encode() in refused.stderr
+    assert everything(home()) == before

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 
 import pytest
 from command_line import kvproto_command
@@ -12,6 +13,7 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.task_io import chain_reader, disco_output_stream, task_output_stream
 from kvproto.engine.home import home
+from kvproto.engine.trust import trusting, trusts
 from kvproto.errors import DataError, JobError
 
 PAIRS = [("a", 1), ("b", [2])]
@@ -109,3 +111,20 @@ def test_results_in_the_home_of_another_user_take_the_word_too():
     assert refused.returncode == 1 and b"another user" in refused.stderr
     assert kvproto_command("results", "--trust", "--out", "text", "@").stdout == b"a\t1\nb\t[2]\n"
     assert home() in path
+
+
+def test_the_word_of_one_thread_is_not_that_of_another():
+    entered, left = threading.Event(), threading.Event()
+
+    def trust():
+        with trusting(True):
+            entered.set()
+            left.wait(30)
+
+    thread = threading.Thread(target=trust)
+    with trusting(False):
+        thread.start()
+        assert entered.wait(30) and not trusts()
+    left.set()
+    thread.join()
+    assert not trusts()

@@ -9,6 +9,7 @@ import pytest
 from scripts import PAIRS, script
 
 from kvproto import ExternalProgram, errors
+from kvproto.classic import Job
 
 FORGE = """
     import glob, os, sys, time
@@ -134,3 +135,49 @@ def test_what_is_mounted_in_the_directory_is_not_touched_and_that_is_told(tmp_pa
     assert done.stdout == f"kvproto: the worker's directory could not be removed: rm -r {private}/{left}\n"
     assert sorted(os.listdir(precious)) == ["directory", "file"]
     assert not (private / left / "other").exists()
+
+
+def lives(pid):
+    """Whether a process is there, and is more than what its parent has not reaped yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("what", ["worker", "task"])
+def test_what_was_started_under_a_killed_supervisor_ends_too(tmp_path, what):
+    told = tmp_path / "told"
+    start = (
+        "child = subprocess.Popen(['sleep', '1000'], cwd='/', start_new_session=True)\n"
+        f"open({str(told)!r}, 'w').write(str(child.pid))\n"
+        "os.kill(os.getppid(), 9)\n"
+    )
+    if what == "worker":
+        with ExternalProgram([script(tmp_path, f"import os, subprocess\n{start}")]) as worker:
+            with pytest.raises(errors.WorkerCrashed):
+                list(worker.reduce(PAIRS))
+    else:
+        job = Job("kills").run(input=["raw://x"], map=lambda entry, params: exec(params), params=f"import os, subprocess\n{start}", attempts=1)
+        with pytest.raises(errors.JobError):
+            job.wait()
+    assert not lives(told.read_text())
+
+
+def test_a_job_runs_in_a_process_with_more_open_files_than_select_can_take(tmp_path):
+    code = (
+        "import os, resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, max(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))\n"
+        "held = [open(os.devnull) for _ in range(1100)]\n"
+        "from kvproto.classic import Job, external, result_iterator\n"
+        f"worker = external([{str(script(tmp_path, 'import sys; sys.stdin.buffer.read()'))!r}])\n"
+        "pairs = lambda entry, params: [(n, n) for n in range(3)]\n"
+        "if __name__ == '__main__':\n"
+        "    print(list(result_iterator(Job().run(input=['raw://x'], map=pairs, sort=True, reduce=lambda i, p: i).wait())))\n"
+        "    from kvproto import ExternalProgram\n"
+        "    with ExternalProgram(worker) as program: print(list(program.reduce([('k', 'v')])))\n"
+    )
+    (tmp_path / "many.py").write_text(code)
+    done = subprocess.run([sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[(0, 0), (1, 1), (2, 2)]\n[]\n", "")

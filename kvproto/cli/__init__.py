@@ -28,7 +28,24 @@ GROUPS = (worker, check, run, jobs, tag, config)
 def main(argv: list[str] | None = None) -> int:
     """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
     _hold_standard_descriptors()
-    options, program = _cut_at_dashes(run.join_parameters(sys.argv[1:] if argv is None else argv))
+    try:
+        args = _arguments(sys.argv[1:] if argv is None else argv)
+        with as_interrupts():
+            return args.run(args)
+    except BrokenPipeError:
+        return end_by(signal.SIGPIPE)
+    except Ended as e:
+        return end_by(e.number)
+    except KeyboardInterrupt:
+        return end_by(signal.SIGINT)
+    except (KVProtoError, OSError) as e:
+        tell_error(e)
+        return 1
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    """Parse the command line; what is wrong with it ends the program with status 2."""
+    options, program = _cut_at_dashes(run.join_parameters(argv))
     args, strays = _parser().parse_known_args(options)
     if "input" in args and not any(stray.startswith("-") for stray in strays):
         args.input += strays  # argparse takes no more of them where an option stands between
@@ -41,18 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             args.parser.error(f"no worker: put it after `--`, as in `{args.parser.prog} -- ./worker`")
     elif program is not None:
         args.parser.error("`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`")
-    try:
-        with as_interrupts():
-            return args.run(args)
-    except BrokenPipeError:
-        return end_by(signal.SIGPIPE)
-    except Ended as e:
-        return end_by(e.number)
-    except KeyboardInterrupt:
-        return end_by(signal.SIGINT)
-    except (KVProtoError, OSError) as e:
-        tell_error(e)
-        return 1
+    return args
 
 
 class _Parser(argparse.ArgumentParser):
