@@ -1,6 +1,6 @@
 /*
- * Directories may be nested deeper than there are descriptors for, and deeper than a path may be long. So no directory is
- * descended into: the directories in a subdirectory are moved up into the root, until the root holds no directories.
+ * Directories may be nested deeper than there are descriptors for, and deeper than a path may be long. So what is deeper
+ * than MAX_DEPTH is moved up into the root, and removed from there in another pass.
  */
 #define _GNU_SOURCE
 #include "remove_tree.h"
@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { MAX_DEPTH = 32 };
 
 struct removal {
     int root_fd;
@@ -84,16 +86,10 @@ static void remove_file(struct removal *removal, int fd, const char *name)
         note(removal, errno);
 }
 
-/* Move a directory that is two levels below the root up into it. */
+/* Move a directory up into the root, where the next pass finds it. */
 static void move_up(struct removal *removal, int fd, const char *name)
 {
     char moved[40];
-    int inner = open_directory(removal, fd, name); /* a directory must be writable to get another parent */
-    if (inner < 0) {
-        note(removal, errno);
-        return;
-    }
-    close(inner);
     do {
         snprintf(moved, sizeof moved, ".moved-%lu", removal->n_moved++);
         if (renameat(fd, name, removal->root_fd, moved) == 0) {
@@ -110,14 +106,32 @@ static int is_directory(int fd, const char *name)
     return fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* Empty a directory of the root into the root, and remove it. */
-static void flatten(struct removal *removal, const char *name)
+static void empty(struct removal *removal, int fd, int depth);
+
+/* Remove a directory with what is in it; where it is too deep, move it up instead. */
+static void remove_directory(struct removal *removal, int parent_fd, const char *name, int depth)
 {
-    int fd = open_directory(removal, removal->root_fd, name);
-    if (fd < 0) {
+    int fd = open_directory(removal, parent_fd, name); /* which makes it writable: it must be to get another parent, too */
+    if (fd < 0 && !(errno == EMFILE && depth > 0)) {
         note(removal, errno);
         return;
     }
+    if (fd < 0 || depth == MAX_DEPTH) {
+        if (fd >= 0)
+            close(fd);
+        move_up(removal, parent_fd, name);
+        return;
+    }
+    empty(removal, fd, depth + 1);
+    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0)
+        removal->n_done++;
+    else
+        note(removal, errno);
+}
+
+/* Remove what is in the directory `fd`, and close it. */
+static void empty(struct removal *removal, int fd, int depth)
+{
     DIR *entries = fdopendir(fd);
     if (entries == NULL) {
         note(removal, errno);
@@ -128,35 +142,9 @@ static void flatten(struct removal *removal, const char *name)
         if (is_dots(entry->d_name))
             continue;
         if (is_directory(fd, entry->d_name))
-            move_up(removal, fd, entry->d_name);
+            remove_directory(removal, fd, entry->d_name, depth);
         else
             remove_file(removal, fd, entry->d_name);
-    }
-    closedir(entries);
-    if (unlinkat(removal->root_fd, name, AT_REMOVEDIR) == 0)
-        removal->n_done++;
-    else
-        note(removal, errno);
-}
-
-/* Go once over what is in the root. */
-static void pass(struct removal *removal)
-{
-    int fd = openat(removal->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-    if (entries == NULL) {
-        note(removal, errno);
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-        if (is_dots(entry->d_name))
-            continue;
-        if (is_directory(removal->root_fd, entry->d_name))
-            flatten(removal, entry->d_name);
-        else
-            remove_file(removal, removal->root_fd, entry->d_name);
     }
     closedir(entries);
 }
@@ -176,7 +164,11 @@ int kvproto_remove_tree(const char *path)
     do {
         removal.n_done = 0;
         removal.error = 0;
-        pass(&removal);
+        int fd = openat(removal.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            empty(&removal, fd, 0);
+        else
+            note(&removal, errno);
     } while (removal.n_done > 0);
     close(removal.root_fd);
     if (rmdir(path) == 0 || errno == ENOENT)

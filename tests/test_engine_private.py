@@ -193,3 +193,14 @@ def test_every_command_refuses_a_home_that_others_may_write_to_before_it_does_an
     assert refused.returncode == 1
     assert f"other users may write to {path} ".encode() in refused.stderr
     assert everything(home()) == before
+
+
+def test_a_tag_that_was_never_finished_is_swept_and_one_that_is_being_written_is_not():
+    old, new = (Path(home(), "ddfs", "tag", "some", f"{name}.part") for name in ("old", "new"))
+    old.parent.mkdir(parents=True)
+    for path in (old, new, old.with_suffix(".json")):
+        path.touch()
+    for path in (old, old.with_suffix(".json")):
+        os.utime(path, (time.time() - 3600,) * 2)
+    sweep()
+    assert sorted(os.listdir(old.parent)) == ["new.part", "old.json"]

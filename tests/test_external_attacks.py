@@ -181,3 +181,31 @@ def test_a_job_runs_in_a_process_with_more_open_files_than_select_can_take(tmp_p
     (tmp_path / "many.py").write_text(code)
     done = subprocess.run([sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[(0, 0), (1, 1), (2, 2)]\n[]\n", "")
+
+
+def test_a_tree_from_a_lower_layer_of_an_overlay_is_removed(tmp_path):
+    """As in a container whose image has it: its directories cannot be renamed."""
+    for name in ("lower/tree/a/b/c", "upper", "work", "merged"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "lower/tree/a/b/file").touch()
+    mount = "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged || exit 77"
+    code = "from kvproto._removal import remove_tree; remove_tree('merged/tree')"
+    shell = [*UNSHARE, "sh", "-c", f'{mount}; "$@" && test ! -e merged/tree', "sh", sys.executable, "-c", code]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
+    if "unshare" in done.stderr or done.returncode == 77:
+        pytest.skip("no overlay can be mounted here")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_mounted_keeps_its_mode(tmp_path):
+    for name in ("outside", "tree/m"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "outside").chmod(0o555)
+    mount = "mount --bind outside tree/m || exit 77"
+    code = "from kvproto._removal import remove_tree\ntry: remove_tree('tree')\nexcept OSError as e: print(e.strerror)"
+    shell = [*UNSHARE, "sh", "-c", f'{mount}; exec "$@"', "sh", *BARE, sys.executable, "-c", code]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
+    if "unshare" in done.stderr or done.returncode == 77:
+        pytest.skip("mounting takes root")
+    assert (done.stdout, done.stderr) == ("Device or resource busy\n", "")
+    assert (tmp_path / "outside").stat().st_mode & 0o777 == 0o555

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ def sweep() -> None:
     Raises JobError when others may write to the home.
     """
     check_home()
+    _sweep_tags()
     jobs = os.path.join(home(), "jobs")
     try:
         found = list(os.scandir(jobs))
@@ -46,3 +48,11 @@ def _sweep_job(paths: JobPaths) -> None:
     with suppress(ValueError):
         if first_event(paths).get("machine") == machine() and not tidied(paths):
             os.unlink(paths.control)
+
+
+def _sweep_tags() -> None:
+    """Remove documents of tags that were never finished."""
+    for path in glob.glob(os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True):
+        with suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime > _GRACE:
+                os.unlink(path)
