@@ -22,7 +22,7 @@ def prefer_standard_library() -> None:
     """Do it in this process. Twice is as good as once."""
     if not any(isinstance(finder, _Finder) for finder in meta_path):
         at = meta_path.index(PathFinder) if PathFinder in meta_path else len(meta_path)
-        meta_path.insert(at, _Finder())  # behind the finders of built-in modules
+        meta_path.insert(at, _Finder())  # after the finders of built-in modules
 
 
 def modules_that_hide_others() -> list:

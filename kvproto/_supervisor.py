@@ -166,11 +166,13 @@ class Supervisor:
     def _clear_up(self) -> None:
         """Do what a killed supervisor has left undone. The program itself was killed with it, by the kernel."""
         deadline = time.monotonic() + _STOPPED_FOR
-        while (left := _marked(self._mark)) and time.monotonic() < deadline:
-            for pid in left:
+        while time.monotonic() < deadline and (left := _marked(self._mark)):
+            for pidfd in left:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(_LOOK_EACH)
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            for pidfd in left:
+                is_readable(pidfd, max(0.0, deadline - time.monotonic()))
+                os.close(pidfd)
         with suppress(OSError):  # whoever needs to know what is left looks for it
             remove_tree(self._directory)
 
@@ -192,12 +194,19 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _marked(mark: bytes) -> list[int]:
-    """The processes that have inherited a mark in their environment."""
+    """A pidfd for each process that has inherited a mark in its environment, and has not ended."""
     found = []
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             with suppress(OSError):
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    if mark in file.read().split(b"\0"):
-                        found.append(int(name))
+                pidfd = os.pidfd_open(int(name))  # first, so that the pid cannot become another process's meanwhile
+                try:
+                    with open(f"/proc/{name}/environ", "rb") as file:
+                        is_ours = mark in file.read().split(b"\0")
+                except OSError:
+                    is_ours = False
+                if is_ours:
+                    found.append(pidfd)
+                else:
+                    os.close(pidfd)
     return found

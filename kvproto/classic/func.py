@@ -89,8 +89,8 @@ def combiner(key, value, buffer: dict, done: bool, params) -> Iterable[tuple] | 
     key, value  the pair; None, None in the last call
     buffer      dict, for the combiner to keep what it likes in; each partition has its own. It must be cleared before
                 it grows too large
-    done        bool, whether this is the last call with this buffer; what it holds is to be given now. A partition that never
-                had a pair has no such call
+    done        bool, whether this is the last call with this buffer; the combiner must give what it still holds. It is not
+                called for a partition that never had a pair
 
     Only what a combiner gives gets any further.
     """

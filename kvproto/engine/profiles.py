@@ -14,7 +14,7 @@ __all__ = ["check_profile", "seal_profile"]
 
 
 def seal_profile(path: str) -> None:
-    """Put the checksum behind a profile that was written."""
+    """Append the checksum to a finished profile."""
     with open(path, "r+b") as file:
         file.write(_seal(file.read()))
 

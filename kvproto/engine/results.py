@@ -44,8 +44,8 @@ class Result(NamedTuple):
 class ResultWriters:
     """Write one result file for each of paths, with records of `kind`; they are there after `publish()`.
 
-    Context manager: leaving it without publish() leaves no file. Many files are not written at a time, for which
-    there may be too few descriptors: what is to be in them is held back.
+    Context manager: leaving it without publish() leaves no file. There may be too few descriptors to write many
+    files at once: their data is collected first, and each file is then written in turn.
     """
 
     def __init__(self, paths: list[str], kind: str) -> None:

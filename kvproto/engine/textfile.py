@@ -23,7 +23,7 @@ def line_too_long(url: str, limit: int) -> DataError:
 
 
 def skip_mark(file) -> None:
-    """Leave a binary file behind the byte order mark at its start; a text file has done so itself."""
+    """Skip the byte order mark at the start of a binary file; a text file has skipped it already."""
     if hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM):
         file.read(len(BOM))
 

@@ -126,7 +126,7 @@ class _Whole(io.FileIO):
 
 
 def _line_start(file: BufferedReader, at: int, url: str) -> int:
-    """The offset of the first line that begins at `at` or behind it. DataError for a line that is too long for any reader."""
+    """The offset of the first line that begins at `at` or later. DataError for a line that is too long for any reader."""
     if at == 0:
         return 0
     file.seek(at - 1)
