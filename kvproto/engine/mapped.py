@@ -13,6 +13,7 @@ from kvproto.engine.files import naming
 from kvproto.engine.manifest import write_manifest
 from kvproto.engine.private import make_directory
 from kvproto.engine.records import RAW
+from kvproto.engine.regular import sync
 from kvproto.engine.results import Result, ResultWriters
 from kvproto.engine.spool import Segment, read_segment
 
@@ -34,6 +35,9 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
         else:
             parts = {f"{partition:05d}": column}
         results += [_copied(os.path.join(directory, f"map-{name}"), segments, kind) for name, segments in parts.items()]
+    with naming(directory, "writing"):
+        for path in (*(result.path for result in results), directory):
+            sync(path)
     write_manifest(directory, results)
 
 
