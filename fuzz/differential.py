@@ -20,20 +20,29 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from codecs_under_test import agrees, codec_named  # noqa: E402
+from codecs_under_test import agrees, codec_named
 
-from kvproto import _native, _reference  # noqa: E402
+from kvproto import _native, _reference
 
 MAX_ITEMS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF]
 EDGES = st.sampled_from([127, 128, 255, 256, 65535, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
 SIZES = st.one_of(st.integers(0, 12), EDGES)
 ITEM = st.binary(max_size=20).map(lambda item: struct.pack("<I", len(item)) + item)
 U32 = SIZES.map(lambda size: struct.pack("<I", size))
-STREAM = st.lists(st.one_of(ITEM, ITEM, ITEM, U32, st.binary(max_size=9)), max_size=12).map(b"".join)
-ODD_NUMBERS = st.sampled_from([b"", b"01", b"1073741825", b"9999999999", b"00000000001", b"-1", b"+1"])
+STREAM = st.lists(st.one_of(ITEM, ITEM, ITEM, U32, st.binary(max_size=9)), max_size=12).map(
+    b"".join
+)
+ODD_NUMBERS = st.sampled_from(
+    [b"", b"01", b"1073741825", b"9999999999", b"00000000001", b"-1", b"+1"]
+)
 NUMBER = st.one_of(st.integers(0, 30).map(lambda n: b"%d" % n), ODD_NUMBERS)
-ENTRY_ITEM = st.one_of(st.binary(max_size=12).map(lambda item: b"%d %s" % (len(item), item)), NUMBER)
-SPACE, NEWLINE = st.sampled_from([b" ", b" ", b" ", b"\n", b""]), st.sampled_from([b"\n", b"\n", b"\n", b" ", b""])
+ENTRY_ITEM = st.one_of(
+    st.binary(max_size=12).map(lambda item: b"%d %s" % (len(item), item)), NUMBER
+)
+SPACE, NEWLINE = (
+    st.sampled_from([b" ", b" ", b" ", b"\n", b""]),
+    st.sampled_from([b"\n", b"\n", b"\n", b" ", b""]),
+)
 ENTRY = st.tuples(ENTRY_ITEM, SPACE, ENTRY_ITEM, NEWLINE)
 ENTRIES = st.lists(ENTRY.map(b"".join), max_size=4).map(b"".join)
 PARAMS = st.one_of(
@@ -67,12 +76,18 @@ def primitives_agree(data, start, max_item, most, n_partitions):
     answers = []
     for made in (_reference, _native):
         pairs, lists = [], []
-        answers.append((
-            made.scan_pairs(data, start, most, max_item, pairs), pairs,
-            made.scan_lists(data, start, None, 0, max_item, lists), lists,
-            made.split_frames(data, n_partitions), made.frame_lines(data, True), made.frame_lines(data, False),
-            made.pack_pairs(pairs, max_item),
-        ))
+        answers.append(
+            (
+                made.scan_pairs(data, start, most, max_item, pairs),
+                pairs,
+                made.scan_lists(data, start, None, 0, max_item, lists),
+                lists,
+                made.split_frames(data, n_partitions),
+                made.frame_lines(data, True),
+                made.frame_lines(data, False),
+                made.pack_pairs(pairs, max_item),
+            )
+        )
     assert answers[0] == answers[1]
 
 
@@ -87,7 +102,12 @@ TARGETS = {
 
 def run(target, number: int, max_examples: int) -> None:
     """Try one target on so many inputs, which the number determines. Raises what breaks the invariant."""
-    limits = settings(max_examples=max_examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    limits = settings(
+        max_examples=max_examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     seed(number)(limits(given(*TARGETS[target])(target)))()
 
 

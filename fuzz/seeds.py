@@ -22,7 +22,9 @@ MOST = 2000
 """Bytes of a seed: a longer vector shows fuzzing nothing that a short one does not."""
 
 LIMITS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF, 0x7FFFFFFF]  # as in fuzz.h
-READ, ECHO, PREFIX, WRITE, HALF, BYTES, COPY, SAY, PARAMS, LOOK_UP, LIMIT, RAW, ALLOCATE, COPIED = range(14)  # script.h
+READ, ECHO, PREFIX, WRITE, HALF, BYTES, COPY, SAY, PARAMS, LOOK_UP, LIMIT, RAW, ALLOCATE, COPIED = (
+    range(14)
+)  # script.h
 
 
 def limit_byte(max_item: int) -> bytes:
@@ -30,7 +32,9 @@ def limit_byte(max_item: int) -> bytes:
     return bytes([LIMITS.index(max_item) if max_item in LIMITS else 0])
 
 
-def script(calls, stdin: bytes = b"", weather: bytes = b"", stdin_buffer: int = 0, stdout_buffer: int = 0) -> bytes:
+def script(
+    calls, stdin: bytes = b"", weather: bytes = b"", stdin_buffer: int = 0, stdout_buffer: int = 0
+) -> bytes:
     """The input of script.h: calls are (which, with) pairs, buffers are indexes of its sizes."""
     head = bytes([stdin_buffer, stdout_buffer, len(calls), len(weather)])
     return head + b"".join(map(bytes, calls)) + weather + stdin
@@ -57,8 +61,12 @@ SCRIPTS = {
     "params-twenty": script([(PARAMS, 0), (LOOK_UP, 0)], b"160\n" + b"1 a 1 1\n" * 20),
     "raw": script([(RAW, 5), (ECHO, 0)], b"12345" + PAIRS),
     "raw-truncated": script([(RAW, 200)], PAIRS[:50]),
-    "halves": script([(READ, 0), (COPY, 0), (PREFIX, 2), (HALF, 0), (HALF, 1), (COPIED, 0), (HALF, 1)], PAIRS),
-    "copies-that-grow": script([(READ, 0), (COPY, 0), (READ, 0), (COPY, 0), (READ, 0), (COPY, 0)], PAIRS),
+    "halves": script(
+        [(READ, 0), (COPY, 0), (PREFIX, 2), (HALF, 0), (HALF, 1), (COPIED, 0), (HALF, 1)], PAIRS
+    ),
+    "copies-that-grow": script(
+        [(READ, 0), (COPY, 0), (READ, 0), (COPY, 0), (READ, 0), (COPY, 0)], PAIRS
+    ),
     "half-left": script([(READ, 0), (PREFIX, 1), (HALF, 0)], PAIRS),
     "prefix-after-half": script([(READ, 0), (PREFIX, 1), (HALF, 0), (PREFIX, 1)], PAIRS),
     "pair-after-half": script([(READ, 0), (PREFIX, 2), (HALF, 0), (WRITE, 0)], PAIRS),
@@ -67,12 +75,20 @@ SCRIPTS = {
     "pair-without-list": script([(BYTES, 3)]),
     "pair-too-many": script([(PREFIX, 1), (BYTES, 3), (BYTES, 3)]),
     "pairs-missing": script([(PREFIX, 3), (BYTES, 3)]),
-    "long-values": script([(PREFIX, 3), (BYTES, 0xFE), (BYTES, 0xFF), (BYTES, 0xFA)], b"", BAD_WEATHER, 0, 6),
-    "exact-buffers": script([(PREFIX, 3), (BYTES, 0x40), (BYTES, 0x3C), (BYTES, 0x2C)], stdout_buffer=5),
-    "messages": script([(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", BAD_WEATHER),
+    "long-values": script(
+        [(PREFIX, 3), (BYTES, 0xFE), (BYTES, 0xFF), (BYTES, 0xFA)], b"", BAD_WEATHER, 0, 6
+    ),
+    "exact-buffers": script(
+        [(PREFIX, 3), (BYTES, 0x40), (BYTES, 0x3C), (BYTES, 0x2C)], stdout_buffer=5
+    ),
+    "messages": script(
+        [(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", BAD_WEATHER
+    ),
     "nothing": script([]),
     # poll() said that there is input, and then there is none: what is held back must go out before waiting.
-    "crash-input-gone-again": script([(PREFIX, 1), (BYTES, 3), (READ, 0)], PAIRS, b"\x01\x09\xff\xff"),
+    "crash-input-gone-again": script(
+        [(PREFIX, 1), (BYTES, 3), (READ, 0)], PAIRS, b"\x01\x09\xff\xff"
+    ),
 }
 MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
     "empty": b"\0\0\0",
@@ -91,7 +107,11 @@ def traffic() -> dict[str, bytes]:
     """The first short run of each case: target/kit-ID -> bytes. Most begin alike; each input is there once."""
     found: dict[tuple[str, bytes], str] = {}
     for case in CASES:
-        schedules = [schedule for schedule in case.schedules(Setting(case.modes[0])) if len(schedule.stdin) <= MOST]
+        schedules = [
+            schedule
+            for schedule in case.schedules(Setting(case.modes[0]))
+            if len(schedule.stdin) <= MOST
+        ]
         for schedule in schedules[:1]:
             read, lists = schedule.read, due(schedule).lists
             said = b"".join(struct.pack("<I", len(pairs)) + b"".join(pairs) for pairs in lists)
@@ -100,7 +120,12 @@ def traffic() -> dict[str, bytes]:
                 ("pairs", limit_byte(1 << 30) + bytes(read.pairs.data)),
                 ("lists", limit_byte(1 << 30) + said),
                 ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + said),
-                ("sequences", script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, BAD_WEATHER, 2, 2)),
+                (
+                    "sequences",
+                    script(
+                        [(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, BAD_WEATHER, 2, 2
+                    ),
+                ),
             ):
                 found.setdefault((target, data), f"{target}/kit-{case.id.lower()}")
     return {name: data for (_target, data), name in found.items()}

@@ -56,7 +56,9 @@ class OutputFile:
             return os.open(self.path, os.O_WRONLY)
         self._target = os.path.realpath(self.path)
         mode = stat.S_IMODE(replaced.st_mode)
-        fd = self._open_aside(mode & 0o600)  # nobody may read it before it has the owner of the file that it replaces
+        fd = self._open_aside(
+            mode & 0o600
+        )  # nobody may read it before it has the owner of the file that it replaces
         with suppress(OSError):  # whoever may replace it becomes its owner then
             os.fchown(fd, replaced.st_uid, replaced.st_gid)
         os.fchmod(fd, mode)

@@ -22,10 +22,14 @@ def as_bytes(content: bytes | str, name: str) -> bytes:
         raise TypeError(f"the content of {name} must be bytes or str, not {type(content).__name__}")
     is_binary = content.startswith("\x7fELF")
     if is_binary and "\r" not in content and "\n" in content:
-        raise FilesError(f"{name} is a binary that was read as text, which changed its line ends: {_HELP}")
+        raise FilesError(
+            f"{name} is a binary that was read as text, which changed its line ends: {_HELP}"
+        )
     try:
         if is_binary and max(content) <= "\xff":
             return content.encode("latin-1")
         return content.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as e:
-        raise FilesError(f"{name} cannot be written as bytes: {content[e.start]!r} at character {e.start}: {_HELP}") from None
+        raise FilesError(
+            f"{name} cannot be written as bytes: {content[e.start]!r} at character {e.start}: {_HELP}"
+        ) from None

@@ -21,7 +21,9 @@ from kvproto.messages import ERR, Message, MessageParser
 
 __all__ = ["Exchange", "Timeouts"]
 
-_READ_BYTES = 1 << 19  # a pipe is locked while one side copies: less than all of it keeps the other side going
+_READ_BYTES = (
+    1 << 19
+)  # a pipe is locked while one side copies: less than all of it keeps the other side going
 _STDERR_BYTES = 1 << 16
 _TAIL_LINES = 20
 
@@ -62,7 +64,9 @@ class Exchange:
         self.n_sent = 0
         self.n_received = 0
         self._room = bytearray(_READ_BYTES)
-        self.recent = b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
+        self.recent = (
+            b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
+        )
         self.current = memoryview(b"")
         self.errors: list[str] = []  # what the first **<ERR> lines said
         self.n_errors = 0
@@ -100,7 +104,9 @@ class Exchange:
             self.process.kill()
         if self.process.left is not None and self._on_message is not None:
             left = os.fsencode(self.process.left)
-            self._on_message(Message("", b"kvproto: the worker's directory could not be removed: rm -r " + left))
+            self._on_message(
+                Message("", b"kvproto: the worker's directory could not be removed: rm -r " + left)
+            )
             self.process.left = None  # told once
 
     def output(self, decoder) -> Iterator[memoryview]:
@@ -184,7 +190,9 @@ class Exchange:
         self._check_open()
         if seconds is None or seconds > 0:
             self._expired = ""
-        elif not ready or self._expired == name:  # what was there already when the time was up has been looked at
+        elif (
+            not ready or self._expired == name
+        ):  # what was there already when the time was up has been looked at
             self._read_stderr()
             raise _verdict.out_of_time(self, name)
         else:
@@ -215,7 +223,9 @@ class Exchange:
 
     def _watch_grace(self) -> None:
         """The clock of grace runs from the moment when all that is left for the worker to do is to exit."""
-        all_answered = self.answers_each_pair and self.input_ended and self.n_lists >= self.source.n_pairs
+        all_answered = (
+            self.answers_each_pair and self.input_ended and self.n_lists >= self.source.n_pairs
+        )
         if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
             self._grace_began = self._grace_began or self._now()
 
@@ -239,7 +249,9 @@ class Exchange:
 
     def _waits_for_worker(self) -> bool:
         """Whether it is the worker's turn, and not only a slow source's."""
-        source_is_due = not self._pending and self.source.fileno is not None and not self.input_ended
+        source_is_due = (
+            not self._pending and self.source.fileno is not None and not self.input_ended
+        )
         all_answered = self.answers_each_pair and self.n_lists >= self.source.n_pairs
         return not (source_is_due and (all_answered or not self.answers_each_pair))
 

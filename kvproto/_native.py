@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["NATIVE", "deal_pairs", "ffi", "frame_lines", "lib", "pack_pairs", "scan_lists", "scan_pairs", "split_frames", "sum_pairs"]
+__all__ = [
+    "NATIVE",
+    "deal_pairs",
+    "ffi",
+    "frame_lines",
+    "lib",
+    "pack_pairs",
+    "scan_lists",
+    "scan_pairs",
+    "split_frames",
+    "sum_pairs",
+]
 
 NATIVE = False
 ffi = lib = None
@@ -34,4 +45,12 @@ if NATIVE:
     sum_pairs = _builtins["sum_pairs"]
     deal_pairs = _builtins["deal_pairs"]
 else:
-    from kvproto._reference import deal_pairs, frame_lines, pack_pairs, scan_lists, scan_pairs, split_frames, sum_pairs
+    from kvproto._reference import (
+        deal_pairs,
+        frame_lines,
+        pack_pairs,
+        scan_lists,
+        scan_pairs,
+        split_frames,
+        sum_pairs,
+    )

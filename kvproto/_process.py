@@ -60,7 +60,9 @@ class SupervisedProcess:
         self._open: set[int] = set()
         self._supervisor: Supervisor | None = None
         # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        )
         try:
             self._start(files, [*through, "./op", *arguments], output, environment)
         except BaseException:
@@ -69,7 +71,9 @@ class SupervisedProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _start(self, files: Mapping[str, bytes], command: list[str], output: str | None, environment) -> None:
+    def _start(
+        self, files: Mapping[str, bytes], command: list[str], output: str | None, environment
+    ) -> None:
         _live.add(self)
         child_stdin, self.stdin = self._pipe()
         self.stdout, child_stdout = self._pipe()
@@ -155,7 +159,9 @@ class SupervisedProcess:
             lines = _text(f"/proc/{self.pid}/status").splitlines()
         except OSError:
             return ""
-        return next((line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), "")
+        return next(
+            (line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), ""
+        )
 
     def kill(self) -> None:
         """Kill what still runs, wait until it is gone with its directory. May be called again, and by another thread."""
@@ -225,7 +231,11 @@ def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
                 os.fchmod(file.fileno(), 0o755)  # whatever the umask
                 file.write(content)
         except OSError as e:
-            raise OSError(e.errno, e.strerror, f"{path} (the worker's directory; TMPDIR chooses another place)") from None
+            raise OSError(
+                e.errno,
+                e.strerror,
+                f"{path} (the worker's directory; TMPDIR chooses another place)",
+            ) from None
 
 
 def _wait_for_writers(path: str) -> None:

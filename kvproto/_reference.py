@@ -73,7 +73,9 @@ def pack_pairs(pairs, max_item: int, first_index: int = 0) -> tuple[bytes, int]:
     n_pairs = 0
     for pair in pairs if isinstance(pairs, list) else list(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError(f"pair {first_index + n_pairs} is not a (key, value) tuple or list: {_describe(pair)}")
+            raise TypeError(
+                f"pair {first_index + n_pairs} is not a (key, value) tuple or list: {_describe(pair)}"
+            )
         for name, item in zip(("key", "value"), pair):
             if isinstance(item, str):
                 item = _utf8(item, name, first_index + n_pairs)
@@ -124,7 +126,9 @@ def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
         after = value_at + 4 + U32.unpack_from(data, value_at)[0]
         if after > end:
             break
-        partitions[crc32(data[position + 4 : value_at]) % n_partitions].append(bytes(data[position:after]))
+        partitions[crc32(data[position + 4 : value_at]) % n_partitions].append(
+            bytes(data[position:after])
+        )
         position = after
     return [b"".join(frames) for frames in partitions], position
 
@@ -139,7 +143,7 @@ def deal_pairs(pairs: list, parts: list, other) -> None:
     for pair in pairs:
         key = pair[0]
         kind = type(key)
-        if kind is bytes or kind is str and _is_utf8(key):
+        if kind is bytes or (kind is str and _is_utf8(key)):
             number = crc32(key if kind is bytes else key.encode()) % n_partitions
         else:
             number = hash(key) % n_partitions if kind is int else other(key)
@@ -176,7 +180,9 @@ def _utf8(text: str, name: str, index: int) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as e:
-        raise ValueError(f"the {name} of pair {index} is a str that UTF-8 cannot encode: {e.reason}") from None
+        raise ValueError(
+            f"the {name} of pair {index} is a str that UTF-8 cannot encode: {e.reason}"
+        ) from None
 
 
 def _describe(pair) -> str:

@@ -5,9 +5,8 @@ library on its behalf, imports that name, at its start or later, it gets the sta
 user's own code imports is found as ever. This module imports nothing that a user's file could stand for.
 """
 
-from sys import _getframe, meta_path, modules, stdlib_module_names
-
 from _frozen_importlib_external import PathFinder
+from sys import _getframe, meta_path, modules, stdlib_module_names
 
 __all__ = ["modules_that_hide_others", "prefer_standard_library"]
 
@@ -15,7 +14,9 @@ _LIBRARY = str(modules["os"].__file__).rpartition("/")[0] + "/"
 _PATH = [_LIBRARY, f"{_LIBRARY}lib-dynload"]
 _PACKAGE = __file__.rpartition("/")[0] + "/"
 _LIBRARIES = ("<frozen ", _LIBRARY, _PACKAGE)
-_IMPORT_NAME = compile("import it", "", "exec").co_code[6]  # the instruction behind RESUME and those that load level and names
+_IMPORT_NAME = compile("import it", "", "exec").co_code[
+    6
+]  # the instruction behind RESUME and those that load level and names
 
 
 def prefer_standard_library() -> None:
@@ -28,7 +29,11 @@ def prefer_standard_library() -> None:
 def modules_that_hide_others() -> list:
     """The modules of the user's that are loaded under the name of one of the standard library's."""
     loaded = [module for name, module in list(modules.items()) if name in stdlib_module_names]
-    return [module for module in loaded if (file := getattr(module, "__file__", None)) and not _is_library(file)]
+    return [
+        module
+        for module in loaded
+        if (file := getattr(module, "__file__", None)) and not _is_library(file)
+    ]
 
 
 class _Finder:
@@ -38,7 +43,9 @@ class _Finder:
         if path is not None or name not in stdlib_module_names or not _is_for_kvproto():
             return None
         spec = PathFinder.find_spec(name, _PATH)
-        if spec is None:  # of another platform, say: a user's file is not what the library asked for
+        if (
+            spec is None
+        ):  # of another platform, say: a user's file is not what the library asked for
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return spec
 
@@ -47,7 +54,11 @@ def _is_for_kvproto() -> bool:
     frame = _getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib."):
         frame = frame.f_back
-    if frame is None or not _is_library(frame.f_code.co_filename) or not _is_at_import_statement(frame):
+    if (
+        frame is None
+        or not _is_library(frame.f_code.co_filename)
+        or not _is_at_import_statement(frame)
+    ):
         return False
     while frame is not None and not frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

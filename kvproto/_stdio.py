@@ -68,7 +68,9 @@ class _BestEffort(StandardFile):
     """Stderr for progress and messages: a stderr that is full or closed must not fail the work itself."""
 
     def write(self, data) -> int:
-        if sys.__stderr__ is None:  # it was closed when Python started: descriptor 2 is another file by now
+        if (
+            sys.__stderr__ is None
+        ):  # it was closed when Python started: descriptor 2 is another file by now
             return len(data)
         try:
             return super().write(data)
@@ -81,14 +83,19 @@ class _BestEffort(StandardFile):
 def stdout() -> io.TextIOWrapper:
     """A text file on descriptor 1, in the encoding of `sys.stdout`, for code that prints. Close it to learn whether all arrived."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return io.TextIOWrapper(io.BufferedWriter(StandardFile(1)), encoding=encoding, write_through=True)
+    return io.TextIOWrapper(
+        io.BufferedWriter(StandardFile(1)), encoding=encoding, write_through=True
+    )
 
 
 def stderr() -> io.TextIOWrapper:
     """A text file on descriptor 2, in the encoding of `sys.stderr`. What cannot be written to it is dropped."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
-        io.BufferedWriter(_BestEffort(2)), encoding=encoding, errors="backslashreplace", write_through=True
+        io.BufferedWriter(_BestEffort(2)),
+        encoding=encoding,
+        errors="backslashreplace",
+        write_through=True,
     )
 
 

@@ -72,7 +72,9 @@ class Supervisor:
         self._status_text = b""
         self._waiting = threading.Lock()
         environment = dict(os.environ if environment is None else environment)
-        environment[_MARK] = uuid.uuid4().hex  # what it starts inherits this, and can be found by it
+        environment[_MARK] = (
+            uuid.uuid4().hex
+        )  # what it starts inherits this, and can be found by it
         self._mark = f"{_MARK}={environment[_MARK]}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()
@@ -199,7 +201,9 @@ def _marked(mark: bytes) -> list[int]:
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             with suppress(OSError):
-                pidfd = os.pidfd_open(int(name))  # first, so that the pid cannot become another process's meanwhile
+                pidfd = os.pidfd_open(
+                    int(name)
+                )  # first, so that the pid cannot become another process's meanwhile
                 try:
                     with open(f"/proc/{name}/environ", "rb") as file:
                         is_ours = mark in file.read().split(b"\0")

@@ -86,9 +86,13 @@ def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
     if text:
         begins = _list_offset(decoder, fault)
         what = f"it wrote text to stdout at byte {begins}, where a result list belongs: {text!r}"
-        return exchange.fail(WorkerWroteText, what, hexdump=hexdump(window, window_offset, begins - window_offset))
+        return exchange.fail(
+            WorkerWroteText, what, hexdump=hexdump(window, window_offset, begins - window_offset)
+        )
     shown = hexdump(window, window_offset, at)
-    return exchange.fail(WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown)
+    return exchange.fail(
+        WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown
+    )
 
 
 def too_many_lists(exchange) -> WorkerError:
@@ -114,13 +118,18 @@ def out_of_time(exchange, name: str) -> WorkerError:
     process, seconds = exchange.process, getattr(exchange.timeouts, name)
     if name == "grace" and process.exit_status is not None:
         left = ", ".join(process.descendants()) or "a process that cannot be named"
-        return exchange.fail(WorkerLeftChild, f"it exited, but {left} still holds its stdout {seconds:g} s later")
+        return exchange.fail(
+            WorkerLeftChild, f"it exited, but {left} still holds its stdout {seconds:g} s later"
+        )
     if name == "grace" and exchange.stdout_ended:
-        return exchange.fail(WorkerClosedStdout, f"it closed its stdout and was still there {seconds:g} s later")
+        return exchange.fail(
+            WorkerClosedStdout, f"it closed its stdout and was still there {seconds:g} s later"
+        )
     state = process.state()
     return exchange.fail(
         WorkerHung,
-        f"{_stuck_for(exchange, name, seconds)}; killed" + (f" (the kernel calls it {state})" if state else ""),
+        f"{_stuck_for(exchange, name, seconds)}; killed"
+        + (f" (the kernel calls it {state})" if state else ""),
         timeout=name,
         advice=f"find out what it waits for; if it needs more time, raise the {name} time-out (now {seconds:g} s)",
     )
@@ -158,9 +167,13 @@ def _hint(exchange) -> dict:
     """Better advice than the general one for a program that failed, as its exit status says."""
     status = exchange.process.exit_status
     if status in (126, 127) and exchange.process.first_line.endswith("\r"):
-        return {"advice": "its first line ends in CR LF, and the CR counts as part of a name there: sed -i 's/\\r$//' it"}
+        return {
+            "advice": "its first line ends in CR LF, and the CR counts as part of a name there: sed -i 's/\\r$//' it"
+        }
     if status in (126, 127):
-        return {"advice": "a shell or env exits so when it cannot find or execute a command: is all it calls installed?"}
+        return {
+            "advice": "a shell or env exits so when it cannot find or execute a command: is all it calls installed?"
+        }
     if status:
         return {"advice": "it failed by itself; its cause is in what it said on stderr"}
     return {}
@@ -170,7 +183,9 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
     """What an errno of execve(2) means for a program that begins with `first_line`, and what to do about it."""
     if number == errno.ENOEXEC:
         what = "neither a binary of this machine nor a script that begins with #!"
-        advice = "compile it for this machine, or begin it with a line such as #!/usr/bin/env python3"
+        advice = (
+            "compile it for this machine, or begin it with a line such as #!/usr/bin/env python3"
+        )
     elif number == errno.ENOENT and first_line.startswith("#!"):
         what = f"its interpreter is not there: {first_line[2:].strip()}"
         advice = "install the interpreter, or mend the first line; a line that ends in CR LF names one that ends in CR"

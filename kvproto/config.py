@@ -25,7 +25,9 @@ def prefix() -> Path:
     directory = Path(__file__).resolve().parent
     for part in ("include/disco.h", "lib/libdisco.a"):
         if not (directory / part).is_file():
-            raise KVProtoError(f"{directory / part} is not there: kvproto runs from sources; install it with `pip install .`")
+            raise KVProtoError(
+                f"{directory / part} is not there: kvproto runs from sources; install it with `pip install .`"
+            )
     return directory
 
 
@@ -47,7 +49,9 @@ def _has_judy() -> bool:
     compiler = os.environ.get("CC", "cc").split()
     for name in ("libJudy.so", "libJudy.a"):
         try:
-            found = subprocess.run([*compiler, f"-print-file-name={name}"], capture_output=True, text=True)
+            found = subprocess.run(
+                [*compiler, f"-print-file-name={name}"], capture_output=True, text=True
+            )
         except OSError:
             return False  # no compiler here: the flags are for somewhere else, and plain ones are right everywhere
         if os.sep in found.stdout:

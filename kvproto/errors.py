@@ -20,8 +20,8 @@ __all__ = [
     "ProtocolError",
     "TaskError",
     "Truncated",
-    "WorkerCrashed",
     "WorkerClosedStdout",
+    "WorkerCrashed",
     "WorkerError",
     "WorkerExitedEarly",
     "WorkerFailed",
@@ -103,7 +103,9 @@ class ProtocolError(KVProtoError):
 class Truncated(ProtocolError):
     """The stream ended inside a field. `wanted` and `had` are bytes of that field (FRAME-4, LIST-3, PARAMS-5)."""
 
-    def __init__(self, *, field: str, offset: int, wanted: int, had: int, clause: str, context: str = "") -> None:
+    def __init__(
+        self, *, field: str, offset: int, wanted: int, had: int, clause: str, context: str = ""
+    ) -> None:
         super().__init__(
             f"the stream ends inside the {field} at byte {offset}: {wanted} bytes wanted, {had} there{context}",
             offset=offset,
@@ -183,10 +185,14 @@ class WorkerError(KVProtoError):
         """The text of the error; without its lines of stderr for who has shown them already."""
         lines = [f"{' '.join(self.argv)}: {self.what}" if self.argv else self.what]
         if self.pair_index is not None:
-            lines.append(f"  first input pair without an answer: number {self.pair_index} (counted from 0)")
+            lines.append(
+                f"  first input pair without an answer: number {self.pair_index} (counted from 0)"
+            )
         if self.n_sent or self.n_received:
             unread = f", of which it never read {self.n_unread}" if self.n_unread else ""
-            lines.append(f"  bytes sent to it: {self.n_sent}{unread}; bytes received: {self.n_received}")
+            lines.append(
+                f"  bytes sent to it: {self.n_sent}{unread}; bytes received: {self.n_received}"
+            )
         if self.hexdump:
             lines.append("  its output there:")
             lines += ["    " + line for line in self.hexdump.splitlines()]
@@ -213,13 +219,17 @@ class WorkerExitedEarly(WorkerError):
 class WorkerFailed(WorkerError):
     """All its output was well formed, and then it exited with a status other than 0."""
 
-    advice = "exit with status 0 after success; if this was a failure, its cause is in the lines above"
+    advice = (
+        "exit with status 0 after success; if this was a failure, its cause is in the lines above"
+    )
 
 
 class WorkerCrashed(WorkerError):
     """A signal killed it; `signal_name` says which."""
 
-    advice = "run it in a debugger on the same input: kvproto map --in kv < input, or with a core dump"
+    advice = (
+        "run it in a debugger on the same input: kvproto map --in kv < input, or with a core dump"
+    )
 
 
 class WorkerReported(WorkerError):
@@ -288,7 +298,12 @@ class DataError(KVProtoError):
     is_final: bool = False
 
     def __init__(
-        self, msg: str = "", url: str | None = None, code: int | None = None, *, is_final: bool = False
+        self,
+        msg: str = "",
+        url: str | None = None,
+        code: int | None = None,
+        *,
+        is_final: bool = False,
     ) -> None:
         self.msg = without_passwords(msg)
         if url is not None:

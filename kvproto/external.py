@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from kvproto._exchange import Exchange, Timeouts
 from kvproto._contents import as_bytes
+from kvproto._exchange import Exchange, Timeouts
 from kvproto._process import SupervisedProcess
 from kvproto._source import BytesSource, DescriptorSource, PairSource
 from kvproto.errors import FilesError, WorkerNotStarted
@@ -77,7 +77,7 @@ class ExternalProgram:
         files: Files,
         *,
         mode: str | None = None,
-        params: Mapping | str | bytes | None = {},  # noqa: B006 - only read; {} and None mean different things here
+        params: Mapping | str | bytes | None = {},
         args: Iterable[str] = (),
         start: float = 30.0,
         idle: float | None = 300.0,
@@ -116,7 +116,9 @@ class ExternalProgram:
         if isinstance(entries, (bytes, str)):
             raise TypeError("map() takes an iterable of entries; for a single one: map([entry])")
         decoder = ListDecoder(max_item=self._max_item)
-        with self._exchange("map", PairSource(entries, with_entries=True, max_item=self._max_item)) as exchange:
+        with self._exchange(
+            "map", PairSource(entries, with_entries=True, max_item=self._max_item)
+        ) as exchange:
             for data in exchange.output(decoder):
                 lists = exchange.decoded(decoder, data)
                 exchange.answered(exchange.n_lists + len(lists))
@@ -130,7 +132,9 @@ class ExternalProgram:
         # A list may be as long as the whole output: its pairs are given as they come, not when it is complete.
         lists = FrameStream(with_lists=True, max_item=self._max_item)
         decoder = PairDecoder(max_item=self._max_item)
-        with self._exchange("reduce", PairSource(pairs, with_entries=False, max_item=self._max_item)) as exchange:
+        with self._exchange(
+            "reduce", PairSource(pairs, with_entries=False, max_item=self._max_item)
+        ) as exchange:
             for data in exchange.output(lists):
                 yield from decoder.feed(exchange.decoded(lists, data))
 
@@ -147,7 +151,9 @@ class ExternalProgram:
         """Run it as a reduce without an object per pair; frames and what it gives are as for `map_frames`."""
         return self._frames("reduce", frames)
 
-    def pipe_frames(self, mode: str, frames: int | Iterable[bytes], write: Callable[[memoryview], object]) -> None:
+    def pipe_frames(
+        self, mode: str, frames: int | Iterable[bytes], write: Callable[[memoryview], object]
+    ) -> None:
         """As `map_frames` or `reduce_frames`, by mode, to a function: the fastest way from one descriptor to another.
 
         write   called with each piece, a memoryview that is valid during the call only
@@ -198,7 +204,10 @@ class ExternalProgram:
 def _read_program(path: str) -> bytes:
     trouble = advice = ""
     if not os.path.exists(path):
-        trouble, advice = "there is no such file", "give the path of the program; PATH is not searched"
+        trouble, advice = (
+            "there is no such file",
+            "give the path of the program; PATH is not searched",
+        )
     elif not os.path.isfile(path):
         trouble, advice = "it is not a regular file", "give the path of the program"
     elif not os.access(path, os.X_OK):
@@ -215,10 +224,20 @@ def _read(path: str) -> bytes:
 
 def _checked_files(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
     if "op" not in files:
-        raise FilesError("the files of an external program have no 'op', the program itself [FILES-1]")
+        raise FilesError(
+            "the files of an external program have no 'op', the program itself [FILES-1]"
+        )
     checked = {}
     for name, content in files.items():
-        if not isinstance(name, str) or not name or "/" in name or "\0" in name or name in (".", ".."):
-            raise FilesError(f"{name!r} is not a plain file name: the directory of a worker is flat [FILES-2]")
+        if (
+            not isinstance(name, str)
+            or not name
+            or "/" in name
+            or "\0" in name
+            or name in (".", "..")
+        ):
+            raise FilesError(
+                f"{name!r} is not a plain file name: the directory of a worker is flat [FILES-2]"
+            )
         checked[name] = as_bytes(content, repr(name))
     return checked

@@ -31,15 +31,35 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (RESULT_HEAD, "is a result of a job, which has no lines", _READ_PAIRS),
     (rb"\x81[\x00\x01].{8}\x00{4}", "is a result of a job, which has no lines", _READ_PAIRS),
     (rb"\x1f\x8b\x08", "is compressed with gzip", _GUNZIP),
-    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "is compressed with bzip2", _UNPACK.format("bunzip2", "bz2")),
+    (
+        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+        "is compressed with bzip2",
+        _UNPACK.format("bunzip2", "bz2"),
+    ),
     (rb"\xfd7zXZ\x00", "is compressed with xz", _UNPACK.format("unxz", "lzma")),
-    (rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})", "is compressed with lzma", _UNPACK.format("unlzma", "lzma")),
+    (
+        rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})",
+        "is compressed with lzma",
+        _UNPACK.format("unlzma", "lzma"),
+    ),
     (rb"LZIP\x01", "is compressed with lzip", _UNPACK_FIRST.format("lzip -d")),
-    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "is compressed with zstd", _UNPACK_FIRST.format("unzstd")),
-    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "is compressed with lz4", _UNPACK_FIRST.format("lz4 -d")),
+    (
+        rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18",
+        "is compressed with zstd",
+        _UNPACK_FIRST.format("unzstd"),
+    ),
+    (
+        rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18",
+        "is compressed with lz4",
+        _UNPACK_FIRST.format("lz4 -d"),
+    ),
     (rb"\xff\x06\x00\x00sNaPpY", "is compressed with snappy", _UNPACK_FIRST.format("snzip -d")),
     (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _UNPACK_FIRST.format("lzop -d")),
-    (rb"\x1f\x9d[\x09-\x10\x89-\x90]", "is compressed with compress", _UNPACK_FIRST.format("gzip -d")),
+    (
+        rb"\x1f\x9d[\x09-\x10\x89-\x90]",
+        "is compressed with compress",
+        _UNPACK_FIRST.format("gzip -d"),
+    ),
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _UNPACK.format("unzip", "zipfile")),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _UNPACK_FIRST.format("7z x")),
     (rb"Rar!\x1a\x07", "is a rar archive", _UNPACK_FIRST.format("unrar x")),
@@ -59,7 +79,9 @@ def check_has_lines(head: bytes, where: str) -> None:
     """Raise a DataError, which no other try mends, that says what the data is and what to do when it has no lines."""
     if has_lines(head):
         return
-    what, advice = next((what, advice) for start, what, advice in _FORMATS if re.match(start, head, re.DOTALL))
+    what, advice = next(
+        (what, advice) for start, what, advice in _FORMATS if re.match(start, head, re.DOTALL)
+    )
     raise DataError(f"{where}: {what}; {advice}", is_final=True)
 
 

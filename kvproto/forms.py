@@ -17,7 +17,13 @@ from kvproto.errors import DataError
 from kvproto.formats import checked_lines
 from kvproto.wire import MAX_ITEM, PairDecoder, encode_pairs
 
-__all__ = ["decoded_pairs", "frames_from_lines", "frames_from_text", "text_from_frames", "whole_lines"]
+__all__ = [
+    "decoded_pairs",
+    "frames_from_lines",
+    "frames_from_text",
+    "text_from_frames",
+    "whole_lines",
+]
 
 
 def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -37,7 +43,9 @@ def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> It
     """
     for lines in whole_lines(pieces, max_item):
         ended = lines[:-1] if lines.endswith(b"\n") else lines
-        yield encode_pairs([line.partition(b"\t")[::2] for line in ended.split(b"\n")], max_item=max_item)
+        yield encode_pairs(
+            [line.partition(b"\t")[::2] for line in ended.split(b"\n")], max_item=max_item
+        )
 
 
 def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -61,7 +69,9 @@ def whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
         unended.append(piece[end:])
         n_unended += len(piece) - end
         if n_unended > max_item:
-            raise DataError(f"a line of more than {max_item} bytes in the input; raise max_item if that is meant")
+            raise DataError(
+                f"a line of more than {max_item} bytes in the input; raise max_item if that is meant"
+            )
     if n_unended:
         yield b"".join(unended)
 

@@ -22,7 +22,11 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     n_lines = 0
     for block in whole_lines(pieces, max_item):
         lines = block.removesuffix(b"\n").split(b"\n")
-        pairs = [_pair_from_json(line, number) for number, line in enumerate(lines, n_lines + 1) if line.strip()]
+        pairs = [
+            _pair_from_json(line, number)
+            for number, line in enumerate(lines, n_lines + 1)
+            if line.strip()
+        ]
         n_lines += len(lines)
         yield encode_pairs(pairs)
 
@@ -30,7 +34,10 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
 def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
     """Write each pair as a JSON line, from which `frames_from_jsonl` makes the same bytes again."""
     for pairs in decoded_pairs(frames, max_item):
-        lines = [json.dumps([json_from_item(item) for item in pair], ensure_ascii=False) for pair in pairs]
+        lines = [
+            json.dumps([json_from_item(item) for item in pair], ensure_ascii=False)
+            for pair in pairs
+        ]
         yield "".join([line + "\n" for line in lines]).encode()
 
 
@@ -44,14 +51,14 @@ def _pair_from_json(line: bytes, number: int) -> tuple[bytes, bytes]:
     except (ValueError, TypeError, RecursionError):
         shown = line[:80].decode("utf-8", "backslashreplace")
         raise DataError(
-            f'line {number} of the input is neither [key, value] nor a value: {shown}; '
+            f"line {number} of the input is neither [key, value] nor a value: {shown}; "
             'a key or value is a JSON string or {"base64": "..."}'
         ) from None
 
 
 def _item_from_json(item) -> bytes:
     if isinstance(item, dict):
-        (name, text), = item.items()
+        ((name, text),) = item.items()
         if name != "base64":
             raise ValueError(name)
         return base64.b64decode(text, validate=True)

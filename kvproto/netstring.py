@@ -34,10 +34,15 @@ def encode_params(params: Mapping | str | bytes | None) -> bytes:
     if isinstance(params, (bytes, str)):
         return _to_bytes(params, "the parameter string")
     if not isinstance(params, Mapping):
-        raise TypeError(f"parameters must be a dict, str, bytes or None, not {type(params).__name__}")
+        raise TypeError(
+            f"parameters must be a dict, str, bytes or None, not {type(params).__name__}"
+        )
     entries = {}
     for key, value in params.items():
-        k, v = _to_bytes(key, f"the parameter name {key!r}"), _to_bytes(value, f"the value of parameter {key!r}")
+        k, v = (
+            _to_bytes(key, f"the parameter name {key!r}"),
+            _to_bytes(value, f"the value of parameter {key!r}"),
+        )
         if k in entries:
             raise ValueError(f"the parameter name {key!r} is there twice, as str and as bytes")
         entries[k] = b"%d %b %d %b\n" % (len(k), k, len(v), v)
@@ -63,7 +68,9 @@ def decode_params(data) -> dict[bytes, bytes]:
         )
     end = at + total
     if len(data) < end:
-        raise Truncated(field="parameter set", offset=at, wanted=total, had=len(data) - at, clause="PARAMS-5")
+        raise Truncated(
+            field="parameter set", offset=at, wanted=total, had=len(data) - at, clause="PARAMS-5"
+        )
     params = {}
     while at < end:
         key, at = _item(data, at, end, b" ", "parameter name")
@@ -107,9 +114,14 @@ def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple
         stop += 1
     if stop == end:
         if field == _TOTAL:
-            raise Truncated(field=field, offset=at, wanted=stop - at + 1, had=stop - at, clause="PARAMS-1")
+            raise Truncated(
+                field=field, offset=at, wanted=stop - at + 1, had=stop - at, clause="PARAMS-1"
+            )
         raise ParamsError(
-            f"the set ends inside the {field} at byte {at}", offset=at, clause="PARAMS-5", field=field
+            f"the set ends inside the {field} at byte {at}",
+            offset=at,
+            clause="PARAMS-5",
+            field=field,
         )
     if stop == at or data[stop : stop + 1] != closing:
         raise ParamsError(

@@ -56,7 +56,9 @@ class _NativeStream:
         field = _FIELDS[walker.field]
         if walker.had == 0 and not walker.in_list and field in ("num-pairs", "key size"):
             return
-        in_a_list = walker.with_lists and (field == "num-pairs" or (field == "key size" and not walker.had))
+        in_a_list = walker.with_lists and (
+            field == "num-pairs" or (field == "key size" and not walker.had)
+        )
         raise Truncated(
             field=field,
             offset=walker.field_offset,
@@ -85,7 +87,9 @@ class _NativeStream:
         if keep and len(self._room) < len(data):
             self._room = bytearray(len(data))
         room = ffi.from_buffer(self._room) if keep else ffi.NULL
-        status = _native.lib.disco_walk(walker, ffi.from_buffer(data), len(data), room, self._n_kept)
+        status = _native.lib.disco_walk(
+            walker, ffi.from_buffer(data), len(data), room, self._n_kept
+        )
         if status == _native.lib.DISCO_TOO_LARGE:
             fault = ItemTooLarge(
                 field=_FIELDS[walker.field],
@@ -103,7 +107,9 @@ class _ReferenceStream:
     """The same by way of the decoders, where nothing is compiled; it holds a result list until it is complete."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
-        self._decoder = ListDecoder(max_item=max_item) if with_lists else PairDecoder(max_item=max_item)
+        self._decoder = (
+            ListDecoder(max_item=max_item) if with_lists else PairDecoder(max_item=max_item)
+        )
         self._with_lists = with_lists
         self.n_pairs = 0
         self.n_lists = 0

@@ -40,7 +40,9 @@ def encode_pair(key: bytes | str, value: bytes | str, *, max_item: int = MAX_ITE
     return _native.pack_pairs(((key, value),), _checked_limit(max_item))[0]
 
 
-def encode_pairs(pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM) -> bytes:
+def encode_pairs(
+    pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM
+) -> bytes:
     """Encode an iterable of (key, value) pairs one behind the other, without a count (FRAME-3).
 
     Raises TypeError or ValueError that names the index of the pair at fault.
@@ -48,7 +50,9 @@ def encode_pairs(pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: 
     return _native.pack_pairs(pairs, _checked_limit(max_item))[0]
 
 
-def encode_list(pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM) -> bytes:
+def encode_list(
+    pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM
+) -> bytes:
     """Encode one result list: u32 num-pairs, then the pairs (LIST-1, LIST-2). Raises as `encode_pairs` does."""
     frames, n_pairs = _native.pack_pairs(pairs, _checked_limit(max_item))
     if n_pairs > 0xFFFFFFFF:
@@ -167,7 +171,9 @@ class _Decoder:
         raise AssertionError("a complete pair is never kept")
 
     def _truncated(self, field: str, at: int, wanted: int, had: int, clause: str) -> Truncated:
-        return Truncated(field=field, offset=self.offset + at, wanted=wanted, had=had, clause=clause)
+        return Truncated(
+            field=field, offset=self.offset + at, wanted=wanted, had=had, clause=clause
+        )
 
 
 class PairDecoder(_Decoder):
@@ -210,7 +216,11 @@ class ListDecoder(_Decoder):
 
     def _missing(self) -> Truncated | None:
         if self._pairs is None:
-            return self._truncated("num-pairs", 0, 4, len(self._kept), "LIST-3") if self._kept else None
+            return (
+                self._truncated("num-pairs", 0, 4, len(self._kept), "LIST-3")
+                if self._kept
+                else None
+            )
         if self._kept:
             return self._missing_of_pair()
         return Truncated(

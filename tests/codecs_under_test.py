@@ -12,7 +12,11 @@ from typing import NamedTuple
 from kvproto import ListDecoder, PairDecoder, ProtocolError, _native, _reference, decode_params
 from kvproto.errors import ItemTooLarge, Truncated
 
-NAMES = ["reference"] if os.environ.get("KVPROTO_PURE", "") not in ("", "0") else ["reference", "native", "c"]
+NAMES = (
+    ["reference"]
+    if os.environ.get("KVPROTO_PURE", "") not in ("", "0")
+    else ["reference", "native", "c"]
+)
 
 _ALL = (1 << 62) - 1
 _FIELDS = ("num-pairs", "key size", "key", "value size", "value")  # as disco_field counts them
@@ -123,15 +127,22 @@ class C:
                 break
         outcome = Outcome([])
         if status != lib.DISCO_OK:
-            error, had = ("Truncated", walker.had) if status == lib.DISCO_MORE else ("ItemTooLarge", 0)
-            outcome = Outcome([], error, walker.field_offset, _FIELDS[walker.field], walker.wanted, had)
+            error, had = (
+                ("Truncated", walker.had) if status == lib.DISCO_MORE else ("ItemTooLarge", 0)
+            )
+            outcome = Outcome(
+                [], error, walker.field_offset, _FIELDS[walker.field], walker.wanted, had
+            )
         return outcome, b"".join(frames), walker.n_lists
 
     def _frames(self, frames: bytes, max_item: int) -> list:
         lib, new = _native.lib, _native.ffi.new
         key, value, consumed = new("disco_slice *"), new("disco_slice *"), new("size_t *")
         source, at, values = _native.ffi.from_buffer(frames), 0, []
-        while lib.disco_decode_pair(source + at, len(frames) - at, max_item, key, value, consumed) == lib.DISCO_OK:
+        while (
+            lib.disco_decode_pair(source + at, len(frames) - at, max_item, key, value, consumed)
+            == lib.DISCO_OK
+        ):
             values.append((_bytes(key), _bytes(value)))
             at += consumed[0]
         return values
@@ -152,7 +163,9 @@ def agrees(codec, kind: str, outcome: Outcome, expected: Outcome) -> bool:
     if isinstance(codec, C) and kind == "lists":
         *pairs, n_lists = outcome.values
         due = [pair for pairs_of_list in expected.values for pair in pairs_of_list]
-        whole = pairs == due if not expected.error else pairs[: len(due)] == due  # and those of the list under way
+        whole = (
+            pairs == due if not expected.error else pairs[: len(due)] == due
+        )  # and those of the list under way
         return whole and n_lists == len(expected.values) and outcome[1:] == expected[1:]
     if isinstance(codec, C) and kind == "params" and expected.error == "ParamsError":
         expected = expected._replace(field="")  # C says where, not what

@@ -31,18 +31,24 @@ def told(chosen, check: Check) -> tuple[set[str], str]:
     """The ids of the failures that are reported, and the report."""
     results = run(chosen, check, lambda result: None)
     names = {result.name: "evidence" for result in results}
-    return {one.result.case.id for one in failures(results)}, report(check.program.path, results, names)
+    return {one.result.case.id for one in failures(results)}, report(
+        check.program.path, results, names
+    )
 
 
 def subjects(directory: Path):
     """Name, check, the cases to run, and the ids that must be told; broken workers, then correct ones."""
     tables = {"any": [*mutants.MUTANTS, *contract_mutants.ANY], "reference": contract_mutants.TOLD}
-    for contract, mutant in ((contract, mutant) for contract, table in tables.items() for mutant in table):
+    for contract, mutant in (
+        (contract, mutant) for contract, table in tables.items() for mutant in table
+    ):
         for mode in ("map", "reduce"):
             ids = set((getattr(mutant, mode) or ("",))[0].split())
             if ids:
                 check = Check(mutant.program(directory), contract=contract, timeout=mutant.watchdog)
-                chosen = [one for one in select([mode], "SHOULD", "*", contract) if one[0].id in ids]
+                chosen = [
+                    one for one in select([mode], "SHOULD", "*", contract) if one[0].id in ids
+                ]
                 yield f"{mutant.name} ({mode})", check, chosen, ids
     every = select(["map", "reduce"], "SHOULD", "*")
     for source in mutants.CORRECT:
@@ -51,12 +57,20 @@ def subjects(directory: Path):
         if name in LANGUAGES and not missing(name):
             files = contract_program(name, directory)
             check = Check(Program(files[0], external(files)), contract="reference")
-            yield f"contract: {name}", check, select(["map", "reduce"], "SHOULD", "*", "reference"), set()
+            yield (
+                f"contract: {name}",
+                check,
+                select(["map", "reduce"], "SHOULD", "*", "reference"),
+                set(),
+            )
 
 
 def main(times: int, names: list[str]) -> int:
     n_runs = n_wrong = 0
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(os.cpu_count() or 1)
+    ]
     try:
         with tempfile.TemporaryDirectory(prefix="kvproto-load-") as directory:
             for name, check, chosen, ids in subjects(Path(directory)):
@@ -67,7 +81,10 @@ def main(times: int, names: list[str]) -> int:
                     n_runs += 1
                     if found != ids:
                         n_wrong += 1
-                        print(f"WRONG: {name}: told {sorted(found)}, not {sorted(ids)}\n{text}", flush=True)
+                        print(
+                            f"WRONG: {name}: told {sorted(found)}, not {sorted(ids)}\n{text}",
+                            flush=True,
+                        )
                 print(f"{name}: {times} times, {len(chosen)} checks each", flush=True)
     finally:
         for process in busy:

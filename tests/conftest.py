@@ -9,25 +9,40 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "workers")]  # the helpers beside the tests, whatever pytest's import mode
+sys.path[:0] = [
+    str(HERE),
+    str(HERE / "workers"),
+]  # the helpers beside the tests, whatever pytest's import mode
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
 settings.register_profile("dev", max_examples=60, **_EVERY)
 settings.register_profile("ci", max_examples=200, print_blob=True, **_EVERY)
 settings.register_profile(
-    "deep", max_examples=5000, print_blob=True, suppress_health_check=[HealthCheck.too_slow], **_EVERY
+    "deep",
+    max_examples=5000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    **_EVERY,
 )
-settings.load_profile("ci" if os.environ.get("CI") else "dev")  # deep: pytest --hypothesis-profile=deep
+settings.load_profile(
+    "ci" if os.environ.get("CI") else "dev"
+)  # deep: pytest --hypothesis-profile=deep
 
 
 def pytest_configure(config):
     # Python puts the current folder first: from the top folder, a process that a test starts would import the sources
     # there, which have nothing compiled beside them, and not the installed package.
     os.chdir(HERE)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts into the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # processes that tests start are to end by Ctrl-C
-    config.addinivalue_line("markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds')
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as a shell starts what it puts into the background
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # processes that tests start are to end by Ctrl-C
+    config.addinivalue_line(
+        "markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds'
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MUTANTS", "Mutant", "NAIVE", "PERL"]
+__all__ = ["MUTANTS", "NAIVE", "PERL", "Mutant"]
 
 HERE = Path(__file__).parent / "naive_drivers"
 NAIVE = [sys.executable, "-SE", str(HERE / "naive.py")]
@@ -44,7 +44,11 @@ MUTANTS = (
     told("wrong pairs", "MAP-entries", "takes an entry for a key"),
     told("wrong parameters", "PARAMS-default PARAMS-empty-set", "sends no empty set"),
     told("wrong parameters", "PARAMS-sent-none", "sends a set for none"),
-    told("wrong parameters", "PARAMS-raw-bytes PARAMS-raw-text PARAMS-raw-empty", "frames a raw string"),
+    told(
+        "wrong parameters",
+        "PARAMS-raw-bytes PARAMS-raw-text PARAMS-raw-empty",
+        "frames a raw string",
+    ),
     told("wrong parameters", "PARAMS-sent-one PARAMS-several", "writes no total"),
     told("wrong parameters", "PARAMS-bytes-counted", "counts characters"),
     told("wrong parameters", "PARAMS-spaces", "strips values"),
@@ -84,36 +88,60 @@ MUTANTS = (
         "LIST-cut-in-count LIST-cut-behind-count LIST-cut-in-size LIST-cut-in-key LIST-cut-behind-key "
         "LIST-cut-in-value LIST-cut-between-pairs LIST-count-low LIST-big-endian LIST-no-count LIST-count-largest "
         "LIST-banner LIST-text-between LIST-text-last LIST-word-last",
-        "keeps what it could read", mode="reduce",
+        "keeps what it could read",
+        mode="reduce",
     ),
     told("memory", "LIST-count-large", "allocates by num-pairs"),
     told("no end", "LIMITS-key-too-large LIMITS-value-too-large LIMITS-settable", "has no limit"),
     told("success", "LIMITS-writer", "has no limit"),
     told("success", "MAP-too-many LIFECYCLE-hangs-at-end", "is done at the count"),
-    told("success", "MAP-list-for-nothing MAP-flood", "is done at the count", "never looks at what is unread"),
+    told(
+        "success",
+        "MAP-list-for-nothing MAP-flood",
+        "is done at the count",
+        "never looks at what is unread",
+    ),
     told("success", "MAP-too-few MAP-none", "takes fewer lists"),
-    told("success", "LIFECYCLE-exit-1 LIFECYCLE-exit-255 LIFECYCLE-killed", "ignores the exit status"),
+    told(
+        "success", "LIFECYCLE-exit-1 LIFECYCLE-exit-255 LIFECYCLE-killed", "ignores the exit status"
+    ),
     told("results of a failure", "LIFECYCLE-exit-1", "gives results of a failure"),
     told("no words", "LIFECYCLE-exit-1", "says nothing"),
     told(
         "success",
         "LIFECYCLE-unread LIFECYCLE-unread-much LIFECYCLE-closes-stdin LIFECYCLE-exits-at-once LIFECYCLE-exits-midway "
         "LIFECYCLE-exits-in-params",
-        "never looks at what is unread", mode="reduce",
+        "never looks at what is unread",
+        mode="reduce",
     ),
     told(
-        "success", "LIFECYCLE-fails-at-once LIFECYCLE-fails-midway",
-        "never looks at what is unread", "ignores the exit status", mode="reduce",
+        "success",
+        "LIFECYCLE-fails-at-once LIFECYCLE-fails-midway",
+        "never looks at what is unread",
+        "ignores the exit status",
+        mode="reduce",
     ),
     # stderr.
     told("messages", "STDERR-messages", "strips messages"),
-    told("messages", "STDERR-untagged STDERR-flood-untagged STDERR-endless-line", "drops untagged lines"),
+    told(
+        "messages",
+        "STDERR-untagged STDERR-flood-untagged STDERR-endless-line",
+        "drops untagged lines",
+    ),
     told("error", "STDERR-error-inside", "looks for tags anywhere"),
     told("messages", "STDERR-all-bytes", "takes bytes for text"),
     told("messages", "STDERR-unended", "drops an unended line"),
     told("success", "STDERR-error-unended", "drops an unended line"),
-    told("messages", "STDERR-long-line STDERR-longest-line STDERR-behind-a-cut STDERR-error-long", "cuts lines short"),
-    told("no end", "STDERR-heard-flood STDERR-flood-untagged STDERR-endless-line", "reads stderr at the end"),
+    told(
+        "messages",
+        "STDERR-long-line STDERR-longest-line STDERR-behind-a-cut STDERR-error-long",
+        "cuts lines short",
+    ),
+    told(
+        "no end",
+        "STDERR-heard-flood STDERR-flood-untagged STDERR-endless-line",
+        "reads stderr at the end",
+    ),
     told("error", "STDERR-closed", "takes stderr's end for the worker's"),
     told("success", "STDERR-heard-error STDERR-error-in-pieces STDERR-error-long", "ignores ERR"),
     told("no end", "STDERR-error-and-stays", "ignores ERR"),
@@ -124,7 +152,8 @@ MUTANTS = (
         "has no limits of time",
     ),
     told(
-        "no end", "LIFECYCLE-child-holds-stdout LIFECYCLE-daemon-holds-stdout REDUCE-flood LIFECYCLE-stopped",
+        "no end",
+        "LIFECYCLE-child-holds-stdout LIFECYCLE-daemon-holds-stdout REDUCE-flood LIFECYCLE-stopped",
         "has no limits of time",
     ),
     told("no end", "LIFECYCLE-deaf LIFECYCLE-stopped", "asks politely"),
@@ -136,8 +165,14 @@ MUTANTS = (
         "kills the worker alone",
     ),
     told("processes", "LIFECYCLE-driver-killed LIFECYCLE-driver-terminated", "has no guard"),
-    told("no end", "LIFECYCLE-child-floods-stderr", "waits for stderr's end", "has no limits of time"),
+    told(
+        "no end", "LIFECYCLE-child-floods-stderr", "waits for stderr's end", "has no limits of time"
+    ),
     told("directory", "LIFECYCLE-directory-litter", "removes files alone"),
-    told("no answer of the adapter", "LIFECYCLE-directory-gone", "wants to remove the directory itself"),
+    told(
+        "no answer of the adapter",
+        "LIFECYCLE-directory-gone",
+        "wants to remove the directory itself",
+    ),
     told("no end", "LIFECYCLE-daemon", "waits for all descendants"),
-)  # fmt: skip
+)

@@ -43,7 +43,9 @@ class Driver:
         fd = os.open(told, os.O_RDONLY | os.O_NONBLOCK)
         jobs = set(all_jobs())
         argv = [sys.executable, "-c", _SCRIPT, str(told), str(self._go), str(runs), start, after]
-        self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.map_process = os.pidfd_open(int(self._told(fd)))
         [self.job] = set(all_jobs()) - jobs
         self._runs = open(runs, "r+b", buffering=0)  # both ends: it waits for nobody

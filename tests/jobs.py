@@ -82,7 +82,9 @@ def results(**jobargs):
 
 def events(job):
     """What a job told of its course, in order, but for its progress."""
-    told = [json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()]
+    told = [
+        json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()
+    ]
     return [event for event in told if event["event"] != "progress"]
 
 

@@ -68,7 +68,9 @@ def tap(text):
         elif not line.startswith("#"):
             ok, number, name, directive, _ = TEST_POINT.fullmatch(line).groups()
             assert int(number) == len(told) + 1 and "#" not in name.replace("\\#", "")
-            told.append([*NAME.match(name).groups(), {"SKIP": "n/a", "TODO": "known"}.get(directive, ok)])
+            told.append(
+                [*NAME.match(name).groups(), {"SKIP": "n/a", "TODO": "known"}.get(directive, ok)]
+            )
         if block and block[-1].startswith("status: ") and told[-1][2] != "known":
             told[-1][2] = _noted(told[-1][2], json.loads(block[-1].removeprefix("status: ")))
     assert block is None and plan == f"1..{len(told)}"
@@ -85,13 +87,24 @@ class Page(HTMLParser):
     """An HTML page: its tags must be closed as they are opened. `tags`, `ids`, `links`, `text`, `told`, `marked`."""
 
     WORDS = {
-        "passes": "pass", "fails": "fail", "passes, listed as failing": "fixed", "known failure": "known",
-        "note": "note", "not applicable": "n/a",
-    }  # fmt: skip
+        "passes": "pass",
+        "fails": "fail",
+        "passes, listed as failing": "fixed",
+        "known failure": "known",
+        "note": "note",
+        "not applicable": "n/a",
+    }
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.ids, self.links, self.told, self.marked = [], set(), [], [], [], []
+        self.open, self.tags, self.ids, self.links, self.told, self.marked = (
+            [],
+            set(),
+            [],
+            [],
+            [],
+            [],
+        )
         self.text, self._id, self._mode = "", "", ""
         self.feed(text)
         self.close()

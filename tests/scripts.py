@@ -6,7 +6,9 @@ from pathlib import Path
 PAIRS = [(b"key %d" % index, b"value \n\0\xff %d" % index) for index in range(5000)]
 
 
-def script(tmp_path: Path, body: str, interpreter: str = "/usr/bin/env python3", name: str = "worker") -> Path:
+def script(
+    tmp_path: Path, body: str, interpreter: str = "/usr/bin/env python3", name: str = "worker"
+) -> Path:
     path = tmp_path / name
     path.write_text(f"#!{interpreter}\n{textwrap.dedent(body)}")
     path.chmod(0o755)

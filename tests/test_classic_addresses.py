@@ -43,7 +43,12 @@ def test_a_scheme_may_be_in_capitals(tmp_path):
     (tmp_path / "x").write_text("x\n")
     DDFS().chunk("x", [f"FILE://{tmp_path}/x"])
     with serving({"/x": page(b"x\n")}) as server:
-        for url in (server.url.replace("http", "HTTP") + "/x", f"File://{tmp_path}/x", "RAW://x\n", "Tag://x"):
+        for url in (
+            server.url.replace("http", "HTTP") + "/x",
+            f"File://{tmp_path}/x",
+            "RAW://x\n",
+            "Tag://x",
+        ):
             assert lines_of(url) == ["x\n"]
 
 
@@ -98,7 +103,10 @@ def test_a_password_goes_to_no_other_host_but_along_on_its_own():
     "text, shown",
     [
         ("input http://me:hush@h/x: gone", "input http://me:***@h/x: gone"),
-        ("a http://me:hu@sh@h/ b https://you:hush@h:80/?q c", "a http://me:***@h/ b https://you:***@h:80/?q c"),
+        (
+            "a http://me:hu@sh@h/ b https://you:hush@h:80/?q c",
+            "a http://me:***@h/ b https://you:***@h:80/?q c",
+        ),
         ("http://:hush@h", "http://:***@h"),
         ("input http://me:it's h/us h@h/x: a@b", "input http://me:***@h/x: a@b"),
         ("http://me:it's@h/ and ['http://me:hush@h']", "http://me:***@h/ and ['http://me:***@h']"),
@@ -116,7 +124,13 @@ def test_passwords_of_addresses_in_a_text_are_masked(text, shown):
 
 
 def test_passwords_are_looked_for_in_time_that_grows_with_the_text():
-    for text in ("://" + "a:" * 50_000, "://a:" + "b" * 100_000, "://" * 30_000, "x://a:b c " * 10_000, "://a:'" * 20_000):
+    for text in (
+        "://" + "a:" * 50_000,
+        "://a:" + "b" * 100_000,
+        "://" * 30_000,
+        "x://a:b c " * 10_000,
+        "://a:'" * 20_000,
+    ):
         began = time.process_time()
         assert without_passwords(text) == text
         assert time.process_time() - began < 2
@@ -154,8 +168,13 @@ def raises(line, params):
 def test_a_password_is_not_printed_by_the_command():
     with serving({}) as server:
         url = server.url.replace("http://", "http://me:hush@")
-        for command in (["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map"], ["tag", "put", "x"]):
-            done = kvproto_command(*command, f"{url}/ddfs/tag/none" if command[0] == "run" else f"dir://{url[7:]}/none")
+        for command in (
+            ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map"],
+            ["tag", "put", "x"],
+        ):
+            done = kvproto_command(
+                *command, f"{url}/ddfs/tag/none" if command[0] == "run" else f"dir://{url[7:]}/none"
+            )
             assert b"hush" not in done.stdout + done.stderr
         assert done.returncode == 0
         done = kvproto_command("tag", "get", "x")
@@ -166,7 +185,9 @@ def test_a_password_is_not_printed_by_the_command():
 
 @pytest.mark.parametrize("url", ["http://me:hush/slash@127.0.0.1/x", "disco://me:hush?@h/x"])
 def test_a_password_with_characters_of_an_address_is_told_how_to_write_and_not_printed(url):
-    with pytest.raises((DataError, JobError), match="in a user name or a password write / [?] # and @ as") as caught:
+    with pytest.raises(
+        (DataError, JobError), match="in a user name or a password write / [?] # and @ as"
+    ) as caught:
         open_input(url)
     assert "hush" not in str(caught.value)
 
@@ -176,10 +197,25 @@ def test_a_password_with_characters_of_an_address_is_told_how_to_write_and_not_p
 
 @pytest.mark.parametrize(
     "name, n_requests",
-    [("loop", 10), ("file", 1), ("ftp", 1), ("nowhere", 1), ("404", 1), ("410", 1), ("501", 1), ("300", 1), ("304", 1)],
+    [
+        ("loop", 10),
+        ("file", 1),
+        ("ftp", 1),
+        ("nowhere", 1),
+        ("404", 1),
+        ("410", 1),
+        ("501", 1),
+        ("300", 1),
+        ("304", 1),
+    ],
 )
 def test_a_permanent_error_of_a_server_fails_the_job_at_once(name, n_requests):
-    to = {"loop": "/", "file": "file:///etc/passwd", "ftp": "ftp://127.0.0.1/x", "nowhere": "http://[::1"}
+    to = {
+        "loop": "/",
+        "file": "file:///etc/passwd",
+        "ftp": "ftp://127.0.0.1/x",
+        "nowhere": "http://[::1",
+    }
     give = page(b"", 302, Location=to[name]) if name in to else page(b"", int(name))
     with serving({"/": give}) as server:
         began = time.monotonic()

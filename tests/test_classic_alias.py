@@ -17,7 +17,9 @@ INSTALL = "from kvproto.classic import alias\nalias.install()\n"
 def python(*arguments, cwd="/", **environment):
     """Run Python; returns the finished process, its stdout and stderr as str."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment})
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}
+    )
 
 
 def printed(code, cwd="/", **environment):
@@ -95,7 +97,9 @@ def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
         "print(json.dumps(said))"
     )
     said = json.loads(printed(code))
-    assert {".".join(how.replace("from ", "").replace("import ", "").split()) for how in said} == set(GONE)
+    assert {
+        ".".join(how.replace("from ", "").replace("import ", "").split()) for how in said
+    } == set(GONE)
     for how, (text, name) in said.items():
         words = how.replace("from ", "").replace("import ", "").split()
         assert name == ".".join(words)
@@ -127,7 +131,9 @@ def test_a_name_that_never_was_there_is_an_error_with_those_that_are():
 def test_an_attribute_that_is_gone_is_an_attribute_error_that_says_so():
     code = "import disco.util\nassert not hasattr(disco.util, 'proxy_url')\ndisco.util.proxy_url"
     done = python("-c", INSTALL + code)
-    assert done.stderr.splitlines()[-1].startswith("AttributeError: disco.util.proxy_url is not carried over to kvproto; ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "AttributeError: disco.util.proxy_url is not carried over to kvproto; "
+    )
 
 
 def test_the_errors_of_kvproto_are_caught_by_their_old_names():
@@ -142,7 +148,9 @@ def test_the_errors_of_kvproto_are_caught_by_their_old_names():
         "e = DataError('was cut', 'http://here', 404)\n"
         "print(e, e.url, e.code, e.msg)"
     )
-    assert printed(code).splitlines() == ["DataError"] * 3 + ["was cut: http://here http://here 404 was cut"]
+    assert printed(code).splitlines() == ["DataError"] * 3 + [
+        "was cut: http://here http://here 404 was cut"
+    ]
 
 
 # --- who wins -----------------------------------------------------------------------------------
@@ -159,11 +167,16 @@ def test_a_real_package_wins_with_all_its_modules(tmp_path):
 
 def test_a_mere_directory_of_that_name_is_no_package(tmp_path):
     (tmp_path / "disco").mkdir()
-    assert printed("import disco.util\nprint(disco.util.kvgroup.__module__)", cwd=tmp_path) == "kvproto.classic.util\n"
+    assert (
+        printed("import disco.util\nprint(disco.util.kvgroup.__module__)", cwd=tmp_path)
+        == "kvproto.classic.util\n"
+    )
 
 
 def test_without_install_there_are_no_old_names():
-    assert python("-c", "import kvproto.classic.alias, disco").stderr.endswith("No module named 'disco'\n")
+    assert python("-c", "import kvproto.classic.alias, disco").stderr.endswith(
+        "No module named 'disco'\n"
+    )
 
 
 # --- whole scripts ------------------------------------------------------------------------------
@@ -217,9 +230,15 @@ def test_a_script_or_module_is_main_with_its_own_arguments_and_path(tmp_path):
     )
     done = aliased(tmp_path / "me.py", "-m", "x")
     path = str(tmp_path / "me.py")
-    assert (done.stdout, done.returncode) == (f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n", 3)
+    assert (done.stdout, done.returncode) == (
+        f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n",
+        3,
+    )
     done = aliased("-m", "me", "-m", "x", cwd=tmp_path)
-    assert (done.stdout, done.returncode) == (f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n", 3)
+    assert (done.stdout, done.returncode) == (
+        f"__main__ {path} {[path, '-m', 'x']} {tmp_path} True\n",
+        3,
+    )
 
 
 def test_without_a_script_there_is_a_usage():

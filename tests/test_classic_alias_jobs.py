@@ -38,7 +38,15 @@ def printed(tmp_path):
 
     def run(body, *options, fails=False):
         (tmp_path / "script.py").write_text(HEAD.format(body.strip().replace("\n", "\n    ")))
-        command = [sys.executable, "-W", "error", "-m", "kvproto.classic.alias", *options, "script.py"]
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "kvproto.classic.alias",
+            *options,
+            "script.py",
+        ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert fails == bool(done.returncode), done.stderr
         return done.stderr if fails else done.stdout
@@ -84,7 +92,10 @@ print(job.jobinfo()["active"], Disco().jobinfo(job.name)["active"])
 print(Disco().master, job.disco.master, Disco("disco://elsewhere"), Disco().settings["DISCO_PORT"], job.settings["DISCO_PORT"])
 print(type(Disco().new_job("x", input=["raw://a"], map=func.nop_map)) is Job)
 """
-    assert printed(body) == "ready ready\ndisco://localhost disco://localhost Disco master at disco://elsewhere 8989 8989\nTrue\n"
+    assert (
+        printed(body)
+        == "ready ready\ndisco://localhost disco://localhost Disco master at disco://elsewhere 8989 8989\nTrue\n"
+    )
 
 
 def test_job_functions_find_the_names_of_the_old_worker_module(printed):
@@ -142,11 +153,16 @@ try:
 except ImportError as e:
     print(e)
 """
-    assert printed(body) == "disco.util False\ndisco.util.pack is not carried over to kvproto; use pickle\n"
+    assert (
+        printed(body)
+        == "disco.util False\ndisco.util.pack is not carried over to kvproto; use pickle\n"
+    )
 
 
 def test_old_arguments_are_taken_with_a_warning(printed):
-    assert "'clean' does nothing here" in printed("Each().run(input=['raw://a'], clean=False)", fails=True)
+    assert "'clean' does nothing here" in printed(
+        "Each().run(input=['raw://a'], clean=False)", fails=True
+    )
 
 
 def test_with_bytes_entries_are_bytes_and_raw_data_is_not(printed):
@@ -154,7 +170,10 @@ def test_with_bytes_entries_are_bytes_and_raw_data_is_not(printed):
 open("lines", "wb").write(b"a\\xff")
 print(of(Each().run(input=["lines"])), of(Each().run(input=["raw://a"])), of(Each().run(input=["lines"], text=True)))
 """
-    assert printed(body, "--bytes") == "[(b'a\\xff', 'value')] [('a', 'value')] [('a\\udcff', 'value')]\n"
+    assert (
+        printed(body, "--bytes")
+        == "[(b'a\\xff', 'value')] [('a', 'value')] [('a\\udcff', 'value')]\n"
+    )
 
 
 def test_a_url_of_a_host_that_is_this_one_is_a_file(printed):
@@ -183,7 +202,12 @@ with warnings.catch_warnings(record=True, action="always") as told:
 print(told[0].message, ddfs.attrs("tag"))
 """
     token = "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of files {}"
-    assert printed(body).splitlines() == ["['three', 'two', 'one']", "three 5 [b'three']", "two 3 [b'two']", token]
+    assert printed(body).splitlines() == [
+        "['three', 'two', 'one']",
+        "three 5 [b'three']",
+        "two 3 [b'two']",
+        token,
+    ]
 
 
 def test_a_tag_is_chunked_by_the_entries_of_a_reader(printed):

@@ -18,7 +18,15 @@ from kvproto.netstring import decode_params
 
 
 def test_what_has_items_is_iterated_and_a_string_is_one_thing():
-    assert [util.isiterable(x) for x in ([], (), iter([]), "ab", b"ab", 5, None)] == [True, True, True, False, False, False, False]
+    assert [util.isiterable(x) for x in ([], (), iter([]), "ab", b"ab", 5, None)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert [list(util.iterify(x)) for x in (5, [5], "ab", b"ab")] == [[5], [5], ["ab"], [b"ab"]]
     assert [util.listify(x) for x in (None, (1, 2))] == [[None], [1, 2]]
 
@@ -64,7 +72,10 @@ def test_the_port_of_disco_urls_is_a_setting(monkeypatch):
 def test_a_url_is_joined_again():
     for url in ("http://host:80/long/path", "tag://a:tag", "tag://host/a:tag"):
         assert util.urljoin(util.urlsplit(url)) == url
-    assert [util.schemesplit(url) for url in ("raw://a://b", "path")] == [("raw", "a://b"), ("", "path")]
+    assert [util.schemesplit(url) for url in ("raw://a://b", "path")] == [
+        ("raw", "a://b"),
+        ("", "path"),
+    ]
     assert [str(util.netloc.parse(text)) for text in ("host", "host:80")] == ["host", "host:80"]
     assert not util.netloc.parse("")
 
@@ -84,14 +95,21 @@ def test_an_index_gives_its_urls_by_label(tmp_path):
     assert util.parse_dir(index) == [f"{tmp_path}/{name}" for name in "bca"]
     assert util.parse_dir(index, partition=2) == [f"{tmp_path}/{name}" for name in "bc"]
     assert list(util.read_index(index))[0] == ("10", f"{tmp_path}/a")
-    assert [util.ispartitioned(x) for x in (index, [index], [[index]], [index, "a"], "a", [])] == [True] * 3 + [False] * 3
+    assert [util.ispartitioned(x) for x in (index, [index], [[index]], [index, "a"], "a", [])] == [
+        True
+    ] * 3 + [False] * 3
 
 
 def test_small_things(capsys):
     assert util.identity(util) is util
     assert util.hexhash(b"job") == hashlib.md5(b"job").hexdigest()[:2]
     assert util.reify("os.path.join")("a", "b") == "a/b"
-    assert [util.format_size(n) for n in (5, 2048, 3 << 30, 1 << 50)] == ["5.0 bytes", "2.0KB", "3.0GB", "1024.0TB"]
+    assert [util.format_size(n) for n in (5, 2048, 3 << 30, 1 << 50)] == [
+        "5.0 bytes",
+        "2.0KB",
+        "3.0GB",
+        "1024.0TB",
+    ]
     util.msg("said")
     assert capsys.readouterr().out == "said\n"
     with pytest.raises(JobError, match="the end"):
@@ -106,17 +124,27 @@ def test_small_things(capsys):
 def test_any_bytes_become_str_and_the_same_bytes_again():
     data = bytes(range(256))
     assert compat.str_to_bytes(compat.bytes_to_str(data)) == data
-    assert (compat.bytes_to_str("s"), compat.str_to_bytes(b"b"), compat.str_to_bytes("\xe9")) == ("s", b"b", b"\xc3\xa9")
+    assert (compat.bytes_to_str("s"), compat.str_to_bytes(b"b"), compat.str_to_bytes("\xe9")) == (
+        "s",
+        b"b",
+        b"\xc3\xa9",
+    )
     assert (compat.bytes_of_int(200), compat.int_of_byte(b"\xc8"[0])) == (b"\xc8", 200)
     assert isinstance("s", compat.basestring) and isinstance(5, compat.integer_types)
     assert compat.pickle_loads(compat.pickle_dumps([1])) == [1]
 
 
-def test_settings_are_those_given_then_those_of_the_environment_then_the_defaults(monkeypatch, home):
+def test_settings_are_those_given_then_those_of_the_environment_then_the_defaults(
+    monkeypatch, home
+):
     monkeypatch.setenv("DISCO_EVENTS", "raw")
     monkeypatch.setenv("DISCO_PORT", "1")
     settings = DiscoSettings(DISCO_PORT="2")
-    assert (settings["DISCO_PORT"], settings["DISCO_EVENTS"], settings["DISCO_TEST_PORT"]) == ("2", "raw", "0")
+    assert (settings["DISCO_PORT"], settings["DISCO_EVENTS"], settings["DISCO_TEST_PORT"]) == (
+        "2",
+        "raw",
+        "0",
+    )
     assert settings["DISCO_ROOT"] == str(home)
     settings["DISCO_EVENTS"] = ""
     assert settings["DISCO_EVENTS"] == ""
@@ -124,7 +152,9 @@ def test_settings_are_those_given_then_those_of_the_environment_then_the_default
 
 
 def test_a_setting_that_is_not_there_is_an_error_with_those_that_are():
-    with pytest.raises(KeyError, match="DISCO_ERLANG: kvproto has no such setting.*it has .*DISCO_MASTER"):
+    with pytest.raises(
+        KeyError, match="DISCO_ERLANG: kvproto has no such setting.*it has .*DISCO_MASTER"
+    ):
         DiscoSettings()["DISCO_ERLANG"]
     assert DiscoSettings().get("DISCO_ERLANG", "x") == "x"
     assert DiscoSettings().get("DISCO_DEBUG") == "off"
@@ -136,7 +166,12 @@ def test_a_setting_that_is_not_there_is_an_error_with_those_that_are():
 def test_a_parameter_set_is_written_as_worker_programs_read_it():
     params = {"a": "1\n2", "long name": "", "n": 5, "\xe9": "\udcff"}
     data = netstring.encode_netstring_fd(params)
-    assert decode_params(data) == {b"a": b"1\n2", b"long name": b"", b"n": b"5", b"\xc3\xa9": b"\xff"}
+    assert decode_params(data) == {
+        b"a": b"1\n2",
+        b"long name": b"",
+        b"n": b"5",
+        b"\xc3\xa9": b"\xff",
+    }
     assert netstring.encode_netstring_str([("a", "b"), ("a", "c")]) == b"1 a 1 b\n1 a 1 c\n"
     assert netstring.decode_netstring_str("1 a 1 b\n2 bc 0 \n") == [("a", "b"), ("bc", "")]
 
@@ -165,7 +200,10 @@ def test_a_program_is_packaged_with_its_files(tmp_path):
     assert packed == {"op": b"#!/bin/sh", "prog.conf": b"its file"}
 
 
-@pytest.mark.parametrize("options, first", [({}, 0x81), ({"version": 1, "compression_level": 2}, 0x81), ({"version": 0}, ord("3"))])
+@pytest.mark.parametrize(
+    "options, first",
+    [({}, 0x81), ({"version": 1, "compression_level": 2}, 0x81), ({"version": 0}, ord("3"))],
+)
 def test_the_old_result_formats_are_written(options, first):
     file = io.BytesIO()
     stream = fileutils.DiscoOutputStream(file, **options)
@@ -178,9 +216,14 @@ def test_the_old_result_formats_are_written(options, first):
 
 def test_an_input_is_opened_by_its_url(tmp_path):
     (tmp_path / "file").write_bytes(b"one\ntwo\n")
-    with schemes.open("raw://some data") as raw, schemes.open(str(tmp_path / "file"), task=None) as file:
+    with (
+        schemes.open("raw://some data") as raw,
+        schemes.open(str(tmp_path / "file"), task=None) as file,
+    ):
         assert (raw.read(), file.read()) == (b"some data", b"one\ntwo\n")
-    with schemes.import_scheme("file://x").input_stream(None, None, str(tmp_path / "file"), None)[0] as stream:
+    with schemes.import_scheme("file://x").input_stream(None, None, str(tmp_path / "file"), None)[
+        0
+    ] as stream:
         assert list(stream) == ["one\n", "two\n"]
 
 
@@ -223,7 +266,9 @@ def uses_missing():
 
 @pytest.fixture
 def local_modules(tmp_path, monkeypatch):
-    (tmp_path / "local_one.py").write_text("import json, local_two\ndef magic(n): return local_two.more(n)\n")
+    (tmp_path / "local_one.py").write_text(
+        "import json, local_two\ndef magic(n): return local_two.more(n)\n"
+    )
     (tmp_path / "local_two.py").write_text("def more(n): return n + 1\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
@@ -232,7 +277,9 @@ def local_modules(tmp_path, monkeypatch):
 
 def test_modules_of_the_system_are_found_by_their_names():
     assert sorted(modutil.find_modules([uses_system])) == ["io", "math", "os"]
-    assert modutil.parse_function(functools.partial(uses_system)) == modutil.parse_function(uses_system)
+    assert modutil.parse_function(functools.partial(uses_system)) == modutil.parse_function(
+        uses_system
+    )
     assert modutil.find_modules([uses_system], exclude=["os", "io"]) == ["math"]
 
 
@@ -240,11 +287,17 @@ def test_modules_that_nobody_imported_are_guessed():
     def uses_imported():
         return json.dumps([os.sep, no_such_module_at_all.x])  # noqa: F821
 
-    assert modutil.guess_modules([uses_imported, functools.partial(uses_system), str.split]) == ("os", "math")
+    assert modutil.guess_modules([uses_imported, functools.partial(uses_system), str.split]) == (
+        "os",
+        "math",
+    )
 
 
 def test_local_modules_are_found_with_their_paths_and_those_that_they_use(local_modules):
-    one, two = (("local_one", str(local_modules / "local_one.py")), ("local_two", str(local_modules / "local_two.py")))
+    one, two = (
+        ("local_one", str(local_modules / "local_one.py")),
+        ("local_two", str(local_modules / "local_two.py")),
+    )
     assert sorted(modutil.find_modules([uses_local])) == [one, two]
     assert modutil.find_modules([uses_local], recurse=False) == [one]
     assert modutil.find_modules([uses_local], send_modules=False) == ["local_one"]
@@ -253,5 +306,7 @@ def test_local_modules_are_found_with_their_paths_and_those_that_they_use(local_
 
 
 def test_a_module_that_cannot_be_found_is_an_error_with_the_function():
-    with pytest.raises(modutil.ModUtilImportError, match="uses_missing: there is no module no_such_module_at_all; "):
+    with pytest.raises(
+        modutil.ModUtilImportError, match="uses_missing: there is no module no_such_module_at_all; "
+    ):
         modutil.find_modules([uses_missing])

@@ -52,14 +52,21 @@ def meeting(tmp_path, name, mode):
 
 def test_a_job_reads_the_results_of_those_it_needs_and_urls_beside_them():
     first, second, third = Words("first"), Words("the/second"), Again("third")
-    chain = JobChain({third: [first, second, "raw://a\t10"], first: ["raw://a b"], second: "raw://a"})
+    chain = JobChain(
+        {third: [first, second, "raw://a\t10"], first: ["raw://a b"], second: "raw://a"}
+    )
     assert chain.wait() is chain
     assert dict(result_iterator(third.wait())) == {"a": 12, "b": 1}
     assert chain.results() == {job: job.wait() for job in (first, second, third)}
 
 
 def test_jobs_that_do_not_need_each_other_run_at_the_same_time(tmp_path):
-    JobChain({meeting(tmp_path, "reader", "r"): ["raw://x"], meeting(tmp_path, "writer", "w"): ["raw://x"]}).wait()
+    JobChain(
+        {
+            meeting(tmp_path, "reader", "r"): ["raw://x"],
+            meeting(tmp_path, "writer", "w"): ["raw://x"],
+        }
+    ).wait()
 
 
 def test_run_starts_what_needs_no_other(tmp_path):
@@ -69,7 +76,10 @@ def test_run_starts_what_needs_no_other(tmp_path):
     first.map = lambda line, params: [(fifo.read_text(), 1)]
     chain = JobChain({first: ["raw://x"], second: [first]}).run()
     assert [first.results(timeout=0)[0], second.results(timeout=0)[0]] == ["active", "unknown job"]
-    with pytest.raises(JobError, match=f"not done after 0 seconds.*\n  active: {first.name}\n  not started: second$"):
+    with pytest.raises(
+        JobError,
+        match=f"not done after 0 seconds.*\n  active: {first.name}\n  not started: second$",
+    ):
         chain.wait(timeout=0)
     fifo.write_text("went on")
     assert chain.wait().results()[second] == second.wait()
@@ -78,9 +88,19 @@ def test_run_starts_what_needs_no_other(tmp_path):
 def test_a_failure_stops_what_needs_it_and_nothing_else_and_is_told_with_the_state_of_the_chain():
     failing, after, beside = Failing("failing"), Again("after"), Words("beside")
     third, fourth = Again("third"), Again("fourth")
-    chain = JobChain({failing: ["raw://x"], after: [failing], beside: ["raw://y"], third: [beside], fourth: [after, third]})
+    chain = JobChain(
+        {
+            failing: ["raw://x"],
+            after: [failing],
+            beside: ["raw://y"],
+            third: [beside],
+            fourth: [after, third],
+        }
+    )
     for _ in range(2):  # another wait says the same
-        with pytest.raises(JobError, match="(?s)a chain of jobs failed: .*ValueError: of the first job") as caught:
+        with pytest.raises(
+            JobError, match="(?s)a chain of jobs failed: .*ValueError: of the first job"
+        ) as caught:
             chain.wait()
         told = str(caught.value).splitlines()[-5:]
         assert told == [
@@ -97,7 +117,9 @@ def test_a_failure_stops_what_needs_it_and_nothing_else_and_is_told_with_the_sta
 def test_a_job_that_cannot_be_started_is_a_failure_of_it_alone():
     bad, good = Words("bad"), Words("good")
     chain = JobChain({bad: ["/no/such/file"], good: ["raw://y"]})
-    with pytest.raises(JobError, match="a chain of jobs failed: input /no/such/file: No such file") as caught:
+    with pytest.raises(
+        JobError, match="a chain of jobs failed: input /no/such/file: No such file"
+    ) as caught:
         chain.wait()
     assert isinstance(caught.value.__cause__, DataError)
     assert str(caught.value).splitlines()[-2:] == ["  failed: bad", f"  ready: {good.name}"]
@@ -106,7 +128,10 @@ def test_a_job_that_cannot_be_started_is_a_failure_of_it_alone():
 def test_a_circle_is_an_error_that_names_it_and_nothing_runs(home):
     first, second, third = Words("first"), Again("second"), Again("third")
     for call in (JobChain.run, JobChain.wait):
-        with pytest.raises(JobError, match="need each other in a circle: (second -> third -> second|third -> second -> third)$"):
+        with pytest.raises(
+            JobError,
+            match="need each other in a circle: (second -> third -> second|third -> second -> third)$",
+        ):
             call(JobChain({first: ["raw://x"], second: [third], third: [first, second]}))
     assert not home.exists()
 
@@ -114,7 +139,10 @@ def test_a_circle_is_an_error_that_names_it_and_nothing_runs(home):
 def test_a_job_outside_of_the_chain_must_have_been_started():
     outside, inside = Words("outside"), Again("inside")
     chain = JobChain({inside: [outside]})
-    with pytest.raises(JobError, match="job inside needs job outside, which is neither in the chain nor was started"):
+    with pytest.raises(
+        JobError,
+        match="job inside needs job outside, which is neither in the chain nor was started",
+    ):
         chain.wait()
     outside.run(input=["raw://a"])
     assert dict(result_iterator(chain.wait().results()[inside])) == {"a": 1}

@@ -82,7 +82,10 @@ def test_a_missing_input_is_exit_status_1_and_named():
 @pytest.mark.parametrize(
     "spec, says",
     [
-        *[(spec, "write module.Class, as in grep.Grep") for spec in ("Words", ".", "./myjobs.Words", "..myjobs.Words", "")],
+        *[
+            (spec, "write module.Class, as in grep.Grep")
+            for spec in ("Words", ".", "./myjobs.Words", "..myjobs.Words", "")
+        ],
         ("myjobs.", "write module.Class"),
         ("nowhere.Words", "there is no module nowhere in the current directory"),
         ("kvproto.nowhere.Words", "there is no module kvproto.nowhere"),
@@ -97,11 +100,19 @@ def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
         find_job(spec)
 
 
-@pytest.mark.parametrize("file, says", [
-    ("some.txt", "some.txt: is a file; write module.Class, .* and inputs behind it$"),
-    ("some/jobs.py", "some/jobs.py: is a file; write module.Class, .*; for what is in that module write some.jobs.NAME"),
-])  # fmt: skip
-def test_a_file_in_the_place_of_the_job_says_what_belongs_there(in_a_directory_with_jobs, file, says):
+@pytest.mark.parametrize(
+    "file, says",
+    [
+        ("some.txt", "some.txt: is a file; write module.Class, .* and inputs behind it$"),
+        (
+            "some/jobs.py",
+            "some/jobs.py: is a file; write module.Class, .*; for what is in that module write some.jobs.NAME",
+        ),
+    ],
+)
+def test_a_file_in_the_place_of_the_job_says_what_belongs_there(
+    in_a_directory_with_jobs, file, says
+):
     path = in_a_directory_with_jobs / file
     path.parent.mkdir(exist_ok=True)
     path.touch()
@@ -117,7 +128,9 @@ def test_a_file_in_the_place_of_the_job_says_what_belongs_there(in_a_directory_w
         ("import sys\nsys.exit('not as a script')\n", "SystemExit: not as a script\n"),
     ],
 )
-def test_a_module_that_fails_is_shown_with_its_own_frames_alone(in_a_directory_with_jobs, body, says):
+def test_a_module_that_fails_is_shown_with_its_own_frames_alone(
+    in_a_directory_with_jobs, body, says
+):
     (in_a_directory_with_jobs / "bad.py").write_text(body)
     done = kvproto("run", "bad.Job")
     said = done.stderr.decode()
@@ -134,7 +147,10 @@ def test_a_wrong_parameter_is_one_line():
 
 def test_a_job_that_cannot_be_made_says_why():
     said = kvproto("run", "myjobs.Unmade").stderr.decode()
-    assert said.startswith("kvproto: myjobs.Unmade: making the job failed:\nTypeError: ") and "'factor'" in said
+    assert (
+        said.startswith("kvproto: myjobs.Unmade: making the job failed:\nTypeError: ")
+        and "'factor'" in said
+    )
 
 
 def test_the_demo_counts_the_words_of_the_inputs_given(capfd):
@@ -150,7 +166,11 @@ def test_the_demo_takes_a_file_a_directory_and_says_time_and_speed(capfd, in_a_d
     assert demo.main([str(in_a_directory_with_jobs / "myjobs.py"), "."]) == 0
     said = capfd.readouterr().out
     assert re.search(r"^ +\d+  import$", said, re.MULTILINE)
-    assert re.search(r"^[1-9]\d*(\.\d kB| bytes) in \d+\.\d\d s: [1-9][\d.]* (bytes|kB|MB)/s$", said, re.MULTILINE)
+    assert re.search(
+        r"^[1-9]\d*(\.\d kB| bytes) in \d+\.\d\d s: [1-9][\d.]* (bytes|kB|MB)/s$",
+        said,
+        re.MULTILINE,
+    )
 
 
 def test_the_demos_own_input_is_tens_of_megabytes_of_source():

@@ -58,24 +58,42 @@ def test_a_done_job_is_asked_by_its_name_as_by_its_job(done):
     disco = Disco("disco://localhost", settings={}, proxy=None)
     assert disco.ddfs.list() == []
     assert done.name == done.job
-    assert disco.results(done.name) == disco.results(done) == done.results() == ("ready", done.wait())
+    assert (
+        disco.results(done.name) == disco.results(done) == done.results() == ("ready", done.wait())
+    )
     assert dict(result_iterator(disco.results(done.name)[1])) == {"a": 2, "b": 1}
     info = disco.jobinfo(done.name)
     assert (info["job"], info["status"], info["stages"]) == (done.name, "ready", ["map", "reduce"])
     assert disco.joblist() == [(done.name, "ready", info["started"])]
     attached = Job(name=done.name)
-    assert (attached.wait(), attached.job, attached.directory) == (done.wait(), done.name, done.directory)
+    assert (attached.wait(), attached.job, attached.directory) == (
+        done.wait(),
+        done.name,
+        done.directory,
+    )
 
 
 def test_a_job_that_is_not_there_is_unknown():
     disco = Disco()
     assert disco.results("nobody@1") == ("unknown job", [])
-    for ask in (disco.wait, disco.jobinfo, disco.kill, disco.purge, disco.clean, disco.oob_list, disco.profile_stats):
-        with pytest.raises(JobError, match="there is no job nobody@1: .*/jobs/nobody@1 is not there"):
+    for ask in (
+        disco.wait,
+        disco.jobinfo,
+        disco.kill,
+        disco.purge,
+        disco.clean,
+        disco.oob_list,
+        disco.profile_stats,
+    ):
+        with pytest.raises(
+            JobError, match="there is no job nobody@1: .*/jobs/nobody@1 is not there"
+        ):
             ask("nobody@1")
     with pytest.raises(JobError, match="no job nobody@1"):
         list(disco.events("nobody@1"))
-    with pytest.raises(JobError, match="was not started, and there is none of that full name: call run"):
+    with pytest.raises(
+        JobError, match="was not started, and there is none of that full name: call run"
+    ):
         Job("nobody").wait()
     for name in ("", "../x", "a/b", ".hidden@1"):
         with pytest.raises(JobError, match="is no name of a job"):
@@ -92,12 +110,20 @@ def test_the_newest_job_is_the_last_of_the_list(done):
     failed = Job("a failed one").run(input=["raw://x"], map=lambda line, params: 1 / 0)
     with pytest.raises(JobError):
         failed.wait()
-    assert [(name, status) for name, status, _ in Disco().joblist()] == [(done.name, "ready"), (failed.name, "dead")]
+    assert [(name, status) for name, status, _ in Disco().joblist()] == [
+        (done.name, "ready"),
+        (failed.name, "dead"),
+    ]
 
 
 def test_events_go_on_behind_the_offset_of_the_last_one_known(done):
     events = list(done.events())
-    assert [event["event"] for _, event in events if event["event"] != "progress"] == ["job", "stage", "stage", "done"]
+    assert [event["event"] for _, event in events if event["event"] != "progress"] == [
+        "job",
+        "stage",
+        "stage",
+        "done",
+    ]
     for number, (offset, _) in enumerate(events):
         assert list(done.events(offset)) == events[number + 1 :]
 
@@ -136,7 +162,9 @@ def test_out_of_band_values_are_listed_and_given(done):
     oob.put_all(JobPaths(done.name).oob, {"n": "3", "data": b"\0"})
     assert Disco().oob_list(done.name) == done.oob_list() == ["data", "n"]
     assert (done.oob_get("n"), Disco().oob_get(done.name, "data")) == ("3", b"\0")
-    with pytest.raises(JobError, match=f"job {done.name} has no out-of-band value 'no'; it has data, n"):
+    with pytest.raises(
+        JobError, match=f"job {done.name} has no out-of-band value 'no'; it has data, n"
+    ):
         done.oob_get("no")
 
 
@@ -147,7 +175,9 @@ def test_profiles_are_added_up_by_stage_or_all(done, capsys):
         path = os.path.join(JobPaths(done.name).profile, name)
         cProfile.runctx("sum([1])", {}, {}, path)
         seal_profile(path)
-    of_map, of_reduce, of_all = (done.profile_stats(mode).total_calls for mode in ("map", "reduce", ""))
+    of_map, of_reduce, of_all = (
+        done.profile_stats(mode).total_calls for mode in ("map", "reduce", "")
+    )
     assert of_map == 2 * of_reduce and of_all == 3 * of_reduce
     Disco().profile_stats(done.name).print_stats()
     assert f"{of_all} function calls" in capsys.readouterr().out
@@ -162,13 +192,22 @@ def test_results_of_several_jobs_are_those_that_ended_and_those_that_run(done, d
     assert active == [(driver.job, ("active", []))]
     driver.go_on()
     ended, active = disco.results(active, timeout=60_000)
-    assert [(name, status) for name, (status, _) in ended] == [(driver.job, "ready")] and active == []
+    assert [(name, status) for name, (status, _) in ended] == [
+        (driver.job, "ready")
+    ] and active == []
     assert disco.results([]) == ([], [])
 
 
 def test_saved_results_are_a_tag_that_outlives_the_job():
-    job = Job("saved").run(input=["raw://a b a"], map=words, reduce=sum_reduce, partitions=2, save=True)
-    assert job.wait() == [f"tag://disco:results:{job.name}"] == job.results()[1] == job.stageresults("reduce")
+    job = Job("saved").run(
+        input=["raw://a b a"], map=words, reduce=sum_reduce, partitions=2, save=True
+    )
+    assert (
+        job.wait()
+        == [f"tag://disco:results:{job.name}"]
+        == job.results()[1]
+        == job.stageresults("reduce")
+    )
     job.purge()
     assert dict(result_iterator([f"tag://disco:results:{job.name}"])) == {"a": 2, "b": 1}
 
@@ -184,7 +223,9 @@ def test_results_that_cannot_be_saved_fail_the_job(home):
 
 def test_a_required_file_that_cannot_be_placed_leaves_no_job(home):
     with pytest.raises(KVProtoError, match="File name too long"):
-        Job("files").run(input=["raw://a"], map=words, required_files={"a" * 300: "too long a name for a file"})
+        Job("files").run(
+            input=["raw://a"], map=words, required_files={"a" * 300: "too long a name for a file"}
+        )
     assert not home.exists() or os.listdir(home / "jobs") == []
 
 
@@ -201,7 +242,9 @@ def test_a_job_of_another_process_is_waited_for(driver):
     driver.go_on()
     assert list(result_iterator(results())) == [("x", "went on")]
     assert [event["event"] for event in followed()][-1] == "done"
-    assert {"event": "message", "text": "goes on"}.items() <= next(e for e in followed() if e["event"] == "message").items()
+    assert {"event": "message", "text": "goes on"}.items() <= next(
+        e for e in followed() if e["event"] == "message"
+    ).items()
 
 
 def test_a_wait_shows_what_the_job_tells(driver, capsys):
@@ -212,8 +255,12 @@ def test_a_wait_shows_what_the_job_tells(driver, capsys):
     assert "map:0: goes on\n" in shown and "1/1 tasks" in shown
 
 
-@pytest.mark.parametrize("environment, show, is_shown", [("raw", None, True), ("raw", False, False), ("", None, False)])
-def test_the_environment_says_whether_a_wait_shows_events_unless_its_caller_does(done, monkeypatch, capsys, environment, show, is_shown):
+@pytest.mark.parametrize(
+    "environment, show, is_shown", [("raw", None, True), ("raw", False, False), ("", None, False)]
+)
+def test_the_environment_says_whether_a_wait_shows_events_unless_its_caller_does(
+    done, monkeypatch, capsys, environment, show, is_shown
+):
     monkeypatch.setenv("DISCO_EVENTS", environment)
     done.wait(show=show)
     assert ('{"time": ' in capsys.readouterr().err) == is_shown
@@ -228,14 +275,20 @@ def test_a_killed_job_is_dead_and_nothing_of_it_runs(driver):
     assert Disco().results(driver.job) == ("dead", [])
     assert "map: stopped before its end, by a kill or Ctrl-C" in str(waits())
     said = driver.end()
-    assert "stopped before its end" in said and said.count("Traceback") == 1 and driver.process.returncode == 1
+    assert (
+        "stopped before its end" in said
+        and said.count("Traceback") == 1
+        and driver.process.returncode == 1
+    )
     with pytest.raises(JobError, match="is not active, it is dead: there is nothing to kill"):
         Job(name=driver.job).kill()
 
 
 def test_a_kill_ends_the_programs_of_the_job_too(tmp_path):
     told, go = tmp_path / "driver" / "told", tmp_path / "driver" / "go"
-    path = program(tmp_path, f"open({str(told)!r}, 'w').write(str(os.getppid()))\nopen({str(go)!r}).read()\n")
+    path = program(
+        tmp_path, f"open({str(told)!r}, 'w').write(str(os.getppid()))\nopen({str(go)!r}).read()\n"
+    )
     start = f"from kvproto.classic import external; job = Job('driven').run(input=['raw://x'], map=external([{path!r}]))"
     with Driver(tmp_path / "driver", start=start) as driver:
         directory = JobPaths(driver.job).path

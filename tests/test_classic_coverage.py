@@ -292,7 +292,9 @@ def in_module(name: str) -> dict[str, ast.FunctionDef]:
 def literals() -> set[str]:
     """All strings that the tests' sources have, parts of the ids of parameters among them."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in HERE.rglob("*.py")]
-    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    constants = [
+        node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)
+    ]
     return {value for value in constants if isinstance(value, str)}
 
 
@@ -302,7 +304,9 @@ def is_skipped(test: ast.FunctionDef) -> bool:
     return bool({"pytest.mark.skip", "pytest.mark.xfail"} & set(marks))
 
 
-@pytest.mark.parametrize("tests", [pytest.param(tests, id=f"{number} {promise}") for number, promise, tests in rows()])
+@pytest.mark.parametrize(
+    "tests", [pytest.param(tests, id=f"{number} {promise}") for number, promise, tests in rows()]
+)
 def test_each_promise_is_shown_by_tests_that_are_there_and_run(tests):
     assert tests
     for test in tests:
@@ -317,8 +321,12 @@ OURS = {"attempts", "ext_limits", "keep_map", "merge_partitions", "text", "trust
 
 
 def test_each_parameter_has_its_promises():
-    of_parameters = [promise for number, promise, _tests in rows() if number.split(".")[0] in ("2", "3", "15")]
-    assert {promise.partition(":")[0] for promise in of_parameters if ":" in promise} == set(PARAMETERS) - OURS
+    of_parameters = [
+        promise for number, promise, _tests in rows() if number.split(".")[0] in ("2", "3", "15")
+    ]
+    assert {promise.partition(":")[0] for promise in of_parameters if ":" in promise} == set(
+        PARAMETERS
+    ) - OURS
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -330,7 +338,14 @@ def test_each_documented_default_is_the_default(name):
 def test_each_documented_name_is_there(tmp_path, module):
     script = tmp_path / "look_up.py"
     script.write_text(LOOK_UP)
-    command = [sys.executable, "-m", "kvproto.classic.alias", script, module, *NAMES[module].split()]
+    command = [
+        sys.executable,
+        "-m",
+        "kvproto.classic.alias",
+        script,
+        module,
+        *NAMES[module].split(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -338,4 +353,6 @@ def test_each_documented_name_is_there(tmp_path, module):
 @pytest.mark.parametrize("name", OF_C.split())
 def test_each_documented_c_name_is_in_the_header(name):
     header = (HERE.parent / "include" / "disco.h").read_text()
-    assert re.search(rf"^(DISCO_API|static inline|typedef struct) .*\b{name}\b", header, re.MULTILINE)
+    assert re.search(
+        rf"^(DISCO_API|static inline|typedef struct) .*\b{name}\b", header, re.MULTILINE
+    )

@@ -10,7 +10,15 @@ import pytest
 from jobs import LIBRARY
 from web_server import page, serving
 
-from kvproto.classic.ddfs import DDFS, InvalidTag, NoSuchTag, canonizetag, istag, save_results, tagname
+from kvproto.classic.ddfs import (
+    DDFS,
+    InvalidTag,
+    NoSuchTag,
+    canonizetag,
+    istag,
+    save_results,
+    tagname,
+)
 from kvproto.classic.schemes import find_inputs
 from kvproto.errors import DataError, JobError
 
@@ -37,17 +45,26 @@ def blobs_on_disk(home):
 def test_what_is_pushed_is_pulled_in_order(tmp_path, home):
     path = tmp_path / "a file.txt"
     path.write_bytes(TEXT)
-    made, urls = DDFS().push("data:x", [str(path), (path, "named"), (io.BytesIO(b"\xff"), "b"), (io.StringIO("é"), "c")])
+    made, urls = DDFS().push(
+        "data:x", [str(path), (path, "named"), (io.BytesIO(b"\xff"), "b"), (io.StringIO("é"), "c")]
+    )
     assert made == ["tag://data:x"]
     assert DDFS().urls("tag://data:x") == urls
     assert contents("data:x") == [TEXT, TEXT, b"\xff", "é".encode()]
     assert [DDFS.blob_name(url) for [url] in urls] == ["a_file_txt", "named", "b", "c"]
     assert sorted(path_of(url) for [url] in urls) == sorted(blobs_on_disk(home))
-    assert [found.n_bytes for found in find_inputs(["tag://data:x"])] == [len(TEXT), len(TEXT), 1, 2]
+    assert [found.n_bytes for found in find_inputs(["tag://data:x"])] == [
+        len(TEXT),
+        len(TEXT),
+        1,
+        2,
+    ]
 
 
 def test_pull_takes_the_blobs_whose_names_are_wanted_and_the_next_replica_where_one_is_lost():
-    _, [[first], [second]] = DDFS().push("x", [(io.BytesIO(b"1"), "first"), (io.BytesIO(b"2"), "second")])
+    _, [[first], [second]] = DDFS().push(
+        "x", [(io.BytesIO(b"1"), "first"), (io.BytesIO(b"2"), "second")]
+    )
     DDFS().tag("y", [["/no/such/first", first], second])
     for file in DDFS().pull("y", blobfilter=lambda name: name == "first"):
         with file:
@@ -75,7 +92,10 @@ def test_update_leaves_out_what_is_in_the_tag_already(home):
     assert contents_of_files("x") == [b"1", b"3"]
     assert len(blobs_on_disk(home)) == 2
     DDFS().tag("x", ["http://one/part", "http://two/part", DDFS().urls("x")[0]], update=True)
-    assert [url for [url] in DDFS().urls("x") if url.startswith("http")] == ["http://one/part", "http://two/part"]
+    assert [url for [url] in DDFS().urls("x") if url.startswith("http")] == [
+        "http://one/part",
+        "http://two/part",
+    ]
     assert len(DDFS().urls("x")) == 4
 
 
@@ -91,7 +111,9 @@ def test_chunks_are_cut_at_line_ends_and_hold_all_of_the_input(tmp_path):
     assert b"".join(pieces) == TEXT
     assert len(pieces) == len(urls) > 5
     assert all(piece.endswith(b"\n") and 10_000 <= len(piece) < 10_200 for piece in pieces[:-1])
-    assert [DDFS.blob_name(url) for [url] in urls] == [f"text-{number}" for number in range(len(urls))]
+    assert [DDFS.blob_name(url) for [url] in urls] == [
+        f"text-{number}" for number in range(len(urls))
+    ]
     DDFS().chunk("x", str(path), chunk_size=10_000, update=True)
     assert len(contents("x")) == len(urls)
 
@@ -121,7 +143,9 @@ def test_urls_may_be_single_ones_lists_and_paths():
 
 
 def test_put_has_the_new_urls_alone_and_blobs_that_no_tag_lists_are_removed(home):
-    _, [[lost], [kept], [shared]] = DDFS().push("x", [(io.BytesIO(b"1"), name) for name in ("lost", "kept", "shared")])
+    _, [[lost], [kept], [shared]] = DDFS().push(
+        "x", [(io.BytesIO(b"1"), name) for name in ("lost", "kept", "shared")]
+    )
     DDFS().tag("other", [shared])
     DDFS().put("x", [[kept]])
     assert DDFS().urls("x") == [[kept]]
@@ -131,7 +155,9 @@ def test_put_has_the_new_urls_alone_and_blobs_that_no_tag_lists_are_removed(home
 
 def test_a_deleted_tag_takes_along_the_blobs_that_it_alone_lists(tmp_path, home):
     (tmp_path / "mine").write_bytes(b"not the store's")
-    _, [[own], [shared]] = DDFS().push("x", [(io.BytesIO(b"1"), "own"), (io.BytesIO(b"2"), "shared")])
+    _, [[own], [shared]] = DDFS().push(
+        "x", [(io.BytesIO(b"1"), "own"), (io.BytesIO(b"2"), "shared")]
+    )
     DDFS().tag("x", [str(tmp_path / "mine"), (tmp_path / "mine").as_uri()])
     DDFS().tag("other", [shared])
     [lost] = DDFS().push("x", [(io.BytesIO(b"3"), "lost")])[1][0]
@@ -146,7 +172,9 @@ def test_a_deleted_tag_takes_along_the_blobs_that_it_alone_lists(tmp_path, home)
 def test_tags_are_there_or_not_and_are_listed_by_prefix():
     DDFS().tag("disco:test:tag", [["urls"]])
     assert DDFS().exists("tag://disco:test:tag") and DDFS().exists(["disco:test:tag"])
-    assert not DDFS().exists("disco:test:notag") and not DDFS().exists("") and not DDFS().exists("!!")
+    assert (
+        not DDFS().exists("disco:test:notag") and not DDFS().exists("") and not DDFS().exists("!!")
+    )
     assert DDFS("disco://localhost").list("disco:test") == ["disco:test:tag"]
     assert DDFS().list("disco:test:not") == []
     with pytest.raises(NoSuchTag):
@@ -191,7 +219,9 @@ def test_a_change_that_changes_nothing_is_no_new_version():
 
 def test_what_is_pushed_twice_in_one_update_is_there_once():
     DDFS().push("x", [(io.BytesIO(b"1"), "a")])
-    made, urls = DDFS().push("x", [(io.BytesIO(name), name.decode()) for name in (b"a", b"b", b"c", b"b")], update=True)
+    made, urls = DDFS().push(
+        "x", [(io.BytesIO(name), name.decode()) for name in (b"a", b"b", b"c", b"b")], update=True
+    )
     assert len(urls) == 2
     assert sorted(contents("x")) == [b"1", b"b", b"c"]
 
@@ -206,7 +236,9 @@ def graph():
 
 
 def test_the_graph_of_tags_is_walked_depth_first_and_does_not_go_round(graph):
-    top, left, right, shared, gone = (f"tag://{name}" for name in ("top", "left", "right", "shared", "gone"))
+    top, left, right, shared, gone = (
+        f"tag://{name}" for name in ("top", "left", "right", "shared", "gone")
+    )
     assert list(DDFS().walk("top")) == [
         ((top,), [left, right, gone], [["t"]]),
         ((top, left), [shared], [["l"]]),
@@ -224,14 +256,22 @@ def test_the_graph_of_tags_is_walked_depth_first_and_does_not_go_round(graph):
 
 def test_tags_of_another_machine_can_be_read_and_not_changed():
     inner = b'{"urls": [["http://x/blob"]]}'
-    with serving({"/ddfs/tag/a": page(b'{"urls": [["tag://b"]]}'), "/ddfs/tag/b": page(inner)}) as server:
+    with serving(
+        {"/ddfs/tag/a": page(b'{"urls": [["tag://b"]]}'), "/ddfs/tag/b": page(inner)}
+    ) as server:
         host = server.url.removeprefix("http://")
         assert list(DDFS().blobs(f"tag://{host}/a")) == [["http://x/blob"]]
         assert DDFS().exists(f"tag://{host}/a")
         assert not DDFS().exists(f"tag://{host}/none")
         assert list(DDFS().blobs(f"tag://{host}/none")) == []
-        for change in (DDFS().delete, lambda tag: DDFS().tag(tag, ["x"]), lambda tag: DDFS().put(tag, ["x"])):
-            with pytest.raises(JobError, match=f"tag://{host}/a: a tag of another machine can be read, not changed"):
+        for change in (
+            DDFS().delete,
+            lambda tag: DDFS().tag(tag, ["x"]),
+            lambda tag: DDFS().put(tag, ["x"]),
+        ):
+            with pytest.raises(
+                JobError, match=f"tag://{host}/a: a tag of another machine can be read, not changed"
+            ):
                 change(f"tag://{host}/a")
 
 

@@ -73,7 +73,10 @@ def test_a_url_is_noted_as_it_is_and_its_data_got_from_there(text):
         output("put", "x", f"{server.url}/page", "tag://inner", "raw://data")
         assert DDFS().urls("x") == [[f"{server.url}/page"], ["tag://inner"], ["raw://data"]]
         assert output("get", "x") == b"over the web" + TEXT + b"data"
-        assert output("get", "--urls", "x").decode() == f"{server.url}/page\n/no/such\t{text}\nraw://data\n"
+        assert (
+            output("get", "--urls", "x").decode()
+            == f"{server.url}/page\n/no/such\t{text}\nraw://data\n"
+        )
 
 
 def test_tags_are_listed_by_prefix_and_removed(text, home):
@@ -102,7 +105,10 @@ def test_a_job_reads_a_tag(text):
         (("rm", "nothing"), "kvproto: tag nothing: there is none of this name"),
         (("put", "x", "/no/such"), "kvproto: input /no/such: No such file"),
         (("put", "a b", "/dev/null"), "kvproto: tag://a b: not the name of a tag"),
-        (("put", "tag://elsewhere/x", "raw://y"), "kvproto: tag://elsewhere/x: a tag of another machine"),
+        (
+            ("put", "tag://elsewhere/x", "raw://y"),
+            "kvproto: tag://elsewhere/x: a tag of another machine",
+        ),
     ],
 )
 def test_what_fails_says_why_in_a_line_and_exits_with_1(arguments, says):

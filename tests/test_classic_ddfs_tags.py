@@ -55,7 +55,8 @@ for number in range(50):
 def test_eight_processes_that_append_at_the_same_time_lose_nothing(home):
     command = [sys.executable, "-P", "-c", PROGRAM]
     running = [
-        subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for number in range(8)
+        subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for number in range(8)
     ]
     for process in running:
         assert process.stdout.readline() == b"ready\n"
@@ -74,7 +75,9 @@ def test_eight_processes_that_append_at_the_same_time_lose_nothing(home):
         process.communicate()
         assert process.returncode == 0
     urls = [url for [url] in TagStore().get("busy")["urls"]]
-    assert sorted(urls) == sorted(f"{process}-{number}" for process in range(8) for number in range(50))
+    assert sorted(urls) == sorted(
+        f"{process}-{number}" for process in range(8) for number in range(50)
+    )
     for process in range(8):  # each in its own order
         own = [url for url in urls if url.startswith(f"{process}-")]
         assert own == [f"{process}-{number}" for number in range(50)]
@@ -117,7 +120,9 @@ def test_a_deleted_tag_is_gone_until_it_is_made_again():
     assert TagStore().delete("log") is True
     assert TagStore().delete("log") is False
     assert TagStore().names() == ["log:other"]
-    with pytest.raises(NoSuchTag, match="tag log: there is none of this name in .*; `kvproto tag ls`"):
+    with pytest.raises(
+        NoSuchTag, match="tag log: there is none of this name in .*; `kvproto tag ls`"
+    ):
         TagStore().get("log")
     assert append("log", "new")["urls"] == [["new"]]
 

@@ -43,6 +43,7 @@ def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(p
 def test_the_documented_reduce_with_two_arguments_counts_the_values(poem):
     def fun_reduce(iter, params):
         from kvproto.classic import kvgroup
+
         for k, vs in kvgroup(sorted(iter)):
             yield k, sum(1 for v in vs)
 
@@ -62,15 +63,18 @@ def bin_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the files, opened as the documentation does it
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # the files, opened as the documentation does it
 def test_an_external_task_is_a_dictionary_of_op_and_its_files(bin_directory):
-    fun_map = {"op": open("bin/external_map").read(),
-               "config.txt": open("bin/config.txt").read()}  # fmt: skip
+    fun_map = {"op": open("bin/external_map").read(), "config.txt": open("bin/config.txt").read()}
     assert results(input=["raw://x"], map=fun_map) == [(b"configured", b"x")]
 
 
 def test_external_makes_that_dictionary_of_paths_whatever_directories_they_are_in(bin_directory):
-    assert results(input=["raw://x"], map=external(["bin/external_map", "bin/config.txt"])) == [(b"configured", b"x")]
+    assert results(input=["raw://x"], map=external(["bin/external_map", "bin/config.txt"])) == [
+        (b"configured", b"x")
+    ]
 
 
 DOCUMENTED_C = r"""
@@ -149,7 +153,10 @@ def documented_c(tmp_path_factory):
 def test_the_documented_c_functions_are_a_map_and_a_reduce_with_messages(documented_c, poem):
     job = Job("c").run(input=[poem], map=documented_c, reduce=documented_c)
     assert list(result_iterator(job.wait())) == [(b"reduce", b"t"), (b"reduce", b"n")]
-    assert [event["text"] for event in events(job) if event["event"] == "message"] == ["all read", "all read"]
+    assert [event["text"] for event in events(job) if event["event"] == "message"] == [
+        "all read",
+        "all read",
+    ]
 
 
 def test_the_documented_die_fails_the_job_with_its_message(documented_c):
@@ -182,7 +189,9 @@ def test_the_documented_grep_runs_from_the_shell_as_documented(tmp_path, poem):
     (tmp_path / "tagged.txt").write_text("no match\nnot this one either\nto match\n")
     put = kvproto_command("tag", "put", "some:text", tmp_path / "tagged.txt")
     assert put.returncode == 0, put.stderr
-    done = kvproto_command("run", "grep.Grep", "-P", "params", "to|not to", "tag://some:text", poem, cwd=tmp_path)
+    done = kvproto_command(
+        "run", "grep.Grep", "-P", "params", "to|not to", "tag://some:text", poem, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     lines = [line.partition(b"\t")[2] for line in done.stdout.splitlines() if line]
     assert sorted(lines) == [b"not to be", b"to be or", b"to match"]
@@ -211,4 +220,7 @@ def test_the_documented_examples_run_with_their_imports_too(bin_directory, poem)
     Path("script.py").write_text(WITH_OLD_IMPORTS)
     command = [sys.executable, "-m", "kvproto.classic.alias", "script.py", poem]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("('be', 2) ('not', 1) ('or', 1) ('to', 2)\n(b'configured', b'x')\n", "")
+    assert (done.stdout, done.stderr) == (
+        "('be', 2) ('not', 1) ('or', 1) ('to', 2)\n(b'configured', b'x')\n",
+        "",
+    )

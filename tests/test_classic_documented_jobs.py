@@ -25,8 +25,14 @@ def numbers(entry, params):
 
 
 def test_chain_reader_as_map_reader_reads_the_results_of_an_earlier_job():
-    earlier = Job("earlier").run(input=["raw://b a b"], map=words, reduce=nop_reduce, partitions=2).wait()
-    given = results(input=earlier, map=lambda entry, params: [(entry[0].upper(), entry[1])], map_reader=chain_reader)
+    earlier = (
+        Job("earlier").run(input=["raw://b a b"], map=words, reduce=nop_reduce, partitions=2).wait()
+    )
+    given = results(
+        input=earlier,
+        map=lambda entry, params: [(entry[0].upper(), entry[1])],
+        map_reader=chain_reader,
+    )
     assert sorted(given) == [("A", 1), ("B", 1), ("B", 1)]
 
 
@@ -42,9 +48,12 @@ def test_reduce_input_streams_are_chained_into_the_first_argument_of_the_reduce(
         return Doubled(stream)
 
     given = results(
-        input=["raw://a", "raw://b"], map=numbers, reduce=nop_reduce,
-        reduce_input_stream=[task_input_stream, chain_reader, doubled, doubled], reduce_reader=None,
-    )  # fmt: skip
+        input=["raw://a", "raw://b"],
+        map=numbers,
+        reduce=nop_reduce,
+        reduce_input_stream=[task_input_stream, chain_reader, doubled, doubled],
+        reduce_reader=None,
+    )
     assert sorted(given) == [(number, entry * 4) for number in range(6) for entry in "ab"]
 
 
@@ -69,7 +78,9 @@ def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
             out.add(key, value)
             out.remark(f"that was {key}")
 
-    job = Job("log").run(input=["raw://x"], map=words, reduce=reduce, reduce_output_stream=[task_output_stream, log])
+    job = Job("log").run(
+        input=["raw://x"], map=words, reduce=reduce, reduce_output_stream=[task_output_stream, log]
+    )
     assert Path(job.wait()[0]).read_text() == "# begin\nx=1\n# that was x\n"
 
 
@@ -77,7 +88,9 @@ def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
     def reduce(entries, params):
         return entries
 
-    job = Job("log").run(input=["raw://x"], map=words, reduce=reduce, reduce_output_stream=[task_output_stream, log])
+    job = Job("log").run(
+        input=["raw://x"], map=words, reduce=reduce, reduce_output_stream=[task_output_stream, log]
+    )
     assert Path(job.wait()[0]).read_text() == "x=1\n"
 
 
@@ -85,13 +98,21 @@ def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
 
 
 def test_a_partition_function_sends_each_pair_to_a_reduce():
-    files = Job("parts").run(input=["raw://x"], map=numbers, partition=modulo, partitions=3, reduce=nop_reduce).wait()
+    files = (
+        Job("parts")
+        .run(input=["raw://x"], map=numbers, partition=modulo, partitions=3, reduce=nop_reduce)
+        .wait()
+    )
     assert [[key for key, _ in result_iterator(path)] for path in files] == [[0, 3], [1, 4], [2, 5]]
 
 
 def test_nop_reduce_makes_one_file_for_each_partition_of_many_maps():
     inputs = [f"raw://{number}" for number in range(5)]
-    files = Job("parts").run(input=inputs, map=numbers, partition=modulo, partitions=2, reduce=nop_reduce).wait()
+    files = (
+        Job("parts")
+        .run(input=inputs, map=numbers, partition=modulo, partitions=2, reduce=nop_reduce)
+        .wait()
+    )
     assert [len(list(result_iterator(path))) for path in files] == [15, 15]
 
 
@@ -99,10 +120,22 @@ def test_what_a_combiner_gives_stays_in_the_partition_that_its_pairs_went_to():
     def renamed(key, value, buffer, done, params):
         return None if done else [(0, key)]  # 0 would go to the first partition
 
-    files = Job("parts").run(
-        input=["raw://x"], map=numbers, partition=modulo, partitions=2, combiner=renamed, reduce=nop_reduce
-    ).wait()
-    assert [list(result_iterator(path)) for path in files] == [[(0, 0), (0, 2), (0, 4)], [(0, 1), (0, 3), (0, 5)]]
+    files = (
+        Job("parts")
+        .run(
+            input=["raw://x"],
+            map=numbers,
+            partition=modulo,
+            partitions=2,
+            combiner=renamed,
+            reduce=nop_reduce,
+        )
+        .wait()
+    )
+    assert [list(result_iterator(path)) for path in files] == [
+        [(0, 0), (0, 2), (0, 4)],
+        [(0, 1), (0, 3), (0, 5)],
+    ]
 
 
 def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
@@ -112,7 +145,9 @@ def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
         buffer[key] = value
         return [(key, value)] if key % 2 else None
 
-    given = results(input=["raw://x"], map=numbers, combiner=odd, partition=lambda key, n, params: 0)
+    given = results(
+        input=["raw://x"], map=numbers, combiner=odd, partition=lambda key, n, params: 0
+    )
     assert given == [(1, "x"), (3, "x"), (5, "x"), ("seen", [0, 1, 2, 3, 4, 5])]
 
 
@@ -126,8 +161,11 @@ def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
             return [block]
 
     assert results(input=["raw://x"], map=numbers, combiner=in_twos) == [
-        ((0, 1), False), ((2, 3), False), ((4, 5), False), ((), True),
-    ]  # fmt: skip
+        ((0, 1), False),
+        ((2, 3), False),
+        ((4, 5), False),
+        ((), True),
+    ]
 
 
 # --- the job dict -----------------------------------------------------------------------------------

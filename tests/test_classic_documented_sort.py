@@ -17,7 +17,9 @@ def test_a_sorted_reduce_gets_equal_keys_together_in_ascending_order(kind):
         int: [3, 10, -1, 3, 0, 10],
     }[kind]
     pairs = [(key, index) for index, key in enumerate(keys)]
-    given = results(input=["raw://x", "raw://y"], map=lambda entry, params: pairs, reduce=nop_reduce, sort=True)
+    given = results(
+        input=["raw://x", "raw://y"], map=lambda entry, params: pairs, reduce=nop_reduce, sort=True
+    )
     assert [key for key, _ in given] == sorted(keys * 2)
     assert sorted(given) == sorted(pairs * 2)
 

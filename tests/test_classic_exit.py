@@ -34,9 +34,13 @@ def test_ctrl_c_between_run_and_wait_stops_the_job(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-@pytest.mark.parametrize("after", ["job.wait()", "print('the end')"], ids=["in a wait", "after the end of the script"])
+@pytest.mark.parametrize(
+    "after", ["job.wait()", "print('the end')"], ids=["in a wait", "after the end of the script"]
+)
 def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, after):
-    with Driver(tmp_path / "driver", after=TELL_WHEN_WAITING.format(path=str(tmp_path / "waits")) + after) as driver:
+    with Driver(
+        tmp_path / "driver", after=TELL_WHEN_WAITING.format(path=str(tmp_path / "waits")) + after
+    ) as driver:
         wait_until_there(tmp_path / "waits")
         driver.process.send_signal(number)
         assert driver.end() == stopped(driver.job) + "\n"
@@ -84,7 +88,9 @@ def test_ctrl_c_in_a_wait_that_shows_events_stops_the_job(tmp_path):
 
 
 def test_two_jobs_are_stopped_at_once_when_their_script_fails(tmp_path):
-    second = "second = Job('second').run(input=['raw://x'], map=map); print(open(told).read()); 1 / 0"
+    second = (
+        "second = Job('second').run(input=['raw://x'], map=map); print(open(told).read()); 1 / 0"
+    )
     with Driver(tmp_path / "driver", after=second) as driver:
         said = driver.end()
         assert said.count("was stopped; its logs are in") == 2 and has_ended(driver.map_process)
@@ -92,7 +98,9 @@ def test_two_jobs_are_stopped_at_once_when_their_script_fails(tmp_path):
 
 
 def test_a_script_that_ends_without_a_wait_lets_its_job_end(tmp_path):
-    with Driver(tmp_path / "driver", after="import atexit; atexit.register(print, 'the end')") as driver:
+    with Driver(
+        tmp_path / "driver", after="import atexit; atexit.register(print, 'the end')"
+    ) as driver:
         driver.go_on()
         assert driver.process.communicate() == ("the end\n", "")
         assert driver.process.returncode == 0
@@ -100,7 +108,9 @@ def test_a_script_that_ends_without_a_wait_lets_its_job_end(tmp_path):
 
 
 def test_an_error_that_the_script_caught_stops_no_job(tmp_path):
-    with Driver(tmp_path / "driver", after="try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass") as driver:
+    with Driver(
+        tmp_path / "driver", after="try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass"
+    ) as driver:
         driver.go_on()
         driver.end()
         assert Disco().results(driver.job)[0] == "ready"
@@ -178,7 +188,10 @@ Job("failing").run(input=["raw://x"], map=map)
 
 def test_a_failure_that_nobody_waits_for_is_told():
     done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True)
-    assert done.stderr.startswith("kvproto: job failing@") and "ValueError: nobody waits for me" in done.stderr
+    assert (
+        done.stderr.startswith("kvproto: job failing@")
+        and "ValueError: nobody waits for me" in done.stderr
+    )
 
 
 INTERACTIVE = """
@@ -194,7 +207,10 @@ def test_a_prompt_that_is_left_lets_its_job_end_whatever_failed_there_before():
     assert [status for _, status, _ in Disco().joblist()] == ["ready"]
 
 
-@pytest.mark.parametrize("after", ["signal.pause()", "job.disco.wait(job.name)", "list(job.disco.events(job.name, follow=True))"])
+@pytest.mark.parametrize(
+    "after",
+    ["signal.pause()", "job.disco.wait(job.name)", "list(job.disco.events(job.name, follow=True))"],
+)
 def test_sigterm_stops_the_job_wherever_its_script_is(tmp_path, after):
     with Driver(tmp_path / "driver", after=f"import signal; {after}") as driver:
         driver.process.send_signal(signal.SIGTERM)

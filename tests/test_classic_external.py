@@ -34,7 +34,9 @@ def failure(**jobargs):
 
 @pytest.mark.parametrize("pure", ["", "1"])
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_map_and_reduce_of_one_program_count_as_a_counter_does(worker, monkeypatch, pure, partitions):
+def test_map_and_reduce_of_one_program_count_as_a_counter_does(
+    worker, monkeypatch, pure, partitions
+):
     monkeypatch.setenv("KVPROTO_PURE", pure)  # for the task processes
     count = worker(COUNT)
     files = Job("count").run(input=TEXT, map=count, reduce=count, partitions=partitions).wait()
@@ -49,7 +51,9 @@ def test_a_python_reduce_gets_bytes_from_an_external_map(worker):
             counts[word] += int(n)
         return counts.items()
 
-    assert dict(results(input=TEXT, map=worker(COUNT), reduce=reduce, partitions=2)) == counted(TEXT)
+    assert dict(results(input=TEXT, map=worker(COUNT), reduce=reduce, partitions=2)) == counted(
+        TEXT
+    )
 
 
 def test_an_external_reduce_gets_the_str_and_bytes_of_a_python_map(worker):
@@ -57,7 +61,12 @@ def test_an_external_reduce_gets_the_str_and_bytes_of_a_python_map(worker):
         return [("caf\xe9", b"2"), (b"caf\xc3\xa9", "3"), (line, "1")]
 
     data = b"\xff line\n"
-    got = results(input=["raw://" + data.decode("utf-8", "surrogateescape")], map=map, reduce=worker(COUNT), partitions=3)
+    got = results(
+        input=["raw://" + data.decode("utf-8", "surrogateescape")],
+        map=map,
+        reduce=worker(COUNT),
+        partitions=3,
+    )
     assert sorted(got) == [("caf\xe9".encode(), b"5"), (data, b"1")]
 
 
@@ -73,7 +82,11 @@ def test_a_pair_of_a_python_map_that_is_not_bytes_is_refused_with_its_type_and_t
 
 
 def test_an_external_map_without_reduce_gives_bytes(worker):
-    assert sorted(results(input=["raw://b a b"], map=worker(COUNT))) == [(b"a", b"1"), (b"b", b"1"), (b"b", b"1")]
+    assert sorted(results(input=["raw://b a b"], map=worker(COUNT))) == [
+        (b"a", b"1"),
+        (b"b", b"1"),
+        (b"b", b"1"),
+    ]
 
 
 def test_a_python_combiner_stands_between_external_programs(worker):
@@ -84,7 +97,9 @@ def test_a_python_combiner_stands_between_external_programs(worker):
 
     count = worker(COUNT)
     told = []
-    job = Job("between").run(input=TEXT, map=count, combiner=combiner, reduce=count, partitions=2, on_event=told.append)
+    job = Job("between").run(
+        input=TEXT, map=count, combiner=combiner, reduce=count, partitions=2, on_event=told.append
+    )
     assert {word: int(n) for word, n in result_iterator(job.wait())} == counted(TEXT)
     assert told[-2]["stage"] == "reduce" and told[-2]["records"] < sum(counted(TEXT).values()) / 2
 
@@ -94,7 +109,11 @@ def test_a_python_partition_stands_between_external_programs(worker):
         return key[0] % nr_partitions
 
     count = worker(COUNT)
-    files = Job("between").run(input=TEXT, map=count, partition=by_first_byte, reduce=count, partitions=2).wait()
+    files = (
+        Job("between")
+        .run(input=TEXT, map=count, partition=by_first_byte, reduce=count, partitions=2)
+        .wait()
+    )
     assert {word: int(n) for word, n in result_iterator(files)} == counted(TEXT)
     assert [{key[0] % 2 for key, _ in result_iterator(path)} for path in files] == [{0}, {1}]
 
@@ -152,7 +171,11 @@ def test_messages_of_a_program_become_events(worker):
     body = "sys.stderr.write('**<MSG> hello\\nplain words\\n')\n" + ECHO
     job = Job("talk").run(input=["raw://x"], map=worker(body))
     job.wait()
-    said = [(e["stage"], e["task"], e["kind"], e["text"]) for e in events(job) if e["event"] == "message"]
+    said = [
+        (e["stage"], e["task"], e["kind"], e["text"])
+        for e in events(job)
+        if e["event"] == "message"
+    ]
     assert said == [("map", 0, "MSG", "hello"), ("map", 0, "", "plain words")]
 
 
@@ -195,14 +218,18 @@ def test_a_program_that_always_fails_fails_the_job_with_its_report_whole(worker,
 
 
 def test_an_err_line_fails_the_job_at_once(worker):
-    job, error = failure(input=["raw://x"], map=worker("sys.stderr.write('**<ERR> no licence\\n')\n" + ECHO))
+    job, error = failure(
+        input=["raw://x"], map=worker("sys.stderr.write('**<ERR> no licence\\n')\n" + ECHO)
+    )
     assert isinstance(error.__cause__, WorkerReported)
     assert "no licence" in str(error) and "task map:0 failed:" in str(error)
     assert "retry" not in [event["event"] for event in events(job)]
 
 
 def test_a_program_that_stops_early_with_status_0_is_a_failure(worker):
-    _, error = failure(input=TEXT, map=worker("for key, value in pairs():\n    answer()\n    sys.exit(0)\n"))
+    _, error = failure(
+        input=TEXT, map=worker("for key, value in pairs():\n    answer()\n    sys.exit(0)\n")
+    )
     assert "WorkerExitedEarly" in str(error)
 
 
@@ -216,9 +243,13 @@ def test_a_spool_file_damaged_between_map_and_reduce_fails_the_job_by_name(worke
                 file.seek(-1, os.SEEK_END)
                 file.write(b"!")
 
-    job, error = failure(input=["raw://a b"], map=worker(COUNT), reduce=worker(COUNT), on_event=damage)
+    job, error = failure(
+        input=["raw://a b"], map=worker(COUNT), reduce=worker(COUNT), on_event=damage
+    )
     assert isinstance(error.__cause__, DataError)
-    assert f"spool file {job.directory}/spool/map-00000." in str(error) and "is damaged" in str(error)
+    assert f"spool file {job.directory}/spool/map-00000." in str(error) and "is damaged" in str(
+        error
+    )
 
 
 INTERRUPTED = """
@@ -238,7 +269,9 @@ def test_ctrl_c_and_a_killed_driver_leave_no_external_program(tmp_path, number):
     argv = [sys.executable, "-c", INTERRUPTED, program(tmp_path, body)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as driver:
         ended = os.pidfd_open(driver.pid)
-        assert select.select([reader, ended], [], [], 60)[0] == [reader], "the driver ended before its program began"
+        assert select.select([reader, ended], [], [], 60)[0] == [reader], (
+            "the driver ended before its program began"
+        )
         watch = os.pidfd_open(int(os.read(reader, 100)))
         driver.send_signal(number)
     os.close(reader)
@@ -257,7 +290,15 @@ def test_how_long_an_external_program_may_stand_still_is_the_jobs_to_say(tmp_pat
         results(input=["raw://x"], map=external([hang]), ext_limits={"idle": 0.2}, attempts=1)
 
 
-@pytest.mark.parametrize("limits, error", [({"idel": 3}, TypeError), (3, TypeError), ({"idle": 0}, ValueError), ({"total": "1"}, ValueError)])
+@pytest.mark.parametrize(
+    "limits, error",
+    [
+        ({"idel": 3}, TypeError),
+        (3, TypeError),
+        ({"idle": 0}, ValueError),
+        ({"total": "1"}, ValueError),
+    ],
+)
 def test_limits_that_are_none_are_refused_at_once(limits, error):
     with pytest.raises(error, match="ext_limits"):
         Job("limits").run(input=["raw://x"], map={"op": b""}, ext_limits=limits)

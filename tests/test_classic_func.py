@@ -20,7 +20,21 @@ from kvproto.classic.func import (
     sum_reduce,
 )
 
-KEYS = [b"key", "key", "schl\xfcssel", "\udcff", 0, 1, -1, 2**70, 1.5, None, ("a", 1), (("a",), b"b"), Decimal("1.1")]
+KEYS = [
+    b"key",
+    "key",
+    "schl\xfcssel",
+    "\udcff",
+    0,
+    1,
+    -1,
+    2**70,
+    1.5,
+    None,
+    ("a", 1),
+    (("a",), b"b"),
+    Decimal("1.1"),
+]
 
 
 @given(st.binary(), st.integers(1, 100))
@@ -35,7 +49,13 @@ def test_str_keys_go_where_their_utf8_bytes_go(key, n_partitions):
 
 
 @pytest.mark.parametrize(
-    "equal", [(1, 1.0, True, Decimal(1), Fraction(1)), (0, -0.0, False), (("a", 1), ("a", 1.0)), (b"x", bytearray(b"x"))]
+    "equal",
+    [
+        (1, 1.0, True, Decimal(1), Fraction(1)),
+        (0, -0.0, False),
+        (("a", 1), ("a", 1.0)),
+        (b"x", bytearray(b"x")),
+    ],
 )
 def test_equal_keys_go_together(equal):
     assert len({default_partition(key, 1009) for key in equal}) == 1
@@ -46,7 +66,9 @@ def test_it_is_the_same_in_every_process_whatever_the_hash_seed():
     expected = str([default_partition(key, 1009) for key in KEYS])
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed}
-        said = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+        ).stdout
         assert said.strip() == expected
 
 
@@ -54,7 +76,10 @@ def test_a_nan_has_one_partition_too():
     assert len({default_partition(nan, 1009) for nan in [float("nan") for _ in range(20)]}) == 1
 
 
-@given(st.text() | st.integers() | st.floats() | st.tuples(st.text(), st.integers()), st.integers(1, 50))
+@given(
+    st.text() | st.integers() | st.floats() | st.tuples(st.text(), st.integers()),
+    st.integers(1, 50),
+)
 def test_a_partition_is_in_range(key, n_partitions):
     assert 0 <= default_partition(key, n_partitions) < n_partitions
 
@@ -93,4 +118,8 @@ def test_nop_functions_pass_everything_on():
 
 def test_kvgroup_groups_what_is_consecutive():
     pairs = [("a", 1), ("a", 2), ("b", 3), ("a", 4)]
-    assert [(key, list(values)) for key, values in kvgroup(pairs)] == [("a", [1, 2]), ("b", [3]), ("a", [4])]
+    assert [(key, list(values)) for key, values in kvgroup(pairs)] == [
+        ("a", [1, 2]),
+        ("b", [3]),
+        ("a", [4]),
+    ]

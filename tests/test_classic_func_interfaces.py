@@ -32,7 +32,9 @@ def test_a_float_that_is_rounded_to_the_end_of_the_range_is_in_the_last_partitio
     assert func.make_range_partition(-1.0, 1e-17)(0.0, 5, None) == 4
 
 
-@pytest.mark.parametrize("low, high, n_partitions", [(0, 99, 10), (-50, 49, 4), (1, 1000, 8), (0, 9, 10), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "low, high, n_partitions", [(0, 99, 10), (-50, 49, 4), (1, 1000, 8), (0, 9, 10), (0, 1, 2)]
+)
 def test_partitions_of_a_range_are_of_equal_size_with_both_ends_in_it(low, high, n_partitions):
     partition = func.make_range_partition(low, high)
     sizes = [0] * n_partitions
@@ -49,9 +51,13 @@ def test_keys_outside_a_range_go_to_its_ends():
 
 def test_keys_can_be_what_spells_a_number_or_is_measured_like_one():
     partition = func.make_range_partition(0, 100)
-    assert [partition(key, 10, None) for key in ("55", b"55", "55.5", "55\n", Decimal(55))] == [5] * 5
+    assert [partition(key, 10, None) for key in ("55", b"55", "55.5", "55\n", Decimal(55))] == [
+        5
+    ] * 5
     days = func.make_range_partition(datetime.date(2010, 1, 1), datetime.date(2010, 12, 31))
-    assert [days(datetime.date(2010, month, 15), 12, None) for month in range(1, 13)] == list(range(12))
+    assert [days(datetime.date(2010, month, 15), 12, None) for month in range(1, 13)] == list(
+        range(12)
+    )
 
 
 @pytest.mark.parametrize("low, high", [(3, 3), (4, 3), (float("nan"), 1), (0, float("nan"))])
@@ -60,7 +66,9 @@ def test_a_range_that_is_empty_or_none_is_refused(low, high):
         func.make_range_partition(low, high)
 
 
-@pytest.mark.parametrize("key, what", [("ten", "key 'ten' is no number"), (float("nan"), "key nan has no place")])
+@pytest.mark.parametrize(
+    "key, what", [("ten", "key 'ten' is no number"), (float("nan"), "key nan has no place")]
+)
 def test_a_key_that_has_no_place_in_a_range_is_named(key, what):
     with pytest.raises(ValueError, match=what):
         func.make_range_partition(0, 10)(key, 2, None)
@@ -70,7 +78,9 @@ def test_a_range_partition_travels_to_other_processes():
     partition = func.make_range_partition(0, 9)
     assert pickle.loads(cloudpickle.dumps(partition))(7, 10, None) == 7
     inputs = [f"raw://{number}" for number in (7, 2, 9, 2)]
-    pairs = results(input=inputs, map=func.nop_map, partition=partition, partitions=10, reduce=func.nop_reduce)
+    pairs = results(
+        input=inputs, map=func.nop_map, partition=partition, partitions=10, reduce=func.nop_reduce
+    )
     assert pairs == [("2", ""), ("2", ""), ("7", ""), ("9", "")]
 
 
@@ -104,17 +114,29 @@ def test_func_has_the_readers_and_streams_of_task_io_for_code_that_looks_there()
 
 
 def test_importing_all_of_func_hides_no_builtin():
-    assert set(func.__all__) & set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) == set()
+    assert (
+        set(func.__all__)
+        & set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+        == set()
+    )
 
 
-@pytest.mark.parametrize("keys, wanted", [([], []), (["k"], [("pairs", 1)]), (["k", "k"], [("pairs", 2)])])
-def test_a_combiner_is_called_with_done_for_the_partitions_that_had_a_pair_and_no_others(keys, wanted):
+@pytest.mark.parametrize(
+    "keys, wanted", [([], []), (["k"], [("pairs", 1)]), (["k", "k"], [("pairs", 2)])]
+)
+def test_a_combiner_is_called_with_done_for_the_partitions_that_had_a_pair_and_no_others(
+    keys, wanted
+):
     def count(key, value, buffer, done, params):
         if done:
             return [("pairs", buffer["n"])]  # KeyError where no pair came before
         buffer["n"] = buffer.get("n", 0) + 1
 
-    job = {"input": ["raw://x"], "map": lambda entry, params: [(key, 1) for key in keys], "combiner": count}
+    job = {
+        "input": ["raw://x"],
+        "map": lambda entry, params: [(key, 1) for key in keys],
+        "combiner": count,
+    }
     assert results(**job, partitions=4, reduce=nop_reduce) == wanted
     assert results(**job, partitions=4) == wanted
 
@@ -127,10 +149,15 @@ def test_hash_sends_equal_keys_to_one_partition_whichever_process_asks():
         return [(key, this_partition()) for key in {key for key, _ in pairs}]  # noqa: F821
 
     job = Job("hash").run(
-        input=[f"raw://{number}" for number in range(8)], map=lambda entry, params: [(f"key {n}", 1) for n in range(50)],
-        map_reader=None, map_init=lambda entries, params: None, partition=by_hash, partitions=4, reduce=with_partition,
+        input=[f"raw://{number}" for number in range(8)],
+        map=lambda entry, params: [(f"key {n}", 1) for n in range(50)],
+        map_reader=None,
+        map_init=lambda entries, params: None,
+        partition=by_hash,
+        partitions=4,
+        reduce=with_partition,
         processes=2,
-    )  # fmt: skip
+    )
     found = list(result_iterator(job.wait()))
     assert len(found) == len(dict(found)) == 50
     assert len(set(dict(found).values())) == 4

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvproto.classic.task_io import chain_reader, disco_output_stream, old_netstr_reader, plain_output_stream
+from kvproto.classic.task_io import (
+    chain_reader,
+    disco_output_stream,
+    old_netstr_reader,
+    plain_output_stream,
+)
 from kvproto.errors import DataError
 from kvproto.wire import MAX_ITEM
 
@@ -63,7 +68,11 @@ def test_what_python_2_pickled_is_read_with_8_bit_strings_as_str(record, pair):
 def test_hunks_come_in_order_compressed_or_not_and_closed_either_way():
     pairs = [("word", 3), ("café", "café"), ("\x00\udcff\udcfea", 1.5)]
     assert read(WHOLE) == pairs
-    plain = old_hunk(WORD + CAFE, is_compressed=False) + old_hunk(BINARY) + old_hunk(b"", is_compressed=False)
+    plain = (
+        old_hunk(WORD + CAFE, is_compressed=False)
+        + old_hunk(BINARY)
+        + old_hunk(b"", is_compressed=False)
+    )
     assert read(plain) == pairs
 
 
@@ -78,10 +87,14 @@ def test_files_written_one_behind_the_other_are_read_to_the_end():
 def test_a_file_cut_anywhere_is_refused_with_its_name_and_place():
     ends = [len(old_hunk(WORD + CAFE)), len(WHOLE) - len(CLOSING)]
     for size in range(1, len(WHOLE)):
-        with pytest.raises(DataError, match=r"http://host/part-0, at byte \d+: is cut short") as caught:
+        with pytest.raises(
+            DataError, match=r"http://host/part-0, at byte \d+: is cut short"
+        ) as caught:
             read(WHOLE[:size])
         if size in ends:
-            assert f"at byte {size}: is cut short: it ends without the hunk that closes it" in str(caught.value)
+            assert f"at byte {size}: is cut short: it ends without the hunk that closes it" in str(
+                caught.value
+            )
 
 
 def test_a_hunk_in_which_any_byte_is_changed_gives_no_wrong_pair():
@@ -102,7 +115,9 @@ def test_a_hunk_in_which_any_byte_is_changed_gives_no_wrong_pair():
 def test_a_flag_that_says_not_compressed_of_what_is_does_not_have_the_checksum():
     data = bytearray(WHOLE)
     data[1] = 0
-    with pytest.raises(DataError, match="at byte 0: the hunk is damaged: it does not have its checksum"):
+    with pytest.raises(
+        DataError, match="at byte 0: the hunk is damaged: it does not have its checksum"
+    ):
         read(bytes(data))
 
 
@@ -116,7 +131,10 @@ def test_a_damaged_hunk_is_told_and_left_out_where_that_is_asked_for(capsys):
 
     with pytest.raises(DataError, match=f"at byte {len(old_hunk(WORD))}: the hunk is damaged"):
         list(pairs())
-    assert list(pairs(ignore_corrupt=True)) == [*read(old_hunk(WORD) + CLOSING), *read(old_hunk(CAFE) + CLOSING)]
+    assert list(pairs(ignore_corrupt=True)) == [
+        *read(old_hunk(WORD) + CLOSING),
+        *read(old_hunk(CAFE) + CLOSING),
+    ]
     assert f"part-0, at byte {len(old_hunk(WORD))}: the hunk is damaged" in capsys.readouterr().out
     with pytest.raises(DataError, match="is cut short"):
         list(chain_reader(io.BytesIO(data[:-1]), None, "part-0", None, ignore_corrupt=True))
@@ -128,19 +146,27 @@ def test_what_is_no_hunk_behind_a_hunk_names_its_place():
 
 
 def test_an_announced_size_is_not_allocated():
-    with pytest.raises(DataError, match=f"announces {2**60} bytes of a hunk, the limit is {MAX_ITEM}"):
+    with pytest.raises(
+        DataError, match=f"announces {2**60} bytes of a hunk, the limit is {MAX_ITEM}"
+    ):
         read(struct.pack("<BBIQ", 0x81, 1, 0, 2**60) + b"x")
 
 
 def test_a_pickle_that_cannot_be_read_names_its_record():
     missing = b"(U\x01kq\x01cno_such_module\nThing\nq\x02tq\x03."
-    with pytest.raises(DataError, match=f"record at byte {len(WORD)} of the hunk that ends here .*no_such_module"):
+    with pytest.raises(
+        DataError, match=f"record at byte {len(WORD)} of the hunk that ends here .*no_such_module"
+    ):
         read(old_hunk(WORD + missing) + CLOSING)
-    with pytest.raises(DataError, match=r"holds 3, which is neither a \(key, value\) pair nor a line"):
+    with pytest.raises(
+        DataError, match=r"holds 3, which is neither a \(key, value\) pair nor a line"
+    ):
         read(old_hunk(b"K\x03.") + CLOSING)
 
 
-@given(st.lists(st.tuples(st.text() | st.binary() | st.integers(), st.none() | st.lists(st.text()))))
+@given(
+    st.lists(st.tuples(st.text() | st.binary() | st.integers(), st.none() | st.lists(st.text())))
+)
 def test_what_is_written_is_read_again_of_its_own_type(pairs):
     file = io.BytesIO()
     out = disco_output_stream(file, 0, "url", None)
@@ -155,11 +181,13 @@ def test_hunks_are_written_from_1_mib_on_as_python_2_reads_them():
     out = disco_output_stream(file, 0, "url", None)
     for number in range(3):
         out.add("key", b"x" * (600 << 10))
-    assert 0 < len(file.getvalue())
+    assert len(file.getvalue()) > 0
     out.close()
     version, is_compressed, crc, n_bytes = struct.unpack_from("<BBIQ", file.getvalue())
     raw = zlib.decompress(file.getvalue()[14 : 14 + n_bytes])
-    assert (version, is_compressed, crc) == (0x81, 1, zlib.crc32(raw)) and 1 << 20 <= len(raw) < 2 << 20
+    assert (version, is_compressed, crc) == (0x81, 1, zlib.crc32(raw)) and 1 << 20 <= len(
+        raw
+    ) < 2 << 20
     assert raw[:2] == b"\x80\x02"  # pickle's protocol 2, the last that it knows
     assert file.getvalue().endswith(CLOSING)
 
@@ -170,7 +198,10 @@ PAIRS = [("key", "value"), ("café", "\udcff\n"), ("", "")]
 
 def test_netstrings_are_read_by_bytes_whatever_is_in_them():
     assert read(NETSTRINGS) == read(NETSTRINGS, len(NETSTRINGS)) == PAIRS
-    assert list(old_netstr_reader(io.BytesIO(NETSTRINGS[1:]), len(NETSTRINGS), "url", NETSTRINGS[:1])) == PAIRS
+    assert (
+        list(old_netstr_reader(io.BytesIO(NETSTRINGS[1:]), len(NETSTRINGS), "url", NETSTRINGS[:1]))
+        == PAIRS
+    )
 
 
 def test_plain_output_is_those_netstrings():
@@ -184,20 +215,28 @@ def test_plain_output_is_those_netstrings():
 
 def test_netstrings_cut_anywhere_but_behind_a_pair_are_refused():
     for size in range(2, len(NETSTRINGS)):
-        if NETSTRINGS[:size] not in (b"3 key 5 value\n", b"3 key 5 value\n5 caf\xc3\xa9 2 \xff\n\n"):
+        if NETSTRINGS[:size] not in (
+            b"3 key 5 value\n",
+            b"3 key 5 value\n5 caf\xc3\xa9 2 \xff\n\n",
+        ):
             with pytest.raises(DataError, match=r"^http://host/part-0, at byte \d+: is cut short"):
                 read(NETSTRINGS[:size])
 
 
 def test_netstrings_cut_behind_a_pair_are_refused_where_the_size_is_known():
-    with pytest.raises(DataError, match=f"at byte 14: is cut short: {len(NETSTRINGS)} bytes expected"):
+    with pytest.raises(
+        DataError, match=f"at byte 14: is cut short: {len(NETSTRINGS)} bytes expected"
+    ):
         read(b"3 key 5 value\n", len(NETSTRINGS))
 
 
 @pytest.mark.parametrize(
     "data, what",
     [
-        (b"3 key 5 value\nkey", "at byte 14: a length, at most 10 digits and a space, should be here, not b'key'"),
+        (
+            b"3 key 5 value\nkey",
+            "at byte 14: a length, at most 10 digits and a space, should be here, not b'key'",
+        ),
         (b"3 key 5 value\nkey value", "at byte 14: a length, .*not b'key value'"),
         (b"3 key 12345678901 v", "at byte 6: a length.* not b'12345678901'"),
         (b"2 key 5 value\n", "at byte 0: 2 bytes are not followed by b' ', but by b'y'"),
@@ -213,7 +252,9 @@ def test_a_hunk_that_unpacks_to_more_than_the_limit_is_refused_and_not_unpacked(
     from kvproto.classic import hunks
 
     monkeypatch.setattr(hunks, "MAX_HUNK", 1000)
-    with pytest.raises(DataError, match="part-0, at byte 0: the hunk unpacks to more than 1000 bytes, the limit"):
+    with pytest.raises(
+        DataError, match="part-0, at byte 0: the hunk unpacks to more than 1000 bytes, the limit"
+    ):
         read(old_hunk(b"\0" * 10_000_000))
 
 
@@ -228,7 +269,9 @@ def test_a_pair_that_could_not_be_read_again_is_not_written(monkeypatch):
     from kvproto.classic import hunks
 
     monkeypatch.setattr(hunks, "MAX_ITEM", 1000)
-    with pytest.raises(ValueError, match="a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"):
+    with pytest.raises(
+        ValueError, match="a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"
+    ):
         hunks.HunkWriter(io.BytesIO()).add("k", "v" * 1000)
 
 

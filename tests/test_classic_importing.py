@@ -17,7 +17,9 @@ print(*result_iterator(job.wait()))
 def run(tmp_path, code, **modules):
     for name, text in modules.items():
         (tmp_path / f"{name}.py").write_text(text)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     return done.stdout, done.stderr
 
 
@@ -41,7 +43,7 @@ except Exception as e:
 """
     other = "import kvproto.classic\nif 'job' not in __name__:\n    def m(e, params):\n        import job\n        return [(e, 1)]"
     out, err = run(tmp_path, code, job=TOP_LEVEL, other=other)
-    assert f'{tmp_path}/job.py, line 7: the module job starts a job when it is imported' in out
+    assert f"{tmp_path}/job.py, line 7: the module job starts a job when it is imported" in out
     assert '`if __name__ == "__main__":`' in out
     assert err == ""
 

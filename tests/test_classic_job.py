@@ -20,7 +20,11 @@ TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:60]
 @pytest.mark.parametrize("partitions", [1, 3, None])
 @pytest.mark.parametrize("combiner", [None, sum_combiner])
 def test_counted_words_are_those_of_a_counter(partitions, combiner):
-    files = Job("count").run(input=TEXT, map=words, combiner=combiner, reduce=sum_reduce, partitions=partitions).wait()
+    files = (
+        Job("count")
+        .run(input=TEXT, map=words, combiner=combiner, reduce=sum_reduce, partitions=partitions)
+        .wait()
+    )
     expected = collections.Counter()
     for path in TEXT:
         expected.update(Path(path).read_text(encoding="utf-8", errors="surrogateescape").split())
@@ -31,7 +35,9 @@ def test_counted_words_are_those_of_a_counter(partitions, combiner):
 def test_one_large_file_is_cut_and_every_line_counts_once(tmp_path):
     path = tmp_path / "large"
     path.write_text("".join(f"line {number}\n" for number in range(400_000)))
-    job = Job("lines").run(input=[str(path)], map=lambda line, params: [(line, 1)], partitions=2, reduce=sum_reduce)
+    job = Job("lines").run(
+        input=[str(path)], map=lambda line, params: [(line, 1)], partitions=2, reduce=sum_reduce
+    )
     pairs = dict(result_iterator(job.wait()))
     assert pairs == {f"line {number}\n": 1 for number in range(400_000)}
     stages = [event for event in events(job) if event["event"] == "stage"]
@@ -40,7 +46,9 @@ def test_one_large_file_is_cut_and_every_line_counts_once(tmp_path):
 
 def test_the_same_job_gives_the_same_files_every_time():
     def run():
-        job = Job("same").run(input=TEXT, map=words, combiner=sum_combiner, reduce=nop_reduce, partitions=2)
+        job = Job("same").run(
+            input=TEXT, map=words, combiner=sum_combiner, reduce=nop_reduce, partitions=2
+        )
         return [Path(path).read_bytes() for path in job.wait()]
 
     assert run() == run()
@@ -60,7 +68,14 @@ def test_lines_come_with_their_newline_and_any_bytes_come_out_as_they_went_in(tm
 
 
 def test_keys_and_values_keep_their_types():
-    pairs = [("s", 1), (b"b", "x"), (3, None), (2.5, [1, {"a": b"c"}]), (("t", 1), True), (None, 1j)]
+    pairs = [
+        ("s", 1),
+        (b"b", "x"),
+        (3, None),
+        (2.5, [1, {"a": b"c"}]),
+        (("t", 1), True),
+        (None, 1j),
+    ]
 
     def give(entry, params):
         return pairs
@@ -129,7 +144,9 @@ def test_a_job_is_an_instance_with_methods_and_attributes():
     assert dict(result_iterator(files)) == {"a": 10, "b": 20} and len(files) == 2
 
 
-@pytest.mark.parametrize("map", [words, lambda line, params: words(line, params), functools.partial(with_factor, 1)])
+@pytest.mark.parametrize(
+    "map", [words, lambda line, params: words(line, params), functools.partial(with_factor, 1)]
+)
 def test_a_job_is_keyword_arguments_with_functions_of_any_kind(map):
     assert dict(results(input=["raw://b a b"], map=map, reduce=sum_reduce)) == {"a": 1, "b": 2}
 
@@ -237,7 +254,13 @@ def test_a_combiner_has_a_buffer_for_each_partition_and_a_last_call():
     def map(line, params):
         return [(number, 1) for number in range(6)]
 
-    got = results(input=["raw://x"], map=map, combiner=combiner, partitions=2, partition=lambda key, n, params: key % n)
+    got = results(
+        input=["raw://x"],
+        map=map,
+        combiner=combiner,
+        partitions=2,
+        partition=lambda key, n, params: key % n,
+    )
     assert got == [((0, 2, 4), 1), ((1, 3, 5), 1)]
 
 
@@ -273,7 +296,9 @@ if __name__ == "__main__":
 
 def test_a_job_in_main_has_its_functions_globals_and_classes(tmp_path):
     (tmp_path / "main.py").write_text(MAIN)
-    said = subprocess.run([sys.executable, str(tmp_path / "main.py")], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, str(tmp_path / "main.py")], capture_output=True, text=True, check=True
+    )
     assert said.stdout == "a! True a\nb! True b\n"
 
 

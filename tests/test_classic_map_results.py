@@ -17,7 +17,9 @@ PAIRS = [("a", 1), ("a", 1), ("b", 1), ("b", 1), ("c", 1)]
 
 def kept(**jobargs):
     """A job that keeps what its maps gave, done."""
-    job = Job("kept").run(**{"input": TEXT, "map": words, "reduce": sum_reduce, "keep_map": True, **jobargs})
+    job = Job("kept").run(
+        **{"input": TEXT, "map": words, "reduce": sum_reduce, "keep_map": True, **jobargs}
+    )
     job.wait()
     return job
 
@@ -25,7 +27,12 @@ def kept(**jobargs):
 def test_they_are_there_until_the_job_is_purged():
     job = kept(partitions=3)
     urls = job.mapresults()
-    assert urls == job.stageresults("map") == Disco().mapresults(job.name) == Disco().stageresults(job.name, "map")
+    assert (
+        urls
+        == job.stageresults("map")
+        == Disco().mapresults(job.name)
+        == Disco().stageresults(job.name, "map")
+    )
     assert len(urls) == 3
     assert sorted(result_iterator(urls)) == PAIRS
     assert sorted(result_iterator(job.wait())) == [("a", 2), ("b", 2), ("c", 1)]
@@ -51,7 +58,11 @@ def test_those_of_a_program_are_bytes(tmp_path):
 
 
 def test_what_output_streams_wrote_is_whole_and_checked():
-    job = kept(map_init=lambda entries, params: None, map_output_stream=(task_output_stream, disco_output_stream), partitions=2)
+    job = kept(
+        map_init=lambda entries, params: None,
+        map_output_stream=(task_output_stream, disco_output_stream),
+        partitions=2,
+    )
     urls = job.mapresults()
     assert sorted(result_iterator(urls)) == PAIRS
     with open(urls[0], "r+b") as file:
@@ -61,12 +72,19 @@ def test_what_output_streams_wrote_is_whole_and_checked():
 
 
 def test_another_job_reads_them():
-    job = Job("again").run(input=kept().mapresults(), map_reader=chain_reader, map=lambda pair, params: [pair], reduce=sum_reduce)
+    job = Job("again").run(
+        input=kept().mapresults(),
+        map_reader=chain_reader,
+        map=lambda pair, params: [pair],
+        reduce=sum_reduce,
+    )
     assert sorted(result_iterator(job.wait())) == [("a", 2), ("b", 2), ("c", 1)]
 
 
 def test_a_job_that_failed_in_its_reduce_has_them():
-    job = Job("failed").run(input=TEXT, map=words, reduce=lambda pairs, params: 1 / 0, keep_map=True)
+    job = Job("failed").run(
+        input=TEXT, map=words, reduce=lambda pairs, params: 1 / 0, keep_map=True
+    )
     with pytest.raises(JobError, match="ZeroDivisionError"):
         job.wait()
     assert sorted(result_iterator(job.mapresults())) == PAIRS

@@ -40,16 +40,28 @@ PACKED = {
     "lzma": (lzma.compress(TEXT, lzma.FORMAT_ALONE), "is compressed with lzma"),
     "zip": (zipped(), "is a zip archive; unpack it first with `unzip`"),
     "empty zip": (b"PK\x05\x06" + bytes(18), "is a zip archive"),
-    "zstd": (bytes.fromhex("28b52ffd0458c90000") + TEXT, "is compressed with zstd; unpack it first with `unzstd`"),
-    "zstd behind a frame to skip": (bytes.fromhex("502a4d1804000000") + bytes(20), "is compressed with zstd"),
+    "zstd": (
+        bytes.fromhex("28b52ffd0458c90000") + TEXT,
+        "is compressed with zstd; unpack it first with `unzstd`",
+    ),
+    "zstd behind a frame to skip": (
+        bytes.fromhex("502a4d1804000000") + bytes(20),
+        "is compressed with zstd",
+    ),
     "lz4": (bytes.fromhex("04224d186440a7") + TEXT, "is compressed with lz4"),
     "lz4 of old": (bytes.fromhex("02214c18") + TEXT, "is compressed with lz4"),
     "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24), "is a 7z archive"),
-    "compress": (b"\x1f\x9d\x90" + bytes(30), "is compressed with compress; unpack it first with `gzip -d`"),
+    "compress": (
+        b"\x1f\x9d\x90" + bytes(30),
+        "is compressed with compress; unpack it first with `gzip -d`",
+    ),
     "lzip": (b"LZIP\x01" + bytes(30), "is compressed with lzip"),
     "UTF-16": ("a text\n".encode("utf-16"), "is text in UTF-16; make it UTF-8 first"),
     "UTF-16, big end first": (b"\xfe\xff" + "a text\n".encode("utf-16-be"), "is text in UTF-16"),
-    "a hunk": (struct.pack("<BBIQ", 0x81, 1, 7, 9) + bytes(9), "is a result of a job, .*map_reader=chain_reader"),
+    "a hunk": (
+        struct.pack("<BBIQ", 0x81, 1, 7, 9) + bytes(9),
+        "is a result of a job, .*map_reader=chain_reader",
+    ),
 }
 
 
@@ -79,7 +91,11 @@ def test_what_the_programs_write_is_told(tmp_path, program_of):
         {"map_reader": map_line_reader},
         {"map_input_stream": default_stream},
         {"map_reader": lambda fd, size, url, params: fd},
-        {"map_reader": lambda fd, size, url, params: gzip_line_reader(fd, size, url) if url.endswith(".gz") else fd},
+        {
+            "map_reader": lambda fd, size, url, params: (
+                gzip_line_reader(fd, size, url) if url.endswith(".gz") else fd
+            )
+        },
     ],
 )
 def test_data_without_lines_is_named_whoever_reads_the_lines(tmp_path, jobargs):
@@ -95,7 +111,15 @@ def test_data_without_lines_is_named_for_an_external_program(tmp_path):
 
 
 def test_lines_that_only_look_like_packed_data_are_read(tmp_path):
-    texts = [b"BZh9 is no magic\n", b"PK is a name\n", b"7z x a.7z\n", b"\xff\xfe\n", b"LZIP\n", b"Rar!\n", b"]\n"]
+    texts = [
+        b"BZh9 is no magic\n",
+        b"PK is a name\n",
+        b"7z x a.7z\n",
+        b"\xff\xfe\n",
+        b"LZIP\n",
+        b"Rar!\n",
+        b"]\n",
+    ]
     for text in texts:
         (tmp_path / "data").write_bytes(text)
         [line] = result_iterator([str(tmp_path / "data")], reader=None)
@@ -124,7 +148,9 @@ def count(key, value, buffer, done, params):
 def test_data_without_lines_is_kept_whole_in_a_tag_whatever_the_size_of_chunks(tmp_path, name):
     data = PACKED[name][0] if name in PACKED else result(tmp_path)
     (tmp_path / "data").write_bytes(data)
-    assert kvproto_command("tag", "put", "x", tmp_path / "data", "--chunk-size", "100").returncode == 0
+    assert (
+        kvproto_command("tag", "put", "x", tmp_path / "data", "--chunk-size", "100").returncode == 0
+    )
     [[url]] = DDFS().urls("x")
     assert kvproto_command("tag", "get", "x").stdout == data
     if name == "gzip":
@@ -165,7 +191,9 @@ def test_chunks_are_read_by_chain_reader_and_as_lines(tmp_path):
     assert list(result_iterator(["tag://words"])) == expected
     assert list(result_iterator(["tag://words"], reader=None)) == expected
     for reader in (chain_reader, None):
-        lines = results(input=["tag://words"], map_reader=reader, map=lambda line, params: [(line, "")])
+        lines = results(
+            input=["tag://words"], map_reader=reader, map=lambda line, params: [(line, "")]
+        )
         assert [line for line, _ in lines] == expected
 
 
@@ -195,9 +223,15 @@ ENCODED = {
 
 @pytest.mark.parametrize("name", ENCODED)
 def test_an_answer_that_is_not_the_whole_body_as_it_is_fails_the_job_at_once(name):
-    says = {"twice": "in Content-Encoding: gzip, gzip", "part": "status 206 .*not the whole", "parts": "a part of the"}
+    says = {
+        "twice": "in Content-Encoding: gzip, gzip",
+        "part": "status 206 .*not the whole",
+        "parts": "a part of the",
+    }
     with serving({"/": ENCODED[name]}) as server:
-        with pytest.raises(JobError, match=f"input {server.url}/: the server answered .*{says.get(name, '')}"):
+        with pytest.raises(
+            JobError, match=f"input {server.url}/: the server answered .*{says.get(name, '')}"
+        ):
             results(input=[f"{server.url}/"], map=lambda line, params: [])
         assert len(server.requests) == 1
 
@@ -215,8 +249,12 @@ def test_a_whole_body_that_says_so_in_odd_words_is_read():
 
 def test_a_body_encoded_with_gzip_is_read_by_gzip_line_reader_and_an_error_as_lines():
     with serving({"/": page(gzip.compress(TEXT), Content_Encoding="gzip")}) as server:
-        assert "".join(result_iterator([f"{server.url}/"], reader=gzip_line_reader)).encode() == TEXT
-        with pytest.raises(DataError, match=re.escape(f"input {server.url}/: is compressed with gzip")):
+        assert (
+            "".join(result_iterator([f"{server.url}/"], reader=gzip_line_reader)).encode() == TEXT
+        )
+        with pytest.raises(
+            DataError, match=re.escape(f"input {server.url}/: is compressed with gzip")
+        ):
             list(result_iterator([f"{server.url}/"], reader=None))
 
 
@@ -242,7 +280,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
     (tmp_path / "data").write_bytes(MARK + b"one\n" + MARK + b"two\n")
     path, second = str(tmp_path / "data"), "\ufefftwo\n"
     assert list(result_iterator([path], reader=None)) == ["one\n", second]
-    assert results(input=[path], map=lambda line, params: [(line, "")]) == [("one\n", ""), (second, "")]
+    assert results(input=[path], map=lambda line, params: [(line, "")]) == [
+        ("one\n", ""),
+        (second, ""),
+    ]
     bytes_of_lines = results(input=[path], map=external([program(tmp_path, ECHO)]))
     assert [line for _, line in bytes_of_lines] == [b"one\n", MARK + b"two\n"]
     DDFS().chunk("x", [path])
@@ -302,5 +343,7 @@ def test_a_job_that_asks_for_bytes_has_the_same_errors_and_no_mark(tmp_path):
     with pytest.raises(JobError, match="is compressed with xz"):
         results(input=[str(tmp_path / "packed")], map=lambda line, params: [], text=False)
     (tmp_path / "data").write_bytes(MARK + b"one\n\xff\n")
-    lines = results(input=[str(tmp_path / "data")], map=lambda line, params: [(line, "")], text=False)
+    lines = results(
+        input=[str(tmp_path / "data")], map=lambda line, params: [(line, "")], text=False
+    )
     assert [line for line, _ in lines] == [b"one\n", b"\xff\n"]

@@ -13,7 +13,11 @@ from kvproto.classic.old_parameters import NEEDLESS, REFUSED, SYNONYMS
 from kvproto.classic.worker import PARAMETERS, Worker
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-OF_RUN = [name for name, parameter in inspect.signature(Job.run).parameters.items() if parameter.kind == parameter.KEYWORD_ONLY]
+OF_RUN = [
+    name
+    for name, parameter in inspect.signature(Job.run).parameters.items()
+    if parameter.kind == parameter.KEYWORD_ONLY
+]
 
 
 def test_the_readmes_table_names_the_parameters_that_there_are():
@@ -32,7 +36,12 @@ def test_the_help_of_run_names_the_parameters_that_there_are():
 
 def test_readme_and_help_give_the_same_signatures():
     def signatures(text):
-        return set(re.findall(r"\b(?:map|map_init|map_reader|combiner|partition|reduce|reduce_init|reduce_reader)\([a-z_, ]+\)", text))
+        return set(
+            re.findall(
+                r"\b(?:map|map_init|map_reader|combiner|partition|reduce|reduce_init|reduce_reader)\([a-z_, ]+\)",
+                text,
+            )
+        )
 
     section = README[README.index("\n## Jobs\n") :].split("\n## ")[1]
     assert signatures(section) == signatures(Job.run.__doc__) and len(signatures(section)) == 9
@@ -48,7 +57,11 @@ def test_a_parameter_is_found_under_the_name_that_older_code_gives_it(old, new):
     assert Worker().getitem(new, Job(), {}) == default
     assert Worker(**{old: "of the worker"}).getitem(new, Job(), {}) == "of the worker"
     assert Worker(**{old: "of the worker"}).getitem(new, Old(), {}) == "of the class"
-    assert Worker().getitem(new, Old(), {old: "given"}) == Worker().getitem(new, Old(), {new: "given"}) == "given"
+    assert (
+        Worker().getitem(new, Old(), {old: "given"})
+        == Worker().getitem(new, Old(), {new: "given"})
+        == "given"
+    )
 
 
 def as_argument(name, value):
@@ -69,7 +82,9 @@ def of_the_worker(name, value):
     return Job("x", worker={name: value}).run(input=["raw://b a"], map=nop_map)
 
 
-WAYS = pytest.mark.parametrize("give", [as_argument, as_attribute, as_attribute_of_the_instance, of_the_worker])
+WAYS = pytest.mark.parametrize(
+    "give", [as_argument, as_attribute, as_attribute_of_the_instance, of_the_worker]
+)
 
 
 @WAYS
@@ -81,8 +96,12 @@ def test_an_old_parameter_that_a_job_cannot_do_without_is_refused_with_what_to_u
 
 @WAYS
 @pytest.mark.parametrize("name", ["nr_maps", "clean"])
-def test_an_old_parameter_that_changes_no_result_is_told_with_a_warning_of_the_users_line(name, give):
-    with pytest.warns(UserWarning, match=f"'{name}' does nothing here: {re.escape(NEEDLESS[name])}") as told:
+def test_an_old_parameter_that_changes_no_result_is_told_with_a_warning_of_the_users_line(
+    name, give
+):
+    with pytest.warns(
+        UserWarning, match=f"'{name}' does nothing here: {re.escape(NEEDLESS[name])}"
+    ) as told:
         job = give(name, 5)
     assert list(result_iterator(job.wait())) == [("b a", "")]
     assert told[0].filename == (__file__ if give is not of_the_worker else inspect.getfile(Job))
@@ -117,7 +136,9 @@ def test_merge_partitions_gives_one_reduce_all_keys(way):
     if way == "attribute":
         Sorted.merge_partitions = True
     job = Sorted(worker={"merge_partitions": True} if way == "worker" else None)
-    urls = job.run(input=["raw://e d c b a"], **({"merge_partitions": True} if way == "argument" else {})).wait()
+    urls = job.run(
+        input=["raw://e d c b a"], **({"merge_partitions": True} if way == "argument" else {})
+    ).wait()
     assert len(urls) == 1
     assert [key for key, _ in result_iterator(urls)] == list("abcde")
 
@@ -144,9 +165,15 @@ def test_max_cores_is_a_number_or_its_digits(cores, expected):
     assert Worker().max_processes(Job(), {"scheduler": {"max_cores": cores}}) == expected
 
 
-@pytest.mark.parametrize("scheduler, error", [
-    ({"max_cores": "two"}, ValueError), ({"max_cores": True}, ValueError), ({"max_core": 2}, TypeError), ("2", TypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "scheduler, error",
+    [
+        ({"max_cores": "two"}, ValueError),
+        ({"max_cores": True}, ValueError),
+        ({"max_core": 2}, TypeError),
+        ("2", TypeError),
+    ],
+)
 def test_a_scheduler_that_says_nothing_is_an_error(scheduler, error):
     with pytest.raises(error, match="scheduler"):
         Job("x").run(input=["raw://a"], map=nop_map, scheduler=scheduler)

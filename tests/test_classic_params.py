@@ -51,7 +51,9 @@ print(p.of_main(1), p.alone(2), p.closure(4), p.number, p.builtin("abc"))
 
 def test_functions_of_any_kind_survive_the_way_into_another_process():
     sent = subprocess.run([sys.executable, "-c", SENDER], capture_output=True, check=True).stdout
-    said = subprocess.run([sys.executable, "-c", RECEIVER], input=sent, capture_output=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", RECEIVER], input=sent, capture_output=True, check=True
+    ).stdout
     assert said == b"[1, 11] -2 12 1 3\n"
 
 

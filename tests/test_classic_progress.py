@@ -15,11 +15,47 @@ from kvproto.classic.figures import Stage, amount
 from kvproto.classic.progress import KINDS, Progress
 
 MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
-HALF = {"event": "progress", "time": 101.0, "stage": "map", "done": 0, "total": 2, "bytes": 2_000_000, "records": 617}
-HELLO = {"event": "message", "time": 101.0, "stage": "map", "task": 1, "kind": "MSG", "text": "hello"}
-STATUS = {"event": "status", "time": 101.0, "stage": "map", "task": 1, "text": "100000 items mapped"}
-RETRY = {"event": "retry", "time": 101.0, "stage": "map", "task": 1, "attempt": 1, "text": "DataError: bad\ninput: x"}
-WHOLE = {"event": "progress", "time": 102.0, "stage": "map", "done": 2, "total": 2, "bytes": 4_000_000, "records": 1234}
+HALF = {
+    "event": "progress",
+    "time": 101.0,
+    "stage": "map",
+    "done": 0,
+    "total": 2,
+    "bytes": 2_000_000,
+    "records": 617,
+}
+HELLO = {
+    "event": "message",
+    "time": 101.0,
+    "stage": "map",
+    "task": 1,
+    "kind": "MSG",
+    "text": "hello",
+}
+STATUS = {
+    "event": "status",
+    "time": 101.0,
+    "stage": "map",
+    "task": 1,
+    "text": "100000 items mapped",
+}
+RETRY = {
+    "event": "retry",
+    "time": 101.0,
+    "stage": "map",
+    "task": 1,
+    "attempt": 1,
+    "text": "DataError: bad\ninput: x",
+}
+WHOLE = {
+    "event": "progress",
+    "time": 102.0,
+    "stage": "map",
+    "done": 2,
+    "total": 2,
+    "bytes": 4_000_000,
+    "records": 1234,
+}
 REDUCE = {"event": "stage", "time": 102.0, "stage": "reduce", "tasks": 1, "bytes": 0}
 DONE = {"event": "done", "time": 103.0, "results": [], "seconds": 3.0}
 FAILED = {"event": "failed", "time": 103.0, "text": "it failed", "seconds": 3.0}
@@ -52,7 +88,9 @@ class Screen:
     def rows(self):
         """What a person sees, after what was written has moved and erased what it does."""
         rows, row, column = [""], 0, 0
-        for moved, control, text in re.findall(r"(\x1b\[[0-9;]*[A-Za-z])|([\r\n])|([^\x1b\r\n])", self.said):
+        for moved, control, text in re.findall(
+            r"(\x1b\[[0-9;]*[A-Za-z])|([\r\n])|([^\x1b\r\n])", self.said
+        ):
             if moved == "\x1b[A":
                 row -= 1
             elif moved == "\x1b[J":
@@ -135,12 +173,27 @@ def test_no_progress_is_nothing_and_an_unknown_kind_is_refused():
 def test_a_failure_that_comes_again_is_told_once():
     again = {**RETRY, "attempt": 2}
     lines = ["map:1: attempt 1 failed, trying again:", "DataError: bad", "input: x"]
-    assert said("plain", MAP, RETRY, again).splitlines() == [*lines, "map:1: attempt 2 failed in the same way, trying again"]
-    first = {**RETRY, "text": "the process (12) of /home/jobs/x/tmp/tmpab12 at 0x7f00aa11bb was killed"}
-    second = {**again, "text": "the process (345) of /home/jobs/x/tmp/tmpcd34 at 0x7f00cc22dd was killed"}
-    assert said("plain", MAP, first, second).splitlines()[2:] == ["map:1: attempt 2 failed in the same way, trying again"]
+    assert said("plain", MAP, RETRY, again).splitlines() == [
+        *lines,
+        "map:1: attempt 2 failed in the same way, trying again",
+    ]
+    first = {
+        **RETRY,
+        "text": "the process (12) of /home/jobs/x/tmp/tmpab12 at 0x7f00aa11bb was killed",
+    }
+    second = {
+        **again,
+        "text": "the process (345) of /home/jobs/x/tmp/tmpcd34 at 0x7f00cc22dd was killed",
+    }
+    assert said("plain", MAP, first, second).splitlines()[2:] == [
+        "map:1: attempt 2 failed in the same way, trying again"
+    ]
     other = {**again, "text": "another"}
-    assert said("plain", MAP, RETRY, other).splitlines() == [*lines, "map:1: attempt 2 failed, trying again:", "another"]
+    assert said("plain", MAP, RETRY, other).splitlines() == [
+        *lines,
+        "map:1: attempt 2 failed, trying again:",
+        "another",
+    ]
 
 
 # --- on a terminal -------------------------------------------------------------------------------
@@ -151,8 +204,17 @@ def test_on_a_terminal_the_lines_are_drawn_again_below_what_is_said(screen, with
     shown.show(progress, MAP, HELLO)
     assert shown.rows() == ["map:1: hello", "map    0/2 tasks    0 %  0 bytes, 0 items"]
     shown.show(progress, RETRY, WHOLE, REDUCE)
-    retried = ["map:1: hello", "map:1: attempt 1 failed, trying again:", "DataError: bad", "input: x"]
-    assert shown.rows() == [*retried, f"map    {MAPPED}", "reduce 0/1 tasks    0 %  0 bytes, 0 items"]
+    retried = [
+        "map:1: hello",
+        "map:1: attempt 1 failed, trying again:",
+        "DataError: bad",
+        "input: x",
+    ]
+    assert shown.rows() == [
+        *retried,
+        f"map    {MAPPED}",
+        "reduce 0/1 tasks    0 %  0 bytes, 0 items",
+    ]
     assert "\x1b[3" not in shown.said
 
 
@@ -181,22 +243,30 @@ def test_a_terminal_that_is_not_utf_8_gets_bars_of_ascii(screen):
 @pytest.mark.parametrize("n_columns", [1, 8, 12, 20, 40, 80, 120])
 def test_lines_fit_on_a_terminal_of_any_width(screen, n_columns):
     shown, progress = screen(n_columns)
-    shown.show(progress, MAP, WHOLE, REDUCE, {**STATUS, "stage": "reduce"}, {**WHOLE, "stage": "reduce"})
+    shown.show(
+        progress, MAP, WHOLE, REDUCE, {**STATUS, "stage": "reduce"}, {**WHOLE, "stage": "reduce"}
+    )
     assert len(shown.rows()) == 3 and all(len(row) < n_columns for row in shown.rows())
     shown.show(progress, DONE)
     assert len(shown.rows()) == 3 and shown.rows()[-1] == ""
 
 
-def test_a_terminal_made_narrower_has_its_lines_erased_in_all_the_rows_that_they_take_now(screen, without_rich):
+def test_a_terminal_made_narrower_has_its_lines_erased_in_all_the_rows_that_they_take_now(
+    screen, without_rich
+):
     shown, progress = screen(120)
     shown.show(progress, MAP, WHOLE)
     shown.resize(30)
     before = len(shown.said)
     shown.show(progress, HELLO)
-    assert shown.said[before:].startswith("\r" + "\x1b[A" * 2 + "\x1b[Jmap:1: hello\r\n")  # 73 characters in 3 rows
+    assert shown.said[before:].startswith(
+        "\r" + "\x1b[A" * 2 + "\x1b[Jmap:1: hello\r\n"
+    )  # 73 characters in 3 rows
 
 
-def test_status_messages_stand_below_the_lines_one_at_a_time_and_go_at_the_end(screen, without_rich):
+def test_status_messages_stand_below_the_lines_one_at_a_time_and_go_at_the_end(
+    screen, without_rich
+):
     shown, progress = screen()
     shown.show(progress, MAP, STATUS, {**STATUS, "text": "200000 items mapped"}, WHOLE)
     assert shown.rows() == [f"map    {MAPPED}", "map:1: 200000 items mapped"]
@@ -210,7 +280,9 @@ def test_the_lines_of_a_job_that_fails_stay_and_its_error_begins_below(screen, w
     assert shown.rows() == ["map    0/2 tasks    0 %  0 bytes, 0 items", ""]
 
 
-def test_who_stops_looking_leaves_the_lines_and_what_is_written_next_begins_below(screen, without_rich):
+def test_who_stops_looking_leaves_the_lines_and_what_is_written_next_begins_below(
+    screen, without_rich
+):
     shown, progress = screen()
     shown.show(progress, MAP, STATUS)
     progress.close()
@@ -258,7 +330,9 @@ def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
 
 
 def test_all_is_done_when_the_tasks_are_and_not_when_the_bytes_are():
-    assert staged(MAP, {**HALF, "bytes": 9_000_000}).share == 0.99  # an attempt that failed has read some of them
+    assert (
+        staged(MAP, {**HALF, "bytes": 9_000_000}).share == 0.99
+    )  # an attempt that failed has read some of them
     assert staged(MAP, {**WHOLE, "bytes": 1}).share == 1.0
 
 
@@ -283,7 +357,15 @@ def test_where_room_is_scarce_what_matters_least_is_left_out_first():
 
 @pytest.mark.parametrize(
     "n_bytes, told",
-    [(0, "0 bytes"), (1, "1 byte"), (999.4, "999 bytes"), (999.6, "1.0 kB"), (999_940, "999.9 kB"), (999_960, "1.0 MB"), (2e12, "2000.0 GB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999.4, "999 bytes"),
+        (999.6, "1.0 kB"),
+        (999_940, "999.9 kB"),
+        (999_960, "1.0 MB"),
+        (2e12, "2000.0 GB"),
+    ],
 )
 def test_an_amount_has_the_unit_that_suits_it(n_bytes, told):
     assert amount(n_bytes) == told

@@ -91,7 +91,9 @@ def test_a_replica_that_a_server_does_not_have_is_followed_by_the_next(whole, ht
     assert keys(input=[[f"{http_cut}nowhere", whole]]) == LINES
 
 
-def test_an_external_map_gets_each_line_once_though_a_replica_fails_halfway(tmp_path, long, http_cut):
+def test_an_external_map_gets_each_line_once_though_a_replica_fails_halfway(
+    tmp_path, long, http_cut
+):
     given = results(input=[[f"{http_cut}long", long]], map=external([program(tmp_path, ECHO)]))
     assert b"".join(value for _, value in given) == Path(long).read_bytes()
 

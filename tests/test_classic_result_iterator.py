@@ -21,7 +21,11 @@ def results():
     def map(entry, params):
         return ((number, f"{number:50}") for number in range(100_000))
 
-    return Job("numbers").run(input=["raw://x"], map=map, partitions=2, partition=lambda key, n, params: key % n).wait()
+    return (
+        Job("numbers")
+        .run(input=["raw://x"], map=map, partitions=2, partition=lambda key, n, params: key % n)
+        .wait()
+    )
 
 
 EVEN, ODD = ([(number, f"{number:50}") for number in range(start, 100_000, 2)] for start in (0, 1))
@@ -70,15 +74,24 @@ def test_a_replica_that_is_shorter_than_what_was_read_of_another_is_an_error(tmp
             yield line
 
     given = []
-    with pytest.raises(DataError, match="b: 2 entries in it, and its replica had 3 or more") as caught:
-        given.extend(result_iterator([[str(tmp_path / "a"), str(tmp_path / "b")]], reader=reader, params="3\n"))
+    with pytest.raises(
+        DataError, match="b: 2 entries in it, and its replica had 3 or more"
+    ) as caught:
+        given.extend(
+            result_iterator(
+                [[str(tmp_path / "a"), str(tmp_path / "b")]], reader=reader, params="3\n"
+            )
+        )
     assert any("a is bad" in note for note in caught.value.__notes__)
 
 
 def test_a_reader_of_the_users_own_reads_what_is_no_result(tmp_path):
     with gzip.open(tmp_path / "text.gz", "wt") as file:
         file.write("one\ntwo\n")
-    assert list(result_iterator([str(tmp_path / "text.gz")], reader=gzip_line_reader)) == ["one\n", "two\n"]
+    assert list(result_iterator([str(tmp_path / "text.gz")], reader=gzip_line_reader)) == [
+        "one\n",
+        "two\n",
+    ]
     (tmp_path / "text").write_text("one\ntwo\n")
     assert list(result_iterator([str(tmp_path / "text")], reader=None)) == ["one\n", "two\n"]
 
@@ -100,10 +113,16 @@ def test_a_result_that_is_missing_or_none_is_named(tmp_path):
 
 @pytest.mark.parametrize("change", ["cut", "changed", "whole"])
 def test_a_result_of_an_output_stream_is_checked_against_what_the_job_wrote(change):
-    [path] = Job("plain").run(input=["raw://a b"], map=words, map_output_stream=[plain_output_stream]).wait()
+    [path] = (
+        Job("plain")
+        .run(input=["raw://a b"], map=words, map_output_stream=[plain_output_stream])
+        .wait()
+    )
     assert list(result_iterator([path])) == [("a", "1"), ("b", "1")]
     data = Path(path).read_bytes()
-    Path(path).write_bytes({"cut": data[: len(data) // 2], "changed": data.replace(b"a", b"z"), "whole": data}[change])
+    Path(path).write_bytes(
+        {"cut": data[: len(data) // 2], "changed": data.replace(b"a", b"z"), "whole": data}[change]
+    )
     if change == "whole":
         assert list(result_iterator(path, reader=None)) == ["1 a 1 1\n", "1 b 1 1\n"]
         return

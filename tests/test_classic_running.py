@@ -53,7 +53,9 @@ def test_a_done_job_leaves_its_results_events_and_logs_and_nothing_else():
     job = Job("tidy").run(input=["raw://a b a"], map=words, reduce=sum_reduce)
     files = job.wait()
     assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
-    assert [os.path.basename(path) for path in files] == os.listdir(os.path.join(job.directory, "results"))
+    assert [os.path.basename(path) for path in files] == os.listdir(
+        os.path.join(job.directory, "results")
+    )
     told = events(job)
     assert [event["event"] for event in told] == ["job", "stage", "stage", "done"]
     assert told[0]["job"] == job.job and told[-1]["results"] == files
@@ -63,9 +65,16 @@ def test_progress_counts_bytes_and_records_of_each_stage(tmp_path):
     path = tmp_path / "text"
     path.write_text("a b\nc\n" * 10)
     told = []
-    Job("progress").run(input=[str(path)], map=words, reduce=sum_reduce, on_event=told.append).wait()
+    Job("progress").run(
+        input=[str(path)], map=words, reduce=sum_reduce, on_event=told.append
+    ).wait()
     last = {event["stage"]: event for event in told if event["event"] == "progress"}
-    assert (last["map"]["bytes"], last["map"]["records"], last["map"]["done"], last["map"]["total"]) == (60, 20, 1, 1)
+    assert (
+        last["map"]["bytes"],
+        last["map"]["records"],
+        last["map"]["done"],
+        last["map"]["total"],
+    ) == (60, 20, 1, 1)
     assert (last["reduce"]["records"], last["reduce"]["done"]) == (30, 1)
 
 
@@ -127,7 +136,10 @@ def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path
     said = str(error)
     assert f"job {job.job} failed: task map:0 failed:" in said
     assert "in number" in said and "ValueError: invalid literal for int()" in said
-    assert f"input: {path}\n" in said and "entry: number 2 of this task, counted from 0: 'three\\n'" in said
+    assert (
+        f"input: {path}\n" in said
+        and "entry: number 2 of this task, counted from 0: 'three\\n'" in said
+    )
     assert job.directory in said
     assert isinstance(error.__cause__, ValueError)
 
@@ -154,15 +166,27 @@ BEFORE = r"input: .*/text\nentry: at or before number (\d+) of this task, counte
     "functions, place",
     [
         ({"map": fails_at_777}, EXACTLY),
-        ({"map": lambda line, params: fails_at_777(line, params) if line == "777\n" else []}, EXACTLY),
+        (
+            {"map": lambda line, params: fails_at_777(line, params) if line == "777\n" else []},
+            EXACTLY,
+        ),
         ({"map": lambda line, params: 7 if line == "777\n" else [(line, 1)]}, EXACTLY),
         ({"map": gives_three_at_777}, BEFORE),
         ({"map": nop_map, "partition": has_no_777}, BEFORE),
         ({"map": nop_map, "combiner": lambda key, *_: [1] if key == "777\n" else None}, BEFORE),
-        ({"map": lambda line, params: [(line, os.chdir if line != "777\n" else (_ for _ in ()))]}, BEFORE),
+        (
+            {
+                "map": lambda line, params: [
+                    (line, os.chdir if line != "777\n" else (_ for _ in ()))
+                ]
+            },
+            BEFORE,
+        ),
     ],
 )
-def test_the_entry_that_an_error_names_is_the_one_or_said_to_be_at_most_behind_it(tmp_path, functions, place):
+def test_the_entry_that_an_error_names_is_the_one_or_said_to_be_at_most_behind_it(
+    tmp_path, functions, place
+):
     path = tmp_path / "text"
     path.write_text("".join(f"{number}\n" for number in range(100_000)))
     _, error = failure(input=[str(path)], partitions=2, **functions)
@@ -190,7 +214,9 @@ def test_an_output_that_cannot_be_written_blames_no_entry():
             yield number, f"{number:100}"
 
     _, error = failure(input=["raw://x"], map=map)
-    assert "File too large" in str(error) and "entry" not in str(error) and "raw://x" not in str(error)
+    assert (
+        "File too large" in str(error) and "entry" not in str(error) and "raw://x" not in str(error)
+    )
 
 
 def test_a_reduce_that_raises_names_its_partition():
@@ -232,7 +258,10 @@ def test_an_input_that_always_fails_fails_the_job_after_three_attempts():
         yield
 
     job, error = failure(input=["raw://x"], map=nop_map, map_reader=reader)
-    assert "failed after 3 attempts; the last one's error:\nDataError: unreadable\ninput: raw://x" in str(error)
+    assert (
+        "failed after 3 attempts; the last one's error:\nDataError: unreadable\ninput: raw://x"
+        in str(error)
+    )
     assert [event["event"] for event in events(job)].count("retry") == 2
 
 
@@ -260,7 +289,9 @@ def test_a_page_that_is_not_there_is_asked_for_once():
 
 def test_an_input_that_cannot_be_read_is_named():
     _, error = failure(input=["/proc/self/mem"], map=words)  # its first page gives EIO
-    assert "failed after 3 attempts" in str(error) and "DataError: input /proc/self/mem: Input/output error" in str(error)
+    assert "failed after 3 attempts" in str(
+        error
+    ) and "DataError: input /proc/self/mem: Input/output error" in str(error)
 
 
 def test_a_missing_input_is_named_before_anything_runs(home):
@@ -272,19 +303,55 @@ def test_a_missing_input_is_named_before_anything_runs(home):
 @pytest.mark.parametrize(
     "jobargs, error, says",
     [
-        ({"map": words, "redcue": sum_reduce}, TypeError, "no parameter 'redcue'; did you mean 'reduce'"),
+        (
+            {"map": words, "redcue": sum_reduce},
+            TypeError,
+            "no parameter 'redcue'; did you mean 'reduce'",
+        ),
         ({"map": words, "partitions": 0}, ValueError, "partitions is a number from 1 on"),
-        ({"map": "words"}, TypeError, "map must be a function or an external program, not 'words'; external\\(\\[path\\]\\) makes one"),
+        (
+            {"map": "words"},
+            TypeError,
+            "map must be a function or an external program, not 'words'; external\\(\\[path\\]\\) makes one",
+        ),
         ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
         ({"map": {"program": b""}}, FilesError, "without 'op'"),
-        ({"map": {"op": b""}, "ext_params": 3}, TypeError, "ext_params: parameters must be a dict, str, bytes or None, not int"),
-        ({"map": {"op": b""}, "ext_params": {"n": 3}}, TypeError, "ext_params: the value of parameter 'n' must be"),
-        ({"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}}, ValueError, "ext_params: .* is there twice"),
+        (
+            {"map": {"op": b""}, "ext_params": 3},
+            TypeError,
+            "ext_params: parameters must be a dict, str, bytes or None, not int",
+        ),
+        (
+            {"map": {"op": b""}, "ext_params": {"n": 3}},
+            TypeError,
+            "ext_params: the value of parameter 'n' must be",
+        ),
+        (
+            {"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}},
+            ValueError,
+            "ext_params: .* is there twice",
+        ),
         ({}, JobError, "neither map nor reduce"),
-        ({"map": lambda line: []}, TypeError, r"map is called as map\(entry, params\), and .*<lambda> takes \(line\)"),
-        ({"map": words, "combiner": lambda k, v, p: []}, TypeError, r"combiner is called as .* takes \(k, v, p\)"),
-        ({"reduce": lambda pairs: []}, TypeError, r"reduce\(iter, params\) or reduce\(iter, out, params\), and .* takes \(pairs\)"),
-        ({"map": words, "input": ["raw://x", 3]}, TypeError, r"input is a list of urls and paths, .* not \['raw://x', 3\]"),
+        (
+            {"map": lambda line: []},
+            TypeError,
+            r"map is called as map\(entry, params\), and .*<lambda> takes \(line\)",
+        ),
+        (
+            {"map": words, "combiner": lambda k, v, p: []},
+            TypeError,
+            r"combiner is called as .* takes \(k, v, p\)",
+        ),
+        (
+            {"reduce": lambda pairs: []},
+            TypeError,
+            r"reduce\(iter, params\) or reduce\(iter, out, params\), and .* takes \(pairs\)",
+        ),
+        (
+            {"map": words, "input": ["raw://x", 3]},
+            TypeError,
+            r"input is a list of urls and paths, .* not \['raw://x', 3\]",
+        ),
         ({"map": words, "input": ["raw://x", ""]}, DataError, "an input is an empty str"),
     ],
 )
@@ -330,13 +397,31 @@ def test_a_job_runs_once():
     [
         ({"map": lambda line, params: ["word"]}, "gave 'word', which is no \\(key, value\\) pair"),
         ({"map": lambda line, params: [("a", 1, 2)]}, "gave \\('a', 1, 2\\), which is no"),
-        ({"map": lambda line, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs, or return a list"),
+        (
+            {"map": lambda line, params: None},
+            r"lambda> returned None: it must yield \(key, value\) pairs, or return a list",
+        ),
         ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> gave None for the input"),
-        ({"map": words, "combiner": lambda *_: 7}, r"lambda> returned 7: it must yield \(key, value\) pairs"),
-        ({"map": words, "reduce": lambda iter, params: 5}, r"lambda> returned 5: it must yield \(key, value\) pairs"),
-        ({"map": words, "partition": lambda key, n, params: n}, "gave 2 for the key 'x': a partition is an int from 0 to 1"),
-        ({"map": words, "reduce": lambda iter, params: None}, r"lambda> returned None: it must yield \(key, value\) pairs"),
-        ({"map": lambda line, params: [("k", (x for x in ()))]}, "gave a pair that cannot be pickled: pair 0: .'k', <generator"),
+        (
+            {"map": words, "combiner": lambda *_: 7},
+            r"lambda> returned 7: it must yield \(key, value\) pairs",
+        ),
+        (
+            {"map": words, "reduce": lambda iter, params: 5},
+            r"lambda> returned 5: it must yield \(key, value\) pairs",
+        ),
+        (
+            {"map": words, "partition": lambda key, n, params: n},
+            "gave 2 for the key 'x': a partition is an int from 0 to 1",
+        ),
+        (
+            {"map": words, "reduce": lambda iter, params: None},
+            r"lambda> returned None: it must yield \(key, value\) pairs",
+        ),
+        (
+            {"map": lambda line, params: [("k", (x for x in ()))]},
+            "gave a pair that cannot be pickled: pair 0: .'k', <generator",
+        ),
         ({"map": lambda line, params: [(["x"], 1)]}, "not list: give the job a partition function"),
     ],
 )
@@ -369,7 +454,9 @@ Job("stopped").run(input=["raw://x"], map=block).wait()
 """
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    "number, status", [(signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)]
+)
 def test_ctrl_c_and_a_killed_driver_leave_nothing_running(tmp_path, home, number, status):
     told, never = tmp_path / "told", tmp_path / "never"
     os.mkfifo(told)

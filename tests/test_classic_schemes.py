@@ -29,7 +29,12 @@ def read(url, *range_):
 @pytest.fixture
 def tree(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("tree")
-    for name, data in {"b.txt": b"bb", "a.txt": b"a", "sub/c.txt": b"ccc", "sub/d.bin": b""}.items():
+    for name, data in {
+        "b.txt": b"bb",
+        "a.txt": b"a",
+        "sub/c.txt": b"ccc",
+        "sub/d.bin": b"",
+    }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     return tmp_path
@@ -40,7 +45,12 @@ def names(tree, found):
 
 
 def test_a_file_is_found_by_path_and_by_url_with_its_size(tree):
-    for url in (str(tree / "b.txt"), f"file://{tree}/b.txt", f"file://localhost{tree}/b%2Etxt", tree / "b.txt"):
+    for url in (
+        str(tree / "b.txt"),
+        f"file://{tree}/b.txt",
+        f"file://localhost{tree}/b%2Etxt",
+        tree / "b.txt",
+    ):
         [found] = find_inputs([url])
         assert (found.url, found.n_bytes, found.seekable) == (str(tree / "b.txt"), 2, True)
         assert read(found.url) == (b"bb", 2)
@@ -97,13 +107,17 @@ def test_a_pipe_is_refused_and_left_out_of_a_directory(tree):
 def test_a_list_is_the_replicas_of_one_input_and_those_that_are_not_there_are_left_out(tree):
     for name in ("b2.txt", "b3.txt"):
         (tree / name).write_bytes(b"bb")
-    [one, other] = find_inputs([["/no/such", f"{tree}/b.txt", tree / "b2.txt", f"file://{tree}/b3.txt"], f"{tree}/a.txt"])
+    [one, other] = find_inputs(
+        [["/no/such", f"{tree}/b.txt", tree / "b2.txt", f"file://{tree}/b3.txt"], f"{tree}/a.txt"]
+    )
     assert one == (f"{tree}/b.txt", 2, True, (f"{tree}/b2.txt", f"{tree}/b3.txt"), None)
     assert other == (f"{tree}/a.txt", 1, True, (), None)
 
 
 def test_replicas_of_different_sizes_or_of_an_unknown_one_are_not_cut(tree):
-    assert find_inputs([[f"{tree}/a.txt", f"{tree}/b.txt"]]) == [(f"{tree}/a.txt", 1, False, (f"{tree}/b.txt",), None)]
+    assert find_inputs([[f"{tree}/a.txt", f"{tree}/b.txt"]]) == [
+        (f"{tree}/a.txt", 1, False, (f"{tree}/b.txt",), None)
+    ]
     [found] = find_inputs([[f"{tree}/a.txt", "http://127.0.0.1/x"]])
     assert (found.seekable, found.replicas) == (False, ("http://127.0.0.1/x",))
 
@@ -122,7 +136,9 @@ def test_a_list_of_one_is_that_one_and_an_empty_list_a_mistake(tree):
 
 
 def test_a_directory_among_replicas_is_refused(tree):
-    with pytest.raises(DataError, match=f"input {tree}/sub: stands for 2 inputs, and a replica stands for one"):
+    with pytest.raises(
+        DataError, match=f"input {tree}/sub: stands for 2 inputs, and a replica stands for one"
+    ):
         find_inputs([[f"{tree}/a.txt", f"{tree}/sub"]])
 
 
@@ -138,7 +154,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
     path.write_bytes(b"line\n" * 100_000)
     file, size = open_input(str(path), 0, 300_000)
     os.truncate(path, 200_000)
-    with file, pytest.raises(DataError, match=f"input {path}: was cut short while it was read, 100000 bytes"):
+    with (
+        file,
+        pytest.raises(
+            DataError, match=f"input {path}: was cut short while it was read, 100000 bytes"
+        ),
+    ):
         file.read()
 
 
@@ -161,7 +182,13 @@ def linked(tree, tmp_path_factory):
     (other / "deep").mkdir()
     (other / "deep" / "o.txt").write_bytes(b"o")
     (other / "back").symlink_to(tree)
-    for name, to in {"again": "sub", "loop": ".", "aaa": other, "sub/up": "..", "zzz": other / "deep"}.items():
+    for name, to in {
+        "again": "sub",
+        "loop": ".",
+        "aaa": other,
+        "sub/up": "..",
+        "zzz": other / "deep",
+    }.items():
         (tree / name).symlink_to(to)
     for name in (".hidden", "sub/c.txt~", "sub/#c.txt#", ".git/config"):
         (tree / name).parent.mkdir(exist_ok=True)
@@ -186,14 +213,22 @@ def test_a_directory_and_two_stars_follow_links_and_enter_each_directory_once(li
         [text] = told
         for name in ("again", "loop", "sub/up", "aaa/back", "zzz"):
             assert f"{linked}/{name}" in text
-        for says in ("5 links to a directory that is read already", "2 hidden", "2 backups of an editor", "1 pipes"):
+        for says in (
+            "5 links to a directory that is read already",
+            "2 hidden",
+            "2 backups of an editor",
+            "1 pipes",
+        ):
             assert says in text
     assert found_and_told(str(linked))[0] == [str(linked / name) for name in FILES]
 
 
 def test_a_link_that_is_the_input_itself_or_the_only_way_is_followed(linked):
     assert names(linked, find_inputs([str(linked / "zzz")])) == ["zzz/o.txt"]
-    assert names(linked, find_inputs([f"{linked}/zzz/*.txt", f"{linked}/*/o.txt"])) == ["zzz/o.txt", "zzz/o.txt"]
+    assert names(linked, find_inputs([f"{linked}/zzz/*.txt", f"{linked}/*/o.txt"])) == [
+        "zzz/o.txt",
+        "zzz/o.txt",
+    ]
 
 
 def test_hidden_files_and_backups_are_read_when_they_are_named(linked):
@@ -207,7 +242,9 @@ def test_hidden_files_and_backups_are_read_when_they_are_named(linked):
 def test_what_is_passed_over_is_said_where_it_leaves_nothing(tree):
     (tree / "hidden").mkdir()
     (tree / "hidden" / ".x").write_bytes(b"")
-    with pytest.raises(DataError, match="there are no files in .*/hidden; passed over 1 hidden files or .*: .*/.x"):
+    with pytest.raises(
+        DataError, match="there are no files in .*/hidden; passed over 1 hidden files or .*: .*/.x"
+    ):
         find_inputs([str(tree / "hidden")])
 
 
@@ -216,7 +253,10 @@ def test_a_job_and_the_commands_say_what_is_passed_over(linked, tmp_path):
     job.wait()
     [note] = [event["text"] for event in events(job) if event["event"] == "note"]
     assert f"input {linked}: passed over 2 hidden files or directories: " in note
-    for command in (["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map"], ["tag", "put", "x"]):
+    for command in (
+        ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map"],
+        ["tag", "put", "x"],
+    ):
         done = kvproto_command(*command, linked)
         assert done.returncode == 0
         assert b"passed over 2 hidden files or directories: " in done.stderr
@@ -237,7 +277,11 @@ def test_many_links_to_each_other_are_listed_in_no_time(tmp_path):
 
 def of_size_zero_and_of_a_size_too_large():
     """Files of the kernel: one that says it has 0 bytes, one that says 4096 and has fewer."""
-    small = next(path for path in sorted(glob.glob("/sys/kernel/*")) if os.path.isfile(path) and readable(path))
+    small = next(
+        path
+        for path in sorted(glob.glob("/sys/kernel/*"))
+        if os.path.isfile(path) and readable(path)
+    )
     assert os.stat(small).st_size > len(readable(small))
     return ["/proc/version", small]
 
@@ -255,8 +299,15 @@ def test_files_whose_size_is_wrong_are_read_whole_everywhere(tmp_path):
         data = readable(path)
         lines = data.decode().splitlines(keepends=True)
         assert read(path)[0] == data
-        assert [line for line, _ in results(input=[path], map=lambda line, params: [(line, "")])] == lines
-        assert b"".join(line for _, line in results(input=[path], map=external([program(tmp_path, ECHO)]))) == data
+        assert [
+            line for line, _ in results(input=[path], map=lambda line, params: [(line, "")])
+        ] == lines
+        assert (
+            b"".join(
+                line for _, line in results(input=[path], map=external([program(tmp_path, ECHO)]))
+            )
+            == data
+        )
         assert list(result_iterator([path], reader=None)) == lines
         assert kvproto_command("tag", "put", "--replace", "x", path).returncode == 0
         assert kvproto_command("tag", "get", "x").stdout == data
@@ -267,7 +318,9 @@ def test_files_whose_size_is_wrong_are_read_whole_everywhere(tmp_path):
 
 def test_a_pipe_that_is_pushed_is_stored_whole(tree):
     os.mkfifo(tree / "pipe")
-    writer = threading.Thread(target=(tree / "pipe").write_bytes, args=(b"through a pipe\n" * 9999,))
+    writer = threading.Thread(
+        target=(tree / "pipe").write_bytes, args=(b"through a pipe\n" * 9999,)
+    )
     writer.start()
     DDFS().push("x", [str(tree / "pipe")])
     writer.join()
@@ -291,7 +344,12 @@ def test_a_file_that_is_cut_while_it_goes_into_a_tag_is_an_error(tree):
     path.write_bytes(b"line\n" * 1_000_000)
     file, _ = open_input(str(path))
     os.truncate(path, 2_000_000)
-    with file, pytest.raises(DataError, match=f"input {path}: was cut short while it was read, 3000000 bytes"):
+    with (
+        file,
+        pytest.raises(
+            DataError, match=f"input {path}: was cut short while it was read, 3000000 bytes"
+        ),
+    ):
         file.read()
 
 
@@ -305,7 +363,11 @@ PARTS = st.sampled_from(["a", "*", "**", "?", "[ab]", "*.txt", "a*", "[[]x]", "*
 
 
 @given(
-    st.lists(st.lists(st.sampled_from(["a", "b", "ab", "c.txt", "[x]"]), min_size=1, max_size=4), min_size=1, max_size=9),
+    st.lists(
+        st.lists(st.sampled_from(["a", "b", "ab", "c.txt", "[x]"]), min_size=1, max_size=4),
+        min_size=1,
+        max_size=9,
+    ),
     st.lists(PARTS, min_size=1, max_size=4),
 )
 def test_without_links_and_hidden_files_a_pattern_matches_what_glob_says(paths, pattern):

@@ -20,7 +20,11 @@ def tag(name, urls):
 
 def document(urls):
     """A tag as a server gives it."""
-    return page(json.dumps({"version": 1, "id": "x$1", "last-modified": "", "urls": urls, "user-data": {}}).encode())
+    return page(
+        json.dumps(
+            {"version": 1, "id": "x$1", "last-modified": "", "urls": urls, "user-data": {}}
+        ).encode()
+    )
 
 
 @pytest.fixture
@@ -76,22 +80,39 @@ def test_a_tag_of_another_machine_is_fetched_and_so_are_the_tags_in_it(files):
     }
     with serving(pages) as server:
         circle = f"{server.url}/ddfs/tag/outer"
-        pages["/ddfs/tag/inner"] = document([[f"{server.url}/no", f"{server.url}/blob"], ["tag://outer"], [circle]])
+        pages["/ddfs/tag/inner"] = document(
+            [[f"{server.url}/no", f"{server.url}/blob"], ["tag://outer"], [circle]]
+        )
         tag("outer", [[files[2]]])  # of the same name, here, and not meant
-        for url in (f"{server.url}/ddfs/tag/outer", f"tag://{server.url.removeprefix('http://')}/outer"):
+        for url in (
+            f"{server.url}/ddfs/tag/outer",
+            f"tag://{server.url.removeprefix('http://')}/outer",
+        ):
             web, raw = find_inputs([url])
             assert (web.url, web.replicas) == (f"{server.url}/no", (f"{server.url}/blob",))
             assert raw.url == "raw://data"
 
 
-HERE = ["{}", "file://{}", "FILE://localhost{}", "disco://{}", "dir://{}", "tag:///x", "tag://localhost/x", "TAG:///x"]
+HERE = [
+    "{}",
+    "file://{}",
+    "FILE://localhost{}",
+    "disco://{}",
+    "dir://{}",
+    "tag:///x",
+    "tag://localhost/x",
+    "TAG:///x",
+]
 
 
 @pytest.mark.parametrize("here", HERE)
 def test_another_machine_names_nothing_of_this_one(files, here):
     tag("x", [[files[0]]])
     (here,) = [here.format(files[0])]
-    pages = {"/ddfs/tag/one": document([[here]]), "/ddfs/tag/replica": document([["http://127.0.0.1/x", here]])}
+    pages = {
+        "/ddfs/tag/one": document([[here]]),
+        "/ddfs/tag/replica": document([["http://127.0.0.1/x", here]]),
+    }
     pages["/index"] = page(f"0 {here} 10\n".encode())
     with serving(pages) as server:
         urls = [f"{server.url}/ddfs/tag/one", f"{server.url}/ddfs/tag/replica"]
@@ -109,7 +130,9 @@ def test_an_index_of_another_machine_names_no_tag_of_this_one(files):
             find_inputs([f"dir://{server.url.removeprefix('http://')}/index"])
 
 
-def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are_not(files, tmp_path):
+def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are_not(
+    files, tmp_path
+):
     (tmp_path / "index").write_text(f"0 dir://{tmp_path}/other 1\n")
     (tmp_path / "other").write_text(f"0 dir://{tmp_path}/index 1\n")
     with pytest.raises(DataError, match="is it a circle"):
@@ -120,7 +143,9 @@ def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are
     assert urls("tag://deep-0") == [files[0]]
 
 
-@pytest.mark.parametrize("given", [b"<html>", b"[]", b"{}", b'{"urls": ["a"]}', b'{"urls": [[]]}', b'{"urls": [[7]]}'])
+@pytest.mark.parametrize(
+    "given", [b"<html>", b"[]", b"{}", b'{"urls": ["a"]}', b'{"urls": [[]]}', b'{"urls": [[7]]}']
+)
 def test_what_is_no_tag_on_the_web_is_an_error_that_names_the_address(given):
     with serving({"/ddfs/tag/x": page(given)}) as server:
         with pytest.raises(DataError, match=f"{server.url}/ddfs/tag/x: not the document of a tag"):
@@ -139,7 +164,12 @@ def test_an_index_gives_each_input_its_label_and_size(files, tmp_path):
     a, _, c = files
     index = tmp_path / "index"
     index.write_text(f"0 {a} 10\n3 b 10\n1 file://{tmp_path}/c%20c 30\n0 c c 30\n")
-    expected = [(a, 10, True, (), 0), (files[1], 10, True, (), 3), (c, 30, True, (), 1), (c, 30, True, (), 0)]
+    expected = [
+        (a, 10, True, (), 0),
+        (files[1], 10, True, (), 3),
+        (c, 30, True, (), 1),
+        (c, 30, True, (), 0),
+    ]
     assert find_inputs([f"dir://{index}"]) == find_inputs([f"dir://localhost{index}"]) == expected
 
 
@@ -181,7 +211,10 @@ def test_a_line_that_is_wrong_is_named_with_its_index(files, tmp_path, line, say
 
 def test_an_index_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "index").write_bytes(gzip.compress(b"0 a 10\n")[:-9])
-    cases = {"dir:///no/index": "index /no/index: No such file", f"dir://{tmp_path}/index": f"index {tmp_path}/index: "}
+    cases = {
+        "dir:///no/index": "index /no/index: No such file",
+        f"dir://{tmp_path}/index": f"index {tmp_path}/index: ",
+    }
     for url, says in cases.items():
         with pytest.raises(DataError, match=says):
             find_inputs([url])
@@ -199,7 +232,11 @@ def test_a_compressed_document_says_what_it_is(tmp_path):
 
 def test_an_address_of_a_node_is_a_file_here_and_the_web_elsewhere(files):
     a = files[0]
-    assert urls(f"disco://{a}", f"disco://localhost{a}", f"disco://{socket.gethostname()}{a}") == [a, a, a]
+    assert urls(f"disco://{a}", f"disco://localhost{a}", f"disco://{socket.gethostname()}{a}") == [
+        a,
+        a,
+        a,
+    ]
     assert urls("disco://elsewhere/x/y") == ["http://elsewhere:8989/x/y"]
     assert urls("disco://localhost:81/x") == ["http://localhost:81/x"]
     with open_input(f"disco://{a}")[0] as file:

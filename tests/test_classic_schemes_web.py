@@ -44,7 +44,9 @@ def test_a_body_is_read_with_its_length_in_chunks_and_to_the_end_of_the_connecti
             assert file.read() == BODY
 
 
-def broken(*, etag='"one"', cut=CUT, honest=True, in_chunks=False, give_range=True, etag_then=None, shift=0):
+def broken(
+    *, etag='"one"', cut=CUT, honest=True, in_chunks=False, give_range=True, etag_then=None, shift=0
+):
     """A page that breaks off after `cut` bytes the first time, and then gives ranges, or something else."""
 
     def give(handler, number):
@@ -65,7 +67,9 @@ def broken(*, etag='"one"', cut=CUT, honest=True, in_chunks=False, give_range=Tr
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_a_connection_that_breaks_inside_a_body_is_continued_by_a_range_of_the_same_entity(in_chunks):
+def test_a_connection_that_breaks_inside_a_body_is_continued_by_a_range_of_the_same_entity(
+    in_chunks,
+):
     with serving({"/": broken(in_chunks=in_chunks)}) as server:
         data, _, pauses = read(f"{server.url}/")
         assert data == BODY
@@ -96,7 +100,13 @@ def test_a_body_that_breaks_again_and_again_is_continued_as_long_as_bytes_come()
         if number > 1:
             assert handler.headers["Range"] == f"bytes={start}-"
             headers["Content-Range"] = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
-        answer(handler, BODY[start : start + 50_000], 206 if number > 1 else 200, length=len(BODY) - start, **headers)
+        answer(
+            handler,
+            BODY[start : start + 50_000],
+            206 if number > 1 else 200,
+            length=len(BODY) - start,
+            **headers,
+        )
 
     with serving({"/": give}) as server:
         data, _, pauses = read(f"{server.url}/")
@@ -107,12 +117,23 @@ def test_a_body_that_breaks_again_and_again_is_continued_as_long_as_bytes_come()
 
 def test_a_body_that_stands_still_is_given_up_after_five_breaks():
     def give(handler, number):
-        headers = {"Content-Range": f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}"} if number > 1 else {}
+        headers = (
+            {"Content-Range": f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}"} if number > 1 else {}
+        )
         sent = BODY[:CUT] if number == 1 else b""
-        answer(handler, sent, 206 if number > 1 else 200, length=len(BODY) - CUT * (number > 1), ETag='"one"', **headers)
+        answer(
+            handler,
+            sent,
+            206 if number > 1 else 200,
+            length=len(BODY) - CUT * (number > 1),
+            ETag='"one"',
+            **headers,
+        )
 
     with serving({"/": give}) as server:
-        with pytest.raises(DataError, match=f"input {server.url}/: .* after {CUT} bytes; 5 times in a row"):
+        with pytest.raises(
+            DataError, match=f"input {server.url}/: .* after {CUT} bytes; 5 times in a row"
+        ):
             read(f"{server.url}/")
         assert len(server.requests) == 5
 
@@ -129,18 +150,30 @@ def test_a_body_that_stands_still_is_given_up_after_five_breaks():
     ],
 )
 def test_a_body_that_cannot_be_continued_is_an_error_that_says_why(wicked, says):
-    with serving({"/": wicked}) as server:
-        with pytest.raises(DataError, match=f"input {server.url}/: the connection ended .* after {CUT} bytes; .*{says}"):
-            read(f"{server.url}/")
+    with (
+        serving({"/": wicked}) as server,
+        pytest.raises(
+            DataError,
+            match=f"input {server.url}/: the connection ended .* after {CUT} bytes; .*{says}",
+        ),
+    ):
+        read(f"{server.url}/")
 
 
-@pytest.mark.parametrize("headers", [{"ETag": '"two"'}, {"Content_Range": f"bytes {CUT}-{len(BODY)}/{len(BODY) + 1}"}])
+@pytest.mark.parametrize(
+    "headers", [{"ETag": '"two"'}, {"Content_Range": f"bytes {CUT}-{len(BODY)}/{len(BODY) + 1}"}]
+)
 def test_a_range_of_other_data_is_refused_though_the_server_gives_it(headers):
     def give(handler, number):
         if number == 1:
             answer(handler, BODY[:CUT], length=len(BODY), ETag='"one"')
         else:
-            answer(handler, BODY[CUT:], 206, **{"Content_Range": f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}", **headers})
+            answer(
+                handler,
+                BODY[CUT:],
+                206,
+                **{"Content_Range": f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}", **headers},
+            )
 
     with serving({"/": give}) as server:
         with pytest.raises(DataError, match="another part or other data"):
@@ -160,7 +193,9 @@ def test_a_rest_that_is_refused_is_worth_another_try_of_the_task():
 
 
 def test_a_server_that_is_busy_is_asked_again_with_pauses_that_double():
-    with serving({"/": lambda handler, number: answer(handler, BODY, 503 if number < 4 else 200)}) as server:
+    with serving(
+        {"/": lambda handler, number: answer(handler, BODY, 503 if number < 4 else 200)}
+    ) as server:
         assert read(f"{server.url}/") == (BODY, len(BODY), [0.5, 1.0, 2.0])
 
 
@@ -168,7 +203,9 @@ def test_a_server_that_is_busy_is_asked_again_with_pauses_that_double():
 def test_a_status_that_another_try_may_mend_is_tried_five_times(status):
     pauses = []
     with serving({"/": page(status=status)}) as server:
-        with pytest.raises(DataError, match=f"input {server.url}/: HTTP Error {status}: .*; 5 attempts"):
+        with pytest.raises(
+            DataError, match=f"input {server.url}/: HTTP Error {status}: .*; 5 attempts"
+        ):
             web.open(f"{server.url}/", 0, None, sleep=pauses.append)
         assert len(server.requests) == 5
     assert pauses == [0.5, 1.0, 2.0, 4.0]
@@ -237,6 +274,8 @@ def test_a_connection_that_is_reset_is_never_the_end_of_a_body():
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(handler.connection.detach())  # with that option: reset, not ended
 
-    with serving({"/": give}) as server:
-        with pytest.raises(DataError, match=f"input {server.url}/: ConnectionResetError.*without ETag"):
-            read(f"{server.url}/")
+    with (
+        serving({"/": give}) as server,
+        pytest.raises(DataError, match=f"input {server.url}/: ConnectionResetError.*without ETag"),
+    ):
+        read(f"{server.url}/")

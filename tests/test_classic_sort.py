@@ -9,7 +9,19 @@ from kvproto.classic import Job, external, kvgroup, result_iterator
 from kvproto.classic.func import nop_reduce
 from kvproto.errors import JobError
 
-KEYS = [b"\n", b"", b"\x00", b"\xff", b"a\x00b", b"a", b"a\x01", b"\x02", b"\xff\xff", b"\n\n", b"a b"]
+KEYS = [
+    b"\n",
+    b"",
+    b"\x00",
+    b"\xff",
+    b"a\x00b",
+    b"a",
+    b"a\x01",
+    b"\x02",
+    b"\xff\xff",
+    b"\n\n",
+    b"a b",
+]
 
 
 def spread(entry, params):
@@ -17,13 +29,19 @@ def spread(entry, params):
     return [(key, number) for number in range(3) for key in params]
 
 
-
 @pytest.mark.parametrize(
     "given",
-    [KEYS, ["b", "", "\U0001f600", "\ue000", "a\x00", "a", "\n", "\udcff"], [3, 1.5, -2, True, 10**30], [(2, "b"), (2, "a"), (1, "z")]],
+    [
+        KEYS,
+        ["b", "", "\U0001f600", "\ue000", "a\x00", "a", "\n", "\udcff"],
+        [3, 1.5, -2, True, 10**30],
+        [(2, "b"), (2, "a"), (1, "z")],
+    ],
     ids=["bytes", "str", "numbers", "tuples"],
 )
-def test_a_reduce_gets_the_keys_in_ascending_order_and_the_values_of_one_in_the_order_they_were_given(given):
+def test_a_reduce_gets_the_keys_in_ascending_order_and_the_values_of_one_in_the_order_they_were_given(
+    given,
+):
     pairs = results(input=["raw://a"], map=spread, params=given, reduce=nop_reduce, sort=True)
     assert pairs == [(key, number) for key in sorted(given) for number in range(3)]
 
@@ -32,7 +50,9 @@ def test_in_sorted_input_equal_keys_are_together():
     def grouped(entries, params):
         return [(key, list(values)) for key, values in kvgroup(entries)]
 
-    assert results(input=["raw://a", "raw://b"], map=spread, params=["x", "y"], reduce=grouped, sort=True) == [
+    assert results(
+        input=["raw://a", "raw://b"], map=spread, params=["x", "y"], reduce=grouped, sort=True
+    ) == [
         ("x", [0, 1, 2, 0, 1, 2]),
         ("y", [0, 1, 2, 0, 1, 2]),
     ]
@@ -40,10 +60,18 @@ def test_in_sorted_input_equal_keys_are_together():
 
 def test_each_partition_is_sorted():
     job = Job("sorted").run(
-        input=["raw://a"], map=spread, params=list(range(9, 0, -1)), reduce=nop_reduce, sort=True, partitions=2,
+        input=["raw://a"],
+        map=spread,
+        params=list(range(9, 0, -1)),
+        reduce=nop_reduce,
+        sort=True,
+        partitions=2,
         partition=lambda key, n, params: key % n,
-    )  # fmt: skip
-    assert [[key for key, _ in result_iterator(path)][::3] for path in job.wait()] == [[2, 4, 6, 8], [1, 3, 5, 7, 9]]
+    )
+    assert [[key for key, _ in result_iterator(path)][::3] for path in job.wait()] == [
+        [2, 4, 6, 8],
+        [1, 3, 5, 7, 9],
+    ]
 
 
 def test_an_external_reduce_gets_its_pairs_sorted(tmp_path):
@@ -51,8 +79,12 @@ def test_an_external_reduce_gets_its_pairs_sorted(tmp_path):
         return [(key, b"\x00\n\xff") for key in params]
 
     given = results(
-        input=["raw://a"], map=texts, params=KEYS, reduce=external([program(tmp_path, ECHO)]), sort=True,
-    )  # fmt: skip
+        input=["raw://a"],
+        map=texts,
+        params=KEYS,
+        reduce=external([program(tmp_path, ECHO)]),
+        sort=True,
+    )
     assert given == [(key, b"\x00\n\xff") for key in sorted(KEYS)]
 
 
@@ -61,8 +93,10 @@ def test_the_pairs_of_an_external_map_are_sorted_for_a_function(tmp_path):
     path.write_bytes(b"b 1\na 2\n\xff 3\n")
     swap = program(tmp_path, "for key, value in pairs():\n    answer((value[:1], value[2:3]))\n")
     assert results(input=[str(path)], map=external([swap]), reduce=nop_reduce, sort=True) == [
-        (b"a", b"2"), (b"b", b"1"), (b"\xff", b"3"),
-    ]  # fmt: skip
+        (b"a", b"2"),
+        (b"b", b"1"),
+        (b"\xff", b"3"),
+    ]
 
 
 def test_keys_of_several_types_are_an_error_that_names_them():
@@ -79,4 +113,6 @@ def test_a_sort_leaves_nothing_in_the_jobs_directory():
 @pytest.mark.parametrize("size", ["much", "10 %", "", "-1M", 3.5])
 def test_a_buffer_size_that_sort_would_not_take_is_refused_at_once(size):
     with pytest.raises((ValueError, TypeError), match="sort_buffer_size|buffer"):
-        Job("refused").run(input=["raw://a"], map=spread, reduce=nop_reduce, sort=True, sort_buffer_size=size)
+        Job("refused").run(
+            input=["raw://a"], map=spread, reduce=nop_reduce, sort=True, sort_buffer_size=size
+        )

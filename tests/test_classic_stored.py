@@ -84,7 +84,12 @@ def test_a_blob_that_another_tag_lists_in_other_words_stays(home):
     os.symlink(path, home / "link")
     doubled = path.replace("/blob/", "/../ddfs/blob//")
     quoted = path.replace("$", "%24")
-    urls = [f"file://localhost{path}", f"FILE://{quoted}", f"disco://{path}", f"DISCO://localhost{path}"]
+    urls = [
+        f"file://localhost{path}",
+        f"FILE://{quoted}",
+        f"disco://{path}",
+        f"DISCO://localhost{path}",
+    ]
     for other in (path, doubled, *urls):
         DDFS().put("two", [other])
         DDFS().put("one", [url])
@@ -116,10 +121,15 @@ def test_what_is_mounted_inside_the_store_is_not_removed_from(home):
         pytest.skip("no mount namespace can be had here")
     remove = " ".join(command_line("tag", "rm", "x"))
     done = subprocess.run(
-        [*enter, "sh", "-c", f"mount --bind {elsewhere} {folder} && {remove}"], capture_output=True, text=True
+        [*enter, "sh", "-c", f"mount --bind {elsewhere} {folder} && {remove}"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
-    assert f"{path} is not removed: it is on another file system, mounted inside the store" in done.stderr
+    assert (
+        f"{path} is not removed: it is on another file system, mounted inside the store"
+        in done.stderr
+    )
     assert len(list(elsewhere.iterdir())) == 1
 
 
@@ -135,7 +145,9 @@ def collected(*options):
 def test_data_that_no_tag_lists_is_collected_when_it_is_old(home):
     kept, lost = path_of(pushed("kept")), path_of(pushed("lost"))
     TagStore().delete("lost")
-    begun = f"{os.path.dirname(lost)}/y$" + os.path.basename(lost).partition("$")[2] + ".0123abcd.part"
+    begun = (
+        f"{os.path.dirname(lost)}/y$" + os.path.basename(lost).partition("$")[2] + ".0123abcd.part"
+    )
     stray = f"{os.path.dirname(lost)}/notes.txt"
     for path in (begun, stray):
         with open(path, "x"):
@@ -177,7 +189,9 @@ def test_a_blob_that_is_put_under_its_tag_late_is_new_again(home):
         url = made.put("x", [b"data"])
         before = os.stat(path_of(url)).st_ctime_ns
         found = stored.unused(grace=0)
-        while os.stat(path_of(url)).st_ctime_ns == before:  # the clock of the file system has a grain
+        while (
+            os.stat(path_of(url)).st_ctime_ns == before
+        ):  # the clock of the file system has a grain
             made.touch()
         grace = stored.time.time() - os.stat(path_of(url)).st_ctime + 1000
         stored.collect(found, grace)

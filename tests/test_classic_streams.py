@@ -24,7 +24,6 @@ from kvproto.classic.task_io import (
 from kvproto.errors import DataError, JobError
 
 
-
 def test_each_input_function_gets_what_the_one_before_it_gave(tmp_path):
     (tmp_path / "text").write_bytes(b"caf\xc3\xa9\nb\xff\n")
 
@@ -35,9 +34,14 @@ def test_each_input_function_gets_what_the_one_before_it_gave(tmp_path):
         for line in stream:
             yield line, size, url
 
-    stream, size, url = chain_input([task_input_stream, upper, counting], None, None, str(tmp_path / "text"), "+")
+    stream, size, url = chain_input(
+        [task_input_stream, upper, counting], None, None, str(tmp_path / "text"), "+"
+    )
     with closing(stream):
-        assert list(stream) == [("CAFÉ\n+", 10, f"{tmp_path}/text!"), ("B\udcff\n+", 10, f"{tmp_path}/text!")]
+        assert list(stream) == [
+            ("CAFÉ\n+", 10, f"{tmp_path}/text!"),
+            ("B\udcff\n+", 10, f"{tmp_path}/text!"),
+        ]
     assert (size, url) == (10, f"{tmp_path}/text!")
 
 
@@ -53,7 +57,11 @@ def test_a_fourth_argument_with_a_default_of_its_own_is_no_place_for_params():
     params = {"anything": "true"}
     reader = functools.partial(re_reader, "(.)")
     assert entries([task_input_stream, reader], "raw://ab", params) == [("a",), ("b",)]
-    for function in (lambda stream, size, url, params=3: [params], lambda stream, size, url, p=None: [p], lambda *args: [args[3]]):
+    for function in (
+        lambda stream, size, url, params=3: [params],
+        lambda stream, size, url, p=None: [p],
+        lambda *args: [args[3]],
+    ):
         assert entries([function], "raw://", params) == [params]
 
 
@@ -174,10 +182,19 @@ def test_an_output_has_the_path_and_the_other_attributes_of_its_last_stream(tmp_
 @pytest.mark.parametrize(
     "functions, what",
     [
-        ([task_output_stream], "task_output_stream gave .*no add.key, value. .*disco_output_stream"),
+        (
+            [task_output_stream],
+            "task_output_stream gave .*no add.key, value. .*disco_output_stream",
+        ),
         ([], "an empty chain gave .*no add"),
-        ([lambda stream, partition, url, params: None], "lambda> gave None: an output stream function gives a stream"),
-        ([lambda stream, partition, url: (stream, 1, url)], "lambda> gave .*an output stream function gives a stream"),
+        (
+            [lambda stream, partition, url, params: None],
+            "lambda> gave None: an output stream function gives a stream",
+        ),
+        (
+            [lambda stream, partition, url: (stream, 1, url)],
+            "lambda> gave .*an output stream function gives a stream",
+        ),
     ],
 )
 def test_an_output_function_that_gives_no_stream_is_named(functions, what):

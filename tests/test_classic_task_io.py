@@ -69,7 +69,18 @@ def test_a_result_is_read_from_a_file_and_as_it_comes_from_the_web(tmp_path, n_p
         data = result_file(path, kind, PAIRS[:n_pairs])
         assert entries(chain_stream, path) == expected
         for piece in (1, 7, 1000):
-            assert list(chain_reader(io.BufferedReader(Socket(data, piece)), None, "http://host/x", None, trust=True)) == expected
+            assert (
+                list(
+                    chain_reader(
+                        io.BufferedReader(Socket(data, piece)),
+                        None,
+                        "http://host/x",
+                        None,
+                        trust=True,
+                    )
+                )
+                == expected
+            )
         assert list(chain_reader(Socket(data), None, "http://host/x", trust=True)) == expected
         assert list(read_result_stream(Socket(data), "http://host/x")) == expected
 
@@ -79,7 +90,11 @@ def test_a_result_that_was_cut_is_refused_by_its_name(tmp_path, kind):
     data = result_file(tmp_path / "result", kind)
     for size in range(1, len(data)):
         with pytest.raises(DataError, match="http://host/x .*(cut short|no(t a)? result)"):
-            list(chain_reader(io.BufferedReader(Socket(data[:size])), None, "http://host/x", None, trust=True))
+            list(
+                chain_reader(
+                    io.BufferedReader(Socket(data[:size])), None, "http://host/x", None, trust=True
+                )
+            )
 
 
 @pytest.mark.parametrize("kind", [OBJECTS, FRAMES])
@@ -104,8 +119,12 @@ def test_a_damaged_one_from_the_web_shows_at_its_end_with_the_last_pairs_held_ba
     data = bytearray(result_file(tmp_path / "result", FRAMES, [("k", "v" * 600_000)] * 5))
     data[-29] ^= 1
     n_read = 0
-    with pytest.raises(DataError, match="http://host/x is damaged: its records do not have their checksum"):
-        for _ in chain_reader(io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None, trust=True):
+    with pytest.raises(
+        DataError, match="http://host/x is damaged: its records do not have their checksum"
+    ):
+        for _ in chain_reader(
+            io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None, trust=True
+        ):
             n_read += 1
     assert 0 < n_read < 5
 
@@ -115,7 +134,9 @@ def test_a_result_that_cannot_be_read_is_named(tmp_path):
 
     class Broken(Socket):
         def readinto(self, buffer):
-            return super().readinto(buffer) or (len(buffer) and os.preadv(-1, [buffer], 0))  # which the system refuses
+            return super().readinto(buffer) or (
+                len(buffer) and os.preadv(-1, [buffer], 0)
+            )  # which the system refuses
 
     for start in (data[:-5], b"3 key 5 val", b"\x81\x01"):
         with pytest.raises(DataError, match="reading http://host/x: Bad file descriptor"):
@@ -131,12 +152,18 @@ def test_a_result_can_come_compressed(tmp_path):
 @pytest.mark.parametrize(
     "data, what",
     [
-        (b"To be or not\n", r"host/x is not a result of a job: it begins with b'To be or not\\n'; .*no reader is needed"),
+        (
+            b"To be or not\n",
+            r"host/x is not a result of a job: it begins with b'To be or not\\n'; .*no reader is needed",
+        ),
         (b"1,2\n", "begins with b'1,2"),
         ("é\n".encode(), "begins with"),
         (b"\x82", r"begins with b'\\x82'"),
         (b"", "is not a result of a job: it is empty"),
-        (b"kvproto result 2 frames\n", "is not a result file of this version: it begins with b'kvproto result 2 frames"),
+        (
+            b"kvproto result 2 frames\n",
+            "is not a result file of this version: it begins with b'kvproto result 2 frames",
+        ),
     ],
 )
 def test_what_is_no_result_is_refused_with_what_it_begins_with(data, what):
@@ -178,7 +205,9 @@ def test_gzip_that_is_cut_is_refused_by_its_name():
             list(gzip_line_reader(io.BytesIO(ZIPPED[:size]), None, "http://host/x.gz", None))
 
 
-@pytest.mark.parametrize("data", [b"plain text", ZIPPED + b"text behind", ZIPPED[:15] + b"\0" + ZIPPED[16:]])
+@pytest.mark.parametrize(
+    "data", [b"plain text", ZIPPED + b"text behind", ZIPPED[:15] + b"\0" + ZIPPED[16:]]
+)
 def test_what_is_no_gzip_is_refused_by_its_name(data):
     with pytest.raises(DataError, match="input url: gzip data is cut short or damaged"):
         list(gzip_reader(io.BytesIO(data), None, "url", None)[0])
@@ -188,7 +217,9 @@ def test_what_is_no_gzip_is_refused_by_its_name(data):
 
 
 def file_of(data: bytes):
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="\n")
+    return io.TextIOWrapper(
+        io.BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="\n"
+    )
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n")), max_size=20), st.integers(1, 12))
@@ -196,15 +227,25 @@ def test_a_pattern_cuts_the_input_the_same_however_it_is_read(items, read_buffer
     data = "".join(item + "\n" for item in items).encode("utf-8", "surrogatepass")
     text = [(item,) for item in data.decode("utf-8", "surrogateescape").split("\n")[:-1]]
     for size in (None, len(data)):
-        assert list(re_reader("(.*?)\n", file_of(data), size, "url", read_buffer_size=read_buffer_size)) == text
+        assert (
+            list(
+                re_reader("(.*?)\n", file_of(data), size, "url", read_buffer_size=read_buffer_size)
+            )
+            == text
+        )
     of_bytes = [(item,) for item in data.split(b"\n")[:-1]]
-    assert list(re_reader(rb"([^\n]*)\n", file_of(data), None, "url", read_buffer_size=read_buffer_size)) == of_bytes
+    assert (
+        list(
+            re_reader(rb"([^\n]*)\n", file_of(data), None, "url", read_buffer_size=read_buffer_size)
+        )
+        == of_bytes
+    )
 
 
 def test_a_match_that_could_go_on_is_not_cut_where_a_block_ends():
-    assert list(re_reader(r"(\w+) ?", file_of(b"some words of letters"), None, "url", read_buffer_size=3)) == [
-        ("some",), ("words",), ("of",), ("letters",)
-    ]  # fmt: skip
+    assert list(
+        re_reader(r"(\w+) ?", file_of(b"some words of letters"), None, "url", read_buffer_size=3)
+    ) == [("some",), ("words",), ("of",), ("letters",)]
 
 
 def test_short_items_behind_a_long_one_are_found_in_time_that_grows_with_the_input():
@@ -227,10 +268,17 @@ def test_a_long_item_is_read_in_ever_larger_pieces():
 
 def test_a_tail_that_does_not_match_is_given_or_told(capsys):
     data = b"a;b;rest"
-    assert list(re_reader("(.);", file_of(data), None, "url", output_tail=True)) == [("a",), ("b",), ("rest",)]
+    assert list(re_reader("(.);", file_of(data), None, "url", output_tail=True)) == [
+        ("a",),
+        ("b",),
+        ("rest",),
+    ]
     assert capsys.readouterr().out == ""
     assert list(re_reader("(.);", file_of(data), None, "http://host/x")) == [("a",), ("b",)]
-    assert capsys.readouterr().out == "re_reader: the end of http://host/x does not match and is left out, 4 long: 'rest'\n"
+    assert (
+        capsys.readouterr().out
+        == "re_reader: the end of http://host/x does not match and is left out, 4 long: 'rest'\n"
+    )
 
 
 def test_no_more_than_size_is_read_and_less_is_refused():

@@ -3,7 +3,6 @@
 import functools
 import gzip
 import struct
-
 from pathlib import Path
 
 import pytest
@@ -67,7 +66,10 @@ def test_compressed_inputs_are_read_line_by_line_or_by_another_reader(tmp_path):
     path.write_bytes(gzip.compress(b"to be or\nnot to be\n"))
     expected = [("to be or\n", ""), ("not to be\n", "")]
     assert results(input=[str(path)], map=nop_map, map_reader=gzip_line_reader) == expected
-    assert results(input=[str(path)], map=nop_map, map_input_stream=[task_input_stream, gzip_reader]) == expected
+    assert (
+        results(input=[str(path)], map=nop_map, map_input_stream=[task_input_stream, gzip_reader])
+        == expected
+    )
     by_word = functools.partial(re_reader, r"(\w+)(\s)")
     zipped = {"input": [str(path)], "map_input_stream": [task_input_stream, gzip_reader]}
     pairs = results(map=nop_map, map_reader=by_word, params={"not": "a tail"}, **zipped)
@@ -99,7 +101,9 @@ def test_an_output_stream_of_ones_own_writes_the_result_alone():
     [url] = counts(reduce_output_stream=[task_output_stream, framed])
     with open(url, "rb") as file:
         *lines, end = file.read().splitlines(keepends=True)
-    assert sorted(lines) == sorted(struct.pack("<I", len(key)) + b"%s=%d\n" % (key.encode(), n) for key, n in COUNTS.items())
+    assert sorted(lines) == sorted(
+        struct.pack("<I", len(key)) + b"%s=%d\n" % (key.encode(), n) for key, n in COUNTS.items()
+    )
     assert end == b"end\n"
 
 
@@ -109,13 +113,19 @@ def test_a_reader_may_unpack_the_gzip_files_among_plain_ones(tmp_path):
 
     (tmp_path / "1.gz").write_bytes(gzip.compress(b"packed\n"))
     (tmp_path / "2.txt").write_bytes(b"plain\n")
-    assert results(input=tmp_path, map=nop_map, map_reader=reader) == [("packed\n", ""), ("plain\n", "")]
+    assert results(input=tmp_path, map=nop_map, map_reader=reader) == [
+        ("packed\n", ""),
+        ("plain\n", ""),
+    ]
 
 
 def test_a_result_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp_path):
     urls = Job("counts").run(input=[TEXT], map=words, reduce=sum_reduce).wait()
     for map in (nop_map, external([program(tmp_path, COUNT)])):
-        with pytest.raises(JobError, match=f"input {urls[0]}: is a result of a job, which has no lines; map_reader=chain_reader"):
+        with pytest.raises(
+            JobError,
+            match=f"input {urls[0]}: is a result of a job, which has no lines; map_reader=chain_reader",
+        ):
             results(input=urls, map=map)
 
 
@@ -123,5 +133,7 @@ def test_a_gzip_file_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(b"to be\n"))
     for map in (nop_map, external([program(tmp_path, COUNT)])):
-        with pytest.raises(JobError, match=f"input {path}: is compressed with gzip; map_reader=gzip_line_reader"):
+        with pytest.raises(
+            JobError, match=f"input {path}: is compressed with gzip; map_reader=gzip_line_reader"
+        ):
             results(input=[str(path)], map=map)

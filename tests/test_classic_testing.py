@@ -66,7 +66,9 @@ def test_results_that_are_right_pass_and_the_job_is_purged(home):
     assert [os.path.exists(directory) for directory in directories] == [False]
 
 
-@pytest.mark.parametrize("answers", [[("a", 1)], [("a", 1), ("bc", 3)], [("a", 1), ("bc", 2), ("d", 1)], []])
+@pytest.mark.parametrize(
+    "answers", [[("a", 1)], [("a", 1), ("bc", 3)], [("a", 1), ("bc", 2), ("d", 1)], []]
+)
 def test_results_that_are_wrong_too_few_or_too_many_fail(answers):
     result = ran(lambda case: case.assertResults(run_job(case, "a", "bc"), answers))
     assert len(result.failures) == 1
@@ -115,8 +117,15 @@ def test_the_server_gives_str_bytes_or_an_empty_page_or_fails():
     server = testing.TestServer.create(("127.0.0.1", 0), page)
     server.start()
     try:
-        (text, data), (deep,), (none,), (fails,) = server.urls([["str", "bytes"], "a/b", "none", "fails"])
-        assert [get(url) for url in (text, data, deep, none)] == [b"\xc3\xa9\xff", b"\0\xff", b"deep", b""]
+        (text, data), (deep,), (none,), (fails,) = server.urls(
+            [["str", "bytes"], "a/b", "none", "fails"]
+        )
+        assert [get(url) for url in (text, data, deep, none)] == [
+            b"\xc3\xa9\xff",
+            b"\0\xff",
+            b"deep",
+            b"",
+        ]
         with pytest.raises(urllib.error.HTTPError, match="500: not today") as caught:
             get(fails)
         caught.value.close()
@@ -129,7 +138,9 @@ def test_the_server_gives_str_bytes_or_an_empty_page_or_fails():
 def test_the_server_is_where_the_settings_say(monkeypatch):
     monkeypatch.setenv("DISCO_TEST_HOST", "localhost")
     addresses = []
-    assert ran(lambda case: addresses.append((case.test_server_address, case.test_server.address))).wasSuccessful()
+    assert ran(
+        lambda case: addresses.append((case.test_server_address, case.test_server.address))
+    ).wasSuccessful()
     assert addresses[0][0] == ("localhost", 0)
     assert re.fullmatch(r"http://127.0.0.1:\d+", addresses[0][1])
 
@@ -181,11 +192,15 @@ class Test(TestCase):
 """
 
 
-@pytest.mark.parametrize("in_set_up, in_test", [
-    ("raise OSError('no room')", "pass"),
-    ("os.kill(os.getpid(), signal.SIGINT)", "pass"),
-    ("pass", "os.kill(os.getpid(), signal.SIGINT)"),
-], ids=["an error in setUp", "Ctrl-C in setUp", "Ctrl-C in the test"])  # fmt: skip
+@pytest.mark.parametrize(
+    "in_set_up, in_test",
+    [
+        ("raise OSError('no room')", "pass"),
+        ("os.kill(os.getpid(), signal.SIGINT)", "pass"),
+        ("pass", "os.kill(os.getpid(), signal.SIGINT)"),
+    ],
+    ids=["an error in setUp", "Ctrl-C in setUp", "Ctrl-C in the test"],
+)
 def test_a_test_with_a_server_ends(in_set_up, in_test, tmp_path):
     (tmp_path / "test_served.py").write_text(SERVING.format(in_set_up=in_set_up, in_test=in_test))
     command = [sys.executable, "-m", "unittest", "test_served"]

@@ -48,7 +48,10 @@ def test_readers_get_a_binary_file_then(path, tmp_path):
             yield block
 
     assert b"".join(keys(input=[path], map_reader=blocks, text=False)) == DATA
-    assert keys(input=[path], map_reader=map_line_reader, text=False) == [line.removesuffix(b"\n") for line in LINES]
+    assert keys(input=[path], map_reader=map_line_reader, text=False) == [
+        line.removesuffix(b"\n") for line in LINES
+    ]
+
     def matches(fd, size, url, params):
         for (line,) in re_reader(rb"([^\n]*\n|end)", fd, size, url):
             yield line
@@ -64,17 +67,33 @@ def test_raw_data_stays_text():
 
 
 def test_a_reduce_alone_reads_bytes_too(path):
-    read = results(input=[path], reduce=lambda lines, params: [(line, "") for line in lines], reduce_reader=None, text=False)
+    read = results(
+        input=[path],
+        reduce=lambda lines, params: [(line, "") for line in lines],
+        reduce_reader=None,
+        text=False,
+    )
     assert [line for line, _ in read] == LINES
 
 
-@pytest.mark.parametrize("function, text, hint", [
-    (lambda line, params: [(line.decode(), 1)], True, "the entries that the job reads are str: with text=False they are bytes"),
-    (lambda line, params: [(b"x" in line, 1)], True, "text=False they are bytes"),
-    (lambda line, params: [(line + b"x", 1)], True, "text=False they are bytes"),
-    (lambda line, params: [(line.encode(), 1)], False, "are bytes, as the job has text=False"),
-    (lambda line, params: [(line.split(","), 1)], False, "are bytes, as the job has text=False"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, text, hint",
+    [
+        (
+            lambda line, params: [(line.decode(), 1)],
+            True,
+            "the entries that the job reads are str: with text=False they are bytes",
+        ),
+        (lambda line, params: [(b"x" in line, 1)], True, "text=False they are bytes"),
+        (lambda line, params: [(line + b"x", 1)], True, "text=False they are bytes"),
+        (lambda line, params: [(line.encode(), 1)], False, "are bytes, as the job has text=False"),
+        (
+            lambda line, params: [(line.split(","), 1)],
+            False,
+            "are bytes, as the job has text=False",
+        ),
+    ],
+)
 def test_code_for_the_other_kind_fails_with_what_to_do(function, text, hint, path):
     with pytest.raises(JobError, match=hint):
         keys(input=[path], map=function, text=text)
@@ -158,7 +177,12 @@ def test_a_function_with_argtypes_gets_what_these_say(library, text):
         except ctypes.ArgumentError:
             return [("", params.lib.wide_length(line))]
 
-    assert results(input=text, map=count, map_init=load, params=Params()) == [("", 6), ("", 2), ("", 1), ("", 3)]
+    assert results(input=text, map=count, map_init=load, params=Params()) == [
+        ("", 6),
+        ("", 2),
+        ("", 1),
+        ("", 3),
+    ]
 
 
 def test_a_job_class_may_say_it(path):

@@ -47,22 +47,32 @@ def test_version():
 
 def test_the_command_line_itself_imports_nothing_of_jobs():
     code = "import kvproto.cli, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = done.stdout.split()
     assert "kvproto.cli.jobs" in loaded
-    assert [name for name in loaded if re.match(r"kvproto\.(classic|engine|examples)\b", name)] == []
+    assert [
+        name for name in loaded if re.match(r"kvproto\.(classic|engine|examples)\b", name)
+    ] == []
     assert set(loaded) & {"subprocess", "cloudpickle", "rich", "json", "http", "pstats"} == set()
 
 
 def test_config_prints_flags_that_build_a_worker(tmp_path):
-    worker = catalogue.compile_worker(catalogue.HERE.parent.parent / "kvproto/examples/identity.c", tmp_path / "identity")
+    worker = catalogue.compile_worker(
+        catalogue.HERE.parent.parent / "kvproto/examples/identity.c", tmp_path / "identity"
+    )
     done = kvproto_command("map", "--", worker, stdin=b"one\n")
     assert (done.returncode, done.stdout) == (0, b"\tone\n\n")
 
 
 def test_config_libs_is_needed_by_no_program_at_run_time_unless_it_calls_judy(tmp_path):
-    plain = catalogue.compile_worker(catalogue.HERE.parent.parent / "kvproto/examples/identity.c", tmp_path / "identity")
-    needed = subprocess.run(["readelf", "-d", plain], capture_output=True, text=True, check=True).stdout
+    plain = catalogue.compile_worker(
+        catalogue.HERE.parent.parent / "kvproto/examples/identity.c", tmp_path / "identity"
+    )
+    needed = subprocess.run(
+        ["readelf", "-d", plain], capture_output=True, text=True, check=True
+    ).stdout
     assert "libc.so" in needed
     assert "Judy" not in needed and "libdisco" not in needed
 
@@ -70,7 +80,9 @@ def test_config_libs_is_needed_by_no_program_at_run_time_unless_it_calls_judy(tm
 def test_config_offers_judy_where_the_compiler_has_it(tmp_path):
     source = tmp_path / "judy.c"
     source.write_text("#include <disco.h>\nint main(void) { return read_parameters() != NULL; }\n")
-    header = subprocess.run(["cc", "-E", "-include", "Judy.h", "-x", "c", os.devnull], capture_output=True)
+    header = subprocess.run(
+        ["cc", "-E", "-include", "Judy.h", "-x", "c", os.devnull], capture_output=True
+    )
     if header.returncode != 0:
         pytest.skip("libJudy is not installed: apt-get install libjudy-dev")
     worker = catalogue.compile_worker(source, tmp_path / "judy")
@@ -130,5 +142,8 @@ def test_demo_counts_the_words_of_its_input(home):
     (home / "input").write_text("to be or not to be to\n")
     done = kvproto_command("demo", "input", cwd=home)
     assert done.returncode == 0, done.stderr
-    assert re.findall(rb"^ +(\d+)  (\S+)$", done.stdout, re.MULTILINE)[:2] == [(b"3", b"to"), (b"2", b"be")]
+    assert re.findall(rb"^ +(\d+)  (\S+)$", done.stdout, re.MULTILINE)[:2] == [
+        (b"3", b"to"),
+        (b"2", b"be"),
+    ]
     assert re.search(rb"^22 bytes in [0-9.]+ s: [0-9.]+ (bytes|kB)/s$", done.stdout, re.MULTILINE)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from command_line import command_line, kvproto_command
 
-MODULE = '''
+MODULE = """
 import time
 from kvproto.classic import Job
 
@@ -32,7 +32,7 @@ class Waits(Job):
             print("it runs", file=file, flush=True)
             while True:
                 time.sleep(0.1)
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,9 @@ def names():
 def active(here):
     """A job that runs and does not end by itself: its name and its driver, a process."""
     os.mkfifo(here / "runs")
-    process = subprocess.Popen(command_line("run", "here.Waits", "-n", "active", "input"), stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command_line("run", "here.Waits", "-n", "active", "input"), stderr=subprocess.PIPE
+    )
     fd = os.open(here / "runs", os.O_RDONLY | os.O_NONBLOCK)
     assert select.select([fd], [], [], 30)[0], process.stderr
     yield SimpleNamespace(name=names()[-1], driver=process)
@@ -112,7 +114,9 @@ def test_where_there_are_no_jobs_the_list_is_empty():
 def test_a_job_whose_process_was_killed_is_dead_and_its_seconds_are_unknown(active):
     with subprocess.Popen(command_line("wait", "-q", active.name), stderr=subprocess.PIPE) as waits:
         active.driver.kill()
-        assert b"its driver, the process that ran it, ended before the job did" in waits.stderr.read()
+        assert (
+            b"its driver, the process that ran it, ended before the job did" in waits.stderr.read()
+        )
     assert waits.returncode == 1
     assert table()[0][1] == "dead" and table()[0][-2:] == ["-", "-"]
 
@@ -127,13 +131,19 @@ def test_a_job_is_named_whole_or_by_a_beginning_of_its_own_or_as_the_last_one():
         assert f"/{job}/results/".encode() in said("results", name)
 
 
-@pytest.mark.parametrize("arguments", [["results"], ["events"], ["wait"], ["oob"], ["kill"], ["purge"], ["pstats"]])
+@pytest.mark.parametrize(
+    "arguments", [["results"], ["events"], ["wait"], ["oob"], ["kill"], ["purge"], ["pstats"]]
+)
 def test_a_name_that_is_no_job_or_several_jobs_is_an_error(arguments):
     assert re.fullmatch(r"kvproto: there are no jobs in .*/home; .*\n", refused(*arguments, "@"))
     first, second = run("Lengths"), run("Lengths")
     assert refused(*arguments, "Nothing").startswith("kvproto: there is no job Nothing in")
     several = refused(*arguments, "Len")
-    assert several.startswith("kvproto: 2 jobs begin with Len: give more") and first in several and second in several
+    assert (
+        several.startswith("kvproto: 2 jobs begin with Len: give more")
+        and first in several
+        and second in several
+    )
     assert names() == [first, second]
 
 
@@ -145,7 +155,10 @@ def test_results_are_urls_or_pairs_in_a_form():
     [path] = said("results", "@").decode().splitlines()
     assert os.path.isfile(path)
     assert said("results", "@", "--out", "text") == b"one\t4\nthree\t6\n"
-    assert [json.loads(line) for line in said("results", "--out", "jsonl", "@").splitlines()] == [["one", 4], ["three", 6]]
+    assert [json.loads(line) for line in said("results", "--out", "jsonl", "@").splitlines()] == [
+        ["one", 4],
+        ["three", 6],
+    ]
     assert "int is neither bytes nor str" in refused("results", "--out", "kv", "@")
 
 
@@ -169,7 +182,9 @@ def test_events_are_json_lines():
 def test_events_are_followed_until_the_job_ends(active):
     with subprocess.Popen(command_line("events", "-f", "@"), stdout=subprocess.PIPE) as process:
         assert json.loads(process.stdout.readline())["event"] == "job"
-        assert [json.loads(line)["event"] for line in said("events", "@").splitlines()][-1] != "failed"
+        assert [json.loads(line)["event"] for line in said("events", "@").splitlines()][
+            -1
+        ] != "failed"
         said("kill", active.name)
         assert json.loads(process.stdout.read().splitlines()[-1])["event"] == "failed"
     assert process.returncode == 0
@@ -188,13 +203,19 @@ def test_wait_for_a_job_that_failed_is_status_1_with_its_error():
 
 
 def test_a_wait_whose_time_is_over_is_status_124_and_the_job_goes_on(active):
-    assert "is not done after 0.01 seconds; it goes on" in refused("wait", "-q", "--timeout", "0.01", "@", status=124)
+    assert "is not done after 0.01 seconds; it goes on" in refused(
+        "wait", "-q", "--timeout", "0.01", "@", status=124
+    )
     assert table()[0][1] == "active"
 
 
 def test_a_wait_whose_time_is_over_says_so_below_the_live_lines(active):
     main, terminal = os.openpty()
-    done = subprocess.run(command_line("wait", "--timeout", "0.01", "@"), stderr=terminal, env={**os.environ, "TERM": "xterm"})
+    done = subprocess.run(
+        command_line("wait", "--timeout", "0.01", "@"),
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    )
     said = os.read(main, 65536).decode()
     assert done.returncode == 124 and "map    " in said
     assert re.search(r"\r\nkvproto: job .* is not done after 0.01 seconds", said)
@@ -221,14 +242,20 @@ def test_kill_stops_a_job_that_runs_and_refuses_one_that_does_not(active):
 
 
 def test_purge_removes_jobs_that_have_ended(here):
-    first, _, _ = run("Lengths", "-n", "first"), run("Lengths", "-n", "second"), run("Lengths", "-n", "third")
+    first, _, _ = (
+        run("Lengths", "-n", "first"),
+        run("Lengths", "-n", "second"),
+        run("Lengths", "-n", "third"),
+    )
     assert said("purge", "third", "second") == b""
     assert names() == [first] and os.listdir(here / "home" / "jobs") == [first]
 
 
 def test_purge_removes_nothing_when_one_of_the_jobs_still_runs(active):
     job = run("Lengths")
-    assert f"job {active.name} is active: `kvproto kill {active.name}` first" in refused("purge", job, "active")
+    assert f"job {active.name} is active: `kvproto kill {active.name}` first" in refused(
+        "purge", job, "active"
+    )
     assert names() == [active.name, job]
     assert said("kill", "active") == said("purge", "active") == b""
     assert names() == [job]
@@ -284,7 +311,9 @@ def test_wrong_usage_is_status_2(arguments, says):
     assert says in refused(*arguments, status=2)
 
 
-@pytest.mark.parametrize("name", ["run", "jobs", "results", "events", "wait", "oob", "kill", "purge", "pstats"])
+@pytest.mark.parametrize(
+    "name", ["run", "jobs", "results", "events", "wait", "oob", "kill", "purge", "pstats"]
+)
 def test_help_has_exit_statuses_and_an_example(name):
     text = said(name, "--help").decode()
     assert "exit status: 0" in text and re.search(rf"example.*\n  kvproto {name}", text)

@@ -16,7 +16,7 @@ from kvproto import cli
 from kvproto.classic.output import FORMS
 from kvproto.classic.progress import KINDS
 
-MODULE = '''
+MODULE = """
 import glob, os, time
 from kvproto.classic import Job
 from kvproto.classic.func import nop_map
@@ -63,7 +63,7 @@ def meet(pairs, params):
 
 ready = Job("ready")
 ready.map = lengths
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -119,12 +119,17 @@ def test_grep_runs_as_documented(here):
 @pytest.mark.parametrize("value", ["-v", "--out", "--", "-P", "-1"])
 def test_a_value_may_begin_with_a_dash(here, value):
     (here / "input").write_text(f"{value}\nother\n")
-    assert written("here.Grep", "-P", "params", value, "input") == f"{here}/input\t{value}\n".encode()
+    assert (
+        written("here.Grep", "-P", "params", value, "input") == f"{here}/input\t{value}\n".encode()
+    )
 
 
 def test_inputs_may_stand_before_and_behind_options(here):
     (here / "other").write_text("other\n")
-    assert written("here.ready", "input", "-n", "x", "other").split() == b"one 4 three 6 other 6".split()
+    assert (
+        written("here.ready", "input", "-n", "x", "other").split()
+        == b"one 4 three 6 other 6".split()
+    )
 
 
 def test_an_instance_in_the_module_is_a_job_too(here):
@@ -132,7 +137,9 @@ def test_an_instance_in_the_module_is_a_job_too(here):
     assert jobs(here)[0].startswith("ready@")
 
 
-@pytest.mark.parametrize("flags", [(["-m"], ["-r"]), (["--map"], ["--reduce"]), (["-P", "map"], ["-P", "reduce"])])
+@pytest.mark.parametrize(
+    "flags", [(["-m"], ["-r"]), (["--map"], ["--reduce"]), (["-P", "map"], ["-P", "reduce"])]
+)
 def test_map_and_reduce_are_dotted_names_of_functions(flags):
     options = [*flags[0], "here.lengths", *flags[1], "here.total"]
     assert written("kvproto.classic.Job", *options, "input") == b"total\t10\n"
@@ -140,15 +147,33 @@ def test_map_and_reduce_are_dotted_names_of_functions(flags):
 
 def test_map_and_reduce_are_paths_of_programs(here):
     program(here, COUNT, "words.py")  # found as a file though it looks like a dotted name
-    assert written("kvproto.classic.Job", "-m", "words.py", "-r", "./words.py", "input") == b"one\t1\nthree\t1\n"
+    assert (
+        written("kvproto.classic.Job", "-m", "words.py", "-r", "./words.py", "input")
+        == b"one\t1\nthree\t1\n"
+    )
 
 
 def test_a_reduce_can_be_taken_away():
-    assert written("here.ready", "-r", "here.total", "-P", "reduce", "None", "input") == b"one\t4\nthree\t6\n"
+    assert (
+        written("here.ready", "-r", "here.total", "-P", "reduce", "None", "input")
+        == b"one\t4\nthree\t6\n"
+    )
 
 
 def test_numbers_and_functions_are_taken_by_the_kind_of_the_parameter(here):
-    written("here.ready", "-P", "partition", "here.to_last", "-r", "here.total", "--partitions", "3", "-n", "three", "input")
+    written(
+        "here.ready",
+        "-P",
+        "partition",
+        "here.to_last",
+        "-r",
+        "here.total",
+        "--partitions",
+        "3",
+        "-n",
+        "three",
+        "input",
+    )
     results = here / "home" / "jobs" / jobs(here)[0] / "results"
     assert jobs(here)[0].startswith("three@") and len(os.listdir(results)) == 3
 
@@ -162,7 +187,10 @@ def test_as_many_tasks_as_asked_for_run_at_a_time():
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["-P", "partition", "lengths"], "lengths: write module.function, as in kvproto.classic.func.nop_map"),
+        (
+            ["-P", "partition", "lengths"],
+            "lengths: write module.function, as in kvproto.classic.func.nop_map",
+        ),
         (["-m", "here.nothing"], "has no nothing"),
         (["-m", "here.ready"], "ready in .*here.py is no function"),
         (["-r", "./no_such"], r"\./no_such: there is no such file"),
@@ -195,13 +223,21 @@ def test_only_the_job_is_required():
 
 
 def test_the_choices_are_those_that_there_are():
-    assert (cli.run.PROGRESS, cli.shared.FORMS) == (KINDS, tuple(FORMS))  # said twice, so that `kvproto map` imports no jobs
+    assert (
+        KINDS,
+        tuple(FORMS),
+    ) == (cli.run.PROGRESS, cli.shared.FORMS)  # said twice, so that `kvproto map` imports no jobs
 
 
 def test_the_kinds_of_progress(here):
     assert run("here.ready", "--progress", "none", "input").stderr == b""
-    assert run("here.ready", "--progress", "plain", "input").stderr.startswith(b"map    1/1 tasks  100 %  10 bytes, 2 items")
-    events = [json.loads(line) for line in run("here.ready", "--progress", "jsonl", "input").stderr.splitlines()]
+    assert run("here.ready", "--progress", "plain", "input").stderr.startswith(
+        b"map    1/1 tasks  100 %  10 bytes, 2 items"
+    )
+    events = [
+        json.loads(line)
+        for line in run("here.ready", "--progress", "jsonl", "input").stderr.splitlines()
+    ]
     assert (events[0]["event"], events[-1]["event"]) == ("job", "done")
 
 
@@ -251,8 +287,16 @@ def test_a_str_that_stands_for_other_bytes_is_written_as_these(here, form):
 @pytest.mark.parametrize(
     "form, text, says",
     [
-        ("jsonl", "'k', {1}", "pair 0 of the results (str, set) cannot be written as jsonl: JSON has no set"),
-        ("kv", "'k', 1", "pair 0 of the results (str, int) cannot be written as kv: int is neither bytes nor str"),
+        (
+            "jsonl",
+            "'k', {1}",
+            "pair 0 of the results (str, set) cannot be written as jsonl: JSON has no set",
+        ),
+        (
+            "kv",
+            "'k', 1",
+            "pair 0 of the results (str, int) cannot be written as kv: int is neither bytes nor str",
+        ),
     ],
 )
 def test_a_pair_that_a_form_cannot_hold_is_named_with_its_types(here, form, text, says):
@@ -280,28 +324,39 @@ def test_a_link_stays_one_and_its_file_is_written(here):
 
 def test_a_pipe_is_written_and_not_replaced(here):
     os.mkfifo(here / "pipe")
-    with subprocess.Popen(command_line("run", "-q", "here.ready", "input", "-o", "pipe")) as process:
+    with subprocess.Popen(
+        command_line("run", "-q", "here.ready", "input", "-o", "pipe")
+    ) as process:
         assert when_written(here / "pipe") == b"one\t4\nthree\t6\n"
     assert process.returncode == 0 and (here / "pipe").is_fifo()
 
 
-@pytest.mark.parametrize("path, says", [("no/such/out", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    "path, says", [("no/such/out", "No such file or directory"), (".", "Is a directory")]
+)
 def test_an_output_that_cannot_be_written_is_known_before_the_job_runs(here, path, says):
     assert says in refused("here.ready", "-o", path, "input")
     assert not (here / "home").exists()
 
 
 def test_a_full_device_is_named():
-    assert "/dev/full: No space left on device" in refused("-q", "here.ready", "-o", "/dev/full", "input")
+    assert "/dev/full: No space left on device" in refused(
+        "-q", "here.ready", "-o", "/dev/full", "input"
+    )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
 def test_a_signal_stops_the_job_and_it_says_where_its_logs_are(here, number):
     os.mkfifo(here / "runs")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background ignores it
     try:
         with subprocess.Popen(
-            command_line("run", "here.ready", "-m", "here.wait", "-o", "out", f"raw://{here}/runs"), stderr=subprocess.PIPE
+            command_line("run", "here.ready", "-m", "here.wait", "-o", "out", f"raw://{here}/runs"),
+            stderr=subprocess.PIPE,
         ) as process:
             assert when_written(here / "runs") == b"it runs\n"
             process.send_signal(number)

@@ -51,7 +51,9 @@ def start_shown(tmp_path):
         worker = tmp_path / "shows_start"
         worker.write_text(SHOWS_START % n_bytes)
         worker.chmod(0o755)
-        done = kvproto_command("map", *options, "--out", "jsonl", "--", worker, *worker_arguments, stdin=b"one\n")
+        done = kvproto_command(
+            "map", *options, "--out", "jsonl", "--", worker, *worker_arguments, stdin=b"one\n"
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(json.loads(done.stdout)[1])
 
@@ -60,7 +62,12 @@ def start_shown(tmp_path):
 
 # --- forms -------------------------------------------------------------------------------------
 
-BINARY = [(b"", b""), (b"k\t\n", b"\0\xff\xfe"), ("naïve".encode(), b'"\\\r\n'), (bytes(range(256)), b"x" * 70000)]
+BINARY = [
+    (b"", b""),
+    (b"k\t\n", b"\0\xff\xfe"),
+    ("naïve".encode(), b'"\\\r\n'),
+    (bytes(range(256)), b"x" * 70000),
+]
 
 
 @pytest.mark.parametrize("mode", ["map", "reduce"])
@@ -92,7 +99,9 @@ def test_text_is_read_as_it_is_written():
     data = b"key\tvalue\n\xff\ta\tb\n\tempty key\nempty value\t\nno tab\n\nlast\tunended"
     read = b"key\tvalue\n\xff\ta\tb\n\tempty key\nempty value\t\nno tab\t\n\t\nlast\tunended\n"
     assert through_echo("map", data, "--in", "text", "--out", "text") == read
-    assert through_echo("reduce", data) == read  # what map writes when nothing is said, reduce reads
+    assert (
+        through_echo("reduce", data) == read
+    )  # what map writes when nothing is said, reduce reads
 
 
 def test_the_default_is_lines_to_text():
@@ -162,7 +171,10 @@ def test_without_parameters_the_set_is_empty(start_shown):
 
 def test_parameters_are_sent_in_order_and_may_hold_an_equals_sign(start_shown):
     encoded = kvproto.encode_params({"stop words": "a=b", "n": ""})
-    assert start_shown(len(encoded), "-p", "stop words=a=b", "--param", "n=")["params"] == encoded.decode()
+    assert (
+        start_shown(len(encoded), "-p", "stop words=a=b", "--param", "n=")["params"]
+        == encoded.decode()
+    )
 
 
 def test_raw_parameters_are_the_bytes_of_the_file(start_shown, tmp_path):
@@ -180,7 +192,12 @@ def test_supporting_files_lie_beside_the_program(start_shown, tmp_path):
 
 
 def test_arguments_of_the_worker_come_before_the_mode(start_shown):
-    assert start_shown(2, worker_arguments=["--out", "--", "-p"])["argv"] == ["--out", "--", "-p", "map"]
+    assert start_shown(2, worker_arguments=["--out", "--", "-p"])["argv"] == [
+        "--out",
+        "--",
+        "-p",
+        "map",
+    ]
 
 
 @pytest.mark.parametrize("limit", ["start", "idle", "total", "grace"])
@@ -190,7 +207,9 @@ def test_a_limit_is_taken_and_a_quick_worker_keeps_it(limit):
 
 @pytest.mark.parametrize("limit", ["idle", "total"])
 def test_a_worker_that_hangs_ends_with_the_limit_by_name(limit):
-    done = kvproto_command("map", f"--{limit}", "0.2", "--", catalogue.HERE / "never_reads.sh", stdin=b"one\n")
+    done = kvproto_command(
+        "map", f"--{limit}", "0.2", "--", catalogue.HERE / "never_reads.sh", stdin=b"one\n"
+    )
     assert done.returncode == 1
     assert limit.encode() in done.stderr
 
@@ -198,7 +217,9 @@ def test_a_worker_that_hangs_ends_with_the_limit_by_name(limit):
 def test_max_item_holds_for_what_the_worker_writes():
     data = kvproto.encode_pair(b"", b"12345")
     assert through_echo("map", data, "--in", "kv", "--out", "kv", "--max-item", "5") == data
-    done = kvproto_command("map", "--in", "kv", "--out", "kv", "--max-item", "4", "--", ECHO, stdin=data)
+    done = kvproto_command(
+        "map", "--in", "kv", "--out", "kv", "--max-item", "4", "--", ECHO, stdin=data
+    )
     assert done.returncode == 1
     assert b"5 bytes" in done.stderr and b"max_item" in done.stderr
 
@@ -214,7 +235,14 @@ def test_max_item_holds_for_a_line():
 
 @pytest.mark.parametrize("mode", ["map", "reduce"])
 def test_a_worker_that_fails_is_status_1_and_a_report_without_traceback(mode):
-    done = kvproto_command(mode, "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "exits_3_at_the_end.py", stdin=b"x\n")
+    done = kvproto_command(
+        mode,
+        "-f",
+        catalogue.HERE / "raw.py",
+        "--",
+        catalogue.HERE / "exits_3_at_the_end.py",
+        stdin=b"x\n",
+    )
     assert done.returncode == 1
     assert b"exit status 3" in done.stderr and b"what to do:" in done.stderr
     assert b"Traceback" not in done.stderr
@@ -235,7 +263,19 @@ def test_a_file_that_is_not_there_or_there_twice_is_named(options, worker, says)
     assert says in done.stderr and b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("bad", [b"[1, 2]", b'["a"]', b"{}", b'{"other": "aGk="}', b'{"base64": "?"}', b"nonsense", b"[" * 100_000, b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"[1, 2]",
+        b'["a"]',
+        b"{}",
+        b'{"other": "aGk="}',
+        b'{"base64": "?"}',
+        b"nonsense",
+        b"[" * 100_000,
+        b'"\\ud800"',
+    ],
+)
 def test_a_bad_json_line_is_named_by_number(bad):
     done = kvproto_command("map", "--in", "jsonl", "--", ECHO, stdin=b'"good"\n\n' + bad + b"\n")
     assert done.returncode == 1
@@ -243,7 +283,9 @@ def test_a_bad_json_line_is_named_by_number(bad):
 
 
 def test_kv_input_cut_short_is_an_error():
-    done = kvproto_command("map", "--in", "kv", "--", ECHO, stdin=kvproto.encode_pair(b"key", b"value")[:-1])
+    done = kvproto_command(
+        "map", "--in", "kv", "--", ECHO, stdin=kvproto.encode_pair(b"key", b"value")[:-1]
+    )
     assert done.returncode == 1
     assert b"inside the value" in done.stderr and b"Traceback" not in done.stderr
 
@@ -253,16 +295,26 @@ def test_kv_input_cut_short_is_an_error():
 
 def test_messages_go_to_stderr_without_tag_and_other_lines_as_they_are():
     files = ["-f", catalogue.HERE / "raw.py"]
-    tagged = kvproto_command("map", *files, "--", catalogue.HERE / "stderr_not_utf8.py", stdin=b"x\n")
+    tagged = kvproto_command(
+        "map", *files, "--", catalogue.HERE / "stderr_not_utf8.py", stdin=b"x\n"
+    )
     assert (tagged.returncode, tagged.stderr) == (0, b"caf\xe9 \xff\n")
-    untagged = kvproto_command("map", *files, "--", catalogue.HERE / "stderr_unended.py", stdin=b"x\n")
+    untagged = kvproto_command(
+        "map", *files, "--", catalogue.HERE / "stderr_unended.py", stdin=b"x\n"
+    )
     assert (untagged.returncode, untagged.stderr) == (0, b"no newline here\n")
 
 
 def test_what_a_worker_said_is_shown_once_and_not_again_in_the_report(tmp_path):
-    worker = script(tmp_path, "import sys\nprint('**<MSG> one', file=sys.stderr)\nsys.stdin.read()\nsys.exit('plain')")
+    worker = script(
+        tmp_path,
+        "import sys\nprint('**<MSG> one', file=sys.stderr)\nsys.stdin.read()\nsys.exit('plain')",
+    )
     said = kvproto_command("map", "--", worker, stdin=b"x\n").stderr
-    assert said.startswith(b"one\nplain\nkvproto: ") and (said.count(b"one"), said.count(b"plain")) == (1, 1)
+    assert said.startswith(b"one\nplain\nkvproto: ") and (
+        said.count(b"one"),
+        said.count(b"plain"),
+    ) == (1, 1)
     silent = script(tmp_path, "import sys\nsys.stdin.read()\nsys.exit(1)")
     assert b"it said nothing on stderr" in kvproto_command("map", "--", silent, stdin=b"x\n").stderr
 
@@ -281,7 +333,10 @@ def test_a_reader_that_goes_away_ends_it_quietly_and_the_worker_with_it(tmp_path
     )
     worker.chmod(0o755)
     with subprocess.Popen(
-        command_line("reduce", "--", worker), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command_line("reduce", "--", worker),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         watched = os.pidfd_open(int(process.stderr.readline()))
         assert process.stdout.read(10) == b"k\tv\nk\tv\nk\t"
@@ -304,11 +359,15 @@ def test_an_answer_comes_out_before_the_input_ends():
     """As in `tail -f log | kvproto map`: a pair is answered when it is there, not when the next one is."""
     for form, pair in ("kv", kvproto.encode_pair(b"", b"one\n")), ("lines", b"one\n"):
         with subprocess.Popen(
-            command_line("map", "--in", form, "--", ECHO), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command_line("map", "--in", form, "--", ECHO),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as process:
             process.stdin.write(pair)
             process.stdin.flush()
-            assert select.select([process.stdout], [], [], 60)[0], f"--in {form}: no answer while stdin is open"
+            assert select.select([process.stdout], [], [], 60)[0], (
+                f"--in {form}: no answer while stdin is open"
+            )
             assert process.communicate()[0] == b"\tone\n\n"
 
 
@@ -320,11 +379,17 @@ def sigint_not_ignored():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
 def test_a_signal_ends_it_as_it_ends_any_program(sigint_not_ignored, number):
     with subprocess.Popen(
-        command_line("map", "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "stderr_not_utf8.py"),
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        command_line(
+            "map", "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "stderr_not_utf8.py"
+        ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stderr.readline() == b"caf\xe9 \xff\n"
         process.send_signal(number)
@@ -333,7 +398,10 @@ def test_a_signal_ends_it_as_it_ends_any_program(sigint_not_ignored, number):
 
 
 @pytest.mark.parametrize("form", ["kv", "lines"])
-@pytest.mark.parametrize("closed, says", [("<&-", b"Bad file descriptor"), (">&-", b"stdout"), ("> /dev/full", b"stdout")])
+@pytest.mark.parametrize(
+    "closed, says",
+    [("<&-", b"Bad file descriptor"), (">&-", b"stdout"), ("> /dev/full", b"stdout")],
+)
 def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
     data = {"kv": kvproto.encode_pair(b"", b"one\n"), "lines": b"one\n"}[form]
     line = f'"{sys.executable}" -m kvproto map --in {form} -- "{ECHO}" {closed}'
@@ -344,5 +412,7 @@ def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
 
 def test_without_stderr_nothing_of_it_gets_into_the_output():
     line = f'"{sys.executable}" -m kvproto map -f "{catalogue.HERE}/raw.py" -- "{catalogue.HERE}/stderr_not_utf8.py" 2>&-'
-    done = subprocess.run(["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60
+    )
     assert (done.returncode, done.stdout) == (0, b"\tone\n\n")

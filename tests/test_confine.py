@@ -29,26 +29,41 @@ def other_kernel():
         pytest.skip(WITNESSES["strace"])
     quiet = [shutil.which("strace"), "-qqq", "-e", "signal=none", "-X", "raw"]
     return lambda call, fault, log="/dev/null": [
-        *quiet, "-o", log, "-e", f"trace={call}", "-e", f"inject={call}:{fault}",
-    ]  # fmt: skip
+        *quiet,
+        "-o",
+        log,
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:{fault}",
+    ]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--",), ("/usr", "--"), ("/usr", "/bin/true"), ("--probe", "--")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--",), ("/usr", "--"), ("/usr", "/bin/true"), ("--probe", "--")]
+)
 def test_what_names_no_program_is_refused_with_the_usage(arguments):
     done = confine(*arguments)
     assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr == "usage: confine [READABLE ...] -- PROGRAM [ARGUMENT ...] | confine --probe\n"
+    assert (
+        done.stderr == "usage: confine [READABLE ...] -- PROGRAM [ARGUMENT ...] | confine --probe\n"
+    )
 
 
 def test_the_program_gets_its_arguments_and_gives_its_exit_status(tmp_path):
-    done = confine(*SYSTEM, "--", "/bin/sh", "-c", 'echo "$0 $@"; exit 3', "a b", "--", "", cwd=tmp_path)
+    done = confine(
+        *SYSTEM, "--", "/bin/sh", "-c", 'echo "$0 $@"; exit 3', "a b", "--", "", cwd=tmp_path
+    )
     assert (done.returncode, done.stdout, done.stderr) == (3, "a b -- \n", "")
 
 
 def test_a_program_that_is_missing_or_cannot_be_executed_is_named(tmp_path):
     (tmp_path / "text").write_text("")
     missing, text = (confine("--", name, cwd=tmp_path) for name in ("./missing", "./text"))
-    assert (missing.returncode, missing.stderr) == (127, "confine: ./missing: No such file or directory\n")
+    assert (missing.returncode, missing.stderr) == (
+        127,
+        "confine: ./missing: No such file or directory\n",
+    )
     assert (text.returncode, text.stderr) == (126, "confine: ./text: Permission denied\n")
 
 
@@ -57,13 +72,17 @@ def test_a_file_may_be_readable_alone_and_one_that_is_missing_is_left_out(tmp_pa
     (tmp_path / "two").write_text("2")
     own = tmp_path / "own"
     own.mkdir()
-    done = sh("cat ../one; cat ../two", readable=[*SYSTEM, tmp_path / "absent", tmp_path / "one"], cwd=own)
+    done = sh(
+        "cat ../one; cat ../two", readable=[*SYSTEM, tmp_path / "absent", tmp_path / "one"], cwd=own
+    )
     assert (done.returncode, done.stdout) == (1, "1") and "../two: Permission denied" in done.stderr
 
 
 def test_what_is_open_already_is_written_to(tmp_path):
     with open(tmp_path / "log", "w") as log:
-        done = subprocess.run([CONFINE, *SYSTEM, "--", "/bin/sh", "-c", "echo a"], stdout=log, cwd=tmp_path)
+        done = subprocess.run(
+            [CONFINE, *SYSTEM, "--", "/bin/sh", "-c", "echo a"], stdout=log, cwd=tmp_path
+        )
     assert done.returncode == 0 and (tmp_path / "log").read_text() == "a\n"
 
 
@@ -73,15 +92,21 @@ def test_a_readable_directory_is_not_writable(tmp_path):
     assert done.returncode != 0 and not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv, from util-linux")
+@pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("setpriv"),
+    reason="needs root and setpriv, from util-linux",
+)
 def test_it_needs_no_privileges(tmp_path):
     # Another user may not be let in to where this package is.
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     program = os.open(CONFINE, os.O_RDONLY)
     done = subprocess.run(
         [*command, f"/proc/self/fd/{program}", *SYSTEM, "--", "/bin/sh", "-c", "! cat /etc/passwd"],
-        cwd="/usr", pass_fds=[program], capture_output=True, text=True,
-    )  # fmt: skip
+        cwd="/usr",
+        pass_fds=[program],
+        capture_output=True,
+        text=True,
+    )
     os.close(program)
     assert done.returncode == 0 and "Permission denied" in done.stderr
 
@@ -90,7 +115,11 @@ def test_it_needs_no_privileges(tmp_path):
 def test_a_kernel_without_landlock_is_told(arguments, other_kernel):
     done = confine(*arguments, before=other_kernel("landlock_create_ruleset", "error=ENOSYS"))
     assert done.returncode == 69
-    said = "" if "--probe" in arguments else "confine: this kernel has no Landlock: Function not implemented\n"
+    said = (
+        ""
+        if "--probe" in arguments
+        else "confine: this kernel has no Landlock: Function not implemented\n"
+    )
     assert done.stderr == said
 
 
@@ -98,15 +127,21 @@ def test_a_kernel_without_landlock_is_told(arguments, other_kernel):
 def test_rules_that_cannot_be_had_leave_the_program_unstarted(call, other_kernel):
     done = confine("/usr", "--", "/bin/echo", "started", before=other_kernel(call, "error=EPERM"))
     assert (done.returncode, done.stdout) == (71, "")
-    assert done.stderr.startswith("confine: ") and done.stderr.endswith(": Operation not permitted\n")
+    assert done.stderr.startswith("confine: ") and done.stderr.endswith(
+        ": Operation not permitted\n"
+    )
 
 
 def version_of_the_kernel():
     return ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
 
 
-@pytest.mark.parametrize(("version", "n_rights"), [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (99, 16)])
-def test_a_kernel_is_asked_for_all_that_its_version_can_deny_and_no_more(version, n_rights, other_kernel, tmp_path):
+@pytest.mark.parametrize(
+    ("version", "n_rights"), [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (99, 16)]
+)
+def test_a_kernel_is_asked_for_all_that_its_version_can_deny_and_no_more(
+    version, n_rights, other_kernel, tmp_path
+):
     if version_of_the_kernel() < min(version, 5):
         pytest.skip("the kernel here is older")
     log = tmp_path / "log"

@@ -22,7 +22,9 @@ from kvproto.errors import WorkerNotStarted
 
 LONG = 60.0
 SHORT = 0.2
-PAGE = (Path(kvproto.__file__).parent / "conformance" / "drivers" / "ADAPTER.md").read_text(encoding="utf-8")
+PAGE = (Path(kvproto.__file__).parent / "conformance" / "drivers" / "ADAPTER.md").read_text(
+    encoding="utf-8"
+)
 
 
 def of(pattern, modes=("map",)):
@@ -47,8 +49,16 @@ def python(code):
         ("print('[]')", "ADAPTER-5", 'its "verdict" is neither'),
         ("""print('{"verdict": "yes"}')""", "ADAPTER-5", 'its "verdict" is neither'),
         ("""print('{"verdict": "success", "lists": [["k"]]}')""", "ADAPTER-6", "are malformed"),
-        ("""print('{"verdict": "success", "lists": [], "messages": [1]}')""", "ADAPTER-6", "are malformed"),
-        ("""print('{"verdict": "error", "error": "no"}'); sys.exit(1)""", "ADAPTER-4", "exit status 1"),
+        (
+            """print('{"verdict": "success", "lists": [], "messages": [1]}')""",
+            "ADAPTER-6",
+            "are malformed",
+        ),
+        (
+            """print('{"verdict": "error", "error": "no"}'); sys.exit(1)""",
+            "ADAPTER-4",
+            "exit status 1",
+        ),
     ],
 )
 def test_an_adapter_that_gives_no_answer_is_told_what_it_lacks(code, clause, words):
@@ -57,7 +67,12 @@ def test_an_adapter_that_gives_no_answer_is_told_what_it_lacks(code, clause, wor
 
 
 def test_an_adapter_that_runs_nothing_is_told_so():
-    [result] = run(of("LIFECYCLE-exit-1"), python("""print('{"verdict": "error", "error": "no"}')"""), LONG, ignore)
+    [result] = run(
+        of("LIFECYCLE-exit-1"),
+        python("""print('{"verdict": "error", "error": "no"}')"""),
+        LONG,
+        ignore,
+    )
     assert result.verdict.cause == "not started"
 
 
@@ -88,7 +103,12 @@ def test_an_end_in_the_middle_leaves_nothing(private):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run([*of("FRAME-pairs"), *of("LIFECYCLE-hangs-*") * 3], [*mutants.NAIVE, "has no limits of time"], LONG, end)
+        run(
+            [*of("FRAME-pairs"), *of("LIFECYCLE-hangs-*") * 3],
+            [*mutants.NAIVE, "has no limits of time"],
+            LONG,
+            end,
+        )
 
 
 def test_one_fault_is_one_report_that_marks_the_first_wrong_byte():
@@ -97,7 +117,7 @@ def test_one_fault_is_one_report_that_marks_the_first_wrong_byte():
     assert len(failures(results)) == 1
     text = report("./driver", results, dict.fromkeys(names(results), "somewhere"))
     assert text.startswith("FAIL  FRAME-pairs (map)  MUST  FRAME-3\n      pairs go out")
-    assert '> 0002  00 00 00 01 61' in text and "the same fault in" in text
+    assert "> 0002  00 00 00 01 61" in text and "the same fault in" in text
     assert "./driver does not conform: 1 fault." in text
 
 
@@ -107,9 +127,15 @@ def test_the_evidence_is_played_again_without_kvproto(name, tmp_path):
     [result] = run(of(name), adapter, LONG, ignore)
     keep(result, adapter, tmp_path / name)
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
-    repro = subprocess.run([tmp_path / name / "repro.sh"], capture_output=True, text=True, env=environment)
+    repro = subprocess.run(
+        [tmp_path / name / "repro.sh"], capture_output=True, text=True, env=environment
+    )
     assert repro.stderr == ""
-    assert "exit status: 0" in repro.stdout and '"verdict": "success"' in repro.stdout and "000000 30 0a" in repro.stdout
+    assert (
+        "exit status: 0" in repro.stdout
+        and '"verdict": "success"' in repro.stdout
+        and "000000 30 0a" in repro.stdout
+    )
     assert (tmp_path / name / "stdin").read_bytes().startswith(b"0\n")
 
 
@@ -122,7 +148,11 @@ def test_the_documents_that_the_page_shows_are_what_is_said_and_read():
 
 def test_clauses_that_are_cited_are_on_the_page():
     folder = Path(kvproto.__file__).parent / "conformance" / "drivers"
-    cited = {clause for path in folder.rglob("*.py") for clause in re.findall(r"ADAPTER-\d", path.read_text())}
+    cited = {
+        clause
+        for path in folder.rglob("*.py")
+        for clause in re.findall(r"ADAPTER-\d", path.read_text())
+    }
     assert cited and all(f"**{clause}**" in PAGE for clause in cited)
 
 

@@ -14,7 +14,10 @@ from kvproto.conformance.hexdump import of_input, of_output
 from kvproto.conformance.setting import Setting
 
 FRAMES = [
-    (kind, vector) for kind in ("pairs", "lists") for vector in vectors_format.load(kind) if vector.max_item == MAX_ITEM
+    (kind, vector)
+    for kind in ("pairs", "lists")
+    for vector in vectors_format.load(kind)
+    if vector.max_item == MAX_ITEM
 ]
 PARAMS = vectors_format.load("params")
 
@@ -24,8 +27,12 @@ def named(case):
 
 
 def test_it_imports_nothing_of_kvproto():
-    source = (Path(kvproto.__file__).parent / "conformance" / "answers.py").read_text(encoding="utf-8")
-    modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
+    source = (Path(kvproto.__file__).parent / "conformance" / "answers.py").read_text(
+        encoding="utf-8"
+    )
+    modules = {
+        node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)
+    }
     assert not any(module.startswith("kvproto") for module in modules)
 
 

@@ -21,7 +21,9 @@ def check(tmp_path):
 
     def run(*arguments):
         argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(str, arguments)]
-        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
 
     return run
 
@@ -39,7 +41,7 @@ def test_a_worker_that_does_not_conform_ends_in_1_and_its_report_says_what_to_do
     head, *lines = done.stdout.splitlines()
     assert head == "FAIL  MAP-lists-alone (map)  MUST  MAP-3"
     assert "      got       'done with pair 0' at byte 14" in lines
-    assert "      > 000e  64 6f 6e 65 20 77 69 74 68 20 70 61   \"done with pa\"" in lines
+    assert '      > 000e  64 6f 6e 65 20 77 69 74 68 20 70 61   "done with pa"' in lines
     assert "              ^^ the first wrong byte" in lines
     assert any("text on stdout: your program printed `done with pair 0`" in line for line in lines)
     assert "does not conform: 1 fault." in lines[-1]
@@ -54,7 +56,9 @@ def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
     check(*RAW, "-k", "MAP-cut-input", "--", MUTANTS / "cut_input_is_fine.py")
     evidence = tmp_path / "kvproto-check" / "MAP-cut-input.map"
     assert (evidence / "stdin").read_bytes() == b"0\n\1"
-    repro = subprocess.run([evidence / "repro.sh"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    repro = subprocess.run(
+        [evidence / "repro.sh"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+    )
     assert repro.stdout.startswith("exit status: 0\nstdout, 0 bytes")
     again = check("--replay", evidence)
     assert again.returncode == 1 and again.stdout.startswith("FAIL  MAP-cut-input (map)")
@@ -68,8 +72,14 @@ def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
         lambda facts: [],
         lambda facts: {**facts, "case": "MAP-nothing"},
         lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "argument": None}]},
-        lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "steps": [["Answers", "a"], ["Exit"]]}]},
-        lambda facts: {**facts, "schedules": [{**facts["schedules"][0], "steps": [["Send", "AA==", "a"], ["Exit"]]}]},
+        lambda facts: {
+            **facts,
+            "schedules": [{**facts["schedules"][0], "steps": [["Answers", "a"], ["Exit"]]}],
+        },
+        lambda facts: {
+            **facts,
+            "schedules": [{**facts["schedules"][0], "steps": [["Send", "AA==", "a"], ["Exit"]]}],
+        },
     ],
 )
 def test_evidence_that_is_damaged_is_told_and_not_played(damage, check, tmp_path):
@@ -79,7 +89,11 @@ def test_evidence_that_is_damaged_is_told_and_not_played(damage, check, tmp_path
     (evidence / "schedule.json").write_text(json.dumps(damage(facts)))
     done = check("--replay", evidence)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("kvproto: ") and str(evidence) in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.stderr.startswith("kvproto: ")
+        and str(evidence) in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
@@ -91,7 +105,9 @@ def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
 
 
 def test_a_verdict_that_needs_two_runs_is_played_again(check, tmp_path):
-    done = check(*RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", MUTANTS / "ignores_write_errors.py")
+    done = check(
+        *RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", MUTANTS / "ignores_write_errors.py"
+    )
     evidence = tmp_path / "kvproto-check" / "LIFECYCLE-full-stdout.reduce"
     assert done.returncode == 1
     assert len(json.loads((evidence / "schedule.json").read_text())["schedules"]) == 2
@@ -99,7 +115,9 @@ def test_a_verdict_that_needs_two_runs_is_played_again(check, tmp_path):
 
 
 def test_what_does_not_apply_is_not_passed(check):
-    done = check(*RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", catalogue.HERE / "swallows_input.py")
+    done = check(
+        *RAW, "--mode", "reduce", "-k", "*-full-stdout", "--", catalogue.HERE / "swallows_input.py"
+    )
     assert done.returncode == 0
     assert "n/a   LIFECYCLE-full-stdout (reduce): it writes nothing to stdout" in done.stdout
     assert "1 check: 0 pass, 0 fail, 1 not applicable" in done.stdout
@@ -128,9 +146,15 @@ def test_each_way_not_to_check_has_its_exit_status(check, arguments, status, wor
 
 def test_list_and_explain_tell_of_cases(check):
     listed = check("--list", "--level", "info").stdout.splitlines()
-    assert any(line.startswith("MAP-lockstep ") and " MUST " in line and " MAP-4 " in line for line in listed)
+    assert any(
+        line.startswith("MAP-lockstep ") and " MUST " in line and " MAP-4 " in line
+        for line in listed
+    )
     explained = check("--explain", "map-lockstep").stdout
-    assert "a pair is answered before the worker waits for the next one" in explained and 'key "a"' in explained
+    assert (
+        "a pair is answered before the worker waits for the next one" in explained
+        and 'key "a"' in explained
+    )
 
 
 def test_levels_choose_what_counts(check):
@@ -142,7 +166,10 @@ def test_levels_choose_what_counts(check):
 
 
 def test_known_failures_must_fail(check, tmp_path):
-    known, late = tmp_path / "known", (*RAW, "--mode", "map", "--", catalogue.HERE / "answers_late.py")
+    known, late = (
+        tmp_path / "known",
+        (*RAW, "--mode", "map", "--", catalogue.HERE / "answers_late.py"),
+    )
     known.write_text("# soon\nMAP-lockstep.map  # flush\n\n")
     told = check("--known-failing", known, "-k", "MAP-lockstep", *late)
     assert told.returncode == 0 and "known MAP-lockstep (map): it waits for pair 2" in told.stdout
@@ -152,7 +179,10 @@ def test_known_failures_must_fail(check, tmp_path):
     assert "does not conform: 1 known failure that passes" in mended.stdout
     known.write_text("MAP-lockstep.reduce\n")
     wrong = check("--known-failing", known, *late)
-    assert wrong.returncode == 2 and f"{known}, line 1: 'MAP-lockstep.reduce' is not a case" in wrong.stderr
+    assert (
+        wrong.returncode == 2
+        and f"{known}, line 1: 'MAP-lockstep.reduce' is not a case" in wrong.stderr
+    )
 
 
 def test_a_worker_of_the_contract_is_judged_to_the_byte(check, tmp_path):
@@ -162,7 +192,9 @@ def test_a_worker_of_the_contract_is_judged_to_the_byte(check, tmp_path):
     assert done.returncode == 1 and "it does not answer as do=fan says" in done.stdout
     again = check("--replay", tmp_path / "kvproto-check" / "MAP-fan.map")
     assert again.returncode == 1 and "it does not answer as do=fan says" in again.stdout
-    assert check("-k", "map-fan", "--", echo).returncode == 4  # without the contract there is no such case
+    assert (
+        check("-k", "map-fan", "--", echo).returncode == 4
+    )  # without the contract there is no such case
 
 
 def test_parameters_are_sent_before_the_pairs_of_every_case(check, tmp_path):
@@ -202,23 +234,40 @@ def test_a_driver_is_checked_through_its_adapter(check, tmp_path):
     assert bad.returncode == 1 and "FAIL  FRAME-pairs (map)" in bad.stdout
     assert (tmp_path / "kvproto-check" / "FRAME-pairs.map" / "repro.sh").exists()
     assert check("--driver", "--", "/no/such/adapter").returncode == 3
-    for option in (("--known-failing", "x"), ("-p", "a=b"), ("-f", "x"), ("--seed", "1"), ("--replay", "x")):
+    for option in (
+        ("--known-failing", "x"),
+        ("-p", "a=b"),
+        ("-f", "x"),
+        ("--seed", "1"),
+        ("--replay", "x"),
+    ):
         refused = check("--driver", *option, "--", *adapter)
         assert refused.returncode == 2 and " is for workers" in refused.stderr, option
-    assert "answers that come before their pairs" in check("--driver", "--explain", "MAP-unasked").stdout
+    assert (
+        "answers that come before their pairs"
+        in check("--driver", "--explain", "MAP-unasked").stdout
+    )
 
 
-def test_after_some_hangs_that_cannot_be_proved_the_rest_is_asked_with_less_patience(check, tmp_path):
+def test_after_some_hangs_that_cannot_be_proved_the_rest_is_asked_with_less_patience(
+    check, tmp_path
+):
     worker = catalogue.HERE / "never_reads.sh"
-    done = check("--timeout", "0.5", "--mode", "map", "-k", "MAP-*", "--json", "report", "--", worker)
+    done = check(
+        "--timeout", "0.5", "--mode", "map", "-k", "MAP-*", "--json", "report", "--", worker
+    )
     assert done.returncode == 1
     results = json.loads((tmp_path / "report").read_text())["results"]
     assert {result["status"] for result in results} == {"fail"}
-    patience = [re.search(r"no byte moved for (.*) s", result["finding"]["got"])[1] for result in results]
+    patience = [
+        re.search(r"no byte moved for (.*) s", result["finding"]["got"])[1] for result in results
+    ]
     assert patience.count("0.5") >= 6 and "0.05" in patience
 
 
-def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed_on(check, tmp_path, monkeypatch):
+def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed_on(
+    check, tmp_path, monkeypatch
+):
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     worker = tmp_path / "worker"
     worker.write_text(
@@ -232,27 +281,61 @@ def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed
     assert handed_on.returncode == 0, handed_on.stdout
     repro = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"
     assert "0 bytes" in subprocess.run([repro], capture_output=True, text=True).stderr
-    for name, words in (("NOT_SET_HERE", "is not set"), ("A=b", "is not the name of an environment variable")):
+    for name, words in (
+        ("NOT_SET_HERE", "is not set"),
+        ("A=b", "is not the name of an environment variable"),
+    ):
         refused = check("--env", name, *never_flushes)
         assert refused.returncode == 2 and words in refused.stderr
 
 
-def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_seen_does_not_apply(tmp_path):
-    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--level", "info", "--timeout", "1", "--mode", "map"]
+def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_seen_does_not_apply(
+    tmp_path,
+):
+    argv = [
+        sys.executable,
+        "-P",
+        "-m",
+        "kvproto",
+        "check",
+        "--level",
+        "info",
+        "--timeout",
+        "1",
+        "--mode",
+        "map",
+    ]
     script = 'mount -t tmpfs none /proc || exit 77; exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", script, "sh", *argv, "-k", "*-[bf][ol][ta]*", "--",
-        catalogue.HERE / "echo.pl"]
+    command = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        *argv,
+        "-k",
+        "*-[bf][ol][ta]*",
+        "--",
+        catalogue.HERE / "echo.pl",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("no mounts may be made here")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     for case in ("MAP-both-full", "LIMITS-flat-memory"):
-        assert f"n/a   {case} (map): this machine's /proc does not tell what the worker is doing" in done.stdout
+        assert (
+            f"n/a   {case} (map): this machine's /proc does not tell what the worker is doing"
+            in done.stdout
+        )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("arguments", [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")], ids=["worker",
-    "driver"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")],
+    ids=["worker", "driver"],
+)
 def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
     told, temporary = tmp_path / "told", tmp_path / "temporary"
     os.mkfifo(told)
@@ -260,11 +343,24 @@ def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
     worker.chmod(0o755)
-    argv = [sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", *arguments, "--timeout", "1000", "--",
-        worker]
+    argv = [
+        sys.executable,
+        "-P",
+        "-m",
+        "kvproto",
+        "check",
+        "--mode",
+        "map",
+        *arguments,
+        "--timeout",
+        "1000",
+        "--",
+        worker,
+    ]
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT) as checking:
+    with subprocess.Popen(
+        argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as checking:
         process = os.pidfd_open(int(told.read_text()))
         checking.send_signal(number)
         printed = checking.stdout.read()
@@ -280,9 +376,23 @@ def test_what_nohup_has_the_check_ignore_stays_ignored(tmp_path):
     worker = tmp_path / "worker"
     worker.write_text(f'#!/bin/sh\necho $$ > "{told}"\nexec cat "{told}"\n')
     worker.chmod(0o755)
-    argv = ["nohup", sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map", "-k", "MAP-no-pairs", "--",
-        worker]
-    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as checking:
+    argv = [
+        "nohup",
+        sys.executable,
+        "-P",
+        "-m",
+        "kvproto",
+        "check",
+        "--mode",
+        "map",
+        "-k",
+        "MAP-no-pairs",
+        "--",
+        worker,
+    ]
+    with subprocess.Popen(
+        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as checking:
         told.read_text()
         checking.send_signal(signal.SIGHUP)
         told.write_bytes(b"")

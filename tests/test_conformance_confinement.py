@@ -79,9 +79,17 @@ def run(files, witness="", environment=None, stdin=b"0\n" + encode_pairs([PAIR])
             os.write(process.stdin, stdin)
             process.close_stdin()
             said = read_to_the_end(process)
-            seen = accesses(Path(log).read_text(), process.directory, may_read) if witness == "strace" else []
+            seen = (
+                accesses(Path(log).read_text(), process.directory, may_read)
+                if witness == "strace"
+                else []
+            )
             places = {process.directory: "{own}", tempfile.gettempdir(): "{top}"}
-            return Run(process.exit_status, *said, [(access.kind, named(access.path, places)) for access in seen])
+            return Run(
+                process.exit_status,
+                *said,
+                [(access.kind, named(access.path, places)) for access in seen],
+            )
         finally:
             process.close()
 
@@ -116,7 +124,9 @@ def shell(body: str) -> dict[str, bytes]:
 
 
 def python(body: str) -> dict[str, bytes]:
-    return {"op": f"#!{os.path.realpath(sys.executable)} -I\nimport os, socket, threading\n{body}\n".encode()}
+    return {
+        "op": f"#!{os.path.realpath(sys.executable)} -I\nimport os, socket, threading\n{body}\n".encode()
+    }
 
 
 # --- workers that keep to their files -----------------------------------------------------------------
@@ -131,14 +141,18 @@ def worker(request, tmp_path_factory):
 
 @pytest.mark.clause("FILES-3")
 @pytest.mark.parametrize("environment", [None, {}], ids=["ours", "empty"])
-def test_a_good_worker_of_each_language_is_not_told_of_and_answers_the_same(worker, witness, environment):
+def test_a_good_worker_of_each_language_is_not_told_of_and_answers_the_same(
+    worker, witness, environment
+):
     if environment is not None and run(worker, "", environment).exit_status:
         pytest.skip("its interpreter is not found without a PATH")
     assert run(worker, witness, environment) == (0, encode_list([PAIR]), b"", [])
 
 
 GOOD = {
-    "writes to the null device": shell("echo a >/dev/null; echo b >>/dev/null; : 2>/dev/null <>/dev/null"),
+    "writes to the null device": shell(
+        "echo a >/dev/null; echo b >>/dev/null; : 2>/dev/null <>/dev/null"
+    ),
     "reads random bytes": shell("head -c 9 /dev/urandom >&2; head -c 9 /dev/zero >&2"),
     "reads its own files": {**shell("cat ./op ./other; ls . >&2; . $PWD/other"), "other": b":\n"},
     "executes its own files": {**shell("./other; $PWD/other"), "other": b"#!/bin/sh\n:"},
@@ -146,7 +160,10 @@ GOOD = {
     "fails to read what is not there": shell("! cat ../absent"),
     "has a child": shell("(cat op; exec sort op) | cat"),
     "changes its directory and comes back": shell("d=$PWD; cd /usr; cat $d/op; cd - ; ls"),
-    "imports its own module": {**python("import sys; sys.path.append('.'); import other"), "other.py": b"x = 1\n"},
+    "imports its own module": {
+        **python("import sys; sys.path.append('.'); import other"),
+        "other.py": b"x = 1\n",
+    },
     "opens its own output": shell("echo a >/dev/stdout; echo b >/proc/self/fd/2"),
     "binds sockets that are no files": python(
         "socket.socket().bind(('127.0.0.1', 0)); socket.socket(socket.AF_UNIX).bind('\\0kvproto')"
@@ -160,7 +177,9 @@ def test_what_a_worker_may_do_is_not_told_and_not_refused(name, witness, top):
     assert (done.exit_status, done.seen) == (0, []), done.stderr
 
 
-@pytest.mark.parametrize(("end", "status"), [("exit 3", 3), ("kill -TERM $$", -15), ("kill -KILL $$", -9)])
+@pytest.mark.parametrize(
+    ("end", "status"), [("exit 3", 3), ("kill -TERM $$", -15), ("kill -KILL $$", -9)]
+)
 def test_the_exit_status_is_the_workers_own(end, status, witness):
     assert run(shell(f"echo out; echo err >&2; {end}"), witness) == (status, b"out\n", b"err\n", [])
 
@@ -186,9 +205,13 @@ BAD = {
     "reads at home": (shell('. "$HOME/tool"'), [("read", "{top}/tool")]),
     "reads by a link": (shell("cat ../link"), [("read", "{top}/secret")]),
     "reads by way of /proc": (shell("cat /proc/self/root/etc/passwd"), [("read", "/etc/passwd")]),
-    "reads in a child that has changed its directory": (shell("(cd ..; cat secret)"), [("read", "{top}/secret")]),
+    "reads in a child that has changed its directory": (
+        shell("(cd ..; cat secret)"),
+        [("read", "{top}/secret")],
+    ),
     "reads by a descriptor": (
-        python("os.open('secret', os.O_RDONLY, dir_fd=os.open('..', os.O_PATH))"), [("read", "{top}/secret")],
+        python("os.open('secret', os.O_RDONLY, dir_fd=os.open('..', os.O_PATH))"),
+        [("read", "{top}/secret")],
     ),
     "lists the directory above": (shell("ls .."), [("read", "{top}")]),
     "executes outside": (shell("../tool"), [("read", "{top}/tool")]),
@@ -204,22 +227,36 @@ BAD = {
     "links a file": (shell("ln op new"), [("write", "{own}/new")]),
     "makes a link": (shell("ln -s op new"), [("write", "{own}/new")]),
     "makes a pipe": (shell("mkfifo new"), [("write", "{own}/new")]),
-    "makes a socket": (python("socket.socket(socket.AF_UNIX).bind('new')"), [("write", "{own}/new")]),
+    "makes a socket": (
+        python("socket.socket(socket.AF_UNIX).bind('new')"),
+        [("write", "{own}/new")],
+    ),
     "cuts a file": (python("os.truncate('other', 1)"), [("write", "{own}/other")]),
     "writes in a thread": (
-        python("os.chdir('..')\nthread = threading.Thread(target=lambda: os.mkdir('new'))\nthread.start()\n"
-               "thread.join()\nos.stat('new')"), [("write", "{top}/new")],
+        python(
+            "os.chdir('..')\nthread = threading.Thread(target=lambda: os.mkdir('new'))\nthread.start()\n"
+            "thread.join()\nos.stat('new')"
+        ),
+        [("write", "{top}/new")],
     ),
-    "writes in a cache that is none": (python("os.mkdir('__pycache__'); open('__pycache__/a', 'w')"),
-                                       [("write", "{own}/__pycache__/a")]),
-    "names a file as the log would": (shell("echo a >') = 3<null> \"é\\'"), [("write", "{own}/) = 3<null> \"é\\")]),
-}  # fmt: skip
+    "writes in a cache that is none": (
+        python("os.mkdir('__pycache__'); open('__pycache__/a', 'w')"),
+        [("write", "{own}/__pycache__/a")],
+    ),
+    "names a file as the log would": (
+        shell("echo a >') = 3<null> \"é\\'"),
+        [("write", '{own}/) = 3<null> "é\\')],
+    ),
+}
 """Files, and what strace tells; {top} is the directory above, {own} the worker's."""
 
 UNSEEN_BY_LANDLOCK = {
     "changes a mode": (shell("chmod 700 other"), [("write", "{own}/other")]),
     "changes the times": (python("os.utime('other')"), [("write", "{own}/other")]),
-    "changes the mode of what is open": (python("os.fchmod(os.open('other', 0), 0o700)"), [("write", "{own}/other")]),
+    "changes the mode of what is open": (
+        python("os.fchmod(os.open('other', 0), 0o700)"),
+        [("write", "{own}/other")],
+    ),
 }
 
 
@@ -277,7 +314,9 @@ PASS_ON = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
 SPEAK = f'echo strange >&2; exec {shutil.which("strace") or "false"} "$@"'
 
 
-@pytest.mark.parametrize("body", ["exit 1", PASS_ON, SPEAK], ids=["fails", "is blind", "speaks where the worker does"])
+@pytest.mark.parametrize(
+    "body", ["exit 1", PASS_ON, SPEAK], ids=["fails", "is blind", "speaks where the worker does"]
+)
 def test_a_strace_that_does_not_do_is_no_witness(body, only_strace):
     only_strace(body)
     assert "strace" not in witnesses()
@@ -290,7 +329,9 @@ def test_no_strace_is_no_witness(only_strace, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("needs_strace")
 def test_a_strace_that_can_stop_at_these_calls_alone_does():
-    can = not subprocess.run(["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True).returncode
+    can = not subprocess.run(
+        ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True
+    ).returncode
     assert ("--seccomp-bpf" in through("strace", [], "log")) == can
 
 

@@ -23,7 +23,11 @@ def everything():
 
 def faults(results):
     """What fails, as lines for a person."""
-    return [f"{r.case.id} ({r.mode}): {r.verdict.what}; {r.verdict.got}" for r in results if r.verdict is not None]
+    return [
+        f"{r.case.id} ({r.mode}): {r.verdict.what}; {r.verdict.got}"
+        for r in results
+        if r.verdict is not None
+    ]
 
 
 def test_our_own_driver_passes_all_cases():
@@ -42,17 +46,33 @@ def test_a_driver_that_waits_for_each_answer_passes_all_cases_of_a_map():
 
 
 def test_the_driver_that_is_broken_in_other_tests_is_good_before():
-    assert faults(run([(case, "reduce") for case in CASES if "reduce" in case.modes], mutants.NAIVE, LONG, print)) == []
+    assert (
+        faults(
+            run(
+                [(case, "reduce") for case in CASES if "reduce" in case.modes],
+                mutants.NAIVE,
+                LONG,
+                print,
+            )
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: f"{' and '.join(mutant.faults)}: {mutant.how}")
+@pytest.mark.parametrize(
+    "mutant", mutants.MUTANTS, ids=lambda mutant: f"{' and '.join(mutant.faults)}: {mutant.how}"
+)
 def test_a_broken_driver_is_told_by_the_cases_that_are_there_for_it(mutant):
     cases = [BY_ID[name] for name in mutant.cases.split()]
     chosen = [(case, mutant.mode if mutant.mode in case.modes else case.modes[0]) for case in cases]
-    results = run(chosen, [*mutants.NAIVE, *mutant.faults], SHORT if mutant.takes_watchdog else LONG, print)
+    results = run(
+        chosen, [*mutants.NAIVE, *mutant.faults], SHORT if mutant.takes_watchdog else LONG, print
+    )
     causes = [result.verdict and result.verdict.cause for result in results]
     wanted = [{mutant.how, f"{case.id}: {mutant.how}"} for case in cases]
-    assert all(cause in either for cause, either in zip(causes, wanted, strict=True)), faults(results)
+    assert all(cause in either for cause, either in zip(causes, wanted, strict=True)), faults(
+        results
+    )
 
 
 def test_each_case_is_failed_by_a_broken_driver():

@@ -13,7 +13,17 @@ from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Result
-from kvproto.conformance.schedule import Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Taken
+from kvproto.conformance.schedule import (
+    Answers,
+    CloseOutput,
+    End,
+    Exit,
+    Pause,
+    Resume,
+    Schedule,
+    Send,
+    Taken,
+)
 from kvproto.conformance.setting import Setting
 from kvproto.external import external
 
@@ -94,7 +104,11 @@ def test_answers_that_are_held_back_are_told_soon_although_a_timer_might_go_off(
     trace = play(lockstep(MAP, SMALL), script(f"{timer}\n{HOLDS_BACK}"), LONG)
     finding = fault_of(trace)
     assert (finding.cause, finding.clause) == ("answers held back", "MAP-4")
-    assert "not proved" in finding.got and "read of stdin" in finding.got and "flush stdout" in likely(finding)
+    assert (
+        "not proved" in finding.got
+        and "read of stdin" in finding.got
+        and "flush stdout" in likely(finding)
+    )
     assert trace.ending == "exited" and trace.seconds < LONG / 2
 
 
@@ -104,7 +118,11 @@ def test_that_a_thread_sleeps_while_another_reads_is_no_sign_that_answers_are_he
         "threading.Thread(target=answer).start()\n"
         "while os.read(0, 1000): pass"
     )
-    trace = play(Schedule((Send(PARAMS + pair(b"a", b"1")), Answers(1), End(), Exit()), "map"), script(body), LONG)
+    trace = play(
+        Schedule((Send(PARAMS + pair(b"a", b"1")), Answers(1), End(), Exit()), "map"),
+        script(body),
+        LONG,
+    )
     assert fault_of(trace) is None and trace.owed == []
 
 
@@ -126,7 +144,9 @@ def test_who_stops_or_kills_the_process_that_started_it_is_told_so_soon(body, mo
     assert trace.seconds < LONG / 2
 
 
-@pytest.mark.parametrize("data", [b"\0\0\0\0", b"\1\0\0\0" + bytes(8), b"\xff\xff\xff\xff" + bytes(96), b"text\n"])
+@pytest.mark.parametrize(
+    "data", [b"\0\0\0\0", b"\1\0\0\0" + bytes(8), b"\xff\xff\xff\xff" + bytes(96), b"text\n"]
+)
 def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(data):
     trace = play(ahead(MAP, SMALL), script(f"while True: os.write(1, {data!r} * 9999)"), LONG)
     assert trace.ending == "floods" and fault_of(trace) is not None
@@ -135,7 +155,11 @@ def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(dat
 
 def test_a_worker_that_drips_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(player, "ENDLESS", 2)
-    trace = play(ahead(MAP, SMALL), script("while True: os.write(2, b'still busy\\n'), time.sleep(0.01)"), 1.5)
+    trace = play(
+        ahead(MAP, SMALL),
+        script("while True: os.write(2, b'still busy\\n'), time.sleep(0.01)"),
+        1.5,
+    )
     assert trace.ending == "endless" and "bytes went on moving" in fault_of(trace).got
 
 
@@ -166,19 +190,32 @@ def test_while_stdout_is_not_read_what_fits_is_sent_and_the_rest_later(identity)
     data = PARAMS + b"".join(pair(b"k", b"v" * 65536) for _ in range(100))
     schedule = Schedule((Pause(), Send(data), Resume(), End(), Exit()), "map")
     trace = play(schedule, Program(str(identity), external([identity])), LONG)
-    assert (trace.ending, trace.n_sent, trace.n_unread, trace.lists.n_records) == ("exited", len(data), 0, 100)
+    assert (trace.ending, trace.n_sent, trace.n_unread, trace.lists.n_records) == (
+        "exited",
+        len(data),
+        0,
+        100,
+    )
 
 
 def test_a_closed_or_a_full_stdout_is_what_the_worker_meets(identity):
     program = Program(str(identity), external([identity]))
-    closed = play(Schedule((CloseOutput(), Send(PARAMS + pair(b"", b"")), End(), Exit()), "map"), program, LONG)
+    closed = play(
+        Schedule((CloseOutput(), Send(PARAMS + pair(b"", b"")), End(), Exit()), "map"),
+        program,
+        LONG,
+    )
     full = play(ahead(MAP, SMALL, stdout="full"), program, LONG)
     assert closed.exit_status not in (0, None) and closed.stdout == b""
     assert full.exit_status not in (0, None) and b"No space left" in full.stderr
 
 
 def test_an_empty_environment_is_empty():
-    trace = play(ahead(MAP, [], environment="empty"), script("os.write(2, repr(dict(os.environ)).encode())"), LONG)
+    trace = play(
+        ahead(MAP, [], environment="empty"),
+        script("os.write(2, repr(dict(os.environ)).encode())"),
+        LONG,
+    )
     assert b"PATH" not in trace.stderr and b"HOME" not in trace.stderr
 
 

@@ -36,7 +36,19 @@ def roots(tmp_path, op: str, **environment) -> set[str]:
 def test_the_systems_programs_are_readable_and_the_files_of_users_are_not():
     found = readable({"op": b"#!/bin/sh\necho\n"}, {"HOME": "/root", "PATH": "/usr/bin:/bin"})
     assert {"/usr", "/bin", "/proc", "/dev/urandom", "/etc/ld.so.cache"} <= set(found)
-    no_root = {"/", "/home", "/root", "/tmp", "/var", "/srv", "/etc", "/etc/passwd", "/dev", "/run", "/dev/shm"}
+    no_root = {
+        "/",
+        "/home",
+        "/root",
+        "/tmp",
+        "/var",
+        "/srv",
+        "/etc",
+        "/etc/passwd",
+        "/dev",
+        "/run",
+        "/dev/shm",
+    }
     assert no_root & set(found) == set()
 
 
@@ -46,7 +58,9 @@ def test_bash_reads_the_shell_of_the_user_where_none_is_in_the_environment(tmp_p
     assert "/etc/passwd" in readable({"op": b"#!/usr/bin/env bash\n"}, environment)
     at("shims/python3", "#!/usr/bin/env bash\nexec /usr/bin/python3\n")
     assert "/etc/passwd" in readable({"op": b"#!/usr/bin/env python3\n"}, environment)
-    assert "/etc/passwd" not in readable({"op": b"#!/usr/bin/env python3\n"}, {**environment, "SHELL": "/bin/bash"})
+    assert "/etc/passwd" not in readable(
+        {"op": b"#!/usr/bin/env python3\n"}, {**environment, "SHELL": "/bin/bash"}
+    )
 
 
 def test_a_link_is_there_as_it_is_and_as_it_leads(tmp_path, at):
@@ -57,10 +71,15 @@ def test_a_link_is_there_as_it_is_and_as_it_leads(tmp_path, at):
 
 def test_an_interpreter_elsewhere_brings_its_prefix(tmp_path, at):
     at("perl-5.40/bin/perl")
-    assert roots(tmp_path, f"#!{tmp_path}/perl-5.40/bin/perl -w\n") == {"perl-5.40", "perl-5.40/bin/perl"}
+    assert roots(tmp_path, f"#!{tmp_path}/perl-5.40/bin/perl -w\n") == {
+        "perl-5.40",
+        "perl-5.40/bin/perl",
+    }
 
 
-@pytest.mark.parametrize("line", ["/usr/bin/env node", "/usr/bin/env -S node --flag", "/usr/bin/env -S A=1 node"])
+@pytest.mark.parametrize(
+    "line", ["/usr/bin/env node", "/usr/bin/env -S node --flag", "/usr/bin/env -S A=1 node"]
+)
 def test_what_env_finds_counts_as_the_interpreter(line, tmp_path, at):
     at("js/bin/node")
     path = f"{tmp_path}/js/bin:/usr/bin"
@@ -94,7 +113,10 @@ def test_the_programs_that_a_shell_script_calls_by_name_are_readable(tmp_path, a
     at("jdk/bin/java")
     at("other/bin/unused")
     path = f"{tmp_path}/jdk/bin:{tmp_path}/other/bin:/usr/bin:/bin"
-    assert roots(tmp_path, '#!/bin/sh\nexec java -cp . Main "$@"\n', PATH=path) == {"jdk", "jdk/bin/java"}
+    assert roots(tmp_path, '#!/bin/sh\nexec java -cp . Main "$@"\n', PATH=path) == {
+        "jdk",
+        "jdk/bin/java",
+    }
     assert roots(tmp_path, "#!/usr/bin/perl\nexec 'java'\n", PATH=path) == set()
     assert roots(tmp_path, f"#!/bin/sh\nexec {tmp_path}/other/bin/unused\n") == set()
 
@@ -103,7 +125,10 @@ def test_a_program_at_home_does_not_bring_the_home(tmp_path, at):
     for path in ("bin/tool", "lib/y", ".local/bin/python3", ".local/lib/x", "lonely"):
         at(f"home/{path}")
     assert roots(tmp_path, f"#!{tmp_path}/home/bin/tool\n") == {"home/bin/tool", "home/lib"}
-    assert roots(tmp_path, f"#!{tmp_path}/home/.local/bin/python3\n") == {"home/.local/bin/python3", "home/.local/lib"}
+    assert roots(tmp_path, f"#!{tmp_path}/home/.local/bin/python3\n") == {
+        "home/.local/bin/python3",
+        "home/.local/lib",
+    }
     assert roots(tmp_path, f"#!{tmp_path}/home/lonely\n") == {"home/lonely"}
 
 
@@ -130,13 +155,17 @@ def test_variables_that_name_libraries_are_followed(tmp_path, at):
         ("\x7fELF", {}, False),
     ],
 )
-def test_the_list_of_users_is_readable_for_interpreters_that_ask_for_it(op, environment, is_readable, at, tmp_path):
+def test_the_list_of_users_is_readable_for_interpreters_that_ask_for_it(
+    op, environment, is_readable, at, tmp_path
+):
     at("bin/java")
     found = readable({"op": op.encode()}, {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", **environment})
     assert ("/etc/passwd" in found) == is_readable
 
 
-def test_what_interpreters_look_for_above_the_workers_directory_is_readable(tmp_path, at, monkeypatch):
+def test_what_interpreters_look_for_above_the_workers_directory_is_readable(
+    tmp_path, at, monkeypatch
+):
     at("package.json")
     at("private/package.json")
     at("private/other.json")
@@ -145,7 +174,9 @@ def test_what_interpreters_look_for_above_the_workers_directory_is_readable(tmp_
 
 
 @pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("ldd"), reason="needs gcc and ldd")
-@pytest.mark.parametrize("named", [["{lib}"], ["-L{deep}", "-la", "-Wl,-rpath,{deep}"]], ids=["by path", "by name"])
+@pytest.mark.parametrize(
+    "named", [["{lib}"], ["-L{deep}", "-la", "-Wl,-rpath,{deep}"]], ids=["by path", "by name"]
+)
 def test_the_libraries_of_a_binary_are_readable_wherever_the_loader_finds_them(named, tmp_path):
     source, lib = tmp_path / "a.c", tmp_path / "deep" / "liba.so"
     lib.parent.mkdir()

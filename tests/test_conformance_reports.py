@@ -28,8 +28,14 @@ from kvproto.conformance.runner import Check, run, select
 from kvproto.external import external
 
 SOME = (
-    "MAP-lockstep*", "MAP-ahead", "MAP-no-pairs", "MAP-one*", "REDUCE-ahead", "LIFECYCLE-full-stdout", "*-environment",
-)  # fmt: skip
+    "MAP-lockstep*",
+    "MAP-ahead",
+    "MAP-no-pairs",
+    "MAP-one*",
+    "REDUCE-ahead",
+    "LIFECYCLE-full-stdout",
+    "*-environment",
+)
 STATUSES = {"pass", "fail", "fixed", "known", "note", "n/a"}
 RAW = ("-f", catalogue.HERE / "raw.py")
 
@@ -66,11 +72,20 @@ def runs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("workers")
     swallows = mutants.program("swallows_input.py", directory)
     worker = script(directory, HOSTILE)
-    cases = [(case, mode) for case in DRIVER_CASES if case.id in ("FRAME-pairs", "FRAME-sizes") for mode in case.modes]
+    cases = [
+        (case, mode)
+        for case in DRIVER_CASES
+        if case.id in ("FRAME-pairs", "FRAME-sizes")
+        for mode in case.modes
+    ]
     return {
         "each status": checked(swallows, SOME, frozenset({"MAP-ahead", "MAP-no-pairs"})),
-        "hostile": checked(Program(str(worker), external([worker])), ("MAP-one*", "MAP-lists-alone", "STDERR-*")),
-        "driver": run_driver(cases, [*driver_mutants.NAIVE, "writes big-endian"], 60.0, lambda result: None),
+        "hostile": checked(
+            Program(str(worker), external([worker])), ("MAP-one*", "MAP-lists-alone", "STDERR-*")
+        ),
+        "driver": run_driver(
+            cases, [*driver_mutants.NAIVE, "writes big-endian"], 60.0, lambda result: None
+        ),
     }
 
 
@@ -84,13 +99,17 @@ def written(form, results, subject="./worker"):
 def test_each_result_is_told_once_and_as_what_it_is(form, name, runs):
     results = runs[name]
     told = getattr(report_readers, form)(written(form, results))
-    assert sorted(told) == sorted((result.case.id, result.mode, result.status) for result in results)
+    assert sorted(told) == sorted(
+        (result.case.id, result.mode, result.status) for result in results
+    )
     assert len(told) == len(set(told))
 
 
 def test_the_worker_of_these_tests_has_a_result_of_each_status(runs):
     assert {result.status for result in runs["each status"]} == STATUSES
-    assert len(failures(runs["each status"])) < sum(result.status == "fail" for result in runs["each status"])
+    assert len(failures(runs["each status"])) < sum(
+        result.status == "fail" for result in runs["each status"]
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -132,7 +151,10 @@ def test_junit_tells_a_fault_once_and_the_others_where_it_is_told(runs):
     assert f"evidence/{fault.result.name}/" in told[name].text
     for other in fault.others:
         text = told[f"{other.case.id} ({other.mode})"].text
-        assert text.startswith(f"the same fault as {name}") and f"found     {other.verdict.what}" in text
+        assert (
+            text.startswith(f"the same fault as {name}")
+            and f"found     {other.verdict.what}" in text
+        )
 
 
 def test_tap_gives_the_whole_report_as_a_block_and_says_why(runs):
@@ -153,20 +175,31 @@ def test_json_has_the_bytes_cut_at_a_length_that_is_told(runs):
         if told["finding"]:
             trace, stdin = result.verdict.trace, told["finding"]["stdin"]
             data = base64.b64decode(stdin["base64"], validate=True)
-            assert data == trace.schedule.stdin[:MOST_BYTES] and stdin["length"] == len(trace.schedule.stdin)
-            assert told["finding"]["expected"] == result.verdict.expected and told["level"] == result.case.level
+            assert data == trace.schedule.stdin[:MOST_BYTES] and stdin["length"] == len(
+                trace.schedule.stdin
+            )
+            assert (
+                told["finding"]["expected"] == result.verdict.expected
+                and told["level"] == result.case.level
+            )
     large = by_name["MAP-lockstep-large.map"]["finding"]["stdin"]
     assert large["length"] > MOST_BYTES == len(base64.b64decode(large["base64"]))
     (fault,) = failures(results)
     assert by_name[fault.result.name]["finding"]["evidence"] == f"evidence/{fault.result.name}"
-    assert {by_name[other.name]["finding"]["same_as"] for other in fault.others} == {fault.result.name}
+    assert {by_name[other.name]["finding"]["same_as"] for other in fault.others} == {
+        fault.result.name
+    }
 
 
 def test_json_of_a_driver_has_what_the_worker_read(runs):
     document = json.loads(written("as_json", runs["driver"]))
-    finding = next(result["finding"] for result in document["results"] if result["status"] == "fail")
+    finding = next(
+        result["finding"] for result in document["results"] if result["status"] == "fail"
+    )
     read = base64.b64decode(finding["stdin"]["base64"])
-    assert finding["at"] == 2 and read.startswith(b"0\n\x00\x00\x00\x01") and finding["likely"] is None
+    assert (
+        finding["at"] == 2 and read.startswith(b"0\n\x00\x00\x00\x01") and finding["likely"] is None
+    )
 
 
 @pytest.mark.parametrize("name", ["each status", "hostile", "driver"])
@@ -175,7 +208,12 @@ def test_the_page_needs_nothing_but_itself(name, runs):
     assert not page.tags & {"script", "link", "img", "iframe", "object", "base", "form"}
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links) and page.links
     assert len(page.ids) == len(set(page.ids))
-    assert "url(" not in text and "@import" not in text and "http:" not in text and "https:" not in text
+    assert (
+        "url(" not in text
+        and "@import" not in text
+        and "http:" not in text
+        and "https:" not in text
+    )
 
 
 def test_the_page_opens_each_fault_with_its_first_wrong_byte_marked(runs):
@@ -188,7 +226,9 @@ def test_the_page_opens_each_fault_with_its_first_wrong_byte_marked(runs):
 
 def test_the_page_marks_the_end_where_output_is_missing(tmp_path):
     results = checked(mutants.program("list_short_ends.py", tmp_path), ["MAP-one*"])
-    assert report_readers.Page(written("as_html", results)).marked == ["> 000e" + " " * 40 + "the end"]
+    assert report_readers.Page(written("as_html", results)).marked == [
+        "> 000e" + " " * 40 + "the end"
+    ]
 
 
 def test_the_page_says_the_verdict_and_what_it_is_about_in_words(runs):
@@ -208,7 +248,9 @@ def check(tmp_path):
 
     def run(*arguments):
         argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(str, arguments)]
-        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
 
     return run
 
@@ -239,14 +281,22 @@ def _umask():
 
 def test_evidence_that_is_played_again_is_reported_too(check, tmp_path):
     check(*RAW, "-k", "MAP-one*", "--", catalogue.HERE / "swallows_input.py")
-    done = check("--replay", "kvproto-check/MAP-one-list-each.map", "--tap", "again", "--html", "page")
+    done = check(
+        "--replay", "kvproto-check/MAP-one-list-each.map", "--tap", "again", "--html", "page"
+    )
     assert done.returncode == 1 and "played again" in (tmp_path / "page").read_text()
-    assert report_readers.tap((tmp_path / "again").read_text()) == [("MAP-one-list-each", "map", "fail")]
+    assert report_readers.tap((tmp_path / "again").read_text()) == [
+        ("MAP-one-list-each", "map", "fail")
+    ]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize(("path", "words"), [("no/such/file", "No such file or directory"), ("there", "Is a directory")])
-def test_a_report_that_cannot_be_written_is_told_before_the_worker_runs(check, tmp_path, option, path, words):
+@pytest.mark.parametrize(
+    ("path", "words"), [("no/such/file", "No such file or directory"), ("there", "Is a directory")]
+)
+def test_a_report_that_cannot_be_written_is_told_before_the_worker_runs(
+    check, tmp_path, option, path, words
+):
     (tmp_path / "there").mkdir()
     worker = script(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
     done = check(option, path, "-k", "MAP-one*", "--", worker)
@@ -262,19 +312,28 @@ def test_two_reports_in_one_file_are_refused(check):
 def test_an_old_report_stays_where_there_is_no_new_one(check, tmp_path):
     (tmp_path / "report").write_text("old")
     assert check("--tap", "report", "--", "./no-such-worker").returncode == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["report"] and (tmp_path / "report").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"] and (
+        tmp_path / "report"
+    ).read_text() == "old"
 
 
 def test_a_pipe_is_written_to_and_stays_a_pipe(check, tmp_path):
     os.mkfifo(pipe := tmp_path / "pipe")
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    assert check(*RAW, "--tap", "pipe", "-k", "MAP-one*", "--", catalogue.HERE / "echo.py").returncode == 0
+    assert (
+        check(*RAW, "--tap", "pipe", "-k", "MAP-one*", "--", catalogue.HERE / "echo.py").returncode
+        == 0
+    )
     assert pipe.is_fifo()
-    assert report_readers.tap(os.read(reader, 1 << 16).decode()) == [("MAP-one-list-each", "map", "pass")]
+    assert report_readers.tap(os.read(reader, 1 << 16).decode()) == [
+        ("MAP-one-list-each", "map", "pass")
+    ]
     os.close(reader)
 
 
 def test_a_link_to_a_report_stays_a_link(check, tmp_path):
     (tmp_path / "link").symlink_to("report")
     check(*RAW, "--tap", "link", "-k", "MAP-one*", "--", catalogue.HERE / "echo.py")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "report").read_text().startswith("TAP version 14")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "report").read_text().startswith(
+        "TAP version 14"
+    )

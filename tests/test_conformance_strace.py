@@ -73,8 +73,14 @@ LOGS = {
 1 openat(AT_FDCWD</w>, "y", O_RDWR|O_CREAT, 0600) = 3</w/y (deleted)>""",
         [("write", "/w/x"), ("write", "/w/y")],
     ),
-    "a special file": ("""1 mknod("x", S_IFCHR|0600, makedev(0x1, 0x3)) = 0""", [("write", "/w/x")]),
-    "a flag that a name has": ("""1 openat(AT_FDCWD</w>, "O_CREAT", O_RDONLY) = 3</w/O_CREAT>""", []),
+    "a special file": (
+        """1 mknod("x", S_IFCHR|0600, makedev(0x1, 0x3)) = 0""",
+        [("write", "/w/x")],
+    ),
+    "a flag that a name has": (
+        """1 openat(AT_FDCWD</w>, "O_CREAT", O_RDONLY) = 3</w/O_CREAT>""",
+        [],
+    ),
     "the other form of open": (
         """1 openat2(AT_FDCWD</w>, "x", {flags=O_WRONLY, resolve=0}, 24) = 3</w/x>""",
         [("write", "/w/x")],
@@ -97,7 +103,10 @@ LOGS = {
 1 openat(AT_FDCWD</w>, "/y", O_RD""",
         [("read", "/x")],
     ),
-    "what happens twice": ("""1 rmdir("x") = 0\n2 rmdir("x") = 0\n1 +++ exited with 0 +++""", [("write", "/w/x")]),
+    "what happens twice": (
+        """1 rmdir("x") = 0\n2 rmdir("x") = 0\n1 +++ exited with 0 +++""",
+        [("write", "/w/x")],
+    ),
 }
 
 

@@ -14,9 +14,14 @@ from kvproto.errors import FilesError
 ELF = b"\x7fELF\x02\r\n\xff\xfe\x00\xe9\n"
 
 
-@pytest.mark.parametrize("text", [
-    ELF.decode("utf-8", "surrogateescape"), ELF.decode("latin-1"),
-], ids=["surrogateescape", "latin-1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        ELF.decode("utf-8", "surrogateescape"),
+        ELF.decode("latin-1"),
+    ],
+    ids=["surrogateescape", "latin-1"],
+)
 def test_a_binary_that_was_read_as_text_without_loss_is_its_bytes_again(text):
     assert ExternalProgram({"op": text})._files["op"] == ELF
 
@@ -35,10 +40,16 @@ def test_a_script_keeps_its_bytes(tmp_path):
     assert results(input=["raw://a"], map={"op": script}) == [(b"", b"a")]
 
 
-@pytest.mark.parametrize("text, why", [
-    (ELF.decode("latin-1").replace("\r\n", "\n"), "is a binary that was read as text, which changed its line ends"),
-    ("#!/bin/sh\n\ud800", "cannot be written as bytes: '.ud800' at character 10"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        (
+            ELF.decode("latin-1").replace("\r\n", "\n"),
+            "is a binary that was read as text, which changed its line ends",
+        ),
+        ("#!/bin/sh\n\ud800", "cannot be written as bytes: '.ud800' at character 10"),
+    ],
+)
 def test_text_that_has_lost_bytes_is_refused_with_how_to_read_it(text, why, home):
     with pytest.raises(FilesError, match=f"'op' .*{why}.*open\\(path, 'rb'\\)"):
         ExternalProgram({"op": text})
@@ -54,4 +65,6 @@ def test_required_files_keep_bytes_that_are_no_text():
         with open("some", "rb") as file:
             return [(file.read(), "")]
 
-    assert results(input=["raw://a"], map=read, required_files={"some": "a\udcff"}) == [(b"a\xff", "")]
+    assert results(input=["raw://a"], map=read, required_files={"some": "a\udcff"}) == [
+        (b"a\xff", "")
+    ]

@@ -17,7 +17,10 @@ from kvproto import ExternalProgram, encode_list, encode_pairs, encode_params, e
 WATCHDOG = 60  # seconds: only for a worker that is at fault
 MODES = ("map", "reduce")
 PAIRS = [(b"key", b"value"), (b"", b""), (b"\x01\0\0\0", b"\n\0\r\n \xff"), (b"k", b"")]
-FAST = ("c", "python")  # one compiled and one interpreted: the languages whose workers get a million pairs
+FAST = (
+    "c",
+    "python",
+)  # one compiled and one interpreted: the languages whose workers get a million pairs
 TOO_MUCH = 1 << 26  # bytes of memory that nobody needs for what is sent here
 
 
@@ -32,7 +35,9 @@ def worker(request, tmp_path_factory):
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
     """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR only if it failed."""
     command = [worker[0], *arguments]
-    done = subprocess.run(command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG)
+    done = subprocess.run(
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG
+    )
     judge(done.returncode, done.stderr)
     return done.returncode, done.stdout
 
@@ -40,7 +45,13 @@ def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
 def spawn(worker, mode, **options):
     return subprocess.Popen(
         [worker[0], mode],
-        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0, **options},
+        **{
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "bufsize": 0,
+            **options,
+        },
     )
 
 
@@ -52,7 +63,9 @@ def judge(status, stderr):
 # --- what it does ---------------------------------------------------------------------------------
 
 SETTINGS = {"z": " b ", "do": "params", "": "\n0 ", "Z": "", "é": b"\0\xff", "za": "1 a 1 b\n"}
-LISTED = sorted((k.encode(), v if isinstance(v, bytes) else v.encode()) for k, v in SETTINGS.items())
+LISTED = sorted(
+    (k.encode(), v if isinstance(v, bytes) else v.encode()) for k, v in SETTINGS.items()
+)
 
 FILE = (b"a b.bin", b"\0\n\xff")
 
@@ -60,12 +73,20 @@ DOES = {
     "CONTRACT-2: no do": ({"n": "x"}, [[p] for p in PAIRS], PAIRS),
     "CONTRACT-5: echo": ({"do": "echo"}, [[p] for p in PAIRS], PAIRS),
     "CONTRACT-6: fan 0": ({"do": "fan", "n": "0"}, [[] for _ in PAIRS], []),
-    "CONTRACT-6: fan 3": ({"n": "0003", "do": "fan"}, [[p] * 3 for p in PAIRS], [p for p in PAIRS for _ in range(3)]),
+    "CONTRACT-6: fan 3": (
+        {"n": "0003", "do": "fan"},
+        [[p] * 3 for p in PAIRS],
+        [p for p in PAIRS for _ in range(3)],
+    ),
     "CONTRACT-7: sink": ({"do": "sink"}, [[] for _ in PAIRS], []),
     "CONTRACT-8: params": (SETTINGS, [LISTED for _ in PAIRS], LISTED),
     "CONTRACT-9: say": ({"do": "say", "text": "é"}, [[p] for p in PAIRS], PAIRS),
     "CONTRACT-10: err never": ({"do": "err", "text": "t", "at": "4"}, [[p] for p in PAIRS], PAIRS),
-    "CONTRACT-11: file": ({"do": "file", "name": "a b.bin"}, [[FILE] for _ in PAIRS], [FILE for _ in PAIRS]),
+    "CONTRACT-11: file": (
+        {"do": "file", "name": "a b.bin"},
+        [[FILE] for _ in PAIRS],
+        [FILE for _ in PAIRS],
+    ),
     "CONTRACT-12: hold": ({"do": "hold"}, [[p] for p in PAIRS], PAIRS),
 }
 
@@ -88,7 +109,10 @@ def test_a_worker_does_what_a_clause_says(worker, clause, tmp_path):
 def test_the_lists_of_a_reduce_are_as_the_contract_says(worker):
     pairs = encode_pairs(PAIRS)
     hold, listed = encode_params({"do": "hold"}), encode_params(SETTINGS)
-    assert run(worker, "reduce", stdin=b"0\n" + pairs) == (0, b"".join(encode_list([p]) for p in PAIRS))
+    assert run(worker, "reduce", stdin=b"0\n" + pairs) == (
+        0,
+        b"".join(encode_list([p]) for p in PAIRS),
+    )
     assert run(worker, "reduce", stdin=hold + pairs) == (0, encode_list(PAIRS))
     assert run(worker, "reduce", stdin=hold) == (0, encode_list([]))
     assert run(worker, "reduce", stdin=listed + pairs) == (0, encode_list(LISTED))
@@ -98,7 +122,10 @@ def test_the_lists_of_a_reduce_are_as_the_contract_says(worker):
 def test_of_two_parameters_with_one_name_the_last_counts(worker):
     entries = b"1 a 1 1\n2 do 6 params\n1 a 1 2\n1 a 0 \n"
     stdin = b"%d\n" % len(entries) + entries + encode_pairs(PAIRS[:1])
-    assert run(worker, "own argument", "map", stdin=stdin) == (0, encode_list([(b"a", b""), (b"do", b"params")]))
+    assert run(worker, "own argument", "map", stdin=stdin) == (
+        0,
+        encode_list([(b"a", b""), (b"do", b"params")]),
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -249,7 +276,9 @@ def test_a_size_over_the_limit_is_refused_while_input_is_still_open(worker, star
 def test_sizes_and_byte_values_pass_unchanged(worker, mode):
     every = bytes(range(256))
     sizes = [0, 1, 255, 256, 65535, 65536, 1 << 20]
-    pairs = [(every * (size // 256) + every[: size % 256], bytes(n)) for size in sizes for n in (size, 3)]
+    pairs = [
+        (every * (size // 256) + every[: size % 256], bytes(n)) for size in sizes for n in (size, 3)
+    ]
     with ExternalProgram(worker) as external:
         expected = [[pair] for pair in pairs] if mode == "map" else pairs
         assert list(getattr(external, mode)(pairs)) == expected
@@ -279,7 +308,9 @@ def test_output_that_cannot_be_written_is_an_error(worker, stdout, n):
 def memory(process):
     """Bytes that a process has asked for, and has touched, at most."""
     status = Path(f"/proc/{process.pid}/status").read_text()
-    return [int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) * 1024 for field in ("VmPeak", "VmHWM")]
+    return [
+        int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) * 1024 for field in ("VmPeak", "VmHWM")
+    ]
 
 
 def send_and_see_it_read(process, data):
@@ -292,14 +323,20 @@ def send_and_see_it_read(process, data):
 
 
 def test_an_announced_size_is_not_allocated(worker):
-    announced = {"item": b"0\n\xff\xff\xff\x3f", "set": b"1000000000\n", "name": b"1000000000\n999999990 "}
+    announced = {
+        "item": b"0\n\xff\xff\xff\x3f",
+        "set": b"1000000000\n",
+        "name": b"1000000000\n999999990 ",
+    }
     for data in announced.values():
         with spawn(worker, "map") as process:
             send_and_see_it_read(process, data[:1])
             send_and_see_it_read(process, data[1:2])
             before = memory(process)
             send_and_see_it_read(process, data[2:])
-            send_and_see_it_read(process, bytes(4 << 20))  # more than a first piece, and little of what was announced
+            send_and_see_it_read(
+                process, bytes(4 << 20)
+            )  # more than a first piece, and little of what was announced
             grown = [now - then for now, then in zip(memory(process), before, strict=True)]
             process.stdin.close()
             status, stderr = process.wait(WATCHDOG), process.stderr.read()
@@ -317,7 +354,9 @@ def test_memory_does_not_grow_with_the_pairs(worker, tmp_path):
         before = memory(process)
         for _ in range(1_000_000 // some - 1):
             process.stdin.write(pairs)
-        send_and_see_it_read(process, b"\0")  # a pair that is begun, so that all before have been answered
+        send_and_see_it_read(
+            process, b"\0"
+        )  # a pair that is begun, so that all before have been answered
         grown = [now - then for now, then in zip(memory(process), before, strict=True)]
         process.stdin.close()
         judge(process.wait(WATCHDOG), process.stderr.read())

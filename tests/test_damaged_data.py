@@ -37,7 +37,19 @@ from kvproto.jsonl import frames_from_jsonl
 
 ODD = [b"NaN", b"-1", b"1e999", b"[]", b"{}", b"null", b'""', b"true", b'"\\ud800"', b'"\\u0000"']
 ODD += [b"9" * 5000, b"[" * 9999, b'{"":' * 9999]
-ODD += [b"\0", b"\xff", b"\n", b"\r\n", b" ", b"://", b"$", b"%00", b"\xd9\xa3", b"18446744073709551615", b"-0x1"]
+ODD += [
+    b"\0",
+    b"\xff",
+    b"\n",
+    b"\r\n",
+    b" ",
+    b"://",
+    b"$",
+    b"%00",
+    b"\xd9\xa3",
+    b"18446744073709551615",
+    b"-0x1",
+]
 
 
 @st.composite
@@ -46,7 +58,12 @@ def changed(draw, data):
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(data)))
         end = draw(st.integers(start, min(len(data), start + 40)) | st.just(len(data)))
-        piece = draw(st.sampled_from(ODD) | st.binary(max_size=20) | st.just(data[start:end] * 2) | st.just(b""))
+        piece = draw(
+            st.sampled_from(ODD)
+            | st.binary(max_size=20)
+            | st.just(data[start:end] * 2)
+            | st.just(b"")
+        )
         data = data[:start] + piece + data[end:]
     return data
 
@@ -159,14 +176,19 @@ def value_file(home, data):
     oob.put_all(str(directory), {"key": "value"})
     [name] = os.listdir(directory)
     put(directory / name, data)
-    return directory / name, [lambda: oob.get(str(directory), "key"), lambda: oob.list_keys(str(directory))]
+    return directory / name, [
+        lambda: oob.get(str(directory), "key"),
+        lambda: oob.list_keys(str(directory)),
+    ]
 
 
 def profile_file(home, data):
     directory = home / "jobs" / "x@20240101-000000-00000000" / "profile"
     put(directory / "map-00000", data)
     job = directory.parent.name
-    return directory / "map-00000", [lambda: Disco().profile_stats(job, stream=io.StringIO()).print_stats()]
+    return directory / "map-00000", [
+        lambda: Disco().profile_stats(job, stream=io.StringIO()).print_stats()
+    ]
 
 
 def result_file(home, data):
@@ -200,15 +222,17 @@ def put(path, data):
 
 EVENTS = b"".join(
     json.dumps({"time": 1e9 + number, **event}).encode() + b"\n"
-    for number, event in enumerate([
-        {"event": "job", "job": "x", "inputs": 1, "bytes": 4},
-        {"event": "stage", "stage": "map", "tasks": 2, "bytes": 4},
-        {"event": "progress", "stage": "map", "done": 1, "total": 2, "bytes": 2, "records": 1},
-        {"event": "message", "stage": "map", "task": 1, "kind": "MSG", "text": "hello"},
-        {"event": "retry", "stage": "map", "task": 1, "attempt": 1, "text": "no"},
-        {"event": "done", "results": ["reduce-00000"], "seconds": 1.5},
-    ])
-)  # fmt: skip
+    for number, event in enumerate(
+        [
+            {"event": "job", "job": "x", "inputs": 1, "bytes": 4},
+            {"event": "stage", "stage": "map", "tasks": 2, "bytes": 4},
+            {"event": "progress", "stage": "map", "done": 1, "total": 2, "bytes": 2, "records": 1},
+            {"event": "message", "stage": "map", "task": 1, "kind": "MSG", "text": "hello"},
+            {"event": "retry", "stage": "map", "task": 1, "attempt": 1, "text": "no"},
+            {"event": "done", "results": ["reduce-00000"], "seconds": 1.5},
+        ]
+    )
+)
 
 URLS = [["raw://data", "/no/such"], ["file:///etc/hostname"]]
 TAG = json.dumps({"version": 1, "id": "x$1", "urls": URLS, "user-data": {"a": 1}}).encode()
@@ -244,7 +268,10 @@ with tempfile.TemporaryDirectory() as directory:
 FILES = {
     "tag": (tag_file, [TAG]),
     "events": (events_file, [EVENTS]),
-    "manifest": (manifest_file, [b'{"path": "reduce-00000", "n_bytes": 11, "n_pairs": 1, "crc": 7}\n{"crc": 1}\n']),
+    "manifest": (
+        manifest_file,
+        [b'{"path": "reduce-00000", "n_bytes": 11, "n_pairs": 1, "crc": 7}\n{"crc": 1}\n'],
+    ),
     "index": (index_file, [INDEX, gzip.compress(INDEX)]),
     "value": (value_file, [b"skey 00000000\nvalue"]),
     "profile": (profile_file, [PROFILE]),
@@ -261,7 +288,17 @@ def test_a_file_that_was_changed_is_read_or_an_error(home, name, chosen):
     ends(*reads)
 
 
-OTHERS = [b"[" * 100_000, b"{}", b"[]\n", b"NaN\n", b"", b"\n", b"\0" * 100, b'{"urls": [["\\ud800"]]}', b"9" * 5000]
+OTHERS = [
+    b"[" * 100_000,
+    b"{}",
+    b"[]\n",
+    b"NaN\n",
+    b"",
+    b"\n",
+    b"\0" * 100,
+    b'{"urls": [["\\ud800"]]}',
+    b"9" * 5000,
+]
 
 
 @pytest.mark.parametrize("whole", OTHERS)
@@ -304,7 +341,9 @@ def test_a_result_that_was_changed_is_read_or_an_error(home, kinds_of_results, c
     ends(*reads)
 
 
-@given(st.sampled_from([b'["key", "value"]\n{"base64": "AA=="}\n', b"key\tvalue\n"]).flatmap(changed))
+@given(
+    st.sampled_from([b'["key", "value"]\n{"base64": "AA=="}\n', b"key\tvalue\n"]).flatmap(changed)
+)
 def test_lines_of_a_shell_pipe_that_were_changed_are_read_or_an_error(data):
     for read in (frames_from_jsonl, frames_from_text, frames_from_lines):
         ends(lambda: consumed(read([data[:7], data[7:]])))
@@ -333,7 +372,7 @@ def test_a_document_of_a_server_that_was_changed_is_read_or_an_error(documents, 
 
 
 RESPONSES = [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: \"x\"\r\nRetry-After: 3\r\n\r\none\ntwo\n",
+    b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: "x"\r\nRetry-After: 3\r\n\r\none\ntwo\n',
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n4;x=y\r\ntwo\n\r\n0\r\nX: y\r\n\r\n",
     b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-7/8\r\nContent-Encoding: gzip\r\n\r\none\ntwo\n",
     b"HTTP/1.0 503 Busy\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 -2359\r\n\r\n",
@@ -358,7 +397,10 @@ def raw_server():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/x", lambda data: given_last.__setitem__(0, data)
+        yield (
+            f"http://127.0.0.1:{listening.getsockname()[1]}/x",
+            lambda data: given_last.__setitem__(0, data),
+        )
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
 

@@ -83,7 +83,9 @@ def job_and_home(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", EVENTS)
-def test_a_job_with_damaged_events_is_told_and_the_others_are_as_they_were(job_and_home, monkeypatch, how):
+def test_a_job_with_damaged_events_is_told_and_the_others_are_as_they_were(
+    job_and_home, monkeypatch, how
+):
     job, home = job_and_home
     monkeypatch.setenv("KVPROTO_HOME", str(home))
     bad = home / "jobs" / "bad@20200101-000000-00000000"
@@ -91,7 +93,11 @@ def test_a_job_with_damaged_events_is_told_and_the_others_are_as_they_were(job_a
     damaged(bad / "events.jsonl", how)
     listed = kvproto_command("jobs")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.decode().splitlines()] == ["NAME", bad.name, job.name]
+    assert [line.split()[0] for line in listed.stdout.decode().splitlines()] == [
+        "NAME",
+        bad.name,
+        job.name,
+    ]
     assert f"kvproto: job {bad.name}: " in listed.stderr.decode()
     assert kvproto_command("results", "--out", "text", "@").stdout == b"x\t1\n"
     assert kvproto_command("wait", "@").returncode == 0

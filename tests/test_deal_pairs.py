@@ -15,7 +15,9 @@ KEYS = (
     | st.text("aé\udc80")
     | st.binary()
     | st.integers()
-    | st.sampled_from([True, 1.0, -1, -2, (1 << 61) - 1, None, ("a", 1), bytearray(b"a"), float("nan")])
+    | st.sampled_from(
+        [True, 1.0, -1, -2, (1 << 61) - 1, None, ("a", 1), bytearray(b"a"), float("nan")]
+    )
 )
 
 
@@ -26,7 +28,9 @@ def deal_pairs(request):
 
 @pytest.mark.parametrize("name", PRIMITIVES)
 @given(keys=st.lists(KEYS), n_partitions=st.integers(1, 7))
-def test_each_pair_goes_where_the_default_partition_says_in_the_order_given(name, keys, n_partitions):
+def test_each_pair_goes_where_the_default_partition_says_in_the_order_given(
+    name, keys, n_partitions
+):
     pairs = [(key, number) for number, key in enumerate(keys)]
     parts, expected = [[[("before", 0)] for _ in range(n_partitions)] for _ in range(2)]
     other = functools.partial(default_partition, nr_partitions=n_partitions)
@@ -38,7 +42,11 @@ def test_each_pair_goes_where_the_default_partition_says_in_the_order_given(name
 
 def test_keys_of_other_types_are_asked_for_and_no_others(deal_pairs):
     asked = []
-    deal_pairs([("a", 1), (b"b", 1), (3, 1), (4.5, 1), ("\udc80", 1), (True, 1)], [[], []], lambda key: asked.append(key) or 0)
+    deal_pairs(
+        [("a", 1), (b"b", 1), (3, 1), (4.5, 1), ("\udc80", 1), (True, 1)],
+        [[], []],
+        lambda key: asked.append(key) or 0,
+    )
     assert asked == [4.5, "\udc80", True]
 
 

@@ -115,7 +115,11 @@ def texts(tmp_path):
 def functions(map, reduce, combiner, partitions, sort, streams, program):
     output, reader = STREAMS[streams]
     found = {"partitions": partitions, "sort": sort, "combiner": combiner}
-    found["map"] = {"function": one_as_text if reduce == "external" else one, "external": program, None: None}[map]
+    found["map"] = {
+        "function": one_as_text if reduce == "external" else one,
+        "external": program,
+        None: None,
+    }[map]
     found["reduce"] = {"of 2": each, "of 3": add_each, "external": program, None: None}[reduce]
     found["reduce_reader"] = reader if map else line_pairs
     if map:
@@ -127,7 +131,11 @@ def functions(map, reduce, combiner, partitions, sort, streams, program):
 
 def makes_sense(map, reduce, combiner):
     has_numbers = map == "function" and reduce != "external"
-    return (map or reduce) and (map or combiner is None) and (has_numbers or combiner is not sum_combiner)
+    return (
+        (map or reduce)
+        and (map or combiner is None)
+        and (has_numbers or combiner is not sum_combiner)
+    )
 
 
 def found_lines(urls, reader):
@@ -135,7 +143,10 @@ def found_lines(urls, reader):
     lines, places = collections.Counter(), collections.defaultdict(set)
     for url in urls:
         for key, value in result_iterator([url], reader=reader):
-            key, value = (item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item for item in (key, value))
+            key, value = (
+                item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item
+                for item in (key, value)
+            )
             places[key].add(url)
             if key:
                 lines[key] += int(value)
@@ -147,23 +158,32 @@ def found_lines(urls, reader):
 @pytest.mark.parametrize("streams", STREAMS)
 @pytest.mark.parametrize("map", ["function", "external", None])
 def test_each_line_comes_out_as_often_as_it_went_in(map, streams, texts, programs):
-    everything = itertools.product(["of 2", "of 3", "external", None], [None, keep, sum_combiner], [1, 3, None], [False, True])
+    everything = itertools.product(
+        ["of 2", "of 3", "external", None], [None, keep, sum_combiner], [1, 3, None], [False, True]
+    )
     for reduce, combiner, partitions, sort in everything:
         if not makes_sense(map, reduce, combiner):
             continue
         about = (reduce, combiner, partitions, sort)
         job = Job("combined")
-        jobargs = {"input": texts, **functions(map, reduce, combiner, partitions, sort, streams, programs)}
+        jobargs = {
+            "input": texts,
+            **functions(map, reduce, combiner, partitions, sort, streams, programs),
+        }
         spec = job.worker.spec(job, jobargs)
         directory = JobDirectory("combined")
         try:
-            urls = run_job(spec, job.worker.inputs(job, jobargs, spec), directory, InThisProcess(), 2)
+            urls = run_job(
+                spec, job.worker.inputs(job, jobargs, spec), directory, InThisProcess(), 2
+            )
         finally:
             directory.close()
         lines, places = found_lines(urls, STREAMS[streams][1])
         assert lines == LINES, about
         if reduce:
-            assert len(urls) == (partitions or 1) and all(len(files) == 1 for files in places.values()), about
+            assert len(urls) == (partitions or 1) and all(
+                len(files) == 1 for files in places.values()
+            ), about
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -183,7 +203,24 @@ def test_so_it_does_in_task_processes(combination, processes, texts, programs):
     assert found_lines(urls, STREAMS[combination[-1]][1])[0] == LINES
 
 
-KEYS = ["", "a", "\udcff", "\ud800", "a\0b", b"", b"a", b"\xff\0", 0, -1, 1.5, 10**30, None, (), (1, "a"), (1, ("\ud800", None))]
+KEYS = [
+    "",
+    "a",
+    "\udcff",
+    "\ud800",
+    "a\0b",
+    b"",
+    b"a",
+    b"\xff\0",
+    0,
+    -1,
+    1.5,
+    10**30,
+    None,
+    (),
+    (1, "a"),
+    (1, ("\ud800", None)),
+]
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -198,13 +235,31 @@ def test_keys_of_any_type_come_out_as_they_are(combiner, partitions):
             found[key] += value
         return found.items()
 
-    jobargs = {"input": ["raw://x", "raw://y"], "map": keys, "combiner": combiner, "partitions": partitions, "reduce": sums}
+    jobargs = {
+        "input": ["raw://x", "raw://y"],
+        "map": keys,
+        "combiner": combiner,
+        "partitions": partitions,
+        "reduce": sums,
+    }
     urls = Job("keys").run(**jobargs).wait()
-    assert sorted(map(repr, result_iterator(urls))) == sorted([repr((key, 2)) for key in KEYS] + ["(True, 6)"])
+    assert sorted(map(repr, result_iterator(urls))) == sorted(
+        [repr((key, 2)) for key in KEYS] + ["(True, 6)"]
+    )
 
 
 def test_all_keys_of_one_type_are_sorted():
-    for keys in [[None] * 5, [True, 1, 0.5, -1, 10**30], ["\ud800", "", "b", "\U0001f340", "a"], [(2, "b"), (), (2, "a")]]:
-        jobargs = {"input": ["raw://x"], "map": lambda line, params: [(key, 1) for key in keys], "reduce": each, "sort": True}
+    for keys in [
+        [None] * 5,
+        [True, 1, 0.5, -1, 10**30],
+        ["\ud800", "", "b", "\U0001f340", "a"],
+        [(2, "b"), (), (2, "a")],
+    ]:
+        jobargs = {
+            "input": ["raw://x"],
+            "map": lambda line, params: [(key, 1) for key in keys],
+            "reduce": each,
+            "sort": True,
+        }
         urls = Job("keys").run(**jobargs).wait()
         assert [key for key, _ in result_iterator(urls)] == (keys if None in keys else sorted(keys))

@@ -31,7 +31,9 @@ def test_what_a_driver_that_was_killed_left_behind_is_no_driver(path):
 
 
 @pytest.mark.parametrize("is_from_outside", [True, False])
-def test_a_driver_is_told_to_stop_once_or_often_and_a_look_at_it_tells_it_nothing(path, is_from_outside):
+def test_a_driver_is_told_to_stop_once_or_often_and_a_look_at_it_tells_it_nothing(
+    path, is_from_outside
+):
     driver = DriverEnd(path)
     for _ in range(3):
         assert has_driver(path)

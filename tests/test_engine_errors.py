@@ -6,7 +6,14 @@ import pytest
 
 from kvproto import errors
 
-OF_WORKER = {"argv": ["op", "map"], "status": -9, "n_sent": 10, "n_unread": 3, "stderr_tail": ["line"], "hexdump": "00"}
+OF_WORKER = {
+    "argv": ["op", "map"],
+    "status": -9,
+    "n_sent": 10,
+    "n_unread": 3,
+    "stderr_tail": ["line"],
+    "hexdump": "00",
+}
 
 
 def make(error_type):

@@ -30,10 +30,18 @@ def test_an_event_is_in_the_file_before_it_is_told(path):
     assert in_file == [event] and event["text"] == "caf\u00e9\n" and event["time"] > 0
 
 
-def test_of_progress_the_file_has_one_a_second_and_the_last_of_a_stage_and_the_listener_has_all(path):
+def test_of_progress_the_file_has_one_a_second_and_the_last_of_a_stage_and_the_listener_has_all(
+    path,
+):
     told = []
     log = EventLog(path, told.append)
-    events = [progress(100.0), progress(100.5), progress(101.0), progress(101.9, done=9), progress(102.0)]
+    events = [
+        progress(100.0),
+        progress(100.5),
+        progress(101.0),
+        progress(101.9, done=9),
+        progress(102.0),
+    ]
     for event in events:
         log(event)
     log.close()

@@ -27,7 +27,9 @@ def spool(path, writes, n_partitions=3, **options):
     writes=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=40)), max_size=30),
     max_held=st.integers(0, 200),
 )
-def test_partitions_come_back_in_the_order_written_held_or_spilled(tmp_path_factory, writes, max_held):
+def test_partitions_come_back_in_the_order_written_held_or_spilled(
+    tmp_path_factory, writes, max_held
+):
     directory = tmp_path_factory.mktemp("spool")
     segments = spool(directory / "map-0", writes, max_held=max_held)
     for partition, segment in enumerate(segments):
@@ -58,7 +60,9 @@ def test_a_writer_that_fails_leaves_no_file_and_none_is_there_before_it_is_whole
 def test_a_spool_file_cut_short_is_named(tmp_path):
     [segment] = spool(tmp_path / "map-0", [(0, b"x" * 100)], n_partitions=1)
     os.truncate(segment.path, 60)
-    with pytest.raises(DataError, match=rf"{segment.path} is cut short: 40 bytes missing of the 100"):
+    with pytest.raises(
+        DataError, match=rf"{segment.path} is cut short: 40 bytes missing of the 100"
+    ):
         list(read_segment(segment))
 
 
@@ -124,7 +128,9 @@ def test_a_result_file_with_any_changed_byte_is_refused(tmp_path, kind):
 def test_a_result_file_with_more_in_it_than_was_written_is_refused(tmp_path):
     path = Path(result(tmp_path / "result", FRAMES).path)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-28] + pack_frames([("more", "")], 0) + whole[-28:])  # before the trailer
+    path.write_bytes(
+        whole[:-28] + pack_frames([("more", "")], 0) + whole[-28:]
+    )  # before the trailer
     with pytest.raises(DataError, match=f"{path} is cut short or damaged"):
         next(result_iterator([path]))
 

@@ -72,5 +72,7 @@ except Exception as e:
 def test_a_full_disk_names_the_file_and_what_to_do_and_leaves_no_part_of_it(tmp_path, what, file):
     said = on_a_small_disk(tmp_path, "size=1m", CODE, what)
     assert said.startswith("JobError ")
-    assert re.search(f"{file}: No space left on device; jobs are kept below {tmp_path}: .*KVPROTO_HOME", said)
+    assert re.search(
+        f"{file}: No space left on device; jobs are kept below {tmp_path}: .*KVPROTO_HOME", said
+    )
     assert "attempts" not in said and ".part" not in said

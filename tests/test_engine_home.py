@@ -19,12 +19,21 @@ from kvproto.errors import DataError, JobError
 def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "file"))
-    with pytest.raises(JobError, match=f"writing {tmp_path}/file: Not a directory; .* below {tmp_path}/file: .* KVPROTO_HOME"):
+    with pytest.raises(
+        JobError,
+        match=f"writing {tmp_path}/file: Not a directory; .* below {tmp_path}/file: .* KVPROTO_HOME",
+    ):
         Job("nowhere").run(input=["raw://x"], map=words)
 
 
 @pytest.mark.parametrize(
-    "number, error", [(errno.ENOSPC, JobError), (errno.EDQUOT, JobError), (errno.EIO, DataError), (errno.ESTALE, DataError)]
+    "number, error",
+    [
+        (errno.ENOSPC, JobError),
+        (errno.EDQUOT, JobError),
+        (errno.EIO, DataError),
+        (errno.ESTALE, DataError),
+    ],
 )
 def test_a_full_disk_is_no_error_that_another_try_mends(number, error):
     with pytest.raises(error, match="/spool/map") as caught, naming("/spool/map", "writing"):
@@ -77,13 +86,22 @@ def on_a_small_disk(directory, limit, code, *argv):
     [
         ("never", "function", "0", "unfinished/result-00000-00000"),
         ("at job", "talker", "0", "events.jsonl"),
-        ("at map", "program", "16384", r"/tmp/task-\w+"),  # room for its directory, not for the program
+        (
+            "at map",
+            "program",
+            "16384",
+            r"/tmp/task-\w+",
+        ),  # room for its directory, not for the program
     ],
 )
-def test_a_job_on_a_full_disk_says_which_file_and_what_to_do_at_once(tmp_path, when, map, left, file):
+def test_a_job_on_a_full_disk_says_which_file_and_what_to_do_at_once(
+    tmp_path, when, map, left, file
+):
     said = on_a_small_disk(tmp_path, "size=1m", ON_A_SMALL_DISK, when, map, left)
     assert said.startswith("JobError job big@")
-    assert re.search(f"{file}: No space left on device; jobs are kept below {tmp_path}: .*KVPROTO_HOME", said)
+    assert re.search(
+        f"{file}: No space left on device; jobs are kept below {tmp_path}: .*KVPROTO_HOME", said
+    )
     assert "attempts" not in said and "entry" not in said
 
 
@@ -93,7 +111,12 @@ def make(*names):
     for number, name in enumerate(names):
         directory = JobDirectory(name)
         with open(directory.events, "w") as file:
-            file.write(json.dumps({"event": "job", "job": "", "inputs": 1, "bytes": 0, "time": 1000.5 + number}) + "\n")
+            file.write(
+                json.dumps(
+                    {"event": "job", "job": "", "inputs": 1, "bytes": 0, "time": 1000.5 + number}
+                )
+                + "\n"
+            )
         directory.close()
         jobs.append(directory.job)
     return jobs
@@ -113,7 +136,10 @@ def test_a_name_that_means_no_job_or_several_says_which_there_are(home):
     with pytest.raises(JobError, match=f"there are no jobs in {home}; KVPROTO_HOME says"):
         resolve_job("@")
     first, second = make("count", "count")
-    with pytest.raises(JobError, match=f"2 jobs begin with cou: give more of the name. The last ones:\n  {first}\n  {second}$"):
+    with pytest.raises(
+        JobError,
+        match=f"2 jobs begin with cou: give more of the name. The last ones:\n  {first}\n  {second}$",
+    ):
         resolve_job("cou")
     with pytest.raises(JobError, match=rf"there is no job cuont@2 in {home}; did you mean count\?"):
         resolve_job("cuont@2")
@@ -145,5 +171,8 @@ print(os.listdir(os.path.join(home(), "jobs")))
 
 def test_a_job_directory_that_cannot_be_made_whole_leaves_nothing(tmp_path):
     said = on_a_small_disk(tmp_path, "nr_inodes=6", MADE_HALF)
-    assert said.startswith(f"JobError writing {tmp_path}/jobs/job@") and "No space left on device" in said
+    assert (
+        said.startswith(f"JobError writing {tmp_path}/jobs/job@")
+        and "No space left on device" in said
+    )
     assert said.endswith("\n[]\n")

@@ -65,7 +65,11 @@ def test_lines_that_are_added_meanwhile_harm_nothing(tmp_path):
 
 def plain(text="a b"):
     """The one result of a job that writes netstrings."""
-    [path] = Job("plain").run(input=[f"raw://{text}"], map=words, map_output_stream=[plain_output_stream]).wait()
+    [path] = (
+        Job("plain")
+        .run(input=[f"raw://{text}"], map=words, map_output_stream=[plain_output_stream])
+        .wait()
+    )
     return Path(path)
 
 
@@ -79,13 +83,19 @@ def test_a_result_of_an_output_stream_that_was_cut_is_no_input_of_another_job():
 def test_a_result_of_an_output_stream_with_a_changed_byte_is_no_input_of_another_job():
     path = plain()
     path.write_bytes(path.read_bytes().replace(b"a", b"z"))
-    with pytest.raises(JobError, match=f"result file {path} is damaged: it does not have its checksum"):
+    with pytest.raises(
+        JobError, match=f"result file {path} is damaged: it does not have its checksum"
+    ):
         results(input=[str(path)], map=nop_map, map_reader=chain_reader)
 
 
 def test_a_result_without_pairs_of_an_output_stream_is_read_and_one_that_was_emptied_is_not():
     path = plain("")
-    assert list(result_iterator([path])) == results(input=[path], map=nop_map, map_reader=chain_reader) == []
+    assert (
+        list(result_iterator([path]))
+        == results(input=[path], map=nop_map, map_reader=chain_reader)
+        == []
+    )
     path = plain()
     path.write_bytes(b"")
     with pytest.raises(DataError, match=f"result file {path} has 0 bytes, 16 were written"):
@@ -94,7 +104,9 @@ def test_a_result_without_pairs_of_an_output_stream_is_read_and_one_that_was_emp
 
 def test_a_change_of_any_byte_of_a_manifest_is_noticed(tmp_path):
     directory = str(tmp_path / "results")
-    write_manifest(directory, [Result(f"{directory}/result-{number}", 10, 2, 77) for number in range(2)])
+    write_manifest(
+        directory, [Result(f"{directory}/result-{number}", 10, 2, 77) for number in range(2)]
+    )
     (tmp_path / "events.jsonl").touch()
     path = tmp_path / "results.jsonl"
     data = path.read_bytes()
@@ -160,10 +172,15 @@ def test_an_input_that_failed_fails_the_job_though_its_reader_caught_the_error(t
 def test_the_next_replica_is_read_though_the_reader_caught_the_error_of_the_first(to_cut, tmp_path):
     other = tmp_path / "other"
     other.write_text(LINE * 10_000)
-    assert results(input=[[to_cut, str(other)]], map=nop_map, map_reader=swallowing) == [(LINE, "")] * 10_000
+    assert (
+        results(input=[[to_cut, str(other)]], map=nop_map, map_reader=swallowing)
+        == [(LINE, "")] * 10_000
+    )
 
 
-@pytest.mark.parametrize("functions", [{}, {"sort": True}, {"map_output_stream": [plain_output_stream]}])
+@pytest.mark.parametrize(
+    "functions", [{}, {"sort": True}, {"map_output_stream": [plain_output_stream]}]
+)
 def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_error(functions):
     def reduce(iter, out, params):
         [path] = this_inputs()  # noqa: F821
@@ -175,7 +192,10 @@ def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_erro
         except Exception:
             pass
 
-    with pytest.raises(JobError, match="spool file .* is damaged: the .* bytes at offset 0 do not have their checksum"):
+    with pytest.raises(
+        JobError,
+        match="spool file .* is damaged: the .* bytes at offset 0 do not have their checksum",
+    ):
         results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)
 
 
@@ -225,12 +245,18 @@ def test_a_link_to_what_is_not_there_is_named_and_not_passed_over(tmp_path, patt
     (folder / "b").symlink_to(folder / "a")
     assert len(results(input=[f"{folder}{pattern}"], map=nop_map)) == 2
     (folder / "c").symlink_to(tmp_path / "moved")
-    with pytest.raises(DataError, match=f"input {folder}/c: a link to what is not there: {tmp_path}/moved"):
+    with pytest.raises(
+        DataError, match=f"input {folder}/c: a link to what is not there: {tmp_path}/moved"
+    ):
         results(input=[f"{folder}{pattern}"], map=nop_map)
 
 
 def test_a_directory_of_results_from_which_one_was_removed_is_an_error():
-    paths = Job("lost").run(input=["raw://a b c"], map=words, reduce=lambda iter, params: iter, partitions=3).wait()
+    paths = (
+        Job("lost")
+        .run(input=["raw://a b c"], map=words, reduce=lambda iter, params: iter, partitions=3)
+        .wait()
+    )
     directory = str(Path(paths[0]).parent)
     assert sorted(result_iterator(directory)) == [("a", 1), ("b", 1), ("c", 1)]
     os.unlink(paths[1])
@@ -238,9 +264,13 @@ def test_a_directory_of_results_from_which_one_was_removed_is_an_error():
         list(result_iterator(directory))
 
 
-@pytest.mark.parametrize("name", ["../events.jsonl", "a/../../b", "/a", "a//b", "a/", "", "..", "./a", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["../events.jsonl", "a/../../b", "/a", "a//b", "a/", "", "..", "./a", "a\0"]
+)
 def test_required_files_lie_below_the_working_directory(name, home):
-    with pytest.raises(FilesError, match="required_files: .* names no file below the working directory"):
+    with pytest.raises(
+        FilesError, match="required_files: .* names no file below the working directory"
+    ):
         Job("files").run(input=["raw://x"], map=nop_map, required_files={name: b"data"})
     assert not home.exists()
 
@@ -274,7 +304,10 @@ def yields_before(iter, params):
     ],
 )
 def test_a_function_whose_work_nobody_would_do_is_named(functions, name):
-    with pytest.raises(JobError, match=f"TypeError: .*{name} returned .*, which nobody runs: it must do its work when"):
+    with pytest.raises(
+        JobError,
+        match=f"TypeError: .*{name} returned .*, which nobody runs: it must do its work when",
+    ):
         results(input=["raw://a b"], map=words, **functions)
 
 
@@ -291,7 +324,10 @@ def test_a_file_that_is_cut_while_it_is_put_under_a_tag_is_an_error(tmp_path):
     path = tmp_path / "large"
     path.write_text(LINE * 50_000)
     [found] = find_inputs([path])
-    with opened(found) as file, pytest.raises(DataError, match=f"input {path}: was cut short while it was read"):
+    with (
+        opened(found) as file,
+        pytest.raises(DataError, match=f"input {path}: was cut short while it was read"),
+    ):
         file.read(10)
         os.truncate(path, 1000)
         while file.read(1 << 16):

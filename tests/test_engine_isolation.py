@@ -35,7 +35,10 @@ def test_a_task_has_the_environment_of_the_driver_whatever_the_one_before_did_to
         os.environ["NEW"] = os.environ["LEFT"] = "changed"
         return [(entry, before)]
 
-    assert results(**TWO, map=map) == [("first", ("as it was", None)), ("second", ("as it was", None))]
+    assert results(**TWO, map=map) == [
+        ("first", ("as it was", None)),
+        ("second", ("as it was", None)),
+    ]
 
 
 def test_a_task_that_takes_away_its_stdout_succeeds_and_the_next_one_prints():
@@ -46,7 +49,10 @@ def test_a_task_that_takes_away_its_stdout_succeeds_and_the_next_one_prints():
 
     job = Job("mute").run(**TWO, map=map)
     assert list(result_iterator(job.wait())) == [("first", 1), ("second", 1)]
-    assert [event["text"] for event in events(job) if event["event"] == "message"] == ["first", "second"]
+    assert [event["text"] for event in events(job) if event["event"] == "message"] == [
+        "first",
+        "second",
+    ]
 
 
 @pytest.mark.parametrize("reduce", [None, sum_reduce])
@@ -96,7 +102,9 @@ class CannotBeShown(Exception):
         (CannotBeShown(), "CannotBeShown"),
     ],
 )
-@pytest.mark.parametrize("where", ["map", "combiner", "partition", "reduce", "map_init", "map_reader"])
+@pytest.mark.parametrize(
+    "where", ["map", "combiner", "partition", "reduce", "map_init", "map_reader"]
+)
 def test_whatever_a_function_raises_fails_the_job_with_it(where, error, says):
     def function(*args):
         raise error
@@ -109,7 +117,10 @@ def test_whatever_a_function_raises_fails_the_job_with_it(where, error, says):
 
 
 def test_a_task_that_exits_at_once_fails_after_its_retries():
-    with pytest.raises(JobError, match="failed after 3 attempts; .*\nthe task's process .* ended with exit status 0"):
+    with pytest.raises(
+        JobError,
+        match="failed after 3 attempts; .*\nthe task's process .* ended with exit status 0",
+    ):
         results(input=["raw://x"], map=lambda entry, params: os._exit(0))
 
 
@@ -123,12 +134,16 @@ def test_threads_that_go_on_printing_disturb_no_later_task():
         return [(entry, 1)]
 
     numbers = [str(number) for number in range(20)]
-    assert results(input=[f"raw://{number}" for number in numbers], map=map, processes=2) == [(n, 1) for n in numbers]
+    assert results(input=[f"raw://{number}" for number in numbers], map=map, processes=2) == [
+        (n, 1) for n in numbers
+    ]
 
 
 def test_a_job_may_run_a_job():
     def map(entry, params):
-        return result_iterator(Job("inner").run(input=[f"raw://{entry} b"], map=words, reduce=sum_reduce).wait())
+        return result_iterator(
+            Job("inner").run(input=[f"raw://{entry} b"], map=words, reduce=sum_reduce).wait()
+        )
 
     assert sorted(results(**TWO, map=map)) == [("b", 1), ("b", 1), ("first", 1), ("second", 1)]
 
@@ -140,7 +155,9 @@ def test_a_number_of_processes_that_is_none_is_refused(processes, home):
     assert not Path(home).exists()
 
 
-def test_a_home_that_is_a_relative_path_is_the_same_one_in_a_task_that_works_elsewhere(tmp_path, monkeypatch):
+def test_a_home_that_is_a_relative_path_is_the_same_one_in_a_task_that_works_elsewhere(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KVPROTO_HOME", "here")
 

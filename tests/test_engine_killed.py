@@ -48,12 +48,23 @@ def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_pat
             return iter
 
         with_reduce = {} if stage == "map alone" else {"reduce": reduce, "sort": True}
-        job = Job("killed").run(input=["raw://abcabc"], map=map, partitions=3, profile=True, processes=1, **with_reduce)
+        job = Job("killed").run(
+            input=["raw://abcabc"], map=map, partitions=3, profile=True, processes=1, **with_reduce
+        )
         results = job.wait()
         assert sorted(result_iterator(results)) == [(letter, 1) for letter in "aabbcc"]
-        assert sorted(os.listdir(os.path.join(job.directory, "results"))) == [os.path.basename(path) for path in results]
-        assert job.oob_list() == (["map"] if stage == "map alone" else ["map", "reduce"]) and job.oob_get("map") == "abcabc"
-        names = [name for folder in ("oob", "profile") for name in os.listdir(os.path.join(job.directory, folder))]
+        assert sorted(os.listdir(os.path.join(job.directory, "results"))) == [
+            os.path.basename(path) for path in results
+        ]
+        assert (
+            job.oob_list() == (["map"] if stage == "map alone" else ["map", "reduce"])
+            and job.oob_get("map") == "abcabc"
+        )
+        names = [
+            name
+            for folder in ("oob", "profile")
+            for name in os.listdir(os.path.join(job.directory, folder))
+        ]
         assert not [name for name in names if name.endswith(".part")]
         assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
         if not mark.exists():
@@ -64,7 +75,12 @@ def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_pat
 def state():
     """Descriptors and threads of this process, its children, and what is in the directory of temporary files."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return len(os.listdir("/proc/self/fd")), threading.enumerate(), file.read(), os.listdir(os.environ["TMPDIR"])
+        return (
+            len(os.listdir("/proc/self/fd")),
+            threading.enumerate(),
+            file.read(),
+            os.listdir(os.environ["TMPDIR"]),
+        )
 
 
 def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, monkeypatch):
@@ -77,7 +93,11 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
     ends = [
         {"map": nop_map},
         {"map": nop_map, "reduce": lambda iter, params: iter, "sort": True},
-        {"map": nop_map, "map_output_stream": [plain_output_stream], "reduce": lambda iter, params: []},
+        {
+            "map": nop_map,
+            "map_output_stream": [plain_output_stream],
+            "reduce": lambda iter, params: [],
+        },
         {"map": fail},
         {"map": nop_map, "reduce": external(["/bin/cat"])},
         {"map": external(["/bin/false"])},

@@ -38,7 +38,9 @@ def test_messages_of_a_task_are_told_up_to_a_limit_and_kept_whole_in_its_log(tmp
     assert told[:n_told] == [f"{number} {'x' * 100}" for number in range(n_told)]
     assert told[-1] == f"and {30_000 - n_told:,} more messages, which are in {log}"
     with open(log) as file:
-        assert file.read().splitlines() == [f"{number} {'x' * 100}" for number in range(n_told, 30_000)]
+        assert file.read().splitlines() == [
+            f"{number} {'x' * 100}" for number in range(n_told, 30_000)
+        ]
 
 
 def test_each_task_may_tell_as_much(tmp_path):
@@ -47,7 +49,12 @@ def test_each_task_may_tell_as_much(tmp_path):
             print("x" * 60_000)
         return []
 
-    job = Job("talk").run(input=["raw://a", "raw://b", "raw://c"], map=map, map_init=lambda entries, params: None, processes=1)
+    job = Job("talk").run(
+        input=["raw://a", "raw://b", "raw://c"],
+        map=map,
+        map_init=lambda entries, params: None,
+        processes=1,
+    )
     job.wait()
     assert len([event for _, event in job.events() if event["event"] == "message"]) == 27
 
@@ -56,7 +63,16 @@ def test_each_task_may_tell_as_much(tmp_path):
 def test_more_partitions_than_can_be_meant_are_refused_at_once(n_partitions):
     with pytest.raises(ValueError, match=f"partitions is at most 100000, not {n_partitions}"):
         Job().run(input=["raw://x"], map=lambda entry, params: [], partitions=n_partitions)
-    refused = kvproto_command("run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map", "-P", "partitions", n_partitions, "raw://x")
+    refused = kvproto_command(
+        "run",
+        "kvproto.classic.Job",
+        "-m",
+        "kvproto.classic.func.nop_map",
+        "-P",
+        "partitions",
+        n_partitions,
+        "raw://x",
+    )
     assert refused.returncode == 1 and b"partitions is at most 100000" in refused.stderr
 
 
@@ -73,15 +89,21 @@ def test_a_map_alone_may_have_more_partitions_than_there_are_descriptors(tmp_pat
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 
     command = command_line("run", "-q", "--out", "jsonl", "many.Many", "raw://x")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=few_descriptors)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=few_descriptors
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [[n, "v" * 200_000] for n in range(300)]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        [n, "v" * 200_000] for n in range(300)
+    ]
     [job] = os.listdir(os.path.join(os.environ["KVPROTO_HOME"], "jobs"))
     assert len(os.listdir(os.path.join(os.environ["KVPROTO_HOME"], "jobs", job, "results"))) == 300
 
 
 @pytest.mark.parametrize("is_text", [True, False])
-def test_a_line_longer_than_an_item_may_be_is_refused_before_it_is_all_read(tmp_path, monkeypatch, is_text):
+def test_a_line_longer_than_an_item_may_be_is_refused_before_it_is_all_read(
+    tmp_path, monkeypatch, is_text
+):
     monkeypatch.setattr(reading, "MAX_ITEM", 3 * reading.BLOCK)
     path = tmp_path / "long"
     with open(path, "wb") as file:
@@ -89,9 +111,13 @@ def test_a_line_longer_than_an_item_may_be_is_refused_before_it_is_all_read(tmp_
         file.truncate(20 * reading.BLOCK)
     meter = Meter("mapped", 0)
     splits = [Split(str(path), 0, None, 0)]
-    entries = reading.InputReader(splits, InputChain(), None, meter, for_function=len, is_text=is_text).entries()
+    entries = reading.InputReader(
+        splits, InputChain(), None, meter, for_function=len, is_text=is_text
+    ).entries()
     assert len(next(entries)) == 6
-    with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}") as caught:
+    with pytest.raises(
+        DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"
+    ) as caught:
         list(entries)
     assert caught.value.is_final
     assert meter.n_bytes < 8 * reading.BLOCK

@@ -9,7 +9,6 @@ import threading
 
 import pytest
 
-
 from kvproto.engine.events import emit
 from kvproto.engine.local import Cancelled, LocalPool
 from kvproto.errors import DataError, JobError, TaskError, WorkerError, WorkerReported
@@ -27,7 +26,9 @@ def stop(tmp_path):
 
 @pytest.fixture
 def pool(tmp_path, stop):
-    with LocalPool(2, log_directory=str(tmp_path), tmp_directory=str(tmp_path), stop_fd=stop[0]) as pool:
+    with LocalPool(
+        2, log_directory=str(tmp_path), tmp_directory=str(tmp_path), stop_fd=stop[0]
+    ) as pool:
         yield pool
 
 
@@ -162,7 +163,9 @@ def test_an_input_error_is_tried_again(pool, tmp_path):
     assert [event["text"] for event in events] == ["DataError: not yet"] * 3
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3), WorkerReported("it gave up")])
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), SystemExit(3), WorkerReported("it gave up")]
+)
 def test_what_will_not_do_better_fails_at_once(pool, tmp_path, error):
     def fail(n):
         assert first_time(tmp_path / "mark")
@@ -215,7 +218,9 @@ def test_an_error_of_a_class_that_only_the_task_can_import_is_shown_all_the_same
 
 def test_a_worker_error_keeps_its_facts_on_the_way(pool):
     def fail(n):
-        raise WorkerError("it failed", argv=["op", "map"], status=-11, pair_index=5, stderr_tail=["words"])
+        raise WorkerError(
+            "it failed", argv=["op", "map"], status=-11, pair_index=5, stderr_tail=["words"]
+        )
 
     with pytest.raises(TaskError, match="task stage:0 failed:") as caught:
         run(pool, fail, [0], retries=0)
@@ -290,7 +295,9 @@ def test_a_stop_ends_the_stage_and_its_processes_and_lets_none_begin(pool, block
 
 def test_an_abandoned_stage_leaves_no_process_at_work(pool, blocked):
     block, watch = blocked
-    stage = pool.run_stage("stage", lambda n: n if n == 0 else block(n), [0, 1], 0, lambda event: None)
+    stage = pool.run_stage(
+        "stage", lambda n: n if n == 0 else block(n), [0, 1], 0, lambda event: None
+    )
     assert next(stage) == (0, 0)
     watched = watch()
     stage.close()

@@ -41,7 +41,9 @@ def one_at_a_time(key, value, buffer, done, params):
 
 def peak_of(path: Path, n_lines: int, **functions) -> int:
     path.write_text("".join(f"{number}\n" for number in range(n_lines)))
-    for key, value in results(input=[str(path)], map=different, reduce=passing, processes=1, **functions):
+    for key, value in results(
+        input=[str(path)], map=different, reduce=passing, processes=1, **functions
+    ):
         if key == "peak":
             n_pairs, n_bytes = value
     assert n_pairs == n_lines * PER_LINE
@@ -99,7 +101,9 @@ def add_all(iter, out, params):
     ],
 )
 def test_large_pairs_behind_small_ones_are_not_held_by_the_thousand(functions):
-    job = Job("large").run(input=["raw://x"], map=nop_map, map_reader=small_and_large, processes=1, **functions)
+    job = Job("large").run(
+        input=["raw://x"], map=nop_map, map_reader=small_and_large, processes=1, **functions
+    )
     [(n_pairs, n_bytes)] = [value for key, value in result_iterator(job.wait()) if key == "peak"]
     assert n_pairs == 5100
     assert n_bytes < 300e6
@@ -117,6 +121,8 @@ def test_a_sort_by_other_keys_than_text_stays_small_however_large_its_buffer():
         yield "peak", (n_pairs, peak())
 
     jobargs = {"sort": True, "sort_buffer_size": "2G", "processes": 1}
-    [(_, (n_pairs, n_bytes))] = results(input=["raw://x"], map=nop_map, map_reader=numbers, reduce=check, **jobargs)
+    [(_, (n_pairs, n_bytes))] = results(
+        input=["raw://x"], map=nop_map, map_reader=numbers, reduce=check, **jobargs
+    )
     assert n_pairs == 1_000_000
     assert n_bytes < 200e6

@@ -16,7 +16,9 @@ def directory(tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize("value", [b"", "", b"\x00\n\xff", "s\n\u00e9\u20ac\udcff", b"b", "b", b"x" * 3_000_000])
+@pytest.mark.parametrize(
+    "value", [b"", "", b"\x00\n\xff", "s\n\u00e9\u20ac\udcff", b"b", "b", b"x" * 3_000_000]
+)
 def test_a_value_comes_back_as_it_was_put_bytes_or_str(directory, value):
     oob.put_all(directory, {"key": value})
     got = oob.get(directory, "key")
@@ -29,7 +31,9 @@ def test_a_key_of_the_allowed_characters_is_listed_as_it_is(directory, key):
     assert oob.list_keys(directory) == [key] and oob.get(directory, key) == b"1"
 
 
-@pytest.mark.parametrize("key", ["", "k" * 257, "a b", "a/b", "..", "a.b", "caf\u00e9", "a\n", b"a", None])
+@pytest.mark.parametrize(
+    "key", ["", "k" * 257, "a b", "a/b", "..", "a.b", "caf\u00e9", "a\n", b"a", None]
+)
 def test_a_key_that_cannot_be_one_is_refused_with_what_one_is(directory, key):
     with pytest.raises(ValueError, match="1 to 256 of the characters A-Z a-z 0-9 _ - : @"):
         oob.put_all(directory, {"good": "1", key: "1"})
@@ -55,7 +59,9 @@ def test_a_missing_value_names_the_job_and_the_keys_that_there_are(directory):
     with pytest.raises(JobError, match="^job some@job has no out-of-band value 'x'; it has none$"):
         oob.get(directory, "x")
     oob.put_all(directory, {f"k{number:02}": "" for number in range(21)})
-    with pytest.raises(JobError, match="no out-of-band value 'x'; it has k00, k01, .*, k19 and 1 more$"):
+    with pytest.raises(
+        JobError, match="no out-of-band value 'x'; it has k00, k01, .*, k19 and 1 more$"
+    ):
         oob.get(directory, "x")
 
 
@@ -84,7 +90,15 @@ def test_a_directory_that_cannot_be_written_is_named(directory):
         oob.put_all(directory, {"key": "1"})
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:3], lambda data: b"", lambda data: data.replace(b"v", b"w")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:3],
+        lambda data: b"",
+        lambda data: data.replace(b"v", b"w"),
+    ],
+)
 def test_a_value_that_was_cut_or_changed_is_an_error_that_names_its_file(directory, change, capfd):
     oob.put_all(directory, {"key": "value"})
     [name] = os.listdir(directory)

@@ -33,7 +33,11 @@ def test_thousands_of_small_files_are_a_handful_of_tasks_in_their_order():
 
 def test_an_input_of_unknown_size_is_a_task_of_its_own():
     inputs = [Input("a", 10, True), Input("http://x", None, False), Input("b", 10, True)]
-    assert [[s.url for s in task] for task in plan_maps(inputs, 2, cut=True)] == [["a"], ["http://x"], ["b"]]
+    assert [[s.url for s in task] for task in plan_maps(inputs, 2, cut=True)] == [
+        ["a"],
+        ["http://x"],
+        ["b"],
+    ]
 
 
 def test_no_inputs_are_no_tasks_and_empty_files_are_one():
@@ -42,11 +46,15 @@ def test_no_inputs_are_no_tasks_and_empty_files_are_one():
 
 
 @given(
-    lines=st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"") + b"\n"), max_size=20),
+    lines=st.lists(
+        st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"") + b"\n"), max_size=20
+    ),
     unended=st.sampled_from([b"", b"the last line"]),
     cuts=st.lists(st.integers(0, 300), max_size=4),
 )
-def test_wherever_a_file_is_cut_each_line_is_read_once_and_whole(tmp_path_factory, lines, unended, cuts):
+def test_wherever_a_file_is_cut_each_line_is_read_once_and_whole(
+    tmp_path_factory, lines, unended, cuts
+):
     path = tmp_path_factory.mktemp("plan") / "file"
     path.write_bytes(b"".join(lines) + unended)
     offsets = [0, *sorted(cut for cut in cuts if 0 < cut < path.stat().st_size), None]

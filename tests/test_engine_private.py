@@ -29,7 +29,9 @@ def umask():
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o277])
-def test_all_that_is_in_the_home_is_its_users_alone_whatever_the_umask(tmp_path, umask, monkeypatch, mask):
+def test_all_that_is_in_the_home_is_its_users_alone_whatever_the_umask(
+    tmp_path, umask, monkeypatch, mask
+):
     (tmp_path / "required").write_text("text")
     (tmp_path / "required").chmod(0o755)
     echo = program(tmp_path, ECHO)
@@ -42,14 +44,23 @@ def test_all_that_is_in_the_home_is_its_users_alone_whatever_the_umask(tmp_path,
 
     umask(mask)
     job = Job("private").run(
-        input=["raw://a b"], map=external([echo]), reduce=look, params=str(tmp_path / "data"), sort=True, profile=True,
-        keep_map=True, save=True,
-        required_files=[str(tmp_path / "required")], status_interval=1,
-    )  # fmt: skip
+        input=["raw://a b"],
+        map=external([echo]),
+        reduce=look,
+        params=str(tmp_path / "data"),
+        sort=True,
+        profile=True,
+        keep_map=True,
+        save=True,
+        required_files=[str(tmp_path / "required")],
+        status_interval=1,
+    )
     job.wait()
     umask(0o022)
     while_it_ran = eval(job.oob_get("modes"))
-    after_it = [(path, stat.S_IMODE(os.lstat(path).st_mode)) for path in everything(tmp_path / "data")]
+    after_it = [
+        (path, stat.S_IMODE(os.lstat(path).st_mode)) for path in everything(tmp_path / "data")
+    ]
     assert len(while_it_ran) > 10 < len(after_it)
     for path, mode in while_it_ran + after_it:
         assert mode & 0o077 == 0, path
@@ -67,7 +78,10 @@ def test_a_home_that_others_may_write_to_is_refused_with_what_to_do(tmp_path, mo
     path.mkdir()
     path.chmod(mode)
     monkeypatch.setenv("KVPROTO_HOME", str(path))
-    with pytest.raises(JobError, match=f"other users may write to {path} .*: chmod go-w {path}, or set KVPROTO_HOME"):
+    with pytest.raises(
+        JobError,
+        match=f"other users may write to {path} .*: chmod go-w {path}, or set KVPROTO_HOME",
+    ):
         results(input=["raw://x"], map=words)
     assert not os.listdir(path)
 
@@ -78,17 +92,37 @@ def test_a_home_of_another_user_is_refused(tmp_path, monkeypatch):
     path.mkdir(0o700)
     os.chown(path, 65534, 65534)
     monkeypatch.setenv("KVPROTO_HOME", str(path))
-    with pytest.raises(JobError, match=f"{path} belongs to another user .*; set KVPROTO_HOME to a directory of your own"):
+    with pytest.raises(
+        JobError,
+        match=f"{path} belongs to another user .*; set KVPROTO_HOME to a directory of your own",
+    ):
         results(input=["raw://x"], map=words)
 
 
 def test_a_user_without_a_home_directory_is_told_to_give_one(tmp_path):
     code = "from kvproto.cli import main; import os, pwd, sys; pwd.getpwuid = {}.__getitem__; sys.exit(main())"
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "KVPROTO_HOME", "XDG_DATA_HOME")}
-    command = [sys.executable, "-c", code, "run", "-q", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map", "raw://x"]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("HOME", "KVPROTO_HOME", "XDG_DATA_HOME")
+    }
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "run",
+        "-q",
+        "kvproto.classic.Job",
+        "-m",
+        "kvproto.classic.func.nop_map",
+        "raw://x",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("kvproto: there is no place for jobs: ") and "set KVPROTO_HOME" in done.stderr
+    assert (
+        done.stderr.startswith("kvproto: there is no place for jobs: ")
+        and "set KVPROTO_HOME" in done.stderr
+    )
     assert not os.listdir(tmp_path)
 
 
@@ -111,7 +145,9 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("by", ["the next run", "kvproto jobs"])
 def test_what_a_killed_driver_has_left_is_swept(tmp_path, by):
     (tmp_path / "killed.py").write_text(KILLED)
-    killed = subprocess.run([sys.executable, "killed.py"], cwd=tmp_path, capture_output=True, text=True)
+    killed = subprocess.run(
+        [sys.executable, "killed.py"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert killed.returncode == -signal.SIGKILL
     paths = JobPaths(killed.stdout.strip())
     (Path(paths.oob) / "x.part").touch()
@@ -133,7 +169,9 @@ def test_a_job_that_runs_and_one_that_is_being_made_are_not_swept(tmp_path):
     os.makedirs(os.path.join(home(), "jobs", ".made@now"))
     params = [None]
     job = Job("runs")
-    job.map = lambda entry, params: map(entry, [os.path.dirname(os.path.dirname(os.environ["TMPDIR"]))])
+    job.map = lambda entry, params: map(
+        entry, [os.path.dirname(os.path.dirname(os.environ["TMPDIR"]))]
+    )
     from kvproto.classic import result_iterator
 
     [(before, after)] = list(result_iterator(job.run(input=["raw://x"], params=params).wait()))
@@ -172,7 +210,9 @@ def test_what_resists_removal_is_told_and_changes_nothing_about_the_job():
 
 def test_a_job_that_runs_on_another_machine_with_the_same_home_is_not_swept(tmp_path):
     (tmp_path / "killed.py").write_text(KILLED)
-    killed = subprocess.run([sys.executable, "killed.py"], cwd=tmp_path, capture_output=True, text=True)
+    killed = subprocess.run(
+        [sys.executable, "killed.py"], cwd=tmp_path, capture_output=True, text=True
+    )
     paths = JobPaths(killed.stdout.strip())
     events = Path(paths.events)
     events.write_text(events.read_text().replace(machine(), "another-machine"))
@@ -182,8 +222,19 @@ def test_a_job_that_runs_on_another_machine_with_the_same_home_is_not_swept(tmp_
 
 
 @pytest.mark.parametrize("which", ["", "jobs", "ddfs"])
-@pytest.mark.parametrize("command", [["jobs"], ["results", "@"], ["purge", "@"], ["tag", "ls"], ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map", "raw://x"]])
-def test_every_command_refuses_a_home_that_others_may_write_to_before_it_does_anything(which, command):
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["jobs"],
+        ["results", "@"],
+        ["purge", "@"],
+        ["tag", "ls"],
+        ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map", "raw://x"],
+    ],
+)
+def test_every_command_refuses_a_home_that_others_may_write_to_before_it_does_anything(
+    which, command
+):
     results(input=["raw://x"], map=nop_map)
     path = Path(home(), which)
     path.mkdir(exist_ok=True)

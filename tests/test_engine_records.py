@@ -11,7 +11,12 @@ from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects, r
 from kvproto.errors import DataError
 
 OBJECTS_OF_ALL_KINDS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     lambda inner: st.tuples(inner, inner) | st.lists(inner, max_size=3),
     max_leaves=5,
 )
@@ -21,7 +26,9 @@ def cut(data: bytes, size: int):
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@given(st.lists(st.tuples(OBJECTS_OF_ALL_KINDS, OBJECTS_OF_ALL_KINDS), min_size=1), st.integers(1, 50))
+@given(
+    st.lists(st.tuples(OBJECTS_OF_ALL_KINDS, OBJECTS_OF_ALL_KINDS), min_size=1), st.integers(1, 50)
+)
 def test_objects_come_back_equal_and_of_their_type_however_the_bytes_are_cut(pairs, size):
     data = pack_objects(pairs) + pack_objects(pairs[:1])
     assert repr(list(read_batches(OBJECTS, cut(data, size), "x"))) == repr([pairs, pairs[:1]])

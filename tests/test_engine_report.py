@@ -72,7 +72,15 @@ JOBS = {
 
 def text_of(**jobargs):
     with pytest.raises(JobError) as caught:
-        results(**{"input": ["raw://one"], "map": nop_map, "reduce": nop_reduce, "processes": 1, **jobargs})
+        results(
+            **{
+                "input": ["raw://one"],
+                "map": nop_map,
+                "reduce": nop_reduce,
+                "processes": 1,
+                **jobargs,
+            }
+        )
     return str(caught.value)
 
 

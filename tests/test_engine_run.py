@@ -44,9 +44,13 @@ def fail(line, params):
 
 def test_a_listener_that_raises_as_the_job_fails_does_not_hide_why_it_failed():
     job = Job("bad").run(input=["raw://x"], map=fail, on_event=raising_at("failed"))
-    with pytest.raises(JobError, match="nor could this be told to all: LookupError: the listener's own") as caught:
+    with pytest.raises(
+        JobError, match="nor could this be told to all: LookupError: the listener's own"
+    ) as caught:
         job.wait()
-    assert "ValueError: the true cause" in str(caught.value) and isinstance(caught.value.__cause__, ValueError)
+    assert "ValueError: the true cause" in str(caught.value) and isinstance(
+        caught.value.__cause__, ValueError
+    )
 
 
 def test_a_listener_that_raises_on_the_way_stops_the_job():
@@ -57,12 +61,18 @@ def test_a_listener_that_raises_on_the_way_stops_the_job():
 
 
 def test_a_listener_that_raises_at_the_end_is_an_error_that_says_that_the_results_are_there():
-    job = Job("good").run(input=["raw://a"], map=words, reduce=sum_reduce, on_event=raising_at("done"))
-    with pytest.raises(JobError, match=f"is done and its results are in {job.directory}/results, but .*own$") as caught:
+    job = Job("good").run(
+        input=["raw://a"], map=words, reduce=sum_reduce, on_event=raising_at("done")
+    )
+    with pytest.raises(
+        JobError, match=f"is done and its results are in {job.directory}/results, but .*own$"
+    ) as caught:
         job.wait()
     assert isinstance(caught.value.__cause__, LookupError)
     results = os.path.join(job.directory, "results")
-    assert list(result_iterator([os.path.join(results, name) for name in os.listdir(results)])) == [("a", 1)]
+    assert list(result_iterator([os.path.join(results, name) for name in os.listdir(results)])) == [
+        ("a", 1)
+    ]
     assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
 
 

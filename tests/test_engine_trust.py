@@ -76,7 +76,9 @@ def test_objects_from_the_network_take_an_explicit_word(streams):
 
 def test_nothing_of_it_has_run_when_it_is_refused(tmp_path):
     made = tmp_path / "made"
-    evil = Job("evil").run(input=["raw://x"], map=lambda entry, params: [("key", Runs(params))], params=str(made))
+    evil = Job("evil").run(
+        input=["raw://x"], map=lambda entry, params: [("key", Runs(params))], params=str(made)
+    )
     [path] = evil.wait()
     path = foreign(path)
     with pytest.raises(DataError, match=REFUSED):

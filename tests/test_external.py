@@ -10,7 +10,6 @@ from scripts import PAIRS, TELL, script
 from kvproto import ExternalProgram, encode_pairs, errors, external
 from kvproto.messages import Message
 
-
 # --- what goes in and what comes out --------------------------------------------------------------
 
 
@@ -48,7 +47,9 @@ def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
 @pytest.mark.clause("LIFECYCLE-4")
 def test_a_reduce_that_fails_without_any_output_is_said_to(tmp_path, private):
     with ExternalProgram([script(tmp_path, "cat >/dev/null; exit 3", "/bin/sh")]) as worker:
-        with pytest.raises(errors.WorkerFailed, match="exited with exit status 3 without any output"):
+        with pytest.raises(
+            errors.WorkerFailed, match="exited with exit status 3 without any output"
+        ):
             list(worker.reduce(PAIRS))
 
 
@@ -56,13 +57,16 @@ def test_a_reduce_that_fails_without_any_output_is_said_to(tmp_path, private):
 def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private):
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    body = TELL + f"""
+    body = (
+        TELL
+        + f"""
     sys.stdin.buffer.read()
     sys.stdout.buffer.write(struct.pack("<I", 2) + item(b"first") + item(b""))
     sys.stdout.flush()
     open({str(gate)!r}, "rb").read()
     sys.stdout.buffer.write(item(b"second") + item(b""))
     """
+    )
     with ExternalProgram([script(tmp_path, body)], idle=30) as worker:
         pairs = worker.reduce(PAIRS)
         assert next(pairs) == (b"first", b"")
@@ -72,11 +76,14 @@ def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private)
 
 @pytest.mark.clause("REDUCE-3", "REDUCE-5")
 def test_the_tail_of_a_reduce_that_writes_after_end_of_file_is_all_there(tmp_path, private):
-    body = TELL + """
+    body = (
+        TELL
+        + """
     sys.stdin.buffer.read()
     for index in range(20000):
         tell((b"%d" % index, b"x" * 100))
     """
+    )
     with ExternalProgram([script(tmp_path, body)]) as worker:
         assert [key for key, _ in worker.reduce(PAIRS)] == [b"%d" % index for index in range(20000)]
 
@@ -127,7 +134,9 @@ def released(entries, semaphore):
 
 @pytest.mark.clause("LIMITS-1")
 @pytest.mark.parametrize("mode", ["map", "reduce"])
-def test_input_that_breaks_the_framing_is_the_callers_error_not_the_workers(identity, private, mode):
+def test_input_that_breaks_the_framing_is_the_callers_error_not_the_workers(
+    identity, private, mode
+):
     frames = encode_pairs(PAIRS)
     with ExternalProgram([identity], max_item=1000) as worker:
         run = worker.map_frames if mode == "map" else worker.reduce_frames
@@ -152,7 +161,10 @@ def test_what_the_entries_raise_comes_through(identity, private):
         yield b"one"
         raise RuntimeError("the entries are broken")
 
-    with ExternalProgram([identity]) as worker, pytest.raises(RuntimeError, match="the entries are broken"):
+    with (
+        ExternalProgram([identity]) as worker,
+        pytest.raises(RuntimeError, match="the entries are broken"),
+    ):
         list(worker.map(entries()))
 
 
@@ -162,16 +174,23 @@ def test_what_the_entries_raise_comes_through(identity, private):
 @pytest.mark.clause("MAP-1", "REDUCE-1", "FILES-1", "LIFECYCLE-7")
 @pytest.mark.parametrize("mode", ["map", "reduce"])
 def test_a_worker_gets_its_mode_its_directory_and_its_own_process_group(tmp_path, private, mode):
-    body = TELL + """
+    body = (
+        TELL
+        + """
     sys.stdin.buffer.read()
     tell((b"argv", " ".join(sys.argv[1:]).encode()), (b"files", " ".join(sorted(os.listdir("."))).encode()),
          (b"data", open("data.txt", "rb").read()), (b"group", b"own" if os.getpgrp() == os.getpid() else b"shared"),
          (b"op", b"executable" if os.access("op", os.X_OK) else b"not"))
     """
+    )
     (tmp_path / "data.txt").write_bytes(b"\0data")
-    with ExternalProgram([script(tmp_path, body), tmp_path / "data.txt"], args=["-x", "1"]) as worker:
+    with ExternalProgram(
+        [script(tmp_path, body), tmp_path / "data.txt"], args=["-x", "1"]
+    ) as worker:
         run = worker.map if mode == "map" else worker.reduce
-        told = [pair for answer in run([("k", "v")]) for pair in (answer if mode == "map" else [answer])]
+        told = [
+            pair for answer in run([("k", "v")]) for pair in (answer if mode == "map" else [answer])
+        ]
     assert dict(told) == {
         b"argv": b"-x 1 " + mode.encode(),
         b"files": b"data.txt op",
@@ -184,12 +203,21 @@ def test_a_worker_gets_its_mode_its_directory_and_its_own_process_group(tmp_path
 @pytest.mark.clause("LIFECYCLE-1", "PARAMS-6", "PARAMS-7", "MAP-6", "REDUCE-5")
 @pytest.mark.parametrize(
     ("params", "sent"),
-    [({}, b"0\n"), (None, b""), (b"raw \0", b"raw \0"), ("é", "é".encode()), ({"a": " b\n"}, b"10\n1 a 3  b\n\n")],
+    [
+        ({}, b"0\n"),
+        (None, b""),
+        (b"raw \0", b"raw \0"),
+        ("é", "é".encode()),
+        ({"a": " b\n"}, b"10\n1 a 3  b\n\n"),
+    ],
 )
 def test_parameters_come_first_then_pairs_then_end_of_file(tmp_path, private, params, sent):
-    body = TELL + """
+    body = (
+        TELL
+        + """
     tell((b"stdin", sys.stdin.buffer.read()))
     """
+    )
     pairs = [("k", "v"), ("", "w")]
     with ExternalProgram([script(tmp_path, body)], params=params) as worker:
         assert list(worker.reduce(pairs)) == [(b"stdin", sent + encode_pairs(pairs))]
@@ -199,7 +227,10 @@ def test_parameters_come_first_then_pairs_then_end_of_file(tmp_path, private, pa
 def test_external_packages_files_by_their_base_names(tmp_path):
     program = script(tmp_path, "cat", "/bin/sh")
     (tmp_path / "config").write_bytes(b"\xff")
-    assert external([program, str(tmp_path / "config")]) == {"op": program.read_bytes(), "config": b"\xff"}
+    assert external([program, str(tmp_path / "config")]) == {
+        "op": program.read_bytes(),
+        "config": b"\xff",
+    }
 
 
 @pytest.mark.clause("FILES-1", "FILES-2")
@@ -256,7 +287,11 @@ def test_messages_come_by_callback_tagged_or_not(tmp_path, private):
     messages = []
     with ExternalProgram([script(tmp_path, body, "/bin/sh")], on_message=messages.append) as worker:
         assert list(worker.reduce(PAIRS)) == []
-    assert messages == [Message("MSG", b"hello"), Message("", b"plain"), Message("MSG", b"last, unended")]
+    assert messages == [
+        Message("MSG", b"hello"),
+        Message("", b"plain"),
+        Message("MSG", b"last, unended"),
+    ]
 
 
 @pytest.mark.clause("STDERR-7")

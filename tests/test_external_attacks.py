@@ -50,7 +50,9 @@ def test_an_exit_status_cannot_be_forged(tmp_path, private):
 
 
 @pytest.mark.parametrize("how", ["steal", "stop"])
-def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits(tmp_path, private, how):
+def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits(
+    tmp_path, private, how
+):
     pidfds = []
 
     def note(message):
@@ -64,11 +66,19 @@ def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits
     assert not os.listdir(private)
 
 
-@pytest.mark.parametrize("body", ["kill -9 $PPID; exec sleep 1000", "sleep 1000 & kill -9 $PPID; exec sleep 1000"])
-def test_a_worker_that_kills_its_supervisor_is_an_error_of_the_worker_and_leaves_nothing(tmp_path, private, body):
-    with ExternalProgram([script(tmp_path, f"echo '**<MSG> here' >&2\n{body}", "/bin/sh")]) as worker:
-        with pytest.raises(errors.WorkerCrashed, match="its supervisor was killed") as caught:
-            list(worker.reduce(PAIRS))
+@pytest.mark.parametrize(
+    "body", ["kill -9 $PPID; exec sleep 1000", "sleep 1000 & kill -9 $PPID; exec sleep 1000"]
+)
+def test_a_worker_that_kills_its_supervisor_is_an_error_of_the_worker_and_leaves_nothing(
+    tmp_path, private, body
+):
+    with (
+        ExternalProgram(
+            [script(tmp_path, f"echo '**<MSG> here' >&2\n{body}", "/bin/sh")]
+        ) as worker,
+        pytest.raises(errors.WorkerCrashed, match="its supervisor was killed") as caught,
+    ):
+        list(worker.reduce(PAIRS))
     assert caught.value.stderr_tail == ("here",)
     assert not os.listdir(private)
     assert not working_in(private)
@@ -78,7 +88,11 @@ def working_in(directory):
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            found += [place for place in [os.readlink(f"/proc/{name}/cwd")] if place.startswith(str(directory))]
+            found += [
+                place
+                for place in [os.readlink(f"/proc/{name}/cwd")]
+                if place.startswith(str(directory))
+            ]
         except OSError:
             pass
     return found
@@ -120,19 +134,26 @@ def test_what_is_mounted_in_the_directory_is_not_touched_and_that_is_told(tmp_pa
     precious.mkdir()
     (precious / "file").touch()
     (precious / "directory").mkdir()
-    body = f"mkdir -p {target} other && mount --bind {precious} {target} || exit 77; cat > /dev/null"
+    body = (
+        f"mkdir -p {target} other && mount --bind {precious} {target} || exit 77; cat > /dev/null"
+    )
     path = script(tmp_path, body, "/bin/sh")
     code = (
         "import sys; from kvproto import ExternalProgram\n"
         "with ExternalProgram([sys.argv[1]], on_message=print) as worker: assert list(worker.reduce([])) == []"
     )
     command = [*UNSHARE, sys.executable, "-c", code, path]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(private)})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(private)}
+    )
     if "unshare" in done.stderr or "status 77" in done.stderr:
         pytest.skip("mounting takes root")
     assert (done.returncode, done.stderr) == (0, "")
     [left] = os.listdir(private)
-    assert done.stdout == f"kvproto: the worker's directory could not be removed: rm -r {private}/{left}\n"
+    assert (
+        done.stdout
+        == f"kvproto: the worker's directory could not be removed: rm -r {private}/{left}\n"
+    )
     assert sorted(os.listdir(precious)) == ["directory", "file"]
     assert not (private / left / "other").exists()
 
@@ -159,7 +180,12 @@ def test_what_was_started_under_a_killed_supervisor_ends_too(tmp_path, what):
             with pytest.raises(errors.WorkerCrashed):
                 list(worker.reduce(PAIRS))
     else:
-        job = Job("kills").run(input=["raw://x"], map=lambda entry, params: exec(params), params=f"import os, subprocess\n{start}", attempts=1)
+        job = Job("kills").run(
+            input=["raw://x"],
+            map=lambda entry, params: exec(params),
+            params=f"import os, subprocess\n{start}",
+            attempts=1,
+        )
         with pytest.raises(errors.JobError):
             job.wait()
     assert not lives(told.read_text())
@@ -190,7 +216,16 @@ def test_a_tree_from_a_lower_layer_of_an_overlay_is_removed(tmp_path):
     (tmp_path / "lower/tree/a/b/file").touch()
     mount = "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged || exit 77"
     code = "from kvproto._removal import remove_tree; remove_tree('merged/tree')"
-    shell = [*UNSHARE, "sh", "-c", f'{mount}; "$@" && test ! -e merged/tree', "sh", sys.executable, "-c", code]
+    shell = [
+        *UNSHARE,
+        "sh",
+        "-c",
+        f'{mount}; "$@" && test ! -e merged/tree',
+        "sh",
+        sys.executable,
+        "-c",
+        code,
+    ]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("no overlay can be mounted here")

@@ -74,7 +74,9 @@ def runs():
                 yield pytest.param(case, mode, BIG_PAIRS, id=f"{case.source}-{mode}-big")
 
 
-@pytest.mark.clause("LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8")
+@pytest.mark.clause(
+    "LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8"
+)
 @pytest.mark.clause("MAP-2", "MAP-3", "REDUCE-4", "STDERR-5", "STDERR-7", "STDERR-8")
 @pytest.mark.parametrize("case, mode, pairs", list(runs()))
 def test_the_verdict_on_each_worker(case, mode, pairs, built, private):
@@ -83,7 +85,7 @@ def test_the_verdict_on_each_worker(case, mode, pairs, built, private):
     files = catalogue.files(case, built)
     if expected is None:
         output = run(files, mode, pairs, messages.add, expected)
-        assert mode == "reduce" and case.reduce is None or output == pairs
+        assert (mode == "reduce" and case.reduce is None) or output == pairs
     else:
         with pytest.raises(errors.WorkerError) as caught:
             run(files, mode, pairs, messages.add, expected)
@@ -111,11 +113,15 @@ def test_each_worker_says_its_verdict_in_its_own_source(case, built):
 
 def test_every_program_of_the_directory_has_a_row_or_serves_one():
     there = {path.name for path in catalogue.HERE.iterdir() if path.is_file()}
-    rows = {case.source for case in catalogue.WORKERS} | {name for case in catalogue.WORKERS for name in case.files}
+    rows = {case.source for case in catalogue.WORKERS} | {
+        name for case in catalogue.WORKERS for name in case.files
+    }
     assert there - {"catalogue.py", "soup.py"} == rows - {catalogue.IDENTITY}
 
 
 def test_every_worker_error_has_a_worker_that_earns_it():
     earned = {case.verdict(mode)[0] for case in catalogue.WORKERS for mode in ("map", "reduce")}
-    tree = {name for name in errors.__all__ if issubclass(getattr(errors, name), errors.WorkerError)}
+    tree = {
+        name for name in errors.__all__ if issubclass(getattr(errors, name), errors.WorkerError)
+    }
     assert tree - {"WorkerError"} == earned - {None}

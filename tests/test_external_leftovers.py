@@ -47,7 +47,10 @@ def test_nothing_is_left_when_a_callback_raises(tmp_path, private):
         pidfds.extend(family(message))
         raise _Interrupt
 
-    with pytest.raises(_Interrupt), ExternalProgram([script(tmp_path, FAMILY)], on_message=interrupt) as worker:
+    with (
+        pytest.raises(_Interrupt),
+        ExternalProgram([script(tmp_path, FAMILY)], on_message=interrupt) as worker,
+    ):
         list(worker.map(PAIRS))
     assert len(pidfds) == 4
     assert_all_end(pidfds)
@@ -57,8 +60,12 @@ def test_nothing_is_left_when_a_callback_raises(tmp_path, private):
 @pytest.mark.parametrize("how", ["close the iterator", "drop the iterator", "leave the context"])
 def test_nothing_is_left_of_an_abandoned_iterator(tmp_path, private, how):
     pidfds = []
-    body = TELL + FAMILY.replace("sys.stdin.buffer.read()", "tell((b'first', b'')); sys.stdin.buffer.read()")
-    worker = ExternalProgram([script(tmp_path, body)], on_message=lambda message: pidfds.extend(family(message)))
+    body = TELL + FAMILY.replace(
+        "sys.stdin.buffer.read()", "tell((b'first', b'')); sys.stdin.buffer.read()"
+    )
+    worker = ExternalProgram(
+        [script(tmp_path, body)], on_message=lambda message: pidfds.extend(family(message))
+    )
     with worker:
         pairs = worker.reduce(PAIRS)
         assert next(pairs) == (b"first", b"")
@@ -71,7 +78,9 @@ def test_nothing_is_left_of_an_abandoned_iterator(tmp_path, private, how):
 
 
 @pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name
+)
 def test_nothing_is_left_when_a_signal_ends_the_driver(tmp_path, private, number):
     driver = subprocess.Popen(
         [sys.executable, "-m", "kvproto", "reduce", "--", str(script(tmp_path, FAMILY))],
@@ -94,7 +103,9 @@ def wait_until_empty(directory: Path) -> None:
     """A killed driver cannot wait for its supervisor, which removes the directory last: so the test does."""
     for entry in Path("/proc").iterdir():
         try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            arguments = (
+                (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            )
         except OSError:
             continue
         if len(arguments) > 3 and arguments[3].startswith(os.fsencode(directory)):

@@ -39,7 +39,10 @@ def answer_of_talker(mode: str, given, answer: bytes) -> list:
 @pytest.mark.clause("STDERR-8", "MAP-5")
 def test_a_map_worker_may_say_more_than_a_pipe_holds_in_the_middle_of_a_list():
     given = [(b"key", b"v" * 300_000)] * 10
-    assert answer_of_talker("map", given, encode_list([(b"k", b"v" * 300_000)]) * 10) == [[(b"k", b"v" * 300_000)]] * 10
+    assert (
+        answer_of_talker("map", given, encode_list([(b"k", b"v" * 300_000)]) * 10)
+        == [[(b"k", b"v" * 300_000)]] * 10
+    )
 
 
 @pytest.mark.clause("STDERR-8", "REDUCE-2", "REDUCE-5")
@@ -61,12 +64,26 @@ def test_a_script_may_start_a_program_that_lies_beside_it():
 
 @pytest.mark.clause("FILES-3")
 def test_a_worker_with_libdisco_opens_no_file_and_writes_none(tmp_path):
-    sources = [ROOT / "csrc" / f"{name}.c" for name in ("wire", "params", "disco", "messages", "entry", "classic_params")]
+    sources = [
+        ROOT / "csrc" / f"{name}.c"
+        for name in ("wire", "params", "disco", "messages", "entry", "classic_params")
+    ]
     worker = tmp_path / "identity"
     # Static, so that the loader has nothing to open either.
-    command = ["gcc", "-static", "-I", ROOT / "include", ROOT / "kvproto/examples/identity.c", *sources, "-o", worker]
+    command = [
+        "gcc",
+        "-static",
+        "-I",
+        ROOT / "include",
+        ROOT / "kvproto/examples/identity.c",
+        *sources,
+        "-o",
+        worker,
+    ]
     subprocess.run(command, check=True)
     limits = 'ulimit -f 0; ulimit -n 3; exec "$0" map'  # no file may grow, no descriptor be opened besides the three
     stdin = encode_params({}) + encode_pairs([("k", "v")])
-    done = subprocess.run(["sh", "-c", limits, worker], input=stdin, capture_output=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", limits, worker], input=stdin, capture_output=True, check=True
+    )
     assert done.stdout == encode_list([("k", "v")])

@@ -10,13 +10,18 @@ from scripts import PAIRS, script
 
 from kvproto import ExternalProgram, encode_pairs, errors
 
+
 @pytest.mark.clause("LIFECYCLE-6")
 @pytest.mark.parametrize("name", ["idle", "total"])
 def test_a_hang_ends_by_the_time_out_that_was_set_and_says_which(tmp_path, private, name):
     limits = {"idle": None, "total": None, name: 0.3}
-    with ExternalProgram([script(tmp_path, "cat >/dev/null; exec sleep 1000", "/bin/sh")], **limits) as worker:
-        with pytest.raises(errors.WorkerHung) as caught:
-            list(worker.reduce(PAIRS))
+    with (
+        ExternalProgram(
+            [script(tmp_path, "cat >/dev/null; exec sleep 1000", "/bin/sh")], **limits
+        ) as worker,
+        pytest.raises(errors.WorkerHung) as caught,
+    ):
+        list(worker.reduce(PAIRS))
     assert caught.value.timeout == name
     assert f"raise the {name} time-out" in str(caught.value)
 
@@ -64,7 +69,9 @@ def test_a_slow_source_is_not_the_workers_idleness(identity, private):
 @pytest.mark.clause("LIFECYCLE-6")
 def test_a_slow_user_of_the_output_is_not_the_workers_grace(identity, private, monkeypatch):
     """The worker has long exited when its user has done with the first piece: all that is in the pipe still comes."""
-    monkeypatch.setattr("kvproto._exchange._READ_BYTES", 1 << 15)  # many pieces after its exit, each in good time
+    monkeypatch.setattr(
+        "kvproto._exchange._READ_BYTES", 1 << 15
+    )  # many pieces after its exit, each in good time
     pairs = [(b"%d" % index, b"v" * 1000) for index in range(1500)]
     frames = encode_pairs(pairs)
     got = bytearray()
@@ -96,7 +103,9 @@ def test_a_crash_is_a_crash_when_the_time_is_up_too(tmp_path, private):
             list(worker.map(entries()))
 
 
-def test_an_iterator_of_a_program_that_was_closed_says_so_and_reads_nobody_elses_output(identity, private):
+def test_an_iterator_of_a_program_that_was_closed_says_so_and_reads_nobody_elses_output(
+    identity, private
+):
     with ExternalProgram([identity]) as worker:
         answers = worker.map(PAIRS * 20)
         next(answers)
@@ -110,7 +119,10 @@ def test_an_iterator_of_a_program_that_was_closed_says_so_and_reads_nobody_elses
 
 
 def test_a_program_can_be_closed_by_another_thread(tmp_path, private):
-    worker = ExternalProgram([script(tmp_path, "echo '**<MSG> here' >&2; exec sleep 1000", "/bin/sh")], on_message=lambda _: here.set())
+    worker = ExternalProgram(
+        [script(tmp_path, "echo '**<MSG> here' >&2; exec sleep 1000", "/bin/sh")],
+        on_message=lambda _: here.set(),
+    )
     here = threading.Event()
     raised = []
 
@@ -128,7 +140,9 @@ def test_a_program_can_be_closed_by_another_thread(tmp_path, private):
 
 
 @pytest.mark.clause("STDERR-5")
-def test_a_process_that_floods_stderr_after_the_worker_has_exited_holds_up_nothing(tmp_path, private):
+def test_a_process_that_floods_stderr_after_the_worker_has_exited_holds_up_nothing(
+    tmp_path, private
+):
     body = """
     cat >/dev/null
     (exec <&- >&-; exec yes >&2) &
@@ -158,7 +172,9 @@ def test_a_flood_of_error_lines_ends_in_a_short_report(tmp_path, private):
 
 
 @pytest.mark.clause("LIFECYCLE-4", "LIFECYCLE-7")
-def test_a_worker_has_default_signals_and_its_end_is_seen_whatever_the_driver_ignores(identity, private, monkeypatch):
+def test_a_worker_has_default_signals_and_its_end_is_seen_whatever_the_driver_ignores(
+    identity, private, monkeypatch
+):
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1):
         before = signal.signal(number, signal.SIG_IGN)
         try:
@@ -181,11 +197,17 @@ def test_the_umask_does_not_take_the_right_to_execute(identity, private):
 def test_pieces_of_frames_may_be_of_any_buffer_type(identity, private):
     frames = encode_pairs([("abcd", "efgh")] * 1000)
     with ExternalProgram([identity]) as worker:
-        assert b"".join(worker.map_frames([memoryview(frames).cast("I"), bytearray(frames)])) == frames * 2
+        assert (
+            b"".join(worker.map_frames([memoryview(frames).cast("I"), bytearray(frames)]))
+            == frames * 2
+        )
 
 
 def test_a_worker_that_fails_by_itself_is_not_told_to_read_on(tmp_path, private):
-    for body, says in (("raise ZeroDivisionError", "what it said on stderr"), ("import os; os._exit(127)", "cannot find")):
+    for body, says in (
+        ("raise ZeroDivisionError", "what it said on stderr"),
+        ("import os; os._exit(127)", "cannot find"),
+    ):
         with ExternalProgram([script(tmp_path, body)]) as worker:
             with pytest.raises(errors.WorkerExitedEarly, match=says):
                 list(worker.map(PAIRS))

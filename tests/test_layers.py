@@ -35,7 +35,11 @@ def roots_of(path: Path) -> set[str]:
 def own_imports_of(path: Path) -> set[str]:
     """The modules and subpackages of kvproto that a file imports, by their first name."""
     parts = [name.split(".") for name in imports_of(path) if name.startswith("kvproto.")]
-    return {part[1] for part in parts if (PACKAGE / part[1]).is_dir() or (PACKAGE / f"{part[1]}.py").exists()}
+    return {
+        part[1]
+        for part in parts
+        if (PACKAGE / part[1]).is_dir() or (PACKAGE / f"{part[1]}.py").exists()
+    }
 
 
 def names_used_in(path: Path) -> set[str]:
@@ -51,9 +55,24 @@ def names_used_in(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", [*CODEC, "_reference", "stream"])
 def test_the_codec_knows_neither_files_nor_processes_nor_time(name):
-    forbidden = {"os", "sys", "io", "subprocess", "select", "socket", "time", "threading", "pathlib", "importlib"}
+    forbidden = {
+        "os",
+        "sys",
+        "io",
+        "subprocess",
+        "select",
+        "socket",
+        "time",
+        "threading",
+        "pathlib",
+        "importlib",
+    }
     assert roots_of(PACKAGE / f"{name}.py") & forbidden == set()
-    assert names_used_in(PACKAGE / f"{name}.py") & {"open", "print", "input", "exec", "eval", "__import__"} == set()
+    assert (
+        names_used_in(PACKAGE / f"{name}.py")
+        & {"open", "print", "input", "exec", "eval", "__import__"}
+        == set()
+    )
 
 
 @pytest.mark.parametrize("name", CODEC)
@@ -68,7 +87,9 @@ def test_the_errors_import_nothing_of_ours_and_the_reference_nothing_either():
 
 
 def test_the_driver_knows_nothing_of_jobs():
-    drivers = [path for path in PACKAGE.glob("*.py") if path.stem not in ("__main__", *ABOVE_THE_DRIVER)]
+    drivers = [
+        path for path in PACKAGE.glob("*.py") if path.stem not in ("__main__", *ABOVE_THE_DRIVER)
+    ]
     assert {"external", "wire"} <= {path.stem for path in drivers}
     for path in drivers:
         assert own_imports_of(path) & set(ABOVE_THE_DRIVER) == set(), path
@@ -94,11 +115,24 @@ def test_jobs_know_no_pipes(package):
 
 def test_importing_the_package_imports_nothing_heavy():
     code = "import kvproto, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "kvproto.wire" in loaded
-    assert set(loaded) & {"asyncio", "multiprocessing", "subprocess", "cloudpickle", "rich", "json", "http", "ssl"} == set()
+    assert (
+        set(loaded)
+        & {"asyncio", "multiprocessing", "subprocess", "cloudpickle", "rich", "json", "http", "ssl"}
+        == set()
+    )
 
 
 def test_what_is_exported_is_there_and_has_words():
-    for name in ("PairDecoder", "ListDecoder", "MessageParser", "encode_pair", "decode_params", "KVProtoError"):
+    for name in (
+        "PairDecoder",
+        "ListDecoder",
+        "MessageParser",
+        "encode_pair",
+        "decode_params",
+        "KVProtoError",
+    ):
         assert getattr(kvproto, name).__doc__

@@ -67,11 +67,22 @@ def test_valgrind_finds_nothing(tmp_path_factory, name):
     script = Build.plain(tmp_path_factory).program("script")
     leaks = "--leak-check=no" if error else "--leak-check=full"
     result = run(["valgrind", "-q", leaks, "--error-exitcode=99", *script], *arguments, stdin=stdin)
-    assert (result.status, b"==" in result.stderr) == (1 if error else 0, False), result.stderr.decode()
+    assert (result.status, b"==" in result.stderr) == (1 if error else 0, False), (
+        result.stderr.decode()
+    )
 
 
 @pytest.mark.clause(
-    "FRAME-1", "FRAME-4", "FRAME-5", "LIMITS-1", "LIST-3", "PARAMS-1", "PARAMS-2", "PARAMS-3", "PARAMS-5", "LIMITS-4"
+    "FRAME-1",
+    "FRAME-4",
+    "FRAME-5",
+    "LIMITS-1",
+    "LIST-3",
+    "PARAMS-1",
+    "PARAMS-2",
+    "PARAMS-3",
+    "PARAMS-5",
+    "LIMITS-4",
 )
 def test_core_reads_no_byte_behind_its_input_whatever_the_length(build):
     result = run(build.program("core"))
@@ -126,14 +137,18 @@ def test_die_writes_no_zero_status_and_no_loop_whatever_the_exit_handlers_do(scr
     assert (result.status, result.errors) == (1, ["first", "late"])
     result = run(script, "at-exit-die", "prefix:0")
     assert (result.status, result.errors) == (1, ["late"])
-    result = run(script, "at-exit-die", "prefix:1")  # the check at exit dies itself: no handler runs behind it
+    result = run(
+        script, "at-exit-die", "prefix:1"
+    )  # the check at exit dies itself: no handler runs behind it
     assert (result.status, len(result.errors)) == (1, 1)
 
 
 @pytest.fixture(scope="session")
 def judy(tmp_path_factory):
     """Can programs with Judy be built here?"""
-    probe = subprocess.run(["gcc", "-x", "c", "-", "-fsyntax-only"], input=b"#include <Judy.h>\n", capture_output=True)
+    probe = subprocess.run(
+        ["gcc", "-x", "c", "-", "-fsyntax-only"], input=b"#include <Judy.h>\n", capture_output=True
+    )
     if probe.returncode:
         pytest.skip("Judy.h is not installed: apt install libjudy-dev")
 
@@ -148,11 +163,24 @@ def test_echo_program_of_the_documentation(judy, tmp_path_factory, tmp_path, sou
     printed = compile_or_fail([*compiler, *flags, "-c", HERE / source, "-o", tmp_path / "echo.o"])
     assert "disco.h:" not in "".join(line for line in printed.splitlines() if "warning" in line)
     compile_or_fail(
-        [compiler[0], *build.flags, tmp_path / "echo.o", build.library(), "-lJudy", "-o", tmp_path / "echo"]
+        [
+            compiler[0],
+            *build.flags,
+            tmp_path / "echo.o",
+            build.library(),
+            "-lJudy",
+            "-o",
+            tmp_path / "echo",
+        ]
     )
     echo = [str(tmp_path / "echo")]
-    result = run(echo, stdin=encode_params({"some parameter": "x"}) + encode_pairs([("k", "v"), ("l", "w")]))
-    assert (result.status, result.stdout) == (0, encode_list([("k", "v")]) + encode_list([("l", "w")]))
+    result = run(
+        echo, stdin=encode_params({"some parameter": "x"}) + encode_pairs([("k", "v"), ("l", "w")])
+    )
+    assert (result.status, result.stdout) == (
+        0,
+        encode_list([("k", "v")]) + encode_list([("l", "w")]),
+    )
     assert result.messages == ["Got key <k> val <v>", "2 key-value pairs read ok"]
     assert run(echo, stdin=encode_params({"another": "x"})).errors == ["parameter missing"]
     assert run(echo, stdin=encode_params({"zero\0byte": "x"})).errors == [
@@ -189,10 +217,20 @@ def test_big_endian_host_with_32_bit_addresses_speaks_the_same_bytes(tmp_path_fa
     assert result.errors == [SHORT.format("key", 4, 4294967291, 3, "FRAME-4")]
 
 
-def test_shared_library_exports_what_the_header_declares_and_nothing_else(tmp_path_factory, tmp_path):
+def test_shared_library_exports_what_the_header_declares_and_nothing_else(
+    tmp_path_factory, tmp_path
+):
     library = tmp_path / "libdisco.so"
     compile_or_fail(["gcc", *C11, "-fPIC", "-shared", *LIBRARY, "-o", library])
-    symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
-    header = (ROOT / "include" / "disco.h").read_text().replace("static inline Pvoid_t read_parameters", "")
-    declared = set(re.findall(r"^\w[\w *]*?\b(\w+)\([^;{]*\)(?: DISCO_PRINTF\(.*\))?;$", header, re.MULTILINE))
+    symbols = subprocess.run(
+        ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
+    )
+    header = (
+        (ROOT / "include" / "disco.h")
+        .read_text()
+        .replace("static inline Pvoid_t read_parameters", "")
+    )
+    declared = set(
+        re.findall(r"^\w[\w *]*?\b(\w+)\([^;{]*\)(?: DISCO_PRINTF\(.*\))?;$", header, re.MULTILINE)
+    )
     assert {line.split()[-1] for line in symbols.stdout.splitlines()} == declared

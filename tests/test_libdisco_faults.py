@@ -18,7 +18,16 @@ sys.path.insert(0, str(Path(__file__).parent / "c"))
 
 from disco_programs import Build, run
 
-WORK = ["params", "get:name", "echo", "copies:abc", "allocate:5", "msg-long:5000", "prefix:1", "pair:a=b"]
+WORK = [
+    "params",
+    "get:name",
+    "echo",
+    "copies:abc",
+    "allocate:5",
+    "msg-long:5000",
+    "prefix:1",
+    "pair:a=b",
+]
 INPUT = encode_params({str(n): "value" for n in range(20)} | {"name": "x"}) + encode_pairs(
     [("", "short"), ("key" * 50, "v" * 500), ("l", "x" * 300_000), ("", ""), ("m", "y" * 300_000)]
 )
@@ -70,7 +79,9 @@ WAYS = [[], ["unbuffered"], ["line-buffered"]]
 @pytest.mark.clause("LIFECYCLE-3")
 @pytest.mark.parametrize("way", WAYS, ids=["buffered", "unbuffered", "line-buffered"])
 @pytest.mark.parametrize("name", ERRORS)
-def test_write_that_fails_anywhere_is_an_error_unless_it_can_be_repeated(script, tmp_path, name, way):
+def test_write_that_fails_anywhere_is_an_error_unless_it_can_be_repeated(
+    script, tmp_path, name, way
+):
     arguments = [*way, *WORK]
     path = tmp_path / "input"
     path.write_bytes(INPUT)  # a file, which never blocks: the number of writes is always the same
@@ -80,7 +91,12 @@ def test_write_that_fails_anywhere_is_an_error_unless_it_can_be_repeated(script,
     while True:
         n += 1
         with open(path, "rb") as file:
-            result = run(script, *arguments, stdin=file, faults={"FAIL_WRITE": n, "FAIL_WITH": getattr(errno, name)})
+            result = run(
+                script,
+                *arguments,
+                stdin=file,
+                faults={"FAIL_WRITE": n, "FAIL_WITH": getattr(errno, name)},
+            )
         if name in ("EINTR", "EAGAIN"):
             assert result == fault_free
             if n == 5:
@@ -90,7 +106,9 @@ def test_write_that_fails_anywhere_is_an_error_unless_it_can_be_repeated(script,
         else:
             assert lawful(result, fault_free) and result.status == 1, (n, result)
             reason = os.strerror(getattr(errno, name))
-            assert result.errors == [f"cannot write to stdout: {reason}; what was written is not to be used"]
+            assert result.errors == [
+                f"cannot write to stdout: {reason}; what was written is not to be used"
+            ]
     assert n > 4, "the program writes too seldom to show anything"
 
 
@@ -127,12 +145,16 @@ def test_disk_that_is_full_at_any_byte_is_an_error(any_script, tmp_path, way):
 
 
 @pytest.mark.clause("LIFECYCLE-3")
-@pytest.mark.parametrize("arguments", [["prefix:0"], ["prefix:0", "exit:0"], ["echo"], ["print:own text", "prefix:0"]])
+@pytest.mark.parametrize(
+    "arguments", [["prefix:0"], ["prefix:0", "exit:0"], ["echo"], ["print:own text", "prefix:0"]]
+)
 def test_full_device_is_an_error(any_script, arguments):
     with open("/dev/full", "wb") as full:
         result = run(any_script, *arguments, stdin=encode_pair("k", "v"), stdout=full)
     assert result.status == 1
-    assert result.errors == ["cannot write to stdout: No space left on device; what was written is not to be used"]
+    assert result.errors == [
+        "cannot write to stdout: No space left on device; what was written is not to be used"
+    ]
 
 
 def test_write_of_its_own_that_failed_is_an_error_too(any_script):
@@ -140,7 +162,9 @@ def test_write_of_its_own_that_failed_is_an_error_too(any_script):
     with open("/dev/full", "wb") as full:
         result = run(any_script, "prefix:0", "fflush", stdout=full)
     assert result.status == 1
-    assert result.errors == ["an earlier write to stdout failed; what was written is not to be used"]
+    assert result.errors == [
+        "an earlier write to stdout failed; what was written is not to be used"
+    ]
 
 
 @pytest.mark.parametrize("input_bytes", [10, 1_000_000])
@@ -155,9 +179,17 @@ def test_closed_pipe_is_never_success(any_script, ignored):
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "wb") as pipe:
-        result = run(any_script, "echo", stdin=encode_pair("k", "v"), stdout=pipe, restore_signals=not ignored)
+        result = run(
+            any_script,
+            "echo",
+            stdin=encode_pair("k", "v"),
+            stdout=pipe,
+            restore_signals=not ignored,
+        )
     if ignored:
-        assert result.status == 1 and result.errors[0].startswith("cannot write to stdout: Broken pipe")
+        assert result.status == 1 and result.errors[0].startswith(
+            "cannot write to stdout: Broken pipe"
+        )
     else:
         assert result.status == -13
 

@@ -117,7 +117,9 @@ def test_pairs_written_far_ahead_are_answered_by_whole_buffers(script, records):
         while sum(sizes) < n_answers * len(LIST):
             sizes.append(len(ours.recv(1 << 20)))
         assert sum(sizes) == n_answers * len(LIST)
-        assert min(sizes[:-1]) > 100_000, "a write before the buffer was full, while input was there"
+        assert min(sizes[:-1]) > 100_000, (
+            "a write before the buffer was full, while input was there"
+        )
 
 
 def test_regular_file_and_dev_null_as_stdin(any_script, tmp_path):
@@ -143,7 +145,9 @@ def test_stdin_that_cannot_be_read_is_an_error_not_the_end(any_script, tmp_path,
     "way", [[], ["unbuffered"], ["line-buffered"]], ids=["buffered", "unbuffered", "line-buffered"]
 )
 def test_signals_that_interrupt_a_read_or_a_write_are_no_errors(script, way):
-    newlines = b"\n" * 10  # whose size has the byte of a newline too: stdio itself would write at each of them
+    newlines = (
+        b"\n" * 10
+    )  # whose size has the byte of a newline too: stdio itself would write at each of them
     pair, answer = encode_pair(newlines, newlines), encode_list([(newlines, newlines)])
     with Talk(script, *way, "interruptible", "echo") as worker:
         assert worker.receive(14, worker.process.stderr.fileno()) == b"**<MSG> ready\n"
@@ -152,7 +156,10 @@ def test_signals_that_interrupt_a_read_or_a_write_are_no_errors(script, way):
             worker.process.send_signal(signal.SIGALRM)
             worker.send(pair)
             assert worker.receive(len(answer)) == answer
-        shift = ("", "x" * 5)  # or the pipe, full pages of lists, would always be full between two of them
+        shift = (
+            "",
+            "x" * 5,
+        )  # or the pipe, full pages of lists, would always be full between two of them
         writer = threading.Thread(target=worker.send, args=[encode_pair(*shift) + pair * 30_000])
         writer.start()
         for _ in range(20):

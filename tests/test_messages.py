@@ -8,7 +8,20 @@ from kvproto import Message, MessageParser, encode_message
 from kvproto.messages import ERR, MAX_LINE, MSG
 
 pieces = st.sampled_from(
-    [b"**<MSG>", b"**<ERR>", b"**<ERR", b"*", b" ", b"\n", b"\n", b"\r", b"\0", b"text", b"\xff", b"x" * (MAX_LINE - 1)]
+    [
+        b"**<MSG>",
+        b"**<ERR>",
+        b"**<ERR",
+        b"*",
+        b" ",
+        b"\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"text",
+        b"\xff",
+        b"x" * (MAX_LINE - 1),
+    ]
 )
 streams = st.lists(pieces, max_size=12).map(b"".join)
 line_texts = st.binary(max_size=8).map(lambda text: text.replace(b"\n", b""))
@@ -53,7 +66,9 @@ def test_how_messages_are_written():
     assert encode_message("ERR", "a\n\nb") == b"**<ERR> a\n**<ERR> \n**<ERR> b\n"
     assert encode_message("MSG", "") == encode_message("MSG", "\n") == b"**<MSG> \n"
     assert encode_message("MSG", "é") == "**<MSG> é\n".encode()
-    assert encode_message("MSG", "a\ud800") == b"**<MSG> a\\ud800\n"  # what is to be said is said, come what may
+    assert (
+        encode_message("MSG", "a\ud800") == b"**<MSG> a\\ud800\n"
+    )  # what is to be said is said, come what may
 
 
 @pytest.mark.parametrize("kind", ["msg", "", "OUT", b"MSG", None])

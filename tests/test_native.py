@@ -11,7 +11,9 @@ from codecs_under_test import NAMES, codec_named
 
 from kvproto import MAX_ITEM, _reference, encode_list, encode_pair
 
-pytestmark = pytest.mark.skipif("native" not in NAMES, reason="KVPROTO_PURE=1 asks for the reference alone")
+pytestmark = pytest.mark.skipif(
+    "native" not in NAMES, reason="KVPROTO_PURE=1 asks for the reference alone"
+)
 
 MIB = 1 << 20
 BIG = bytes(96 * MIB)
@@ -61,13 +63,18 @@ def test_a_wrong_number_of_arguments_is_refused(native, name):
         function(*arguments, more=1)
 
 
-@pytest.mark.parametrize("wrong", [([], {}, 1), (iter(()), [], 1), (iter(()), {}, "1"), (iter(()), {}, 1 << 70)])
+@pytest.mark.parametrize(
+    "wrong", [([], {}, 1), (iter(()), [], 1), (iter(()), {}, "1"), (iter(()), {}, 1 << 70)]
+)
 def test_sums_of_other_things_are_refused(native, wrong):
     with pytest.raises((TypeError, OverflowError)):
         native.sum_pairs(*wrong)
 
 
-@pytest.mark.parametrize("wrong", [([("a", 1)], []), ([("a", 1)], ()), ([("a", 1)], [()]), ([()], [[]]), ([["a", 1]], [[]])])
+@pytest.mark.parametrize(
+    "wrong",
+    [([("a", 1)], []), ([("a", 1)], ()), ([("a", 1)], [()]), ([()], [[]]), ([["a", 1]], [[]])],
+)
 def test_dealing_other_things_is_refused(native, wrong):
     with pytest.raises(TypeError, match="takes a list of tuples"):
         native.deal_pairs(*wrong, len)
@@ -93,7 +100,9 @@ def test_an_argument_of_a_wrong_type_is_refused(native, name, at, wrong):
         getattr(native, name)(*arguments)
 
 
-@pytest.mark.parametrize(("name", "at"), [("scan_pairs", 1), ("scan_pairs", 2), ("scan_lists", 1), ("pack_pairs", 1)])
+@pytest.mark.parametrize(
+    ("name", "at"), [("scan_pairs", 1), ("scan_pairs", 2), ("scan_lists", 1), ("pack_pairs", 1)]
+)
 @pytest.mark.parametrize("wrong", [-1, 1 << 64])
 def test_a_number_that_no_size_can_be_is_refused(native, name, at, wrong):
     arguments = list(ARGUMENTS[name])
@@ -153,8 +162,14 @@ def test_a_large_result_is_that_of_the_reference(native):
 
 
 NO_ROOM = [
-    pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB), True), 32, id="frames of lines"),
-    pytest.param(lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB), 64, id="sizes of partitions"),
+    pytest.param(
+        lambda native: native.frame_lines(b"\n" * (16 * MIB), True), 32, id="frames of lines"
+    ),
+    pytest.param(
+        lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB),
+        64,
+        id="sizes of partitions",
+    ),
     pytest.param(lambda native: native.split_frames(b"", 12 * MIB), 240, id="list of partitions"),
     pytest.param(lambda native: native.split_frames(BIG, 1), 16, id="owners of pairs"),
     pytest.param(lambda native: native.split_frames(BIG_PAIR, 1), 32, id="a partition"),
@@ -163,7 +178,9 @@ NO_ROOM = [
 
 
 @pytest.mark.parametrize(("call", "mib"), NO_ROOM)
-def test_memory_that_is_not_there_is_a_memory_error_and_the_function_goes_on_working(native, call, mib):
+def test_memory_that_is_not_there_is_a_memory_error_and_the_function_goes_on_working(
+    native, call, mib
+):
     with memory_for(mib * MIB), pytest.raises(MemoryError):
         call(native)
     assert native.split_frames(encode_pair("k", "v"), 1) == ([encode_pair("k", "v")], 10)

@@ -14,7 +14,10 @@ every_codec = pytest.mark.parametrize("codec_name", [name for name in NAMES if n
 names = st.binary(max_size=8) | st.sampled_from([b"1 a", b" ", b"\n", b"10 ", b"x" * 100])
 sets = st.dictionaries(names, names, max_size=6)
 set_like = st.lists(
-    st.sampled_from([b"0", b"1", b"2", b"8", b"16", b"00", b" ", b" ", b"\n", b"\n", b"k", b"-", b"9999999999"]), max_size=14
+    st.sampled_from(
+        [b"0", b"1", b"2", b"8", b"16", b"00", b" ", b" ", b"\n", b"\n", b"k", b"-", b"9999999999"]
+    ),
+    max_size=14,
 ).map(b"".join)
 ill_counted = st.tuples(st.integers(0, 24), set_like).map(lambda parts: b"%d\n%b" % parts)
 
@@ -41,7 +44,9 @@ def test_a_set_with_one_byte_changed_gives_what_the_reference_gives(codec_name, 
     data = bytearray(encode_params(params))
     data[at % len(data)] = byte
     due = codec_named("reference").params(bytes(data))
-    assert agrees(codec_named(codec_name), "params", codec_named(codec_name).params(bytes(data)), due)
+    assert agrees(
+        codec_named(codec_name), "params", codec_named(codec_name).params(bytes(data)), due
+    )
 
 
 @pytest.mark.clause("PARAMS-1", "PARAMS-2", "PARAMS-4")
@@ -65,7 +70,9 @@ def test_no_parameters_are_an_empty_set_and_none_is_nothing():
 
 @pytest.mark.clause("PARAMS-8")
 def test_a_name_given_as_text_and_as_bytes_is_refused():
-    with pytest.raises(ValueError, match="the parameter name b'k' is there twice, as str and as bytes"):
+    with pytest.raises(
+        ValueError, match="the parameter name b'k' is there twice, as str and as bytes"
+    ):
         encode_params({"k": "1", b"k": "2"})
 
 
@@ -89,9 +96,18 @@ def test_what_cannot_be_a_parameter_is_named_with_its_type(params, text):
 @pytest.mark.parametrize(
     ("params", "text"),
     [
-        ("\ud800", "the parameter string is a str that UTF-8 cannot encode: surrogates not allowed"),
-        ({"k": "\ud800"}, "the value of parameter 'k' is a str that UTF-8 cannot encode: surrogates not allowed"),
-        ({"\ud800": ""}, "the parameter name '\\ud800' is a str that UTF-8 cannot encode: surrogates not allowed"),
+        (
+            "\ud800",
+            "the parameter string is a str that UTF-8 cannot encode: surrogates not allowed",
+        ),
+        (
+            {"k": "\ud800"},
+            "the value of parameter 'k' is a str that UTF-8 cannot encode: surrogates not allowed",
+        ),
+        (
+            {"\ud800": ""},
+            "the parameter name '\\ud800' is a str that UTF-8 cannot encode: surrogates not allowed",
+        ),
     ],
 )
 def test_text_that_utf8_has_not_is_refused(params, text):

@@ -24,7 +24,9 @@ def test_the_tests_test_the_installed_package_with_its_compiled_part():
 
 def test_the_version_is_the_same_everywhere():
     header = (ROOT / "include/disco.h").read_text()
-    parts = [re.search(rf"DISCO_VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR", "PATCH")]
+    parts = [
+        re.search(rf"DISCO_VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR", "PATCH")
+    ]
     versions = {
         kvproto.__version__,
         metadata.version("kvproto"),
@@ -60,12 +62,31 @@ def test_the_reference_is_selected_by_the_environment():
 def elsewhere(tmp_path_factory):
     """A wheel built from the sources, installed into an empty folder; its `bin` has the command."""
     top = tmp_path_factory.mktemp("wheel")
-    wheel = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "wheel", "--no-deps", "--no-build-isolation"]
+    wheel = [
+        sys.executable,
+        "-m",
+        "pip",
+        "-q",
+        "--disable-pip-version-check",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where meson and ninja are
-    subprocess.run([*wheel, "-w", str(top), str(ROOT)], check=True, env={**os.environ, "PATH": path})
+    subprocess.run(
+        [*wheel, "-w", str(top), str(ROOT)], check=True, env={**os.environ, "PATH": path}
+    )
     (built,) = top.glob("*.whl")
     assert "-abi3-" in built.name
-    install = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-deps"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "-q",
+        "--disable-pip-version-check",
+        "install",
+        "--no-deps",
+    ]
     subprocess.run([*install, "--target", str(top / "site"), str(built)], check=True)
     return top / "site"
 
@@ -85,11 +106,19 @@ def test_a_wheel_gives_the_command_the_library_and_a_way_to_link_it(elsewhere, t
     prefix = elsewhere / "kvproto"
     assert command(elsewhere, "config", "--prefix").strip() == str(prefix)
     assert command(elsewhere, "config", "--version").strip() == kvproto.__version__
-    for path in ("include/disco.h", "lib/libdisco.a", "lib/pkgconfig/disco.pc", "bin/supervise", "bin/confine"):
+    for path in (
+        "include/disco.h",
+        "lib/libdisco.a",
+        "lib/pkgconfig/disco.pc",
+        "bin/supervise",
+        "bin/confine",
+    ):
         assert (prefix / path).is_file()
     flags = command(elsewhere, "config", "--cflags", "--libs").split()
     worker = tmp_path / "worker"
-    subprocess.run(["cc", str(ROOT / "kvproto/examples/identity.c"), *flags, "-o", str(worker)], check=True)
+    subprocess.run(
+        ["cc", str(ROOT / "kvproto/examples/identity.c"), *flags, "-o", str(worker)], check=True
+    )
     with kvproto.ExternalProgram([worker]) as program:
         assert list(program.map(["x"])) == [[(b"", b"x")]]
 
@@ -99,16 +128,30 @@ def test_pkg_config_finds_the_wheels_library_wherever_it_lies(elsewhere, tmp_pat
         pytest.skip("pkg-config is not installed: apt-get install pkg-config")
     environment = {**os.environ, "PKG_CONFIG_PATH": str(elsewhere / "kvproto/lib/pkgconfig")}
     query = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "disco"], env=environment, capture_output=True, text=True, check=True
+        ["pkg-config", "--cflags", "--libs", "disco"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     worker = tmp_path / "worker"
-    subprocess.run(["cc", str(ROOT / "kvproto/examples/identity.c"), *query.stdout.split(), "-o", str(worker)], check=True)
+    subprocess.run(
+        ["cc", str(ROOT / "kvproto/examples/identity.c"), *query.stdout.split(), "-o", str(worker)],
+        check=True,
+    )
     assert subprocess.run([worker, "map"], input=b"0\n", capture_output=True).returncode == 0
 
 
 def test_make_install_gives_both_libraries_and_a_header_under_a_prefix(tmp_path):
     subprocess.run(
-        ["make", "-s", "install", "PREFIX=/opt/disco", f"DESTDIR={tmp_path}", f"PYTHON={sys.executable}"],
+        [
+            "make",
+            "-s",
+            "install",
+            "PREFIX=/opt/disco",
+            f"DESTDIR={tmp_path}",
+            f"PYTHON={sys.executable}",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,

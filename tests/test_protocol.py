@@ -15,7 +15,14 @@ from kvproto.errors import ItemTooLarge
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
 SECTIONS = ("FRAME", "LIST", "PARAMS", "STDERR", "MAP", "REDUCE", "LIFECYCLE", "FILES", "LIMITS")
-SOURCES = ("*.md", "kvproto/**/*.py", "include/*.h", "csrc/*.[ch]", "fuzz/*", *(f"tests/**/*.{end}" for end in ("c", "py", "txt")))
+SOURCES = (
+    "*.md",
+    "kvproto/**/*.py",
+    "include/*.h",
+    "csrc/*.[ch]",
+    "fuzz/*",
+    *(f"tests/**/*.{end}" for end in ("c", "py", "txt")),
+)
 
 _CITATION = re.compile(rf"\b(?:{'|'.join(SECTIONS)})-\d+\b")
 
@@ -38,7 +45,9 @@ def dumped(lines: str) -> bytes:
     """The bytes of a hexdump, whose offsets must be those of its bytes."""
     data = b""
     for line in lines.splitlines():
-        offset, digits = re.fullmatch(r"([0-9a-f]{4})  ((?:[0-9a-f]{2} )*[0-9a-f]{2})   *\S.*", line).groups()
+        offset, digits = re.fullmatch(
+            r"([0-9a-f]{4})  ((?:[0-9a-f]{2} )*[0-9a-f]{2})   *\S.*", line
+        ).groups()
         assert int(offset, 16) == len(data), line
         data += bytes.fromhex(digits)
     return data
@@ -50,7 +59,10 @@ def dumped(lines: str) -> bytes:
 def test_clauses_are_numbered_in_order_in_their_section():
     assert tuple(re.findall(r"^## ([A-Z]+)$", TEXT, re.MULTILINE)) == SECTIONS
     for name in SECTIONS:
-        numbers = [int(number) for number in re.findall(rf"^\*\*{name}-(\d+)\*\* ", section(name), re.MULTILINE)]
+        numbers = [
+            int(number)
+            for number in re.findall(rf"^\*\*{name}-(\d+)\*\* ", section(name), re.MULTILINE)
+        ]
         assert numbers and numbers == list(range(1, len(numbers) + 1)), name
     assert len(clauses()) == len(re.findall(r"^\*\*[A-Z]+-\d+\*\*", TEXT, re.MULTILINE))
 
@@ -63,14 +75,21 @@ def test_each_clause_binds_somebody():
 @pytest.fixture(scope="module")
 def named_by_tests() -> dict[str, list[str]]:
     script = Path(__file__).parent / "clauses_of_tests.py"
-    done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def named_by_vectors() -> set[str]:
     kinds = ("pairs", "lists", "params", "messages")
-    return {clause for kind in kinds for vector in vectors_format.load(kind) for clause in vector.clauses}
+    return {
+        clause
+        for kind in kinds
+        for vector in vectors_format.load(kind)
+        for clause in vector.clauses
+    }
 
 
 def test_each_must_is_held_by_a_vector_or_a_test(named_by_tests):
@@ -105,7 +124,10 @@ DUMPS = {
     "PARAMS": {"params": {b"sep": b" ", "naïve".encode(): b""}},
     "STDERR": {"messages": [("MSG", b"hi", 0), ("ERR", b" no", 0), ("", b"oops", 0)]},
     "MAP": {"pairs": [(b"", b"a b"), (b"", b"")], "lists": [[(b"a", b""), (b"b", b"")], []]},
-    "REDUCE": {"pairs": [(b"a", b"1"), (b"a", b"2"), (b"b", b"5")], "lists": [[(b"a", b"3"), (b"b", b"5")]]},
+    "REDUCE": {
+        "pairs": [(b"a", b"1"), (b"a", b"2"), (b"b", b"5")],
+        "lists": [[(b"a", b"3"), (b"b", b"5")]],
+    },
     "LIFECYCLE": {"stdin": [(b"", b"x")]},
     "FILES": {"text": b'#!/bin/sh\nTZ=UTC exec ./count "$1"\n'},
     "LIMITS": {"too-large": (9, 5, 4294967287)},

@@ -18,11 +18,17 @@ FILE_NAME = re.compile(r"(?:/\*|#) (\w+\.\w+)(?: \*/)?\n")
 def environment(home: Path) -> dict[str, str]:
     """The environment of somebody who has installed the package: its commands come first, jobs live in `home`."""
     commands = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "KVPROTO_HOME": str(home / "jobs")}
+    return {
+        **os.environ,
+        "PATH": f"{commands}:{os.environ['PATH']}",
+        "KVPROTO_HOME": str(home / "jobs"),
+    }
 
 
 def run(command: list[str], directory: Path) -> str:
-    done = subprocess.run(command, cwd=directory, env=environment(directory), capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=directory, env=environment(directory), capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done.stderr}"
     return done.stdout
 

@@ -44,7 +44,9 @@ if __name__ == "__main__":
 def beside(tmp_path):
     """A directory with a file for each name of the standard library, each of which fails when it is imported."""
     for name in sys.stdlib_module_names - {"_frozen_importlib", "_frozen_importlib_external"}:
-        (tmp_path / f"{name}.py").write_text(f"raise ImportError('this is the {name} of the user')\n")
+        (tmp_path / f"{name}.py").write_text(
+            f"raise ImportError('this is the {name} of the user')\n"
+        )
     (tmp_path / "text").write_text("a b a\n")
     with gzip.open(tmp_path / "text.gz", "wt") as file:
         file.write("a b a\n")
@@ -68,8 +70,20 @@ def test_a_script_runs_its_jobs(beside):
 def test_so_does_the_command(beside):
     (beside / "words.py").write_text(JOBS)
     assert "ZeroDivisionError" in run(beside, KVPROTO, "run", "words.Fails", "text").stderr
-    assert sorted(run(beside, KVPROTO, "run", "words.Words", "text").stdout.split()) == ["1", "2", "a", "b"]
-    for command in (["jobs"], ["events", "@"], ["results", "@"], ["pstats", "@"], ["tag", "put", "t", "text"], ["purge", "@"]):
+    assert sorted(run(beside, KVPROTO, "run", "words.Words", "text").stdout.split()) == [
+        "1",
+        "2",
+        "a",
+        "b",
+    ]
+    for command in (
+        ["jobs"],
+        ["events", "@"],
+        ["results", "@"],
+        ["pstats", "@"],
+        ["tag", "put", "t", "text"],
+        ["purge", "@"],
+    ):
         done = run(beside, KVPROTO, *command)
         assert done.returncode == 0, done.stderr
 
@@ -77,7 +91,20 @@ def test_so_does_the_command(beside):
 def test_so_does_the_check_of_a_worker(beside):
     jobs.program(beside, jobs.ECHO, "echo")
     reports = ("--json", "r.json", "--html", "r.html", "--junit", "r.xml")
-    done = run(beside, KVPROTO, "check", "--mode", "map", "--examples", "1", "-k", "MAP-lock*", *reports, "--", "./echo")
+    done = run(
+        beside,
+        KVPROTO,
+        "check",
+        "--mode",
+        "map",
+        "--examples",
+        "1",
+        "-k",
+        "MAP-lock*",
+        *reports,
+        "--",
+        "./echo",
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -87,5 +114,7 @@ def test_a_module_of_that_name_is_the_users_for_the_users_own_imports(tmp_path):
         "import profile; from kvproto.classic import Job, result_iterator\n"
         "print(*result_iterator(Job().run(input=['raw://x'], map=profile.m, profile=True).wait()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert (done.stdout, done.stderr) == ("('x', 'mine')\n", "")

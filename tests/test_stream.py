@@ -4,7 +4,17 @@ import pytest
 from codecs_under_test import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_strategies import KINDS, cut, cuts, encode, every_kind, frame_like, limits, list_lists, pair_lists
+from stream_strategies import (
+    KINDS,
+    cut,
+    cuts,
+    encode,
+    every_kind,
+    frame_like,
+    limits,
+    list_lists,
+    pair_lists,
+)
 from vectors_format import load
 
 from kvproto import ListDecoder, PairDecoder, _native, decode_pairs, encode_pairs, stream
@@ -15,7 +25,9 @@ every_stream = pytest.mark.parametrize("stream_name", [name for name in NAMES if
 
 def stream_named(name: str, kind: str, max_item: int):
     if name == "native" and not _native.NATIVE:
-        raise RuntimeError("the compiled codec is not built, so nothing here tests it: run `make build`")
+        raise RuntimeError(
+            "the compiled codec is not built, so nothing here tests it: run `make build`"
+        )
     make = stream._NativeStream if name == "native" else stream._ReferenceStream
     return make(with_lists=kind == "lists", max_item=max_item)
 
@@ -47,13 +59,17 @@ def decoded(kind, data, max_item):
 @every_stream
 @every_kind
 @given(data=frame_like, max_item=limits, at=cuts)
-def test_any_bytes_in_any_pieces_have_the_fault_that_the_decoders_find(stream_name, kind, data, max_item, at):
+def test_any_bytes_in_any_pieces_have_the_fault_that_the_decoders_find(
+    stream_name, kind, data, max_item, at
+):
     _, fault, _ = fault_of(passed(stream_named(stream_name, kind, max_item), cut(data, at)))
     assert fault == fault_of(decoded(kind, data, max_item))[1]
 
 
 @pytest.mark.parametrize(
-    ("kind", "vector"), [(kind, vector) for kind in KINDS for vector in load(kind)], ids=lambda x: getattr(x, "id", "")
+    ("kind", "vector"),
+    [(kind, vector) for kind in KINDS for vector in load(kind)],
+    ids=lambda x: getattr(x, "id", ""),
 )
 @every_stream
 def test_vectors_have_the_fault_that_the_decoders_find(stream_name, kind, vector):

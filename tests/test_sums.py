@@ -13,7 +13,11 @@ from kvproto.classic.func import sum_combiner, sum_reduce
 from kvproto.errors import JobError
 
 NEVER = 1 << 40
-TEXTS = st.text(max_size=2) | st.text("aé\udc80", max_size=20) | st.sampled_from(["x" * 16, "x" * 17, "x" * 16 + "y"])
+TEXTS = (
+    st.text(max_size=2)
+    | st.text("aé\udc80", max_size=20)
+    | st.sampled_from(["x" * 16, "x" * 17, "x" * 16 + "y"])
+)
 KEYS = TEXTS | TEXTS.map(lambda text: text.encode("utf-8", "surrogateescape"))
 ANY_KEYS = KEYS | st.integers(0, 2) | st.just(1.0) | st.tuples(st.integers(0, 2))
 INTS = st.integers(-9, 9) | st.sampled_from([1 << 62, (1 << 63) - 1, -1 << 63, 1 << 63, 1 << 64])
@@ -48,7 +52,9 @@ def test_numbers_are_summed_by_key_in_the_order_of_the_keys(name, pairs):
 @pytest.mark.parametrize("kind", [str, str.encode], ids=["str", "bytes"])
 def test_any_number_of_keys_has_its_sums(sum_pairs, kind):
     def pairs():
-        return ((kind(f"{number * number % 5_003:0{number % 30}}"), number) for number in range(20_000))
+        return (
+            (kind(f"{number * number % 5_003:0{number % 30}}"), number) for number in range(20_000)
+        )
 
     sums: dict = {}
     assert sum_pairs(pairs(), sums, NEVER) == []
@@ -56,8 +62,18 @@ def test_any_number_of_keys_has_its_sums(sum_pairs, kind):
 
 
 ODD = [
-    "ab", None, 7, (), ("a",), ("a", 1, 2), ["a", 1], ("a", "b"), ("a", None), (["a"], 1), ("text", 1),
-]  # fmt: skip
+    "ab",
+    None,
+    7,
+    (),
+    ("a",),
+    ("a", 1, 2),
+    ["a", 1],
+    ("a", "b"),
+    ("a", None),
+    (["a"], 1),
+    ("text", 1),
+]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -71,7 +87,9 @@ def test_what_cannot_be_added_is_left_to_the_caller_once_with_the_rest_behind_it
 
 def test_there_may_be_more_keys_than_the_table_has_room_for(sum_pairs):
     sums: dict = {}
-    assert sum_pairs(((str(number % 530_000), number) for number in range(600_000)), sums, NEVER) == []
+    assert (
+        sum_pairs(((str(number % 530_000), number) for number in range(600_000)), sums, NEVER) == []
+    )
     assert sums == summed((str(number % 530_000), number) for number in range(600_000))
 
 

@@ -40,7 +40,15 @@ class Supervised:
     """
 
     def __init__(
-        self, tmp_path, body: str | None, launcher=(), *, program=SUPERVISE, closed=False, busy=False, **options
+        self,
+        tmp_path,
+        body: str | None,
+        launcher=(),
+        *,
+        program=SUPERVISE,
+        closed=False,
+        busy=False,
+        **options,
     ):
         self.directory = tmp_path / "private"
         self.directory.mkdir()
@@ -114,9 +122,16 @@ def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [("exit 0", 0), ("exit 3", 3 << 8), ("kill -TERM $$", signal.SIGTERM), ("kill -9 $$", signal.SIGKILL)],
+    [
+        ("exit 0", 0),
+        ("exit 3", 3 << 8),
+        ("kill -TERM $$", signal.SIGTERM),
+        ("kill -9 $$", signal.SIGKILL),
+    ],
 )
-def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(tmp_path, body, status):
+def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(
+    tmp_path, body, status
+):
     with Supervised(tmp_path, body) as supervised:
         assert supervised.line()[0] == "start"
         assert supervised.line() == ("exit", status)
@@ -128,7 +143,9 @@ def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(
 
 
 @pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name
+)
 def test_a_signal_to_the_supervisor_ends_the_worker_and_its_descendants(tmp_path, number):
     with Supervised(tmp_path, FAMILY) as supervised:
         worker = watch_worker(supervised)
@@ -148,9 +165,13 @@ def test_a_driver_that_is_gone_before_the_start_leaves_nothing(tmp_path):
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize(("body", "number"), [(None, 2), ("", 13)], ids=["missing", "not executable"])
+@pytest.mark.parametrize(
+    ("body", "number"), [(None, 2), ("", 13)], ids=["missing", "not executable"]
+)
 def test_a_program_that_cannot_be_executed_is_told_by_its_errno(tmp_path, body, number):
-    with Supervised(tmp_path, body, launcher=["sh", "-c", 'test ! -e op || chmod 0 op; exec "$@"', "sh"]) as supervised:
+    with Supervised(
+        tmp_path, body, launcher=["sh", "-c", 'test ! -e op || chmod 0 op; exec "$@"', "sh"]
+    ) as supervised:
         assert supervised.line() == ("error", number)
         supervised.ends_clean()
 
@@ -190,19 +211,25 @@ os.execv(program, [program, "3", "4", *rest])
 
 def test_no_descriptor_for_the_start_is_told_by_its_errno(tmp_path):
     # 0 to 4 and one for signals are in use; of the two that a pipe takes, one is left.
-    with Supervised(tmp_path, "exit 0", launcher=[sys.executable, "-ISc", FEW_DESCRIPTORS]) as supervised:
+    with Supervised(
+        tmp_path, "exit 0", launcher=[sys.executable, "-ISc", FEW_DESCRIPTORS]
+    ) as supervised:
         assert supervised.line() == ("error", 24)
         supervised.ends_clean()
 
 
-@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed: apt install util-linux")
+@pytest.mark.skipif(
+    not shutil.which("prlimit"), reason="prlimit is not installed: apt install util-linux"
+)
 def test_a_process_that_cannot_be_had_is_told_by_its_errno(tmp_path):
     # Root may have as many as it likes, and another user may not reach this file by its path.
     program = os.open(SUPERVISE, os.O_RDONLY)
     other = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.getuid() == 0 else {}
     limits = ["prlimit", "--nproc=0:0", "--"]
     path = f"/proc/self/fd/{program}"
-    with Supervised(tmp_path, "exit 0", launcher=limits, program=path, pass_fds=[program], **other) as supervised:
+    with Supervised(
+        tmp_path, "exit 0", launcher=limits, program=path, pass_fds=[program], **other
+    ) as supervised:
         os.close(program)
         assert supervised.line() == ("error", 11)
         assert supervised.process.wait(PATIENCE) == 0
@@ -212,14 +239,20 @@ UNSHARE = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user
 
 
 def test_where_the_kernel_lists_no_children_the_group_is_killed_all_the_same(tmp_path):
-    if subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/proc"], capture_output=True).returncode:
+    if subprocess.run(
+        [*UNSHARE, "mount", "-t", "tmpfs", "none", "/proc"], capture_output=True
+    ).returncode:
         pytest.skip("no mount namespace of its own is to be had here")
     hidden = [*UNSHARE, "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
-    with Supervised(tmp_path, "sleep 1000 & echo $!; exec sleep 1000", launcher=hidden) as supervised:
+    with Supervised(
+        tmp_path, "sleep 1000 & echo $!; exec sleep 1000", launcher=hidden
+    ) as supervised:
         worker = watch_worker(supervised)
         child = os.pidfd_open(int(supervised.process.stdout.readline()))
         supervised.let_go()
         supervised.ends_clean()
-        assert select.select([child], [], [], PATIENCE)[0], "the child in the worker's group lives on"
+        assert select.select([child], [], [], PATIENCE)[0], (
+            "the child in the worker's group lives on"
+        )
         os.close(child)
         assert_ended(worker)

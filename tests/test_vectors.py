@@ -7,7 +7,15 @@ from codecs_under_test import NAMES, Outcome, agrees, codec_named
 from vectors_format import Vector, load
 
 import kvproto.errors
-from kvproto import MessageParser, ProtocolError, decode_params, encode_list, encode_message, encode_pairs, encode_params
+from kvproto import (
+    MessageParser,
+    ProtocolError,
+    decode_params,
+    encode_list,
+    encode_message,
+    encode_pairs,
+    encode_params,
+)
 from kvproto.netstring import MAX_PARAMS
 from kvproto.wire import MAX_ITEM
 
@@ -20,12 +28,16 @@ _MANY = 4096
 """Beyond so many bytes not every cut is tried but those near the ends and some at random."""
 
 every_codec = pytest.mark.parametrize("codec_name", NAMES)
-every_stream = pytest.mark.parametrize(("kind", "vector"), STREAMS, ids=[vector.id for _, vector in STREAMS])
+every_stream = pytest.mark.parametrize(
+    ("kind", "vector"), STREAMS, ids=[vector.id for _, vector in STREAMS]
+)
 every_params = pytest.mark.parametrize("vector", PARAMS, ids=[vector.id for vector in PARAMS])
 every_good_params = pytest.mark.parametrize(
     "vector", [vector for vector in PARAMS if not vector.error], ids=lambda vector: vector.id
 )
-every_params_codec = pytest.mark.parametrize("codec_name", [name for name in NAMES if name != "native"])
+every_params_codec = pytest.mark.parametrize(
+    "codec_name", [name for name in NAMES if name != "native"]
+)
 every_message = pytest.mark.parametrize("vector", MESSAGES, ids=[vector.id for vector in MESSAGES])
 
 
@@ -94,7 +106,9 @@ def test_a_byte_behind_a_stream_is_a_cut_size_and_changes_nothing_before(codec_n
         due = Outcome(vector.values, "Truncated", len(vector.input), field, 4, 1)
     elif vector.error == "Truncated" and vector.wanted - vector.had > 1:
         due = due._replace(had=vector.had + 1)
-    elif vector.error == "Truncated":  # the byte completes the field, so the fault is gone from there
+    elif (
+        vector.error == "Truncated"
+    ):  # the byte completes the field, so the fault is gone from there
         assert run(codec, kind, [vector.input, b"\0"], vector)[1:3] != ("Truncated", vector.offset)
         return
     assert agrees(codec, kind, run(codec, kind, [vector.input, b"\0"], vector), due)
@@ -199,7 +213,9 @@ def test_a_parameter_set_that_breaks_a_clause_names_it(vector):
 
 @every_params_codec
 @every_good_params
-def test_a_good_parameter_set_is_cut_at_any_shorter_length_and_over_at_any_longer(codec_name, vector):
+def test_a_good_parameter_set_is_cut_at_any_shorter_length_and_over_at_any_longer(
+    codec_name, vector
+):
     codec = codec_named(codec_name)
     head = vector.input.index(b"\n") + 1
     for n in lengths(vector):
@@ -244,16 +260,22 @@ def test_messages_before_the_end_stand_wherever_it_comes(vector):
     for n in lengths(vector):
         n_ended = vector.input[:n].count(b"\n")
         assert messages_of([vector.input[:n]])[:n_ended] == vector.values[:n_ended], n
-        assert len(messages_of([vector.input[:n]])) == n_ended + (n > 0 and vector.input[n - 1] != 0x0A), n
+        assert len(messages_of([vector.input[:n]])) == n_ended + (
+            n > 0 and vector.input[n - 1] != 0x0A
+        ), n
 
 
 @every_message
 def test_a_newline_more_ends_the_last_line_or_is_an_empty_one(vector):
     unended = vector.input and not vector.input.endswith(b"\n")
-    assert messages_of([vector.input + b"\n"]) == vector.values + ([] if unended else [("", b"", 0)])
+    assert messages_of([vector.input + b"\n"]) == vector.values + (
+        [] if unended else [("", b"", 0)]
+    )
 
 
-@pytest.mark.parametrize("vector", [v for v in MESSAGES if all(kind for kind, *_ in v.values)], ids=lambda v: v.id)
+@pytest.mark.parametrize(
+    "vector", [v for v in MESSAGES if all(kind for kind, *_ in v.values)], ids=lambda v: v.id
+)
 def test_messages_encode_to_the_bytes_they_came_from(vector):
     encoded = b"".join(encode_message(kind, text) for kind, text, _ in vector.values)
     assert (encoded == vector.input) == (vector.canonical and vector.verdict == "accept")

@@ -8,7 +8,17 @@ import pytest
 from codecs_under_test import NAMES, Outcome, agrees, codec_named
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_strategies import cut, cuts, encode, every_kind, frame_like, items, limits, list_lists, pair_lists
+from stream_strategies import (
+    cut,
+    cuts,
+    encode,
+    every_kind,
+    frame_like,
+    items,
+    limits,
+    list_lists,
+    pair_lists,
+)
 
 from kvproto import (
     MAX_ITEM,
@@ -35,15 +45,21 @@ every_python_codec = pytest.mark.parametrize("codec_name", [name for name in NAM
 @given(pairs=pair_lists, lists=list_lists, at=cuts)
 def test_whatever_is_encoded_is_decoded_again(codec_name, pairs, lists, at):
     codec = codec_named(codec_name)
-    assert agrees(codec, "pairs", codec.pairs(cut(encode_pairs(pairs), at), MAX_ITEM), Outcome(pairs))
-    assert agrees(codec, "lists", codec.lists(cut(encode("lists", lists), at), MAX_ITEM), Outcome(lists))
+    assert agrees(
+        codec, "pairs", codec.pairs(cut(encode_pairs(pairs), at), MAX_ITEM), Outcome(pairs)
+    )
+    assert agrees(
+        codec, "lists", codec.lists(cut(encode("lists", lists), at), MAX_ITEM), Outcome(lists)
+    )
 
 
 @pytest.mark.clause("FRAME-4", "FRAME-5", "LIST-3", "LIMITS-1")
 @every_codec
 @every_kind
 @given(data=frame_like, max_item=limits, at=cuts)
-def test_any_bytes_in_any_pieces_give_the_values_and_the_fault_of_the_reference(codec_name, kind, data, max_item, at):
+def test_any_bytes_in_any_pieces_give_the_values_and_the_fault_of_the_reference(
+    codec_name, kind, data, max_item, at
+):
     codec, reference = codec_named(codec_name), codec_named("reference")
     due = getattr(reference, kind)([data], max_item)
     assert agrees(codec, kind, getattr(codec, kind)(cut(data, at), max_item), due)
@@ -52,7 +68,9 @@ def test_any_bytes_in_any_pieces_give_the_values_and_the_fault_of_the_reference(
 @every_codec
 @every_kind
 @given(data=frame_like, max_item=limits)
-def test_any_bytes_one_by_one_give_the_values_and_the_fault_of_the_reference(codec_name, kind, data, max_item):
+def test_any_bytes_one_by_one_give_the_values_and_the_fault_of_the_reference(
+    codec_name, kind, data, max_item
+):
     codec, reference = codec_named(codec_name), codec_named("reference")
     due = getattr(reference, kind)([data], max_item)
     pieces = [data[i : i + 1] for i in range(len(data))]
@@ -147,11 +165,16 @@ def test_a_truncated_stream_still_gives_what_it_had():
 def test_errors_say_what_where_and_what_to_do():
     with pytest.raises(Truncated) as caught:
         decode_pairs(b"\5\0\0\0ab")
-    assert str(caught.value) == "the stream ends inside the key at byte 4: 5 bytes wanted, 2 there [FRAME-4]"
+    assert (
+        str(caught.value)
+        == "the stream ends inside the key at byte 4: 5 bytes wanted, 2 there [FRAME-4]"
+    )
     with pytest.raises(Truncated) as caught:
         decode_lists(b"\2\0\0\0" + encode_pair("", ""))
     assert "the result list has 1 of its 2 pairs" in str(caught.value)
-    with pytest.raises(ItemTooLarge, match="key size at byte 0 announces 17 bytes, the limit is 16; raise max_item"):
+    with pytest.raises(
+        ItemTooLarge, match="key size at byte 0 announces 17 bytes, the limit is 16; raise max_item"
+    ):
         decode_pairs(b"\x11\0\0\0", max_item=16)
 
 
@@ -159,7 +182,9 @@ def test_errors_say_what_where_and_what_to_do():
 
 
 @every_python_codec
-@pytest.mark.parametrize("make", [bytes, bytearray, memoryview, lambda data: array.array("I", data)])
+@pytest.mark.parametrize(
+    "make", [bytes, bytearray, memoryview, lambda data: array.array("I", data)]
+)
 def test_any_bytes_like_object_can_be_fed(codec_name, make):
     codec = codec_named(codec_name)
     data = encode_pair("key", "value") + encode_pair("", "")
@@ -173,7 +198,9 @@ def test_any_bytes_like_object_can_be_fed(codec_name, make):
 def test_the_callers_buffer_is_free_again_after_feed(codec_name, kind):
     codec = codec_named(codec_name)
     decoder = codec.pair_decoder() if kind == "pairs" else codec.list_decoder()
-    buffer = bytearray(encode(kind, [("key", "value")] if kind == "pairs" else [[("key", "value")]]) + b"\1")
+    buffer = bytearray(
+        encode(kind, [("key", "value")] if kind == "pairs" else [[("key", "value")]]) + b"\1"
+    )
     given_values = decoder.feed(buffer)
     buffer[:] = b"\xff" * len(buffer)
     buffer.clear()  # BufferError while somebody holds it
@@ -198,7 +225,9 @@ def test_what_is_not_bytes_is_refused_and_changes_nothing(codec_name, kind, firs
 
 
 @pytest.mark.parametrize("limit", [-1, 1 << 32, 1.5, "16", None])
-@pytest.mark.parametrize("make", [PairDecoder, ListDecoder, lambda max_item: encode_pairs([], max_item=max_item)])
+@pytest.mark.parametrize(
+    "make", [PairDecoder, ListDecoder, lambda max_item: encode_pairs([], max_item=max_item)]
+)
 def test_a_limit_that_is_none_is_refused(make, limit):
     with pytest.raises(ValueError, match="max_item"):
         make(max_item=limit)
@@ -209,7 +238,10 @@ def test_a_limit_that_is_none_is_refused(make, limit):
 
 @pytest.mark.clause("LIST-4", "LIMITS-1", "LIMITS-2")
 @every_python_codec
-@pytest.mark.parametrize("data", [b"\xff" * 4, b"\xff" * 4 + bytes(8), b"\1\0\0\0\0\0\0\x40", b"\1\0\0\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff" * 4, b"\xff" * 4 + bytes(8), b"\1\0\0\0\0\0\0\x40", b"\1\0\0\0\xff\xff\xff\xff"],
+)
 def test_memory_is_not_taken_by_the_peers_word(codec_name, data):
     codec = codec_named(codec_name)
     codec.lists([data], MAX_ITEM)  # whatever is made once
@@ -237,7 +269,9 @@ def test_a_pair_is_its_two_items():
 @given(key=st.text(max_size=8), value=st.text(max_size=8))
 def test_text_goes_out_as_utf8(codec_name, key, value):
     pack_pairs = codec_named(codec_name).primitives.pack_pairs
-    assert pack_pairs([(key, value)], MAX_ITEM) == pack_pairs([(key.encode(), value.encode())], MAX_ITEM)
+    assert pack_pairs([(key, value)], MAX_ITEM) == pack_pairs(
+        [(key.encode(), value.encode())], MAX_ITEM
+    )
 
 
 BAD_PAIRS = [
@@ -274,8 +308,16 @@ def test_what_cannot_be_encoded_is_named_with_its_type_and_index(codec_name, bad
 @pytest.mark.parametrize(
     ("bad", "max_item", "text"),
     [
-        (("\ud800", ""), MAX_ITEM, "the key of pair 1 is a str that UTF-8 cannot encode: surrogates not allowed"),
-        ((b"", "a\udfff"), MAX_ITEM, "the value of pair 1 is a str that UTF-8 cannot encode: surrogates not allowed"),
+        (
+            ("\ud800", ""),
+            MAX_ITEM,
+            "the key of pair 1 is a str that UTF-8 cannot encode: surrogates not allowed",
+        ),
+        (
+            (b"", "a\udfff"),
+            MAX_ITEM,
+            "the value of pair 1 is a str that UTF-8 cannot encode: surrogates not allowed",
+        ),
         ((b"12345", b""), 4, "the key of pair 1 has 5 bytes, the limit is 4"),
         (("", "éé\n"), 4, "the value of pair 1 has 5 bytes, the limit is 4"),
     ],
@@ -305,7 +347,10 @@ def test_an_error_in_the_callers_generator_comes_out_as_it_is(encode_them):
 
 
 @every_python_codec
-@given(pairs=st.lists(st.tuples(items, items) | st.lists(items, min_size=2, max_size=2), max_size=6), max_item=limits)
+@given(
+    pairs=st.lists(st.tuples(items, items) | st.lists(items, min_size=2, max_size=2), max_size=6),
+    max_item=limits,
+)
 def test_the_encoders_agree(codec_name, pairs, max_item):
     def packed(primitives):
         try:
@@ -362,9 +407,12 @@ def test_each_pair_goes_to_the_partition_of_its_key(codec_name, pairs, tail, n_p
     partitions, n_taken = split_frames(whole, n_partitions)
     assert n_taken == len(whole)
     assert [decode_pairs(frames) for frames in partitions] == [
-        [pair for pair in pairs if crc32(pair[0]) % n_partitions == index] for index in range(n_partitions)
+        [pair for pair in pairs if crc32(pair[0]) % n_partitions == index]
+        for index in range(n_partitions)
     ]
-    assert split_frames(whole + tail, n_partitions) == _reference.split_frames(whole + tail, n_partitions)
+    assert split_frames(whole + tail, n_partitions) == _reference.split_frames(
+        whole + tail, n_partitions
+    )
 
 
 @every_python_codec

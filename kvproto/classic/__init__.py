@@ -1,13 +1,13 @@
 """The classic interface: a job written down in Python, run by `kvproto.engine`.
 
-    class Words(Job):
-        def map(line, params):
-            for word in line.split():
-                yield word, 1
-        combiner = sum_combiner
-        reduce = sum_reduce
+class Words(Job):
+    def map(line, params):
+        for word in line.split():
+            yield word, 1
+    combiner = sum_combiner
+    reduce = sum_reduce
 
-    for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
+for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
 """
 
 from kvproto.classic.chain import JobChain

@@ -74,7 +74,11 @@ class Blobs:
             return [self.put(f"{name}-0", read_blocks(file))]
         urls: list[str] = []
         while (block := file.read(min(BLOCK, chunk_size))) or not urls:
-            urls.append(self.put(f"{name}-{len(urls)}", _to_line_end(file, block, chunk_size), is_chunk=True))
+            urls.append(
+                self.put(
+                    f"{name}-{len(urls)}", _to_line_end(file, block, chunk_size), is_chunk=True
+                )
+            )
         return urls
 
     def put_file(self, name: str, path: str) -> str:
@@ -98,7 +102,9 @@ class Blobs:
 
     def _new(self, name: str, ending: str = "") -> str:
         unique = uuid.uuid4().hex
-        path = os.path.join(stored.directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}")
+        path = os.path.join(
+            stored.directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}"
+        )
         with in_home(path):
             make_home()
             make_directory(os.path.dirname(path))

@@ -1,8 +1,8 @@
 """JobChain: jobs that take the results of others as their inputs, each run when all that it needs is done.
 
-    count = Words()
-    top = Top()                          # its map_reader is chain_reader, which reads results of jobs
-    JobChain({count: ["text"], top: [count]}).wait()
+count = Words()
+top = Top()                          # its map_reader is chain_reader, which reads results of jobs
+JobChain({count: ["text"], top: [count]}).wait()
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class JobChain(dict):
             while self._advance():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeout(f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n{self._told()}")
+                    raise WaitTimeout(
+                        f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n{self._told()}"
+                    )
                 time.sleep(min(poll_interval, _POLL, left))
         for error in self._failed.values():
             raise JobError(f"a chain of jobs failed: {error}\n{self._told()}") from error
@@ -85,12 +87,18 @@ class JobChain(dict):
         for job, needed in graph.items():
             for other in needed:
                 if other not in self and self._status(other) == UNKNOWN:
-                    raise JobError(f"job {job.name} needs job {other.name}, which is neither in the chain nor was started")
+                    raise JobError(
+                        f"job {job.name} needs job {other.name}, which is neither in the chain nor was started"
+                    )
 
     def _advance(self) -> bool:
         """Start each job whose inputs are there, note those that failed; whether there is anything to wait for."""
-        jobs = dict.fromkeys(one for job, inputs in self.items() for one in (job, *_jobs_in(inputs)))
-        states = {job: self._status(job) for job in jobs}  # asked once: what ends now is seen the next time
+        jobs = dict.fromkeys(
+            one for job, inputs in self.items() for one in (job, *_jobs_in(inputs))
+        )
+        states = {
+            job: self._status(job) for job in jobs
+        }  # asked once: what ends now is seen the next time
         is_going_on = ACTIVE in states.values()
         for job in jobs:
             if states[job] not in (ACTIVE, READY, UNKNOWN) and job not in self._failed:
@@ -111,8 +119,13 @@ class JobChain(dict):
     def _told(self) -> str:
         """How each job stands, a line each."""
         states = {job: self._status(job) for job in self}
-        words = {job: "not started" if status == UNKNOWN else status for job, status in states.items()}
-        return "\n".join(f"  {'failed' if job in self._failed else word}: {job.name}" for job, word in words.items())
+        words = {
+            job: "not started" if status == UNKNOWN else status for job, status in states.items()
+        }
+        return "\n".join(
+            f"  {'failed' if job in self._failed else word}: {job.name}"
+            for job, word in words.items()
+        )
 
 
 def _listed(inputs) -> list:

@@ -9,9 +9,9 @@ from kvproto._stdio import stderr
 from kvproto.classic.core import result_iterator
 from kvproto.classic.finding import find_function, find_job, of_the_user
 from kvproto.classic.job import Job
+from kvproto.classic.old_parameters import NEEDLESS, SYNONYMS, check_names
 from kvproto.classic.output import Output
 from kvproto.classic.progress import Progress
-from kvproto.classic.old_parameters import NEEDLESS, SYNONYMS, check_names
 from kvproto.classic.worker import PARAMETERS
 from kvproto.errors import JobError
 
@@ -54,7 +54,9 @@ def run(
         raise JobError(str(e)) from e
     if inputs:
         jobargs["input"] = list(inputs)
-    with Output(output) as out:  # opened before the job runs: a path that cannot be written is known at once
+    with Output(
+        output
+    ) as out:  # opened before the job runs: a path that cannot be written is known at once
         try:
             job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
         except (TypeError, ValueError) as e:
@@ -88,7 +90,9 @@ def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
 
 
 def _is_list(name: str) -> bool:
-    return name == "input" or name.endswith("_stream") or isinstance(PARAMETERS[name], (list, tuple))
+    return (
+        name == "input" or name.endswith("_stream") or isinstance(PARAMETERS[name], (list, tuple))
+    )
 
 
 def _value(name: str, text: str):

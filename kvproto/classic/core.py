@@ -46,7 +46,9 @@ class Disco:
 
     def __getattr__(self, name: str):
         if name in _OF_CLUSTERS:
-            raise AttributeError(f"Disco.{name} is not carried over: jobs run on this machine, without a master or nodes")
+            raise AttributeError(
+                f"Disco.{name} is not carried over: jobs run on this machine, without a master or nodes"
+            )
         raise AttributeError(f"Disco has no attribute {name!r}")
 
     @property
@@ -65,7 +67,9 @@ class Disco:
     def joblist(self) -> list[tuple[str, str, float]]:
         """(name, status, when it was started in seconds since the epoch) of each job, the newest last."""
         jobs = [(name, KeptJob(name).status(), started(name)) for name in all_jobs()]
-        return sorted((job for job in jobs if job[1] != UNKNOWN), key=lambda job: (job[2], job[0]))  # not what was purged meanwhile
+        return sorted(
+            (job for job in jobs if job[1] != UNKNOWN), key=lambda job: (job[2], job[0])
+        )  # not what was purged meanwhile
 
     def jobinfo(self, jobname: str) -> dict:
         """What there is to tell of a job in short: job, status, started, directory, stages, results."""
@@ -105,7 +109,9 @@ class Disco:
         """What the maps gave, for `result_iterator`: of a job that was run with keep_map=True, or has no reduce."""
         return KeptJob(jobname).stage_results("map")
 
-    def events(self, jobname: str, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, dict]]:
+    def events(
+        self, jobname: str, offset: int = 0, follow: bool = False
+    ) -> Iterator[tuple[int, dict]]:
         """Yield (offset, event) for what the job has told, a dict each (`kvproto.engine.events`).
 
         offset  skips what was told before: the one that came with the last event known
@@ -183,7 +189,12 @@ class Disco:
         return result_iterator(*args, **kwargs)
 
 
-def watch(job: KeptJob, ended_within: Callable[[float], bool], timeout: float | None, show: bool | str | None) -> bool:
+def watch(
+    job: KeptJob,
+    ended_within: Callable[[float], bool],
+    timeout: float | None,
+    show: bool | str | None,
+) -> bool:
     """Wait for the end of a job, showing its events as `Disco.wait` says; False when timeout seconds are over.
 
     ended_within  waits for the end, or for so many seconds; returns whether it came
@@ -192,7 +203,9 @@ def watch(job: KeptJob, ended_within: Callable[[float], bool], timeout: float | 
         show = os.environ.get("DISCO_EVENTS")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     offset = 0
-    with closing(Progress({"raw": "jsonl", "nocolor": "plain"}.get(show, "auto") if show else "none")) as progress:
+    with closing(
+        Progress({"raw": "jsonl", "nocolor": "plain"}.get(show, "auto") if show else "none")
+    ) as progress:
         while True:
             left = deadline - time.monotonic()
             has_ended = ended_within(max(0, min(left, _TURN)))

@@ -33,7 +33,16 @@ from kvproto.classic.stored import remove_unused
 from kvproto.classic.tags import DamagedTag, InvalidTag, NoSuchTag, TagStore, safe_name
 from kvproto.errors import DataError
 
-__all__ = ["CHUNK_SIZE", "DDFS", "InvalidTag", "NoSuchTag", "canonizetag", "istag", "save_results", "tagname"]
+__all__ = [
+    "CHUNK_SIZE",
+    "DDFS",
+    "InvalidTag",
+    "NoSuchTag",
+    "canonizetag",
+    "istag",
+    "save_results",
+    "tagname",
+]
 
 
 def istag(url: str | Iterable[str]) -> bool:
@@ -85,7 +94,9 @@ class DDFS:
         """The names of all tags that begin with prefix, in order."""
         return TagStore().names(prefix)
 
-    def walk(self, tag, ignore_missing: bool = True, tagpath: tuple = (), token=None) -> Iterator[tuple]:
+    def walk(
+        self, tag, ignore_missing: bool = True, tagpath: tuple = (), token=None
+    ) -> Iterator[tuple]:
         """Walk the graph of tags, depth first: yields (tags from the first to this one, tags in it, lists of blobs).
 
         A tag that leads back to itself is not entered again. One that is missing has neither tags nor blobs, or is
@@ -114,7 +125,9 @@ class DDFS:
         for _, _, blobs in self.walk(tag, ignore_missing):
             yield from blobs
 
-    def pull(self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None) -> Iterator[BufferedReader]:
+    def pull(
+        self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None
+    ) -> Iterator[BufferedReader]:
         """Yield the blobs of the tag and the tags in it as open files; `blobfilter(name)` says which."""
         for urls in self.blobs(tag, ignore_missing=False):
             if blobfilter(blob_name(urls[0])):
@@ -149,18 +162,32 @@ class DDFS:
         return [f"tag://{name}"]
 
     def push(
-        self, tag, files, replicas=None, forceon=(), retries=10, delayed: bool = False, update: bool = False, token=None
+        self,
+        tag,
+        files,
+        replicas=None,
+        forceon=(),
+        retries=10,
+        delayed: bool = False,
+        update: bool = False,
+        token=None,
     ) -> tuple[list[str], list[list[str]]]:
         """Make a blob of each file and append them to the tag. Returns the tag's url in a list, and the lists of urls.
 
         files   paths, (path, name) or (open file, name)
         update  leave out what has a name that is in the tag already, or that an earlier one of files has
         """
-        named = [file if isinstance(file, tuple) else (file, os.path.basename(file)) for file in files]
+        named = [
+            file if isinstance(file, tuple) else (file, os.path.basename(file)) for file in files
+        ]
         if update:
             known = self._known(tag)
             first = {safe_name(name): (source, name) for source, name in reversed(named)}
-            named = [first[name] for name in dict.fromkeys(safe_name(name) for _, name in named) if name not in known]
+            named = [
+                first[name]
+                for name in dict.fromkeys(safe_name(name) for _, name in named)
+                if name not in known
+            ]
         with Blobs() as blobs:
             urls = [[pushed(blobs, source, name)] for source, name in named]
             blobs.touch()
@@ -187,7 +214,9 @@ class DDFS:
         canonizetag(tag)
         known = self._known(tag) if update else ()
         with Blobs() as blobs:
-            made = chunked(blobs, [urls] if isinstance(urls, (str, os.PathLike)) else urls, chunk_size, known)
+            made = chunked(
+                blobs, [urls] if isinstance(urls, (str, os.PathLike)) else urls, chunk_size, known
+            )
             blobs.touch()
             return self.tag(tag, made), made
 
@@ -222,7 +251,9 @@ class DDFS:
         """The value of an attribute of the tag; DataError when it has none of that name."""
         attributes = self.attrs(tag)
         if attr not in attributes:
-            raise DataError(f"tag {tagname(tag)} has no attribute {attr!r}; it has {', '.join(attributes) or 'none'}")
+            raise DataError(
+                f"tag {tagname(tag)} has no attribute {attr!r}; it has {', '.join(attributes) or 'none'}"
+            )
         return attributes[attr]
 
     def setattr(self, tag, attr: str, val, token=None) -> None:
@@ -231,7 +262,10 @@ class DDFS:
         DataError (code 404) for one that begins with `ddfs:`: those were the original's own, its tokens above all.
         """
         if attr.startswith("ddfs:"):
-            raise DataError(f"{attr}: attributes that begin with ddfs: are not for programs; there are no tokens here", code=404)
+            raise DataError(
+                f"{attr}: attributes that begin with ddfs: are not for programs; there are no tokens here",
+                code=404,
+            )
         self._update(tag, lambda document: document["user-data"].update({attr: val}))
 
     def delattr(self, tag, attr: str, token=None) -> None:

@@ -48,7 +48,9 @@ class Stage:
         if self.is_done:
             return 1.0
         if self._n_bytes_in_all:
-            return min(self._n_bytes / self._n_bytes_in_all, 0.99)  # what a failed attempt read counts twice
+            return min(
+                self._n_bytes / self._n_bytes_in_all, 0.99
+            )  # what a failed attempt read counts twice
         return self._n_done / self._n_tasks
 
     def figures(self, n_columns: int | None = None) -> str:

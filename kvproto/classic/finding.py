@@ -56,7 +56,11 @@ def of_the_user(call: Callable, what: str):
     except (Exception, SystemExit) as e:
         told = traceback.TracebackException.from_exception(e)
         ours = (__file__, importlib.__file__)
-        told.stack[:] = [f for f in told.stack if f.filename not in ours and not f.filename.startswith("<frozen ")]
+        told.stack[:] = [
+            f
+            for f in told.stack
+            if f.filename not in ours and not f.filename.startswith("<frozen ")
+        ]
         lines = told.format() if told.stack else told.format_exception_only()
         raise JobError(f"{what}:\n{''.join(lines).rstrip()}") from e
 
@@ -64,7 +68,11 @@ def of_the_user(call: Callable, what: str):
 def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
     """The module, the name in it, and what that is, None for nothing; `form` says what spec has to look like."""
     if os.path.isfile(spec):
-        in_it = f"; for what is in that module write {spec[:-3].replace(os.sep, '.')}.NAME" if spec.endswith(".py") else ""
+        in_it = (
+            f"; for what is in that module write {spec[:-3].replace(os.sep, '.')}.NAME"
+            if spec.endswith(".py")
+            else ""
+        )
         raise JobError(f"{spec}: is a file; write {form}, and inputs behind it{in_it}")
     module_name, dot, name = spec.rpartition(".")
     if not dot or not all(part.isidentifier() for part in spec.split(".")):
@@ -81,10 +89,14 @@ def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
 
 def _module(spec: str, name: str) -> ModuleType:
     try:
-        return of_the_user(lambda: importlib.import_module(name), f"{spec}: importing {name} failed")
+        return of_the_user(
+            lambda: importlib.import_module(name), f"{spec}: importing {name} failed"
+        )
     except ModuleNotFoundError as e:
         if e.name is None or not (name == e.name or name.startswith(e.name + ".")):
-            raise JobError(f"{spec}: the module {name} needs the module {e.name}, which is not there") from e
+            raise JobError(
+                f"{spec}: the module {name} needs the module {e.name}, which is not there"
+            ) from e
         raise JobError(
             f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) or on sys.path"
         ) from None

@@ -116,7 +116,9 @@ def reduce2(input_stream, params) -> Iterable[tuple]:
 
 
 def _interface(name: str) -> NotImplementedError:
-    return NotImplementedError(f"{__name__}.{name} shows what such a function of a job is like, it is not one")
+    return NotImplementedError(
+        f"{__name__}.{name} shows what such a function of a job is like, it is not one"
+    )
 
 
 def init(input_iter, params) -> None:
@@ -152,9 +154,15 @@ def _stable_hash(key) -> int:
     if key is None:
         return 0
     if isinstance(key, (int, float, complex)) or _is_number(key):
-        return hash(key) if key == key else 0  # equal numbers hash alike whatever their type, without a seed; not a NaN
+        return (
+            hash(key) if key == key else 0
+        )  # equal numbers hash alike whatever their type, without a seed; not a NaN
     if isinstance(key, tuple):
-        return crc32(b"".join((_stable_hash(item) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") for item in key))
+        return crc32(
+            b"".join(
+                (_stable_hash(item) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") for item in key
+            )
+        )
     raise TypeError(
         f"default_partition takes keys that are str, bytes, numbers, None or tuples of these, not {type(key).__name__}: "
         "give the job a partition function for them"
@@ -186,8 +194,12 @@ def make_range_partition(min_val, max_val) -> Callable:
         try:
             number = int((place - min_val) * nr_partitions // size)
         except ValueError:
-            raise ValueError(f"make_range_partition: the key {key!r} has no place in a range") from None
-        return min(number, nr_partitions - 1)  # floats: what is just below max_val may be rounded up to it
+            raise ValueError(
+                f"make_range_partition: the key {key!r} has no place in a range"
+            ) from None
+        return min(
+            number, nr_partitions - 1
+        )  # floats: what is just below max_val may be rounded up to it
 
     return range_partition
 

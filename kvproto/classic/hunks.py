@@ -77,7 +77,9 @@ class Bytes:
                 had += len(data)
             data = b"".join(parts)
         if len(data) < n_bytes:
-            raise self.error(start, f"is cut short: {n_bytes} bytes of {what} wanted, {len(data)} there")
+            raise self.error(
+                start, f"is cut short: {n_bytes} bytes of {what} wanted, {len(data)} there"
+            )
         return data
 
     def error(self, offset: int, what: str, kind: type[DataError] = DataError) -> DataError:
@@ -103,7 +105,9 @@ def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator:
         except _Damaged as e:
             if not ignore_corrupt:
                 raise
-            print(f"{e}; its pairs are left out from here on, {source.offset - start} bytes of the file")
+            print(
+                f"{e}; its pairs are left out from here on, {source.offset - start} bytes of the file"
+            )
     if not is_closed:
         raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
 
@@ -112,7 +116,9 @@ def _read_hunk(source: Bytes) -> bytes:
     start = source.offset
     version = source.peek(1)[0]
     if version != _VERSION:
-        raise source.error(start, f"no hunk begins here: 0x{version:02x} instead of 0x{_VERSION:02x}")
+        raise source.error(
+            start, f"no hunk begins here: 0x{version:02x} instead of 0x{_VERSION:02x}"
+        )
     _, is_compressed, crc, n_bytes = _HEAD.unpack(source.exactly(_HEAD.size, "a hunk's head"))
     raw = source.exactly(n_bytes, "a hunk")
     if is_compressed:
@@ -130,9 +136,15 @@ def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
     except zlib.error as e:
         raise source.error(start, f"the hunk is damaged: {e}", _Damaged) from e
     if len(raw) > MAX_HUNK:
-        raise source.error(start, f"the hunk unpacks to more than {MAX_HUNK} bytes, the limit", _Damaged)
+        raise source.error(
+            start, f"the hunk unpacks to more than {MAX_HUNK} bytes, the limit", _Damaged
+        )
     if not unpacking.eof or unpacking.unused_data:
-        raise source.error(start, "the hunk is damaged: its compressed data does not end where the hunk does", _Damaged)
+        raise source.error(
+            start,
+            "the hunk is damaged: its compressed data does not end where the hunk does",
+            _Damaged,
+        )
     return raw
 
 
@@ -144,7 +156,9 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator:
             pair = _Unpickler(file, encoding="utf-8", errors="surrogateescape").load()
         except Exception as e:  # whatever the classes in it raise
             raise source.error(
-                source.offset, f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}", _Damaged
+                source.offset,
+                f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}",
+                _Damaged,
             ) from e
         if not isinstance(pair, (str, bytes)) and not (isinstance(pair, tuple) and len(pair) == 2):
             what = f"the hunk that ends here holds {pair!r:.200}, which is neither a (key, value) pair nor a line"
@@ -155,14 +169,20 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator:
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         found = super().find_class(module, name)
-        return _of_bytes(found) if module == "datetime" and name in ("date", "datetime", "time") else found
+        return (
+            _of_bytes(found)
+            if module == "datetime" and name in ("date", "datetime", "time")
+            else found
+        )
 
 
 def _of_bytes(cls: type):
     """Make a date or time, whose state in Python 2 was an 8-bit string, not text."""
 
     def make(state, *rest):
-        return cls(state.encode("utf-8", "surrogateescape") if isinstance(state, str) else state, *rest)
+        return cls(
+            state.encode("utf-8", "surrogateescape") if isinstance(state, str) else state, *rest
+        )
 
     return make
 
@@ -187,7 +207,9 @@ class HunkWriter(OutputStream):
         """Add a line, or another str or bytes, in the place of a pair. ValueError for more than 1 GiB."""
         data = pickle.dumps(line, _PROTOCOL)
         if len(data) > MAX_ITEM:
-            raise ValueError(f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; it begins with {line[:100]!r}")
+            raise ValueError(
+                f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; it begins with {line[:100]!r}"
+            )
         self._hold(data)
 
     def _hold(self, data: bytes) -> None:
@@ -211,11 +233,17 @@ class HunkWriter(OutputStream):
 
 def encode_netstrings(key, value) -> bytes:
     """One pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes), what is neither as str() gives it."""
-    return b"%d %s %d %s\n" % tuple(part for item in map(_encoded, (key, value)) for part in (len(item), item))
+    return b"%d %s %d %s\n" % tuple(
+        part for item in map(_encoded, (key, value)) for part in (len(item), item)
+    )
 
 
 def _encoded(item) -> bytes:
-    return bytes(item) if isinstance(item, (bytes, bytearray)) else str(item).encode("utf-8", "surrogateescape")
+    return (
+        bytes(item)
+        if isinstance(item, (bytes, bytearray))
+        else str(item).encode("utf-8", "surrogateescape")
+    )
 
 
 def read_netstrings(source: Bytes) -> Iterator[tuple[str, str]]:
@@ -235,5 +263,7 @@ def _netstring(source: Bytes, end: bytes) -> str:
     source.exactly(len(digits) + 1, "a length")
     item = source.exactly(int(digits) + 1, "a key or value and what ends it")
     if not item.endswith(end):
-        raise source.error(start, f"{int(digits)} bytes are not followed by {end!r}, but by {item[-1:]!r}")
+        raise source.error(
+            start, f"{int(digits)} bytes are not followed by {end!r}, but by {item[-1:]!r}"
+        )
     return item[:-1].decode("utf-8", "surrogateescape")

@@ -43,7 +43,10 @@ def _being_imported() -> list[tuple[ModuleType, str, int]]:
     frame = sys._getframe(1)
     while frame is not None:
         module = sys.modules.get(str(frame.f_globals.get("__name__")))
-        is_top_level = frame.f_code.co_name == "<module>" and getattr(module, "__dict__", None) is frame.f_globals
+        is_top_level = (
+            frame.f_code.co_name == "<module>"
+            and getattr(module, "__dict__", None) is frame.f_globals
+        )
         if is_top_level and module.__name__ != "__main__":
             found.append((module, frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back

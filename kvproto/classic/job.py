@@ -38,7 +38,9 @@ class Job:
     Worker = Worker
     Disco = Disco
 
-    def __init__(self, name: str | None = None, master=None, worker: Mapping | None = None, settings=None) -> None:
+    def __init__(
+        self, name: str | None = None, master=None, worker: Mapping | None = None, settings=None
+    ) -> None:
         if name is not None:
             self.name = name
         elif self.name is None:
@@ -48,10 +50,14 @@ class Job:
         self._run: Run | None = None
 
     def __repr__(self) -> str:
-        if "_run" not in vars(self):  # a class of the user's whose __init__ has not called that of this one
+        if "_run" not in vars(
+            self
+        ):  # a class of the user's whose __init__ has not called that of this one
             return super().__repr__()
         status = self.disco.results(self.name, 0)[0]
-        return f"<{type(self).__name__} {self.name}: {'not started' if status == UNKNOWN else status}>"
+        return (
+            f"<{type(self).__name__} {self.name}: {'not started' if status == UNKNOWN else status}>"
+        )
 
     def __getstate__(self) -> dict:
         """What travels to the tasks with a method of the job: its attributes, not the run."""
@@ -119,16 +125,24 @@ class Job:
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")
         if self._run is not None:
-            raise JobError(f"job {self.job} was started before: make another instance of {type(self).__name__}")
+            raise JobError(
+                f"job {self.job} was started before: make another instance of {type(self).__name__}"
+            )
         send_by_value()
         check_names([*jobargs, *attributes(self, Job)], self.worker)
         if processes is not None and (not isinstance(processes, int) or processes < 1):
-            raise ValueError(f"processes is a number from 1 on, or None: one for each core; not {processes!r}")
+            raise ValueError(
+                f"processes is a number from 1 on, or None: one for each core; not {processes!r}"
+            )
         spec = self.worker.spec(self, jobargs)
         notes: list[str] = []
         inputs = self.worker.inputs(self, jobargs, spec, notes.append)
-        files = self.worker.required_files(self, jobargs)  # before there is a directory: a file that is not there costs none
-        n_processes = min(processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize)
+        files = self.worker.required_files(
+            self, jobargs
+        )  # before there is a directory: a file that is not there costs none
+        n_processes = min(
+            processes or n_cores(), self.worker.max_processes(self, jobargs) or sys.maxsize
+        )
         sweep()
         directory = JobDirectory(spec.name)
         try:
@@ -149,10 +163,16 @@ class Job:
     @property
     def directory(self) -> str:
         """The path of the job's directory."""
-        return self._run.directory.path if self._run is not None else KeptJob(self._known()).paths.path
+        return (
+            self._run.directory.path if self._run is not None else KeptJob(self._known()).paths.path
+        )
 
     def wait(
-        self, poll_interval: float = 2, timeout: float | None = None, clean: bool = False, show: bool | str | None = None
+        self,
+        poll_interval: float = 2,
+        timeout: float | None = None,
+        clean: bool = False,
+        show: bool | str | None = None,
     ) -> list[str]:
         """Wait until the job is done; returns the paths of its result files, or its tag, for `result_iterator`.
 
@@ -219,5 +239,7 @@ class Job:
     def _known(self) -> str:
         """The full name of the job."""
         if self._run is None and not KeptJob(self.name).is_there():
-            raise JobError(f"job {self.name} was not started, and there is none of that full name: call run() first")
+            raise JobError(
+                f"job {self.name} was not started, and there is none of that full name: call run() first"
+            )
         return self.name

@@ -13,7 +13,12 @@ from collections.abc import Collection, Iterable
 
 __all__ = ["NEEDLESS", "REFUSED", "SYNONYMS", "attributes", "check_names"]
 
-SYNONYMS = {"fun_map": "map", "input_files": "input", "nr_reduces": "partitions", "save_results": "save"}
+SYNONYMS = {
+    "fun_map": "map",
+    "input_files": "input",
+    "nr_reduces": "partitions",
+    "save_results": "save",
+}
 """Old name -> parameter."""
 
 NEEDLESS = {
@@ -29,7 +34,9 @@ NEEDLESS = {
 }
 """Old parameter that changes no result -> what to say."""
 
-_WRITER = "use {}_output_stream: the stream that its last function gives writes a pair in add(key, value)"
+_WRITER = (
+    "use {}_output_stream: the stream that its last function gives writes a pair in add(key, value)"
+)
 
 REFUSED = {
     "map_writer": _WRITER.format("map"),
@@ -44,7 +51,9 @@ def attributes(job, base: type) -> list[str]:
     found = []
     for name in (*NEEDLESS, *REFUSED):
         value = inspect.getattr_static(job, name, None)
-        if value is not inspect.getattr_static(base, name, None) and not (name in NEEDLESS and callable(value)):
+        if value is not inspect.getattr_static(base, name, None) and not (
+            name in NEEDLESS and callable(value)
+        ):
             found.append(name)
     return found
 
@@ -58,7 +67,9 @@ def check_names(given: Iterable[str], known: Collection[str], *, stacklevel: int
         if name in REFUSED:
             raise TypeError(f"kvproto has no parameter {name!r}: {REFUSED[name]}")
         if name in NEEDLESS:
-            warnings.warn(f"the parameter {name!r} does nothing here: {NEEDLESS[name]}", stacklevel=stacklevel)
+            warnings.warn(
+                f"the parameter {name!r} does nothing here: {NEEDLESS[name]}", stacklevel=stacklevel
+            )
         elif name not in known and name not in SYNONYMS:
             near = difflib.get_close_matches(name, [*known, *SYNONYMS], 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

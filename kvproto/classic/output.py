@@ -59,7 +59,9 @@ class Output:
                 data = encode(key, value)
             except (TypeError, ValueError, RecursionError) as e:
                 types = f"{type(key).__name__}, {type(value).__name__}"
-                raise DataError(f"pair {number} of the results ({types}) cannot be written as {form}: {e}") from None
+                raise DataError(
+                    f"pair {number} of the results ({types}) cannot be written as {form}: {e}"
+                ) from None
             write(data)
 
 
@@ -109,8 +111,12 @@ def _of_bytes(item) -> str | dict[str, str]:
 def _kv(key, value) -> bytes:
     for item in (key, value):
         if not isinstance(item, (bytes, str)):
-            raise TypeError(f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write more")
-    return encode_pair(*(item if isinstance(item, bytes) else _of_str(item) for item in (key, value)))
+            raise TypeError(
+                f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write more"
+            )
+    return encode_pair(
+        *(item if isinstance(item, bytes) else _of_str(item) for item in (key, value))
+    )
 
 
 def _of_str(text: str) -> bytes:

@@ -96,7 +96,9 @@ class Progress:
         if self._live is None:
             self._say(text)
         else:
-            self._status = printable(text)  # drawn with the next figures, which come as often as a reader can follow
+            self._status = printable(
+                text
+            )  # drawn with the next figures, which come as often as a reader can follow
 
     def _on_message(self, event: dict) -> None:
         self._say(f"{event['stage']}:{event['task']}: {event['text']}")
@@ -127,7 +129,9 @@ class Progress:
             self._file.flush()
 
     def _draw(self) -> None:
-        n_columns = self._live.n_columns() - 1  # in the last column some terminals break the line already
+        n_columns = (
+            self._live.n_columns() - 1
+        )  # in the last column some terminals break the line already
         lines = [self._line(stage, n_columns) for stage in self._stages]
         if self._status:
             lines.append(self._status[:n_columns])

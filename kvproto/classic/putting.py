@@ -72,7 +72,9 @@ def save_results(job_name: str, paths: Iterable[str]) -> str:
     return f"tag://{tag}"
 
 
-def put_files(tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, is_whole: bool = False) -> None:
+def put_files(
+    tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, is_whole: bool = False
+) -> None:
     """Append files to a tag: the data of a path in chunks, as `DDFS.chunk` makes them; a url (with ://) as it is.
 
     is_whole  have these in the tag and no others; blobs that no tag lists then are removed
@@ -127,11 +129,15 @@ def _lists(urls) -> list[list[str]]:
         urls = [urls]
     lists = [[one] if isinstance(one, (str, os.PathLike)) else list(one) for one in urls]
     if not all(lists):
-        raise ValueError("an empty list among the urls of a tag: a list in them is the replicas of one blob")
+        raise ValueError(
+            "an empty list among the urls of a tag: a list in them is the replicas of one blob"
+        )
     return [[os.fspath(url) for url in replicas] for replicas in lists]
 
 
-def chunked(blobs: Blobs, urls: Iterable, chunk_size: int, known: Container[str] = ()) -> list[list[str]]:
+def chunked(
+    blobs: Blobs, urls: Iterable, chunk_size: int, known: Container[str] = ()
+) -> list[list[str]]:
     """Make blobs of inputs, but of those the first chunk of which has a name that is known."""
     made: list[list[str]] = []
     for found in find_inputs(urls):

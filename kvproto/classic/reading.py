@@ -85,7 +85,9 @@ def _entries(replicas: list[str], streams: list[Callable], params, trust: bool) 
                 entries = iter(stream)
                 n_skipped = sum(1 for _ in islice(entries, n_given))
                 if n_skipped < n_given:
-                    raise DataError(f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more")
+                    raise DataError(
+                        f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more"
+                    )
                 for entry in entries:
                     n_given += 1
                     yield entry

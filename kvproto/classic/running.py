@@ -28,7 +28,9 @@ class Run(threading.Thread):
     An event and not join(), which takes a thread for ended when Ctrl-C interrupts it (CPython 3.11).
     """
 
-    def __init__(self, spec, inputs: Sequence, directory, n_processes: int, on_event, notes: Sequence[str]) -> None:
+    def __init__(
+        self, spec, inputs: Sequence, directory, n_processes: int, on_event, notes: Sequence[str]
+    ) -> None:
         from kvproto.engine.local import LocalPool
 
         super().__init__(name=f"kvproto {directory.job}")
@@ -141,4 +143,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-threading._register_atexit(_at_exit)  # before the interpreter waits for threads, as concurrent.futures does it
+threading._register_atexit(
+    _at_exit
+)  # before the interpreter waits for threads, as concurrent.futures does it

@@ -65,7 +65,9 @@ def unused(grace: float) -> list[str]:
     `collect`. DataError when a damaged tag may list them.
     """
     latest = time.time() - grace
-    old = [own for own in _stored() if _changed(own) <= latest]  # looked up before the tags, which may get more
+    old = [
+        own for own in _stored() if _changed(own) <= latest
+    ]  # looked up before the tags, which may get more
     listed = _listed()
     return [own for own in old if own not in listed]
 
@@ -83,7 +85,9 @@ def _stored() -> list[str]:
     found = []
     with naming(directory(), "listing"):
         for folder in _names(directory()):
-            if re.fullmatch("[0-9a-f]{2}", folder) and not os.path.islink(os.path.join(directory(), folder)):
+            if re.fullmatch("[0-9a-f]{2}", folder) and not os.path.islink(
+                os.path.join(directory(), folder)
+            ):
                 found += [f"{folder}/{name}" for name in _names(os.path.join(directory(), folder))]
     return [own for own in found if _OWN.fullmatch(_UNFINISHED.sub("", own))]
 
@@ -109,7 +113,9 @@ def _listed() -> set[str]:
     listed: set[str] = set()
     for name in store.names():
         try:
-            listed.update(own for urls in store.get(name)["urls"] for url in urls if (own := _own(url)))
+            listed.update(
+                own for urls in store.get(name)["urls"] for url in urls if (own := _own(url))
+            )
         except NoSuchTag:
             continue  # deleted meanwhile
         except DamagedTag as e:
@@ -142,7 +148,9 @@ def remove(own: str) -> None:
             inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
             try:
                 if _mount(inner) != _mount(top):
-                    raise DataError(f"{path} is not removed: it is on another file system, mounted inside the store")
+                    raise DataError(
+                        f"{path} is not removed: it is on another file system, mounted inside the store"
+                    )
                 os.unlink(name, dir_fd=inner)
             finally:
                 os.close(inner)

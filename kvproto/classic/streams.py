@@ -50,7 +50,9 @@ class OutputStream:
 
     def add(self, key, value) -> None:
         """Add a pair."""
-        raise NotImplementedError(f"{type(self).__name__} has no add(key, value), which encodes a pair and writes that")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no add(key, value), which encodes a pair and writes that"
+        )
 
     def write(self, data: bytes) -> None:
         """Write bytes to the stream below, past `add`."""
@@ -78,7 +80,9 @@ def chain_input(streams: Sequence[Callable], stream, size: int | None, url: str,
                 stream, size, url = given
             else:
                 stream = given
-            if isinstance(stream, (str, bytes, tuple)) or not (isinstance(stream, Iterable) or hasattr(stream, "read")):
+            if isinstance(stream, (str, bytes, tuple)) or not (
+                isinstance(stream, Iterable) or hasattr(stream, "read")
+            ):
                 raise TypeError(
                     f"{function_name(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
                     "a stream, which is a file or yields entries, or (stream, size, url)"
@@ -98,7 +102,10 @@ def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, 
     function = None
     for function in streams:
         given = _call(function, stream, partition, url, params)
-        below, (stream, url) = stream, given if isinstance(given, tuple) and len(given) == 2 else (given, url)
+        below, (stream, url) = (
+            stream,
+            given if isinstance(given, tuple) and len(given) == 2 else (given, url),
+        )
         if not (hasattr(stream, "add") or hasattr(stream, "write")):
             raise TypeError(
                 f"{function_name(function)} gave {given!r:.200}: an output stream function gives a stream, "

@@ -29,7 +29,15 @@ from kvproto.engine.private import make_directory, private
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import DataError
 
-__all__ = ["DamagedTag", "InvalidTag", "NoSuchTag", "TagStore", "parse_document", "safe_name", "tag_name"]
+__all__ = [
+    "DamagedTag",
+    "InvalidTag",
+    "NoSuchTag",
+    "TagStore",
+    "parse_document",
+    "safe_name",
+    "tag_name",
+]
 
 MAX_NAME = 511
 """Characters that the name of a tag may have."""
@@ -55,7 +63,9 @@ def tag_name(tag: str) -> str:
     """The name in `NAME` or `tag://NAME`. InvalidTag for what is none."""
     name = tag.removeprefix("tag://")
     if not re.fullmatch(r"[A-Za-z0-9_\-@:]+", name) or len(name) > MAX_NAME:
-        raise InvalidTag(f"{tag}: not the name of a tag: it has letters, digits, _ - @ : and at most {MAX_NAME} of them")
+        raise InvalidTag(
+            f"{tag}: not the name of a tag: it has letters, digits, _ - @ : and at most {MAX_NAME} of them"
+        )
     return name
 
 
@@ -81,7 +91,9 @@ class TagStore:
         number = self._last_number(name)
         document = self._read(name, number)
         if not document:
-            raise NoSuchTag(f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them")
+            raise NoSuchTag(
+                f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them"
+            )
         return document
 
     def update(self, name: str, change: Callable[[dict], None], *, replace: bool = False) -> dict:
@@ -105,7 +117,12 @@ class TagStore:
             if json.dumps(document) == before:
                 return document
             modified = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime())
-            document = {**document, "version": 1, "id": f"{name}${number + 1}", "last-modified": modified}
+            document = {
+                **document,
+                "version": 1,
+                "id": f"{name}${number + 1}",
+                "last-modified": modified,
+            }
             if self._publish(name, number + 1, json.dumps(document).encode()):
                 return document
 
@@ -121,7 +138,11 @@ class TagStore:
 
     def names(self, prefix: str = "") -> list[str]:
         """The names of all tags that begin with prefix, in order, damaged ones too."""
-        return sorted(name for name in _walk(self.directory, "") if name.startswith(prefix) and self._is_there(name))
+        return sorted(
+            name
+            for name in _walk(self.directory, "")
+            if name.startswith(prefix) and self._is_there(name)
+        )
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -185,9 +206,13 @@ class TagStore:
                 if os.path.exists(aside):
                     os.unlink(aside)
         if number > 1:
-            with suppress(OSError):  # the change is made; an old version that keeps its data takes room, no more
+            with suppress(
+                OSError
+            ):  # the change is made; an old version that keeps its data takes room, no more
                 _write(aside, b"")
-                os.replace(aside, _version(path, number - 1))  # and not cut short: somebody may be reading it
+                os.replace(
+                    aside, _version(path, number - 1)
+                )  # and not cut short: somebody may be reading it
         return True
 
 
@@ -205,7 +230,10 @@ def _last_number(path: str) -> int:
         entries = os.listdir(path)
     except FileNotFoundError:
         return 0
-    return max((int(entry[:-5]) for entry in entries if re.fullmatch(r"[0-9]{10,}\.json", entry)), default=0)
+    return max(
+        (int(entry[:-5]) for entry in entries if re.fullmatch(r"[0-9]{10,}\.json", entry)),
+        default=0,
+    )
 
 
 def parse_document(data: bytes, place: str) -> dict:
@@ -215,10 +243,16 @@ def parse_document(data: bytes, place: str) -> dict:
     except (ValueError, RecursionError) as e:
         raise DataError(f"{place}: not the document of a tag: {e}") from e
     urls = document.get("urls") if isinstance(document, dict) else None
-    if not isinstance(urls, list) or not all(isinstance(one, list) and one and _are_str(one) for one in urls):
-        raise DataError(f"{place}: not the document of a tag: `urls` is not a list of lists of urls")
+    if not isinstance(urls, list) or not all(
+        isinstance(one, list) and one and _are_str(one) for one in urls
+    ):
+        raise DataError(
+            f"{place}: not the document of a tag: `urls` is not a list of lists of urls"
+        )
     if not isinstance(document.setdefault("user-data", {}), dict):
-        raise DataError(f"{place}: not the document of a tag: `user-data` is not an object of names and values")
+        raise DataError(
+            f"{place}: not the document of a tag: `user-data` is not an object of names and values"
+        )
     return document
 
 

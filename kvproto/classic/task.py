@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from kvproto.engine.context import current
 
-__all__ = ["NAMES", "get", "put", "this_host", "this_inputs", "this_master", "this_name", "this_partition"]
+__all__ = [
+    "NAMES",
+    "get",
+    "put",
+    "this_host",
+    "this_inputs",
+    "this_master",
+    "this_name",
+    "this_partition",
+]
 
 
 def put(key: str, value: bytes | str) -> None:
@@ -38,7 +47,7 @@ def this_host() -> str:
 
 
 def this_master() -> str:
-    """"host:port" of the master: this machine, port 0, as there is no server here."""
+    """ "host:port" of the master: this machine, port 0, as there is no server here."""
     return f"{current().host}:0"
 
 

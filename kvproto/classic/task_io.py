@@ -80,7 +80,9 @@ def output_stream(stream, partition: int, url: str, params):
 
     Gives a stream, or (stream, url). The last one must have add(key, value); `OutputStream` is a start.
     """
-    raise NotImplementedError("output_stream is an interface: disco_output_stream is one that can be used")
+    raise NotImplementedError(
+        "output_stream is an interface: disco_output_stream is one that can be used"
+    )
 
 
 # --- the first functions of a chain ------------------------------------------------------------
@@ -113,7 +115,9 @@ def _binary(stream, reader: str):
     """The bytes of a stream; TypeError when it has none."""
     file = getattr(stream, "buffer", stream)
     if isinstance(file.read(0), str):
-        raise TypeError(f"{reader} reads bytes, and {stream!r:.200} has text alone: give it a binary file")
+        raise TypeError(
+            f"{reader} reads bytes, and {stream!r:.200} has text alone: give it a binary file"
+        )
     return file
 
 
@@ -139,7 +143,13 @@ class _Netstrings(OutputStream):
 
 
 def chain_reader(
-    fd, size: int | None, url: str, params=None, *, ignore_corrupt: bool = False, trust: bool | None = None
+    fd,
+    size: int | None,
+    url: str,
+    params=None,
+    *,
+    ignore_corrupt: bool = False,
+    trust: bool | None = None,
 ) -> Iterator:
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
@@ -150,7 +160,9 @@ def chain_reader(
     head in all formats that also mark their end, so that such a file is one that was lost; unless it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
     hunk in a message and goes on with the next.
     """
-    return _chained(fd, size, url, ignore_corrupt, trusts() if trust is None else trust)  # as it is now, not when it is read
+    return _chained(
+        fd, size, url, ignore_corrupt, trusts() if trust is None else trust
+    )  # as it is now, not when it is read
 
 
 def _chained(fd, size: int | None, url: str, ignore_corrupt: bool, trust: bool) -> Iterator:
@@ -199,7 +211,9 @@ def _seekable(file) -> bool:
     return hasattr(file, "seekable") and file.seekable()
 
 
-def old_netstr_reader(fd, size: int | None, fname: str, head: bytes = b"") -> Iterator[tuple[str, str]]:
+def old_netstr_reader(
+    fd, size: int | None, fname: str, head: bytes = b""
+) -> Iterator[tuple[str, str]]:
     """Yield the pairs of the original's older format, as str; `head` is what has been read of it already."""
     yield from _netstrings(Bytes(_binary(fd, "old_netstr_reader"), fname, head), size)
 
@@ -258,7 +272,12 @@ def map_line_reader(fd, size: int | None, fname: str, params=None) -> Iterator[s
 
 
 def re_reader(
-    item_re_str, fd, size: int | None, fname: str, output_tail: bool = False, read_buffer_size: int = 8192
+    item_re_str,
+    fd,
+    size: int | None,
+    fname: str,
+    output_tail: bool = False,
+    read_buffer_size: int = 8192,
 ) -> Iterator[tuple]:
     """Yield the groups of each match of a regular expression; the matches lie one behind the other.
 
@@ -279,16 +298,22 @@ def re_reader(
     source = _Pieces(fd, size, fname, isinstance(pattern.pattern, str))
     held = pattern.pattern[:0]
     while True:
-        piece = source.read(max(read_buffer_size, len(held)))  # a long item is not looked through again for each piece
+        piece = source.read(
+            max(read_buffer_size, len(held))
+        )  # a long item is not looked through again for each piece
         held += piece
         while held and (match := pattern.match(held)):
             if not match.end():
-                raise ValueError(f"re_reader: {pattern.pattern!r} matches the empty string: an item must be longer")
+                raise ValueError(
+                    f"re_reader: {pattern.pattern!r} matches the empty string: an item must be longer"
+                )
             if match.end() == len(held) and piece:
                 break  # it may go on
             yield match.groups()
             held = held[match.end() :]
-            if len(held) > 2 * read_buffer_size:  # behind a long item: short ones are not to be cut off all of it
+            if (
+                len(held) > 2 * read_buffer_size
+            ):  # behind a long item: short ones are not to be cut off all of it
                 held, piece = source.shorten(held, read_buffer_size), held
         if not piece:
             break
@@ -298,7 +323,9 @@ def re_reader(
     if held and output_tail:
         yield (held,)
     elif held:
-        print(f"re_reader: the end of {fname} does not match and is left out, {len(held)} long: {held[:100]!r}")
+        print(
+            f"re_reader: the end of {fname} does not match and is left out, {len(held)} long: {held[:100]!r}"
+        )
 
 
 class _Pieces:
@@ -319,14 +346,18 @@ class _Pieces:
         if piece := self._pushed[self._at : self._at + n_wanted]:
             self._at += len(piece)
             return piece
-        while data := self._file.read(min(n_wanted, self._size - self._n_read) if self._size else n_wanted):
+        while data := self._file.read(
+            min(n_wanted, self._size - self._n_read) if self._size else n_wanted
+        ):
             if isinstance(data, str):
                 data = data.encode("utf-8", "surrogateescape")
             self._n_read += len(data)
             if piece := self._decode(data, False):
                 return piece
         if self._size and self._n_read < self._size:
-            raise DataError(f"input {self._name} is cut short: {self._size} bytes expected, {self._n_read} there")
+            raise DataError(
+                f"input {self._name} is cut short: {self._size} bytes expected, {self._n_read} there"
+            )
         return self._decode(b"", True)
 
     def shorten(self, held: str | bytes, n_kept: int) -> str | bytes:

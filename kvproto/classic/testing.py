@@ -21,9 +21,9 @@ from itertools import zip_longest
 from unittest import SkipTest
 
 from kvproto.classic.alias.compat import str_to_bytes
+from kvproto.classic.alias.job import Disco, Job
 from kvproto.classic.alias.settings import DiscoSettings
 from kvproto.classic.alias.util import iterify
-from kvproto.classic.alias.job import Disco, Job
 from kvproto.classic.core import result_iterator
 from kvproto.errors import DataError
 
@@ -97,7 +97,9 @@ class TestCase(unittest.TestCase):
     __test__ = False
     settings = DiscoSettings()
 
-    assertEquals = unittest.TestCase.assertEqual  # gone from unittest in Python 3.12, as is the next
+    assertEquals = (
+        unittest.TestCase.assertEqual
+    )  # gone from unittest in Python 3.12, as is the next
     assert_ = unittest.TestCase.assertTrue
 
     def __init_subclass__(cls, **kwargs) -> None:

@@ -20,7 +20,15 @@ from kvproto.classic.func import default_partition
 from kvproto.classic.old_parameters import SYNONYMS, check_names
 from kvproto.classic.params import Params
 from kvproto.classic.schemes import Input, Tell, find_inputs, tell
-from kvproto.classic.task import get, put, this_host, this_inputs, this_master, this_name, this_partition
+from kvproto.classic.task import (
+    get,
+    put,
+    this_host,
+    this_inputs,
+    this_master,
+    this_name,
+    this_partition,
+)
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
 from kvproto.engine.manifest import partition_of
 from kvproto.engine.sorting import check_buffer_size
@@ -29,9 +37,18 @@ from kvproto.errors import DataError, FilesError, JobError
 from kvproto.netstring import encode_params
 
 __all__ = [
-    "PARAMETERS", "Params", "Worker", "getitem",
-    "get", "put", "this_host", "this_inputs", "this_master", "this_name", "this_partition",
-]  # fmt: skip
+    "PARAMETERS",
+    "Params",
+    "Worker",
+    "get",
+    "getitem",
+    "put",
+    "this_host",
+    "this_inputs",
+    "this_master",
+    "this_name",
+    "this_partition",
+]
 
 MAX_PARTITIONS = 100_000
 
@@ -40,10 +57,14 @@ PARAMETERS: dict[str, Any] = {
     "input": None,  # list of urls, or of lists of them: replicas; or one url
     "map": None,  # map(entry, params) -> iterable of pairs, or an external program
     "map_init": None,  # map_init(input_iter, params), once in each map task
-    "map_input_stream": (task_input_stream,),  # functions (stream, size, url, params) -> stream or (stream, size, url)
+    "map_input_stream": (
+        task_input_stream,
+    ),  # functions (stream, size, url, params) -> stream or (stream, size, url)
     "map_reader": None,  # map_reader(fd, size, url, params) -> iterable of entries, the last of map_input_stream
     "text": True,  # whether entries are str, and readers get text files; else bytes, and binary files
-    "map_output_stream": (task_output_stream,),  # functions (stream, partition, url, params) -> stream or (stream, url)
+    "map_output_stream": (
+        task_output_stream,
+    ),  # functions (stream, partition, url, params) -> stream or (stream, url)
     "combiner": None,  # combiner(key, value, buffer, done, params) -> iterable of pairs or None
     "partition": default_partition,  # partition(key, nr_partitions, params) -> int
     "partitions": 1,  # int, or None: result files of the reduce
@@ -98,7 +119,11 @@ def getitem(key: str, job, jobargs: Mapping, defaults: Mapping, default=None):
 
 _MISSING = object()
 
-_SCHEDULER = ("max_cores", "force_local", "force_remote")  # the last two are about nodes, and mean nothing here
+_SCHEDULER = (
+    "max_cores",
+    "force_local",
+    "force_remote",
+)  # the last two are about nodes, and mean nothing here
 
 _LIMITS = ("start", "idle", "total", "grace")
 
@@ -146,7 +171,9 @@ class Worker(dict):
         """Resolve the parameters of a job. JobError, TypeError or ValueError for what cannot be run."""
         item = self._finder(job, jobargs)
         if item("map") is None and item("reduce") is None:
-            raise JobError(f"job {job.name} has neither map nor reduce: give it one; func.nop_map passes entries on as they are")
+            raise JobError(
+                f"job {job.name} has neither map nor reduce: give it one; func.nop_map passes entries on as they are"
+            )
         _check_ext_params(item("ext_params"))
         external = {"params": item("ext_params"), "limits": _limits(item("ext_limits"))}
         check_buffer_size(item("sort_buffer_size"))
@@ -154,7 +181,9 @@ class Worker(dict):
             name=item("name") or type(job).__name__,
             map=_program_or_function("map", item("map"), external),
             reduce=_program_or_function("reduce", item("reduce"), external),
-            n_partitions=1 if item("merge_partitions") and item("reduce") else _n_partitions(item("partitions")),
+            n_partitions=1
+            if item("merge_partitions") and item("reduce")
+            else _n_partitions(item("partitions")),
             partition=_function("partition", item("partition") or default_partition),
             map_input=_input_chain("map", item),
             reduce_input=_input_chain("reduce", item),
@@ -164,16 +193,23 @@ class Worker(dict):
             sort=bool(item("sort")),
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=_interval(item("status_interval")),
-            required_modules=tuple(m if isinstance(m, str) else m[0] for m in _required_modules(item)),
+            required_modules=tuple(
+                m if isinstance(m, str) else m[0] for m in _required_modules(item)
+            ),
             attempts=_attempts(item("attempts")),
             keep_map=bool(item("keep_map")),
             trust=bool(item("trust")),
             save=bool(item("save")),
             profile=bool(item("profile")),
             params=item("params"),
-            **{name: _function(name, item(name)) for name in ("map_init", "combiner", "reduce_init")},
+            **{
+                name: _function(name, item(name))
+                for name in ("map_init", "combiner", "reduce_init")
+            },
         )
-        if item("required_modules") is None and alias.is_installed():  # the original guessed, and its programs rely on it
+        if (
+            item("required_modules") is None and alias.is_installed()
+        ):  # the original guessed, and its programs rely on it
             return replace(spec, required_modules=guess_modules(spec.functions()))
         return spec
 
@@ -185,9 +221,16 @@ class Worker(dict):
         if isinstance(urls, (str, os.PathLike)):
             urls = [urls]
         try:
-            return [os.fspath(url) if isinstance(url, (str, os.PathLike)) else [os.fspath(u) for u in url] for url in urls]
+            return [
+                os.fspath(url)
+                if isinstance(url, (str, os.PathLike))
+                else [os.fspath(u) for u in url]
+                for url in urls
+            ]
         except TypeError as e:
-            raise TypeError(f"input is a list of urls and paths, or of lists of them, the replicas of one, not {urls!r}") from e
+            raise TypeError(
+                f"input is a list of urls and paths, or of lists of them, the replicas of one, not {urls!r}"
+            ) from e
 
     def inputs(self, job, jobargs: Mapping, spec: JobSpec, tell: Tell = tell) -> list[Input]:
         """The job's inputs, found; where its own input stream opens them, as they are. `tell` gets what is passed over.
@@ -198,7 +241,10 @@ class Worker(dict):
         if (spec.reduce_input if spec.map is None else spec.map_input).opens:
             found = find_inputs(urls, tell)
             if spec.map is None and spec.n_partitions is None:
-                return [one if one.label is not None else one._replace(label=partition_of(one.url)) for one in found]
+                return [
+                    one if one.label is not None else one._replace(label=partition_of(one.url))
+                    for one in found
+                ]
             return found
         replicas = [[url] if isinstance(url, str) else url for url in urls]
         return [Input(first, None, False, tuple(others)) for first, *others in replicas]
@@ -210,10 +256,16 @@ class Worker(dict):
         if isinstance(files, Mapping):
             for name in files:
                 if not name or "\0" in name or not all(part.strip(".") for part in name.split("/")):
-                    raise FilesError(f"required_files: {name!r} names no file below the working directory of the tasks")
-            found = {name: as_bytes(data, f"required_files: {name}") for name, data in files.items()}
+                    raise FilesError(
+                        f"required_files: {name!r} names no file below the working directory of the tasks"
+                    )
+            found = {
+                name: as_bytes(data, f"required_files: {name}") for name, data in files.items()
+            }
         else:
-            found = _by_base_name("required_files", [files] if isinstance(files, (str, os.PathLike)) else files)
+            found = _by_base_name(
+                "required_files", [files] if isinstance(files, (str, os.PathLike)) else files
+            )
         paths = [module[1] for module in _required_modules(item) if not isinstance(module, str)]
         found.update(_by_base_name("required_modules", paths))
         return found
@@ -229,11 +281,18 @@ class Worker(dict):
 def _program_or_function(name: str, value, external: dict):
     if isinstance(value, dict):
         if "op" not in value:
-            raise FilesError(f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one")
-        return External({file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()}, **external)
+            raise FilesError(
+                f"{name} is a dictionary without 'op', the program itself; kvproto.external([...]) makes one"
+            )
+        return External(
+            {file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()},
+            **external,
+        )
     if value is None or callable(value):
         return _function(name, value)
-    raise TypeError(f"{name} must be a function or an external program, not {value!r}; external([path]) makes one")
+    raise TypeError(
+        f"{name} must be a function or an external program, not {value!r}; external([path]) makes one"
+    )
 
 
 def _function(name: str, value):
@@ -258,7 +317,9 @@ def _check_arguments(name: str, function: Callable) -> None:
             return
     if forms:
         calls = " or ".join(f"{name}({form})" for form in forms)
-        raise TypeError(f"{name} is called as {calls}, and {function_name(function)} takes {signature}")
+        raise TypeError(
+            f"{name} is called as {calls}, and {function_name(function)} takes {signature}"
+        )
 
 
 def _functions(name: str, value) -> tuple[Callable, ...]:
@@ -275,7 +336,12 @@ def _input_chain(stage: str, item) -> InputChain:
     functions = functions[1:] if functions and opens else functions
     reader = _function(f"{stage}_reader", item(f"{stage}_reader"))
     functions += (reader,) if reader else ()
-    if stage == "reduce" and item("map") is not None and not _output_stream("map", item) and functions == (chain_reader,):
+    if (
+        stage == "reduce"
+        and item("map") is not None
+        and not _output_stream("map", item)
+        and functions == (chain_reader,)
+    ):
         functions = ()  # as the map's pairs were kept: no reader is needed between
     return InputChain(functions, opens)
 
@@ -294,10 +360,14 @@ def _check_ext_params(ext_params) -> None:
 
 def _limits(limits) -> dict[str, float | None]:
     if not isinstance(limits, Mapping) or not set(limits) <= set(_LIMITS):
-        raise TypeError(f"ext_limits is a dict with seconds for {', '.join(_LIMITS)}, not {limits!r}")
+        raise TypeError(
+            f"ext_limits is a dict with seconds for {', '.join(_LIMITS)}, not {limits!r}"
+        )
     for name, seconds in limits.items():
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-            raise ValueError(f"ext_limits: {name} is a number of seconds above 0, or None: no limit; not {seconds!r}")
+            raise ValueError(
+                f"ext_limits: {name} is a number of seconds above 0, or None: no limit; not {seconds!r}"
+            )
     return dict(limits)
 
 
@@ -307,7 +377,9 @@ def _n_partitions(partitions) -> int | None:
     if not isinstance(partitions, int) or isinstance(partitions, bool) or partitions < 1:
         raise ValueError(f"partitions is a number from 1 on, or None, not {partitions!r}")
     if partitions > MAX_PARTITIONS:
-        raise ValueError(f"partitions is at most {MAX_PARTITIONS}, not {partitions}: each is a task and a file")
+        raise ValueError(
+            f"partitions is at most {MAX_PARTITIONS}, not {partitions}: each is a task and a file"
+        )
     return partitions
 
 
@@ -319,7 +391,9 @@ def _attempts(attempts) -> int:
 
 def _interval(interval) -> int:
     if not isinstance(interval, int) or interval < 0:
-        raise ValueError(f"status_interval is a number of entries, 0 for no status messages, not {interval!r}")
+        raise ValueError(
+            f"status_interval is a number of entries, 0 for no status messages, not {interval!r}"
+        )
     return interval
 
 
@@ -328,7 +402,9 @@ def _scheduler(scheduler) -> dict:
         raise TypeError(f"scheduler is a dict, not {scheduler!r}")
     for name in scheduler:
         if name not in _SCHEDULER:
-            raise TypeError(f"scheduler is a dict with {', '.join(_SCHEDULER)}; there is no {name!r}")
+            raise TypeError(
+                f"scheduler is a dict with {', '.join(_SCHEDULER)}; there is no {name!r}"
+            )
     cores = scheduler.get("max_cores", 1)
     if isinstance(cores, str) and cores.isdecimal():
         cores = int(cores)
@@ -342,8 +418,12 @@ def _required_modules(item) -> list[str | tuple[str, str]]:
     modules = item("required_modules") or ()
     modules = [modules] if isinstance(modules, str) else list(modules)
     for module in modules:
-        if not isinstance(module, str) and not (isinstance(module, (tuple, list)) and len(module) == 2):
-            raise TypeError(f"required_modules must be names of modules, or (name, path); {module!r} is neither")
+        if not isinstance(module, str) and not (
+            isinstance(module, (tuple, list)) and len(module) == 2
+        ):
+            raise TypeError(
+                f"required_modules must be names of modules, or (name, path); {module!r} is neither"
+            )
     return modules
 
 
@@ -352,7 +432,9 @@ def _by_base_name(parameter: str, paths: Sequence) -> dict[str, str]:
     for path in map(os.fspath, paths):
         name = os.path.basename(path)
         if name in found:
-            raise FilesError(f"{parameter}: {found[name]} and {path} would have the same name, {name}, where the tasks run")
+            raise FilesError(
+                f"{parameter}: {found[name]} and {path} would have the same name, {name}, where the tasks run"
+            )
         if not os.path.isfile(path):
             raise DataError(f"{parameter}: {path} is no file")
         found[name] = os.path.abspath(path)

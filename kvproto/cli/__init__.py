@@ -50,14 +50,22 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     if "input" in args and not any(stray.startswith("-") for stray in strays):
         args.input += strays  # argparse takes no more of them where an option stands between
     elif strays:
-        hint = f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`" if "worker" in args else ""
+        hint = (
+            f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`"
+            if "worker" in args
+            else ""
+        )
         args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
     if "worker" in args:
         args.worker = program
         if not program and args.needs_worker:
-            args.parser.error(f"no worker: put it after `--`, as in `{args.parser.prog} -- ./worker`")
+            args.parser.error(
+                f"no worker: put it after `--`, as in `{args.parser.prog} -- ./worker`"
+            )
     elif program is not None:
-        args.parser.error("`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`")
+        args.parser.error(
+            "`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`"
+        )
     return args
 
 
@@ -73,7 +81,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="kvproto", description="Programs in any language as map and reduce functions.", allow_abbrev=False
+        prog="kvproto",
+        description="Programs in any language as map and reduce functions.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kvproto {kvproto.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

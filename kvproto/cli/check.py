@@ -52,50 +52,96 @@ examples:
 def add(commands) -> None:
     """Add the commands of this module."""
     parser = add_command(
-        commands, "check", "what is wrong with this worker? (the conformance kit)", _run_check,
-        usage="kvproto check [option ...] -- worker [argument ...]", epilog=DETAILS,
+        commands,
+        "check",
+        "what is wrong with this worker? (the conformance kit)",
+        _run_check,
+        usage="kvproto check [option ...] -- worker [argument ...]",
+        epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.set_defaults(worker=None, needs_worker=False)
-    parser.add_argument("--mode", choices=("map", "reduce", "both"), default="both", help="default: both")
-    parser.add_argument("--level", choices=("must", "should", "info"), default="must", help="default: must")
-    parser.add_argument(
-        "--contract", choices=("any", "reference"), default="any",
-        help="what the worker computes (default: any, which is not known)"
     )
-    parser.add_argument("-k", dest="pattern", metavar="GLOB", default="*",
-        help="only cases whose id matches, such as 'MAP-*'")
+    parser.set_defaults(worker=None, needs_worker=False)
     parser.add_argument(
-        "-p", "--param", dest="params", metavar="NAME=VALUE", type=_param, action="append", default=[],
+        "--mode", choices=("map", "reduce", "both"), default="both", help="default: both"
+    )
+    parser.add_argument(
+        "--level", choices=("must", "should", "info"), default="must", help="default: must"
+    )
+    parser.add_argument(
+        "--contract",
+        choices=("any", "reference"),
+        default="any",
+        help="what the worker computes (default: any, which is not known)",
+    )
+    parser.add_argument(
+        "-k",
+        dest="pattern",
+        metavar="GLOB",
+        default="*",
+        help="only cases whose id matches, such as 'MAP-*'",
+    )
+    parser.add_argument(
+        "-p",
+        "--param",
+        dest="params",
+        metavar="NAME=VALUE",
+        type=_param,
+        action="append",
+        default=[],
         help="a parameter that the worker needs; may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
+        "-f",
+        "--file",
+        dest="files",
+        metavar="FILE",
+        action="append",
+        default=[],
         help="a supporting file, put beside the worker; may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--env", metavar="NAME", type=_variable, action="append", default=[],
+        "--env",
+        metavar="NAME",
+        type=_variable,
+        action="append",
+        default=[],
         help="an environment variable to hand on to the worker; may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds,
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
         help=f"how long no byte may move where a hang cannot be proved (default: {WORKER_TIMEOUT:g}); "
         f"with --driver, how long an answer may take (default: {DRIVER_TIMEOUT:g})",
-    )  # fmt: skip
-    parser.add_argument("--driver", action="store_true", help="check a driver; its adapter goes after `--`")
-    parser.add_argument(
-        "--known-failing", metavar="FILE",
-        help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail"
     )
-    parser.add_argument("--examples", metavar="N", type=_count, default=50,
-        help="how many random schedules to try (default: 50)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which random schedules (default: 0)")
+    parser.add_argument(
+        "--driver", action="store_true", help="check a driver; its adapter goes after `--`"
+    )
+    parser.add_argument(
+        "--known-failing",
+        metavar="FILE",
+        help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail",
+    )
+    parser.add_argument(
+        "--examples",
+        metavar="N",
+        type=_count,
+        default=50,
+        help="how many random schedules to try (default: 50)",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="which random schedules (default: 0)"
+    )
     for name, words in REPORTS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"also write the report {words}")
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--list", action="store_true", help="list the cases that the other options select")
+    instead.add_argument(
+        "--list", action="store_true", help="list the cases that the other options select"
+    )
     instead.add_argument("--explain", metavar="ID", help="say what a case does, step by step")
-    instead.add_argument("--replay", metavar="DIR", help="play the failure again that left this directory")
+    instead.add_argument(
+        "--replay", metavar="DIR", help="play the failure again that left this directory"
+    )
 
 
 def _run_check(args: argparse.Namespace) -> int:
@@ -126,10 +172,21 @@ def _run_check(args: argparse.Namespace) -> int:
 
 
 def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
-    for option in ("--contract", "--param", "--file", "--env", "--known-failing", "--examples", "--seed", "--replay"):
+    for option in (
+        "--contract",
+        "--param",
+        "--file",
+        "--env",
+        "--known-failing",
+        "--examples",
+        "--seed",
+        "--replay",
+    ):
         name = {"--param": "params", "--file": "files"}.get(option, option[2:].replace("-", "_"))
         if getattr(args, name) != args.parser.get_default(name):
-            args.parser.error(f"{option} is for workers, not for --driver; each failure of a driver leaves a repro.sh")
+            args.parser.error(
+                f"{option} is for workers, not for --driver; each failure of a driver leaves a repro.sh"
+            )
 
 
 def _count(text: str) -> int:
@@ -142,7 +199,9 @@ def _variable(name: str) -> str:
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
         raise argparse.ArgumentTypeError(f"{name!r} is not the name of an environment variable")
     if name not in os.environ:
-        raise argparse.ArgumentTypeError(f"{name} is not set: `{name}=... kvproto check --env {name} ...` sets it")
+        raise argparse.ArgumentTypeError(
+            f"{name} is not set: `{name}=... kvproto check --env {name} ...` sets it"
+        )
     return name
 
 
@@ -172,7 +231,11 @@ def _selected(args: argparse.Namespace) -> list:
 
 
 def _how_to_list(args: argparse.Namespace) -> str:
-    options = "--driver --list --level info" if args.driver else "--list --level info --contract reference"
+    options = (
+        "--driver --list --level info"
+        if args.driver
+        else "--list --level info --contract reference"
+    )
     return f"`kvproto check {options}` lists all of them"
 
 
@@ -187,7 +250,11 @@ def _known(path: str | None) -> frozenset[str]:
 def _list(args: argparse.Namespace) -> int:
     chosen = _selected(args)
     cases = dict.fromkeys(case for case, _ in chosen)
-    _say("".join(f"{case.id:<32} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases))
+    _say(
+        "".join(
+            f"{case.id:<32} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases
+        )
+    )
     return CONFORMS if chosen else NOTHING
 
 
@@ -219,7 +286,9 @@ def _program(worker: list[str], files: list[str], handed_on: list[str]):
     found = "/" not in path and not os.path.exists(path) and shutil.which(path)
     if found:
         advice = f"give the script itself, executable and with `#!{found}` as its first line [FILES-4], or {found}"
-        raise WorkerNotStarted(f"{path} is found only in PATH, which is not searched", argv=[path], advice=advice)
+        raise WorkerNotStarted(
+            f"{path} is found only in PATH, which is not searched", argv=[path], advice=advice
+        )
     return Program(path, external([path, *files]), tuple(arguments), tuple(handed_on))
 
 
@@ -229,14 +298,22 @@ def _check(args: argparse.Namespace) -> int:
     if not args.worker:
         args.parser.error("no worker: put it after `--`, as in `kvproto check -- ./worker`")
     check = Check(
-        _program(args.worker, args.files, args.env), tuple(args.params), args.contract, args.timeout or WORKER_TIMEOUT,
-        args.examples, args.seed, _known(args.known_failing),
-    )  # fmt: skip
+        _program(args.worker, args.files, args.env),
+        tuple(args.params),
+        args.contract,
+        args.timeout or WORKER_TIMEOUT,
+        args.examples,
+        args.seed,
+        _known(args.known_failing),
+    )
     chosen = _selected(args)
     if not chosen:
         return NOTHING
     draws = any(case.drawn for case, _ in chosen)
-    with _Progress(len(chosen)) as progress, _nothing_left_of_hypothesis() if draws else contextlib.nullcontext():
+    with (
+        _Progress(len(chosen)) as progress,
+        _nothing_left_of_hypothesis() if draws else contextlib.nullcontext(),
+    ):
         results = run(chosen, check, progress)
     return _tell(args, check, results)
 
@@ -262,7 +339,9 @@ def _check_driver(args: argparse.Namespace) -> int:
     from kvproto.conformance.drivers.runner import run
 
     if not args.worker:
-        args.parser.error("no adapter: put it after `--`, as in `kvproto check --driver -- ./adapter`")
+        args.parser.error(
+            "no adapter: put it after `--`, as in `kvproto check --driver -- ./adapter`"
+        )
     chosen = _selected(args)
     if not chosen:
         return NOTHING
@@ -284,7 +363,9 @@ def _replay(args: argparse.Namespace) -> int:
     from kvproto.conformance.runner import Check, Result, judged
 
     replay = load(Path(args.replay))
-    program = _program(args.worker or replay.worker, args.files or replay.files, args.env or replay.handed_on)
+    program = _program(
+        args.worker or replay.worker, args.files or replay.files, args.env or replay.handed_on
+    )
     check = Check(program, contract=replay.contract)
     traces = []
     verdict = None
@@ -302,7 +383,9 @@ def _tell(args: argparse.Namespace, check, results: list) -> int:
     program = check.program
     directories = _kept(results, lambda result, directory: keep(result, check, directory))
     try:
-        write_reports(args, [program.path, *program.arguments], results, directories, check.contract)
+        write_reports(
+            args, [program.path, *program.arguments], results, directories, check.contract
+        )
     finally:
         _say(report(program.path, results, directories))
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
@@ -314,7 +397,9 @@ def _kept(results: list, keep) -> dict[str, str]:
 
     from kvproto.conformance.report.grouping import failures
 
-    directories = {one.result.name: os.path.join(DIRECTORY, one.result.name) for one in failures(results)}
+    directories = {
+        one.result.name: os.path.join(DIRECTORY, one.result.name) for one in failures(results)
+    }
     for one in failures(results):
         keep(one.result, Path(directories[one.result.name]))
     return directories

@@ -26,7 +26,11 @@ def check_reports(args: argparse.Namespace) -> None:
 
 
 def write_reports(
-    args: argparse.Namespace, argv: list[str], results: list, directories: dict[str, str], contract: str = ""
+    args: argparse.Namespace,
+    argv: list[str],
+    results: list,
+    directories: dict[str, str],
+    contract: str = "",
 ) -> None:
     """Write the reports that are asked for.
 
@@ -49,7 +53,9 @@ def write_reports(
             write(path, form(subject, results, directories))
 
 
-def _about(args: argparse.Namespace, argv: list[str], results: list, contract: str) -> dict[str, str]:
+def _about(
+    args: argparse.Namespace, argv: list[str], results: list, contract: str
+) -> dict[str, str]:
     """What was run, in words."""
     import shlex
 
@@ -58,13 +64,15 @@ def _about(args: argparse.Namespace, argv: list[str], results: list, contract: s
 
     modes = " and ".join(dict.fromkeys(result.mode for result in results))
     how = {
-        "level": args.level.upper() + " and above" * (args.level != "must"), "cases": args.pattern,
-    }  # fmt: skip
+        "level": args.level.upper() + " and above" * (args.level != "must"),
+        "cases": args.pattern,
+    }
     if contract:
         how |= {
-            "contract": contract, "random schedules": f"{args.examples} for each case that uses them, seed {args.seed}",
+            "contract": contract,
+            "random schedules": f"{args.examples} for each case that uses them, seed {args.seed}",
             "environment": ", ".join((*VARIABLES, *args.env)),
-        }  # fmt: skip
+        }
     if args.replay is not None:
         how = {"played again": args.replay, "contract": contract}
     return {"program": shlex.join(argv), "modes": modes, **how, "kvproto": kvproto.__version__}

@@ -23,8 +23,12 @@ def add(commands) -> None:
         "read_parameters() come to depend on it.",
     )
     parser.add_argument("--cflags", action="store_true", help="flags for the compiler")
-    parser.add_argument("--libs", action="store_true", help="flags for the linker, behind the sources")
-    parser.add_argument("--prefix", action="store_true", help="the directory that holds include/ and lib/")
+    parser.add_argument(
+        "--libs", action="store_true", help="flags for the linker, behind the sources"
+    )
+    parser.add_argument(
+        "--prefix", action="store_true", help="the directory that holds include/ and lib/"
+    )
     parser.add_argument("--version", action="store_true", help="the version of libdisco")
 
 

@@ -24,13 +24,27 @@ STATUS_OF_WAIT = f"exit status: 0 the job is done, 1 it failed or was killed, 2 
 def add(commands) -> None:
     """Add the commands of this module."""
     summary = "list the jobs: name, status (active, ready or dead), start, seconds, number of result files"
-    _add(commands, "jobs", summary, _list, "kvproto jobs | grep dead", about_names="The newest is the last one.")
+    _add(
+        commands,
+        "jobs",
+        summary,
+        _list,
+        "kvproto jobs | grep dead",
+        about_names="The newest is the last one.",
+    )
 
     summary = "print the urls of a job's results, or the results"
     parser = _add_named(commands, "results", summary, _results, "--out text @ | sort")
-    parser.add_argument("--out", dest="form", choices=FORMS, help="print the pairs in this form, as `kvproto run` does")
     parser.add_argument(
-        "--trust", action="store_true", help="read pickled objects also where they are another user's or from the network"
+        "--out",
+        dest="form",
+        choices=FORMS,
+        help="print the pairs in this form, as `kvproto run` does",
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="read pickled objects also where they are another user's or from the network",
     )
 
     summary = "print what a job told of its course, a JSON object a line"
@@ -38,20 +52,33 @@ def add(commands) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
 
     summary = "wait for the end of a job, with progress on stderr; print the urls of its results"
-    parser = _add_named(commands, "wait", summary, _wait, "--timeout 3600 WordCount", status=STATUS_OF_WAIT)
-    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no messages; errors still")
+    parser = _add_named(
+        commands, "wait", summary, _wait, "--timeout 3600 WordCount", status=STATUS_OF_WAIT
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress, no messages; errors still"
+    )
 
     summary = "list the keys of a job's out-of-band values, or write one of the values"
     parser = _add_named(commands, "oob", summary, _oob, "@ model > model")
-    parser.add_argument("key", metavar="KEY", nargs="?", help="whose value is written to stdout as it is")
+    parser.add_argument(
+        "key", metavar="KEY", nargs="?", help="whose value is written to stdout as it is"
+    )
 
-    _add_named(commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+")
+    _add_named(
+        commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+"
+    )
 
     summary = "remove jobs that have ended, with all that they have; results kept under a tag stay"
     parser = _add_named(commands, "purge", summary, _purge, "--older-than 30", several="*")
     parser.add_argument(
-        "--older-than", metavar="DAYS", type=days, help="all jobs that have ended and were started before that"
+        "--older-than",
+        metavar="DAYS",
+        type=days,
+        help="all jobs that have ended and were started before that",
     )
 
     summary = "show what a job run with --profile spent its time on"
@@ -59,19 +86,43 @@ def add(commands) -> None:
     kinds = ("cumulative", "time", "calls", "name")
     parser.add_argument("--sort", choices=kinds, default="cumulative", help="default: cumulative")
     parser.add_argument(
-        "-n", dest="n_lines", metavar="LINES", type=int, default=30, help="how many functions; default: 30"
+        "-n",
+        dest="n_lines",
+        metavar="LINES",
+        type=int,
+        default=30,
+        help="how many functions; default: 30",
     )
 
 
-def _add(commands, name: str, summary: str, run: Callable, example: str, about_names: str = NAME, status: str = STATUS):
+def _add(
+    commands,
+    name: str,
+    summary: str,
+    run: Callable,
+    example: str,
+    about_names: str = NAME,
+    status: str = STATUS,
+):
     return add_command(
-        commands, name, summary, run,
+        commands,
+        name,
+        summary,
+        run,
         epilog=f"{about_names}\n\n{status}\n\nexample:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
 
 
-def _add_named(commands, name: str, summary: str, run: Callable, example: str, several: str | None = None, **details):
+def _add_named(
+    commands,
+    name: str,
+    summary: str,
+    run: Callable,
+    example: str,
+    several: str | None = None,
+    **details,
+):
     """Add a command that takes the name of a job, or several: "+" or "*"."""
     parser = _add(commands, name, summary, run, f"kvproto {name} {example}", **details)
     if several:
@@ -106,16 +157,20 @@ def _list(args: argparse.Namespace) -> int:
         if damage := job.damage():
             tell_error(JobError(f"job {name}: {damage}"))
         n_seconds = job.seconds()
-        rows.append((
-            name,
-            status,
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
-            "-" if n_seconds is None else f"{n_seconds:.1f}",
-            str(len(job.results())) if status == "ready" else "-",
-        ))  # fmt: skip
+        rows.append(
+            (
+                name,
+                status,
+                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
+                "-" if n_seconds is None else f"{n_seconds:.1f}",
+                str(len(job.results())) if status == "ready" else "-",
+            )
+        )
     n_name = max(len(row[0]) for row in rows)
     for name, status, started, n_seconds, n_results in rows:
-        _print(f"{printable(name):{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}")
+        _print(
+            f"{printable(name):{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}"
+        )
     return 0
 
 
@@ -187,7 +242,9 @@ def _purge(args: argparse.Namespace) -> int:
     jobs = [_job(name) for name in args.names] or _ended_jobs(args.older_than)
     for disco, name in jobs:  # before one is removed
         if disco.results(name, 0)[0] == "active":
-            raise JobError(f"job {name} is active: `kvproto kill {name}` first, or wait for its end")
+            raise JobError(
+                f"job {name} is active: `kvproto kill {name}` first, or wait for its end"
+            )
     for disco, name in jobs:
         disco.purge(name)
     return 0
@@ -197,7 +254,11 @@ def _ended_jobs(n_days: float) -> list[tuple]:
     from kvproto.classic.core import Disco
 
     disco, latest = Disco(), time.time() - n_days * 86400
-    return [(disco, name) for name, status, started in disco.joblist() if status != "active" and started <= latest]
+    return [
+        (disco, name)
+        for name, status, started in disco.joblist()
+        if status != "active" and started <= latest
+    ]
 
 
 def _pstats(args: argparse.Namespace) -> int:

@@ -49,11 +49,23 @@ def _add_run(commands) -> None:
     )
     parser.set_defaults(parameters=[])
     parser.add_argument(
-        "job", metavar="MODULE.CLASS", help="a job class or instance, from the working directory or sys.path"
+        "job",
+        metavar="MODULE.CLASS",
+        help="a job class or instance, from the working directory or sys.path",
     )
-    parser.add_argument("input", nargs="*", default=[], metavar="INPUT", help="files or URLs; default: the job's own")
     parser.add_argument(
-        "-P", dest="parameters", type=_name_and_value, action="append", metavar="NAME VALUE",
+        "input",
+        nargs="*",
+        default=[],
+        metavar="INPUT",
+        help="files or URLs; default: the job's own",
+    )
+    parser.add_argument(
+        "-P",
+        dest="parameters",
+        type=_name_and_value,
+        action="append",
+        metavar="NAME VALUE",
         help="a parameter of the job; as often as you like",
     )
     for flag, name, what in (
@@ -63,37 +75,77 @@ def _add_run(commands) -> None:
     ):
         metavar = "NAME" if name == "name" else "FUNCTION"
         parser.add_argument(
-            flag, f"--{name}", dest="parameters", metavar=metavar, action=_Parameter, const=name, help=what
+            flag,
+            f"--{name}",
+            dest="parameters",
+            metavar=metavar,
+            action=_Parameter,
+            const=name,
+            help=what,
         )
     parser.add_argument(
-        "--partitions", dest="parameters", metavar="N", action=_Parameter, const="partitions",
+        "--partitions",
+        dest="parameters",
+        metavar="N",
+        action=_Parameter,
+        const="partitions",
         help="how many: reduce tasks, and result files of the reduce",
     )
     parser.add_argument(
-        "--save", dest="parameters", action="append_const", const=("save", "True"), help="keep the results under a tag"
+        "--save",
+        dest="parameters",
+        action="append_const",
+        const=("save", "True"),
+        help="keep the results under a tag",
     )
     parser.add_argument(
-        "--trust", dest="parameters", action="append_const", const=("trust", "True"),
+        "--trust",
+        dest="parameters",
+        action="append_const",
+        const=("trust", "True"),
         help="read pickled inputs also where they are another user's or from the network: it runs what they say",
     )
     parser.add_argument(
-        "--profile", dest="parameters", action="append_const", const=("profile", "True"),
+        "--profile",
+        dest="parameters",
+        action="append_const",
+        const=("profile", "True"),
         help="profile the tasks; `kvproto pstats` shows where their time went",
     )
     parser.add_argument(
-        "-j", "--processes", type=_at_least_one, metavar="N", help="tasks at a time; default: one for each core"
+        "-j",
+        "--processes",
+        type=_at_least_one,
+        metavar="N",
+        help="tasks at a time; default: one for each core",
     )
     parser.add_argument(
-        "-o", dest="output", default="-", metavar="FILE",
+        "-o",
+        dest="output",
+        default="-",
+        metavar="FILE",
         help="write the results to FILE, which a failed job leaves as it was; default: -, stdout",
     )
-    parser.add_argument("--out", dest="form", choices=FORMS, default="text", help="form of the results; default: text")
+    parser.add_argument(
+        "--out",
+        dest="form",
+        choices=FORMS,
+        default="text",
+        help="form of the results; default: text",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
-        "--progress", choices=PROGRESS, default="auto", help="on stderr; auto: bars on a terminal, else plain lines"
+        "--progress",
+        choices=PROGRESS,
+        default="auto",
+        help="on stderr; auto: bars on a terminal, else plain lines",
     )
     shown.add_argument(
-        "-q", "--quiet", dest="progress", action="store_const", const="none",
+        "-q",
+        "--quiet",
+        dest="progress",
+        action="store_const",
+        const="none",
         help="no progress, no messages; errors still",
     )
 
@@ -145,8 +197,12 @@ def _run_job(args: argparse.Namespace) -> int:
 
 
 def _add_demo(commands) -> None:
-    parser = add_command(commands, "demo", "count the words of real text with a C program", _run_demo)
-    parser.add_argument("input", nargs="*", metavar="INPUT", help="files or URLs; default: Python's library")
+    parser = add_command(
+        commands, "demo", "count the words of real text with a C program", _run_demo
+    )
+    parser.add_argument(
+        "input", nargs="*", metavar="INPUT", help="files or URLs; default: Python's library"
+    )
 
 
 def _run_demo(args: argparse.Namespace) -> int:

@@ -15,7 +15,9 @@ FORMS = ("text", "jsonl", "kv")
 
 def add_command(commands, name: str, summary: str, run, **details) -> argparse.ArgumentParser:
     """Add a command to the parser's `commands`; `run(args)` carries it out and returns the exit status."""
-    parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False, **details)
+    parser = commands.add_parser(
+        name, help=summary, description=summary, allow_abbrev=False, **details
+    )
     parser.set_defaults(run=run, parser=parser)
     return parser
 

@@ -18,7 +18,9 @@ def add(commands) -> None:
     group = commands.add_parser("tag", help=summary, description=summary, allow_abbrev=False)
     verbs = group.add_subparsers(metavar="put|get|ls|rm|gc", required=True)
 
-    parser = add_command(verbs, "put", "append files to a tag, which is made if there is none", _put)
+    parser = add_command(
+        verbs, "put", "append files to a tag, which is made if there is none", _put
+    )
     parser.add_argument("name", metavar="NAME", help="letters, digits, _ - @ :")
     parser.add_argument(
         "files",
@@ -26,7 +28,9 @@ def add(commands) -> None:
         metavar="FILE",
         help="a file, a directory or a pattern, whose data is copied; a URL is noted as it is",
     )
-    parser.add_argument("--replace", action="store_true", help="have these files in the tag and no others")
+    parser.add_argument(
+        "--replace", action="store_true", help="have these files in the tag and no others"
+    )
     parser.add_argument(
         "--chunk-size",
         type=_size,
@@ -35,21 +39,32 @@ def add(commands) -> None:
         help="where a file is cut, at the next end of a line; K, M, G behind a number are powers of 1024; default: 64M",
     )
 
-    parser = add_command(verbs, "get", "write the data of a tag, and of the tags in it, to stdout", _get)
+    parser = add_command(
+        verbs, "get", "write the data of a tag, and of the tags in it, to stdout", _get
+    )
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--urls", action="store_true", help="list where the data is; replicas behind tabs")
+    parser.add_argument(
+        "--urls", action="store_true", help="list where the data is; replicas behind tabs"
+    )
 
     parser = add_command(verbs, "ls", "list the names of tags", _ls)
-    parser.add_argument("prefix", nargs="?", default="", metavar="PREFIX", help="what they begin with")
+    parser.add_argument(
+        "prefix", nargs="?", default="", metavar="PREFIX", help="what they begin with"
+    )
 
-    parser = add_command(verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm)
+    parser = add_command(
+        verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm
+    )
     parser.add_argument("name", metavar="NAME")
 
     parser = add_command(verbs, "gc", "remove data that no tag names, and list it", _gc)
     parser.add_argument(
-        "--older-than", metavar="DAYS", type=days, default=1.0,
+        "--older-than",
+        metavar="DAYS",
+        type=days,
+        default=1.0,
         help="only what was put before that, as a put that is under way has no tag yet; default: 1",
-    )  # fmt: skip
+    )
     parser.add_argument("--dry-run", action="store_true", help="list it and remove nothing")
 
 

@@ -32,8 +32,14 @@ examples:
 
 def add(commands) -> None:
     """Add the commands of this module."""
-    _add_worker_command(commands, "map", "each pair of stdin through a worker's map, the pairs of its lists to stdout")
-    _add_worker_command(commands, "reduce", "all pairs of stdin through a worker's reduce, its pairs to stdout")
+    _add_worker_command(
+        commands,
+        "map",
+        "each pair of stdin through a worker's map, the pairs of its lists to stdout",
+    )
+    _add_worker_command(
+        commands, "reduce", "all pairs of stdin through a worker's reduce, its pairs to stdout"
+    )
 
 
 def _add_worker_command(commands, mode: str, summary: str) -> None:
@@ -49,17 +55,40 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
     parser.set_defaults(mode=mode, worker=None, needs_worker=True)
     form = "lines" if mode == "map" else "text"  # what map prints, reduce reads
     forms = ("lines", "text", "jsonl", "kv")
-    parser.add_argument("--in", dest="in_form", choices=forms, default=form, help=f"default: {form}")
-    parser.add_argument("--out", dest="out_form", choices=("text", "jsonl", "kv"), default="text", help="default: text")
+    parser.add_argument(
+        "--in", dest="in_form", choices=forms, default=form, help=f"default: {form}"
+    )
+    parser.add_argument(
+        "--out",
+        dest="out_form",
+        choices=("text", "jsonl", "kv"),
+        default="text",
+        help="default: text",
+    )
     params = parser.add_mutually_exclusive_group()
     params.add_argument(
-        "-p", "--param", dest="params", metavar="KEY=VALUE", type=_param, action="append", default=[],
+        "-p",
+        "--param",
+        dest="params",
+        metavar="KEY=VALUE",
+        type=_param,
+        action="append",
+        default=[],
         help="a parameter for the worker; as often as you like; without any, the set is empty",
     )
-    params.add_argument("--raw-params", metavar="FILE", help="send the worker the bytes of FILE as its parameters")
-    params.add_argument("--no-params", action="store_true", help="send the worker nothing before the first pair")
+    params.add_argument(
+        "--raw-params", metavar="FILE", help="send the worker the bytes of FILE as its parameters"
+    )
+    params.add_argument(
+        "--no-params", action="store_true", help="send the worker nothing before the first pair"
+    )
     parser.add_argument(
-        "-f", "--file", dest="files", metavar="FILE", action="append", default=[],
+        "-f",
+        "--file",
+        dest="files",
+        metavar="FILE",
+        action="append",
+        default=[],
         help="a supporting file, put beside the worker; as often as you like",
     )
     for name, help in (
@@ -68,9 +97,14 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
         ("total", "for all of it (default: no limit)"),
         ("grace", "from the last answer until the worker has exited (default: 10)"),
     ):
-        parser.add_argument(f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help)
+        parser.add_argument(
+            f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help
+        )
     parser.add_argument(
-        "--max-item", metavar="BYTES", type=_n_bytes, default=kvproto.MAX_ITEM,
+        "--max-item",
+        metavar="BYTES",
+        type=_n_bytes,
+        default=kvproto.MAX_ITEM,
         help="the longest key or value (default: 1 GiB)",
     )
 
@@ -115,7 +149,11 @@ def _run_program(args: argparse.Namespace) -> None:
             if args.out_form == "kv":
                 worker.pipe_frames(args.mode, source, lambda piece: write_all(1, piece))
             else:
-                frames = worker.map_frames(source) if args.mode == "map" else worker.reduce_frames(source)
+                frames = (
+                    worker.map_frames(source)
+                    if args.mode == "map"
+                    else worker.reduce_frames(source)
+                )
                 for piece in _written_as(args.out_form, frames, args.max_item):
                     write_all(1, piece)
         except WorkerError as e:

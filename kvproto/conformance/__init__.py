@@ -16,14 +16,24 @@ _WHERE = {
     "player": ("Program", "play"),
     "setting": ("Setting", "parameter_set"),
     "schedule": (
-        "Schedule", "Send", "Taken", "Answers", "Rest", "Measure", "Pause", "Resume", "CloseOutput", "End", "Exit",
+        "Schedule",
+        "Send",
+        "Taken",
+        "Answers",
+        "Rest",
+        "Measure",
+        "Pause",
+        "Resume",
+        "CloseOutput",
+        "End",
+        "Exit",
     ),
     "cases.building": ("ahead", "lockstep", "pair"),
     "oracle": ("fault_of", "must_fail"),
     "trace": ("Trace",),
     "finding": ("Finding",),
     "strategies": ("items", "pairs", "params", "contract_params", "schedules"),
-}  # fmt: skip
+}
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = sorted(_MODULES)

@@ -77,7 +77,9 @@ class Stream:
         self.data = bytearray()
         self.ends: list[int] = []
         self._layout = layout
-        self._at = self._left = 0  # behind the last whole pair or num-pairs; the pairs that its list still wants
+        self._at = self._left = (
+            0  # behind the last whole pair or num-pairs; the pairs that its list still wants
+        )
         self._due = ("", 0, 0)  # name, offset and length of the field whose bytes are not all there
         self._too_large: Fault | None = None
         self.feed(data)
@@ -138,7 +140,9 @@ class Stream:
         """A number as it is there; -1 where its bytes are not."""
         order, width = self._layout
         there = self.data[at : at + width]
-        return Field(name, at, width, int.from_bytes(there, order) if len(there) == width else -1, record + 1)
+        return Field(
+            name, at, width, int.from_bytes(there, order) if len(there) == width else -1, record + 1
+        )
 
     def _begins_record(self) -> bool:
         """Take the head of the next record that has pairs; False when it is not all there."""
@@ -207,9 +211,15 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
     head = _HEAD.match(data)
     if not head:
         is_begun = _BEGUN_HEAD.fullmatch(data)
-        return Fault(0, _ENDS, "PARAMS-5", False) if is_begun else Fault(0, "no head `<total>\\n`", "PARAMS-1", True)
+        return (
+            Fault(0, _ENDS, "PARAMS-5", False)
+            if is_begun
+            else Fault(0, "no head `<total>\\n`", "PARAMS-1", True)
+        )
     if int(head[1]) > MAX_PARAMS:
-        return Fault(0, f"the parameters say {int(head[1])} bytes, more than 1 GiB", "LIMITS-4", True)
+        return Fault(
+            0, f"the parameters say {int(head[1])} bytes, more than 1 GiB", "LIMITS-4", True
+        )
     at, end = head.end(), head.end() + int(head[1])
     entries: list[tuple[bytes, bytes]] = []
     while at < min(end, len(data)):
@@ -219,15 +229,23 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
             if not size:
                 is_cut = end > len(data) and _BEGUN_HEAD.fullmatch(data, at)
                 what = "no length and space where an entry goes on"
-                return Fault(0, _ENDS, "PARAMS-5", False) if is_cut else Fault(at, what, "PARAMS-2", True)
+                return (
+                    Fault(0, _ENDS, "PARAMS-5", False)
+                    if is_cut
+                    else Fault(at, what, "PARAMS-2", True)
+                )
             at = size.end() + int(size[1])
             if at >= end:
                 return Fault(begin, "an entry goes beyond the total", "PARAMS-5", True)
             if at >= len(data):
                 return Fault(0, _ENDS, "PARAMS-5", False)
             if data[at : at + 1] != closing:
-                return Fault(at, f"no {'space' if closing == b' ' else 'newline'} where the length says it is",
-                    "PARAMS-2", True)
+                return Fault(
+                    at,
+                    f"no {'space' if closing == b' ' else 'newline'} where the length says it is",
+                    "PARAMS-2",
+                    True,
+                )
             halves.append(data[size.end() : at])
             at += 1
         entries.append((halves[0], halves[1]))

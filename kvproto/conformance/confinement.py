@@ -41,7 +41,11 @@ _TRIAL = ". ../outside; : >inside"
 
 def witnesses() -> tuple[str, ...]:
     """Those of WITNESSES that this machine has; found out once."""
-    return tuple(name for name, is_there in (("landlock", _has_landlock()), ("strace", bool(_strace()))) if is_there)
+    return tuple(
+        name
+        for name, is_there in (("landlock", _has_landlock()), ("strace", bool(_strace())))
+        if is_there
+    )
 
 
 def through(witness: str, may_read: Sequence[str], log: str) -> list[str]:
@@ -68,7 +72,18 @@ def _strace() -> tuple[str, ...]:
     if program is None:
         return ()
     calls = "trace=" + ",".join(f"?{call}" for call in CALLS)
-    command = (os.path.abspath(program), "-f", "-qq", "-y", "-a", "1", "-e", "signal=none", "-e", calls)
+    command = (
+        os.path.abspath(program),
+        "-f",
+        "-qq",
+        "-y",
+        "-a",
+        "1",
+        "-e",
+        "signal=none",
+        "-e",
+        calls,
+    )
     fast = (*command, "--seccomp-bpf")  # strace 5.3: it stops the worker at these calls alone
     return next((each for each in (fast, command) if _tells(each)), ())
 
@@ -82,8 +97,13 @@ def _tells(command: Sequence[str]) -> bool:
                 pass
         trial = [*command, "-o", log, "--", "/bin/sh", "-c", _TRIAL]
         with quiet.STARTING:
-            done = subprocess.run(trial, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True)
+            done = subprocess.run(
+                trial, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True
+            )
         with open(log) as file:
             told = [access[:2] for access in accesses(file.read(), directory, readable({}))]
     outside, inside = os.path.realpath(outside), os.path.join(os.path.realpath(directory), "inside")
-    return (done.returncode, done.stderr) == (0, b"") and told == [("read", outside), ("write", inside)]
+    return (done.returncode, done.stderr) == (0, b"") and told == [
+        ("read", outside),
+        ("write", inside),
+    ]

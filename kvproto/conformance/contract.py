@@ -23,9 +23,15 @@ MODES = ("map", "reduce")
 MAX_NUMBER = 0xFFFFFFFF
 
 CLAUSES = {
-    b"echo": "CONTRACT-5", b"fan": "CONTRACT-6", b"sink": "CONTRACT-7", b"params": "CONTRACT-8", b"say": "CONTRACT-9",
-    b"err": "CONTRACT-10", b"file": "CONTRACT-11", b"hold": "CONTRACT-12",
-}  # fmt: skip
+    b"echo": "CONTRACT-5",
+    b"fan": "CONTRACT-6",
+    b"sink": "CONTRACT-7",
+    b"params": "CONTRACT-8",
+    b"say": "CONTRACT-9",
+    b"err": "CONTRACT-10",
+    b"file": "CONTRACT-11",
+    b"hold": "CONTRACT-12",
+}
 
 
 @dataclass
@@ -88,7 +94,11 @@ def _work(what: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
         case b"say":
             text = _needed(params, b"text")
             what.lists = [[pair] for pair in pairs]
-            what.lines = [line for i in range(len(what.lists)) for line in _lines(b"MSG", b"%b %d" % (text, i))]
+            what.lines = [
+                line
+                for i in range(len(what.lists))
+                for line in _lines(b"MSG", b"%b %d" % (text, i))
+            ]
         case b"err":
             text, at = _needed(params, b"text"), _number(params, b"at")
             what.lists = [[pair] for pair in islice(pairs, at + 1)]
@@ -154,33 +164,47 @@ def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | 
     if trace.exit_status == 1 and has_line:
         return None
     return Finding(
-        "fails with another status than 1" if has_line else NO_LINE, clause,
+        "fails with another status than 1" if has_line else NO_LINE,
+        clause,
         f"it does not fail with an ERR line and exit status 1 although {why}",
         "an ERR line on stderr, and exit status 1",
-        f"{trace.status}; on stderr {quoted(trace.stderr)}", trace,
-    )  # fmt: skip
+        f"{trace.status}; on stderr {quoted(trace.stderr)}",
+        trace,
+    )
 
 
 def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
     if trace.schedule.argument == "map":
-        expected = b"".join(len(pairs).to_bytes(4, "little") + b"".join(pairs) for pairs in what.lists)
+        expected = b"".join(
+            len(pairs).to_bytes(4, "little") + b"".join(pairs) for pairs in what.lists
+        )
         got = trace.stdout
     else:
         expected = b"".join(b"".join(pairs) for pairs in what.lists)
         got = pairs_of_lists(trace.lists)
-    may_lack = what.error and not what.lines  # a fault of the input may be told before the answers before it
+    may_lack = (
+        what.error and not what.lines
+    )  # a fault of the input may be told before the answers before it
     if got == expected or (may_lack and expected.startswith(got)):
         return None
     return first_difference(
-        f"do={what.do.decode('utf-8', 'backslashreplace')[:20]}: wrong answers", clause,
-        f"it does not answer as do={what.do.decode('utf-8', 'backslashreplace')[:20]} says", expected, got, trace,
-    )  # fmt: skip
+        f"do={what.do.decode('utf-8', 'backslashreplace')[:20]}: wrong answers",
+        clause,
+        f"it does not answer as do={what.do.decode('utf-8', 'backslashreplace')[:20]} says",
+        expected,
+        got,
+        trace,
+    )
 
 
 def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
     got = [(line.tag, line.text) for line in trace.lines if line.is_ended]
     if what.error and not what.lines:  # the words are the worker's own
-        return None if len(got) == len(trace.lines) and all(tag for tag, _ in got) else _untagged(trace)
+        return (
+            None
+            if len(got) == len(trace.lines) and all(tag for tag, _ in got)
+            else _untagged(trace)
+        )
     if trace.n_stderr > len(trace.stderr):  # of a flood, what was kept
         got = got[:-1]
         expected = what.lines[: len(got)]
@@ -188,12 +212,19 @@ def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
         expected = what.lines
     if got == expected:
         return None
-    at = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), min(len(got), len(expected)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b),
+        min(len(got), len(expected)),
+    )
     lines = [_line(some, at) for some in (expected, got)]
     return Finding(
-        "says something else", clause, f"line {at + 1} of its stderr is not what it was told to say",
-        f"{len(expected)} lines, this one {lines[0]}", f"{len(got)} lines, this one {lines[1]}", trace,
-    )  # fmt: skip
+        "says something else",
+        clause,
+        f"line {at + 1} of its stderr is not what it was told to say",
+        f"{len(expected)} lines, this one {lines[0]}",
+        f"{len(got)} lines, this one {lines[1]}",
+        trace,
+    )
 
 
 def _line(lines: list[tuple[bytes, bytes]], at: int) -> str:
@@ -206,9 +237,13 @@ def _line(lines: list[tuple[bytes, bytes]], at: int) -> str:
 def _untagged(trace: Trace) -> Finding:
     line = next(line for line in trace.lines if not (line.tag and line.is_ended))
     return Finding(
-        "says something else", "CONTRACT-4", "a line on stderr has no tag, or no newline",
-        "tagged lines, each with its newline", quoted(line.data), trace,
-    )  # fmt: skip
+        "says something else",
+        "CONTRACT-4",
+        "a line on stderr has no tag, or no newline",
+        "tagged lines, each with its newline",
+        quoted(line.data),
+        trace,
+    )
 
 
 def pairs_of_lists(lists: Stream) -> bytes:
@@ -216,17 +251,24 @@ def pairs_of_lists(lists: Stream) -> bytes:
     return b"".join(lists.data[begin:end] for begin, end in lists.pairs())
 
 
-def first_difference(cause: str, clause: str, what: str, expected: bytes, got: bytes, trace: Trace, **more) -> Finding:
+def first_difference(
+    cause: str, clause: str, what: str, expected: bytes, got: bytes, trace: Trace, **more
+) -> Finding:
     """The finding for output that is not what it is to be; in a reduce both are pairs without their lists."""
     same = _n_same(expected, got)
     offset = same
     if trace.schedule.argument != "map":
         offset = _offset_in_lists(trace.lists, same)
     return Finding(
-        cause, clause, what,
+        cause,
+        clause,
+        what,
         f"{len(expected)} bytes, from byte {same} on {_shown(expected, same)}",
-        f"{len(got)} bytes, from byte {same} on {_shown(got, same)}", trace, at=offset, **more,
-    )  # fmt: skip
+        f"{len(got)} bytes, from byte {same} on {_shown(got, same)}",
+        trace,
+        at=offset,
+        **more,
+    )
 
 
 def _n_same(a: bytes, b: bytes) -> int:

@@ -16,11 +16,20 @@ __all__ = ["GUESSES", "first_wrong", "likely"]
 FLUSH = "flush stdout before the next read (C: fflush(stdout); Python: sys.stdout.flush(); Perl: $| = 1)"
 
 LAYOUTS = (
-    (Layout("big", 4), "sizes look big-endian; they must be 4 bytes, the least significant byte first"),
+    (
+        Layout("big", 4),
+        "sizes look big-endian; they must be 4 bytes, the least significant byte first",
+    ),
     (Layout("little", 2), "sizes look 2 bytes long; they must be 4"),
-    (Layout("big", 2), "sizes look 2 bytes long and big-endian; they must be 4, the least significant byte first"),
+    (
+        Layout("big", 2),
+        "sizes look 2 bytes long and big-endian; they must be 4, the least significant byte first",
+    ),
     (Layout("little", 8), "sizes look 8 bytes long; they must be 4"),
-    (Layout("big", 8), "sizes look 8 bytes long and big-endian; they must be 4, the least significant byte first"),
+    (
+        Layout("big", 8),
+        "sizes look 8 bytes long and big-endian; they must be 4, the least significant byte first",
+    ),
 )
 
 
@@ -31,7 +40,11 @@ def likely(finding: Finding) -> str:
 
 def first_wrong(finding: Finding) -> int | None:
     """Where the first wrong byte of stdout is: as the finding says, or at 0 where all sizes are wrong."""
-    return 0 if finding.at is not None and (other_layout(finding) or no_num_pairs(finding)) else finding.at
+    return (
+        0
+        if finding.at is not None and (other_layout(finding) or no_num_pairs(finding))
+        else finding.at
+    )
 
 
 def text_on_stdout(finding: Finding) -> str:
@@ -89,7 +102,10 @@ def _has_cut_piece(schedule: Schedule) -> bool:
 
 
 def binary_as_text(finding: Finding) -> str:
-    if b"UnicodeDecodeError" in finding.trace.stderr or b"UnicodeEncodeError" in finding.trace.stderr:
+    if (
+        b"UnicodeDecodeError" in finding.trace.stderr
+        or b"UnicodeEncodeError" in finding.trace.stderr
+    ):
         return "keys and values are bytes, not text: do not decode them"
     return ""
 
@@ -122,9 +138,16 @@ def kept_for_each_pair(finding: Finding) -> str:
 
 
 GUESSES = (
-    text_on_stdout, other_layout, no_num_pairs, late_answers, binary_as_text, reads_past, write_not_checked,
-    signals_its_parent, kept_for_each_pair,
-)  # fmt: skip
+    text_on_stdout,
+    other_layout,
+    no_num_pairs,
+    late_answers,
+    binary_as_text,
+    reads_past,
+    write_not_checked,
+    signals_its_parent,
+    kept_for_each_pair,
+)
 
 
 def _is_whole(stream: Stream) -> bool:

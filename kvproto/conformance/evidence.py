@@ -58,13 +58,19 @@ def keep(result: Result, check: Check, directory: Path) -> None:
         path.chmod(0o755)
     schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
     facts = {
-        "case": result.case.id, "mode": result.mode, "contract": check.contract,
-        "worker": [os.path.abspath(program.path), *program.arguments], "files": sorted(own),
-        "environment": program.handed_on, "schedules": schedules,
-    }  # fmt: skip
+        "case": result.case.id,
+        "mode": result.mode,
+        "contract": check.contract,
+        "worker": [os.path.abspath(program.path), *program.arguments],
+        "files": sorted(own),
+        "environment": program.handed_on,
+        "schedules": schedules,
+    }
     (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "repro.sh"
-    script.write_text(_script(result, program, bool(others)), encoding="utf-8", errors="surrogateescape")
+    script.write_text(
+        _script(result, program, bool(others)), encoding="utf-8", errors="surrogateescape"
+    )
     script.chmod(0o755)
 
 
@@ -77,21 +83,31 @@ def load(directory: Path) -> Replay:
         schedules = [Schedule.from_json(json.dumps(one)) for one in facts["schedules"]]
         files = [str(directory / "files" / name) for name in facts["files"]]
         environment = facts["environment"]
-        return Replay(case, facts["mode"], facts["contract"], schedules, facts["worker"], files, environment)
+        return Replay(
+            case, facts["mode"], facts["contract"], schedules, facts["worker"], files, environment
+        )
     except StopIteration:
         raise ValueError(f"{directory}: there is no case {facts['case']}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{type(e).__name__}: {e}"
-        raise ValueError(f"{directory}/schedule.json is not the evidence of a failure ({what})") from None
+        raise ValueError(
+            f"{directory}/schedule.json is not the evidence of a failure ({what})"
+        ) from None
 
 
 def _script(result: Result, program, has_files: bool) -> str:
     finding: Finding = result.verdict
     schedule = finding.trace.schedule
-    about = [f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-             f"got: {finding.got}", "",
-             "usage: ./repro.sh [worker]; its output is then in $directory/stdout"]  # fmt: skip
-    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n"))
+    about = [
+        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
+        f"expected: {finding.expected}",
+        f"got: {finding.got}",
+        "",
+        "usage: ./repro.sh [worker]; its output is then in $directory/stdout",
+    ]
+    comment = "".join(
+        f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n")
+    )
     run = shlex.join(["./op", *program.arguments, *schedule.between, schedule.argument])
     names = () if schedule.environment == "empty" else (*VARIABLES, *program.handed_on)
     run = " ".join(["env -i", *(f'${{{name}+"{name}=${name}"}}' for name in names), run])
@@ -100,7 +116,7 @@ def _script(result: Result, program, has_files: bool) -> str:
 worker=$(realpath "${{1:-{_quoted(os.path.abspath(program.path))}}}")
 directory=$(mktemp -d) && cd "$directory" || exit
 cp "$worker" op && chmod +x op || exit
-{'cp "$here"/files/* . || exit' + chr(10) if has_files else ''}{_pipeline(finding.trace, run)}
+{'cp "$here"/files/* . || exit' + chr(10) if has_files else ""}{_pipeline(finding.trace, run)}
 echo "exit status: $(cat status)"
 echo "stdout, $(wc -c < stdout) bytes, in $directory:"
 od -A x -t x1 stdout | head -n 20
@@ -116,7 +132,9 @@ def _pipeline(trace: Trace, run: str) -> str:
         n_bytes = _n_bytes_before(schedule, trace.owed[0].n_due if trace.owed else 1)
         when = f"{SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin"
         told = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
-        feed = f'{{ head -c {n_bytes} "$here/stdin"; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
+        feed = (
+            f'{{ head -c {n_bytes} "$here/stdin"; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
+        )
     run = f"{{ {run}; echo $? > status; }}"
     if schedule.stdout == "closed":
         return f": > stdout\n{feed} | {run} >&-"

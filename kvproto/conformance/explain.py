@@ -7,8 +7,19 @@ import shlex
 from kvproto.conformance import hexdump
 from kvproto.conformance.case import Case
 from kvproto.conformance.schedule import (
-    Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
-)  # fmt: skip
+    Answers,
+    CloseOutput,
+    End,
+    Exit,
+    Measure,
+    Pause,
+    Rest,
+    Resume,
+    Schedule,
+    Send,
+    Step,
+    Taken,
+)
 from kvproto.conformance.setting import Setting
 from kvproto.conformance.wording import plural, quoted
 
@@ -30,17 +41,26 @@ STEPS = 12
 def explain(case: Case, setting: Setting) -> str:
     """Its title, clauses and modes, and its first schedule step by step."""
     schedules = case.schedules(setting)
-    lines = [f"{case.id}  {case.level}  {case.clauses}", f"{case.title}", "", f"asked in: {' and '.join(case.modes)}"]
+    lines = [
+        f"{case.id}  {case.level}  {case.clauses}",
+        f"{case.title}",
+        "",
+        f"asked in: {' and '.join(case.modes)}",
+    ]
     if case.contract == "reference":
         lines.append("asked only with --contract reference, of workers that follow CONTRACT.md")
     if case.drawn:
-        lines += ["", "each run: a random schedule (--examples, --seed), shrunk when it fails, and before it the same",
-                  "bytes all at once, to compare with"]  # fmt: skip
+        lines += [
+            "",
+            "each run: a random schedule (--examples, --seed), shrunk when it fails, and before it the same",
+            "bytes all at once, to compare with",
+        ]
         return "\n".join(lines) + "\n"
     lines += [
-        f"runs of the worker in each mode, unless it fails sooner: {len(schedules)}", "",
+        f"runs of the worker in each mode, unless it fails sooner: {len(schedules)}",
+        "",
         f"the first run, with the argument {schedules[0].argument!r}{special(schedules[0])}:",
-    ]  # fmt: skip
+    ]
     steps = [_words(step) for step in schedules[0].steps]
     if len(steps) > STEPS:
         steps[STEPS - 2 : -2] = [f"... {len(steps) - STEPS} more of these"]

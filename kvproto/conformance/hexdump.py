@@ -38,7 +38,9 @@ def of_input(data: bytes, wrong: int | None = None) -> list[str]:
 
 def of_output(data: bytes, wrong: int | None) -> list[str]:
     """The lines of what was said, as result lists. The byte at `wrong` is marked; from there, only bytes."""
-    return _marked(list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0)), data, wrong)
+    return _marked(
+        list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0)), data, wrong
+    )
 
 
 def _marked(lines: list[_Line], data: bytes, wrong: int | None) -> list[str]:
@@ -95,7 +97,11 @@ def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
     n = len(lines)
     keep = range(n)
     if n > LINES:
-        at = next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1) if wrong is not None else n - 1
+        at = (
+            next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1)
+            if wrong is not None
+            else n - 1
+        )
         keep = sorted({*range(6), *range(max(0, at - 8), min(n, at + 8))})
     texts, before = [], -1
     for i in keep:
@@ -114,7 +120,9 @@ def _as_text(line: _Line, wrong: int | None) -> list[str]:
     is_wrong = line.offset == wrong
     offset = f"{'>' if is_wrong else ' '} {line.offset:04x}  "
     text = f"{offset}{line.data.hex(' '):<{3 * PER_LINE}}  {line.words}".rstrip()
-    return [text, f"{' ' * len(offset)}^^ the first wrong byte"] if is_wrong and line.data else [text]
+    return (
+        [text, f"{' ' * len(offset)}^^ the first wrong byte"] if is_wrong and line.data else [text]
+    )
 
 
 def _quoted(data: bytes) -> str:

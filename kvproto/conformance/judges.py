@@ -16,9 +16,15 @@ from kvproto.conformance.schedule import CloseOutput
 from kvproto.conformance.trace import Trace
 
 __all__ = [
-    "as_plain", "fails", "keeps_nothing", "leave_to_contract", "same_answers", "same_as_itself", "unwritable",
+    "as_plain",
+    "fails",
+    "keeps_nothing",
+    "leave_to_contract",
+    "same_answers",
+    "same_as_itself",
+    "unwritable",
     "uses_at_most",
-]  # fmt: skip
+]
 
 UNSTABLE = "it answers the same input differently from run to run"
 DEPENDS = "its answers depend on when its input comes"
@@ -36,7 +42,9 @@ def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
 
 def same_as_itself(traces: list[Trace]) -> Verdict:
     """The first two runs are of the same schedule, and end in the same answers."""
-    return fault_of(traces[-1]) or (_difference(traces, "LIFECYCLE-9", UNSTABLE, UNSTABLE) if len(traces) > 1 else None)
+    return fault_of(traces[-1]) or (
+        _difference(traces, "LIFECYCLE-9", UNSTABLE, UNSTABLE) if len(traces) > 1 else None
+    )
 
 
 def same_answers(clause: str, what: str) -> Judge:
@@ -62,7 +70,11 @@ def as_plain(traces: list[Trace]) -> Verdict:
     if schedule.breaks:
         return must_fail(trace, "its input is cut short", schedule.breaks, BAD_INPUT)
     if CloseOutput() in schedule.steps:
-        return must_fail(trace, "nobody reads its output", "LIFECYCLE-3", UNWRITTEN) if plain.stdout else None
+        return (
+            must_fail(trace, "nobody reads its output", "LIFECYCLE-3", UNWRITTEN)
+            if plain.stdout
+            else None
+        )
     if schedule.turn > 1 and _answers(trace) != _answers(plain):
         return NotApplicable(UNSTABLE)
     return fault_of(trace) or _difference([plain, trace], "FRAME-5", DEPENDS)
@@ -80,7 +92,9 @@ def unwritable(why: str) -> Judge:
     return judge
 
 
-def uses_at_most(n_bytes: int, clause: str, what: str, then: Judge, is_touched: bool = True) -> Judge:
+def uses_at_most(
+    n_bytes: int, clause: str, what: str, then: Judge, is_touched: bool = True
+) -> Judge:
     """Between its two measures memory grows by so much at most; asked for, or touched. Else `then` judges."""
 
     def judge(traces: list[Trace]) -> Verdict:
@@ -91,9 +105,13 @@ def uses_at_most(n_bytes: int, clause: str, what: str, then: Judge, is_touched: 
             before, after = (memory[is_touched] for memory in trace.memory)
             if after - before > n_bytes:
                 return Finding(
-                    "memory grows", clause, what, f"at most {n_bytes >> 20} MiB more than before",
-                    f"{(after - before) >> 20} MiB more, {after >> 20} MiB in all", trace,
-                )  # fmt: skip
+                    "memory grows",
+                    clause,
+                    what,
+                    f"at most {n_bytes >> 20} MiB more than before",
+                    f"{(after - before) >> 20} MiB more, {after >> 20} MiB in all",
+                    trace,
+                )
         return then(traces)
 
     return judge
@@ -113,11 +131,14 @@ def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
         if min(grown, default=0) <= n_bytes * n_pairs:
             return None
         return Finding(
-            "memory grows with the pairs", "LIMITS-6", "its memory grows with the number of pairs",
+            "memory grows with the pairs",
+            "LIMITS-6",
+            "its memory grows with the number of pairs",
             "the same memory however many pairs there are, unless what it computes needs more",
             f"at least {round(min(grown) / n_pairs)} bytes more for each pair; {touched[-1] >> 20} MiB in all after "
-            f"{n_pairs * len(touched)} pairs", trace,
-        )  # fmt: skip
+            f"{n_pairs * len(touched)} pairs",
+            trace,
+        )
 
     return judge
 
@@ -126,7 +147,9 @@ def _answers(trace: Trace) -> bytes:
     return trace.stdout if trace.schedule.argument == "map" else pairs_of_lists(trace.lists)
 
 
-def _difference(traces: list[Trace], clause: str, what: str, cause: str = DEPENDS) -> Finding | None:
+def _difference(
+    traces: list[Trace], clause: str, what: str, cause: str = DEPENDS
+) -> Finding | None:
     """What is different in the last run from the first one."""
     expected, got = _answers(traces[0]), _answers(traces[-1])
     if expected == got:

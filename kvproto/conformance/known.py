@@ -19,11 +19,15 @@ class KnownError(KVProtoError):
 
 def read_known(path: Path) -> frozenset[str]:
     """The ids, and ID.mode, of a file. Raises KnownError for a line that names no case, OSError, UnicodeDecodeError."""
-    names = {case.id for case in CASES} | {f"{case.id}.{mode}" for case in CASES for mode in case.modes}
+    names = {case.id for case in CASES} | {
+        f"{case.id}.{mode}" for case in CASES for mode in case.modes
+    }
     known = set()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         name = line.partition("#")[0].strip()
         if name and name not in names:
-            raise KnownError(f"{path}, line {number}: {name!r} is not a case, nor a case followed by .map or .reduce")
+            raise KnownError(
+                f"{path}, line {number}: {name!r} is not a case, nor a case followed by .map or .reduce"
+            )
         known.add(name)
     return frozenset(known - {""})

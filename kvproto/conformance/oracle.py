@@ -15,14 +15,33 @@ from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import Trace
 from kvproto.conformance.wording import plural, quoted
 
-__all__ = ["BAD_INPUT", "CAUSES", "NO_LINE", "TEXT", "UNWRITTEN", "fault_of", "hang_of", "must_fail"]
+__all__ = [
+    "BAD_INPUT",
+    "CAUSES",
+    "NO_LINE",
+    "TEXT",
+    "UNWRITTEN",
+    "fault_of",
+    "hang_of",
+    "must_fail",
+]
 
 CAUSES = (
-    "killed by ", "reports an error", "text on stdout", "bad framing", "exit status ", "exits before the end of input",
-    "interferes with its parent", "hangs", "floods", "closes stdout", "a process that it started holds stdout",
-    "too many lists", "too few lists",
+    "killed by ",
+    "reports an error",
+    "text on stdout",
+    "bad framing",
+    "exit status ",
+    "exits before the end of input",
+    "interferes with its parent",
+    "hangs",
+    "floods",
+    "closes stdout",
+    "a process that it started holds stdout",
+    "too many lists",
+    "too few lists",
     "answers held back",
-)  # fmt: skip
+)
 """What the cause of a finding of `fault_of` begins with."""
 
 BAD_INPUT = "its input is malformed"
@@ -30,7 +49,9 @@ UNWRITTEN = "its output could not be written"
 NO_LINE = "fails without an ERR line"
 """What is behind most runs in which a worker does not fail as it should: one cause each, however it comes about."""
 
-NOT_PROVED = "not proved, since a timer may end its waits, but it waits for input with answers held back"
+NOT_PROVED = (
+    "not proved, since a timer may end its waits, but it waits for input with answers held back"
+)
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 """What text looks like where a list should begin; asked only where something is wrong."""
@@ -38,7 +59,17 @@ TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
 
 def fault_of(trace: Trace) -> Finding | None:
     """The first fault of a run with good input; None: the worker did all that it owes."""
-    for question in (_crash, _error_line, _bad_bytes, _status, _unread, _unfinished, hang_of, _count, _withheld):
+    for question in (
+        _crash,
+        _error_line,
+        _bad_bytes,
+        _status,
+        _unread,
+        _unfinished,
+        hang_of,
+        _count,
+        _withheld,
+    ):
         if found := question(trace):
             return found
     return None
@@ -54,9 +85,13 @@ def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding |
     if trace.exit_status != 0:
         return None
     return _unread(trace) or Finding(
-        f"exit 0 although {cause or why}", clause, f"it exits with status 0 although {why}",
-        "an exit status other than 0", "exit status 0", trace,
-    )  # fmt: skip
+        f"exit 0 although {cause or why}",
+        clause,
+        f"it exits with status 0 although {why}",
+        "an exit status other than 0",
+        "exit status 0",
+        trace,
+    )
 
 
 def _crash(trace: Trace) -> Finding | None:
@@ -64,9 +99,13 @@ def _crash(trace: Trace) -> Finding | None:
         return None
     name = _signal_name(-trace.exit_status)
     return Finding(
-        f"killed by {name}", "LIFECYCLE-3", f"it was killed by {name}",
-        "exit status 0", f"{name}{_progress(trace)}", trace,
-    )  # fmt: skip
+        f"killed by {name}",
+        "LIFECYCLE-3",
+        f"it was killed by {name}",
+        "exit status 0",
+        f"{name}{_progress(trace)}",
+        trace,
+    )
 
 
 def _error_line(trace: Trace) -> Finding | None:
@@ -75,9 +114,13 @@ def _error_line(trace: Trace) -> Finding | None:
         return None
     said = quoted(text, 1000)
     return Finding(
-        "reports an error", "STDERR-7", "it reports an error although its input is good",
-        "no ERR line", f"{said} on stderr; {trace.status}", trace,
-    )  # fmt: skip
+        "reports an error",
+        "STDERR-7",
+        "it reports an error although its input is good",
+        "no ERR line",
+        f"{said} on stderr; {trace.status}",
+        trace,
+    )
 
 
 def _bad_bytes(trace: Trace) -> Finding | None:
@@ -88,20 +131,31 @@ def _bad_bytes(trace: Trace) -> Finding | None:
         return None
     begin = trace.lists.ends[-1] if trace.lists.ends else 0
     text = TEXT.match(trace.stdout, begin)
-    if text and text[0][:32] not in trace.schedule.stdin:  # else its own data, where it should not be
+    if (
+        text and text[0][:32] not in trace.schedule.stdin
+    ):  # else its own data, where it should not be
         clause = "MAP-3" if trace.schedule.argument == "map" else "REDUCE-4"
         line = text[0].partition(b"\n")[0]
         return Finding(
-            "text on stdout", clause, "it writes something other than result lists to stdout",
-            "result lists and nothing else", f"{quoted(line)} at byte {begin}", trace, at=begin,
-        )  # fmt: skip
+            "text on stdout",
+            clause,
+            "it writes something other than result lists to stdout",
+            "result lists and nothing else",
+            f"{quoted(line)} at byte {begin}",
+            trace,
+            at=begin,
+        )
     if not final:
         return None
     return Finding(
-        "bad framing", "LIST-2", "its output is not made of result lists",
+        "bad framing",
+        "LIST-2",
+        "its output is not made of result lists",
         "lists of pairs: num-pairs, then for each pair key size, key, value size, value",
-        f"at byte {fault.offset}: {fault.what}", trace, at=fault.offset,
-    )  # fmt: skip
+        f"at byte {fault.offset}: {fault.what}",
+        trace,
+        at=fault.offset,
+    )
 
 
 def _status(trace: Trace) -> Finding | None:
@@ -109,20 +163,29 @@ def _status(trace: Trace) -> Finding | None:
         return None
     status = f"exit status {trace.exit_status}"
     return Finding(
-        f"{status}{_last_words(trace)}", "LIFECYCLE-3", "it fails although its input is good",
-        "exit status 0", f"{status}{_progress(trace)}", trace,
-    )  # fmt: skip
+        f"{status}{_last_words(trace)}",
+        "LIFECYCLE-3",
+        "it fails although its input is good",
+        "exit status 0",
+        f"{status}{_progress(trace)}",
+        trace,
+    )
 
 
 def _unread(trace: Trace) -> Finding | None:
-    if trace.exit_status is None or not (trace.n_unread or trace.n_sent < len(trace.schedule.stdin)):
+    if trace.exit_status is None or not (
+        trace.n_unread or trace.n_sent < len(trace.schedule.stdin)
+    ):
         return None
     n_unread = trace.n_unread + len(trace.schedule.stdin) - trace.n_sent
     return Finding(
-        "exits before the end of input", "LIFECYCLE-2", "it exits before it has read all its input",
+        "exits before the end of input",
+        "LIFECYCLE-2",
+        "it exits before it has read all its input",
         f"all {len(trace.schedule.stdin)} bytes of input read",
-        f"exit status {trace.exit_status} with {n_unread} bytes unread{_progress(trace)}", trace,
-    )  # fmt: skip
+        f"exit status {trace.exit_status} with {n_unread} bytes unread{_progress(trace)}",
+        trace,
+    )
 
 
 def _unfinished(trace: Trace) -> Finding | None:
@@ -130,9 +193,14 @@ def _unfinished(trace: Trace) -> Finding | None:
     if not fault or trace.exit_status is None or trace.ending != "exited":
         return None
     return Finding(
-        "bad framing", "LIST-2", "its output ends inside a result list", "whole lists",
-        f"{fault.what}, at byte {fault.offset} of {len(trace.stdout)}", trace, at=fault.offset,
-    )  # fmt: skip
+        "bad framing",
+        "LIST-2",
+        "its output ends inside a result list",
+        "whole lists",
+        f"{fault.what}, at byte {fault.offset} of {len(trace.stdout)}",
+        trace,
+        at=fault.offset,
+    )
 
 
 def hang_of(trace: Trace) -> Finding | None:
@@ -144,29 +212,48 @@ def hang_of(trace: Trace) -> Finding | None:
     got = f"{trace.ended}{_progress(trace)}" + "".join(f"\n{thread}" for thread in trace.waits)
     if trace.ending == "unsupervised":
         return Finding(
-            "interferes with its parent", "LIFECYCLE-10", "it interferes with the process that started it",
-            "the process that started it left alone", got, trace,
-        )  # fmt: skip
+            "interferes with its parent",
+            "LIFECYCLE-10",
+            "it interferes with the process that started it",
+            "the process that started it left alone",
+            got,
+            trace,
+        )
     if trace.ending == "floods":
         clause = "MAP-2" if trace.schedule.argument == "map" else "REDUCE-3"
-        return Finding("floods", clause, "it goes on writing without end", "output that ends", got, trace)
+        return Finding(
+            "floods", clause, "it goes on writing without end", "output that ends", got, trace
+        )
     if trace.exit_status is not None and not trace.is_stdout_ended:
         return Finding(
-            "a process that it started holds stdout", "LIFECYCLE-5",
-            "it exits while a process that it started holds stdout open", "stdout at end of file once it has exited",
-            got, trace,
-        )  # fmt: skip
+            "a process that it started holds stdout",
+            "LIFECYCLE-5",
+            "it exits while a process that it started holds stdout open",
+            "stdout at end of file once it has exited",
+            got,
+            trace,
+        )
     if trace.is_stdout_ended and trace.schedule.stdout == "pipe":
         return Finding(
-            "closes stdout", "LIFECYCLE-5", "it closes stdout and keeps running",
-            "stdout open until it exits", got, trace,
-        )  # fmt: skip
+            "closes stdout",
+            "LIFECYCLE-5",
+            "it closes stdout and keeps running",
+            "stdout open until it exits",
+            got,
+            trace,
+        )
     if trace.n_unread:
         return Finding(
-            "hangs", "LIFECYCLE-2", "it stops reading its input", f"all {len(trace.schedule.stdin)} bytes read",
-            f"{trace.n_unread} bytes unread; {got}", trace,
-        )  # fmt: skip
-    return Finding("hangs", "LIFECYCLE-3", "it does not exit", "it exits after the end of input", got, trace)
+            "hangs",
+            "LIFECYCLE-2",
+            "it stops reading its input",
+            f"all {len(trace.schedule.stdin)} bytes read",
+            f"{trace.n_unread} bytes unread; {got}",
+            trace,
+        )
+    return Finding(
+        "hangs", "LIFECYCLE-3", "it does not exit", "it exits after the end of input", got, trace
+    )
 
 
 def _withheld(trace: Trace) -> Finding | None:
@@ -179,10 +266,13 @@ def _withheld(trace: Trace) -> Finding | None:
         return None
     threads = "".join(f"\n{thread}" for thread in waits)
     return Finding(
-        "answers held back", "MAP-4",
+        "answers held back",
+        "MAP-4",
         f"it waits for pair {n_due + 1} and has not handed over the answer to pair {n_had + 1}",
-        f"{_lists(n_due)} before it waits for more input", f"{_lists(n_had)}; {how}{threads}", trace,
-    )  # fmt: skip
+        f"{_lists(n_due)} before it waits for more input",
+        f"{_lists(n_had)}; {how}{threads}",
+        trace,
+    )
 
 
 def _count(trace: Trace) -> Finding | None:
@@ -192,10 +282,14 @@ def _count(trace: Trace) -> Finding | None:
     more = n > n_pairs
     at = trace.lists.ends[n_pairs - 1] if more and n_pairs else 0 if more else None
     return Finding(
-        "too many lists" if more else "too few lists", "MAP-2",
+        "too many lists" if more else "too few lists",
+        "MAP-2",
         f"it answers {plural(n_pairs, 'pair')} with {_lists(n)}",
-        _lists(n_pairs), _lists(n), trace, at=at,
-    )  # fmt: skip
+        _lists(n_pairs),
+        _lists(n),
+        trace,
+        at=at,
+    )
 
 
 def _lists(n: int) -> str:

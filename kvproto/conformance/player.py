@@ -22,8 +22,19 @@ from kvproto.conformance import confinement, quiet
 from kvproto.conformance.answers import Stream
 from kvproto.conformance.readable import readable
 from kvproto.conformance.schedule import (
-    Answers, CloseOutput, End, Exit, Measure, Pause, Rest, Resume, Schedule, Send, Step, Taken,
-)  # fmt: skip
+    Answers,
+    CloseOutput,
+    End,
+    Exit,
+    Measure,
+    Pause,
+    Rest,
+    Resume,
+    Schedule,
+    Send,
+    Step,
+    Taken,
+)
 from kvproto.conformance.strace import accesses
 from kvproto.conformance.trace import ENDLESS, Owed, Trace
 from kvproto.errors import KVProtoError, WorkerNotStarted
@@ -45,7 +56,10 @@ STDERR_BYTES = 1 << 20
 
 _WITHOUT_STDOUT = ("/bin/sh", "-c", 'exec "$@" >&-', "sh")
 _PIECE = 1 << 16
-_FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move until a proof is tried, again and again
+_FIRST_WAIT, _LONGEST_WAIT = (
+    1,
+    50,
+)  # milliseconds without a move until a proof is tried, again and again
 _BETWEEN_LOOKS = 3
 _COUNTED = 0.5  # seconds that a round of waiting counts for at most: a machine that stood still says nothing of the worker
 _HELD_BACK = 1.0  # seconds that a worker seems to wait for input, with answers due, until that is taken for a fault
@@ -74,14 +88,18 @@ class Program:
 
     def environment(self) -> dict[str, str]:
         """What it is started with."""
-        return {name: os.environ[name] for name in (*VARIABLES, *self.handed_on) if name in os.environ}
+        return {
+            name: os.environ[name] for name in (*VARIABLES, *self.handed_on) if name in os.environ
+        }
 
 
 class _GivenUp(Exception):
     """The rest of a schedule cannot be played; the argument is the ending."""
 
 
-def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Callable[[], bool] = bool) -> Trace:
+def play(
+    schedule: Schedule, program: Program, timeout: float, is_stopped: Callable[[], bool] = bool
+) -> Trace:
     """Play a schedule to a worker that is started for it.
 
     timeout      seconds without a byte moving, for the watchdog
@@ -108,7 +126,11 @@ def play(schedule: Schedule, program: Program, timeout: float, is_stopped: Calla
 
 
 def _play(
-    schedule: Schedule, program: Program, through: Sequence[str], timeout: float, is_stopped: Callable[[], bool]
+    schedule: Schedule,
+    program: Program,
+    through: Sequence[str],
+    timeout: float,
+    is_stopped: Callable[[], bool],
 ) -> tuple[Trace, str]:
     """The trace, and the directory in which the worker ran."""
     with quiet.STARTING:
@@ -120,7 +142,9 @@ def _play(
             through=through,
         )
     try:
-        return _Player(schedule, process, program.path, timeout, is_stopped).play(), process.directory
+        return _Player(
+            schedule, process, program.path, timeout, is_stopped
+        ).play(), process.directory
     finally:
         process.close()
 
@@ -142,9 +166,14 @@ class _Player:
         self._queue = memoryview(b"")
         self._lists = Stream("lists")
         self._stderr = bytearray()
-        self._stdin_inode, self._stdout_inode = (os.fstat(fd).st_ino for fd in (process.stdin, process.stdout))
+        self._stdin_inode, self._stdout_inode = (
+            os.fstat(fd).st_ino for fd in (process.stdin, process.stdout)
+        )
         self._reads_stdout = True
-        self._open = {process.stdout, process.stderr}  # of the worker's, that are not at end of file
+        self._open = {
+            process.stdout,
+            process.stderr,
+        }  # of the worker's, that are not at end of file
         self._threads: tuple[quiet.Thread, ...] = ()  # the last look
         self._readers: tuple[quiet.Thread, ...] = ()  # that seem to wait for input
         self._reading_since = 0.0
@@ -166,7 +195,11 @@ class _Player:
         trace.seconds = time.monotonic() - began
         if self._floods:
             trace.ending, self._lists = "floods", Stream("lists", self._lists.data[:KEPT_OF_FLOOD])
-        trace.stdout, trace.stderr, trace.lists = bytes(self._lists.data), bytes(self._stderr), self._lists
+        trace.stdout, trace.stderr, trace.lists = (
+            bytes(self._lists.data),
+            bytes(self._stderr),
+            self._lists,
+        )
         trace.is_stdout_ended = process.stdout not in self._open
         trace.exit_status = process.exit_status
         trace.n_unread = process.n_unread()
@@ -179,11 +212,15 @@ class _Player:
                 self._queue = memoryview(bytes(self._queue) + data * times)
                 self._write_all()
             case Taken():
-                self._go_on_when(lambda: not self._process.n_unread() or self._process.exit_status is not None)
+                self._go_on_when(
+                    lambda: not self._process.n_unread() or self._process.exit_status is not None
+                )
             case Answers(n):
                 self._wait_for_answers(n)
             case Rest():
-                self._until(lambda: self._process.exit_status is not None or self._rests(), gives_up=False)
+                self._until(
+                    lambda: self._process.exit_status is not None or self._rests(), gives_up=False
+                )
             case Measure():
                 self._trace.memory.append(quiet.memory(self._process.supervisor_pid))
             case Pause():
@@ -206,7 +243,9 @@ class _Player:
         owed = self._trace.owed
         patience = _HELD_BACK if all(one.is_proved for one in owed) else _HELD_BACK_AGAIN
         if not self._until(is_done, patience=patience):
-            owed.append(Owed(n, self._lists.n_records, tuple(map(str, self._threads)), not self._readers))
+            owed.append(
+                Owed(n, self._lists.n_records, tuple(map(str, self._threads)), not self._readers)
+            )
 
     def _write_all(self) -> None:
         self._go_on_when(lambda: not self._queue or self._process.exit_status is not None)
@@ -226,7 +265,9 @@ class _Player:
         """Whether the worker has read all that was sent, and does nothing just now."""
         return not self._queue and not self._process.n_unread() and self._is_quiet(quiet.is_still)
 
-    def _until(self, is_done: Callable[[], bool], gives_up: bool = True, patience: float = math.inf) -> bool:
+    def _until(
+        self, is_done: Callable[[], bool], gives_up: bool = True, patience: float = math.inf
+    ) -> bool:
         """Let bytes move until `is_done`. False: it is proved that this does not come, or one of these limits is reached.
 
         gives_up   whether the run is over when the watchdog's time is up; else it goes on with the next step
@@ -323,7 +364,9 @@ class _Player:
             self._trace.n_stderr += len(data)
             self._stderr += data[: STDERR_BYTES - len(self._stderr)]
         else:
-            self._floods |= len(self._lists.data) > STDOUT_BYTES or self._lists.n_records > STDOUT_LISTS
+            self._floods |= (
+                len(self._lists.data) > STDOUT_BYTES or self._lists.n_records > STDOUT_LISTS
+            )
             if not self._floods:
                 self._lists.feed(data)
 
@@ -345,7 +388,9 @@ class _Player:
 
     def _has_all(self, threads: tuple[quiet.Thread, ...]) -> bool:
         """Whether the worker itself is among the threads: when it has just exited, its status is under way to us."""
-        return self._process.exit_status is not None or any(thread.pid == self._process.pid for thread in threads)
+        return self._process.exit_status is not None or any(
+            thread.pid == self._process.pid for thread in threads
+        )
 
     def _is_held(self) -> bool:
         """Whether the worker has exited and a process that it started has its stdout open (LIFECYCLE-5)."""

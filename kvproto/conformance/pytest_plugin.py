@@ -26,23 +26,56 @@ _LEVELS = ("must", "should", "info")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kvproto", "conformance of a worker (kvproto)")
-    group.addoption("--kv-worker", metavar="COMMAND", help="check this worker: its path, and its own arguments")
-    group.addoption("--kv-mode", choices=("map", "reduce", "both"), default="both", help="default: both")
-    group.addoption("--kv-contract", choices=("any", "reference"), default="any", help="default: any")
-    group.addoption("--kv-level", choices=_LEVELS, default="must", help="default: must; info tells, and never fails")
-    group.addoption("--kv-param", metavar="NAME=VALUE", action="append", default=[], help="a parameter that it needs")
-    group.addoption("--kv-file", metavar="FILE", action="append", default=[], help="a supporting file")
-    group.addoption("--kv-env", metavar="NAME", action="append", default=[], help="a variable that it gets, too")
-    group.addoption("--kv-known-failing", metavar="FILE", help="cases that are known to fail: xfail, strictly")
-    group.addoption("--kv-examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)")
-    group.addoption("--kv-seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)")
     group.addoption(
-        "--kv-timeout", metavar="SECONDS", type=float, default=10.0, help="where a hang cannot be proved (default: 10)"
+        "--kv-worker", metavar="COMMAND", help="check this worker: its path, and its own arguments"
+    )
+    group.addoption(
+        "--kv-mode", choices=("map", "reduce", "both"), default="both", help="default: both"
+    )
+    group.addoption(
+        "--kv-contract", choices=("any", "reference"), default="any", help="default: any"
+    )
+    group.addoption(
+        "--kv-level",
+        choices=_LEVELS,
+        default="must",
+        help="default: must; info tells, and never fails",
+    )
+    group.addoption(
+        "--kv-param",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter that it needs",
+    )
+    group.addoption(
+        "--kv-file", metavar="FILE", action="append", default=[], help="a supporting file"
+    )
+    group.addoption(
+        "--kv-env", metavar="NAME", action="append", default=[], help="a variable that it gets, too"
+    )
+    group.addoption(
+        "--kv-known-failing", metavar="FILE", help="cases that are known to fail: xfail, strictly"
+    )
+    group.addoption(
+        "--kv-examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)"
+    )
+    group.addoption(
+        "--kv-seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)"
+    )
+    group.addoption(
+        "--kv-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=10.0,
+        help="where a hang cannot be proved (default: 10)",
     )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose among them
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     command = config.getoption("--kv-worker")
     if not command:
         return
@@ -52,7 +85,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     modes = ("map", "reduce") if mode == "both" else (mode,)
     worker = _Worker.from_parent(session, name=command, nodeid=command)
     for case, one_mode in select(modes, level, "*", config.getoption("--kv-contract")):
-        items.append(_Case.from_parent(worker, name=f"{case.id}[{one_mode}]", case=case, mode=one_mode))
+        items.append(
+            _Case.from_parent(worker, name=f"{case.id}[{one_mode}]", case=case, mode=one_mode)
+        )
 
 
 class _Worker(pytest.Collector):
@@ -105,10 +140,14 @@ class _Session:
 
         known = config.getoption("--kv-known-failing")
         self.check = Check(
-            _program(config), _params(config), config.getoption("--kv-contract"), config.getoption("--kv-timeout"),
-            config.getoption("--kv-examples"), config.getoption("--kv-seed"),
+            _program(config),
+            _params(config),
+            config.getoption("--kv-contract"),
+            config.getoption("--kv-timeout"),
+            config.getoption("--kv-examples"),
+            config.getoption("--kv-seed"),
             read_known(Path(known)) if known else frozenset(),
-        )  # fmt: skip
+        )
         self.result = Checker(self.check).result
 
     def report(self, result) -> str:

@@ -23,7 +23,18 @@ import threading
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["STARTING", "Thread", "can_look", "has_open", "is_still", "is_stopped", "look", "memory", "proof", "readers"]
+__all__ = [
+    "STARTING",
+    "Thread",
+    "can_look",
+    "has_open",
+    "is_still",
+    "is_stopped",
+    "look",
+    "memory",
+    "proof",
+    "readers",
+]
 
 
 STARTING = threading.Lock()
@@ -68,19 +79,55 @@ _STOPPED = _Doing("stopped by a signal", waits=True, idles=True)
 
 _NAMES = {
     "x86_64": {
-        0: "read", 1: "write", 19: "readv", 20: "writev", 7: "poll", 271: "ppoll", 23: "select", 270: "pselect6",
-        232: "epoll_wait", 281: "epoll_pwait", 441: "epoll_pwait2", 202: "futex", 61: "wait4", 247: "waitid",
-        34: "pause", 130: "rt_sigsuspend", 35: "nanosleep", 230: "clock_nanosleep", 219: "restart_syscall",
+        0: "read",
+        1: "write",
+        19: "readv",
+        20: "writev",
+        7: "poll",
+        271: "ppoll",
+        23: "select",
+        270: "pselect6",
+        232: "epoll_wait",
+        281: "epoll_pwait",
+        441: "epoll_pwait2",
+        202: "futex",
+        61: "wait4",
+        247: "waitid",
+        34: "pause",
+        130: "rt_sigsuspend",
+        35: "nanosleep",
+        230: "clock_nanosleep",
+        219: "restart_syscall",
     },
     "aarch64": {
-        63: "read", 64: "write", 65: "readv", 66: "writev", 73: "ppoll", 72: "pselect6", 22: "epoll_pwait",
-        441: "epoll_pwait2", 98: "futex", 260: "wait4", 95: "waitid", 133: "rt_sigsuspend", 101: "nanosleep",
-        115: "clock_nanosleep", 128: "restart_syscall",
+        63: "read",
+        64: "write",
+        65: "readv",
+        66: "writev",
+        73: "ppoll",
+        72: "pselect6",
+        22: "epoll_pwait",
+        441: "epoll_pwait2",
+        98: "futex",
+        260: "wait4",
+        95: "waitid",
+        133: "rt_sigsuspend",
+        101: "nanosleep",
+        115: "clock_nanosleep",
+        128: "restart_syscall",
     },
-}.get(platform.machine(), {})  # fmt: skip
+}.get(platform.machine(), {})
 
 _ON_ONE_FILE = ("read", "write", "readv", "writev")
-_ON_MANY_FILES = ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2")
+_ON_MANY_FILES = (
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+)
 _NO_FILE = ("wait4", "waitid", "pause", "rt_sigsuspend")
 _TIMEOUT_POINTER = {"ppoll": 2, "select": 4, "pselect6": 4, "epoll_pwait2": 3, "futex": 3}
 _TIMEOUT_NUMBER = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
@@ -116,7 +163,11 @@ def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
 
 def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
     """The threads that wait for input, where no thread does anything else than to idle; else none."""
-    return tuple(thread for thread in threads if thread.reads) if all(thread.idles for thread in threads) else ()
+    return (
+        tuple(thread for thread in threads if thread.reads)
+        if all(thread.idles for thread in threads)
+        else ()
+    )
 
 
 @cache
@@ -126,7 +177,9 @@ def can_look() -> bool:
         status = _status("self")
     except OSError:
         return False
-    return "voluntary_ctxt_switches" in status and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+    return "voluntary_ctxt_switches" in status and os.path.exists(
+        f"/proc/self/task/{os.getpid()}/children"
+    )
 
 
 def is_stopped(pid: int) -> bool:
@@ -183,7 +236,11 @@ def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
         return None
     call = _call(pid, tid)
     doing = _STOPPED if state == "T" else _in_call(pid, call, stdin)
-    if doing.waits and state != "T" and (int(status["SigCgt"], 16) & _SIGALRM_BIT or _has_timers(pid)):
+    if (
+        doing.waits
+        and state != "T"
+        and (int(status["SigCgt"], 16) & _SIGALRM_BIT or _has_timers(pid))
+    ):
         doing = doing._replace(does=f"{doing.does}, which a timer may end", waits=False)
     switches = status["voluntary_ctxt_switches"] + status["nonvoluntary_ctxt_switches"]
     return Thread(pid, tid, status["Name"].strip(), call, switches, *doing)
@@ -213,7 +270,7 @@ def _in_call(pid: int, call: str, stdin: int) -> _Doing:
         is_stdin, is_pipe = file == f"pipe:[{stdin}]", file.startswith("pipe:[")
         words = f"{name} of {'stdin' if is_stdin else file}"
         return _Doing(words, is_pipe, is_pipe, reads=is_stdin and name.startswith("read"))
-    idles = name == "futex" or name in _ON_MANY_FILES and _waits_for_nothing_else(pid)
+    idles = name == "futex" or (name in _ON_MANY_FILES and _waits_for_nothing_else(pid))
     if not _is_without_limit(name, arguments):
         words = name if "sleep" in name else f"{name}, with a time limit"
         return _Doing(words, idles=idles, reads=name in _ON_MANY_FILES)
@@ -225,7 +282,9 @@ def _is_without_limit(name: str, arguments: list[int]) -> bool:
         return False
     if name in _TIMEOUT_POINTER:
         return arguments[_TIMEOUT_POINTER[name]] == 0
-    return name in _TIMEOUT_NUMBER and bool(arguments[_TIMEOUT_NUMBER[name]] & 0x80000000)  # a negative int
+    return name in _TIMEOUT_NUMBER and bool(
+        arguments[_TIMEOUT_NUMBER[name]] & 0x80000000
+    )  # a negative int
 
 
 def _waits_for_nothing_else(pid: int) -> bool:

@@ -22,13 +22,42 @@ from pathlib import Path
 __all__ = ["readable"]
 
 SYSTEM = (
-    "/bin", "/sbin", "/lib*", "/usr", "/opt", "/nix/store", "/gnu/store",
-    "/proc", "/sys", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
-    "/etc/ld.so.*", "/etc/ld-musl-*", "/etc/localtime", "/etc/timezone", "/etc/locale.*", "/etc/nsswitch.conf",
-    "/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/tls", "/etc/pki/ca-trust",
-    "/etc/crypto-policies", "/etc/java*", "/etc/perl", "/etc/python*", "/etc/ruby*", "/etc/php*", "/etc/lua*",
-    "/etc/R", "/etc/terminfo",
-)  # fmt: skip
+    "/bin",
+    "/sbin",
+    "/lib*",
+    "/usr",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+    "/proc",
+    "/sys",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/etc/ld.so.*",
+    "/etc/ld-musl-*",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/locale.*",
+    "/etc/nsswitch.conf",
+    "/etc/ssl/openssl.cnf",
+    "/etc/ssl/certs",
+    "/etc/ca-certificates",
+    "/etc/pki/tls",
+    "/etc/pki/ca-trust",
+    "/etc/crypto-policies",
+    "/etc/java*",
+    "/etc/perl",
+    "/etc/python*",
+    "/etc/ruby*",
+    "/etc/php*",
+    "/etc/lua*",
+    "/etc/R",
+    "/etc/terminfo",
+)
 """Of the system, as globs."""
 
 USERS = ("/etc/passwd", "/etc/userdb", "/run/systemd/userdb", "/var/lib/sss/mc")
@@ -38,10 +67,24 @@ ASKS_WHO_RUNS_IT = re.compile(r"java|tclsh|wish|expect")
 """Interpreters that always read USERS when they start. Bash does so without a SHELL, others without a HOME."""
 
 LIBRARY_VARIABLES = (
-    "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "PERL5LIB", "PERLLIB", "NODE_PATH", "TCL_LIBRARY",
-    "RUBYLIB", "GEM_PATH", "CLASSPATH", "JAVA_HOME", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS", "BASH_ENV",
-)  # fmt: skip
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PERL5LIB",
+    "PERLLIB",
+    "NODE_PATH",
+    "TCL_LIBRARY",
+    "RUBYLIB",
+    "GEM_PATH",
+    "CLASSPATH",
+    "JAVA_HOME",
+    "OPENSSL_CONF",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "BASH_ENV",
+)
 """Variables that name directories of libraries, or files that an interpreter reads at its start; colons between."""
 
 LOOKED_FOR_UPWARDS = ("package.json", ".python-version", ".tool-versions")
@@ -52,7 +95,9 @@ _PROGRAM_DIRECTORIES = ("bin", "sbin", "libexec", "shims")
 _WORD = re.compile(r"[\w.+-]+")
 
 
-def readable(files: Mapping[str, bytes], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def readable(
+    files: Mapping[str, bytes], environment: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """The paths that a program of these files may read, and all that is below them; each that is a link also resolved.
 
     files        name -> bytes: `op`, and the supporting files
@@ -68,7 +113,9 @@ def readable(files: Mapping[str, bytes], environment: Mapping[str, str] | None =
         names += [os.path.join(directory, name) for name in LOOKED_FOR_UPWARDS]
     for content in files.values():
         names += _named_in(content, environment)
-    kept = dict.fromkeys(each for name in names if os.path.exists(name) for each in (name, os.path.realpath(name)))
+    kept = dict.fromkeys(
+        each for name in names if os.path.exists(name) for each in (name, os.path.realpath(name))
+    )
     return tuple(kept)
 
 
@@ -88,7 +135,11 @@ def _named_in(content: bytes, environment: Mapping[str, str]) -> Iterator[str]:
 def _needed_by(command: str, environment: Mapping[str, str]) -> Iterator[str]:
     name, program = os.path.basename(command), _found(command, environment)
     is_bash = os.path.basename(os.path.realpath(program or command)) == "bash"
-    if "HOME" not in environment or is_bash and "SHELL" not in environment or ASKS_WHO_RUNS_IT.match(name):
+    if (
+        "HOME" not in environment
+        or (is_bash and "SHELL" not in environment)
+        or ASKS_WHO_RUNS_IT.match(name)
+    ):
         yield from USERS
     if name.startswith("python"):
         yield from glob(os.path.join(_home(environment), ".local/lib/python3*/site-packages"))
@@ -130,7 +181,9 @@ def _made_of(program: str, environment: Mapping[str, str]) -> Iterator[str]:
     for path in dict.fromkeys((program, os.path.realpath(program))):
         yield path
         yield from _prefix(path, environment)
-        home = _base_of_environment(os.path.join(os.path.dirname(os.path.dirname(path)), "pyvenv.cfg"))
+        home = _base_of_environment(
+            os.path.join(os.path.dirname(os.path.dirname(path)), "pyvenv.cfg")
+        )
         if home:
             yield from _prefix(os.path.join(home, "python"), environment)
     for command in _commands(_first_line(program), environment):  # of a version manager's shim
@@ -159,7 +212,12 @@ def _prefix(path: str, environment: Mapping[str, str]) -> list[str]:
 
 def _too_wide(environment: Mapping[str, str]) -> set[str]:
     home = _home(environment)
-    return {*_and_above(home), os.path.join(home, ".local"), home, *_and_above(tempfile.gettempdir())}
+    return {
+        *_and_above(home),
+        os.path.join(home, ".local"),
+        home,
+        *_and_above(tempfile.gettempdir()),
+    }
 
 
 def _home(environment: Mapping[str, str]) -> str:
@@ -186,7 +244,9 @@ def _shared_libraries(binary: bytes) -> list[str]:
         os.write(fd, binary)
         os.fchmod(fd, 0o700)
         path = f"/proc/{os.getpid()}/fd/{fd}"
-        listed = subprocess.run([ldd, path], capture_output=True, text=True, errors="surrogateescape").stdout
+        listed = subprocess.run(
+            [ldd, path], capture_output=True, text=True, errors="surrogateescape"
+        ).stdout
     finally:
         os.close(fd)
     return re.findall(r"^\s*(?:.* => )?(/.*) \(0x", listed, re.MULTILINE)

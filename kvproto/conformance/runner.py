@@ -74,7 +74,7 @@ class Result(NamedTuple):
 
     @property
     def status(self) -> str:
-        """"pass", "fail", "n/a"; "note": INFO tells; "known": it fails as is known; "fixed": it is to fail and does not."""
+        """ "pass", "fail", "n/a"; "note": INFO tells; "known": it fails as is known; "fixed": it is to fail and does not."""
         if isinstance(self.verdict, NotApplicable):
             return "n/a"
         if self.verdict is None:
@@ -88,7 +88,11 @@ class Result(NamedTuple):
 
 
 def select(
-    modes: Iterable[str], level: str, pattern: str, contract: str = "any", cases: Iterable[Case] = CASES
+    modes: Iterable[str],
+    level: str,
+    pattern: str,
+    contract: str = "any",
+    cases: Iterable[Case] = CASES,
 ) -> list[tuple[Case, str]]:
     """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in.
 
@@ -106,7 +110,9 @@ def select(
     ]
 
 
-def run(chosen: list[tuple[Case, str]], check: Check, on_result: Callable[[Result], object]) -> list[Result]:
+def run(
+    chosen: list[tuple[Case, str]], check: Check, on_result: Callable[[Result], object]
+) -> list[Result]:
     """Run the chosen cases; on_result is called with each result, in order.
 
     Raises what `play` raises; whatever ends it, no worker still runs then.

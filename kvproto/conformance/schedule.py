@@ -15,8 +15,19 @@ from functools import cached_property
 from kvproto.conformance import answers
 
 __all__ = [
-    "Answers", "CloseOutput", "End", "Exit", "Measure", "Pause", "Rest", "Resume", "Schedule", "Send", "Step", "Taken",
-]  # fmt: skip
+    "Answers",
+    "CloseOutput",
+    "End",
+    "Exit",
+    "Measure",
+    "Pause",
+    "Rest",
+    "Resume",
+    "Schedule",
+    "Send",
+    "Step",
+    "Taken",
+]
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,9 @@ class Schedule:
         fault = self.read.fault
         broken = fault.clause if fault else ""
         if broken != self.breaks:
-            found = f"{fault.what} at byte {fault.offset} [{broken}]" if fault else "nothing is wrong"
+            found = (
+                f"{fault.what} at byte {fault.offset} [{broken}]" if fault else "nothing is wrong"
+            )
             return f"it says that its bytes break {self.breaks or 'no clause'}; found: {found}"
         return ""
 
@@ -151,9 +164,13 @@ class Schedule:
         try:
             content = json.loads(text)
             content["steps"] = tuple(_step_from_json(step) for step in content["steps"])
-            content["files"] = tuple((name, base64.b64decode(data, validate=True)) for name, data in content["files"])
+            content["files"] = tuple(
+                (name, base64.b64decode(data, validate=True)) for name, data in content["files"]
+            )
             content["between"] = tuple(content["between"])
-            if not all(isinstance(word, str) for word in (content["argument"], *content["between"])):
+            if not all(
+                isinstance(word, str) for word in (content["argument"], *content["between"])
+            ):
                 raise TypeError("an argument is not text")
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as e:
@@ -161,7 +178,10 @@ class Schedule:
 
 
 def _step_to_json(step: Step) -> list:
-    values = [base64.b64encode(v).decode() if isinstance(v, bytes) else v for v in dataclasses.astuple(step)]
+    values = [
+        base64.b64encode(v).decode() if isinstance(v, bytes) else v
+        for v in dataclasses.astuple(step)
+    ]
     return [type(step).__name__, *values]
 
 
@@ -169,4 +189,8 @@ def _step_from_json(content: list) -> Step:
     name, *values = content
     if name == "Answers" and not isinstance(values[0], int):
         raise TypeError(f"{values[0]!r} is not a number of answers")
-    return Send(base64.b64decode(values[0], validate=True), *values[1:]) if name == "Send" else _STEPS[name](*values)
+    return (
+        Send(base64.b64decode(values[0], validate=True), *values[1:])
+        if name == "Send"
+        else _STEPS[name](*values)
+    )

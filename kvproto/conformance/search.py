@@ -25,9 +25,13 @@ class _Found(Exception):
 
 
 def search(
-    case: Case, setting: Setting, play: Callable[[Schedule], Trace], judge: Callable[[list[Trace]], Verdict],
-    n_examples: int, seed: int,
-) -> Verdict:  # fmt: skip
+    case: Case,
+    setting: Setting,
+    play: Callable[[Schedule], Trace],
+    judge: Callable[[list[Trace]], Verdict],
+    n_examples: int,
+    seed: int,
+) -> Verdict:
     """The finding of the smallest of `n_examples` schedules of `case.drawn` that gives one; None: none does."""
     if n_examples < 1:
         return NotApplicable("--examples 0 was given: no schedules are drawn")
@@ -47,9 +51,14 @@ def search(
             raise _Found
 
     limits = hypothesis.settings(
-        max_examples=n_examples, deadline=None, database=None, report_multiple_bugs=False, print_blob=False,
-        verbosity=hypothesis.Verbosity.quiet, suppress_health_check=list(hypothesis.HealthCheck),
-    )  # fmt: skip
+        max_examples=n_examples,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     with _one_at_a_time:
         try:
             hypothesis.seed(seed)(limits(hypothesis.given(case.drawn(setting))(attempt)))()

@@ -22,10 +22,14 @@ class Setting(NamedTuple):
 
     def head(self, *more: Entry) -> bytes:
         """The parameter set that a run begins with: the user's, and `more`, which win over them."""
-        return parameter_set([*(entry for entry in self.params if entry[0] not in dict(more)), *more])
+        return parameter_set(
+            [*(entry for entry in self.params if entry[0] not in dict(more)), *more]
+        )
 
 
 def parameter_set(entries: Iterable[Entry]) -> bytes:
     """A parameter set as it goes over the wire (PARAMS-1, PARAMS-2); the kit's own encoder."""
-    body = b"".join(b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries)
+    body = b"".join(
+        b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries
+    )
     return b"%d\n%b" % (len(body), body)

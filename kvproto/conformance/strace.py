@@ -25,17 +25,41 @@ WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 """The devices that a worker may write to, as for csrc/confine.c."""
 
 _CHANGES: dict[str, tuple[tuple[int | None, int | None], ...]] = {
-    "mkdir": ((None, 0),), "mkdirat": ((0, 1),), "mknod": ((None, 0),), "mknodat": ((0, 1),),
-    "rmdir": ((None, 0),), "unlink": ((None, 0),), "unlinkat": ((0, 1),),
-    "rename": ((None, 0), (None, 1)), "renameat": ((0, 1), (2, 3)), "renameat2": ((0, 1), (2, 3)),
-    "link": ((None, 1),), "linkat": ((2, 3),), "symlink": ((None, 1),), "symlinkat": ((1, 2),),
-    "truncate": ((None, 0),), "bind": ((None, 1),),
-    "chmod": ((None, 0),), "fchmodat": ((0, 1),), "fchmodat2": ((0, 1),), "fchmod": ((0, None),),
-    "chown": ((None, 0),), "lchown": ((None, 0),), "fchownat": ((0, 1),), "fchown": ((0, None),),
-    "utime": ((None, 0),), "utimes": ((None, 0),), "futimesat": ((0, 1),), "utimensat": ((0, 1),),
-    "setxattr": ((None, 0),), "lsetxattr": ((None, 0),), "fsetxattr": ((0, None),),
-    "removexattr": ((None, 0),), "lremovexattr": ((None, 0),), "fremovexattr": ((0, None),),
-}  # fmt: skip
+    "mkdir": ((None, 0),),
+    "mkdirat": ((0, 1),),
+    "mknod": ((None, 0),),
+    "mknodat": ((0, 1),),
+    "rmdir": ((None, 0),),
+    "unlink": ((None, 0),),
+    "unlinkat": ((0, 1),),
+    "rename": ((None, 0), (None, 1)),
+    "renameat": ((0, 1), (2, 3)),
+    "renameat2": ((0, 1), (2, 3)),
+    "link": ((None, 1),),
+    "linkat": ((2, 3),),
+    "symlink": ((None, 1),),
+    "symlinkat": ((1, 2),),
+    "truncate": ((None, 0),),
+    "bind": ((None, 1),),
+    "chmod": ((None, 0),),
+    "fchmodat": ((0, 1),),
+    "fchmodat2": ((0, 1),),
+    "fchmod": ((0, None),),
+    "chown": ((None, 0),),
+    "lchown": ((None, 0),),
+    "fchownat": ((0, 1),),
+    "fchown": ((0, None),),
+    "utime": ((None, 0),),
+    "utimes": ((None, 0),),
+    "futimesat": ((0, 1),),
+    "utimensat": ((0, 1),),
+    "setxattr": ((None, 0),),
+    "lsetxattr": ((None, 0),),
+    "fsetxattr": ((0, None),),
+    "removexattr": ((None, 0),),
+    "lremovexattr": ((None, 0),),
+    "fremovexattr": ((0, None),),
+}
 """Calls that write without opening: which arguments are the directory's descriptor, if any, and the path, if any."""
 
 _OPENS = {"open": (None, 0), "openat": (0, 1), "openat2": (0, 1), "creat": (None, 0)}
@@ -49,7 +73,9 @@ _TEXT = r'"(?:[^"\\]|\\.)*"'
 _LINE = re.compile(rf"(\d+) +(\w+)\(((?:{_TEXT}|<[^>]*>|\([^()]*\)|[^\"<()])*)\) += (-?\d+)(.*)")
 _UNFINISHED = re.compile(r"(\d+) +((\w+)\(.*) <unfinished \.\.\.>$")
 _RESUMED = re.compile(r"(\d+) +<\.\.\. \w+ resumed>(.*)")
-_ARGUMENT = re.compile(rf"((?:{_TEXT}|<[^>]*>|\([^()]*\)|[{{\[](?:{_TEXT}|[^}}\]\"])*[}}\]]|[^\",<(\[{{])+)")
+_ARGUMENT = re.compile(
+    rf"((?:{_TEXT}|<[^>]*>|\([^()]*\)|[{{\[](?:{_TEXT}|[^}}\]\"])*[}}\]]|[^\",<(\[{{])+)"
+)
 _NAME = re.compile(r'(?:\{sa_family=AF_UNIX, sun_path=)?"((?:[^"\\]|\\.)*)"')
 _FILE = re.compile(r"[^<]*<([^>]*)>")
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9a-f]{2}|.)")
@@ -82,9 +108,9 @@ def accesses(log: str, directory: str, readable: Sequence[str]) -> list[Access]:
     pids: set[str] = set()
     for pid, access in _all(log, directory):
         pids.add(pid)
-        if access.kind == "read" and not _is_below(access.path, may_read):
-            found.setdefault(access[:2], access)
-        elif access.kind == "write" and not _may_write(access.path, own, pids):
+        if (access.kind == "read" and not _is_below(access.path, may_read)) or (
+            access.kind == "write" and not _may_write(access.path, own, pids)
+        ):
             found.setdefault(access[:2], access)
     return list(found.values())
 
@@ -98,7 +124,9 @@ def _is_below(path: str, roots: set[str]) -> bool:
 def _may_write(path: str, own: tuple[str, ...], pids: set[str]) -> bool:
     if path in WRITABLE or (path.startswith("/proc/") and path.split("/")[2] in pids):
         return True
-    return any(path.startswith(f"{each}/") and _CACHE.fullmatch(path[len(each) + 1 :]) for each in own)
+    return any(
+        path.startswith(f"{each}/") and _CACHE.fullmatch(path[len(each) + 1 :]) for each in own
+    )
 
 
 def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
@@ -117,7 +145,9 @@ def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
                     yield pid, access
 
 
-def _of_call(pid: str, call: str, arguments: list[str], rest: str, places: _Places) -> Iterator[Access]:
+def _of_call(
+    pid: str, call: str, arguments: list[str], rest: str, places: _Places
+) -> Iterator[Access]:
     def path(descriptor: int | None, name: int | None) -> str:
         where = None if descriptor is None else arguments[descriptor]
         return places.path(pid, where, None if name is None else arguments[name])
@@ -147,7 +177,13 @@ def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int
             line = f"{match[1]} {begun.pop(match[1], '')}{match[2]}"
         if (match := _LINE.match(line)) and int(match[4]) >= 0:
             pid, call, arguments, result, rest = match.groups()
-            yield pid, call, [each.strip() for each in _ARGUMENT.findall(arguments)] or [""], int(result), rest
+            yield (
+                pid,
+                call,
+                [each.strip() for each in _ARGUMENT.findall(arguments)] or [""],
+                int(result),
+                rest,
+            )
 
 
 class _Places:
@@ -159,7 +195,9 @@ class _Places:
         self.last_parent = ""
 
     def of(self, pid: str) -> list[str]:
-        if pid not in self._places:  # its first call comes before its parent's is said to have come back
+        if (
+            pid not in self._places
+        ):  # its first call comes before its parent's is said to have come back
             self._places[pid] = list(self._places.get(self.last_parent, [self._start]))
         return self._places[pid]
 

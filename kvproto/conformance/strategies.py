@@ -11,19 +11,40 @@ from hypothesis import strategies as st
 from kvproto.conformance.answers import Stdin
 from kvproto.conformance.cases.building import Pair, pairs_of
 from kvproto.conformance.schedule import (
-    Answers, CloseOutput, End, Exit, Pause, Resume, Schedule, Send, Step, Taken,
-)  # fmt: skip
+    Answers,
+    CloseOutput,
+    End,
+    Exit,
+    Pause,
+    Resume,
+    Schedule,
+    Send,
+    Step,
+    Taken,
+)
 from kvproto.conformance.setting import Setting, parameter_set
 
 __all__ = ["contract_params", "items", "pairs", "params", "schedules"]
 
-AWKWARD = (b"\0", b"\n", b"\r\n", b"\xff\xff\xff\xff", b"\1\0\0\0", b"0\n", b"**<ERR> x\n", b" ", "é".encode())
+AWKWARD = (
+    b"\0",
+    b"\n",
+    b"\r\n",
+    b"\xff\xff\xff\xff",
+    b"\1\0\0\0",
+    b"0\n",
+    b"**<ERR> x\n",
+    b" ",
+    "é".encode(),
+)
 LONG = (127, 128, 255, 256, 4096, 65535, 65536)
 
 
 def items() -> st.SearchStrategy[bytes]:
     """Keys and values: short ones of any bytes, some that look like something else, some long ones."""
-    long = st.builds(lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.sampled_from(LONG))
+    long = st.builds(
+        lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.sampled_from(LONG)
+    )
     return st.one_of(st.binary(max_size=12), st.sampled_from(AWKWARD), long)
 
 
@@ -47,13 +68,19 @@ def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
         st.just({b"do": b"hold"}),
         number.map(lambda n: {b"do": b"fan", b"n": n}),
         items().map(lambda text: {b"do": b"say", b"text": text.replace(b"\0", b"")}),
-        st.builds(lambda at, text: {b"do": b"err", b"at": at, b"text": text.replace(b"\0", b"")}, number, items()),
+        st.builds(
+            lambda at, text: {b"do": b"err", b"at": at, b"text": text.replace(b"\0", b"")},
+            number,
+            items(),
+        ),
     )
     return st.builds(lambda others, do: {**others, **do}, params(), told)
 
 
 @st.composite
-def schedules(draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[bytes, bytes]] | None = None) -> Schedule:
+def schedules(
+    draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[bytes, bytes]] | None = None
+) -> Schedule:
     """Whole schedules: parameters, pairs, cuts of the writes, stalls of the reads, and how it ends.
 
     told   a strategy of parameter sets; None: those of the setting
@@ -71,8 +98,19 @@ def schedules(draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[by
         steps.append(Send(data[begin:cut]))
         begin = cut
         n_due = sum(read.n_params + end <= cut for end in read.pairs.ends)
-        can_wait = reads_stdout and not is_closed and not is_cut and told is None and setting.mode == "map"
-        step = draw(st.sampled_from([None, Taken(), *([Answers(n_due)] if can_wait else []), *([] if is_closed else [Pause()])]))
+        can_wait = (
+            reads_stdout and not is_closed and not is_cut and told is None and setting.mode == "map"
+        )
+        step = draw(
+            st.sampled_from(
+                [
+                    None,
+                    Taken(),
+                    *([Answers(n_due)] if can_wait else []),
+                    *([] if is_closed else [Pause()]),
+                ]
+            )
+        )
         if step == Pause():
             step, reads_stdout = (Pause(), False) if reads_stdout else (Resume(), True)
         steps += [step] if step else []

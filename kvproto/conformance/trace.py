@@ -120,7 +120,13 @@ class Trace:
         lines = []
         for data in _lines(self.stderr):
             tag = next((tag for tag in (b"MSG", b"ERR") if data.startswith(b"**<%b>" % tag)), b"")
-            lines.append(Line(tag, data.removesuffix(b"\n"), data.endswith(b"\n") or self.n_stderr > len(self.stderr)))
+            lines.append(
+                Line(
+                    tag,
+                    data.removesuffix(b"\n"),
+                    data.endswith(b"\n") or self.n_stderr > len(self.stderr),
+                )
+            )
         return lines
 
 

@@ -7,12 +7,16 @@ __all__ = ["plural", "quoted", "shortened", "shown", "visible"]
 
 def visible(text: str) -> str:
     """The text, each character that cannot be seen as an escape sequence; newlines and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def quoted(line: bytes, most: int = 60) -> str:
     """A line that a worker wrote, in quotes, cut where it is long."""
-    text = visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")
+    text = (
+        visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")
+    )
     return f"'{shortened(text, most)}'"
 
 

@@ -23,5 +23,7 @@ def pass_str_as_bytes(values: Iterable) -> None:
 
 def _call(function, *args):
     if function.argtypes is None:
-        args = tuple(arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg for arg in args)
+        args = tuple(
+            arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg for arg in args
+        )
     return super(type(function), function).__call__(*args)

@@ -37,7 +37,9 @@ class DriverEnd:
         # A writer of its own, too: the last other one that closes it would otherwise make it readable, for end of file.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._is_open = True
-        self._using = threading.Lock()  # the number of a descriptor that was closed may be another's
+        self._using = (
+            threading.Lock()
+        )  # the number of a descriptor that was closed may be another's
 
     def stop(self) -> None:
         """Tell this driver to stop."""

@@ -46,7 +46,9 @@ def read_event(line: bytes) -> dict:
     for name, types in _FIELDS.get(event["event"], {}).items():
         if not _is(event.get(name), types):
             raise ValueError(f"{line!r:.200} is an event without its {name!r}")
-    if event["event"] == "done" and not all(isinstance(url, str) and _is_printable(url) for url in event["results"]):
+    if event["event"] == "done" and not all(
+        isinstance(url, str) and _is_printable(url) for url in event["results"]
+    ):
         raise ValueError(f"{line!r:.200} is an event whose results are no paths")
     return event
 
@@ -58,5 +60,7 @@ def _is_printable(url: str) -> bool:
 
 def _is(value: object, types: type | tuple[type, ...]) -> bool:
     if isinstance(value, (int, float)):
-        return isinstance(value, types) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
+        return (
+            isinstance(value, types) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
+        )
     return isinstance(value, types)

@@ -17,8 +17,8 @@ Addresses are told without the passwords in them.
 from __future__ import annotations
 
 import json
-import sys
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress

@@ -23,7 +23,9 @@ class Held:
         self._max_held = max_held
         self._n_held = 0
         self._held: list[list[bytes]] = [[] for _ in range(n_partitions)]
-        self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]  # offset, bytes
+        self._spilled: list[list[tuple[int, int]]] = [
+            [] for _ in range(n_partitions)
+        ]  # offset, bytes
         self._file = None
 
     def add(self, partition: int, data: bytes) -> None:

@@ -31,12 +31,24 @@ from contextlib import contextmanager, suppress
 
 from kvproto._removal import remove_tree
 from kvproto.engine.control import DriverEnd
-from kvproto.engine.private import check_is_ours, make_directory
 from kvproto.engine.eventform import MAX_EVENT, read_event
+from kvproto.engine.private import check_is_ours, make_directory
 from kvproto.engine.regular import open_regular, sync
 from kvproto.errors import JobError
 
-__all__ = ["JobDirectory", "JobPaths", "all_jobs", "check_home", "first_event", "home", "in_home", "make_home", "resolve_job", "started", "tidied"]
+__all__ = [
+    "JobDirectory",
+    "JobPaths",
+    "all_jobs",
+    "check_home",
+    "first_event",
+    "home",
+    "in_home",
+    "make_home",
+    "resolve_job",
+    "started",
+    "tidied",
+]
 
 _SHOWN_JOBS = 10
 
@@ -115,11 +127,21 @@ class JobDirectory(JobPaths):
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
         make_home()
         jobs, name = os.path.split(self.path)
-        aside = os.path.join(jobs, f".{name}")  # renamed when it has its driver: a job that is there never seems to have lost it
+        aside = os.path.join(
+            jobs, f".{name}"
+        )  # renamed when it has its driver: a job that is there never seems to have lost it
         with in_home(self.path):
             make_directory(jobs)
             try:
-                for path in (self.logs, self.oob, self.profile, self.files, self.unfinished, self.spool, self.tmp):
+                for path in (
+                    self.logs,
+                    self.oob,
+                    self.profile,
+                    self.files,
+                    self.unfinished,
+                    self.spool,
+                    self.tmp,
+                ):
                     make_directory(os.path.join(aside, os.path.basename(path)))
                 self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
                 os.rename(aside, self.path)
@@ -175,7 +197,11 @@ def tidied(paths: JobPaths) -> list[str]:
     begun = [paths.unfinished, paths.spool, paths.tmp]
     if not os.path.exists(f"{paths.map_results}.jsonl"):
         begun.append(paths.map_results)
-    begun += [part for path in (paths.oob, paths.profile) for part in glob.glob(f"{glob.escape(path)}/*.part")]
+    begun += [
+        part
+        for path in (paths.oob, paths.profile)
+        for part in glob.glob(f"{glob.escape(path)}/*.part")
+    ]
     left = []
     for path in begun:
         try:
@@ -189,7 +215,9 @@ def all_jobs() -> list[str]:
     """The names of all jobs that are there, sorted. JobError when others may write to the home."""
     check_home()
     try:
-        return sorted(name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith("."))
+        return sorted(
+            name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith(".")
+        )
     except FileNotFoundError:
         return []
 
@@ -209,8 +237,12 @@ def resolve_job(text: str) -> str:
         return found[0]
     if found:
         shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
-        raise JobError(f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}")
-    near = difflib.get_close_matches(text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1)
+        raise JobError(
+            f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
+        )
+    near = difflib.get_close_matches(
+        text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
+    )
     hint = f"; did you mean {near[0]}?" if near else ""
     raise JobError(f"there is no job {text} in {home()}{hint}")
 

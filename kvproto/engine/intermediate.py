@@ -44,7 +44,9 @@ def segment_opener(segments: Iterable[Segment], kind: str) -> Callable[..., tupl
         segment = found[url]
         chunks, size = read_segment(segment), segment.n_bytes
         if kind != RAW:
-            chunks, size = as_result_file(kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc)
+            chunks, size = as_result_file(
+                kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc
+            )
         return io.BufferedReader(_Chunks(chunks), 1 << 16), size
 
     return open_segment

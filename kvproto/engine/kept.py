@@ -59,7 +59,8 @@ class KeptJob:
             return (DEAD if self.is_there() else UNKNOWN), []
         # As they were then: the home may be elsewhere now.
         return READY, [
-            url if "://" in url else os.path.join(self.paths.results, os.path.basename(url)) for url in last["results"]
+            url if "://" in url else os.path.join(self.paths.results, os.path.basename(url))
+            for url in last["results"]
         ]
 
     def stage_results(self, stage: str) -> list[str]:
@@ -71,10 +72,14 @@ class KeptJob:
         status = self._known()
         stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
         if stage not in stages:
-            raise JobError(f"job {self.job} has had no stage {stage!r}; it has had {', '.join(stages) or 'none yet'}")
+            raise JobError(
+                f"job {self.job} has had no stage {stage!r}; it has had {', '.join(stages) or 'none yet'}"
+            )
         if stage == stages[-1]:
             if status != READY:
-                raise JobError(f"stage {stage} of job {self.job} has no results: the job is {status}")
+                raise JobError(
+                    f"stage {stage} of job {self.job} has no results: the job is {status}"
+                )
             return self.results()
         kept = names_of(self.paths.map_results)
         if kept is not None:
@@ -85,7 +90,11 @@ class KeptJob:
             raise JobError(
                 f"the output of stage {stage} of job {self.job} was removed when the job ended: run it with keep_map=True"
             ) from None
-        return [os.path.join(self.paths.spool, name) for name in names if not name.endswith((".part", ".spill"))]
+        return [
+            os.path.join(self.paths.spool, name)
+            for name in names
+            if not name.endswith((".part", ".spill"))
+        ]
 
     def events(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
         """Yield what has been told, from the byte `offset` of its events file on: (offset behind it, event)."""
@@ -108,7 +117,9 @@ class KeptJob:
     def follow(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
         """Like `events`, and goes on with what is told later until the job is no longer active."""
         while True:
-            is_last = not self.is_active()  # known before the events are read: none comes after these then
+            is_last = (
+                not self.is_active()
+            )  # known before the events are read: none comes after these then
             for offset, event in self.events(offset):
                 yield offset, event
             if is_last:
@@ -136,10 +147,16 @@ class KeptJob:
             return results
         last = self._last_event()
         if last.get("event") == "failed":
-            raise JobError(f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}")
+            raise JobError(
+                f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}"
+            )
         raise JobError(
             f"job {self.job} is {status}: "
-            + ("it has not ended" if status == ACTIVE else "its driver, the process that ran it, ended before the job did")
+            + (
+                "it has not ended"
+                if status == ACTIVE
+                else "its driver, the process that ran it, ended before the job did"
+            )
             + f"\nits logs are in {self.paths.path}"
         )
 
@@ -147,7 +164,12 @@ class KeptJob:
         """What there is to tell in short: job, status, started (seconds since the epoch), directory, stages, results."""
         status = self._known()
         stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
-        about = {"job": self.job, "status": status, "started": started(self.job), "directory": self.paths.path}
+        about = {
+            "job": self.job,
+            "status": status,
+            "started": started(self.job),
+            "directory": self.paths.path,
+        }
         return {**about, "stages": stages, "results": self.results()}
 
     def seconds(self) -> float | None:
@@ -192,7 +214,9 @@ class KeptJob:
         """Stop the job, and return when nothing of it runs any more. JobError when it is not active."""
         status = self._known()
         if not tell_to_stop(self.paths.control):
-            raise JobError(f"job {self.job} is not active, it is {status}: there is nothing to kill")
+            raise JobError(
+                f"job {self.job} is not active, it is {status}: there is nothing to kill"
+            )
         self.ended_within()
 
     def clean(self) -> None:
@@ -203,7 +227,9 @@ class KeptJob:
             try:
                 remove_tree(path)
             except OSError as e:
-                raise JobError(f"removing {path}: {e.strerror}; remove what is left of it by hand: rm -r {path}") from e
+                raise JobError(
+                    f"removing {path}: {e.strerror}; remove what is left of it by hand: rm -r {path}"
+                ) from e
 
     def purge(self) -> None:
         """Remove the job with all that it has, results included; one that is active is killed first."""
@@ -216,7 +242,9 @@ class KeptJob:
             remove_tree(aside)
         except OSError as e:
             left = e.filename or self.paths.path
-            raise JobError(f"removing {left}: {e.strerror}; remove what is left of it by hand: rm -r {left}") from e
+            raise JobError(
+                f"removing {left}: {e.strerror}; remove what is left of it by hand: rm -r {left}"
+            ) from e
 
     def _known(self) -> str:
         status = self.status()

@@ -166,7 +166,9 @@ def _restored(error: bytes | None) -> BaseException | None:
 class _Stage:
     """The calls of one stage: which wait, how often each was tried."""
 
-    def __init__(self, name: str, calls: Sequence, retries: int, on_event: Callable[[dict], None]) -> None:
+    def __init__(
+        self, name: str, calls: Sequence, retries: int, on_event: Callable[[dict], None]
+    ) -> None:
         self.name = name
         self.on_event = on_event
         self.waiting = collections.deque(range(len(calls)))
@@ -180,14 +182,27 @@ class _Stage:
 
     def died(self, index: int, obituary: str) -> None:
         """The process of a call is dead: as `failed`, and says what a call that has a `label`, a str, was about."""
-        self.failed(index, "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None)))), None, True)
+        self.failed(
+            index,
+            "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None)))),
+            None,
+            True,
+        )
 
     def failed(self, index: int, report: str, error: BaseException | None, again: bool) -> None:
         """Try a call again, or raise TaskError."""
         self._n_failed[index] += 1
         attempt = self._n_failed[index]
         if again and attempt <= self._retries:
-            self.on_event({"event": "retry", "stage": self.name, "task": index, "attempt": attempt, "text": report})
+            self.on_event(
+                {
+                    "event": "retry",
+                    "stage": self.name,
+                    "task": index,
+                    "attempt": attempt,
+                    "text": report,
+                }
+            )
             self.waiting.appendleft(index)
             return
         tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""

@@ -21,13 +21,24 @@ from kvproto.engine.regular import open_regular
 from kvproto.engine.results import HEAD, Result
 from kvproto.errors import DataError
 
-__all__ = ["check_directory", "checked", "names_of", "open_result", "partition_of", "write_manifest", "written"]
+__all__ = [
+    "check_directory",
+    "checked",
+    "names_of",
+    "open_result",
+    "partition_of",
+    "write_manifest",
+    "written",
+]
 
 
 def write_manifest(directory: str, results: Iterable[Result]) -> None:
     """Write down what is in results, which will be in `directory`, before they are there."""
     path = _manifest(directory)
-    lines = [json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n" for result in results]
+    lines = [
+        json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n"
+        for result in results
+    ]
     text = "".join(lines).encode()
     with naming(path, "writing"), open(path, "xb", opener=private) as file:
         file.write(text + _last_line(text))
@@ -53,7 +64,9 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
             return file
         size = os.fstat(file.fileno()).st_size
         if size != result.n_bytes:
-            raise DataError(f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again")
+            raise DataError(
+                f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again"
+            )
     except BaseException:
         file.close()
         raise
@@ -71,7 +84,9 @@ def written(path: str) -> Result | None:
     for result in _listed(directory):
         if result.path == name:
             return result
-    raise DataError(f"{path} is not among the results that {_manifest(directory)} says were written; run the job again")
+    raise DataError(
+        f"{path} is not among the results that {_manifest(directory)} says were written; run the job again"
+    )
 
 
 def check_directory(directory: str) -> None:
@@ -81,7 +96,9 @@ def check_directory(directory: str) -> None:
         there = os.listdir(directory)
         for result in _listed(directory):
             if result.path not in there:
-                raise DataError(f"result file {os.path.join(directory, result.path)} is not there any more; run the job again")
+                raise DataError(
+                    f"result file {os.path.join(directory, result.path)} is not there any more; run the job again"
+                )
 
 
 def partition_of(path: str) -> int | None:
@@ -93,7 +110,11 @@ def partition_of(path: str) -> int | None:
 
 def names_of(directory: str) -> list[str] | None:
     """The names of the files in a directory of results, as written down; None where nothing is, as it is not complete."""
-    return [result.path for result in _listed(directory)] if os.path.exists(_manifest(directory)) else None
+    return (
+        [result.path for result in _listed(directory)]
+        if os.path.exists(_manifest(directory))
+        else None
+    )
 
 
 def _is_of_job(directory: str) -> bool:
@@ -107,12 +128,16 @@ def _listed(directory: str) -> Iterator[Result]:
         lines = file.read().splitlines(keepends=True)
     text = b"".join(lines[:-1])
     if not lines or lines[-1] != _last_line(text):
-        raise DataError(f"{manifest}, which says what the job wrote, is damaged or was cut short; run the job again")
+        raise DataError(
+            f"{manifest}, which says what the job wrote, is damaged or was cut short; run the job again"
+        )
     for line in lines[:-1]:
         try:
             yield _result(json.loads(line))
         except (ValueError, TypeError, RecursionError) as e:
-            raise DataError(f"{manifest}, which says what the job wrote, is damaged: {e}; run the job again") from e
+            raise DataError(
+                f"{manifest}, which says what the job wrote, is damaged: {e}; run the job again"
+            ) from e
 
 
 def _last_line(text: bytes) -> bytes:

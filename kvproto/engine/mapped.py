@@ -31,10 +31,17 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
     results = []
     for partition, column in enumerate(columns):
         if kind == RAW:
-            parts = {f"{number:05d}-{partition:05d}": [segment] for number, segment in enumerate(column) if segment.n_bytes}
+            parts = {
+                f"{number:05d}-{partition:05d}": [segment]
+                for number, segment in enumerate(column)
+                if segment.n_bytes
+            }
         else:
             parts = {f"{partition:05d}": column}
-        results += [_copied(os.path.join(directory, f"map-{name}"), segments, kind) for name, segments in parts.items()]
+        results += [
+            _copied(os.path.join(directory, f"map-{name}"), segments, kind)
+            for name, segments in parts.items()
+        ]
     with naming(directory, "writing"):
         for path in (*(result.path for result in results), directory):
             sync(path)

@@ -31,7 +31,9 @@ def bind(functions: Iterable, names: Mapping[str, Any]) -> None:
     """Let functions find `names`: put into the globals of each what is not there; the package's own are left alone."""
     for function in functions:
         space = getattr(_plain(function), "__globals__", None)
-        if space is not None and not str(space.get("__name__")).startswith(("kvproto.classic.", "kvproto.engine.")):
+        if space is not None and not str(space.get("__name__")).startswith(
+            ("kvproto.classic.", "kvproto.engine.")
+        ):
             for name, value in names.items():
                 space.setdefault(name, value)
 
@@ -39,7 +41,11 @@ def bind(functions: Iterable, names: Mapping[str, Any]) -> None:
 def _plain(function):
     """The function below partials, methods and decorators that name what they wrap."""
     while True:
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None) or getattr(function, "__wrapped__", None)
+        inner = (
+            getattr(function, "func", None)
+            or getattr(function, "__func__", None)
+            or getattr(function, "__wrapped__", None)
+        )
         if inner is None:
             return function
         function = inner

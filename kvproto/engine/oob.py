@@ -41,7 +41,9 @@ def check_key(key: str) -> None:
 def check_value(key: str, value: bytes | str) -> None:
     """Raise TypeError for what is neither bytes nor str."""
     if not isinstance(value, (bytes, str)):
-        raise TypeError(f"the out-of-band value {key!r} must be bytes or str, not {type(value).__name__}")
+        raise TypeError(
+            f"the out-of-band value {key!r} must be bytes or str, not {type(value).__name__}"
+        )
 
 
 def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
@@ -55,7 +57,11 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
     for key, value in values.items():
         path = _path(directory, key)
         aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
-        kind, data = (b"b", value) if isinstance(value, bytes) else (b"s", value.encode("utf-8", "surrogatepass"))
+        kind, data = (
+            (b"b", value)
+            if isinstance(value, bytes)
+            else (b"s", value.encode("utf-8", "surrogatepass"))
+        )
         with in_home(path):
             try:
                 with open(aside, "xb", opener=private) as file:
@@ -78,11 +84,15 @@ def get(directory: str, key: str) -> bytes | str:
             data = file.read()
     except FileNotFoundError:
         keys = list_keys(directory)
-        shown = ", ".join(keys[:_SHOWN_KEYS]) + f" and {len(keys) - _SHOWN_KEYS} more" * (len(keys) > _SHOWN_KEYS)
+        shown = ", ".join(keys[:_SHOWN_KEYS]) + f" and {len(keys) - _SHOWN_KEYS} more" * (
+            len(keys) > _SHOWN_KEYS
+        )
         has = f"it has {shown}" if keys else "it has none"
         raise JobError(f"job {_job(directory)} has no out-of-band value {key!r}; {has}") from None
     except OSError as e:
-        raise JobError(f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}") from e
+        raise JobError(
+            f"reading the out-of-band value {key!r} of job {_job(directory)}: {e.strerror}"
+        ) from e
     try:
         if head == _head(b"b", key, data):
             return data
@@ -90,7 +100,9 @@ def get(directory: str, key: str) -> bytes | str:
             return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         pass
-    raise JobError(f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}")
+    raise JobError(
+        f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}"
+    )
 
 
 def list_keys(directory: str) -> list[str]:
@@ -99,9 +111,13 @@ def list_keys(directory: str) -> list[str]:
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
-        raise JobError(f"job {_job(directory)} has no out-of-band values any more: {directory} is gone") from None
+        raise JobError(
+            f"job {_job(directory)} has no out-of-band values any more: {directory} is gone"
+        ) from None
     except OSError as e:
-        raise JobError(f"reading the out-of-band values of job {_job(directory)}: {e.strerror}") from e
+        raise JobError(
+            f"reading the out-of-band values of job {_job(directory)}: {e.strerror}"
+        ) from e
     for name in names:
         if name.endswith(".part"):
             continue

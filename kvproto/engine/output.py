@@ -42,7 +42,9 @@ class Output:
     def publish(self) -> list:
         """Close the streams and publish the files: segments of the spool, or results."""
         if os.getpid() != self._owner:
-            os._exit(1)  # a fork that came back from a job function: it would write all that is held a second time
+            os._exit(
+                1
+            )  # a fork that came back from a job function: it would write all that is held a second time
         if self._streams is not None:
             self._streams.close()
         return self._writer.publish()
@@ -65,7 +67,9 @@ def map_output(spec: JobSpec, number: int, directory: str) -> Iterator[Output]:
         paths = [os.path.join(directory, name) for name in names]
         opened = ResultWriters(paths, map_kind(spec))
     else:
-        attempt = uuid.uuid4().hex[:8]  # another attempt of this task may be under way: the first success wins
+        attempt = uuid.uuid4().hex[
+            :8
+        ]  # another attempt of this task may be under way: the first success wins
         paths = [os.path.join(directory, f"map-{number:05d}.{attempt}")] * spec.n_partitions
         opened = SpoolWriter(paths[0], spec.n_partitions)
     with opened as writer:
@@ -83,7 +87,9 @@ def reduce_output(spec: JobSpec, partition: int, directory: str) -> Iterator[Out
         yield Output(writer, kind, spec.reduce, streams)
 
 
-def _streams(functions: tuple[Callable, ...], writer, files: list[tuple[int, str]], params) -> _Streams | None:
+def _streams(
+    functions: tuple[Callable, ...], writer, files: list[tuple[int, str]], params
+) -> _Streams | None:
     """A chain of streams for each of the writer's files, given as (partition, path)."""
     if not functions:
         return None

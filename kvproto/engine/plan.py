@@ -32,7 +32,9 @@ class Split(NamedTuple):
     replicas: tuple[str, ...] = ()
 
 
-def plan_maps(inputs: Iterable, n_processes: int, *, cut: bool, share: bool = True) -> list[list[Split]]:
+def plan_maps(
+    inputs: Iterable, n_processes: int, *, cut: bool, share: bool = True
+) -> list[list[Split]]:
     """Plan the map tasks: lists of splits in the order of the inputs.
 
     inputs  `kvproto.classic.schemes.Input`s
@@ -46,7 +48,9 @@ def plan_maps(inputs: Iterable, n_processes: int, *, cut: bool, share: bool = Tr
     n_filled = task_bytes
     for found in inputs:
         for split in _splits(found, task_bytes if cut and found.seekable else None):
-            n_bytes = task_bytes if found.n_bytes is None else split.n_bytes  # unknown: a task of its own
+            n_bytes = (
+                task_bytes if found.n_bytes is None else split.n_bytes
+            )  # unknown: a task of its own
             if n_filled + n_bytes > task_bytes or not tasks or not share:
                 tasks.append([])
                 n_filled = 0
@@ -81,4 +85,7 @@ def _splits(found, task_bytes: int | None) -> list[Split]:
         return [Split(found.url, 0, None, size, found.replicas)]
     n_splits = -(-size // task_bytes)
     cuts = [size * number // n_splits for number in range(n_splits + 1)]
-    return [Split(found.url, start, end, end - start, found.replicas) for start, end in zip(cuts, cuts[1:])]
+    return [
+        Split(found.url, start, end, end - start, found.replicas)
+        for start, end in zip(cuts, cuts[1:])
+    ]

@@ -57,14 +57,25 @@ class TaskProcess:
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours
-            path, first, environment = sys.path, [], {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL}
+            path, first, environment = (
+                sys.path,
+                [],
+                {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL},
+            )
             if files_directory is not None:
                 path, first = _from_anywhere(path), [files_directory]
-                environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH"))))
+                environment["LD_LIBRARY_PATH"] = ":".join(
+                    filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
+                )
             self._supervisor = Supervisor(
                 own,
                 # -P: what Python itself imports at its start is not looked for in the working directory.
-                [sys.executable, "-P", "-c", _BOOT.format(path=path, first=first, fd=theirs.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _BOOT.format(path=path, first=first, fd=theirs.fileno()),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -103,7 +114,9 @@ class TaskProcess:
         if self._is_judged():
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
-            self._pidfd = os.pidfd_open(self._supervisor.pid)  # which stays a zombie until its supervisor is told to end
+            self._pidfd = os.pidfd_open(
+                self._supervisor.pid
+            )  # which stays a zombie until its supervisor is told to end
         return self._pidfd is not None and is_readable(self._pidfd, 0)
 
     def _is_judged(self) -> bool:
@@ -112,7 +125,11 @@ class TaskProcess:
             self._supervisor.read_status()
         except WorkerCrashed:
             self._is_lost = True
-        return self._is_lost or self._supervisor.exit_status is not None or self._supervisor.start_errno is not None
+        return (
+            self._is_lost
+            or self._supervisor.exit_status is not None
+            or self._supervisor.start_errno is not None
+        )
 
     def kill(self) -> None:
         """End it with all that its tasks have started, and wait for that."""
@@ -136,7 +153,9 @@ class TaskProcess:
         while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
             is_readable(self.status_fd, left)
         how = f"the task's process ({self._supervisor.pid or sys.executable}) " + (
-            self._how() if self._is_judged() else "closed its connection to the driver and was killed"
+            self._how()
+            if self._is_judged()
+            else "closed its connection to the driver and was killed"
         )
         self.kill()
         try:
@@ -155,10 +174,14 @@ class TaskProcess:
             return "was killed together with its supervisor"
         if supervisor.exit_status >= 0:
             return f"ended with exit status {supervisor.exit_status}"
-        out_of_memory = ", as the kernel does when memory runs out" if supervisor.exit_status == -9 else ""
+        out_of_memory = (
+            ", as the kernel does when memory runs out" if supervisor.exit_status == -9 else ""
+        )
         return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
 
 
 def _from_anywhere(path: list[str]) -> list[str]:
     """sys.path as a process in another directory needs it; an entry that is no path, of an import hook, stays as it is."""
-    return [os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path]
+    return [
+        os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path
+    ]

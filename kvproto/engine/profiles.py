@@ -28,7 +28,9 @@ def check_profile(path: str) -> None:
         raise JobError(f"the profile {path} cannot be read: {e.strerror}") from e
     n_seal = len(_seal(b""))
     if data[-n_seal:] != _seal(data[:-n_seal]):
-        raise JobError(f"the profile {path} is damaged: remove it, and the others of the job can be read")
+        raise JobError(
+            f"the profile {path} is damaged: remove it, and the others of the job can be read"
+        )
 
 
 def _seal(data: bytes) -> bytes:

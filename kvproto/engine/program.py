@@ -26,9 +26,15 @@ def run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterat
         emit("message", kind=message.kind, text=str(message))
 
     try:
-        with ExternalProgram(program.files, mode=mode, params=program.params, on_message=tell, **program.limits) as running:
-            with closing(running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)) as output:
-                yield from output
+        with (
+            ExternalProgram(
+                program.files, mode=mode, params=program.params, on_message=tell, **program.limits
+            ) as running,
+            closing(
+                running.map_frames(frames) if mode == "map" else running.reduce_frames(frames)
+            ) as output,
+        ):
+            yield from output
     except OSError as e:
         if is_full(e):  # its directory is in the job's
             with in_home(tempfile.gettempdir()):

@@ -74,7 +74,9 @@ class InputReader:
 
     def entries(self) -> Iterator:
         """The entries of all splits, after the call of init, which may take some for itself."""
-        entries = chain.from_iterable(self._of_replicas(split, self._entries_of) for split in self._splits)
+        entries = chain.from_iterable(
+            self._of_replicas(split, self._entries_of) for split in self._splits
+        )
         if self._init is not None:
             try:
                 check_finished(self._init(entries, self._params), self._init)
@@ -97,7 +99,10 @@ class InputReader:
                 yield from read(split, url)
                 self._meter.check()  # a reader may have caught it
                 return
-            except (DataError, JobError) as e:  # a JobError: no other try mends this one, another replica may be good
+            except (
+                DataError,
+                JobError,
+            ) as e:  # a JobError: no other try mends this one, another replica may be good
                 if not left:
                     self.has_failed, self._meter.failed = True, e
                     for note in failed:
@@ -105,19 +110,30 @@ class InputReader:
                     raise
                 self._meter.failed = None
                 failed.append(str(e))
-                emit("message", kind="MSG", text=f"{e}; going on with its next replica, behind what was read")
-            except Exception:  # of a reader; never from the map: what uses an entry does not raise in here
+                emit(
+                    "message",
+                    kind="MSG",
+                    text=f"{e}; going on with its next replica, behind what was read",
+                )
+            except (
+                Exception
+            ):  # of a reader; never from the map: what uses an entry does not raise in here
                 self.has_failed = True
                 raise
 
     def _entries_of(self, split: Split, url: str) -> Iterator:
         meter = self._meter
-        with self._opened(split, url) as (file, size), self._stream(file, size, url, split.start == 0) as stream:
+        with (
+            self._opened(split, url) as (file, size),
+            self._stream(file, size, url, split.start == 0) as stream,
+        ):
             entries = iter(stream)
             n_given = meter.n_records - self._n_before
             for n_skipped in range(n_given):
                 if next(entries, _NONE) is _NONE:
-                    raise DataError(f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more")
+                    raise DataError(
+                        f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more"
+                    )
             if not self._chain.functions:
                 yield from self._lines_of(stream)
                 return
@@ -212,7 +228,11 @@ class InputReader:
         if self.has_failed:
             return f"input: {self._url}, after {n_read} entries of this task"
         if not is_in_function:
-            before = f", or one of the {self._n_opened - 1} before it in this task" if self._n_opened > 1 else ""
+            before = (
+                f", or one of the {self._n_opened - 1} before it in this task"
+                if self._n_opened > 1
+                else ""
+            )
             if isinstance(self._function, External):  # whose errors count the pairs themselves
                 return f"input: {self._url}{before}"
             number = f"at or before number {n_read - 1} of this task, counted from 0"
@@ -220,7 +240,9 @@ class InputReader:
         entry = repr(self._part[len(self._part) - n_left - 1])
         if len(entry) > 300:
             entry = f"{entry[:300]}... ({len(entry)} characters)"
-        return f"input: {self._url}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
+        return (
+            f"input: {self._url}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
+        )
 
     @contextmanager
     def _opened(self, split: Split, url: str):
@@ -233,7 +255,9 @@ class InputReader:
         file, size = self._open(url, split.start, split.end)
         with file:
             if url == split.url and split.end is None and size is not None and size < split.n_bytes:
-                raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}")
+                raise DataError(
+                    f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}"
+                )
             metered = _Metered(file, url, self._meter, has_lines=not self._chain.functions)
             with io.BufferedReader(metered, 1 << 18) as buffered:
                 yield buffered, size
@@ -244,12 +268,15 @@ def entry_frame(entry, number: int, function) -> bytes:
     try:
         return pack_frames([entry if isinstance(entry, tuple) else ("", entry)], number)
     except (TypeError, ValueError) as e:
-        raise type(e)(f"{function_name(function)} gave an entry that an external program cannot be sent: {e}") from None
+        raise type(e)(
+            f"{function_name(function)} gave an entry that an external program cannot be sent: {e}"
+        ) from None
 
 
 _NONE = object()
 
 _LINES = 1 << 14  # characters, about: lines that are read and counted at a time
+
 
 def _skip(file, n_bytes: int, url: str) -> None:
     while n_bytes:

@@ -88,5 +88,8 @@ def _unpack(head: bytes, data: bytes, where: str) -> list:
 
 def _escaped(pair):
     if isinstance(pair, (tuple, list)):
-        return tuple(item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item for item in pair)
+        return tuple(
+            item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item
+            for item in pair
+        )
     return pair

@@ -30,15 +30,23 @@ def report(error: BaseException) -> str:
     print(without_passwords("".join(traceback.format_exception(error))), file=sys.__stderr__)
     if isinstance(error, (TypeError, ValueError)):
         return "".join(traceback.format_exception_only(error)).rstrip()
-    return "".join(traceback.format_exception(error)).rstrip()  # a fault of kvproto, whose frames are what there is to tell
+    return "".join(
+        traceback.format_exception(error)
+    ).rstrip()  # a fault of kvproto, whose frames are what there is to tell
 
 
 def _raised_by_the_user(error: BaseException) -> BaseException:
     """The StopIteration of a job function, which a generator of kvproto cannot let through as it is; else the error."""
     cause = error.__cause__
-    if not isinstance(error, RuntimeError) or not isinstance(cause, StopIteration) or "StopIteration" not in str(error):
+    if (
+        not isinstance(error, RuntimeError)
+        or not isinstance(cause, StopIteration)
+        or "StopIteration" not in str(error)
+    ):
         return error
-    if not all(_is_ours(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)):
+    if not all(
+        _is_ours(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)
+    ):
         return error
     for note in getattr(error, "__notes__", ()):
         cause.add_note(note)

@@ -55,7 +55,9 @@ class ResultWriters:
         self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
         with ExitStack() as opened:
             if len(paths) > _MAX_OPEN:
-                self._held = opened.enter_context(closing(Held(f"{paths[0]}.{uuid.uuid4().hex[:8]}.part", len(paths))))
+                self._held = opened.enter_context(
+                    closing(Held(f"{paths[0]}.{uuid.uuid4().hex[:8]}.part", len(paths)))
+                )
                 self._files = []
             else:
                 self._held = None
@@ -106,13 +108,17 @@ class ResultWriters:
         return file
 
 
-def as_result_file(kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int) -> tuple[Iterator[bytes], int]:
+def as_result_file(
+    kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int
+) -> tuple[Iterator[bytes], int]:
     """Records of `kind` as the bytes of a result file, and its size."""
     header, trailer = _HEADERS[kind], _TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC)
     return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
 
-def read_result_stream(file, where: str, before_unpickling: Callable[[], None] | None = None) -> Iterator[tuple]:
+def read_result_stream(
+    file, where: str, before_unpickling: Callable[[], None] | None = None
+) -> Iterator[tuple]:
     """Yield the pairs of a result file that is open at its beginning; any binary file will do, from the web too.
 
     They are (bytes, bytes) from an external program, Python objects from a function. DataError that names `where` when
@@ -130,18 +136,27 @@ def read_result_stream(file, where: str, before_unpickling: Callable[[], None] |
         n_read += len(batch)
         yield from batch
     if n_read != body.n_pairs:
-        raise DataError(f"result file {where} is damaged: {n_read} pairs in it, {body.n_pairs} were written")
+        raise DataError(
+            f"result file {where} is damaged: {n_read} pairs in it, {body.n_pairs} were written"
+        )
 
 
 def _read_header(file, where: str) -> str:
     """The kind of records; leaves the file at the first one."""
     header = _read(file, len(HEAD))
-    while header.startswith(HEAD) and not header.endswith(b"\n") and len(header) < 40 and (byte := file.read(1)):
+    while (
+        header.startswith(HEAD)
+        and not header.endswith(b"\n")
+        and len(header) < 40
+        and (byte := file.read(1))
+    ):
         header += byte
     for kind, expected in _HEADERS.items():
         if header == expected:
             return kind
-    raise DataError(f"{where} is not a result file of this version: it begins with {header!r}", is_final=True)
+    raise DataError(
+        f"{where} is not a result file of this version: it begins with {header!r}", is_final=True
+    )
 
 
 def _check_trailer(file, where: str) -> None:
@@ -151,12 +166,17 @@ def _check_trailer(file, where: str) -> None:
     file.seek(max(start, end - _TRAILER.size))
     trailer = _read(file, _TRAILER.size)
     file.seek(start)
-    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != (end - start - _TRAILER.size, _MAGIC):
+    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != (
+        end - start - _TRAILER.size,
+        _MAGIC,
+    ):
         raise _cut(where)
 
 
 def _cut(where: str) -> DataError:
-    return DataError(f"result file {where} is cut short or damaged: it does not end with its trailer; run the job again")
+    return DataError(
+        f"result file {where} is cut short or damaged: it does not end with its trailer; run the job again"
+    )
 
 
 def _read(file, n_bytes: int) -> bytes:
@@ -182,7 +202,10 @@ class _Body:
         while data := self._file.read(BLOCK):
             yield records
             held += data
-            records, held = held[: -_TRAILER.size], held[-_TRAILER.size :]  # what is held may be the trailer
+            records, held = (
+                held[: -_TRAILER.size],
+                held[-_TRAILER.size :],
+            )  # what is held may be the trailer
             found = crc32(records, found)
             n_bytes += len(records)
         if len(held) < _TRAILER.size:
@@ -191,5 +214,7 @@ class _Body:
         if magic != _MAGIC or n_bytes != expected:
             raise _cut(self._where)
         if found != crc:
-            raise DataError(f"result file {self._where} is damaged: its records do not have their checksum")
+            raise DataError(
+                f"result file {self._where} is damaged: its records do not have their checksum"
+            )
         yield records

@@ -54,13 +54,27 @@ def run_job(
 
 
 def _run_told(
-    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log, notes: Sequence[str]
+    spec: JobSpec,
+    inputs: Sequence,
+    directory: JobDirectory,
+    engine,
+    n_processes: int,
+    log,
+    notes: Sequence[str],
 ) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
         n_bytes = sum(found.n_bytes or 0 for found in inputs)
-        log({"event": "job", "job": directory.job, "inputs": len(inputs), "bytes": n_bytes, "machine": machine()})
+        log(
+            {
+                "event": "job",
+                "job": directory.job,
+                "inputs": len(inputs),
+                "bytes": n_bytes,
+                "machine": machine(),
+            }
+        )
         for note in notes:
             log({"event": "note", "text": note})
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)
@@ -74,7 +88,9 @@ def _run_told(
         untold = _tell_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             message = f"job {directory.job} failed: {e}{untold}\nits logs are in {directory.path}"
-            raise JobError(message) from (e.__cause__ if isinstance(e, JobError) else e)  # the task's own, where it could travel
+            raise JobError(message) from (
+                e.__cause__ if isinstance(e, JobError) else e
+            )  # the task's own, where it could travel
         if untold:
             e.add_note(untold.strip())
         raise
@@ -89,27 +105,42 @@ def _run_told(
     return paths
 
 
-def _tell_failure(log: EventLog, directory: JobDirectory, error: BaseException, seconds: float) -> str:
+def _tell_failure(
+    log: EventLog, directory: JobDirectory, error: BaseException, seconds: float
+) -> str:
     """Give the last event of a job that failed; returns a line on why it could not be told, which hides no error."""
     try:
         _tidy(log, directory)
         log({"event": "failed", "text": str(error) or type(error).__name__, "seconds": seconds})
     except Exception as e:  # of the file, or whatever on_event raises
-        return "" if str(e) == str(error) else f"\nnor could this be told to all: {type(e).__name__}: {e}"
+        return (
+            ""
+            if str(e) == str(error)
+            else f"\nnor could this be told to all: {type(e).__name__}: {e}"
+        )
     return ""
 
 
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
     """Remove what the job does not need any more. That something resists does not change how the job ended."""
     for path in directory.tidy():
-        log({"event": "note", "text": f"{path} could not be removed; remove it by hand: rm -r {path}"})
+        log(
+            {
+                "event": "note",
+                "text": f"{path} could not be removed; remove it by hand: rm -r {path}",
+            }
+        )
 
 
-def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log) -> list[Result]:
+def _run_stages(
+    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log
+) -> list[Result]:
     """Run the map, the reduce, or both; the results are in `unfinished`, and written down beside where they will be."""
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
-        if by_partition is None:  # the inputs are not partitioned as the job wants it: a map that gives each pair as it is
+        if (
+            by_partition is None
+        ):  # the inputs are not partitioned as the job wants it: a map that gives each pair as it is
             spec = replace(
                 spec,
                 map=_each_pair,
@@ -121,7 +152,8 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
             )
         else:
             calls = [
-                ReduceCall(number, [], splits, directory.unfinished) for number, splits in enumerate(by_partition)
+                ReduceCall(number, [], splits, directory.unfinished)
+                for number, splits in enumerate(by_partition)
             ]
             return _run_reduce(spec, calls, directory, engine, log)
     spec = replace(spec, n_partitions=spec.n_partitions or 1)
@@ -137,11 +169,16 @@ def _run_stages(spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine
     columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
     if spec.keep_map:
         keep_map_results(directory.map_results, columns, map_kind(spec))
-    calls = [ReduceCall(number, column, [], directory.unfinished) for number, column in enumerate(columns)]
+    calls = [
+        ReduceCall(number, column, [], directory.unfinished)
+        for number, column in enumerate(columns)
+    ]
     return _run_reduce(spec, calls, directory, engine, log)
 
 
-def _run_reduce(spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log) -> list[Result]:
+def _run_reduce(
+    spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log
+) -> list[Result]:
     n_bytes = sum(part.n_bytes for call in calls for part in (*call.segments, *call.splits))
     task = functools.partial(reduce_task, spec, directory.path)
     reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, log)
@@ -153,11 +190,20 @@ def _each_pair(entry, params) -> list:
     return [entry]
 
 
-def _run_stage(engine, name: str, fn: Callable, calls: Sequence, attempts: int, n_bytes: int, log: EventLog) -> list:
+def _run_stage(
+    engine, name: str, fn: Callable, calls: Sequence, attempts: int, n_bytes: int, log: EventLog
+) -> list:
     """Run a stage to its end and return its results in the order of the calls."""
     log({"event": "stage", "stage": name, "tasks": len(calls), "bytes": n_bytes})
     results: list = [None] * len(calls)
-    progress = {"event": "progress", "stage": name, "done": 0, "total": len(calls), "bytes": 0, "records": 0}
+    progress = {
+        "event": "progress",
+        "stage": name,
+        "done": 0,
+        "total": len(calls),
+        "bytes": 0,
+        "records": 0,
+    }
 
     def on_event(event: dict) -> None:
         if event["event"] == "progress":

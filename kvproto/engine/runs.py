@@ -29,13 +29,17 @@ _SAMPLED = 32  # one of so many pairs is measured in all its depth
 _MAX_MEASURED = 10_000  # objects of one pair: what has more hangs together with all the world
 _MAX_BATCH = 1024  # pairs
 _BLOCK = 1 << 16  # bytes of a run that are read at a time
-_WHILE_SORTING = 24  # bytes that a pair takes besides itself: its place in the list, and what the sort needs
+_WHILE_SORTING = (
+    24  # bytes that a pair takes besides itself: its place in the list, and what the sort needs
+)
 
 _key = itemgetter(0)
 _value = itemgetter(1)
 
 
-def sort_in_runs(batches: Iterable[list[tuple]], max_bytes: int, directory: str) -> Iterator[list[tuple]]:
+def sort_in_runs(
+    batches: Iterable[list[tuple]], max_bytes: int, directory: str
+) -> Iterator[list[tuple]]:
     """Take lists of pairs and yield lists of them, in order.
 
     max_bytes  int: of pairs that are held in memory; a single pair may have more
@@ -94,7 +98,9 @@ class _KeyTypes:
         if any(issubclass(found, float) for found in types):
             for key, _ in batch:
                 if key != key:
-                    raise TypeError(f"sort: the key {key!r} has no place in an order; give another key in its place")
+                    raise TypeError(
+                        f"sort: the key {key!r} has no place in an order; give another key in its place"
+                    )
 
     @property
     def have_order(self) -> bool:
@@ -238,7 +244,11 @@ def no_order(key, other) -> TypeError:
 def _estimated(batch: list[tuple]) -> int:
     """Bytes of memory that a batch takes, about: its values' own exactly, what they refer to by a sample."""
     sample = batch[::_SAMPLED]
-    deep = sum(_n_bytes(pair) - sys.getsizeof(pair[1]) for pair in sample) * len(batch) // (len(sample) or 1)
+    deep = (
+        sum(_n_bytes(pair) - sys.getsizeof(pair[1]) for pair in sample)
+        * len(batch)
+        // (len(sample) or 1)
+    )
     return deep + sum(map(sys.getsizeof, map(_value, batch))) + _WHILE_SORTING * len(batch)
 
 

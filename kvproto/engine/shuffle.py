@@ -19,10 +19,21 @@ from kvproto.engine.records import FRAMES, pack_frames, pack_objects
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.stream import FrameStream
 
-__all__ = ["Encoder", "PairSource", "check_finished", "is_default_routing", "iterable", "route_frames", "route_pairs", "write_counted"]
+__all__ = [
+    "Encoder",
+    "PairSource",
+    "check_finished",
+    "is_default_routing",
+    "iterable",
+    "route_frames",
+    "route_pairs",
+    "write_counted",
+]
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
-_MAX_BATCH = 1 << 10  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
+_MAX_BATCH = (
+    1 << 10
+)  # pairs: what stays in the processor's cache; 65,536 took more than twice as long
 _STEP = 16  # pairs that are taken before their size is looked at
 _SAMPLED = 5  # one of so many
 _COMBINED = 128  # pairs that are held to be combined
@@ -44,11 +55,17 @@ class Encoder:
 
     def __call__(self, pairs: list) -> bytes:
         is_frames = self._kind == FRAMES
-        pack, fault = (pack_frames, "an external program cannot be sent") if is_frames else (pack_objects, "cannot be pickled")
+        pack, fault = (
+            (pack_frames, "an external program cannot be sent")
+            if is_frames
+            else (pack_objects, "cannot be pickled")
+        )
         try:
             data = pack(pairs, self._n_pairs)
         except (TypeError, ValueError) as e:
-            raise type(e)(f"{function_name(self._function)} gave a pair that {fault}: {e}") from None
+            raise type(e)(
+                f"{function_name(self._function)} gave a pair that {fault}: {e}"
+            ) from None
         self._n_pairs += len(pairs)
         fitting = len(pairs) * _BATCH_BYTES // (len(data) or 1)
         self.n_wanted = min(max(fitting, 1), 8 * self.n_wanted, _MAX_BATCH)
@@ -87,9 +104,20 @@ class PairSource:
         self.is_giving = True  # and so it stays when this raises
         batch: list = []
         n_bytes = 0
-        while len(batch) < n_pairs and n_bytes < _BATCH_BYTES and (more := list(islice(self._pairs, self._n_safe))):
+        while (
+            len(batch) < n_pairs
+            and n_bytes < _BATCH_BYTES
+            and (more := list(islice(self._pairs, self._n_safe)))
+        ):
             batch += more
-            n_bytes += _SAMPLED * sum([getsizeof(part) for pair in more[::_SAMPLED] if type(pair) is tuple for part in pair])
+            n_bytes += _SAMPLED * sum(
+                [
+                    getsizeof(part)
+                    for pair in more[::_SAMPLED]
+                    if type(pair) is tuple
+                    for part in pair
+                ]
+            )
         self._n_safe = 1 if n_bytes > _STEP * _BATCH_BYTES else _STEP
         self.is_giving = False
         return batch
@@ -107,7 +135,12 @@ def iterable(given, function, of: str = "(key, value) pairs") -> Iterator:
 
 def check_finished(given, function) -> None:
     """Raise TypeError when a job function that is to do its work when it is called returned what has not begun yet."""
-    if inspect.isgenerator(given) or inspect.iscoroutine(given) or inspect.isasyncgen(given) or isinstance(given, (map, filter)):
+    if (
+        inspect.isgenerator(given)
+        or inspect.iscoroutine(given)
+        or inspect.isasyncgen(given)
+        or isinstance(given, (map, filter))
+    ):
         if inspect.iscoroutine(given):
             given.close()  # which would else warn that it was never awaited
         raise TypeError(
@@ -249,7 +282,9 @@ class _Combiner:
         self._combiner = spec.combiner
         self._params = spec.params
         self._buffers: list[dict] = [{} for _ in range(spec.n_partitions)]
-        self._used = [False] * spec.n_partitions  # a partition that never had a pair has nothing to give at the end
+        self._used = [
+            False
+        ] * spec.n_partitions  # a partition that never had a pair has nothing to give at the end
 
     def __call__(self, parts: list[list]) -> list[list]:
         combiner, params = self._combiner, self._params
@@ -268,7 +303,9 @@ class _Combiner:
         """What the combiner still has to give when the map is done."""
         combiner, params = self._combiner, self._params
         buffers = zip(self._buffers, self._used)
-        ready = [combiner(None, None, buffer, True, params) if used else () for buffer, used in buffers]
+        ready = [
+            combiner(None, None, buffer, True, params) if used else () for buffer, used in buffers
+        ]
         return [_pairs(list(iterable(pairs or (), combiner)), combiner) for pairs in ready]
 
 
@@ -282,7 +319,9 @@ def _pairs(batch: list, function) -> list[tuple]:
 def _pair(item, function) -> tuple:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return tuple(item)
-    raise TypeError(f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: give tuples of two")
+    raise TypeError(
+        f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: give tuples of two"
+    )
 
 
 def is_default_routing(spec: JobSpec) -> bool:

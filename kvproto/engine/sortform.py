@@ -54,7 +54,9 @@ def decode_objects(data: bytes, is_text: bool) -> list[tuple]:
     at = data.index(b"\2")
     between = data[at : at + 2]
     if data.count(between) != data.count(b"\2"):
-        return [_from_bytes(key, value[:1], value[1:], is_text) for key, value in decode_bytes(data)]
+        return [
+            _from_bytes(key, value[:1], value[1:], is_text) for key, value in decode_bytes(data)
+        ]
     letter = between[1:]
     as_text = is_text and letter in _TEXT_READERS
     keys, values = _split(data, between, as_text)

@@ -16,7 +16,13 @@ from itertools import chain
 
 from kvproto.engine.records import FRAMES, pack_frames, read_batches
 from kvproto.engine.runs import no_order, sort_in_runs
-from kvproto.engine.sortform import WrongKey, decode_bytes, decode_objects, encode_bytes, encode_objects
+from kvproto.engine.sortform import (
+    WrongKey,
+    decode_bytes,
+    decode_objects,
+    encode_bytes,
+    encode_objects,
+)
 from kvproto.engine.sortprogram import sort_records
 
 __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
@@ -24,7 +30,10 @@ __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
 _UNITS = {"b": 1, "": 1 << 10} | {unit: 1 << 10 * power for power, unit in enumerate("KMGTPE", 1)}
 _UNITS |= {unit: _UNITS[unit.upper()] for unit in "kmgt"}
 _SIZE = re.compile(r"([0-9]+)([%bkKmMgGtTPE]?)")
-_MIN_BYTES, _MAX_BYTES = 1 << 20, 64 << 20  # that pairs of our own runs may take, however small or large the buffer
+_MIN_BYTES, _MAX_BYTES = (
+    1 << 20,
+    64 << 20,
+)  # that pairs of our own runs may take, however small or large the buffer
 
 
 def check_buffer_size(text) -> None:
@@ -56,7 +65,9 @@ def sort_frames(chunks: Iterable[bytes], buffer_size: str, directory: str) -> It
         yield pack_frames(decode_bytes(block), 0)
 
 
-def sort_pairs(batches: Iterable[list[tuple]], buffer_size: str, directory: str) -> Iterator[list[tuple]]:
+def sort_pairs(
+    batches: Iterable[list[tuple]], buffer_size: str, directory: str
+) -> Iterator[list[tuple]]:
     """Take lists of pairs of Python objects and yield lists of them in the order of their keys.
 
     buffer_size  str, as for `check_buffer_size`; of pairs with keys of other types than bytes and text never more than
@@ -78,11 +89,15 @@ def sort_pairs(batches: Iterable[list[tuple]], buffer_size: str, directory: str)
         yield from sort_in_runs(batches, n_bytes, directory)
 
 
-def _sort_with_program(batches: Iterable[list[tuple]], key, buffer_size: str, directory: str) -> Iterator[list[tuple]]:
+def _sort_with_program(
+    batches: Iterable[list[tuple]], key, buffer_size: str, directory: str
+) -> Iterator[list[tuple]]:
     """The same; `key` is the first one, and says whether keys are text or bytes."""
     is_text = isinstance(key, str)
     try:
-        for block in sort_records((encode_objects(batch, is_text) for batch in batches), buffer_size, directory):
+        for block in sort_records(
+            (encode_objects(batch, is_text) for batch in batches), buffer_size, directory
+        ):
             yield decode_objects(block, is_text)
     except WrongKey as e:
         raise no_order(key, e.key) from None

@@ -47,7 +47,9 @@ def sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> I
                 n_sorted += block.count(b"\0") + 1
                 yield block
         if n_sorted != n_given:
-            raise DataError(f"the program `sort` was given {n_given} records and gave back {n_sorted}")
+            raise DataError(
+                f"the program `sort` was given {n_given} records and gave back {n_sorted}"
+            )
     finally:
         with suppress(OSError):
             remove_tree(own)  # mostly the supervisor has done it
@@ -61,10 +63,23 @@ class _Program:
 
         program = shutil.which("sort")
         if program is None:
-            raise JobError("there is no program `sort` on the PATH: install it (GNU coreutils), or have no sort=True")
+            raise JobError(
+                "there is no program `sort` on the PATH: install it (GNU coreutils), or have no sort=True"
+            )
         self._directory = directory
         # One core: the pool has a task for each.
-        options = ["-z", "-s", "-t", "\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
+        options = [
+            "-z",
+            "-s",
+            "-t",
+            "\2",
+            "-k1,1",
+            "--parallel=1",
+            "-S",
+            buffer_size,
+            "-T",
+            directory,
+        ]
         self._supervisor = Supervisor(
             directory,
             [program, *options],
@@ -119,7 +134,9 @@ class _Program:
             if words in text:
                 with naming(self._directory, "sorting in"):
                     raise OSError(number, text)
-        how = f"killed by {signal_name(status)}" if status and status < 0 else f"exit status {status}"
+        how = (
+            f"killed by {signal_name(status)}" if status and status < 0 else f"exit status {status}"
+        )
         raise DataError(f"the program `sort` failed: {how}; it said: {text or 'nothing'}")
 
     @cached_property
@@ -133,5 +150,7 @@ class _Program:
         except WorkerCrashed:
             return None
         if supervisor.start_errno is not None:
-            raise JobError(f"the program `sort` cannot be started: {os.strerror(supervisor.start_errno)}")
+            raise JobError(
+                f"the program `sort` cannot be started: {os.strerror(supervisor.start_errno)}"
+            )
         return supervisor.exit_status

@@ -89,9 +89,15 @@ class JobSpec:
     def functions(self) -> Iterator[Callable]:
         """Yield all functions of the job, those that stand in its params as attributes included."""
         values = [getattr(self, item.name) for item in fields(self)]
-        values += [*self.map_input.functions, *self.reduce_input.functions, *attributes(self.params)]
+        values += [
+            *self.map_input.functions,
+            *self.reduce_input.functions,
+            *attributes(self.params),
+        ]
         for value in values:
-            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if callable(part))
+            yield from (
+                part for part in (value if isinstance(value, tuple) else (value,)) if callable(part)
+            )
 
 
 def attributes(value) -> list:

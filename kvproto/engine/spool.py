@@ -69,7 +69,9 @@ class SpoolWriter:
                 self._file.write(data)
             n_bytes = self._n_bytes[partition]
             segments.append(
-                Segment(self._file.path, start, n_bytes, self._n_pairs[partition], self._crc[partition])
+                Segment(
+                    self._file.path, start, n_bytes, self._n_pairs[partition], self._crc[partition]
+                )
             )
             start += n_bytes
         self._file.publish()

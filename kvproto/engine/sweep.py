@@ -52,7 +52,9 @@ def _sweep_job(paths: JobPaths) -> None:
 
 def _sweep_tags() -> None:
     """Remove documents of tags that were never finished."""
-    for path in glob.glob(os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True):
+    for path in glob.glob(
+        os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True
+    ):
         with suppress(OSError):
             if time.time() - os.lstat(path).st_mtime > _GRACE:
                 os.unlink(path)

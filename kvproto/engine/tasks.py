@@ -55,7 +55,11 @@ class MapCall(NamedTuple):
     @property
     def label(self) -> str:
         """What it reads, for a person."""
-        others = f", or one of the {len(self.splits) - 1} others of this task" if len(self.splits) > 1 else ""
+        others = (
+            f", or one of the {len(self.splits) - 1} others of this task"
+            if len(self.splits) > 1
+            else ""
+        )
         return f"input: {self.splits[0].url}{others}"
 
 
@@ -78,9 +82,15 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
-        call.splits, spec.map_input, spec.params, meter, for_function=spec.map, init=spec.map_init,
-        is_text=spec.text, on_open=task.reads,
-    )  # fmt: skip
+        call.splits,
+        spec.map_input,
+        spec.params,
+        meter,
+        for_function=spec.map,
+        init=spec.map_init,
+        is_text=spec.text,
+        on_open=task.reads,
+    )
     is_python = not isinstance(spec.map, External)
     if is_python:
         source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)
@@ -90,12 +100,19 @@ def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         source = PairSource(chain.from_iterable(lists), spec.map)
 
     def place(error: Exception) -> str | None:
-        is_ours = isinstance(error, (DataError, JobError))  # a file that cannot be written, say: that has nothing to do with an entry
+        is_ours = isinstance(
+            error, (DataError, JobError)
+        )  # a file that cannot be written, say: that has nothing to do with an entry
         if is_ours and not (source.is_giving or reader.has_failed):
             return None
         return reader.place(is_in_function=is_python and source.is_giving)
 
-    with running(task, spec), meter, _telling(spec, place), map_output(spec, call.number, call.directory) as output:
+    with (
+        running(task, spec),
+        meter,
+        _telling(spec, place),
+        map_output(spec, call.number, call.directory) as output,
+    ):
         if is_default_routing(spec):
             route_frames(frames, spec.n_partitions, output)
         else:
@@ -120,13 +137,19 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
     reader = None if _is_direct(spec) else _reader(spec, call, meter)
 
     def place(error: Exception) -> str:
-        at = f"\n{reader.place(is_in_function=False)}" if reader is not None and reader.has_failed else ""
+        at = (
+            f"\n{reader.place(is_in_function=False)}"
+            if reader is not None and reader.has_failed
+            else ""
+        )
         return f"partition: {call.partition}{at}"
 
     with running(task, spec), meter, _telling(spec, place):
         with reduce_output(spec, call.partition, call.directory) as output:
             if isinstance(spec.reduce, External):
-                frames = run_program("reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader))
+                frames = run_program(
+                    "reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader)
+                )
                 _write_frames(frames, spec, output)
             else:
                 _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
@@ -134,7 +157,9 @@ def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
             return output.publish()
 
 
-def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator:
+def _entries_to_reduce(
+    spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+) -> Iterator:
     """What the reduce iterates over, after the call of its init, which may take some for itself."""
     if reader is None:
         batches = read_batches(map_kind(spec), segment_chunks(call.segments, meter), "the spool")
@@ -144,8 +169,12 @@ def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: In
     else:
         entries = reader.entries()
         if spec.sort:
-            batches = PairSource(entries, (spec.map, *spec.reduce_input.functions)[-1]).batches(lambda: 1024)
-            entries = chain.from_iterable(sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir()))
+            batches = PairSource(entries, (spec.map, *spec.reduce_input.functions)[-1]).batches(
+                lambda: 1024
+            )
+            entries = chain.from_iterable(
+                sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
+            )
     entries = meter.watched(entries)
     if spec.reduce_init is not None:
         given = spec.reduce_init(entries, spec.params)
@@ -155,7 +184,9 @@ def _entries_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: In
     return entries
 
 
-def _frames_to_reduce(spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None) -> Iterator[bytes]:
+def _frames_to_reduce(
+    spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+) -> Iterator[bytes]:
     """The same for an external program, as frames cut anywhere."""
     if reader is not None or spec.reduce_init is not None:
         function = (spec.map, *spec.reduce_input.functions)[-1]
@@ -176,7 +207,14 @@ def _is_direct(spec: JobSpec) -> bool:
 
 def _reader(spec: JobSpec, call: ReduceCall, meter: Meter) -> InputReader:
     if spec.map is None:
-        return InputReader(call.splits, spec.reduce_input, spec.params, meter, for_function=spec.reduce, is_text=spec.text)
+        return InputReader(
+            call.splits,
+            spec.reduce_input,
+            spec.params,
+            meter,
+            for_function=spec.reduce,
+            is_text=spec.text,
+        )
     return InputReader(
         segment_splits(call.segments),
         spec.reduce_input,
@@ -260,7 +298,11 @@ def _telling(spec: JobSpec, place: Callable[[Exception], str | None]) -> Iterato
         if note is not None:
             e.add_note(note)
         if isinstance(e, (AttributeError, TypeError)) and _OF_TEXT.search(str(e)):
-            is_text = "are str: with text=False they are bytes" if spec.text else "are bytes, as the job has text=False"
+            is_text = (
+                "are str: with text=False they are bytes"
+                if spec.text
+                else "are bytes, as the job has text=False"
+            )
             e.add_note(f"the entries that the job reads {is_text}")
         raise
 

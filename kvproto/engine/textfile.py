@@ -19,7 +19,10 @@ def check_text(stream, where: str) -> None:
 
 def line_too_long(url: str, limit: int) -> DataError:
     """The error for a line of more than `limit` bytes."""
-    return DataError(f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]", is_final=True)
+    return DataError(
+        f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]",
+        is_final=True,
+    )
 
 
 def skip_mark(file) -> None:

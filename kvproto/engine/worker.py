@@ -18,7 +18,14 @@ from multiprocessing.connection import Connection
 from kvproto.classic import alias
 from kvproto.engine.events import begin_task, emit, end_task, set_sink
 from kvproto.engine.report import report
-from kvproto.errors import DataError, JobError, WorkerError, WorkerNotStarted, WorkerReported, without_passwords
+from kvproto.errors import (
+    DataError,
+    JobError,
+    WorkerError,
+    WorkerNotStarted,
+    WorkerReported,
+    without_passwords,
+)
 
 __all__ = ["main"]
 
@@ -38,7 +45,9 @@ def main(fd: int) -> None:
     calls: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()
     sending = threading.Lock()  # a job function may have threads of its own that print
-    os.register_at_fork(before=sending.acquire, after_in_parent=sending.release, after_in_child=sending.release)
+    os.register_at_fork(
+        before=sending.acquire, after_in_parent=sending.release, after_in_child=sending.release
+    )
 
     def send(message: tuple) -> None:
         with sending:
@@ -57,12 +66,22 @@ def main(fd: int) -> None:
             sys.stdout = prints
             begin_task()
             surroundings.restore()
-            fn = _functions(data)  # anew for each task: what one keeps in params is not there for the next
+            fn = _functions(
+                data
+            )  # anew for each task: what one keeps in params is not there for the next
             answer = ("result", index, fn(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, it is this task's failure
-            answer = ("error", index, without_passwords(report(e)), _portable(e), _worth_another_try(e))
+            answer = (
+                "error",
+                index,
+                without_passwords(report(e)),
+                _portable(e),
+                _worth_another_try(e),
+            )
         if os.getpid() != own:
-            os._exit(1)  # a fork that came back from a job function: the task's answer is not its to give
+            os._exit(
+                1
+            )  # a fork that came back from a job function: the task's answer is not its to give
         prints.flush()
         end_task(log)
         send(answer)
@@ -91,8 +110,12 @@ def _receive(connection: Connection, calls: queue.SimpleQueue) -> None:
         try:
             calls.put(pickle.loads(connection.recv_bytes()))
         except (EOFError, OSError):
-            os._exit(0)  # the driver is gone or wants no more: nobody is left to read what the task would give
-        except BaseException:  # no memory for it, say: without this thread the driver would wait for ever
+            os._exit(
+                0
+            )  # the driver is gone or wants no more: nobody is left to read what the task would give
+        except (
+            BaseException
+        ):  # no memory for it, say: without this thread the driver would wait for ever
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
 
@@ -141,7 +164,11 @@ class _Prints(io.TextIOBase):
         self._line += text[: _MAX_LINE - len(self._line)]
 
     def _tell(self) -> None:
-        cut = f" [cut: the line has {self._n_characters} characters]" if self._n_characters > _MAX_LINE else ""
+        cut = (
+            f" [cut: the line has {self._n_characters} characters]"
+            if self._n_characters > _MAX_LINE
+            else ""
+        )
         line, self._line, self._n_characters = self._line + cut, "", 0
         emit("message", kind="MSG", text=line)
 
@@ -150,7 +177,9 @@ def _worth_another_try(error: BaseException) -> bool:
     """A worker program or an input may do better next time; an ERR, a final DataError or a bug in a job function will not."""
     if isinstance(error, DataError):
         return not error.is_final
-    return isinstance(error, WorkerError) and not isinstance(error, (WorkerReported, WorkerNotStarted))
+    return isinstance(error, WorkerError) and not isinstance(
+        error, (WorkerReported, WorkerNotStarted)
+    )
 
 
 def _portable(error: BaseException) -> bytes | None:

@@ -64,7 +64,9 @@ def main(inputs: Sequence[str] = ()) -> int:
         progress(event)
 
     began = time.monotonic()
-    job = WordCount().run(input=list(inputs) or library_sources(), map=wordcount, reduce=wordcount, on_event=on_event)
+    job = WordCount().run(
+        input=list(inputs) or library_sources(), map=wordcount, reduce=wordcount, on_event=on_event
+    )
     results = job.wait()
     seconds = time.monotonic() - began
     _print_most_frequent(results)

@@ -33,7 +33,9 @@ def kmeans(points, centres):
         sums = dict(result_iterator(job.wait()))
         job.purge()
         moved = list(centres)
-        for number in {number for number, axis in sums}:  # a centre without points stays where it is
+        for number in {
+            number for number, axis in sums
+        }:  # a centre without points stays where it is
             axes = range(1, len(centres[number]) + 1)
             moved[number] = tuple(sums[number, axis] / sums[number, 0] for axis in axes)
         if moved == centres:
@@ -45,6 +47,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     with open(sys.argv[1]) as lines:
-        first = [tuple(map(float, line.split(","))) for line in itertools.islice(lines, int(sys.argv[2]))]
+        first = [
+            tuple(map(float, line.split(","))) for line in itertools.islice(lines, int(sys.argv[2]))
+        ]
     for centre in kmeans([sys.argv[1]], first):
         print(*centre, sep=",")

@@ -43,15 +43,22 @@ def ended(output: bytes, lines: set[bytes], how: str) -> str:
     """Put together how it ended and what became of the lines."""
     there = output.splitlines()
     n_good = len(lines.intersection(there))
-    loss = "nothing lost" if n_good == N_LINES else f"{100 * (N_LINES - n_good) / N_LINES:.1f} % lost"
+    loss = (
+        "nothing lost" if n_good == N_LINES else f"{100 * (N_LINES - n_good) / N_LINES:.1f} % lost"
+    )
     n_foreign = len(there) - n_good
-    return f"{how}, {loss}" + (f", {n_foreign} wrong line{'s' * (n_foreign > 1)} in the data" if n_foreign else "")
+    return f"{how}, {loss}" + (
+        f", {n_foreign} wrong line{'s' * (n_foreign > 1)} in the data" if n_foreign else ""
+    )
 
 
 def ours(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path) -> str:
     """The driver, output collected as anybody would collect it."""
     try:
-        with ExternalProgram([worker], args=[fault], idle=IDLE) as program, open(source, "rb") as entries:
+        with (
+            ExternalProgram([worker], args=[fault], idle=IDLE) as program,
+            open(source, "rb") as entries,
+        ):
             output = b"".join(value for answer in program.map(entries) for _key, value in answer)
     except WorkerError as e:
         after = f" after {IDLE} s (`idle={IDLE}`)" if fault == "hang" else ""
@@ -61,7 +68,11 @@ def ours(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path
 
 def kill_session(session: int) -> None:
     """Kill every process of a session: a tool may give its workers process groups of their own, which outlive it."""
-    while members := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if in_session(pid, session)]:
+    while members := [
+        pid
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+        if in_session(pid, session)
+    ]:
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -70,7 +81,9 @@ def kill_session(session: int) -> None:
 def in_session(pid: int, session: int) -> bool:
     """Whether a process belongs to a session and is not merely a zombie."""
     try:
-        state, _parent, _group, its_session, *_rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, _parent, _group, its_session, *_rest = (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        )
     except OSError:
         return False  # gone meanwhile
     return state != "Z" and int(its_session) == session
@@ -80,10 +93,14 @@ def command(*argv: str) -> Callable[..., str]:
     """A way to run the worker by a command that takes input, worker, fault and output."""
 
     def run(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path) -> str:
-        if shutil.which(argv[0]) is None or ("parallel" in argv[-2] and shutil.which("parallel") is None):
+        if shutil.which(argv[0]) is None or (
+            "parallel" in argv[-2] and shutil.which("parallel") is None
+        ):
             return "not installed"
         process = subprocess.Popen(
-            [*argv, source, worker, fault, target], stderr=subprocess.DEVNULL, start_new_session=True
+            [*argv, source, worker, fault, target],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             status = process.wait(BOUND)
@@ -91,7 +108,9 @@ def command(*argv: str) -> Callable[..., str]:
             kill_session(process.pid)
             process.wait()
             return "for ever"
-        return ended(target.read_bytes(), lines, f"exit {status}" if status == 0 else f"error: exit {status}")
+        return ended(
+            target.read_bytes(), lines, f"exit {status}" if status == 0 else f"error: exit {status}"
+        )
 
     return run
 
@@ -101,7 +120,9 @@ RUNNERS = {
     "shell pipe": command("sh", "-c", PIPE, "sh"),
     "shell pipe, pipefail": command("bash", "-o", "pipefail", "-c", PIPE, "bash"),
     "GNU parallel `--pipe`": command("sh", "-c", PARALLEL.format(""), "sh"),
-    "GNU parallel `--pipe --halt now,fail=1`": command("sh", "-c", PARALLEL.format(" --halt now,fail=1"), "sh"),
+    "GNU parallel `--pipe --halt now,fail=1`": command(
+        "sh", "-c", PARALLEL.format(" --halt now,fail=1"), "sh"
+    ),
     "Python `subprocess.run(check=True)`": command(sys.executable, "-c", CHECKED),
 }
 
@@ -109,9 +130,13 @@ RUNNERS = {
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kvproto-bad-") as name:
         directory = Path(name)
-        worker = catalogue.compile_worker(Path(__file__).with_name("bad_worker.c"), directory / "bad_worker")
+        worker = catalogue.compile_worker(
+            Path(__file__).with_name("bad_worker.c"), directory / "bad_worker"
+        )
         source, target = directory / "input", directory / "output"
-        source.write_text("".join(f"line {number:06} {'of the text ' * 7}\n" for number in range(N_LINES)))
+        source.write_text(
+            "".join(f"line {number:06} {'of the text ' * 7}\n" for number in range(N_LINES))
+        )
         lines = set(source.read_bytes().splitlines())
         print("| the worker ... | " + " | ".join(FAULTS.values()) + " |")
         print("| --- " * (len(FAULTS) + 1) + "|")

@@ -23,13 +23,17 @@ def main():
         frames, packed = encode_pairs(pairs), msgpack.packb(pairs)
         assert decode_pairs(frames) == pairs
         ours, theirs = alternate(
-            lambda: decode_pairs(frames), lambda: msgpack.unpackb(packed, use_list=False), rounds=ROUNDS
+            lambda: decode_pairs(frames),
+            lambda: msgpack.unpackb(packed, use_list=False),
+            rounds=ROUNDS,
         )
         row(f"decode {size}, M pairs/s", N_PAIRS / ours / 1e6)
         row(f"decode {size}, times msgpack", theirs / ours, at_least=1.1)
         reference = alternate(lambda: reference_decode(frames), rounds=1)[0]
         row(f"decode {size}, times the reference in Python", reference / ours)
-        ours, theirs = alternate(lambda: encode_pairs(pairs), lambda: msgpack.packb(pairs), rounds=ROUNDS)
+        ours, theirs = alternate(
+            lambda: encode_pairs(pairs), lambda: msgpack.packb(pairs), rounds=ROUNDS
+        )
         row(f"encode {size}, M pairs/s", N_PAIRS / ours / 1e6)
         row(f"encode {size}, times msgpack", theirs / ours, at_least=1.5)
         reference = alternate(lambda: _reference.pack_pairs(pairs, MAX_ITEM), rounds=1)[0]

@@ -19,10 +19,15 @@ def main():
     nothing, told = Path(os.devnull), (*CHECK, "--contract", "reference", "--level", "info", "--")
     in_c, in_python = program("c", directory())[0], program("python", directory())[0]
     one, whole, python, driver = alternate(
-        lambda: run([*CHECK, "-k", "MAP-lockstep", "--", str(worker("identity.c", directory()))], nothing),
+        lambda: run(
+            [*CHECK, "-k", "MAP-lockstep", "--", str(worker("identity.c", directory()))], nothing
+        ),
         lambda: run([*told, in_c], nothing),
         lambda: run([*told, in_python], nothing),
-        lambda: run([*CHECK, "--driver", "--", sys.executable, "-m", "kvproto.conformance.drivers.adapter"], nothing),
+        lambda: run(
+            [*CHECK, "--driver", "--", sys.executable, "-m", "kvproto.conformance.drivers.adapter"],
+            nothing,
+        ),
         rounds=3,
     )
     row("kvproto check -k MAP-lockstep, ms", one * 1e3, "{:.0f}", at_most=500)

@@ -39,7 +39,9 @@ def by_lines(part):
 
 def by_words(part):
     """A Counter takes all words from one generator."""
-    return Counter(word for block in blocks(part) for line in block.split("\n") for word in line.split())
+    return Counter(
+        word for block in blocks(part) for line in block.split("\n") for word in line.split()
+    )
 
 
 def by_blocks(part):

@@ -17,7 +17,9 @@ PAIR_BYTES, LIST_BYTES = 24, 28
 
 def wait_for_each_list(command, pairs):
     """The least that a lock-step driver can do, and no more: no decoding, no checks, sizes known beforehand."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
         stdin, stdout = process.stdin.fileno(), process.stdout.fileno()
         os.write(stdin, b"0\n")
         for at in range(0, N_WAITED * PAIR_BYTES, PAIR_BYTES):
@@ -55,7 +57,12 @@ def main():
     row("M pairs/s", N_PAIRS / ours / 1e6)
     row("times the speed of the same worker in a shell pipe", piped / ours)
     for where, taken in zip(("where the scheduler puts it", "across two cores"), waiting):
-        row(f"times a driver that waits, {where}", (N_PAIRS / ours) / (N_WAITED / taken), "{:.1f}", at_least=20)
+        row(
+            f"times a driver that waits, {where}",
+            (N_PAIRS / ours) / (N_WAITED / taken),
+            "{:.1f}",
+            at_least=20,
+        )
 
 
 main()

@@ -18,14 +18,24 @@ import catalogue
 from kvproto import encode_pairs
 
 
-def row(what: str, measured: float, form: str = "{:.2f}", *, at_least: float | None = None, at_most: float | None = None):
+def row(
+    what: str,
+    measured: float,
+    form: str = "{:.2f}",
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+):
     """Print one result as `run.py` reads it, with the figure asked for, if there is one."""
     asked, ok = "", None
     if at_least is not None:
         asked, ok = ">= " + form.format(at_least), measured >= at_least
     elif at_most is not None:
         asked, ok = "<= " + form.format(at_most), measured <= at_most
-    print(json.dumps({"what": what, "measured": form.format(measured), "asked": asked, "ok": ok}), flush=True)
+    print(
+        json.dumps({"what": what, "measured": form.format(measured), "asked": asked, "ok": ok}),
+        flush=True,
+    )
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -65,7 +75,18 @@ def pair_file(directory: Path, n_pairs: int, key_size: int, value_size: int) -> 
 
 def kvproto_map(worker: Path, form_in: str = "kv", form_out: str = "kv") -> list[str]:
     """The command line of `kvproto map` with a worker."""
-    return [sys.executable, "-m", "kvproto", "map", "--in", form_in, "--out", form_out, "--", str(worker)]
+    return [
+        sys.executable,
+        "-m",
+        "kvproto",
+        "map",
+        "--in",
+        form_in,
+        "--out",
+        form_out,
+        "--",
+        str(worker),
+    ]
 
 
 def run(command: list[str], stdin: Path, *, quietly: bool = False) -> int:
@@ -83,7 +104,9 @@ def run(command: list[str], stdin: Path, *, quietly: bool = False) -> int:
     pid = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
     _pid, status, usage = os.wait4(pid, 0)
     if status != 0:
-        raise SystemExit(f"{' '.join(command)} ended with exit status {os.waitstatus_to_exitcode(status)}")
+        raise SystemExit(
+            f"{' '.join(command)} ended with exit status {os.waitstatus_to_exitcode(status)}"
+        )
     return usage.ru_maxrss * 1024
 
 

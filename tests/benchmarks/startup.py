@@ -10,7 +10,14 @@ def main():
     nothing = os.devnull
     command = kvproto_map(worker("identity.c", directory()))
     os.environ["KVPROTO_HOME"] = str(directory() / "home")
-    job = [sys.executable, "-m", "kvproto", "run", "kvproto.examples.wordcount.WordCount", "raw://one line"]
+    job = [
+        sys.executable,
+        "-m",
+        "kvproto",
+        "run",
+        "kvproto.examples.wordcount.WordCount",
+        "raw://one line",
+    ]
     bare, imported, mapped, ran = alternate(
         lambda: run([sys.executable, "-c", "pass"], nothing),
         lambda: run([sys.executable, "-c", "import kvproto"], nothing),

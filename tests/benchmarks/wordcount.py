@@ -23,11 +23,16 @@ SHARE = 20  # the text is a piece of it so many times
 def text(path: Path) -> None:
     """Lines of 1 to 20 words whose frequencies follow Zipf's law, the same ones each time."""
     source = random.Random(1)
-    words = ["".join(source.choices(string.ascii_lowercase, k=source.randint(2, 9))) for _ in range(N_WORDS)]
+    words = [
+        "".join(source.choices(string.ascii_lowercase, k=source.randint(2, 9)))
+        for _ in range(N_WORDS)
+    ]
     weights = list(itertools.accumulate(1 / rank for rank in range(1, N_WORDS + 1)))
     lines, n_bytes = [], 0
     while n_bytes < N_BYTES // SHARE:
-        lines.append(" ".join(source.choices(words, cum_weights=weights, k=source.randint(1, 20))) + "\n")
+        lines.append(
+            " ".join(source.choices(words, cum_weights=weights, k=source.randint(1, 20))) + "\n"
+        )
         n_bytes += len(lines[-1])
     piece = "".join(lines).encode()
     with open(path, "wb") as file:
@@ -39,7 +44,9 @@ def numbers(path: Path, n_lines: int) -> Path:
     """Lines that never come twice, in pieces so that this process stays small."""
     with open(path, "w", encoding="ascii") as file:
         for start in range(0, n_lines, 100_000):
-            file.writelines(f"{number:019}\n" for number in range(start, min(n_lines, start + 100_000)))
+            file.writelines(
+                f"{number:019}\n" for number in range(start, min(n_lines, start + 100_000))
+            )
     return path
 
 
@@ -66,7 +73,12 @@ def main():
     for name, command in pools.items():
         assert counts(command) == expected, name
     commands = [ours, *pools.values()]
-    taken, *others = alternate(*[lambda command=command: run(command, Path(os.devnull), quietly=True) for command in commands])
+    taken, *others = alternate(
+        *[
+            lambda command=command: run(command, Path(os.devnull), quietly=True)
+            for command in commands
+        ]
+    )
     row("200 MB of words, MB/s", path.stat().st_size / taken / 1e6, "{:.0f}")
     for name, seconds in zip(pools, others):
         row(f"times a pool with Counters, {name.replace('_', ' ')}", taken / seconds)
@@ -78,7 +90,12 @@ def main():
         lines = numbers(directory() / "numbers", times * 5_000_000)
         peak = run(kvproto_run("streaming.Different", lines), Path(os.devnull), quietly=True)
         n_mb = lines.stat().st_size / 1e6
-        row(f"peak memory of a process, {n_mb:.0f} MB of keys that differ, MB", peak / 1e6, "{:.0f}", at_most=300)
+        row(
+            f"peak memory of a process, {n_mb:.0f} MB of keys that differ, MB",
+            peak / 1e6,
+            "{:.0f}",
+            at_most=300,
+        )
 
 
 main()

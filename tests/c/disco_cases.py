@@ -15,7 +15,9 @@ SET = encode_params({"some parameter": "a value", "": " \n", "n\u00e4me": "1 2\n
 
 def case(name, *arguments, stdin=b"", stdout=b"", says=(), error=None, clauses=()):
     """One run of script.c: its arguments and input, its whole stdout, MSG lines, and the ERR line of a run that fails."""
-    return pytest.param(arguments, stdin, stdout, list(says), error, id=name, marks=pytest.mark.clause(*clauses))
+    return pytest.param(
+        arguments, stdin, stdout, list(says), error, id=name, marks=pytest.mark.clause(*clauses)
+    )
 
 
 GOOD = [
@@ -91,8 +93,21 @@ GOOD = [
     ),
     case("copies", "copies:abcdef", says=["copy 1 a 1", "copy 6 abcdef 1", "copy 2 ab"]),
     case("allocations_of_no_and_some_bytes", "allocate:0", "allocate:10", says=["allocated"] * 2),
-    case("output_of_its_own_keeps_its_place", "print:1234", "prefix:0", "print:x", stdout=b"1234\0\0\0\0x"),
-    case("stdout_used_before", "print:x", "fflush", "echo", stdin=encode_pairs(PAIRS), stdout=b"x" + ECHOED),
+    case(
+        "output_of_its_own_keeps_its_place",
+        "print:1234",
+        "prefix:0",
+        "print:x",
+        stdout=b"1234\0\0\0\0x",
+    ),
+    case(
+        "stdout_used_before",
+        "print:x",
+        "fflush",
+        "echo",
+        stdin=encode_pairs(PAIRS),
+        stdout=b"x" + ECHOED,
+    ),
     case("stdout_unbuffered", "unbuffered", "echo", stdin=encode_pairs(PAIRS), stdout=ECHOED),
     case("stdout_line_buffered", "line-buffered", "echo", stdin=encode_pairs(PAIRS), stdout=ECHOED),
     case(
@@ -104,7 +119,10 @@ GOOD = [
         stdout=b"x" + ECHOED,
     ),
     case(
-        "a_list_written_by_an_exit_handler", "at-exit-write", "prefix:0", stdout=bytes(4) + encode_list([("late", "")])
+        "a_list_written_by_an_exit_handler",
+        "at-exit-write",
+        "prefix:0",
+        stdout=bytes(4) + encode_list([("late", "")]),
     ),
     case(
         "a_child_that_exits_keeps_silent",
@@ -170,7 +188,16 @@ GOOD = [
         "params",
         "get:a",
         stdin=b"0000000016\n1 a 1 x\n1 a 1 y\n",
-        says=["count 2", "name 1 a", "value 1 x", "name 1 a", "value 1 y", "behind none", "behind none", "a 1 y"],
+        says=[
+            "count 2",
+            "name 1 a",
+            "value 1 x",
+            "name 1 a",
+            "value 1 y",
+            "behind none",
+            "behind none",
+            "a 1 y",
+        ],
         clauses=["PARAMS-3", "PARAMS-8"],
     ),
     case(
@@ -336,7 +363,12 @@ BAD = [
         stdout=None,
         error="an item of 4294967296 bytes is not to be written, the limit is 4294967295; raise it by disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
     ),
-    case("raw_parameters_cut", "raw:5", stdin=b"sep", error=SHORT.format("raw parameters", 0, 5, 3, "PARAMS-6")),
+    case(
+        "raw_parameters_cut",
+        "raw:5",
+        stdin=b"sep",
+        error=SHORT.format("raw parameters", 0, 5, 3, "PARAMS-6"),
+    ),
     *(
         case(f"parameters_{name}", "params", stdin=stdin, error=error, clauses=[error[-9:-1]])
         for name, stdin, error in [
@@ -357,7 +389,11 @@ BAD = [
                 b"1073741825\n",
                 "the total at byte 0 announces 1073741825 bytes, the limit is 1073741824 [LIMITS-4]",
             ),
-            ("cut_in_the_entries", SET[:-1], SHORT.format("parameter set", 3, len(SET) - 3, len(SET) - 4, "PARAMS-5")),
+            (
+                "cut_in_the_entries",
+                SET[:-1],
+                SHORT.format("parameter set", 3, len(SET) - 3, len(SET) - 4, "PARAMS-5"),
+            ),
             (
                 "with_a_huge_total_and_no_body",
                 b"1073741824\nx",

@@ -13,17 +13,27 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-LIBRARY = [ROOT / "csrc" / f"{name}.c" for name in ("wire", "params", "disco", "messages", "entry", "classic_params")]
-WARNINGS = "-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -pedantic".split()
+LIBRARY = [
+    ROOT / "csrc" / f"{name}.c"
+    for name in ("wire", "params", "disco", "messages", "entry", "classic_params")
+]
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-pedantic"]
 C11 = ["-std=c11", *WARNINGS, "-fvisibility=hidden", "-g", "-O1", f"-I{ROOT / 'include'}"]
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-WRAPPED = ["-Wl," + ",".join(f"--wrap={name}" for name in ("malloc", "realloc", "calloc", "write", "_exit"))]
+WRAPPED = [
+    "-Wl,"
+    + ",".join(f"--wrap={name}" for name in ("malloc", "realloc", "calloc", "write", "_exit"))
+]
 KINDS = {
     "plain": {},
     "sanitized": {"flags": SANITIZE},
     "musl": {"compiler": "musl-gcc", "flags": ("-static",)},
     "unknown_stdio": {"flags": ("-DDISCO_PLAIN_STDIO",)},
-    "powerpc": {"compiler": "powerpc-linux-gnu-gcc", "flags": ("-static",), "runner": ("qemu-ppc",)},
+    "powerpc": {
+        "compiler": "powerpc-linux-gnu-gcc",
+        "flags": ("-static",),
+        "runner": ("qemu-ppc",),
+    },
 }
 """Ways to build: powerpc is big-endian with 32-bit addresses; unknown_stdio is any C library whose buffers are unknown."""
 
@@ -60,7 +70,11 @@ class Build:
         how = KINDS[kind]
         if not have(how.get("compiler", "gcc"), *how.get("runner", ())):
             pytest.skip(f"not installed: {how['compiler']}")
-        return cls.plain(tmp_path_factory) if kind == "plain" else cls.named(tmp_path_factory, kind, **how)
+        return (
+            cls.plain(tmp_path_factory)
+            if kind == "plain"
+            else cls.named(tmp_path_factory, kind, **how)
+        )
 
     @classmethod
     def named(cls, tmp_path_factory, name: str, **how) -> Build:
@@ -76,7 +90,9 @@ class Build:
             objects = []
             for source in LIBRARY:
                 objects.append(self.directory / f"{source.stem}.o")
-                printed = compile_or_fail([self.compiler, *C11, *self.flags, "-c", source, "-o", objects[-1]])
+                printed = compile_or_fail(
+                    [self.compiler, *C11, *self.flags, "-c", source, "-o", objects[-1]]
+                )
                 assert printed == "", printed
             compile_or_fail(["ar", "rcs", archive, *objects])
         return archive
@@ -87,7 +103,17 @@ class Build:
         if not binary.exists():
             sources = [HERE / f"{name}.c", HERE / "faults.c"]
             printed = compile_or_fail(
-                [self.compiler, *C11, *self.flags, *sources, self.library(), *WRAPPED, *more, "-o", binary]
+                [
+                    self.compiler,
+                    *C11,
+                    *self.flags,
+                    *sources,
+                    self.library(),
+                    *WRAPPED,
+                    *more,
+                    "-o",
+                    binary,
+                ]
             )
             assert printed == "", printed
         return [*self.runner, str(binary)]
@@ -104,20 +130,28 @@ class Result:
     @property
     def errors(self) -> list[str]:
         """The text of its ERR lines."""
-        return [line[8:] for line in self.stderr.decode().splitlines() if line.startswith("**<ERR> ")]
+        return [
+            line[8:] for line in self.stderr.decode().splitlines() if line.startswith("**<ERR> ")
+        ]
 
     @property
     def messages(self) -> list[str]:
         """The text of its MSG lines."""
-        return [line[8:] for line in self.stderr.decode().splitlines() if line.startswith("**<MSG> ")]
+        return [
+            line[8:] for line in self.stderr.decode().splitlines() if line.startswith("**<MSG> ")
+        ]
 
 
-def run(command: list[str], *arguments: str, stdin=b"", faults: dict | None = None, **options) -> Result:
+def run(
+    command: list[str], *arguments: str, stdin=b"", faults: dict | None = None, **options
+) -> Result:
     """Run a program to its end on the bytes, or the open file, of stdin; faults are faults.c's environment."""
     environment = dict(os.environ, **{name: str(value) for name, value in (faults or {}).items()})
     options.setdefault("stdout", subprocess.PIPE)
     options["input" if isinstance(stdin, bytes) else "stdin"] = stdin
-    done = subprocess.run([*command, *arguments], stderr=subprocess.PIPE, env=environment, timeout=PATIENCE, **options)
+    done = subprocess.run(
+        [*command, *arguments], stderr=subprocess.PIPE, env=environment, timeout=PATIENCE, **options
+    )
     return Result(done.returncode, done.stdout or b"", done.stderr)
 
 
@@ -149,7 +183,9 @@ class Talk:
         data = b""
         while len(data) < n_bytes:
             ready, _, _ = select.select([descriptor], [], [], PATIENCE)
-            assert ready, f"it waits for more input and has not answered; {len(data)} of {n_bytes} bytes came"
+            assert ready, (
+                f"it waits for more input and has not answered; {len(data)} of {n_bytes} bytes came"
+            )
             piece = os.read(descriptor, n_bytes - len(data))
             if not piece:
                 break

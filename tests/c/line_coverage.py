@@ -29,8 +29,11 @@ MEASURED = ["gcc", "--coverage", "-O0", "-g", f"-I{ROOT / 'include'}", f"-I{CSRC
 NATIVE = sorted(CSRC.glob("native*.c"))
 CORE = [CSRC / "wire.c", CSRC / "params.c"]
 TESTS = ["test_native", "test_sums", "test_deal_pairs", "test_supervise"] + [
-    "test_wire", "test_stream", "test_vectors", "test_external",
-]  # fmt: skip
+    "test_wire",
+    "test_stream",
+    "test_vectors",
+    "test_external",
+]
 
 
 def main(minimum: float) -> bool:
@@ -38,7 +41,12 @@ def main(minimum: float) -> bool:
     with tempfile.TemporaryDirectory(prefix="kvproto-coverage-") as name:
         libdisco, package = Path(name) / "libdisco", Path(name) / "package"
         libdisco.mkdir()
-        run_tests(sorted(ROOT.glob("tests/test_libdisco*.py")), "-k", "not sanitized", DISCO_COVERAGE=str(libdisco))
+        run_tests(
+            sorted(ROOT.glob("tests/test_libdisco*.py")),
+            "-k",
+            "not sanitized",
+            DISCO_COVERAGE=str(libdisco),
+        )
         build_package(package)
         run_tests([ROOT / "tests" / f"{test}.py" for test in TESTS], PYTHONPATH=str(package))
         table = [coverage_of(libdisco, source) for source in LIBRARY]
@@ -50,7 +58,16 @@ def main(minimum: float) -> bool:
 
 def run_tests(tests: list[Path], *options: str, **environment: str) -> None:
     # -P: the package is the installed one or its copy, not the sources in the current directory.
-    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *options, *map(str, tests)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        *map(str, tests),
+    ]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment})
 
 
@@ -59,9 +76,16 @@ def build_package(directory: Path) -> None:
     package = directory / "kvproto"
     shutil.copytree(Path(kvproto.__file__).parent, package)
     binding = directory / "_disco.c"
-    subprocess.run([sys.executable, CSRC / "bind.py", binding, ROOT / "include/disco.h", CSRC / "native.h"], check=True)
+    subprocess.run(
+        [sys.executable, CSRC / "bind.py", binding, ROOT / "include/disco.h", CSRC / "native.h"],
+        check=True,
+    )
     [module] = package.glob("_disco.*.so")
-    python = [f"-I{sysconfig.get_path('include')}", "-DPy_LIMITED_API=0x030b0000", "-fvisibility=hidden"]
+    python = [
+        f"-I{sysconfig.get_path('include')}",
+        "-DPy_LIMITED_API=0x030b0000",
+        "-fvisibility=hidden",
+    ]
     # Objects beside their notes, by gcc's own rule: it compiles in the current directory.
     compile_measured(directory, [*python, "-fPIC", "-c", binding, *NATIVE, *CORE])
     objects = [f"{source.stem}.o" for source in [binding, *NATIVE, *CORE]]
@@ -69,7 +93,9 @@ def build_package(directory: Path) -> None:
     # As GNU C, gcc has fork() and exec() write the counts first; faults.c sees to _exit().
     compile_measured(directory, ["-std=gnu11", "-c", CSRC / "supervise.c", HERE / "faults.c"])
     wrapped = [*WRAPPED, "-Wl,-u,__gcov_dump"]
-    compile_measured(directory, ["supervise.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"])
+    compile_measured(
+        directory, ["supervise.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"]
+    )
 
 
 def compile_measured(directory: Path, arguments: list) -> None:

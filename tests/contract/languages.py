@@ -34,12 +34,20 @@ RUSTC = ("rustc", "--edition=2021", "-Dwarnings", "-O")
 JAVAC = ("javac", "-Xlint:all,-serial", "-Werror")
 
 LANGUAGES = {
-    "c": Language("contract.c", ("gcc",), ("gcc", "-std=c11", *WARN, "{source}", "{libdisco}", "-o", "{program}")),
-    "c++": Language("contract.cpp", ("g++",), ("g++", "-std=c++17", *WARN, "{source}", "-o", "{program}")),
+    "c": Language(
+        "contract.c",
+        ("gcc",),
+        ("gcc", "-std=c11", *WARN, "{source}", "{libdisco}", "-o", "{program}"),
+    ),
+    "c++": Language(
+        "contract.cpp", ("g++",), ("g++", "-std=c++17", *WARN, "{source}", "-o", "{program}")
+    ),
     "perl": Language("contract.pl", ("perl",)),
     "javascript": Language("contract.js", ("node",), opens_null=True),
     "tcl": Language("contract.tcl", ("tclsh",), opens_null=True),
-    "rust": Language("contract.rs", ("rustc",), (*RUSTC, "{source}", "-o", "{program}"), opens_null=True),
+    "rust": Language(
+        "contract.rs", ("rustc",), (*RUSTC, "{source}", "-o", "{program}"), opens_null=True
+    ),
     "java": Language("Contract.java", ("javac", "java"), (*JAVAC, "-d", "{directory}", "{source}")),
     "python": Language("contract.py", ("python3",)),
 }
@@ -66,7 +74,9 @@ def program(name: str, directory: Path) -> list[str]:
     for word in language.build:
         if word == "{libdisco}":
             config = [sys.executable, "-P", "-m", "kvproto", "config", "--cflags", "--libs"]
-            command += subprocess.run(config, check=True, capture_output=True, text=True).stdout.split()
+            command += subprocess.run(
+                config, check=True, capture_output=True, text=True
+            ).stdout.split()
         else:
             command.append(word.format(source=source, program=target, directory=directory))
     subprocess.run(command, check=True)

@@ -173,5 +173,7 @@ class Lines:
             text = text.decode("utf-8", "replace").encode()
         self.has_error |= kind == "ERR"
         if kind or not has("drops untagged lines"):
-            cut = n - n_tag > len(text) and not has("cuts lines short") and not has("strips messages")
+            cut = (
+                n - n_tag > len(text) and not has("cuts lines short") and not has("strips messages")
+            )
             self.said.append({"kind": kind, "text": base64.b64encode(text).decode(), "cut": cut})

@@ -42,7 +42,10 @@ def lay_out(request, directory):
     own = "program" if has("keeps the program's name") else "op"
     for name, path in [*files, (own, request["program"])]:
         shutil.copyfile(path, os.path.join(directory, name))
-        os.chmod(os.path.join(directory, name), 0o644 if has("makes files unexecutable") and name != own else 0o755)
+        os.chmod(
+            os.path.join(directory, name),
+            0o644 if has("makes files unexecutable") and name != own else 0o755,
+        )
     return os.path.join(directory, own)
 
 
@@ -66,7 +69,9 @@ def guarded():
 
 def end_group(group):
     try:
-        (os.kill if has("kills the worker alone") or has("shares its group") else os.killpg)(group, signal.SIGKILL)
+        (os.kill if has("kills the worker alone") or has("shares its group") else os.killpg)(
+            group, signal.SIGKILL
+        )
     except ProcessLookupError:
         pass
 
@@ -79,7 +84,10 @@ class Worker:
         self.limit = request["max_item"]
         self.is_map = request["mode"] == "map"
         self.lists, self.lines = Lists(self.limit), Lines()
-        parts = [param_bytes(request), *(pair_bytes(entry, self.limit) for entry in request["entries"])]
+        parts = [
+            param_bytes(request),
+            *(pair_bytes(entry, self.limit) for entry in request["entries"]),
+        ]
         self.queue = memoryview(b"".join(parts))
         self.ends = [*itertools.accumulate(map(len, parts))][1:] + [len(self.queue)]
         program = lay_out(request, directory)
@@ -88,10 +96,17 @@ class Worker:
         arguments = ["--", request["mode"], "-v"] if has("adds arguments") else [request["mode"]]
         try:
             self.process = subprocess.Popen(
-                [program if has("runs it elsewhere") else "./" + os.path.basename(program), *arguments],
-                cwd=None if has("runs it elsewhere") else directory, stdin=read_end, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, process_group=None if has("shares its group") else 0, bufsize=0,
-            )  # fmt: skip
+                [
+                    program if has("runs it elsewhere") else "./" + os.path.basename(program),
+                    *arguments,
+                ],
+                cwd=None if has("runs it elsewhere") else directory,
+                stdin=read_end,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                process_group=None if has("shares its group") else 0,
+                bufsize=0,
+            )
         except OSError as e:
             raise Failed(f"it cannot be started: {e}") from None
         os.write(self.guard, b"%d\n" % self.process.pid)
@@ -121,7 +136,11 @@ class Worker:
             if self.stdin in ready:
                 self.write()
             self.lists.settle()
-            if self.is_map and self.lists.n_whole > len(self.request["entries"]) and not has("is done at the count"):
+            if (
+                self.is_map
+                and self.lists.n_whole > len(self.request["entries"])
+                and not has("is done at the count")
+            ):
                 raise Failed("more lists than pairs")
         if not has("takes quiet for the end"):
             end_group(self.process.pid)  # it is not waited for yet: its number is nobody else's
@@ -129,7 +148,11 @@ class Worker:
         self.judge()
 
     def is_over(self):
-        if self.is_map and has("is done at the count") and self.lists.n_whole >= len(self.request["entries"]):
+        if (
+            self.is_map
+            and has("is done at the count")
+            and self.lists.n_whole >= len(self.request["entries"])
+        ):
             return True
         if self.lines.has_error and not has("ignores ERR") and self.stdout not in self.open:
             return True
@@ -156,7 +179,9 @@ class Worker:
             self.has_exited = True
         else:
             raise Failed("out of time")
-        if self.limits["total"] + self.began < time.monotonic() and not has("has no limits of time"):
+        if self.limits["total"] + self.began < time.monotonic() and not has(
+            "has no limits of time"
+        ):
             raise Failed("out of time")
         return ready
 
@@ -166,7 +191,9 @@ class Worker:
             return 50 if self.stdin < 0 else 5000
         if has("has no limits of time"):
             return None
-        answered = self.is_map and self.stdin < 0 and self.lists.n_whole >= len(self.request["entries"])
+        answered = (
+            self.is_map and self.stdin < 0 and self.lists.n_whole >= len(self.request["entries"])
+        )
         has_error = self.lines.has_error and not has("ignores ERR")
         if answered or has_error or self.has_exited or self.stdout not in self.open:
             self.grace_began = self.grace_began or time.monotonic()
@@ -206,7 +233,11 @@ class Worker:
     def n_writable(self):
         """How many bytes may go out now; 1 where nothing but the end is left to tell."""
         n = min(1 << 16, len(self.queue) or 1)
-        if self.is_map and has("waits for each answer") and self.lists.n_whole < len(self.request["entries"]):
+        if (
+            self.is_map
+            and has("waits for each answer")
+            and self.lists.n_whole < len(self.request["entries"])
+        ):
             n_sent = self.ends[-1] - len(self.queue)
             n = min(n, self.ends[self.lists.n_whole] - n_sent)
         return n

@@ -43,7 +43,9 @@ class ChainTestCase(TestCase):
     def test_two(self):
         a, b = MarkJob(), AgainJob()
         self.job = JobChain({a: self.test_server.urls([""] * 10), b: a}).wait()
-        self.assertEquals(sorted(self.results(b)), sorted((tree + "0-1-", 1) for tree in self.trees * 10))
+        self.assertEqual(
+            sorted(self.results(b)), sorted((tree + "0-1-", 1) for tree in self.trees * 10)
+        )
 
     def test_two_into_one(self):
         a, b, c = MarkJob(), MarkJob(), TogetherJob()

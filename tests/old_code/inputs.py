@@ -61,8 +61,12 @@ class GzipTestCase(TestCase):
         return data.getvalue()
 
     def test_line_reader(self):
-        self.job = LinesJob().run(input=self.test_server.urls(["a", "b"]), map_reader=gzip_line_reader)
-        self.assertEquals(sorted(self.results(self.job)), [("line of a", 10)] * 3 + [("line of b", 10)] * 3)
+        self.job = LinesJob().run(
+            input=self.test_server.urls(["a", "b"]), map_reader=gzip_line_reader
+        )
+        self.assertEqual(
+            sorted(self.results(self.job)), [("line of a", 10)] * 3 + [("line of b", 10)] * 3
+        )
 
     def test_stream(self):
         self.job = LinesJob().run(
@@ -82,7 +86,7 @@ class PassagesTestCase(TestCase):
 
 class FlakyTestCase(TestCase):
     def setUp(self):
-        super(FlakyTestCase, self).setUp()
+        super().setUp()
         self.lock = threading.Lock()
         self.failing = {"b", "c"}
 
@@ -95,7 +99,7 @@ class FlakyTestCase(TestCase):
 
     def runTest(self):
         self.job = LinesJob().run(input=self.test_server.urls(["a", ["b", "other-b"], "c"]))
-        self.assertEquals(sorted(self.results(self.job)), [("a", 2), ("b", 2), ("c", 2)])
+        self.assertEqual(sorted(self.results(self.job)), [("a", 2), ("b", 2), ("c", 2)])
 
 
 class FailedTestCase(TestCase):

@@ -41,7 +41,7 @@ class ModulesTestCase(TestCase):
 
     def test_required_modules(self):
         self.job = ModulesJob().run(input=self.test_server.urls(["5", "8"]))
-        self.assertEquals(sorted(self.results(self.job)), [(b"Mw==", 3), (b"NA==", 4)])
+        self.assertEqual(sorted(self.results(self.job)), [(b"Mw==", 3), (b"NA==", 4)])
 
     def test_required_files(self):
         self.job = FilesJob().run(input=self.test_server.urls(["8"]))
@@ -56,6 +56,6 @@ class ModulesTestCase(TestCase):
             return [(os.path.basename(e.strip()), math.floor(1.5))]
 
         found = find_modules([fun_map])
-        self.assertEquals(sorted(found), ["math", "os"])
+        self.assertEqual(sorted(found), ["math", "os"])
         self.job = ModulesJob().run(input=["raw://a/b"], map=fun_map, required_modules=found)
         self.assertResults(self.job, [("b", 1)])

@@ -36,7 +36,10 @@ class TaskJob(TestJob):
     @staticmethod
     def reduce(iter, params):
         for k, v in iter:
-            yield k + "-" + Task.mode, [v, Task.taskid == this_partition(), Task.get("map-0") == this_host()]
+            yield (
+                k + "-" + Task.mode,
+                [v, Task.taskid == this_partition(), Task.get("map-0") == this_host()],
+            )
 
 
 class OOBTestCase(TestCase):
@@ -45,12 +48,12 @@ class OOBTestCase(TestCase):
         self.job = JobChain({a: [], b: []})
         a.run(input=["raw://%s" % letter for letter in "abcde"]).wait()
         b.run(input=["raw://b", "raw://d"], params={"job": a.name})
-        self.assertEquals(sorted(self.results(b)), [("b", "note on b"), ("d", "note on d")])
-        self.assertEquals(
+        self.assertEqual(sorted(self.results(b)), [("b", "note on b"), ("d", "note on d")])
+        self.assertEqual(
             sorted(a.oob_list()),
             sorted(["seen-%s" % letter for letter in "abcde"] + ["part-%d" % n for n in range(4)]),
         )
-        self.assertEquals(a.oob_get("part-3"), a.name)
+        self.assertEqual(a.oob_get("part-3"), a.name)
 
     def test_task(self):
         self.job = TaskJob().run(input=["raw://x"])

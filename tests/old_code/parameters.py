@@ -50,7 +50,7 @@ class ParamsTestCase(TestCase):
 
     def runTest(self):
         self.job = ScaleJob().run(input=self.test_server.urls(range(5)))
-        self.assertEquals(sorted(self.results(self.job)), [("n%d" % n, 30 * n) for n in range(5)])
+        self.assertEqual(sorted(self.results(self.job)), [("n%d" % n, 30 * n) for n in range(5)])
 
 
 class InitTestCase(TestCase):
@@ -60,6 +60,6 @@ class InitTestCase(TestCase):
     def runTest(self):
         self.job = HeaderJob().run(input=self.test_server.urls(range(6)))
         results = list(self.results(self.job))
-        self.assertEquals(len(results), 24)
+        self.assertEqual(len(results), 24)
         for k, v in results:
-            self.assertEquals(int(k) + 1100, v)
+            self.assertEqual(int(k) + 1100, v)

@@ -43,9 +43,13 @@ class ExternalTestCase(TestCase):
         return "a %s\n" % path
 
     def setUp(self):
-        super(ExternalTestCase, self).setUp()
+        super().setUp()
         self.directory = tempfile.mkdtemp()
-        files = {"op": LAUNCH % sys.executable, "program.py": PROGRAM % sys.executable, "suffix.txt": "!\0"}
+        files = {
+            "op": LAUNCH % sys.executable,
+            "program.py": PROGRAM % sys.executable,
+            "suffix.txt": "!\0",
+        }
         for name, text in files.items():
             with open(os.path.join(self.directory, name), "w") as file:
                 file.write(text)
@@ -53,7 +57,7 @@ class ExternalTestCase(TestCase):
         self.program = external([os.path.join(self.directory, name) for name in files])
 
     def tearDown(self):
-        super(ExternalTestCase, self).tearDown()
+        super().tearDown()
         shutil.rmtree(self.directory)
 
     def test_map(self):
@@ -61,11 +65,20 @@ class ExternalTestCase(TestCase):
             for k, v in iter:
                 yield k.decode(), v
 
-        self.job = ProgramJob().run(input=self.test_server.urls(["cat", "dog"]), map=self.program, reduce=reduce)
-        self.assertEquals(sorted(self.results(self.job)), [("got a cat", b"map!\0"), ("got a dog", b"map!\0")])
+        self.job = ProgramJob().run(
+            input=self.test_server.urls(["cat", "dog"]), map=self.program, reduce=reduce
+        )
+        self.assertEqual(
+            sorted(self.results(self.job)), [("got a cat", b"map!\0"), ("got a dog", b"map!\0")]
+        )
 
     def test_reduce(self):
         self.job = ProgramJob().run(
-            input=self.test_server.urls(["cat", "dog"]), map=lambda e, params: [("", e)], reduce=self.program
+            input=self.test_server.urls(["cat", "dog"]),
+            map=lambda e, params: [("", e)],
+            reduce=self.program,
         )
-        self.assertEquals(sorted(self.results(self.job)), [(b"got a cat", b"reduce!\0"), (b"got a dog", b"reduce!\0")])
+        self.assertEqual(
+            sorted(self.results(self.job)),
+            [(b"got a cat", b"reduce!\0"), (b"got a dog", b"reduce!\0")],
+        )

@@ -37,11 +37,15 @@ class SortTestCase(TestCase):
         numbers = random.sample(range(256), 40)
         inputs = ["-".join(str(n) for n in numbers[i::4]) for i in range(4)]
         self.job = BinaryJob().run(input=self.test_server.urls(inputs * 2))
-        self.assertResults(self.job, sorted((bytes([n]) + b"\0\n\xff" * (n % 3), 40) for n in numbers))
+        self.assertResults(
+            self.job, sorted((bytes([n]) + b"\0\n\xff" * (n % 3), 40) for n in numbers)
+        )
 
     def test_text(self):
-        self.job = TextJob().run(input=self.test_server.urls(["pear-fig-plum", "fig-date", "fig-pear"]))
+        self.job = TextJob().run(
+            input=self.test_server.urls(["pear-fig-plum", "fig-date", "fig-pear"])
+        )
         for result in self.job.wait():
             words = [word for word, n in self.disco.result_iterator([result])]
-            self.assertEquals(words, sorted(words))
-        self.assertEquals(dict(self.results(self.job)), {"pear": 2, "fig": 3, "plum": 1, "date": 1})
+            self.assertEqual(words, sorted(words))
+        self.assertEqual(dict(self.results(self.job)), {"pear": 2, "fig": 3, "plum": 1, "date": 1})

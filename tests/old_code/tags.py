@@ -12,21 +12,21 @@ class TagsTestCase(TestCase):
     tag = "test:old:tags"
 
     def setUp(self):
-        super(TagsTestCase, self).setUp()
+        super().setUp()
         self.ddfs.push(self.tag, [(BytesIO(b"first\n"), "one"), (BytesIO(b"second\n"), "two")])
 
     def tearDown(self):
-        super(TagsTestCase, self).tearDown()
+        super().tearDown()
         self.ddfs.delete(self.tag)
 
     def test_input(self):
         self.job = TaggedJob().run(input=["tag://" + self.tag])
-        self.assertEquals(sorted(self.results(self.job)), [("first", ""), ("second", "")])
+        self.assertEqual(sorted(self.results(self.job)), [("first", ""), ("second", "")])
 
     def test_save(self):
         self.job = TaggedJob().run(input=["tag://" + self.tag], save=True)
-        self.assertEquals(sorted(self.results(self.job)), [("first", ""), ("second", "")])
-        self.assert_(self.ddfs.exists(self.ddfs.job_tag(self.job.name)))
+        self.assertEqual(sorted(self.results(self.job)), [("first", ""), ("second", "")])
+        self.assertTrue(self.ddfs.exists(self.ddfs.job_tag(self.job.name)))
         self.ddfs.delete(self.ddfs.job_tag(self.job.name))
 
     def test_missing(self):

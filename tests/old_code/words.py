@@ -46,7 +46,7 @@ class WordsTestCase(TestCase):
 
     def test_count(self):
         self.job = CountJob().run(input=self.test_server.urls(self.pages))
-        self.assertEquals(sorted(self.results(self.job)), sorted(self.expected().items()))
+        self.assertEqual(sorted(self.results(self.job)), sorted(self.expected().items()))
 
     def test_out(self):
         self.job = OutCountJob().run(input=self.test_server.urls(self.pages))
@@ -55,9 +55,13 @@ class WordsTestCase(TestCase):
     def test_partition(self):
         self.job = FirstLetterJob().run(input=self.test_server.urls(self.pages))
         results = self.job.wait()
-        self.assertEquals(len(results), 2)
+        self.assertEqual(len(results), 2)
         self.assertAllEqual([word for word, n in self.results(self.job)], sorted(self.expected()))
 
     def test_no_reduce(self):
-        self.job = CountJob().run(input=self.test_server.urls(["fog"]), reduce=None, partitions=None)
-        self.assertEquals(list(self.results(self.job)), [("fog", 1), ("and", 1), ("fog", 1), ("mud", 1)])
+        self.job = CountJob().run(
+            input=self.test_server.urls(["fog"]), reduce=None, partitions=None
+        )
+        self.assertEqual(
+            list(self.results(self.job)), [("fog", 1), ("and", 1), ("fog", 1), ("mud", 1)]
+        )

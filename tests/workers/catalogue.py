@@ -67,14 +67,29 @@ DOES_NOT_START = (
 
 EXITS = (
     Worker("exits_at_once.sh", "WorkerExitedEarly", ("exit status 0",), files=()),
-    Worker("exits_after_first.py", "WorkerExitedEarly", ("exit status 0", "number 1"), reduce_says=("exit status 0",)),
     Worker(
-        "exits_at_one_percent.py", "WorkerExitedEarly", ("exit status 0", "number 10"), reduce_says=("exit status 0",)
+        "exits_after_first.py",
+        "WorkerExitedEarly",
+        ("exit status 0", "number 1"),
+        reduce_says=("exit status 0",),
     ),
-    Worker("exits_1_early.py", "WorkerExitedEarly", ("exit status 1", "number 1"), reduce_says=("exit status 1",)),
+    Worker(
+        "exits_at_one_percent.py",
+        "WorkerExitedEarly",
+        ("exit status 0", "number 10"),
+        reduce_says=("exit status 0",),
+    ),
+    Worker(
+        "exits_1_early.py",
+        "WorkerExitedEarly",
+        ("exit status 1", "number 1"),
+        reduce_says=("exit status 1",),
+    ),
     Worker("exits_3_at_the_end.py", "WorkerFailed", ("exit status 3",)),
     Worker("swallows_input.py", "WorkerExitedEarly", ("exit status 0", "number 0"), reduce=None),
-    Worker("misses_last_list.py", "WorkerExitedEarly", ("exit status 0", "number 999"), reduce=None),
+    Worker(
+        "misses_last_list.py", "WorkerExitedEarly", ("exit status 0", "number 999"), reduce=None
+    ),
     Worker("segfaults.c", "WorkerCrashed", ("SIGSEGV",), files=()),
     Worker("aborts.py", "WorkerCrashed", ("SIGABRT",)),
     Worker(
@@ -133,10 +148,16 @@ def compile_worker(source: Path, target: Path) -> Path:
     if not target.exists():
         flags = subprocess.run(
             [sys.executable, "-m", "kvproto", "config", "--cflags", "--libs"],
-            check=True, capture_output=True, text=True, cwd="/",
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
         ).stdout.split()
         building = target.with_name(f"{target.name}.{os.getpid()}")
-        subprocess.run([os.environ.get("CC", "cc"), "-O2", str(source), *flags, "-o", str(building)], check=True)
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-O2", str(source), *flags, "-o", str(building)],
+            check=True,
+        )
         building.rename(target)
     return target
 
@@ -144,7 +165,11 @@ def compile_worker(source: Path, target: Path) -> Path:
 def with_interpreter(script: bytes) -> bytes:
     """A Python script that is started by the Python of these tests, at once: most of what a short run takes is its start."""
     first, _, rest = script.partition(b"\n")
-    return b"#!%b -SE\n%b" % (os.path.realpath(sys.executable).encode(), rest) if first.endswith(b"python3") else script
+    return (
+        b"#!%b -SE\n%b" % (os.path.realpath(sys.executable).encode(), rest)
+        if first.endswith(b"python3")
+        else script
+    )
 
 
 def files(worker: Worker, directory: Path) -> list[Path]:

@@ -45,7 +45,9 @@ def pair(key, value):
 
 def result_list(*pairs, count=None):
     """Encode a result list that announces `count` pairs, by default as many as it has."""
-    return struct.pack("<I", len(pairs) if count is None else count) + b"".join(pair(*p) for p in pairs)
+    return struct.pack("<I", len(pairs) if count is None else count) + b"".join(
+        pair(*p) for p in pairs
+    )
 
 
 def write(data):

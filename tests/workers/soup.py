@@ -106,7 +106,9 @@ ACTIONS = {
     "name": lambda name: ctypes.CDLL(None).prctl(15, name, 0, 0, 0),
     "to_pipes_of_parent": lambda data: to_pipes_of(os.getppid(), data),
     "to_own_pipes": lambda data: to_pipes_of(os.getpid(), data),
-    "read_own_stdout": lambda: os.read(os.open("/proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK), 100),
+    "read_own_stdout": lambda: os.read(
+        os.open("/proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK), 100
+    ),
     "small_pipe": lambda fd: fcntl.fcntl(fd, 1031, 4096),
     "no_wait": lambda fd: os.set_blocking(fd, False),
     "remove": lambda: [os.unlink(name) for name in os.listdir()],

@@ -24,7 +24,9 @@ __all__ = ["entries_are_bytes", "install", "is_installed"]
 
 _VARIABLE = "KVPROTO_DISCO_NAMES"  # in the environment, where task processes find it
 
-_IMPORT_FROM = compile("from it import a", "", "exec").co_code[8]  # the instruction behind IMPORT_NAME
+_IMPORT_FROM = compile("from it import a", "", "exec").co_code[
+    8
+]  # the instruction behind IMPORT_NAME
 
 _TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
 
@@ -55,9 +57,13 @@ class _Finder:
     It comes first, because a mere directory called `disco` would otherwise be found as a namespace package.
     """
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         top, dot, _ = name.partition(".")
-        if top not in _TOPS or (self._is_ours(name.rpartition(".")[0]) if dot else self._is_real(name)) is not bool(dot):
+        if top not in _TOPS or (
+            self._is_ours(name.rpartition(".")[0]) if dot else self._is_real(name)
+        ) is not bool(dot):
             return None
         if name not in MODULES:
             raise ImportError(_explained(name), name=name)
@@ -81,7 +87,9 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         sources = [importlib.import_module(source) for source in MODULES[name]]
-        exported = {export: getattr(source, export) for source in sources for export in source.__all__}
+        exported = {
+            export: getattr(source, export) for source in sources for export in source.__all__
+        }
 
         def missing(attribute: str):
             if _is_importing(sys._getframe(1)):
@@ -102,7 +110,11 @@ def _is_importing(frame: FrameType) -> bool:
 def _own(source: ModuleType) -> dict:
     """What a module defines, with what `import *` leaves alone: func.map, which would hide the builtin."""
     public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
-    return {name: value for name, value in public.items() if getattr(value, "__module__", None) == source.__name__}
+    return {
+        name: value
+        for name, value in public.items()
+        if getattr(value, "__module__", None) == source.__name__
+    }
 
 
 def _explained(name: str) -> str:

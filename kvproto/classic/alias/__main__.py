@@ -16,9 +16,11 @@ def main(arguments: list[str]) -> None:
     is_module = arguments[:1] == ["-m"]
     command = arguments[is_module:]
     if not command or (not is_module and command[0].startswith("-")):
-        sys.exit("usage: python -m kvproto.classic.alias [--bytes] SCRIPT.py [ARGUMENT ...]\n"
-                 "       python -m kvproto.classic.alias [--bytes] -m MODULE [ARGUMENT ...]\n"
-                 "--bytes: entries are bytes, as for the original on Python 3")  # fmt: skip
+        sys.exit(
+            "usage: python -m kvproto.classic.alias [--bytes] SCRIPT.py [ARGUMENT ...]\n"
+            "       python -m kvproto.classic.alias [--bytes] -m MODULE [ARGUMENT ...]\n"
+            "--bytes: entries are bytes, as for the original on Python 3"
+        )
     if not is_module and not os.path.exists(command[0]):
         sys.exit(f"kvproto: there is no script {command[0]}")
     install(with_bytes=with_bytes)

@@ -11,11 +11,28 @@ from itertools import zip_longest
 from urllib.parse import urlencode
 
 __all__ = [
-    "BytesIO", "StringIO", "UnpicklingError", "basestring", "bytes_of_int", "bytes_to_str", "file", "force_ascii",
-    "force_utf8", "http_server", "httplib", "int_of_byte", "integer_types", "pickle_dump", "pickle_dumps", "pickle_load",
-    "pickle_loads", "socket_server", "str_to_bytes", "urlencode", "zip_longest",
-]  # fmt: skip
-
+    "BytesIO",
+    "StringIO",
+    "UnpicklingError",
+    "basestring",
+    "bytes_of_int",
+    "bytes_to_str",
+    "file",
+    "force_ascii",
+    "force_utf8",
+    "http_server",
+    "httplib",
+    "int_of_byte",
+    "integer_types",
+    "pickle_dump",
+    "pickle_dumps",
+    "pickle_load",
+    "pickle_loads",
+    "socket_server",
+    "str_to_bytes",
+    "urlencode",
+    "zip_longest",
+]
 
 
 class _Files(type):
@@ -29,7 +46,12 @@ class file(FileIO, metaclass=_Files):
 
 basestring = str
 integer_types = int
-pickle_dump, pickle_dumps, pickle_load, pickle_loads = pickle.dump, pickle.dumps, pickle.load, pickle.loads
+pickle_dump, pickle_dumps, pickle_load, pickle_loads = (
+    pickle.dump,
+    pickle.dumps,
+    pickle.load,
+    pickle.loads,
+)
 UnpicklingError = pickle.UnpicklingError
 
 

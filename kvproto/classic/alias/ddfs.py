@@ -28,16 +28,28 @@ class DDFS(ddfs.DDFS):
 
     _newest_first = True
 
-    def pull(self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None) -> Iterator[_Blob]:
+    def pull(
+        self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None
+    ) -> Iterator[_Blob]:
         """Yield the blobs of the tag and the tags in it as open files; `blobfilter(name)` says which."""
         for urls in self.blobs(tag, ignore_missing=False):
             if blobfilter(self.blob_name(urls[0])):
-                yield from (_Blob(opened(found), found.url, found.n_bytes) for found in find_inputs([urls]))
+                yield from (
+                    _Blob(opened(found), found.url, found.n_bytes) for found in find_inputs([urls])
+                )
 
     def chunk(
-        self, tag, urls, *args, reader: Callable | None = None, input_stream: Sequence[Callable] = (task_input_stream,),
-        params=None, update: bool = False, chunk_size: int = CHUNK_SIZE, **kwargs,
-    ) -> tuple[list[str], list[list[str]]]:  # fmt: skip
+        self,
+        tag,
+        urls,
+        *args,
+        reader: Callable | None = None,
+        input_stream: Sequence[Callable] = (task_input_stream,),
+        params=None,
+        update: bool = False,
+        chunk_size: int = CHUNK_SIZE,
+        **kwargs,
+    ) -> tuple[list[str], list[list[str]]]:
         """Cut inputs into blobs, and add these to the tag: at line ends, or the entries that a reader gives, as hunks.
 
         reader, input_stream, params  as for `result_iterator`; `chain_reader` reads the entries again
@@ -52,14 +64,20 @@ class DDFS(ddfs.DDFS):
                 name = safe_name(os.path.basename(os.fspath(replicas[0])))
                 if f"{name}-0" not in known:
                     entries = result_iterator([replicas], reader, input_stream, params=params)
-                    made += [[blobs.put(f"{name}-{n}", [data])] for n, data in enumerate(_hunks(entries, chunk_size))]
+                    made += [
+                        [blobs.put(f"{name}-{n}", [data])]
+                        for n, data in enumerate(_hunks(entries, chunk_size))
+                    ]
             blobs.touch()
             return self.tag(tag, made), made
 
     def setattr(self, tag, attr: str, val, token=None) -> None:
         """Set an attribute of the tag; a token is told to protect nothing, and not kept."""
         if attr in _TOKENS:
-            warnings.warn(f"{attr} protects nothing: a tag is its user's alone, by the permissions of files", stacklevel=2)
+            warnings.warn(
+                f"{attr} protects nothing: a tag is its user's alone, by the permissions of files",
+                stacklevel=2,
+            )
         else:
             super().setattr(tag, attr, val)
 
@@ -89,7 +107,9 @@ def _add(writer: HunkWriter, entry) -> None:
     elif isinstance(entry, (str, bytes)):
         writer.add_line(entry)
     else:
-        raise TypeError(f"DDFS.chunk: the reader gave {entry!r:.200}; it has to give (key, value) pairs, str or bytes")
+        raise TypeError(
+            f"DDFS.chunk: the reader gave {entry!r:.200}; it has to give (key, value) pairs, str or bytes"
+        )
 
 
 class _Blob:

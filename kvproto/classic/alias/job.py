@@ -40,7 +40,9 @@ class Disco(core.Disco):
         info = super().jobinfo(jobname)
         return {**info, "active": info["status"]}
 
-    def events(self, jobname: str, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, tuple[str, str, str]]]:
+    def events(
+        self, jobname: str, offset: int = 0, follow: bool = False
+    ) -> Iterator[tuple[int, tuple[str, str, str]]]:
         """Yield (offset, (time, host, message)) for what the job has told, three str."""
         for behind, event in super().events(jobname, offset, follow):
             moment = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(event["time"]))

@@ -17,7 +17,13 @@ from types import CodeType, ModuleType
 
 from kvproto.errors import JobError
 
-__all__ = ["ModUtilImportError", "find_modules", "guess_modules", "locate_modules", "parse_function"]
+__all__ = [
+    "ModUtilImportError",
+    "find_modules",
+    "guess_modules",
+    "locate_modules",
+    "parse_function",
+]
 
 
 class ModUtilImportError(JobError, ImportError):
@@ -64,7 +70,10 @@ def _dotted(code: CodeType) -> Iterator[str]:
 
 
 def find_modules(
-    functions: Iterable[Callable], send_modules: bool = True, recurse: bool = True, exclude: Iterable[str] = ()
+    functions: Iterable[Callable],
+    send_modules: bool = True,
+    recurse: bool = True,
+    exclude: Iterable[str] = (),
 ) -> list[str | tuple[str, str]]:
     """The modules that functions use, for `required_modules`: names, and (name, path) for local ones.
 
@@ -79,7 +88,9 @@ def find_modules(
             found.update(locate_modules(names, recurse and send_modules, include_sys=True))
         except ImportError as e:
             what = getattr(function, "__qualname__", function)
-            raise ModUtilImportError(f"{what}: {e}; is it misspelt? required_modules can name modules with their paths") from e
+            raise ModUtilImportError(
+                f"{what}: {e}; is it misspelt? required_modules can name modules with their paths"
+            ) from e
     return [(name, path) if path and send_modules else name for name, path in found.items()]
 
 
@@ -92,7 +103,9 @@ def locate_modules(
     include_sys  whether the others are listed too, with None for a path
     Raises ImportError for a module that cannot be found.
     """
-    local = {os.path.realpath(path) for path in [*os.environ.get("PYTHONPATH", "").split(os.pathsep), ""]}
+    local = {
+        os.path.realpath(path) for path in [*os.environ.get("PYTHONPATH", "").split(os.pathsep), ""]
+    }
     found: dict[str, str | None] = {}
     for name in modules:
         spec = importlib.util.find_spec(name)
@@ -111,5 +124,7 @@ def locate_modules(
 def _used_by(path: str, local: set[str]) -> dict[str, str]:
     finder = modulefinder.ModuleFinder(path=sorted(local))
     finder.run_script(path)
-    modules = ((name, module.__file__) for name, module in finder.modules.items() if name != "__main__")
+    modules = (
+        (name, module.__file__) for name, module in finder.modules.items() if name != "__main__"
+    )
     return {name: os.path.realpath(file) for name, file in modules if file}

@@ -12,7 +12,13 @@ _SCHEME = (_OLD + "schemes",)
 MODULES: dict[str, tuple[str, ...]] = {
     "disco": (_OLD + "top",),
     "disco.compat": (_OLD + "compat",),
-    "disco.core": ("kvproto.classic.core", _OLD + "job", "kvproto.classic.params", _OLD + "core", _OLD + "error"),
+    "disco.core": (
+        "kvproto.classic.core",
+        _OLD + "job",
+        "kvproto.classic.params",
+        _OLD + "core",
+        _OLD + "error",
+    ),
     "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "ddfs"),
     "disco.error": (_OLD + "error",),
     "disco.fileutils": (_OLD + "fileutils",),
@@ -45,13 +51,19 @@ MODULES: dict[str, tuple[str, ...]] = {
 """Old module -> the modules whose `__all__` it has."""
 
 _NO_MASTER = "there is no master: jobs run on this machine, and disco.core.Disco knows them by their directories"
-_PIPELINE = "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"
+_PIPELINE = (
+    "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"
+)
 _STORE = "give the job a reader that opens it, or read it to files first"
 _PROGRAMS = "kvproto.ExternalProgram runs a worker program"
 _OWN = "kvproto opens and publishes the files of a job itself; disco_output_stream writes the old format"
-_OLD_READER = "entries are lines unless map_reader says otherwise, chain_reader reads the results of jobs"
+_OLD_READER = (
+    "entries are lines unless map_reader says otherwise, chain_reader reads the results of jobs"
+)
 _OLD_WRITER = "results are written by map_output_stream and reduce_output_stream; leave them out for kvproto's own files"
-_FIXTURE = "derive the test from TestCase and its jobs from TestJob, as tests of Disco 0.4 and later do"
+_FIXTURE = (
+    "derive the test from TestCase and its jobs from TestJob, as tests of Disco 0.4 and later do"
+)
 
 GONE: dict[str, str] = {
     "discodb": _STORE,

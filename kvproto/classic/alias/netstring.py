@@ -13,9 +13,14 @@ from kvproto.netstring import MAX_PARAMS as MAX_PACKET_LEN
 from kvproto.netstring import decode_params, encode_params
 
 __all__ = [
-    "MAX_LEN_STRING", "MAX_PACKET_LEN", "NetStringError",
-    "decode_netstring_fd", "decode_netstring_str", "encode_netstring_fd", "encode_netstring_str",
-]  # fmt: skip
+    "MAX_LEN_STRING",
+    "MAX_PACKET_LEN",
+    "NetStringError",
+    "decode_netstring_fd",
+    "decode_netstring_str",
+    "encode_netstring_fd",
+    "encode_netstring_str",
+]
 
 MAX_LEN_STRING = 10
 NetStringError = ParamsError
@@ -50,7 +55,11 @@ def decode_netstring_fd(fd) -> dict[str, str]:
             raise EOFError("the file ends inside the total of a parameter set")
         head += byte
     total = head[:-1]
-    body = str_to_bytes(fd.read(int(total))) if total.isdigit() and int(total) <= MAX_PACKET_LEN else b""
+    body = (
+        str_to_bytes(fd.read(int(total)))
+        if total.isdigit() and int(total) <= MAX_PACKET_LEN
+        else b""
+    )
     try:
         params = decode_params(head + body)
     except Truncated as e:

@@ -39,7 +39,9 @@ class DiscoSettings(dict):
         if name in os.environ:
             return os.environ[name]
         if name not in _DEFAULTS:
-            raise KeyError(f"{name}: kvproto has no such setting, and the environment none; it has {', '.join(_DEFAULTS)}")
+            raise KeyError(
+                f"{name}: kvproto has no such setting, and the environment none; it has {', '.join(_DEFAULTS)}"
+            )
         default = _DEFAULTS[name]
         return default if isinstance(default, str) else default()
 

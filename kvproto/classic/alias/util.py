@@ -15,10 +15,35 @@ from kvproto.errors import DataError, JobError
 from kvproto.external import external
 
 __all__ = [
-    "chainify", "data_err", "err", "external", "flatten", "format_size", "hexhash", "identity", "ilen", "isiterable", "iskv",
-    "ispartitioned", "iterify", "jobname", "key", "kvify", "listify", "load_oob", "msg", "netloc", "parse_dir", "partition",
-    "read_index", "reify", "schemesplit", "shuffled", "urljoin", "urlsplit",
-]  # fmt: skip
+    "chainify",
+    "data_err",
+    "err",
+    "external",
+    "flatten",
+    "format_size",
+    "hexhash",
+    "identity",
+    "ilen",
+    "isiterable",
+    "iskv",
+    "ispartitioned",
+    "iterify",
+    "jobname",
+    "key",
+    "kvify",
+    "listify",
+    "load_oob",
+    "msg",
+    "netloc",
+    "parse_dir",
+    "partition",
+    "read_index",
+    "reify",
+    "schemesplit",
+    "shuffled",
+    "urljoin",
+    "urlsplit",
+]
 
 
 # --- iterables and pairs -----------------------------------------------------------------------
@@ -117,7 +142,11 @@ def schemesplit(url: str) -> tuple[str, str]:
 
 
 def urlsplit(
-    url: str, localhost: str | bool | None = None, disco_port: str | None = None, ddfs_data: str = "", disco_data: str = ""
+    url: str,
+    localhost: str | bool | None = None,
+    disco_port: str | None = None,
+    ddfs_data: str = "",
+    disco_data: str = "",
 ) -> tuple[str, netloc, str]:
     """(scheme, (host, port), path without the slash before it); disco:// becomes http:// with the port of DISCO_PORT.
 
@@ -133,7 +162,11 @@ def urlsplit(
     is_disco = scheme == "disco" or where.port == port
     if is_disco and (localhost is True or location == localhost):
         kind, _, name = path.partition("/")
-        return "file", netloc("", ""), os.path.join(ddfs_data if kind == "ddfs" else disco_data, name)
+        return (
+            "file",
+            netloc("", ""),
+            os.path.join(ddfs_data if kind == "ddfs" else disco_data, name),
+        )
     return ("http", netloc(where.host, port), path) if scheme == "disco" else (scheme, where, path)
 
 

@@ -39,13 +39,25 @@ class Worker(worker.Worker):
     def required_files(self, job, jobargs: Mapping) -> dict[str, str | bytes]:
         """The files that the tasks find in their working directory; those given by path in lib/ too, as the original had it."""
         found = super().required_files(job, jobargs)
-        return {**found, **{f"lib/{name}": path for name, path in found.items() if isinstance(path, str)}}
+        return {
+            **found,
+            **{f"lib/{name}": path for name, path in found.items() if isinstance(path, str)},
+        }
 
 
 def free_names() -> dict[str, Any]:
     """Name -> what it stands for in a job function that neither defines nor imports it."""
-    modules = {name: value for module in (func, compat, error) for name, value in _public(module).items()}
-    return {**modules, "Params": worker.Params, "Task": Task, "external": external, "os": os, "sys": sys}
+    modules = {
+        name: value for module in (func, compat, error) for name, value in _public(module).items()
+    }
+    return {
+        **modules,
+        "Params": worker.Params,
+        "Task": Task,
+        "external": external,
+        "os": os,
+        "sys": sys,
+    }
 
 
 def _public(module) -> dict[str, Any]:

@@ -87,7 +87,9 @@ def _find(url: str, tell: Tell) -> list[Input]:
     url = known_form(url)
     depth = _depth.get()
     if depth == _MAX_DEPTH:
-        raise DataError(f"input {url}: stands at the end of {depth} addresses that each name the next: is it a circle?")
+        raise DataError(
+            f"input {url}: stands at the end of {depth} addresses that each name the next: is it a circle?"
+        )
     token = _depth.set(depth + 1)
     try:
         return list(_module(url).find(url, tell))
@@ -97,7 +99,9 @@ def _find(url: str, tell: Tell) -> list[Input]:
 
 def _of_replicas(urls: list[str], tell: Tell) -> Input:
     if not urls:
-        raise ValueError("an empty list among the inputs: a list in them is the replicas of one input")
+        raise ValueError(
+            "an empty list among the inputs: a list in them is the replicas of one input"
+        )
     found: list[Input] = []
     failed: list[str] = []
     for url in urls:
@@ -107,16 +111,22 @@ def _of_replicas(urls: list[str], tell: Tell) -> Input:
             failed.append(str(e))
             continue
         if len(inputs) != 1:
-            raise DataError(f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one")
+            raise DataError(
+                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one"
+            )
         found += inputs
     if not found:
         raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))
     others = [other for one in found for other in (one.url, *one.replicas)][1:]
     is_alike = len({one.n_bytes for one in found}) == 1
-    return found[0]._replace(seekable=is_alike and all(one.seekable for one in found), replicas=tuple(others))
+    return found[0]._replace(
+        seekable=is_alike and all(one.seekable for one in found), replicas=tuple(others)
+    )
 
 
-def open_input(url: str, start: int = 0, end: int | None = None) -> tuple[BufferedReader, int | None]:
+def open_input(
+    url: str, start: int = 0, end: int | None = None
+) -> tuple[BufferedReader, int | None]:
     """Open an input for reading: (binary file, its size in bytes or None).
 
     The size is what is known beforehand: the file may have more by the time it is read, and then more is read.
@@ -125,7 +135,9 @@ def open_input(url: str, start: int = 0, end: int | None = None) -> tuple[Buffer
     url = known_form(url)
     module = _module(url)
     if not hasattr(module, "open"):
-        raise JobError(f"input {url}: stands for other inputs and has no data of its own; `find_inputs` lists them")
+        raise JobError(
+            f"input {url}: stands for other inputs and has no data of its own; `find_inputs` lists them"
+        )
     return module.open(url, start, end)
 
 
@@ -145,5 +157,7 @@ def _module(url: str) -> ModuleType:
         name = ""
     if name not in SCHEMES:
         known = ", ".join(f"{known}://" for known in SCHEMES if known)
-        raise DataError(f"{url}: there is no scheme {name}://; a plain path or one of {known} is", is_final=True)
+        raise DataError(
+            f"{url}: there is no scheme {name}://; a plain path or one of {known} is", is_final=True
+        )
     return importlib.import_module(f"{__name__}.{SCHEMES[name]}")

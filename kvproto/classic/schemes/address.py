@@ -20,7 +20,9 @@ _KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
 """What is sent as it stands, besides letters, digits and `_.-`."""
 
 
-def request_for(url: str, headers: Mapping[str, str]) -> tuple[urllib.request.Request, urllib.request.OpenerDirector]:
+def request_for(
+    url: str, headers: Mapping[str, str]
+) -> tuple[urllib.request.Request, urllib.request.OpenerDirector]:
     """A GET of url, and what opens it. ValueError for what is no web address."""
     address, authorization = _split(url)
     request = urllib.request.Request(address, headers={**headers, **authorization})
@@ -36,14 +38,20 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
     authorization = {}
     if is_given:
         user = user if ":" in user else f"{user}:"
-        token = base64.b64encode(urllib.parse.unquote_to_bytes(user.encode("utf-8", "surrogateescape"))).decode("ascii")
+        token = base64.b64encode(
+            urllib.parse.unquote_to_bytes(user.encode("utf-8", "surrogateescape"))
+        ).decode("ascii")
         authorization = {"Authorization": f"Basic {token}"}
     host_of(host)
-    name, colon, port = host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
+    name, colon, port = (
+        host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
+    )
     if not name.isascii():
         name = name.encode("idna").decode("ascii")
     path, query = _escaped(parts.path), _escaped(parts.query)
-    return urllib.parse.urlunsplit((parts.scheme, f"{name}{colon}{port}", path, query, "")), authorization
+    return urllib.parse.urlunsplit(
+        (parts.scheme, f"{name}{colon}{port}", path, query, "")
+    ), authorization
 
 
 def _escaped(text: str) -> str:
@@ -56,7 +64,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         address, authorization = _split(newurl)
         if not address.startswith(("http://", "https://")):
-            raise urllib.error.HTTPError(req.full_url, code, f"{msg}: it redirects to {newurl:.300}", headers, fp)
+            raise urllib.error.HTTPError(
+                req.full_url, code, f"{msg}: it redirects to {newurl:.300}", headers, fp
+            )
         request = super().redirect_request(req, fp, code, msg, headers, address)
         if request is not None:
             if _origin(address) != _origin(req.full_url):

@@ -50,7 +50,9 @@ def _read(index: str) -> bytes:
         data = _unpacked(data, index)
     check_has_lines(data[:HEAD_SIZE], f"index {index}")
     if len(data) > web.MAX_DOCUMENT:
-        raise DataError(f"index {index}: has more than {web.MAX_DOCUMENT} bytes, the limit for an index")
+        raise DataError(
+            f"index {index}: has more than {web.MAX_DOCUMENT} bytes, the limit for an index"
+        )
     return data
 
 
@@ -69,10 +71,16 @@ def _parsed(line: str, index: str, tell: Tell) -> Input:
     if not (_is_number(label) and url and _is_number(size)):
         raise DataError(f"{line!r:.300} is not `label url size`")
     if int(label) > _MAX_LABEL:
-        raise DataError(f"{line!r:.300}: the label is the number of a partition, at most {_MAX_LABEL}")
+        raise DataError(
+            f"{line!r:.300}: the label is the number of a partition, at most {_MAX_LABEL}"
+        )
     if "://" not in url:
         try:
-            url = urllib.parse.urljoin(index, url) if _is_web(index) else os.path.join(os.path.dirname(index), url)
+            url = (
+                urllib.parse.urljoin(index, url)
+                if _is_web(index)
+                else os.path.join(os.path.dirname(index), url)
+            )
         except ValueError as e:
             raise DataError(f"{url!r:.300}: {e}") from e
     if _is_web(index):

@@ -55,7 +55,9 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
     if passed_over := search.passed_over():
         tell(f"input {url}: passed over {passed_over}")
     if not paths:
-        raise DataError(f"input {url}: {nothing}" + f"; passed over {passed_over}" * bool(passed_over))
+        raise DataError(
+            f"input {url}: {nothing}" + f"; passed over {passed_over}" * bool(passed_over)
+        )
     for path in paths:
         try:
             status = os.stat(path)
@@ -90,13 +92,20 @@ def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
     return (checked(file, path) if stat.S_ISREG(status.st_mode) else file), status.st_size
 
 
-def _range(raw: io.FileIO, path: str, url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
+def _range(
+    raw: io.FileIO, path: str, url: str, start: int, end: int | None
+) -> tuple[BufferedReader, int]:
     size = os.fstat(raw.fileno()).st_size
     if size < max(start, end or 0):
         n_planned = max(start, end or 0)
-        raise DataError(f"input {url}: was cut short after the job began: {size} bytes, it had {n_planned} or more")
+        raise DataError(
+            f"input {url}: was cut short after the job began: {size} bytes, it had {n_planned} or more"
+        )
     file = checked(BufferedReader(raw, 1 << 16), path)
-    first, last = _line_start(file, start, url), size if end is None else _line_start(file, end, url)
+    first, last = (
+        _line_start(file, start, url),
+        size if end is None else _line_start(file, end, url),
+    )
     file.seek(first)
     return BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
 
@@ -153,7 +162,9 @@ class _Range(io.RawIOBase):
         view = memoryview(buffer)[: self._left]
         n_read = self._file.readinto(view)
         if view and not n_read:
-            raise DataError(f"input {self.name}: was cut short while it was read, {self._left} bytes are missing")
+            raise DataError(
+                f"input {self.name}: was cut short while it was read, {self._left} bytes are missing"
+            )
         self._left -= n_read
         return n_read
 

@@ -37,7 +37,11 @@ class Search:
     def files_of(self, top: str) -> Iterator[str]:
         """The files of a directory. DataError where one of the directories cannot be listed."""
         for path, entries in self._walk(top, is_strict=True):
-            yield from (os.path.join(path, name) for name in entries if self._is_file(os.path.join(path, name)))
+            yield from (
+                os.path.join(path, name)
+                for name in entries
+                if self._is_file(os.path.join(path, name))
+            )
 
     def matching(self, pattern: str) -> list[str]:
         """The files that match an absolute pattern, sorted. As in a shell, no directory has to be one that can be listed."""
@@ -75,7 +79,9 @@ class Search:
         found = []
         todo = [top]
         while todo or links:
-            path = todo.pop() if todo else links.pop(0)  # links last: a directory goes by its own name where it has one
+            path = (
+                todo.pop() if todo else links.pop(0)
+            )  # links last: a directory goes by its own name where it has one
             try:
                 status = os.stat(path)
                 if (status.st_dev, status.st_ino) in self._entered:
@@ -98,9 +104,9 @@ class Search:
     def _is_passed(self, path: str, name: str, part: str = "") -> bool:
         if name.startswith(".") and not part.startswith("."):
             self._pass(_HIDDEN, os.path.join(path, name))
-        elif name.endswith("~") and not part.endswith("~"):
-            self._pass(_BACKUP, os.path.join(path, name))
-        elif name.startswith("#") and name.endswith("#") and not part.endswith("#"):
+        elif (name.endswith("~") and not part.endswith("~")) or (
+            name.startswith("#") and name.endswith("#") and not part.endswith("#")
+        ):
             self._pass(_BACKUP, os.path.join(path, name))
         else:
             return False

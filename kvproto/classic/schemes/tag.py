@@ -33,7 +33,9 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 def listed(url: str) -> Iterator[tuple[str, list[str]]]:
     """The lists of urls of the tag and the tags in it, in order, each with the name of its tag."""
     seen: set[tuple[str, str]] = set()
-    todo = [iter([("", "", [known_form(url)])])]  # a stack, as tags may be nested as deeply as somebody likes
+    todo = [
+        iter([("", "", [known_form(url)])])
+    ]  # a stack, as tags may be nested as deeply as somebody likes
     while todo:
         server, name, replicas = next(todo[-1], (None, "", []))
         if server is None:
@@ -41,7 +43,9 @@ def listed(url: str) -> Iterator[tuple[str, list[str]]]:
         elif not any(map(_is_tag, replicas)):
             yield name, replicas
         elif len(replicas) > 1:
-            raise DataError(f"tag {name}: a tag among replicas: {', '.join(replicas)}; each tag needs a list of its own")
+            raise DataError(
+                f"tag {name}: a tag among replicas: {', '.join(replicas)}; each tag needs a list of its own"
+            )
         else:
             tag = locate(replicas[0], server)
             if tag not in seen:
@@ -65,7 +69,9 @@ def _lists(server: str, name: str) -> Iterator[tuple[str, str, list[str]]]:
 
 def _is_tag(url: str) -> bool:
     scheme, _, rest = url.partition("://")
-    return scheme == "tag" or (scheme in ("http", "https") and f"/{rest.partition('/')[2]}".startswith(_ON_THE_WEB))
+    return scheme == "tag" or (
+        scheme in ("http", "https") and f"/{rest.partition('/')[2]}".startswith(_ON_THE_WEB)
+    )
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:

@@ -61,7 +61,9 @@ def find(url: str, tell: Tell) -> Iterable[Input]:
     return [Input(url, None, False)]
 
 
-def open(url: str, start: int, end: int | None, *, sleep: Sleep = time.sleep) -> tuple[BufferedReader, int | None]:
+def open(
+    url: str, start: int, end: int | None, *, sleep: Sleep = time.sleep
+) -> tuple[BufferedReader, int | None]:
     """The body of the response to a GET. `sleep(seconds)` is called between attempts."""
     response = _request(url, {}, sleep)
     try:
@@ -81,20 +83,26 @@ def fetch(url: str) -> bytes:
     with file:
         data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
-        raise DataError(f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index")
+        raise DataError(
+            f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index"
+        )
     return data
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
     """Raise DataError, which no other try mends, for an answer that is not all of the body as it is."""
     headers = response.headers
-    sizes = {size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")}
+    sizes = {
+        size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")
+    }
     part = headers.get("Content-Range")
     transfer = headers.get("Transfer-Encoding", "chunked").strip().lower()
     wrong = ""
     if response.status not in (200, 203):
         wrong = f"with status {response.status} {response.reason}, which is not the whole body"
-    elif (part is not None and not _is_all(part)) or headers.get_content_type() == "multipart/byteranges":
+    elif (
+        part is not None and not _is_all(part)
+    ) or headers.get_content_type() == "multipart/byteranges":
         wrong = f"with a part of the body: Content-Range: {part}"
     elif transfer != "chunked":
         wrong = f"in Transfer-Encoding: {transfer}, which is not unpacked here"
@@ -104,7 +112,9 @@ def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
         advice = "have it served as it is, or save it unpacked to a file"
         wrong = f"in Content-Encoding: {encoding}, which is not unpacked here; {advice}"
     if wrong:
-        raise DataError(f"input {url}: the server answered {wrong}"[:1000], code=response.status, is_final=True)
+        raise DataError(
+            f"input {url}: the server answered {wrong}"[:1000], code=response.status, is_final=True
+        )
 
 
 def _is_all(content_range: str) -> bool:
@@ -130,7 +140,9 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
                 raise JobError(f"input {url}: {e}") from e
             if attempt == ATTEMPTS:
                 what = e.reason if type(e) is urllib.error.URLError else e
-                raise DataError(f"input {url}: {what}; {ATTEMPTS} attempts", code=getattr(e, "code", None)) from e
+                raise DataError(
+                    f"input {url}: {what}; {ATTEMPTS} attempts", code=getattr(e, "code", None)
+                ) from e
             sleep(_pause(attempt, e))
     raise AssertionError("the last attempt returns or raises")
 
@@ -141,7 +153,10 @@ def _is_final(error: Exception) -> bool:
     Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not, as other 5xx do.
     """
     if isinstance(error, urllib.error.HTTPError):
-        return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (501, 505)
+        return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (
+            501,
+            505,
+        )
     reason = getattr(error, "reason", error)
     is_nobody = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
     return is_nobody or isinstance(reason, ssl.SSLCertVerificationError)
@@ -149,7 +164,9 @@ def _is_final(error: Exception) -> bool:
 
 def _pause(attempt: int, error: Exception) -> float:
     """Seconds until the attempt after this one: doubling, or as long as the server asks for, if that is longer."""
-    asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
+    asked = (
+        error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
+    )
     seconds = 0.0
     if asked.isdecimal():
         seconds = float(asked)
@@ -203,7 +220,11 @@ class _Body(io.RawIOBase):
         except http.client.IncompleteRead as e:
             self._broken = "the connection ended before the body did"
             return len(e.partial)
-        except (OSError, ValueError, http.client.HTTPException) as e:  # a ValueError: of the size of a chunk
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ) as e:  # a ValueError: of the size of a chunk
             self._broken = repr(e)
             return 0
         if not n_read and len(buffer) and self._response.length:
@@ -228,13 +249,17 @@ class _Body(io.RawIOBase):
         self._response = response
         self._broken = None
         if response.status != 206:
-            raise DataError(f"{place}; the rest cannot be had: the data has changed, or the server gives no ranges")
+            raise DataError(
+                f"{place}; the rest cannot be had: the data has changed, or the server gives no ranges"
+            )
         start, size = _content_range(response)
         is_same_size = None in (size, self._size) or size == self._size
         is_same = is_same_size and _validator(response) in (None, self._same_entity)
         is_same = is_same and _encoding(response) == self._encoding
         if start != self._n_given or not is_same:
-            raise DataError(f"{place}; asked for the rest, the server gave another part or other data")
+            raise DataError(
+                f"{place}; asked for the rest, the server gave another part or other data"
+            )
 
     def close(self) -> None:
         self._response.close()
@@ -249,7 +274,9 @@ def _validator(response: http.client.HTTPResponse) -> str | None:
 
 def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
     """Where the part of a 206 begins, and the size of the whole; None for what it does not say."""
-    match = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII)
+    match = re.fullmatch(
+        r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII
+    )
     if match is None:
         return None, None
     return int(match[1]), None if match[2] == "*" else int(match[2])

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases import files, framing, lifecycle, limits, map, params, properties, reduce, stderr
+from kvproto.conformance.cases import (
+    files,
+    framing,
+    lifecycle,
+    limits,
+    map,
+    params,
+    properties,
+    reduce,
+    stderr,
+)
 
 __all__ = ["CASES"]
 

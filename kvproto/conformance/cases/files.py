@@ -34,7 +34,9 @@ def _touches(kind: str, what: str) -> Judge:
             lacking = NotApplicable("; ".join(WITNESSES.values()))
             return fault_of(plain) or (None if witnesses() else lacking)
         if trace.schedule.witness == "landlock":
-            is_explained = any(access.kind != kind for earlier in traces for access in earlier.accesses or ())
+            is_explained = any(
+                access.kind != kind for earlier in traces for access in earlier.accesses or ()
+            )
             return None if is_explained else _refused(plain, trace)  # the other case tells of that
         if trace.exit_status != plain.exit_status or trace.accesses is None:
             return NotApplicable("it behaves differently under strace")
@@ -43,9 +45,13 @@ def _touches(kind: str, what: str) -> Judge:
             return None
         told = ", ".join(f"{access.path} ({access.call})" for access in touched[:4])
         return Finding(
-            f"{kind}s files", "FILES-3", what, OWN if kind == "read" else "it writes nothing",
-            told + f", and {len(touched) - 4} more" * (len(touched) > 4), trace,
-        )  # fmt: skip
+            f"{kind}s files",
+            "FILES-3",
+            what,
+            OWN if kind == "read" else "it writes nothing",
+            told + f", and {len(touched) - 4} more" * (len(touched) > 4),
+            trace,
+        )
 
     return judge
 
@@ -55,10 +61,14 @@ def _refused(plain: Trace, trace: Trace) -> Finding | None:
         return None
     last = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
-        "touches files", "FILES-3", "it fails when it may read only its own files and write none",
-        "the same result as without these limits", f"{trace.status}; the last line on stderr: {last}", trace,
+        "touches files",
+        "FILES-3",
+        "it fails when it may read only its own files and write none",
+        "the same result as without these limits",
+        f"{trace.status}; the last line on stderr: {last}",
+        trace,
         also=(plain,),
-    )  # fmt: skip
+    )
 
 
 def _reads(*files: tuple[str, bytes]):
@@ -76,27 +86,81 @@ def _refuses(*names: bytes):
 
 def _reading(setting: Setting, name: bytes, files: tuple[tuple[str, bytes], ...]) -> Schedule:
     params: list[Pair] = [(b"do", b"file"), (b"name", name)]
-    return Schedule((Send(stdin(setting, SMALL[:2], *params)), End(), Exit()), setting.mode, files=files)
+    return Schedule(
+        (Send(stdin(setting, SMALL[:2], *params)), End(), Exit()), setting.mode, files=files
+    )
 
 
 CASES = (
-    Case("FILES-reads-own", "MUST", "FILES-3", "it reads no file but its own, and those of its interpreter and libraries",
-         _watched, _touches("read", "it reads a file that is not its own")),
-    Case("FILES-writes-none", "MUST", "FILES-3", "it writes to no file",
-         _watched, _touches("write", "it writes to a file")),
-    Case("FILES-supporting", "MUST", "FILES-1 FRAME-6", "do=file: a supporting file is in its directory, byte for byte",
-         _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)), leave_to_contract, **CONTRACT,
-         tells=("do=file",)),
-    Case("FILES-empty", "MUST", "FILES-1", "do=file: a supporting file may be empty", _reads(("nothing", b"")),
-         leave_to_contract, **CONTRACT),
-    Case("FILES-large", "MUST", "FILES-1", "do=file: a supporting file of 4 MiB",
-         _reads(("large", b"0123456789abcdef" * (1 << 18))), leave_to_contract, **CONTRACT),
-    Case("FILES-odd-names", "MUST", "FILES-2", "do=file: names with spaces, with letters that are not ASCII, and with dashes",
-         _reads(("a b", b"1"), ("naïve", b"2"), ("-n", b"3"), ("...", b"4"), ("a\nb", b"5")),
-         leave_to_contract, **CONTRACT),
-    Case("FILES-not-there", "MUST", "LIFECYCLE-3", "do=file: a missing file is an error",
-         _refuses(b"not-there", b"THERE"), leave_to_contract, **CONTRACT),
-    Case("FILES-not-plain", "MUST", "FILES-2 FILES-3", "do=file: a name that is not plain is an error",
-         _refuses(b"", b".", b"..", b"../there", b"./there", b"/etc/passwd", b"there/", b"there\0x"),
-         leave_to_contract, **CONTRACT),
-)  # fmt: skip
+    Case(
+        "FILES-reads-own",
+        "MUST",
+        "FILES-3",
+        "it reads no file but its own, and those of its interpreter and libraries",
+        _watched,
+        _touches("read", "it reads a file that is not its own"),
+    ),
+    Case(
+        "FILES-writes-none",
+        "MUST",
+        "FILES-3",
+        "it writes to no file",
+        _watched,
+        _touches("write", "it writes to a file"),
+    ),
+    Case(
+        "FILES-supporting",
+        "MUST",
+        "FILES-1 FRAME-6",
+        "do=file: a supporting file is in its directory, byte for byte",
+        _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)),
+        leave_to_contract,
+        **CONTRACT,
+        tells=("do=file",),
+    ),
+    Case(
+        "FILES-empty",
+        "MUST",
+        "FILES-1",
+        "do=file: a supporting file may be empty",
+        _reads(("nothing", b"")),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "FILES-large",
+        "MUST",
+        "FILES-1",
+        "do=file: a supporting file of 4 MiB",
+        _reads(("large", b"0123456789abcdef" * (1 << 18))),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "FILES-odd-names",
+        "MUST",
+        "FILES-2",
+        "do=file: names with spaces, with letters that are not ASCII, and with dashes",
+        _reads(("a b", b"1"), ("naïve", b"2"), ("-n", b"3"), ("...", b"4"), ("a\nb", b"5")),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "FILES-not-there",
+        "MUST",
+        "LIFECYCLE-3",
+        "do=file: a missing file is an error",
+        _refuses(b"not-there", b"THERE"),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "FILES-not-plain",
+        "MUST",
+        "FILES-2 FILES-3",
+        "do=file: a name that is not plain is an error",
+        _refuses(b"", b".", b"..", b"../there", b"./there", b"/etc/passwd", b"there/", b"there\0x"),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+)

@@ -20,14 +20,46 @@ AROUND = (-9, -8, -1, 0, 1)
 MANY_BYTES = 4 << 20
 """More than both pipes hold, of 1 MiB each at most, and what a program buffers besides."""
 
-LIKE_FRAMES = (b"\1\0\0\0k\1\0\0\0v", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\1\0\0\0" * 3, b"\0\0\0\1")
-LIKE_TEXT = (b"0\n", b"**<ERR> no\n", b"3 key 5 value\n", b"key\tvalue\n", b"\r\n", b"\x1a", b"\x04", b"%s%n", b"EOF")
+LIKE_FRAMES = (
+    b"\1\0\0\0k\1\0\0\0v",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\1\0\0\0" * 3,
+    b"\0\0\0\1",
+)
+LIKE_TEXT = (
+    b"0\n",
+    b"**<ERR> no\n",
+    b"3 key 5 value\n",
+    b"key\tvalue\n",
+    b"\r\n",
+    b"\x1a",
+    b"\x04",
+    b"%s%n",
+    b"EOF",
+)
 
 
-def _in_both(name: str, level: str, clauses: str, title: str, schedules: Callable[[Setting], list[Schedule]], *judge,
-             **details) -> tuple[Case, ...]:  # fmt: skip
+def _in_both(
+    name: str,
+    level: str,
+    clauses: str,
+    title: str,
+    schedules: Callable[[Setting], list[Schedule]],
+    *judge,
+    **details,
+) -> tuple[Case, ...]:
     return tuple(
-        Case(f"{mode.upper()}-{name}", level, clauses, title, schedules, *judge, modes=(mode,), **details)
+        Case(
+            f"{mode.upper()}-{name}",
+            level,
+            clauses,
+            title,
+            schedules,
+            *judge,
+            modes=(mode,),
+            **details,
+        )
         for mode in ("map", "reduce")
     )
 
@@ -38,7 +70,9 @@ def _then_one_more(*pairs: Pair) -> Callable[[Setting], list[Schedule]]:
 
 
 def _sizes(*sizes: int) -> Callable[[Setting], list[Schedule]]:
-    return lambda setting: [ahead(setting, [(b"k" * (size & ~7), b"v" * size), (b"k", b"v")]) for size in sizes]
+    return lambda setting: [
+        ahead(setting, [(b"k" * (size & ~7), b"v" * size), (b"k", b"v")]) for size in sizes
+    ]
 
 
 def _values_around(*sizes: int) -> Callable[[Setting], list[Schedule]]:
@@ -73,8 +107,13 @@ def _both_full(setting: Setting) -> list[Schedule]:
 
 def _cut(setting: Setting) -> list[Schedule]:
     whole, head = pair(b"k", b"v"), setting.head()
-    pieces = [whole[:n] for n in range(1, len(whole))] + [whole + whole[:n] for n in range(1, len(whole))]
-    return [Schedule((Send(head + piece), End(), Exit()), setting.mode, breaks="FRAME-4") for piece in pieces]
+    pieces = [whole[:n] for n in range(1, len(whole))] + [
+        whole + whole[:n] for n in range(1, len(whole))
+    ]
+    return [
+        Schedule((Send(head + piece), End(), Exit()), setting.mode, breaks="FRAME-4")
+        for piece in pieces
+    ]
 
 
 def _twice(setting: Setting, pairs: tuple[Pair, ...] = SMALL) -> list[Schedule]:
@@ -87,61 +126,129 @@ def _in_pieces(setting: Setting) -> list[Schedule]:
     schedules = _twice(setting, pairs)
     for size in (1, 3, 4, 7, 64):
         begins = [0, *range(len(setting.head()) + size, len(data), size)]
-        pieces = [data[begin:end] for begin, end in zip(begins, [*begins[1:], len(data)], strict=True)]
+        pieces = [
+            data[begin:end] for begin, end in zip(begins, [*begins[1:], len(data)], strict=True)
+        ]
         steps = [step for piece in pieces for step in (Send(piece), Taken())]
         schedules.append(Schedule((*steps, End(), Exit()), setting.mode))
     return schedules
 
 
 CASES = (
-    *_in_both("no-pairs", "MUST", "FRAME-4", "input without pairs is not an error", lambda setting: [ahead(setting,
-        [])]),
+    *_in_both(
+        "no-pairs",
+        "MUST",
+        "FRAME-4",
+        "input without pairs is not an error",
+        lambda setting: [ahead(setting, [])],
+    ),
     *_in_both("empty-key", "MUST", "FRAME-2", "a key may be empty", _then_one_more((b"", b"v"))),
-    *_in_both("empty-value", "MUST", "FRAME-2", "a value may be empty", _then_one_more((b"k", b""))),
-    *_in_both("empty-pair", "MUST", "FRAME-2", "key and value may both be empty", _then_one_more((b"", b""))),
+    *_in_both(
+        "empty-value", "MUST", "FRAME-2", "a value may be empty", _then_one_more((b"k", b""))
+    ),
+    *_in_both(
+        "empty-pair",
+        "MUST",
+        "FRAME-2",
+        "key and value may both be empty",
+        _then_one_more((b"", b"")),
+    ),
     *_in_both("all-bytes", "MUST", "FRAME-6", "items hold any bytes, text or not", _all_bytes),
     *_in_both(
-        "frames-inside", "MUST", "FRAME-2", "items that look like sizes or pairs are ordinary items",
+        "frames-inside",
+        "MUST",
+        "FRAME-2",
+        "items that look like sizes or pairs are ordinary items",
         _then_one_more(*((like, like) for like in LIKE_FRAMES)),
     ),
     *_in_both(
-        "text-inside", "MUST", "FRAME-6", "items that look like parameters, messages or line ends are ordinary items",
+        "text-inside",
+        "MUST",
+        "FRAME-6",
+        "items that look like parameters, messages or line ends are ordinary items",
         _then_one_more(*((like, like) for like in LIKE_TEXT)),
     ),
-    *_in_both("sizes", "MUST", "FRAME-1", "items of 0, 1, 127, 128, 255, 256, 65535 and 65536 bytes", _sizes(*SIZES)),
     *_in_both(
-        "buffer-sizes", "MUST", "FRAME-1", "values around the sizes of buffers and pipes: 4 KiB, 64 KiB, 1 MiB",
+        "sizes",
+        "MUST",
+        "FRAME-1",
+        "items of 0, 1, 127, 128, 255, 256, 65535 and 65536 bytes",
+        _sizes(*SIZES),
+    ),
+    *_in_both(
+        "buffer-sizes",
+        "MUST",
+        "FRAME-1",
+        "values around the sizes of buffers and pipes: 4 KiB, 64 KiB, 1 MiB",
         _values_around(PAGE, PIPE, LARGE_PIPE),
     ),
     *_in_both(
-        "size-16-mib", "MUST", "FRAME-1 LIMITS-1", "a value of 16 MiB",
+        "size-16-mib",
+        "MUST",
+        "FRAME-1 LIMITS-1",
+        "a value of 16 MiB",
         lambda setting: [ahead(setting, [(b"k", b"0123456789abcdef" * (1 << 20)), (b"k", b"v")])],
     ),
     *_in_both(
-        "tiny-pairs", "MUST", "FRAME-3", "ten thousand empty pairs",
+        "tiny-pairs",
+        "MUST",
+        "FRAME-3",
+        "ten thousand empty pairs",
         lambda setting: [ahead(setting, [(b"", b"")] * 10_000)],
     ),
     *_in_both(
-        "byte-by-byte", "MUST", "FRAME-5", "input may come one byte at a time",
-        lambda setting: [byte_by_byte(stdin(setting, SMALL[:n]), setting, len(setting.head()) + 1) for n in (1, 3)],
-    ),
-    *_in_both("two-pieces", "MUST", "FRAME-5", "input may come in two pieces, cut at any byte", _two_pieces),
-    *_in_both(
-        "slow-reader", "MUST", "MAP-5 REDUCE-5", "output waits until it is read, and none of it is lost", _slow_reader
-    ),
-    *_in_both(
-        "both-full", "MUST", "MAP-5 REDUCE-5", "both pipes may be full, and work goes on once stdout is read",
-        _both_full
+        "byte-by-byte",
+        "MUST",
+        "FRAME-5",
+        "input may come one byte at a time",
+        lambda setting: [
+            byte_by_byte(stdin(setting, SMALL[:n]), setting, len(setting.head()) + 1)
+            for n in (1, 3)
+        ],
     ),
     *_in_both(
-        "cut-input", "MUST", "FRAME-4", "input that ends inside a pair is an error, at whichever byte", _cut,
+        "two-pieces",
+        "MUST",
+        "FRAME-5",
+        "input may come in two pieces, cut at any byte",
+        _two_pieces,
+    ),
+    *_in_both(
+        "slow-reader",
+        "MUST",
+        "MAP-5 REDUCE-5",
+        "output waits until it is read, and none of it is lost",
+        _slow_reader,
+    ),
+    *_in_both(
+        "both-full",
+        "MUST",
+        "MAP-5 REDUCE-5",
+        "both pipes may be full, and work goes on once stdout is read",
+        _both_full,
+    ),
+    *_in_both(
+        "cut-input",
+        "MUST",
+        "FRAME-4",
+        "input that ends inside a pair is an error, at whichever byte",
+        _cut,
         fails("its input ends inside a pair", "FRAME-4"),
     ),
     *_in_both(
-        "same-again", "SHOULD", "LIFECYCLE-9", "the same input gives the same output", _twice, same_as_itself,
+        "same-again",
+        "SHOULD",
+        "LIFECYCLE-9",
+        "the same input gives the same output",
+        _twice,
+        same_as_itself,
     ),
     *_in_both(
-        "same-in-pieces", "MUST", "FRAME-5", "its answers do not depend on how its input is cut into pieces",
-        _in_pieces, same_answers("FRAME-5", "its answers depend on how its input is cut into pieces"),
+        "same-in-pieces",
+        "MUST",
+        "FRAME-5",
+        "its answers do not depend on how its input is cut into pieces",
+        _in_pieces,
+        same_answers("FRAME-5", "its answers depend on how its input is cut into pieces"),
     ),
-)  # fmt: skip
+)

@@ -34,7 +34,10 @@ def _closed(setting: Setting) -> list[Schedule]:
 def _closed_midway(setting: Setting) -> list[Schedule]:
     begin, rest = stdin(setting, SMALL), Send(pair(b"k", b"v" * 65536), 64)
     closed = (Send(begin), Rest(), CloseOutput(), rest, End(), Exit())
-    return [Schedule((Send(begin), rest, End(), Exit()), setting.mode), Schedule(closed, setting.mode)]
+    return [
+        Schedule((Send(begin), rest, End(), Exit()), setting.mode),
+        Schedule(closed, setting.mode),
+    ]
 
 
 def _no_stdout(setting: Setting) -> list[Schedule]:
@@ -54,13 +57,19 @@ def _nothing_sent(setting: Setting) -> list[Schedule]:
 
 def _left(trace: Trace) -> Verdict:
     if not quiet.can_look():
-        return NotApplicable("this machine's /proc does not tell which processes a worker has started")
+        return NotApplicable(
+            "this machine's /proc does not tell which processes a worker has started"
+        )
     if not trace.left:
         return None
     return Finding(
-        "leaves a process", "LIFECYCLE-7", f"it leaves a process behind: {', '.join(trace.left)}",
-        "no process", ", ".join(trace.left), trace,
-    )  # fmt: skip
+        "leaves a process",
+        "LIFECYCLE-7",
+        f"it leaves a process behind: {', '.join(trace.left)}",
+        "no process",
+        ", ".join(trace.left),
+        trace,
+    )
 
 
 def _with_arguments(setting: Setting) -> list[Schedule]:
@@ -74,74 +83,141 @@ def _wrong_modes(setting: Setting) -> list[Schedule]:
 
 CASES = (
     Case(
-        "LIFECYCLE-exit-status", "MUST", "LIFECYCLE-3", "it exits with status 0 after success",
-        _plain, tells=("exit status ", "killed by "),
+        "LIFECYCLE-exit-status",
+        "MUST",
+        "LIFECYCLE-3",
+        "it exits with status 0 after success",
+        _plain,
+        tells=("exit status ", "killed by "),
     ),
     Case(
-        "LIFECYCLE-ends", "MUST", "LIFECYCLE-3", "it ends when its input ends",
-        _plain, tells=("hangs", "floods", "interferes with its parent"),
+        "LIFECYCLE-ends",
+        "MUST",
+        "LIFECYCLE-3",
+        "it ends when its input ends",
+        _plain,
+        tells=("hangs", "floods", "interferes with its parent"),
     ),
     Case(
-        "LIFECYCLE-reads-all", "MUST", "LIFECYCLE-2", "it reads its input to the end",
-        _plain, tells=("exits before the end of input",),
+        "LIFECYCLE-reads-all",
+        "MUST",
+        "LIFECYCLE-2",
+        "it reads its input to the end",
+        _plain,
+        tells=("exits before the end of input",),
     ),
     Case(
-        "LIFECYCLE-reads-all-of-much", "MUST", "LIFECYCLE-2", "it reads its input to the end, however long that is",
-        lambda setting: [ahead(setting, MORE_THAN_BUFFERS)], tells=("exits before the end of input",),
+        "LIFECYCLE-reads-all-of-much",
+        "MUST",
+        "LIFECYCLE-2",
+        "it reads its input to the end, however long that is",
+        lambda setting: [ahead(setting, MORE_THAN_BUFFERS)],
+        tells=("exits before the end of input",),
     ),
     Case(
-        "LIFECYCLE-keeps-stdout", "MUST", "LIFECYCLE-5",
+        "LIFECYCLE-keeps-stdout",
+        "MUST",
+        "LIFECYCLE-5",
         "stdout stays open until it exits, and nobody holds it after that",
-        _plain, tells=("closes stdout", "a process that it started holds stdout"),
+        _plain,
+        tells=("closes stdout", "a process that it started holds stdout"),
     ),
     Case(
-        "LIFECYCLE-no-bytes", "MUST", "LIFECYCLE-3", "it ends when stdin ends before a single byte has come",
-        _nothing_sent, each(hang_of),
+        "LIFECYCLE-no-bytes",
+        "MUST",
+        "LIFECYCLE-3",
+        "it ends when stdin ends before a single byte has come",
+        _nothing_sent,
+        each(hang_of),
     ),
     Case(
-        "LIFECYCLE-full-stdout", "MUST", "LIFECYCLE-3", "output that cannot be written is an error: a full disk",
-        _full(SMALL), unwritable("its output could not be written"),
+        "LIFECYCLE-full-stdout",
+        "MUST",
+        "LIFECYCLE-3",
+        "output that cannot be written is an error: a full disk",
+        _full(SMALL),
+        unwritable("its output could not be written"),
     ),
     Case(
-        "LIFECYCLE-full-stdout-midway", "MUST", "LIFECYCLE-3",
+        "LIFECYCLE-full-stdout-midway",
+        "MUST",
+        "LIFECYCLE-3",
         "output that cannot be written is an error: a full disk, and more than a buffer of output",
-        _full(MORE_THAN_BUFFERS), unwritable("its output could not be written"),
+        _full(MORE_THAN_BUFFERS),
+        unwritable("its output could not be written"),
     ),
     Case(
-        "LIFECYCLE-closed-stdout", "MUST", "LIFECYCLE-3", "output that cannot be written is an error: nobody reads it",
-        _closed, unwritable("nobody reads its output"),
+        "LIFECYCLE-closed-stdout",
+        "MUST",
+        "LIFECYCLE-3",
+        "output that cannot be written is an error: nobody reads it",
+        _closed,
+        unwritable("nobody reads its output"),
     ),
     Case(
-        "LIFECYCLE-closed-stdout-midway", "MUST", "LIFECYCLE-3",
+        "LIFECYCLE-closed-stdout-midway",
+        "MUST",
+        "LIFECYCLE-3",
         "output that cannot be written is an error: the reader goes away midway",
-        _closed_midway, _goes_on_writing,
+        _closed_midway,
+        _goes_on_writing,
     ),
     Case(
-        "LIFECYCLE-no-stdout", "SHOULD", "LIFECYCLE-3", "output that cannot be written is an error: stdout is not open",
-        _no_stdout, unwritable("its stdout is not open"),
+        "LIFECYCLE-no-stdout",
+        "SHOULD",
+        "LIFECYCLE-3",
+        "output that cannot be written is an error: stdout is not open",
+        _no_stdout,
+        unwritable("its stdout is not open"),
     ),
     Case(
-        "LIFECYCLE-none-left", "INFO", "LIFECYCLE-7", "no process that it started outlives it", _plain, each(_left),
+        "LIFECYCLE-none-left",
+        "INFO",
+        "LIFECYCLE-7",
+        "no process that it started outlives it",
+        _plain,
+        each(_left),
     ),
     Case(
-        "LIFECYCLE-unknown-mode", "INFO", "MAP-1", "an argument that is neither map nor reduce is an error",
-        lambda setting: _wrong_modes(setting)[:1], fails("its argument is neither map nor reduce", "MAP-1", ""),
+        "LIFECYCLE-unknown-mode",
+        "INFO",
+        "MAP-1",
+        "an argument that is neither map nor reduce is an error",
+        lambda setting: _wrong_modes(setting)[:1],
+        fails("its argument is neither map nor reduce", "MAP-1", ""),
         modes=("map",),
     ),
     Case(
-        "LIFECYCLE-wrong-modes", "MUST", "MAP-1 LIFECYCLE-3", "an argument that is neither map nor reduce is an error",
-        _wrong_modes, leave_to_contract, modes=("map",), contract="reference",
+        "LIFECYCLE-wrong-modes",
+        "MUST",
+        "MAP-1 LIFECYCLE-3",
+        "an argument that is neither map nor reduce is an error",
+        _wrong_modes,
+        leave_to_contract,
+        modes=("map",),
+        contract="reference",
     ),
     Case(
-        "LIFECYCLE-mode-is-last", "INFO", "MAP-1 REDUCE-1", "other arguments may come before the mode", _with_arguments,
+        "LIFECYCLE-mode-is-last",
+        "INFO",
+        "MAP-1 REDUCE-1",
+        "other arguments may come before the mode",
+        _with_arguments,
     ),
     Case(
-        "LIFECYCLE-mode-behind-others", "MUST", "MAP-1 REDUCE-1",
+        "LIFECYCLE-mode-behind-others",
+        "MUST",
+        "MAP-1 REDUCE-1",
         "the mode is the last argument, whatever comes before it",
-        _with_arguments, leave_to_contract, contract="reference",
+        _with_arguments,
+        leave_to_contract,
+        contract="reference",
     ),
     Case(
-        "LIFECYCLE-empty-environment", "INFO", "FILES-4", "it needs nothing from its environment",
+        "LIFECYCLE-empty-environment",
+        "INFO",
+        "FILES-4",
+        "it needs nothing from its environment",
         lambda setting: [ahead(setting, SMALL, environment="empty")],
     ),
-)  # fmt: skip
+)

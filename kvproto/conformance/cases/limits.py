@@ -27,9 +27,13 @@ memory grows by them in every stage. Garbage that is collected late makes it gro
 def _over(*before: bytes):
     """A size over the limit, behind `before`; then end of file."""
     return lambda setting: [
-        Schedule((Send(setting.head() + b"".join(before) + size + b"x" * 9), End(), Exit()), setting.mode,
-                 breaks="LIMITS-1") for size in OVER
-    ]  # fmt: skip
+        Schedule(
+            (Send(setting.head() + b"".join(before) + size + b"x" * 9), End(), Exit()),
+            setting.mode,
+            breaks="LIMITS-1",
+        )
+        for size in OVER
+    ]
 
 
 def _over_and_open(setting: Setting) -> list[Schedule]:
@@ -49,7 +53,16 @@ def _announced(*before: bytes):
 
 def _announced_set(start: bytes):
     """A parameter set that says it is long, and is not."""
-    steps = (Send(start[:1]), Rest(), Measure(), Send(start[1:] + b"x" * BODY), Rest(), Measure(), End(), Exit())
+    steps = (
+        Send(start[:1]),
+        Rest(),
+        Measure(),
+        Send(start[1:] + b"x" * BODY),
+        Rest(),
+        Measure(),
+        End(),
+        Exit(),
+    )
     return lambda setting: [Schedule(steps, setting.mode, breaks="PARAMS-5")]
 
 
@@ -64,48 +77,94 @@ REFUSES = fails("a size is over the limit", "LIMITS-1")
 GROWS = keeps_nothing(STAGE, PER_PAIR)
 
 CASES = (
-    Case("LIMITS-key-over", "MUST", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES),
-    Case("LIMITS-value-over", "MUST", "LIMITS-1", "a value size over 1 GiB is an error", _over(item(b"k")), REFUSES),
     Case(
-        "LIMITS-key-announced", "SHOULD", "LIMITS-5",
+        "LIMITS-key-over", "MUST", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES
+    ),
+    Case(
+        "LIMITS-value-over",
+        "MUST",
+        "LIMITS-1",
+        "a value size over 1 GiB is an error",
+        _over(item(b"k")),
+        REFUSES,
+    ),
+    Case(
+        "LIMITS-key-announced",
+        "SHOULD",
+        "LIMITS-5",
         "a long key that is announced and never comes does not fill memory",
-        _announced(), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+        _announced(),
+        uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
     ),
     Case(
-        "LIMITS-value-announced", "SHOULD", "LIMITS-5",
+        "LIMITS-value-announced",
+        "SHOULD",
+        "LIMITS-5",
         "a long value that is announced and never comes does not fill memory",
-        _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+        _announced(item(b"k")),
+        uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
     ),
     Case(
-        "LIMITS-flat-memory", "SHOULD", "LIMITS-6", "memory does not grow while a million pairs go through",
-        _million, GROWS,
+        "LIMITS-flat-memory",
+        "SHOULD",
+        "LIMITS-6",
+        "memory does not grow while a million pairs go through",
+        _million,
+        GROWS,
     ),
     Case(
-        "LIMITS-over-at-once", "MUST", "LIMITS-1",
+        "LIMITS-over-at-once",
+        "MUST",
+        "LIMITS-1",
         "a size over the limit is refused at once, not when the item is there",
-        _over_and_open, leave_to_contract, **CONTRACT,
+        _over_and_open,
+        leave_to_contract,
+        **CONTRACT,
     ),
     Case(
-        "LIMITS-params-over", "MUST", "LIMITS-4", "parameters of more than 1 GiB are refused when they are announced",
+        "LIMITS-params-over",
+        "MUST",
+        "LIMITS-4",
+        "parameters of more than 1 GiB are refused when they are announced",
         lambda setting: [
             Schedule((Send(head), Exit()), setting.mode, breaks="LIMITS-4")
             for head in (b"1073741825\n", b"9999999999\n")
         ],
-        leave_to_contract, **CONTRACT,
-    ),
-    Case(
-        "LIMITS-item-not-allocated", "MUST", "LIMITS-5", "memory is not allocated by the announced size of an item",
-        _announced(item(b"k")), uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE, is_touched=False), **CONTRACT,
-    ),
-    Case(
-        "LIMITS-params-not-allocated", "MUST", "LIMITS-5",
-        "memory is not allocated by the announced total of the parameters",
-        _announced_set(b"1000000000\n999999980 "),
-        uses_at_most(MUCH, "LIMITS-5", LIED, fails("its input ends inside the parameters", "PARAMS-5"), is_touched=False),
+        leave_to_contract,
         **CONTRACT,
     ),
     Case(
-        "LIMITS-flat", "MUST", "LIMITS-6", "do=echo: memory does not grow while a million pairs go through",
-        _million, GROWS, **CONTRACT, tells=("memory grows with the pairs",),
+        "LIMITS-item-not-allocated",
+        "MUST",
+        "LIMITS-5",
+        "memory is not allocated by the announced size of an item",
+        _announced(item(b"k")),
+        uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE, is_touched=False),
+        **CONTRACT,
     ),
-)  # fmt: skip
+    Case(
+        "LIMITS-params-not-allocated",
+        "MUST",
+        "LIMITS-5",
+        "memory is not allocated by the announced total of the parameters",
+        _announced_set(b"1000000000\n999999980 "),
+        uses_at_most(
+            MUCH,
+            "LIMITS-5",
+            LIED,
+            fails("its input ends inside the parameters", "PARAMS-5"),
+            is_touched=False,
+        ),
+        **CONTRACT,
+    ),
+    Case(
+        "LIMITS-flat",
+        "MUST",
+        "LIMITS-6",
+        "do=echo: memory does not grow while a million pairs go through",
+        _million,
+        GROWS,
+        **CONTRACT,
+        tells=("memory grows with the pairs",),
+    ),
+)

@@ -33,7 +33,16 @@ def _next_begun(setting: Setting) -> list[Schedule]:
     first, second = pair(*SMALL[0]), pair(*SMALL[1])
     return [
         Schedule(
-            (*_apart(setting), Send(first + second[:n]), Answers(1), Send(second[n:]), Answers(2), End(), Exit()), "map"
+            (
+                *_apart(setting),
+                Send(first + second[:n]),
+                Answers(1),
+                Send(second[n:]),
+                Answers(2),
+                End(),
+                Exit(),
+            ),
+            "map",
         )
         for n in (1, 4, 5, 9)
     ]
@@ -56,60 +65,120 @@ def _ahead_and_lockstep(setting: Setting) -> list[Schedule]:
 def _fan(*numbers: int):
     def schedules(setting: Setting) -> list[Schedule]:
         sets = [((b"do", b"fan"), (b"n", b"%d" % n)) for n in numbers]
-        return [Schedule((Send(stdin(setting, SMALL, *params)), End(), Exit()), "map") for params in sets]
+        return [
+            Schedule((Send(stdin(setting, SMALL, *params)), End(), Exit()), "map")
+            for params in sets
+        ]
 
     return schedules
 
 
 CASES = (
     Case(
-        "MAP-lockstep", "MUST", "MAP-4", "a pair is answered before the worker waits for the next one",
-        lambda setting: [lockstep(setting, SMALL)], **ONLY, tells=("answers held back",),
+        "MAP-lockstep",
+        "MUST",
+        "MAP-4",
+        "a pair is answered before the worker waits for the next one",
+        lambda setting: [lockstep(setting, SMALL)],
+        **ONLY,
+        tells=("answers held back",),
     ),
     Case(
-        "MAP-ahead", "MUST", "MAP-5", "a thousand pairs may be written ahead of the answers",
-        lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)], **ONLY,
+        "MAP-ahead",
+        "MUST",
+        "MAP-5",
+        "a thousand pairs may be written ahead of the answers",
+        lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)],
+        **ONLY,
     ),
     Case(
-        "MAP-lockstep-next-begun", "MUST", "MAP-4", "a pair is answered even when a part of the next one is there",
-        _next_begun, **ONLY,
+        "MAP-lockstep-next-begun",
+        "MUST",
+        "MAP-4",
+        "a pair is answered even when a part of the next one is there",
+        _next_begun,
+        **ONLY,
     ),
     Case(
-        "MAP-lockstep-bursts", "MUST", "MAP-4 MAP-5",
+        "MAP-lockstep-bursts",
+        "MUST",
+        "MAP-4 MAP-5",
         "pairs come in bursts, and each burst is answered before the next one",
-        _bursts, **ONLY,
+        _bursts,
+        **ONLY,
     ),
     Case(
-        "MAP-lockstep-large", "MUST", "MAP-4", "a pair of 128 KiB is answered before the worker waits for the next one",
-        lambda setting: [lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])], **ONLY,
+        "MAP-lockstep-large",
+        "MUST",
+        "MAP-4",
+        "a pair of 128 KiB is answered before the worker waits for the next one",
+        lambda setting: [
+            lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])
+        ],
+        **ONLY,
     ),
     Case(
-        "MAP-one-list-each", "MUST", "MAP-2 LIST-2", "each pair is answered with exactly one whole list",
-        _plain, **ONLY, tells=("bad framing", "too many lists", "too few lists"),
+        "MAP-one-list-each",
+        "MUST",
+        "MAP-2 LIST-2",
+        "each pair is answered with exactly one whole list",
+        _plain,
+        **ONLY,
+        tells=("bad framing", "too many lists", "too few lists"),
     ),
     Case(
-        "MAP-lists-alone", "MUST", "MAP-3", "stdout has nothing before, between or after the lists",
-        _plain, **ONLY, tells=("text on stdout",),
+        "MAP-lists-alone",
+        "MUST",
+        "MAP-3",
+        "stdout has nothing before, between or after the lists",
+        _plain,
+        **ONLY,
+        tells=("text on stdout",),
     ),
     Case(
-        "MAP-same-one-by-one", "MUST", "MAP-5", "its answers do not depend on whether pairs are written ahead",
-        _ahead_and_lockstep, same_answers("MAP-5", "its answers depend on whether pairs are written ahead"), **ONLY,
+        "MAP-same-one-by-one",
+        "MUST",
+        "MAP-5",
+        "its answers do not depend on whether pairs are written ahead",
+        _ahead_and_lockstep,
+        same_answers("MAP-5", "its answers depend on whether pairs are written ahead"),
+        **ONLY,
     ),
     Case(
-        "MAP-echo", "MUST", "MAP-2 FRAME-6", "do=echo: each pair comes back, in order",
+        "MAP-echo",
+        "MUST",
+        "MAP-2 FRAME-6",
+        "do=echo: each pair comes back, in order",
         lambda setting: [ahead(setting, _many(n), (b"do", b"echo")) for n in (1, 300)],
-        leave_to_contract, **CONTRACT, tells=("do=echo",),
+        leave_to_contract,
+        **CONTRACT,
+        tells=("do=echo",),
     ),
     Case(
-        "MAP-fan", "MUST", "LIST-1 LIST-2", "do=fan: lists of 0, 1, 3 and 300 pairs",
-        _fan(0, 1, 3, 300), leave_to_contract, **CONTRACT,
+        "MAP-fan",
+        "MUST",
+        "LIST-1 LIST-2",
+        "do=fan: lists of 0, 1, 3 and 300 pairs",
+        _fan(0, 1, 3, 300),
+        leave_to_contract,
+        **CONTRACT,
     ),
     Case(
-        "MAP-fan-long", "MUST", "LIST-2", "do=fan: a list of 70,000 pairs, more than 16 bits can count",
-        _fan(70_000), leave_to_contract, **CONTRACT,
+        "MAP-fan-long",
+        "MUST",
+        "LIST-2",
+        "do=fan: a list of 70,000 pairs, more than 16 bits can count",
+        _fan(70_000),
+        leave_to_contract,
+        **CONTRACT,
     ),
     Case(
-        "MAP-sink", "MUST", "MAP-2 LIST-2", "do=sink: an empty list for each pair",
-        lambda setting: [ahead(setting, _many(n), (b"do", b"sink")) for n in (1, 3)], leave_to_contract, **CONTRACT,
+        "MAP-sink",
+        "MUST",
+        "MAP-2 LIST-2",
+        "do=sink: an empty list for each pair",
+        lambda setting: [ahead(setting, _many(n), (b"do", b"sink")) for n in (1, 3)],
+        leave_to_contract,
+        **CONTRACT,
     ),
-)  # fmt: skip
+)

@@ -34,16 +34,29 @@ def _told(setting: Setting):
 CASES = (
     *(
         Case(
-            f"{mode.upper()}-drawn", "MUST", "FRAME-5 MAP-5 REDUCE-5",
+            f"{mode.upper()}-drawn",
+            "MUST",
+            "FRAME-5 MAP-5 REDUCE-5",
             "random schedules end as if all their bytes had come at once",
-            _twice, as_plain, (mode,), drawn=_any,
-        ) for mode in ("map", "reduce")
+            _twice,
+            as_plain,
+            (mode,),
+            drawn=_any,
+        )
+        for mode in ("map", "reduce")
     ),
     *(
         Case(
-            f"{mode.upper()}-drawn-told", "MUST", "FRAME-5 PARAMS-2",
+            f"{mode.upper()}-drawn-told",
+            "MUST",
+            "FRAME-5 PARAMS-2",
             "random schedules and parameters end as the contract says",
-            _none, leave_to_contract, (mode,), "reference", drawn=_told,
-        ) for mode in ("map", "reduce")
+            _none,
+            leave_to_contract,
+            (mode,),
+            "reference",
+            drawn=_told,
+        )
+        for mode in ("map", "reduce")
     ),
-)  # fmt: skip
+)

@@ -21,9 +21,13 @@ def _ended(trace: Trace) -> Finding | None:
     if all(line.is_ended for line in trace.lines):
         return None
     return Finding(
-        "a line of stderr without its newline", "STDERR-3", "its last line on stderr has no newline",
-        "a newline at the end of each line", quoted(trace.lines[-1].data), trace,
-    )  # fmt: skip
+        "a line of stderr without its newline",
+        "STDERR-3",
+        "its last line on stderr has no newline",
+        "a newline at the end of each line",
+        quoted(trace.lines[-1].data),
+        trace,
+    )
 
 
 def _tagged(trace: Trace) -> Finding | None:
@@ -31,9 +35,13 @@ def _tagged(trace: Trace) -> Finding | None:
     if untagged is None:
         return None
     return Finding(
-        "untagged lines on stderr", "STDERR-1", "it writes lines without a tag to stderr",
-        "**<MSG> or **<ERR> at the start of each line", quoted(untagged), trace,
-    )  # fmt: skip
+        "untagged lines on stderr",
+        "STDERR-1",
+        "it writes lines without a tag to stderr",
+        "**<MSG> or **<ERR> at the start of each line",
+        quoted(untagged),
+        trace,
+    )
 
 
 def _says_why(trace: Trace) -> Finding | None:
@@ -41,9 +49,13 @@ def _says_why(trace: Trace) -> Finding | None:
         return None
     said = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
-        NO_LINE, "LIFECYCLE-3", "it fails and no ERR line says why",
-        "an **<ERR> line with the reason", f"{trace.status}; the last line on stderr: {said}", trace,
-    )  # fmt: skip
+        NO_LINE,
+        "LIFECYCLE-3",
+        "it fails and no ERR line says why",
+        "an **<ERR> line with the reason",
+        f"{trace.status}; the last line on stderr: {said}",
+        trace,
+    )
 
 
 def _plain(setting: Setting) -> list[Schedule]:
@@ -57,12 +69,15 @@ def _cut(setting: Setting) -> list[Schedule]:
 
 def _say(*texts: bytes, n_pairs: int = 3):
     pairs: list[Pair] = [(b"k", b"v")] * n_pairs
-    return lambda setting: [ahead(setting, pairs, (b"do", b"say"), (b"text", text)) for text in texts]
+    return lambda setting: [
+        ahead(setting, pairs, (b"do", b"say"), (b"text", text)) for text in texts
+    ]
 
 
 def _err(text: bytes, *at: int):
     return lambda setting: [
-        ahead(setting, SMALL, (b"do", b"err"), (b"text", text), (b"at", b"%d" % index)) for index in at
+        ahead(setting, SMALL, (b"do", b"err"), (b"text", text), (b"at", b"%d" % index))
+        for index in at
     ]
 
 
@@ -75,31 +90,118 @@ def _err_in_time(setting: Setting) -> list[Schedule]:
 
 CASES = (
     Case(
-        "STDERR-no-error", "MUST", "STDERR-7", "good input causes no ERR line", _plain, tells=("reports an error",),
+        "STDERR-no-error",
+        "MUST",
+        "STDERR-7",
+        "good input causes no ERR line",
+        _plain,
+        tells=("reports an error",),
     ),
-    Case("STDERR-ended", "MUST", "STDERR-3", "each line on stderr ends with a newline", _plain, each(_ended)),
-    Case("STDERR-tagged", "SHOULD", "STDERR-1", "each line on stderr has a tag", _plain, each(_tagged)),
     Case(
-        "STDERR-says-why", "SHOULD", "LIFECYCLE-3", "when it fails, an ERR line says why: truncated input", _cut,
+        "STDERR-ended",
+        "MUST",
+        "STDERR-3",
+        "each line on stderr ends with a newline",
+        _plain,
+        each(_ended),
+    ),
+    Case(
+        "STDERR-tagged",
+        "SHOULD",
+        "STDERR-1",
+        "each line on stderr has a tag",
+        _plain,
+        each(_tagged),
+    ),
+    Case(
+        "STDERR-says-why",
+        "SHOULD",
+        "LIFECYCLE-3",
+        "when it fails, an ERR line says why: truncated input",
+        _cut,
         each(_says_why),
     ),
-    Case("STDERR-message", "MUST", "STDERR-1", "do=say: a tagged line for each pair, ended by a newline",
-         _say(b"at", b""), leave_to_contract, **CONTRACT, tells=("says something else",)),
-    Case("STDERR-message-spaces", "MUST", "STDERR-2", "do=say: a text may begin and end with spaces",
-         _say(b" two", b"  three ", b"\t"), leave_to_contract, **CONTRACT),
-    Case("STDERR-message-any-bytes", "MUST", "STDERR-2",
-         "do=say: a text may be something other than UTF-8, or look like a tag",
-         _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"), leave_to_contract, **CONTRACT),
-    Case("STDERR-message-lines", "MUST", "STDERR-4", "do=say: a text of several lines becomes several tagged lines",
-         _say(b"one\ntwo", b"one\n\ntwo\n"), leave_to_contract, **CONTRACT),
-    Case("STDERR-flood", "MUST", "STDERR-8 LIST-2", "do=say: 8 MiB of messages do not disturb its answers",
-         _say(b"x" * 1000, n_pairs=8400), leave_to_contract, **CONTRACT),
-    Case("STDERR-error", "MUST", "STDERR-7 LIFECYCLE-3", "do=err: an ERR line, status 1, and the answers before it",
-         _err(b"no more", 0, 1, 2), leave_to_contract, **CONTRACT, tells=("fails with",)),
-    Case("STDERR-error-lines", "MUST", "STDERR-4", "do=err: a text of several lines becomes several ERR lines",
-         _err(b"no\nmore", 1), leave_to_contract, **CONTRACT),
-    Case("STDERR-error-not-due", "MUST", "LIFECYCLE-3", "do=err: input that ends before the pair at fault is a success",
-         _err(b"no more", 3, 4294967295), leave_to_contract, **CONTRACT),
-    Case("STDERR-error-at-once", "MUST", "LIFECYCLE-3", "do=err: it ends when it fails, and does not wait for more input",
-         _err_in_time, leave_to_contract, **CONTRACT),
-)  # fmt: skip
+    Case(
+        "STDERR-message",
+        "MUST",
+        "STDERR-1",
+        "do=say: a tagged line for each pair, ended by a newline",
+        _say(b"at", b""),
+        leave_to_contract,
+        **CONTRACT,
+        tells=("says something else",),
+    ),
+    Case(
+        "STDERR-message-spaces",
+        "MUST",
+        "STDERR-2",
+        "do=say: a text may begin and end with spaces",
+        _say(b" two", b"  three ", b"\t"),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-message-any-bytes",
+        "MUST",
+        "STDERR-2",
+        "do=say: a text may be something other than UTF-8, or look like a tag",
+        _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-message-lines",
+        "MUST",
+        "STDERR-4",
+        "do=say: a text of several lines becomes several tagged lines",
+        _say(b"one\ntwo", b"one\n\ntwo\n"),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-flood",
+        "MUST",
+        "STDERR-8 LIST-2",
+        "do=say: 8 MiB of messages do not disturb its answers",
+        _say(b"x" * 1000, n_pairs=8400),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-error",
+        "MUST",
+        "STDERR-7 LIFECYCLE-3",
+        "do=err: an ERR line, status 1, and the answers before it",
+        _err(b"no more", 0, 1, 2),
+        leave_to_contract,
+        **CONTRACT,
+        tells=("fails with",),
+    ),
+    Case(
+        "STDERR-error-lines",
+        "MUST",
+        "STDERR-4",
+        "do=err: a text of several lines becomes several ERR lines",
+        _err(b"no\nmore", 1),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-error-not-due",
+        "MUST",
+        "LIFECYCLE-3",
+        "do=err: input that ends before the pair at fault is a success",
+        _err(b"no more", 3, 4294967295),
+        leave_to_contract,
+        **CONTRACT,
+    ),
+    Case(
+        "STDERR-error-at-once",
+        "MUST",
+        "LIFECYCLE-3",
+        "do=err: it ends when it fails, and does not wait for more input",
+        _err_in_time,
+        leave_to_contract,
+        **CONTRACT,
+    ),
+)

@@ -1,6 +1,6 @@
 """The adapter for kvproto's own driver, and an example for authors: ADAPTER.md is what it does.
 
-    kvproto check --driver -- python3 -P -m kvproto.conformance.drivers.adapter
+kvproto check --driver -- python3 -P -m kvproto.conformance.drivers.adapter
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def files(request: dict):
     if all(os.path.basename(file["path"]) == file["name"] for file in others):
         return [request["program"], *(file["path"] for file in others)]
     contents = {}
-    for name, path in [("op", request["program"]), *((file["name"], file["path"]) for file in others)]:
+    for name, path in [
+        ("op", request["program"]),
+        *((file["name"], file["path"]) for file in others),
+    ]:
         with open(path, "rb") as file:
             contents[name] = file.read()
     return contents
@@ -59,7 +62,10 @@ def answer(request: dict, on_message) -> dict:
     try:
         with ExternalProgram(files(request), **options) as worker:
             if request["mode"] == "map":
-                return {"verdict": "success", "lists": [texts(pairs) for pairs in worker.map(entries)]}
+                return {
+                    "verdict": "success",
+                    "lists": [texts(pairs) for pairs in worker.map(entries)],
+                }
             return {"verdict": "success", "pairs": texts(worker.reduce(entries))}
     except (KVProtoError, ValueError, OSError) as error:
         return {"verdict": "error", "error": str(error)}
@@ -69,7 +75,9 @@ def main() -> None:
     messages: list[dict] = []
 
     def on_message(message: Message) -> None:
-        messages.append({"kind": message.kind, "text": text(message.text), "cut": message.n_cut > 0})
+        messages.append(
+            {"kind": message.kind, "text": text(message.text), "cut": message.n_cut > 0}
+        )
 
     said = answer(json.load(sys.stdin), on_message)
     json.dump({**said, "messages": messages}, sys.stdout)

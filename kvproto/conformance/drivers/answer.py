@@ -59,7 +59,10 @@ def read(data: bytes | bytearray) -> Answer:
             str(document.get("error") or ""),
             lists if lists is None else [[_pair(one) for one in some] for some in lists],
             pairs if pairs is None else [_pair(one) for one in pairs],
-            [Said(m["kind"], _bytes(m["text"]), bool(m.get("cut", False))) for m in document.get("messages", [])],
+            [
+                Said(m["kind"], _bytes(m["text"]), bool(m.get("cut", False)))
+                for m in document.get("messages", [])
+            ],
         )
     except (TypeError, ValueError, KeyError, AttributeError) as e:
         raise BadAnswer(f"lists, pairs or messages are malformed: {e!r}", "ADAPTER-6") from None

@@ -21,11 +21,14 @@ def keep(result: Result, adapter: list[str], directory: Path) -> None:
     play = result.verdict.play
     shutil.rmtree(directory, ignore_errors=True)
     contents = {
-        "request.json": play.document.encode(), "answer.json": bytes(play.answer), "adapter-stderr": play.stderr,
-        "stdin": play.stdin, "notes": "".join(f"{facts!r}\n" for facts in play.notes).encode(),
+        "request.json": play.document.encode(),
+        "answer.json": bytes(play.answer),
+        "adapter-stderr": play.stderr,
+        "stdin": play.stdin,
+        "notes": "".join(f"{facts!r}\n" for facts in play.notes).encode(),
         **{f"worker/{name}": content for name, content in play.files.items()},
         "repro.sh": _script(result, adapter).encode("utf-8", "surrogateescape"),
-    }  # fmt: skip
+    }
     for name, content in contents.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,15 +39,19 @@ def keep(result: Result, adapter: list[str], directory: Path) -> None:
 def _script(result: Result, adapter: list[str]) -> str:
     finding, play = result.verdict, result.verdict.play
     about = [
-        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}", f"expected: {finding.expected}",
-        f"got: {finding.got}", "",
+        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
+        f"expected: {finding.expected}",
+        f"got: {finding.got}",
+        "",
         "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
-    ]  # fmt: skip
+    ]
     if result.case.kill:
         about.append(
             f"When the worker says is_done, send the adapter signal {result.case.kill}: kill -{result.case.kill} PID",
         )
-    comment = "".join(f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n"))
+    comment = "".join(
+        f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n")
+    )
     program = os.path.abspath(adapter[0]) if "/" in adapter[0] else adapter[0]
     moved = f"""sed "s|{play.folder}|$folder|g\""""
     files = "\n".join(

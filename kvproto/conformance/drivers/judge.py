@@ -21,9 +21,13 @@ from kvproto.conformance.wording import plural, quoted
 __all__ = ["CAUSES", "fault_of"]
 
 CAUSES = (
-    "wrong parameters", "wrong pairs", "no end of file", "end of file too soon", "no answer of the adapter",
+    "wrong parameters",
+    "wrong pairs",
+    "no end of file",
+    "end of file too soon",
+    "no answer of the adapter",
     "not started",
-)  # fmt: skip
+)
 """Causes that one fault of a driver may give in many cases; each is told by the case that is there for it."""
 
 MOST_KEPT = 1 << 16
@@ -45,13 +49,20 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
         answer = _answer(play)
     except BadAnswer as fault:
         return DriverFinding(
-            "no answer of the adapter", fault.clause, f"the adapter gives no answer: {fault}",
-            "a JSON document as ADAPTER.md has it, and exit status 0", _status(play), play,
-        )  # fmt: skip
+            "no answer of the adapter",
+            fault.clause,
+            f"the adapter gives no answer: {fault}",
+            "a JSON document as ADAPTER.md has it, and exit status 0",
+            _status(play),
+            play,
+        )
     return (
-        _never_started(case, play, answer.error) or _verdict(case, play, answer) or _results(case, play, answer)
-        or _said(case, play, answer) or _asked(case, play)
-    )  # fmt: skip
+        _never_started(case, play, answer.error)
+        or _verdict(case, play, answer)
+        or _results(case, play, answer)
+        or _said(case, play, answer)
+        or _asked(case, play)
+    )
 
 
 def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
@@ -65,19 +76,32 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
     wanted = params + pairs
     at = _first_difference(wanted, had)
     if at < len(had):
-        is_of_params = at < len(params) or at == len(params) and case.params != DEFAULT
+        is_of_params = at < len(params) or (at == len(params) and case.params != DEFAULT)
         field = "parameters" if is_of_params else "pairs"
-        clause = case.clauses.split()[0] if field == "parameters" and case.id.startswith("PARAMS-") else "LIFECYCLE-1"
+        clause = (
+            case.clauses.split()[0]
+            if field == "parameters" and case.id.startswith("PARAMS-")
+            else "LIFECYCLE-1"
+        )
         return DriverFinding(
-            f"wrong {field}", "FRAME-3" if field == "pairs" else clause,
+            f"wrong {field}",
+            "FRAME-3" if field == "pairs" else clause,
             f"the worker gets wrong bytes where {'the ' + field if at < len(wanted) else 'the end'} should be",
-            f"at byte {at}: {_shown(wanted[at:])}", f"at byte {at}: {_shown(had[at:])}", play, at,
-        )  # fmt: skip
+            f"at byte {at}: {_shown(wanted[at:])}",
+            f"at byte {at}: {_shown(had[at:])}",
+            play,
+            at,
+        )
     if at < len(wanted) and play.noted("has_end"):
         return DriverFinding(
-            "end of file too soon", "LIFECYCLE-1", "the worker gets end of file before it has got everything",
-            f"{len(wanted)} bytes", f"{at} bytes, then end of file", play, at,
-        )  # fmt: skip
+            "end of file too soon",
+            "LIFECYCLE-1",
+            "the worker gets end of file before it has got everything",
+            f"{len(wanted)} bytes",
+            f"{at} bytes, then end of file",
+            play,
+            at,
+        )
     return None
 
 
@@ -85,32 +109,51 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
     if not case.is_frugal or play.peak <= MOST_MEMORY:
         return None
     return DriverFinding(
-        f"{case.id}: memory", case.clauses.split()[0],
+        f"{case.id}: memory",
+        case.clauses.split()[0],
         "the driver allocates memory by a number that the worker announces",
         "memory only for what has come",
         f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
         play,
-    )  # fmt: skip
+    )
 
 
 def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
     """Whether that is what all wait for; a driver that gave up has another reason."""
-    if play.ending != "watchdog" or case.lists is None or play.noted("has_end") or not play.noted("waits_for_end"):
+    if (
+        play.ending != "watchdog"
+        or case.lists is None
+        or play.noted("has_end")
+        or not play.noted("waits_for_end")
+    ):
         return None
     clause = "MAP-6" if play.request.mode == "map" else "REDUCE-5"
     return DriverFinding(
-        "no end of file", clause, "the worker has answered everything and does not get end of file",
+        "no end of file",
+        clause,
+        "the worker has answered everything and does not get end of file",
         "stdin closed after the last pair",
-        f"the worker waits for it; {play.ended}", play,
-    )  # fmt: skip
+        f"the worker waits for it; {play.ended}",
+        play,
+    )
 
 
 def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
-    wanted = "an error" if case.lists is None else "an error or a success" if case.may_fail else "a success"
+    wanted = (
+        "an error"
+        if case.lists is None
+        else "an error or a success"
+        if case.may_fail
+        else "a success"
+    )
     return DriverFinding(
-        f"{case.id}: no end", case.clauses.split()[0], "the driver does not finish", wanted,
-        f"nothing; {play.ended}", play,
-    )  # fmt: skip
+        f"{case.id}: no end",
+        case.clauses.split()[0],
+        "the driver does not finish",
+        wanted,
+        f"nothing; {play.ended}",
+        play,
+    )
 
 
 def _answer(play: Play) -> Answer:
@@ -125,37 +168,63 @@ def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | 
         return None
     if not case.is_started:
         return DriverFinding(
-            f"{case.id}: started", case.clauses.split()[0], "the driver starts a worker that it should have refused",
-            "an error, and no worker started", "the worker was started", play,
-        )  # fmt: skip
+            f"{case.id}: started",
+            case.clauses.split()[0],
+            "the driver starts a worker that it should have refused",
+            "an error, and no worker started",
+            "the worker was started",
+            play,
+        )
     return DriverFinding(
-        "not started", "FILES-1", "the worker is never started", "the program, as `op`, started",
-        "it was not started" + f"; the driver says: {error}" * bool(error), play,
-    )  # fmt: skip
+        "not started",
+        "FILES-1",
+        "the worker is never started",
+        "the program, as `op`, started",
+        "it was not started" + f"; the driver says: {error}" * bool(error),
+        play,
+    )
 
 
 def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
     clause = case.clauses.split()[0]
     if case.lists is None and answer.is_success:
         return DriverFinding(
-            f"{case.id}: success", clause, "the driver reports success", "an error", "a success", play
+            f"{case.id}: success",
+            clause,
+            "the driver reports success",
+            "an error",
+            "a success",
+            play,
         )
     if case.lists is not None and not answer.is_success and not case.may_fail:
         return DriverFinding(
-            f"{case.id}: error", clause, "the driver reports an error", "a success",
-            f"an error: {answer.error}", play,
-        )  # fmt: skip
+            f"{case.id}: error",
+            clause,
+            "the driver reports an error",
+            "a success",
+            f"an error: {answer.error}",
+            play,
+        )
     if answer.is_success:
         return None
     if answer.lists or answer.pairs:
         n = len(answer.lists or answer.pairs)
         return DriverFinding(
-            "results of a failure", "LIFECYCLE-4", "the driver hands on results of an attempt that failed",
-            "an error, and no results", f"an error, and {n} results", play,
-        )  # fmt: skip
+            "results of a failure",
+            "LIFECYCLE-4",
+            "the driver hands on results of an attempt that failed",
+            "an error, and no results",
+            f"an error, and {n} results",
+            play,
+        )
     if not answer.error:
         return DriverFinding(
-            "no words", "LIFECYCLE-4", "the driver does not say what failed", "an error text", "none", play
+            "no words",
+            "LIFECYCLE-4",
+            "the driver does not say what failed",
+            "an error text",
+            "none",
+            play,
         )
     return None
 
@@ -170,13 +239,24 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
     if had == wanted:
         return None
     if had is None:
-        return DriverFinding("no answer of the adapter", "ADAPTER-6", f"there are no {unit}s", f"{unit}s", "none", play)
+        return DriverFinding(
+            "no answer of the adapter",
+            "ADAPTER-6",
+            f"there are no {unit}s",
+            f"{unit}s",
+            "none",
+            play,
+        )
     at = _first_difference(wanted, had)
     place = f"{plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
     return DriverFinding(
-        f"{case.id}: results", case.clauses.split()[0], "the results are not what the worker wrote", place,
-        f"{plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}", play,
-    )  # fmt: skip
+        f"{case.id}: results",
+        case.clauses.split()[0],
+        "the results are not what the worker wrote",
+        place,
+        f"{plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}",
+        play,
+    )
 
 
 def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
@@ -184,15 +264,20 @@ def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
     if case.said is None:
         return None
     had = answer.said
-    at = next((n for n, pair in enumerate(zip(case.said, had, strict=False)) if not _is_kept(*pair)), None)
+    at = next(
+        (n for n, pair in enumerate(zip(case.said, had, strict=False)) if not _is_kept(*pair)), None
+    )
     if at is None and len(case.said) == len(had):
         return None
     at = min(len(case.said), len(had)) if at is None else at
     return DriverFinding(
-        f"{case.id}: messages", case.clauses.split()[0], "the lines of stderr are not handed on unchanged",
+        f"{case.id}: messages",
+        case.clauses.split()[0],
+        "the lines of stderr are not handed on unchanged",
         f"{plural(len(case.said), 'line')}; number {at + 1}: {_line(case.said, at)}",
-        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}", play,
-    )  # fmt: skip
+        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}",
+        play,
+    )
 
 
 def _is_kept(wanted: Said, had: Said) -> bool:
@@ -208,14 +293,22 @@ def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
             return found
     if play.is_family_gone is False:
         return DriverFinding(
-            f"{case.id}: processes", "LIFECYCLE-7", "processes of the worker's group are left behind",
-            "none", f"at least one still runs {play.limit:g} s after the adapter's end", play,
-        )  # fmt: skip
+            f"{case.id}: processes",
+            "LIFECYCLE-7",
+            "processes of the worker's group are left behind",
+            "none",
+            f"at least one still runs {play.limit:g} s after the adapter's end",
+            play,
+        )
     if play.is_directory_gone is False:
         return DriverFinding(
-            f"{case.id}: directory", "LIFECYCLE-8", "the worker's directory is left behind", "it is removed",
-            f"{play.noted('directory')} is still there {play.limit:g} s after the adapter's end", play,
-        )  # fmt: skip
+            f"{case.id}: directory",
+            "LIFECYCLE-8",
+            "the worker's directory is left behind",
+            "it is removed",
+            f"{play.noted('directory')} is still there {play.limit:g} s after the adapter's end",
+            play,
+        )
     return None
 
 
@@ -239,7 +332,11 @@ def _first_difference(one, other) -> int:
 
 
 def _status(play: Play) -> str:
-    return "no exit status: it was killed" if play.exit_status is None else f"exit status {play.exit_status}"
+    return (
+        "no exit status: it was killed"
+        if play.exit_status is None
+        else f"exit status {play.exit_status}"
+    )
 
 
 def _shown(data: bytes) -> str:

@@ -95,7 +95,11 @@ class Play:
 
 
 def play(
-    case: DriverCase, mode: str, adapter: list[str], timeout: float, is_stopped: Callable[[], bool] = bool
+    case: DriverCase,
+    mode: str,
+    adapter: list[str],
+    timeout: float,
+    is_stopped: Callable[[], bool] = bool,
 ) -> Play:
     """Play a case.
 
@@ -124,9 +128,19 @@ class _Run:
     """One play. A context manager: nothing runs afterwards, and no descriptor is open."""
 
     def __init__(
-        self, case: DriverCase, mode: str, folder: Path, timeout: float, is_stopped: Callable[[], bool]
+        self,
+        case: DriverCase,
+        mode: str,
+        folder: Path,
+        timeout: float,
+        is_stopped: Callable[[], bool],
     ) -> None:
-        self._case, self._folder, self._timeout, self._is_stopped = case, folder, timeout, is_stopped
+        self._case, self._folder, self._timeout, self._is_stopped = (
+            case,
+            folder,
+            timeout,
+            is_stopped,
+        )
         self._facts = Play(case.request(mode), folder=str(folder), limit=timeout)
         self._process: SupervisedProcess | None = None
         self._notes_text = b""
@@ -144,16 +158,22 @@ class _Run:
 
     def play(self, adapter: list[str]) -> Play:
         facts = self._facts
-        facts.document = facts.request.to_json(self._folder / "program", self._files, LONG * self._timeout)
+        facts.document = facts.request.to_json(
+            self._folder / "program", self._files, LONG * self._timeout
+        )
         (self._folder / "tmp").mkdir()
         environment = {**os.environ, "TMPDIR": str(self._folder / "tmp")}
-        self._process = SupervisedProcess({"op": _START}, [os.getcwd(), *adapter], environment=environment)
+        self._process = SupervisedProcess(
+            {"op": _START}, [os.getcwd(), *adapter], environment=environment
+        )
         self._converse()
         facts.exit_status = self._process.exit_status
         if facts.ending == "exited" and facts.notes and self._case.leaves_nothing:
             facts.is_family_gone = self._wait_until(self._has_hung_up)
             if not self._case.kill:  # nobody may be left to remove it
-                facts.is_directory_gone = self._wait_until(lambda: not os.path.exists(facts.noted("directory")))
+                facts.is_directory_gone = self._wait_until(
+                    lambda: not os.path.exists(facts.noted("directory"))
+                )
         facts.stdin = (self._folder / "stdin").read_bytes()
         return facts
 
@@ -174,7 +194,13 @@ class _Run:
         request = self._facts.request
         if isinstance(content, Hostile):
             n_params = None if request.has_set else len(request.param_bytes)
-            content = program(content, self._folder / "notes", self._folder / "stdin", n_params, len(request.entries))
+            content = program(
+                content,
+                self._folder / "notes",
+                self._folder / "stdin",
+                n_params,
+                len(request.entries),
+            )
         path.write_bytes(content)
         path.chmod(0o755)
         self._facts.files[str(path.relative_to(self._folder))] = content
@@ -202,8 +228,18 @@ class _Run:
             if self._case.kill and not is_killed and facts.noted("is_done"):
                 os.kill(process.pid, self._case.kill)
                 is_killed = True
-            if self._is_stopped() or time.monotonic() > end or self._case.is_frugal and facts.peak > MOST_MEMORY:
-                facts.ending = "stopped" if self._is_stopped() else "memory" if facts.peak > MOST_MEMORY else "watchdog"
+            if (
+                self._is_stopped()
+                or time.monotonic() > end
+                or (self._case.is_frugal and facts.peak > MOST_MEMORY)
+            ):
+                facts.ending = (
+                    "stopped"
+                    if self._is_stopped()
+                    else "memory"
+                    if facts.peak > MOST_MEMORY
+                    else "watchdog"
+                )
                 return
         for fd in open_fds:
             while self._read(fd):
@@ -238,7 +274,9 @@ class _Run:
         pid = self._process.pid
         with suppress(OSError, ProcessLookupError):
             self._facts.group = os.getpgid(pid) if pid else 0
-            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n") as file:
+            with open(
+                f"/proc/{pid}/status", encoding="ascii", errors="replace", newline="\n"
+            ) as file:
                 high = next((line.split()[1] for line in file if line.startswith("VmHWM:")), "0")
             self._facts.peak = max(self._facts.peak, 1024 * int(high))
 
@@ -268,4 +306,6 @@ def ended_at_start(facts: Play) -> KVProtoError | None:
     """The error for an adapter that could not be executed, which the shell says with 126 or 127."""
     if facts.exit_status not in (126, 127) or facts.answer:
         return None
-    return WorkerNotStarted(facts.stderr.decode("utf-8", "replace").strip() or "it cannot be executed")
+    return WorkerNotStarted(
+        facts.stderr.decode("utf-8", "replace").strip() or "it cannot be executed"
+    )

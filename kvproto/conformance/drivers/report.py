@@ -20,15 +20,23 @@ def explain(case: DriverCase) -> str:
     request = case.request(case.modes[0])
     n = len(request.entries)
     lines = [
-        f"{case.id}  {case.level}  {case.clauses}", case.title, "", f"asked in: {' and '.join(case.modes)}",
+        f"{case.id}  {case.level}  {case.clauses}",
+        case.title,
+        "",
+        f"asked in: {' and '.join(case.modes)}",
         f"the driver is given: {n} {'entry' if n == 1 else 'entries'}, {_params(request.params)}"
         + "".join(f", a supporting file {quoted(name.encode())}" for name, _ in case.files)
         + "".join(f", {name} limit {seconds:g} s" for name, seconds in case.limits.items()),
-        f"what must come out: {_expected(case)}", "", "the worker:",
-    ]  # fmt: skip
+        f"what must come out: {_expected(case)}",
+        "",
+        "the worker:",
+    ]
     text = case.worker.source if isinstance(case.worker, Hostile) else case.worker.decode()
-    call = [f"called with {options_of(case.worker)}"] if isinstance(case.worker,
-        Hostile) and case.worker.options else []
+    call = (
+        [f"called with {options_of(case.worker)}"]
+        if isinstance(case.worker, Hostile) and case.worker.options
+        else []
+    )
     return "\n".join([*lines, *textwrap.indent(text, "  ").splitlines(), *call]) + "\n"
 
 
@@ -40,7 +48,11 @@ def _params(params: ParamSet | Raw | str | None) -> str:
             return f"parameters as one string, {quoted(octets(data))}"
         case ParamSet(entries):
             named = (f"{quoted(octets(name))} = {quoted(octets(value))}" for name, value in entries)
-            return "the parameters " + shortened(", ".join(named)) if entries else "an empty set of parameters"
+            return (
+                "the parameters " + shortened(", ".join(named))
+                if entries
+                else "an empty set of parameters"
+            )
     return "its default parameters"
 
 

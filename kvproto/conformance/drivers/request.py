@@ -75,7 +75,9 @@ class Request:
             return b""
         entries = self.params.entries if isinstance(self.params, ParamSet) else ()
         named = {octets(name): octets(value) for name, value in entries}
-        body = b"".join(b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in named.items())
+        body = b"".join(
+            b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in named.items()
+        )
         return b"%d\n%b" % (len(body), body)
 
     @property
@@ -89,7 +91,10 @@ class Request:
             "mode": self.mode,
             "program": str(program),
             "files": [{"name": name, "path": str(path)} for name, path in files],
-            "entries": [_value(e) if not isinstance(e, tuple) else [_value(part) for part in e] for e in self.entries],
+            "entries": [
+                _value(e) if not isinstance(e, tuple) else [_value(part) for part in e]
+                for e in self.entries
+            ],
             "limits": {name: self.limits.get(name, long) for name in LIMITS},
             "max_item": self.max_item,
         }
@@ -97,7 +102,9 @@ class Request:
             case Raw(data):
                 document["params"] = {"raw": _value(data)}
             case ParamSet(entries):
-                document["params"] = {"set": [[_value(name), _value(value)] for name, value in entries]}
+                document["params"] = {
+                    "set": [[_value(name), _value(value)] for name, value in entries]
+                }
             case None:
                 document["params"] = None
         return json.dumps(document)

@@ -22,7 +22,10 @@ UNSEEN = "this machine's /proc does not tell how much memory the adapter takes"
 
 
 def run(
-    chosen: list[tuple[DriverCase, str]], adapter: list[str], timeout: float, on_result: Callable[[Result], object]
+    chosen: list[tuple[DriverCase, str]],
+    adapter: list[str],
+    timeout: float,
+    on_result: Callable[[Result], object],
 ) -> list[Result]:
     """Run the chosen cases, each in its mode; on_result is called with each result, in order. Its verdict is a
     DriverFinding, NotApplicable when the case cannot be asked here, or None when nothing is wrong.

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from html import escape
 
 from kvproto.conformance.report.grouping import Failure, failures
-from kvproto.conformance.report.parts import SECTIONS, Dump, by_section, is_of_driver, leaders, told, words
+from kvproto.conformance.report.parts import (
+    SECTIONS,
+    Dump,
+    by_section,
+    is_of_driver,
+    leaders,
+    told,
+    words,
+)
 from kvproto.conformance.report.style import STYLE
 from kvproto.conformance.report.text import conclusion, counts
 from kvproto.conformance.runner import Result
@@ -51,7 +59,9 @@ LINE = re.compile(r"([> ]) ([0-9a-f]{4,})  ([0-9a-f]{2}[0-9a-f ]{0,33}?)( {2,})(
 """A line of a dump: whether it has the first wrong byte, offset, bytes, the gap up to the words, the words."""
 
 
-def as_html(subject: str, results: list[Result], directories: Mapping[str, str], run: Mapping[str, str]) -> str:
+def as_html(
+    subject: str, results: list[Result], directories: Mapping[str, str], run: Mapping[str, str]
+) -> str:
     """The report about a worker or a driver.
 
     directories   case id and mode, as `ID.mode` -> where its evidence is
@@ -63,7 +73,7 @@ def as_html(subject: str, results: list[Result], directories: Mapping[str, str],
     parts += [f"<h2>What was run</h2>\n{_list(run)}<p class=soft>{_text(LEVELS)}</p>\n"]
     title = _text(f"{subject} {conclusion(results)}")
     return (
-        '<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n'
+        "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
         '<meta name=viewport content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
     )
@@ -73,15 +83,21 @@ def _head(subject: str, results: list[Result]) -> str:
     verdict = conclusion(results).partition(":")[0]
     is_bad = any(result.fails for result in results)
     n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
-    found = f"It has {n_faults} fault{'s' * (n_faults != 1)}, described below. " if n_faults else "No fault was found. "
+    found = (
+        f"It has {n_faults} fault{'s' * (n_faults != 1)}, described below. "
+        if n_faults
+        else "No fault was found. "
+    )
     found += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
     chips = [
         f"<li><b class={kind}>{n}</b> {said}</li>"
         for (kind, _, said), n in ((STATUSES[status], n) for status, n in counts(results).items())
     ]
-    n_checks = f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
+    n_checks = (
+        f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
+    )
     return (
-        f"<header>\n<div class=\"verdict{' failed' * is_bad}\">\n"
+        f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
         f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
         f"<p>{_text(found)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
         f"<p class=soft>{_text(ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER)}</p>\n</header>\n"
@@ -91,7 +107,9 @@ def _head(subject: str, results: list[Result]) -> str:
 def _faults(faults: list[Failure], directories: Mapping[str, str]) -> str:
     if not faults:
         return ""
-    return "<h2>Faults</h2>\n" + "".join(_fault(one, directories[one.result.name]) for one in faults)
+    return "<h2>Faults</h2>\n" + "".join(
+        _fault(one, directories[one.result.name]) for one in faults
+    )
 
 
 def _fault(one: Failure, directory: str) -> str:
@@ -113,7 +131,11 @@ def _others(one: Failure) -> str:
     n = len(one.others)
     names = ", ".join(f"<code>{_text(other.case.id)}</code> ({other.mode})" for other in one.others)
     about = f"The same fault makes {n} other check{'s' * (n != 1)} fail"
-    return f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n" if n else ""
+    return (
+        f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n"
+        if n
+        else ""
+    )
 
 
 def _again(directory: str, result: Result, needs: str) -> str:
@@ -136,7 +158,10 @@ def _dump_line(line: str) -> str:
         return f"<mark>{_text(line)}</mark>" if line.startswith(">") else _text(line)
     is_wrong, offset, data, gap, about = parts.groups()
     if is_wrong == ">":
-        data, about = f"<mark>{data[:2]}</mark>{data[2:]}", f"{_text(about)}   <mark>the first wrong byte</mark>"
+        data, about = (
+            f"<mark>{data[:2]}</mark>{data[2:]}",
+            f"{_text(about)}   <mark>the first wrong byte</mark>",
+        )
     else:
         about = _text(about)
     return f"{_text(is_wrong)} {offset}  {data}<span class=gap>{gap[2:]}</span>  {about}"
@@ -147,7 +172,9 @@ def _asides(results: list[Result]) -> str:
     fixed = [result for result in results if result.status == "fixed"]
     if not fixed:
         return ""
-    rows = "".join(f"<li><code>{_text(r.case.id)}</code> ({r.mode}): {_text(words(r))}</li>\n" for r in fixed)
+    rows = "".join(
+        f"<li><code>{_text(r.case.id)}</code> ({r.mode}): {_text(words(r))}</li>\n" for r in fixed
+    )
     return f"<h2>Known failures that pass</h2>\n<ul>\n{rows}</ul>\n"
 
 
@@ -167,10 +194,17 @@ def _section(name: str, results: list[Result], same: Mapping[str, Result]) -> st
 
 def _row(by_mode: Mapping[str, Result], modes: list[str], same: Mapping[str, Result]) -> str:
     case = next(iter(by_mode.values())).case
-    told = {mode: words(result) for mode, result in by_mode.items() if words(result) and result.name not in same}
+    told = {
+        mode: words(result)
+        for mode, result in by_mode.items()
+        if words(result) and result.name not in same
+    }
     if len(told) == len(by_mode) and len(set(told.values())) == 1:
         told = {"": next(iter(told.values()))}
-    why = [f"<span class=why>{mode}{': ' * bool(mode)}{_text(text)}</span>" for mode, text in told.items()]
+    why = [
+        f"<span class=why>{mode}{': ' * bool(mode)}{_text(text)}</span>"
+        for mode, text in told.items()
+    ]
     cells = "".join(_cell(by_mode.get(mode), mode, same) for mode in modes)
     return (
         f"<tr><th scope=row>{_text(case.title)} <code class=soft>{_text(case.id)}</code>{''.join(why)}</th>"
@@ -183,15 +217,18 @@ def _cell(result: Result | None, mode: str, same: Mapping[str, Result]) -> str:
         return '<td class="mode none">–</td>'
     kind, said, _ = STATUSES[result.status]
     if result.status == "fail":
-        said = f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{said}</a>"
+        said = (
+            f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{said}</a>"
+        )
     return f'<td class="mode {kind}" data-of="{mode}:">{said}</td>'
 
 
 def _list(fields: Mapping[str, str]) -> str:
     items = "".join(
         f"<dt>{_text(name)}</dt><dd{' class=key' * (name == NAMES['likely'])}>{_text(text)}</dd>\n"
-        for name, text in fields.items() if name not in HIDDEN
-    )  # fmt: skip
+        for name, text in fields.items()
+        if name not in HIDDEN
+    )
     return f"<dl>\n{items}</dl>\n"
 
 

@@ -60,21 +60,38 @@ def as_json(subject: str, results: list[Result], directories: Mapping[str, str])
 def _result(result: Result, leader: Result | None, directories: Mapping[str, str]) -> dict:
     case = result.case
     return {
-        "id": case.id, "mode": result.mode, "level": case.level, "clauses": case.clauses.split(), "title": case.title,
-        "status": result.status, "why": words(result),
-        "finding": _finding(result, leader, directories) if result.status in ("fail", "note", "known") else None,
-    }  # fmt: skip
+        "id": case.id,
+        "mode": result.mode,
+        "level": case.level,
+        "clauses": case.clauses.split(),
+        "title": case.title,
+        "status": result.status,
+        "why": words(result),
+        "finding": _finding(result, leader, directories)
+        if result.status in ("fail", "note", "known")
+        else None,
+    }
 
 
 def _finding(result: Result, leader: Result | None, directories: Mapping[str, str]) -> dict:
     finding = result.verdict
     return {
-        "cause": finding.cause, "clause": finding.clause, "what": finding.what, "expected": finding.expected,
-        "got": finding.got, "likely": told(result).fields.get("likely"), "at": finding.at,
-        "same_as": leader and leader.name, "evidence": directories.get(result.name),
+        "cause": finding.cause,
+        "clause": finding.clause,
+        "what": finding.what,
+        "expected": finding.expected,
+        "got": finding.got,
+        "likely": told(result).fields.get("likely"),
+        "at": finding.at,
+        "same_as": leader and leader.name,
+        "evidence": directories.get(result.name),
         **{name: _stream(data, n_all) for name, (data, n_all) in streams(finding).items()},
-    }  # fmt: skip
+    }
 
 
 def _stream(data: bytes, n_all: int) -> dict:
-    return {"base64": base64.b64encode(data[:MOST_BYTES]).decode(), "kept": len(data), "length": n_all}
+    return {
+        "base64": base64.b64encode(data[:MOST_BYTES]).decode(),
+        "kept": len(data),
+        "length": n_all,
+    }

@@ -31,22 +31,38 @@ def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -
         suite = SubElement(root, "testsuite", name=section, **_counts(some))
         for result in some:
             case = SubElement(
-                suite, "testcase", name=f"{result.case.id} ({result.mode})", classname=f"kvproto.{section}"
+                suite,
+                "testcase",
+                name=f"{result.case.id} ({result.mode})",
+                classname=f"kvproto.{section}",
             )
             _tell(case, result, told.get(result.name), same.get(result.name), directories)
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        + ElementTree.tostring(root, encoding="unicode")
+        + "\n"
+    )
 
 
 def _counts(results: Iterable[Result]) -> dict[str, str]:
     statuses = [result.status for result in results]
     n_failures = statuses.count("fail") + statuses.count("fixed")
     n_skipped = statuses.count("known") + statuses.count("n/a")
-    return {"tests": str(len(statuses)), "failures": str(n_failures), "errors": "0", "skipped": str(n_skipped)}
+    return {
+        "tests": str(len(statuses)),
+        "failures": str(n_failures),
+        "errors": "0",
+        "skipped": str(n_skipped),
+    }
 
 
 def _tell(
-    case: Element, result: Result, one: Failure | None, leader: Result | None, directories: Mapping[str, str]
+    case: Element,
+    result: Result,
+    one: Failure | None,
+    leader: Result | None,
+    directories: Mapping[str, str],
 ) -> None:
     said = visible(words(result))
     if result.status == "note":
@@ -58,7 +74,9 @@ def _tell(
         SubElement(case, "failure", message=said, type="fixed")
     elif result.status == "fail":
         element = SubElement(case, "failure", message=said, type=visible(result.verdict.clause))
-        element.text = visible(failure(one, directories[result.name]) if one else _other(result, leader))
+        element.text = visible(
+            failure(one, directories[result.name]) if one else _other(result, leader)
+        )
 
 
 def _other(result: Result, leader: Result) -> str:

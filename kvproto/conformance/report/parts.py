@@ -19,9 +19,18 @@ from kvproto.conformance.runner import Result
 from kvproto.conformance.wording import shortened, shown, visible
 
 __all__ = [
-    "FIXED", "SECTIONS", "Dump", "Told", "by_section", "is_of_driver", "leaders", "options_of", "streams", "told",
+    "FIXED",
+    "SECTIONS",
+    "Dump",
+    "Told",
+    "by_section",
+    "is_of_driver",
+    "leaders",
+    "options_of",
+    "streams",
+    "told",
     "words",
-]  # fmt: skip
+]
 
 STDERR_LINES = 5
 STDERR_COLUMNS = 100
@@ -90,7 +99,11 @@ def streams(finding: Finding | DriverFinding) -> dict[str, tuple[bytes, int]]:
     Of a driver: what the worker read, what the adapter wrote, and the end of what the adapter said on stderr.
     """
     if isinstance(finding, DriverFinding):
-        kept = {"stdin": finding.play.stdin, "stdout": bytes(finding.play.answer), "stderr": finding.play.stderr}
+        kept = {
+            "stdin": finding.play.stdin,
+            "stdout": bytes(finding.play.answer),
+            "stderr": finding.play.stderr,
+        }
         return {name: (data, len(data)) for name, data in kept.items()}
     trace = finding.trace
     return {
@@ -123,9 +136,14 @@ def _dumps_of_worker(finding: Finding) -> list[Dump]:
     stdin, n_stdout = trace.schedule.stdin, len(trace.stdout)
     how = f"{len(stdin)} bytes, argument {trace.schedule.argument!r}{special(trace.schedule)}"
     output = hexdump.of_output(trace.stdout, diagnose.first_wrong(finding))
-    dumps = [Dump("stdin", how, hexdump.of_input(stdin)), Dump("stdout", f"{n_stdout} bytes", output)]
+    dumps = [
+        Dump("stdin", how, hexdump.of_input(stdin)),
+        Dump("stdout", f"{n_stdout} bytes", output),
+    ]
     said = [line.data for line in trace.lines]
-    return dumps + [Dump("stderr", f"{trace.n_stderr} bytes, the last lines", _last(said))] * bool(said)
+    return dumps + [Dump("stderr", f"{trace.n_stderr} bytes, the last lines", _last(said))] * bool(
+        said
+    )
 
 
 def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
@@ -140,7 +158,10 @@ def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
 
 
 def _last(lines: list[bytes]) -> list[str]:
-    return ["  " + visible(line.decode("utf-8", "backslashreplace"))[:STDERR_COLUMNS] for line in lines[-STDERR_LINES:]]
+    return [
+        "  " + visible(line.decode("utf-8", "backslashreplace"))[:STDERR_COLUMNS]
+        for line in lines[-STDERR_LINES:]
+    ]
 
 
 def _of_hostile(worker: Hostile) -> str:
@@ -150,6 +171,8 @@ def _of_hostile(worker: Hostile) -> str:
 
 def options_of(worker: Hostile) -> str:
     """What a worker of the kit is called with, in words."""
-    options = [f"{name}: {shown(value) if isinstance(value, bytes) else value}" for name,
-        value in worker.options.items()]
+    options = [
+        f"{name}: {shown(value) if isinstance(value, bytes) else value}"
+        for name, value in worker.options.items()
+    ]
     return shortened(", ".join(options))

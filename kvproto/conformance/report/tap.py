@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.report.parts import leaders, words
 from kvproto.conformance.report.text import conclusion, failure
-from kvproto.conformance.wording import visible
 from kvproto.conformance.runner import Result
+from kvproto.conformance.wording import visible
 
 __all__ = ["tap"]
 
@@ -27,7 +27,11 @@ def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> 
     """
     told = {one.result.name: one for one in failures(results)}
     same = leaders(results)
-    lines = ["TAP version 14", f"1..{len(results)}", f"# {_line(f'{subject} {conclusion(results)}')}"]
+    lines = [
+        "TAP version 14",
+        f"1..{len(results)}",
+        f"# {_line(f'{subject} {conclusion(results)}')}",
+    ]
     for number, result in enumerate(results, 1):
         is_ok = result.status in ("pass", "n/a", "note")
         directive = DIRECTIVES.get(result.status, "").format(_line(words(result)))
@@ -46,10 +50,17 @@ def _diagnostics(result: Result, leader: Result | None, report: str) -> list[str
     fields = {"status": result.status, "message": words(result)}
     if result.verdict is not None:
         finding = result.verdict
-        fields |= {"clause": finding.clause, "cause": finding.cause, "expected": finding.expected, "got": finding.got}
+        fields |= {
+            "clause": finding.clause,
+            "cause": finding.cause,
+            "expected": finding.expected,
+            "got": finding.got,
+        }
     if leader is not None:
         fields["same_as"] = f"{leader.case.id} ({leader.mode})"
-    block = [f"{name}: {json.dumps(visible(text), ensure_ascii=False)}" for name, text in fields.items()]
+    block = [
+        f"{name}: {json.dumps(visible(text), ensure_ascii=False)}" for name, text in fields.items()
+    ]
     if report:
         block += ["report: |", *(f"  {line}" for line in visible(report).splitlines())]
     return ["  ---", *(f"  {line}" for line in block), "  ..."]

@@ -19,7 +19,14 @@ WIDTH = 100
 
 ASIDES = {"n/a": "n/a  ", "note": "note ", "known": "known", "fixed": "FIXED"}
 
-COUNTED = {"pass": "pass", "fail": "fail", "fixed": "fixed", "known": "known", "note": "noted", "n/a": "not applicable"}
+COUNTED = {
+    "pass": "pass",
+    "fail": "fail",
+    "fixed": "fixed",
+    "known": "known",
+    "note": "noted",
+    "n/a": "not applicable",
+}
 
 
 def report(worker: str, results: list[Result], directories: dict[str, str]) -> str:
@@ -35,7 +42,9 @@ def asides(results: list[Result]) -> list[str]:
     """The lines about what is neither good nor a failure, as one part of a report; none, no part."""
     lines = []
     for status, name in ASIDES.items():
-        lines += [f"{name} {r.case.id} ({r.mode}): {words(r)}\n" for r in results if r.status == status]
+        lines += [
+            f"{name} {r.case.id} ({r.mode}): {words(r)}\n" for r in results if r.status == status
+        ]
     return [visible("".join(lines))] * bool(lines)
 
 
@@ -58,7 +67,9 @@ def conclusion(results: list[Result]) -> str:
     """The verdict: "conforms", or "does not conform" and how many faults there are."""
     n_causes, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
     faults = [plural(n_causes, "fault")] * bool(n_causes)
-    faults += [f"{plural(n_fixed, 'known failure')} that pass{'es' * (n_fixed == 1)}"] * bool(n_fixed)
+    faults += [f"{plural(n_fixed, 'known failure')} that pass{'es' * (n_fixed == 1)}"] * bool(
+        n_fixed
+    )
     return f"does not conform: {', '.join(faults)}" if faults else "conforms"
 
 
@@ -76,8 +87,15 @@ def _summary(worker: str, results: list[Result]) -> str:
 
 def _field(name: str, text: str) -> list[str]:
     """A part of a failure that has a name: its lines, wrapped."""
-    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, WIDTH, break_on_hyphens=False)]
-    return [f"      {word:<9} {line}" for word, line in zip([name] + [""] * len(lines), lines, strict=False)]
+    lines = [
+        line
+        for part in text.split("\n")
+        for line in textwrap.wrap(part, WIDTH, break_on_hyphens=False)
+    ]
+    return [
+        f"      {word:<9} {line}"
+        for word, line in zip([name] + [""] * len(lines), lines, strict=False)
+    ]
 
 
 def _names(results: tuple[Result, ...]) -> str:

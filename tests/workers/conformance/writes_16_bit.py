@@ -5,4 +5,9 @@ import struct
 import raw
 
 for key, value in raw.read_pairs():
-    raw.write(struct.pack("<HH", 1, len(key) % 65536) + key + struct.pack("<H", len(value) % 65536) + value)
+    raw.write(
+        struct.pack("<HH", 1, len(key) % 65536)
+        + key
+        + struct.pack("<H", len(value) % 65536)
+        + value
+    )

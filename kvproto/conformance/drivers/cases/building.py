@@ -8,7 +8,17 @@ from kvproto.conformance.cases.building import SMALL
 from kvproto.conformance.drivers.hostile import Hostile, good, stdout
 from kvproto.conformance.drivers.hostile.base import packed
 
-__all__ = ["ALL_BYTES", "ANSWERS", "ECHO", "MANY", "SHORT", "SMALL", "WHOLE", "answering", "hostile"]
+__all__ = [
+    "ALL_BYTES",
+    "ANSWERS",
+    "ECHO",
+    "MANY",
+    "SHORT",
+    "SMALL",
+    "WHOLE",
+    "answering",
+    "hostile",
+]
 
 SHORT = 0.3
 """Seconds, of a limit that is to run out."""
@@ -31,7 +41,9 @@ def hostile(function: Callable, **options) -> Hostile:
 
 def answering(*last: bytes, **options) -> Hostile:
     """A worker that gives SMALL back, but the last answers are these."""
-    return Hostile(stdout.answers, {"outputs": [*ANSWERS[: len(SMALL) - len(last)], *last], **options})
+    return Hostile(
+        stdout.answers, {"outputs": [*ANSWERS[: len(SMALL) - len(last)], *last], **options}
+    )
 
 
 ECHO = hostile(good.echo)

@@ -22,53 +22,99 @@ def _directory(case: DriverCase, play: Play) -> DriverFinding | None:
     wanted = {"op": b"", **dict(case.files)}
     if contents == wanted and os.path.basename(play.noted("arguments")[0]) == "op":
         return None
-    differ = sorted(name for name in contents.keys() & wanted.keys() if contents[name] != wanted[name])
+    differ = sorted(
+        name for name in contents.keys() & wanted.keys() if contents[name] != wanted[name]
+    )
     got = f"{sorted(contents)}, started as {play.noted('arguments')[0]}"
     got += f"; the content of {differ} differs" * bool(differ)
     return DriverFinding(
-        f"{case.id}: directory", "FILES-1", "the worker's directory is not what it should be",
-        f"{sorted(wanted)}, started as op", got, play,
-    )  # fmt: skip
+        f"{case.id}: directory",
+        "FILES-1",
+        "the worker's directory is not what it should be",
+        f"{sorted(wanted)}, started as op",
+        got,
+        play,
+    )
 
 
 def _permissions(case: DriverCase, play: Play) -> DriverFinding | None:
-    lacking = {name: f"{mode:o}" for name, (_, mode) in play.noted("files").items() if mode & 0o500 != 0o500}
+    lacking = {
+        name: f"{mode:o}"
+        for name, (_, mode) in play.noted("files").items()
+        if mode & 0o500 != 0o500
+    }
     if not lacking:
         return None
     return DriverFinding(
-        f"{case.id}: permissions", "FILES-4", "files of the worker's directory are not readable and executable",
-        "all of them readable and executable", f"{lacking}", play,
-    )  # fmt: skip
+        f"{case.id}: permissions",
+        "FILES-4",
+        "files of the worker's directory are not readable and executable",
+        "all of them readable and executable",
+        f"{lacking}",
+        play,
+    )
 
 
 def _refused(name: str, words: str, files: tuple[tuple[str, bytes], ...]) -> DriverCase:
     return DriverCase(
-        f"FILES-name-{name}", "MUST", "FILES-2", f"a supporting file {words} is refused before anything starts",
-        ECHO, modes=("map",), files=files, is_started=False,
-    )  # fmt: skip
+        f"FILES-name-{name}",
+        "MUST",
+        "FILES-2",
+        f"a supporting file {words} is refused before anything starts",
+        ECHO,
+        modes=("map",),
+        files=files,
+        is_started=False,
+    )
 
 
 CASES = (
     DriverCase(
-        "FILES-directory", "MUST", "FILES-1",
+        "FILES-directory",
+        "MUST",
+        "FILES-1",
         "the worker's directory holds op and the supporting files, and nothing else",
-        LOOKS_AROUND, echoed, files=TWO_FILES, checks=(_directory,), tells=("not started",),
+        LOOKS_AROUND,
+        echoed,
+        files=TWO_FILES,
+        checks=(_directory,),
+        tells=("not started",),
     ),
     DriverCase(
-        "FILES-executable", "MUST", "FILES-4", "supporting files are readable and executable",
-        LOOKS_AROUND, echoed, files=TWO_FILES, checks=(_permissions,),
+        "FILES-executable",
+        "MUST",
+        "FILES-4",
+        "supporting files are readable and executable",
+        LOOKS_AROUND,
+        echoed,
+        files=TWO_FILES,
+        checks=(_permissions,),
     ),
     DriverCase(
-        "FILES-starter", "MUST", "FILES-4", "op may start one of the supporting files",
-        hostile(good.starts_another, name="count"), echoed, files=(("count", ECHO),), is_started=None,
+        "FILES-starter",
+        "MUST",
+        "FILES-4",
+        "op may start one of the supporting files",
+        hostile(good.starts_another, name="count"),
+        echoed,
+        files=(("count", ECHO),),
+        is_started=None,
     ),
     DriverCase(
-        "FILES-no-interpreter", "MUST", "LIFECYCLE-4", "a program that cannot be started is an error",
-        b"#!/no/such/interpreter\n", is_started=None,
+        "FILES-no-interpreter",
+        "MUST",
+        "LIFECYCLE-4",
+        "a program that cannot be started is an error",
+        b"#!/no/such/interpreter\n",
+        is_started=None,
     ),
     DriverCase(
-        "FILES-no-program", "MUST", "LIFECYCLE-4", "a text file that is not a program is an error",
-        b"words.txt contains no program\n", is_started=None,
+        "FILES-no-program",
+        "MUST",
+        "LIFECYCLE-4",
+        "a text file that is not a program is an error",
+        b"words.txt contains no program\n",
+        is_started=None,
     ),
     _refused("empty", "without a name", (("", b""),)),
     _refused("slash", "with a slash in its name", (("a/b", b""),)),
@@ -77,4 +123,4 @@ CASES = (
     _refused("parent", "named `..`", (("..", b""),)),
     _refused("op", "named `op`", (("op", b""),)),
     _refused("twice", "with the same name as another", (("words", b"1"), ("words", b"2"))),
-)  # fmt: skip
+)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import ANSWERS, ECHO, SHORT, WHOLE, answering, hostile
+from kvproto.conformance.drivers.cases.building import (
+    ANSWERS,
+    ECHO,
+    SHORT,
+    WHOLE,
+    answering,
+    hostile,
+)
 from kvproto.conformance.drivers.hostile import stdout
 from kvproto.conformance.drivers.hostile.base import packed
 
@@ -22,7 +29,9 @@ def _refused(name: str, clauses: str, title: str, worker, **details) -> DriverCa
 
 CUT = tuple(
     _refused(
-        f"LIST-cut-{where}", "LIST-3", f"output that ends {words} is an error, exit status 0 or not",
+        f"LIST-cut-{where}",
+        "LIST-3",
+        f"output that ends {words} is an error, exit status 0 or not",
         answering(output),
     )
     for where, words, output in (
@@ -38,84 +47,166 @@ CUT = tuple(
 
 LIST = (
     *CUT,
-    _refused("LIST-count-low", "LIST-2", "a list with more pairs than its num-pairs says is an error",
-        answering(LAST + LAST[4:])),
     _refused(
-        "LIST-big-endian", "LIST-1", "a num-pairs in the wrong byte order is an error",
+        "LIST-count-low",
+        "LIST-2",
+        "a list with more pairs than its num-pairs says is an error",
+        answering(LAST + LAST[4:]),
+    ),
+    _refused(
+        "LIST-big-endian",
+        "LIST-1",
+        "a num-pairs in the wrong byte order is an error",
         answering(b"\0\0\0\1" + LAST[4:]),
     ),
     _refused(
-        "LIST-no-count", "LIST-1", "a list without num-pairs is an error",
+        "LIST-no-count",
+        "LIST-1",
+        "a list without num-pairs is an error",
         answering(LAST[4:]),
     ),
     _refused(
-        "LIST-count-largest", "LIST-4 LIMITS-2", "num-pairs is 4294967295, and two pairs come: an error",
-        answering(b"\xff\xff\xff\xff" + 2 * LAST[4:]), is_frugal=True,
+        "LIST-count-largest",
+        "LIST-4 LIMITS-2",
+        "num-pairs is 4294967295, and two pairs come: an error",
+        answering(b"\xff\xff\xff\xff" + 2 * LAST[4:]),
+        is_frugal=True,
     ),
     _refused(
-        "LIST-count-large", "LIST-4", "num-pairs is 134217728, and two pairs come: an error, without memory for all",
-        answering(b"\0\0\0\x08" + 2 * LAST[4:]), is_frugal=True,
+        "LIST-count-large",
+        "LIST-4",
+        "num-pairs is 134217728, and two pairs come: an error, without memory for all",
+        answering(b"\0\0\0\x08" + 2 * LAST[4:]),
+        is_frugal=True,
     ),
-    _refused("LIST-banner", "MAP-3 REDUCE-4", "text before the first list is an error", answering(first=b"starting\n")),
     _refused(
-        "LIST-text-between", "MAP-3 REDUCE-4", "text between two lists is an error",
+        "LIST-banner",
+        "MAP-3 REDUCE-4",
+        "text before the first list is an error",
+        answering(first=b"starting\n"),
+    ),
+    _refused(
+        "LIST-text-between",
+        "MAP-3 REDUCE-4",
+        "text between two lists is an error",
         answering(b"1 done\n" + LAST),
     ),
-    _refused("LIST-text-last", "MAP-3 REDUCE-4", "text after the last list is an error", answering(LAST + b"done\n")),
     _refused(
-        "LIST-word-last", "MAP-3 REDUCE-4", "four bytes of text after the last list are an error",
+        "LIST-text-last",
+        "MAP-3 REDUCE-4",
+        "text after the last list is an error",
+        answering(LAST + b"done\n"),
+    ),
+    _refused(
+        "LIST-word-last",
+        "MAP-3 REDUCE-4",
+        "four bytes of text after the last list are an error",
         answering(LAST + b"bye\n"),
     ),
-)  # fmt: skip
+)
 
 MAP = (
-    _refused("MAP-too-many", "MAP-2", "an empty list too many is an error", answering(LAST + packed()), modes=("map",)),
+    _refused(
+        "MAP-too-many",
+        "MAP-2",
+        "an empty list too many is an error",
+        answering(LAST + packed()),
+        modes=("map",),
+    ),
     _refused("MAP-too-few", "MAP-2", "a list too few is an error", answering(b""), modes=("map",)),
     _refused(
-        "MAP-none", "MAP-2", "no list at all is an error", answering(b"", b"", b""), modes=("map",),
-        limits={"idle": SHORT}, is_started=None,
+        "MAP-none",
+        "MAP-2",
+        "no list at all is an error",
+        answering(b"", b"", b""),
+        modes=("map",),
+        limits={"idle": SHORT},
+        is_started=None,
     ),
     _refused(
-        "MAP-list-for-nothing", "MAP-2", "a list although there were no pairs is an error",
-        hostile(stdout.answers_unasked, data=packed()), entries=(), modes=("map",), is_started=None,
+        "MAP-list-for-nothing",
+        "MAP-2",
+        "a list although there were no pairs is an error",
+        hostile(stdout.answers_unasked, data=packed()),
+        entries=(),
+        modes=("map",),
+        is_started=None,
     ),
     _refused(
-        "MAP-flood", "MAP-2", "lists without end are an error as soon as there is one too many",
-        hostile(stdout.floods, data=500 * packed()), modes=("map",), leaves_nothing=True,
+        "MAP-flood",
+        "MAP-2",
+        "lists without end are an error as soon as there is one too many",
+        hostile(stdout.floods, data=500 * packed()),
+        modes=("map",),
+        leaves_nothing=True,
     ),
     DriverCase(
-        "MAP-unasked", "MUST", "MAP-2", "answers that come before their pairs are refused or accepted, never lost",
-        hostile(stdout.answers_unasked, data=WHOLE), echoed, may_fail=True, modes=("map",),
+        "MAP-unasked",
+        "MUST",
+        "MAP-2",
+        "answers that come before their pairs are refused or accepted, never lost",
+        hostile(stdout.answers_unasked, data=WHOLE),
+        echoed,
+        may_fail=True,
+        modes=("map",),
     ),
     _refused(
-        "REDUCE-flood", "LIFECYCLE-6", "lists without end are ended by the total limit",
-        hostile(stdout.floods, data=500 * packed()), modes=("reduce",), limits={"total": 3 * SHORT},
-        leaves_nothing=True, is_started=None,
+        "REDUCE-flood",
+        "LIFECYCLE-6",
+        "lists without end are ended by the total limit",
+        hostile(stdout.floods, data=500 * packed()),
+        modes=("reduce",),
+        limits={"total": 3 * SHORT},
+        leaves_nothing=True,
+        is_started=None,
     ),
-)  # fmt: skip
+)
 
 LIMITS = (
     _refused(
-        "LIMITS-key-too-large", "LIMITS-1", "a key size over 1 GiB is refused when its 4 bytes are there",
-        hostile(stdout.announces, data=b"\1\0\0\0\xff\xff\xff\xff"), is_frugal=True, leaves_nothing=True,
+        "LIMITS-key-too-large",
+        "LIMITS-1",
+        "a key size over 1 GiB is refused when its 4 bytes are there",
+        hostile(stdout.announces, data=b"\1\0\0\0\xff\xff\xff\xff"),
+        is_frugal=True,
+        leaves_nothing=True,
     ),
     _refused(
-        "LIMITS-value-too-large", "LIMITS-1",
+        "LIMITS-value-too-large",
+        "LIMITS-1",
         "a value size of 1 GiB and one byte is refused when its 4 bytes are there",
-        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"), is_frugal=True, leaves_nothing=True,
+        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"),
+        is_frugal=True,
+        leaves_nothing=True,
     ),
     DriverCase(
-        "LIMITS-settable", "SHOULD", "LIMITS-1", "an item over a limit set by the user is refused",
-        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\xe9\3\0\0"), max_item=KIB,
+        "LIMITS-settable",
+        "SHOULD",
+        "LIMITS-1",
+        "an item over a limit set by the user is refused",
+        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\xe9\3\0\0"),
+        max_item=KIB,
     ),
     DriverCase(
-        "LIMITS-writer", "SHOULD", "LIMITS-1", "a pair over a limit set by the user is not written",
-        ECHO, max_item=KIB, entries=((b"k", b"v" * (KIB + 1)),), is_started=None,
+        "LIMITS-writer",
+        "SHOULD",
+        "LIMITS-1",
+        "a pair over a limit set by the user is not written",
+        ECHO,
+        max_item=KIB,
+        entries=((b"k", b"v" * (KIB + 1)),),
+        is_started=None,
     ),
     DriverCase(
-        "LIMITS-exactly", "MUST", "LIMITS-1", "items of exactly the limit go out and come back",
-        ECHO, echoed, max_item=KIB, entries=((b"k" * KIB, b"v" * KIB),),
+        "LIMITS-exactly",
+        "MUST",
+        "LIMITS-1",
+        "items of exactly the limit go out and come back",
+        ECHO,
+        echoed,
+        max_item=KIB,
+        entries=((b"k" * KIB, b"v" * KIB),),
     ),
-)  # fmt: skip
+)
 
 CASES = (*LIST, *MAP, *LIMITS)

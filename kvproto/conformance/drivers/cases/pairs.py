@@ -31,9 +31,13 @@ def _argument(case: DriverCase, play: Play) -> DriverFinding | None:
     if got == wanted:
         return None
     return DriverFinding(
-        f"{case.id}: arguments", case.clauses, "the worker is not started with its mode as the only argument",
-        f"{wanted}", f"{got}", play,
-    )  # fmt: skip
+        f"{case.id}: arguments",
+        case.clauses,
+        "the worker is not started with its mode as the only argument",
+        f"{wanted}",
+        f"{got}",
+        play,
+    )
 
 
 def _echoed(name: str, clauses: str, title: str, entries, **details) -> DriverCase:
@@ -41,88 +45,181 @@ def _echoed(name: str, clauses: str, title: str, entries, **details) -> DriverCa
 
 
 FRAME = (
-    _echoed("FRAME-pairs", "FRAME-3", "pairs go out and their lists come back", SMALL, tells=("wrong pairs",)),
     _echoed(
-        "FRAME-all-bytes", "FRAME-6", "keys and values of any bytes go out and come back",
+        "FRAME-pairs",
+        "FRAME-3",
+        "pairs go out and their lists come back",
+        SMALL,
+        tells=("wrong pairs",),
+    ),
+    _echoed(
+        "FRAME-all-bytes",
+        "FRAME-6",
+        "keys and values of any bytes go out and come back",
         ((ALL_BYTES, b""), (b"\0", b"\r\n"), (b"\n \t", b"\xff\xfe"), (b"", ALL_BYTES[::-1])),
     ),
-    _echoed("FRAME-text", "FRAME-6", "text goes out as UTF-8", (("na\u00efve", "\u2603"), ("\U0001f40d", b"\xe9"))),
     _echoed(
-        "FRAME-empty-items", "FRAME-2", "keys and values may be empty",
+        "FRAME-text",
+        "FRAME-6",
+        "text goes out as UTF-8",
+        (("na\u00efve", "\u2603"), ("\U0001f40d", b"\xe9")),
+    ),
+    _echoed(
+        "FRAME-empty-items",
+        "FRAME-2",
+        "keys and values may be empty",
         ((b"", b""), (b"k", b"v"), (b"", b"v"), (b"k", b"")),
     ),
     _echoed(
-        "FRAME-sizes", "FRAME-1", "sizes of one, two and three bytes", tuple((b"k", b"v" * size) for size in SIZES),
+        "FRAME-sizes",
+        "FRAME-1",
+        "sizes of one, two and three bytes",
+        tuple((b"k", b"v" * size) for size in SIZES),
     ),
     _echoed("FRAME-large", "FRAME-2", "an item of 3 MiB", ((b"k", b"v" * (3 << 20)), (b"", b""))),
     DriverCase(
-        "FRAME-bytewise", "MUST", "FRAME-5", "output may come byte by byte",
-        hostile(good.bytewise), echoed,
+        "FRAME-bytewise",
+        "MUST",
+        "FRAME-5",
+        "output may come byte by byte",
+        hostile(good.bytewise),
+        echoed,
     ),
     DriverCase(
-        "FRAME-pause", "MUST", "FRAME-5", "a worker may pause in the middle of a list",
-        hostile(good.pauses, seconds=0.15), echoed,
+        "FRAME-pause",
+        "MUST",
+        "FRAME-5",
+        "a worker may pause in the middle of a list",
+        hostile(good.pauses, seconds=0.15),
+        echoed,
     ),
     DriverCase(
-        "FRAME-both-ways", "MUST", "MAP-5 REDUCE-5", "a lot goes in both directions at once",
-        hostile(good.expands, n=2), _times(2), entries=MANY,
+        "FRAME-both-ways",
+        "MUST",
+        "MAP-5 REDUCE-5",
+        "a lot goes in both directions at once",
+        hostile(good.expands, n=2),
+        _times(2),
+        entries=MANY,
     ),
-)  # fmt: skip
+)
 
 LIST = (
     DriverCase("LIST-empty", "MUST", "LIST-2", "lists of no pairs", hostile(good.empties), _empty),
     DriverCase(
-        "LIST-long", "MUST", "LIST-2", "lists of 5000 pairs", hostile(good.expands, n=5000), _times(5000),
+        "LIST-long",
+        "MUST",
+        "LIST-2",
+        "lists of 5000 pairs",
+        hostile(good.expands, n=5000),
+        _times(5000),
     ),
     _echoed("LIST-many", "LIST-2", "10000 lists", tuple((b"%d" % n, b"") for n in range(10000))),
-)  # fmt: skip
+)
 
 MAP = (
     DriverCase(
-        "MAP-argument", "MUST", "MAP-1", "the mode is the only argument",
-        hostile(good.looks_around), echoed, checks=(_argument,), modes=("map",),
+        "MAP-argument",
+        "MUST",
+        "MAP-1",
+        "the mode is the only argument",
+        hostile(good.looks_around),
+        echoed,
+        checks=(_argument,),
+        modes=("map",),
     ),
     DriverCase(
-        "MAP-batches", "MUST", "MAP-5", "a worker may answer only when it has to wait for more",
-        hostile(good.in_batches), echoed, modes=("map",), entries=MANY,
+        "MAP-batches",
+        "MUST",
+        "MAP-5",
+        "a worker may answer only when it has to wait for more",
+        hostile(good.in_batches),
+        echoed,
+        modes=("map",),
+        entries=MANY,
     ),
     _echoed(
-        "MAP-entries", "MAP-7", "an entry that is one string becomes a value with an empty key",
-        ("line\n", b"\xff", ("k", "v")), modes=("map",),
+        "MAP-entries",
+        "MAP-7",
+        "an entry that is one string becomes a value with an empty key",
+        ("line\n", b"\xff", ("k", "v")),
+        modes=("map",),
     ),
     _echoed("MAP-no-entries", "MAP-2", "no pairs, no lists", (), modes=("map",), is_started=None),
     _echoed(
-        "MAP-end-of-file", "MAP-6", "stdin is closed after the last pair", SMALL, modes=("map",),
+        "MAP-end-of-file",
+        "MAP-6",
+        "stdin is closed after the last pair",
+        SMALL,
+        modes=("map",),
         tells=("no end of file", "end of file too soon"),
     ),
-)  # fmt: skip
+)
 
 REDUCE = (
     DriverCase(
-        "REDUCE-argument", "MUST", "REDUCE-1", "the mode is the only argument",
-        hostile(good.looks_around), echoed, checks=(_argument,), modes=("reduce",),
+        "REDUCE-argument",
+        "MUST",
+        "REDUCE-1",
+        "the mode is the only argument",
+        hostile(good.looks_around),
+        echoed,
+        checks=(_argument,),
+        modes=("reduce",),
     ),
     DriverCase(
-        "REDUCE-writes-first", "MUST", "REDUCE-5", "a worker may write much before it reads anything",
-        hostile(good.ahead, n=40, size=65536), _of_sizes(*[65536] * 40), modes=("reduce",), entries=MANY,
+        "REDUCE-writes-first",
+        "MUST",
+        "REDUCE-5",
+        "a worker may write much before it reads anything",
+        hostile(good.ahead, n=40, size=65536),
+        _of_sizes(*[65536] * 40),
+        modes=("reduce",),
+        entries=MANY,
     ),
     DriverCase(
-        "REDUCE-quiet", "MUST", "REDUCE-3", "a worker may pause after end of file and then write",
-        hostile(good.at_the_end, sizes=(1, 2), seconds=0.15), _of_sizes(1, 2), modes=("reduce",),
+        "REDUCE-quiet",
+        "MUST",
+        "REDUCE-3",
+        "a worker may pause after end of file and then write",
+        hostile(good.at_the_end, sizes=(1, 2), seconds=0.15),
+        _of_sizes(1, 2),
+        modes=("reduce",),
     ),
     DriverCase(
-        "REDUCE-tail", "MUST", "REDUCE-3", "everything that a worker has written when it exits is read",
-        hostile(good.at_the_end, sizes=(3 << 20, 60000), seconds=0), _of_sizes(3 << 20, 60000), modes=("reduce",),
+        "REDUCE-tail",
+        "MUST",
+        "REDUCE-3",
+        "everything that a worker has written when it exits is read",
+        hostile(good.at_the_end, sizes=(3 << 20, 60000), seconds=0),
+        _of_sizes(3 << 20, 60000),
+        modes=("reduce",),
     ),
     DriverCase(
-        "REDUCE-nothing", "MUST", "REDUCE-2", "a worker may write nothing at all",
-        hostile(good.at_the_end, sizes=(), seconds=0), _of_sizes(), modes=("reduce",),
+        "REDUCE-nothing",
+        "MUST",
+        "REDUCE-2",
+        "a worker may write nothing at all",
+        hostile(good.at_the_end, sizes=(), seconds=0),
+        _of_sizes(),
+        modes=("reduce",),
     ),
-    _echoed("REDUCE-no-entries", "REDUCE-2", "no pairs, no lists", (), modes=("reduce",), is_started=None),
     _echoed(
-        "REDUCE-end-of-file", "REDUCE-5", "stdin is closed after the last pair", SMALL, modes=("reduce",),
+        "REDUCE-no-entries",
+        "REDUCE-2",
+        "no pairs, no lists",
+        (),
+        modes=("reduce",),
+        is_started=None,
+    ),
+    _echoed(
+        "REDUCE-end-of-file",
+        "REDUCE-5",
+        "stdin is closed after the last pair",
+        SMALL,
+        modes=("reduce",),
         tells=("no end of file", "end of file too soon"),
     ),
-)  # fmt: skip
+)
 
 CASES = (*FRAME, *LIST, *MAP, *REDUCE)

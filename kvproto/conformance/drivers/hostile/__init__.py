@@ -32,12 +32,20 @@ class Hostile(NamedTuple):
         return inspect.getsource(self.function)
 
 
-def program(worker: Hostile, notes: Path, record: Path, n_params: int | None, n_pairs: int) -> bytes:
+def program(
+    worker: Hostile, notes: Path, record: Path, n_params: int | None, n_pairs: int
+) -> bytes:
     """The text of a program; what it is to do, and where it tells the kit what it sees."""
     options = ", ".join(f"{name}={value!r}" for name, value in worker.options.items())
     imports = [f"import {name}" for name in _MODULES if f"{name}." in worker.source]
     parts = [
-        f"#!{sys.executable} -IS", inspect.getsource(base), *imports, "", worker.source, "",
-        f"begin({str(notes)!r}, {str(record)!r}, {n_params}, {n_pairs})", f"{worker.function.__name__}({options})",
-    ]  # fmt: skip
+        f"#!{sys.executable} -IS",
+        inspect.getsource(base),
+        *imports,
+        "",
+        worker.source,
+        "",
+        f"begin({str(notes)!r}, {str(record)!r}, {n_params}, {n_pairs})",
+        f"{worker.function.__name__}({options})",
+    ]
     return "\n".join(parts).encode() + b"\n"

@@ -11,9 +11,17 @@ import time
 from kvproto.conformance.drivers.hostile.base import note, packed, pairs, put, take_params
 
 __all__ = [
-    "ahead", "at_the_end", "bytewise", "echo", "empties", "expands", "in_batches", "looks_around", "pauses",
+    "ahead",
+    "at_the_end",
+    "bytewise",
+    "echo",
+    "empties",
+    "expands",
+    "in_batches",
+    "looks_around",
+    "pauses",
     "starts_another",
-]  # fmt: skip
+]
 
 
 def echo():
@@ -30,7 +38,10 @@ def looks_around():
     files = {}
     for name in filter(os.path.isfile, os.listdir(".")):
         with open(name, "rb") as file:
-            files[name] = (file.read(1000) if name != "op" else b"", stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+            files[name] = (
+                file.read(1000) if name != "op" else b"",
+                stat.S_IMODE(os.fstat(file.fileno()).st_mode),
+            )
     note(arguments=sys.argv, files=files)
     take_params()
     for pair in pairs():

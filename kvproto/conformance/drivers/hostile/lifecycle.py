@@ -5,12 +5,27 @@ import signal
 import time
 
 from kvproto.conformance.drivers.hostile.base import (
-    forget_kit, hang, note, packed, pairs, put, take_pair, take_params,
-)  # fmt: skip
+    forget_kit,
+    hang,
+    note,
+    packed,
+    pairs,
+    put,
+    take_pair,
+    take_params,
+)
 
 __all__ = [
-    "closes_stdin", "closes_stdout", "exits", "hangs", "leaves_child", "litters", "removes_all", "stays_busy", "stops",
-]  # fmt: skip
+    "closes_stdin",
+    "closes_stdout",
+    "exits",
+    "hangs",
+    "leaves_child",
+    "litters",
+    "removes_all",
+    "stays_busy",
+    "stops",
+]
 
 
 def exits(n_pairs, status=0):
@@ -26,7 +41,14 @@ def exits(n_pairs, status=0):
 def hangs(where, is_deaf=False):
     """Hangs at the "start", in the first "list" or at the "end"; is_deaf: ignores the signals that can be ignored."""
     if is_deaf:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGALRM):
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGHUP,
+            signal.SIGQUIT,
+            signal.SIGPIPE,
+            signal.SIGALRM,
+        ):
             signal.signal(number, signal.SIG_IGN)
     note(is_done=where == "start")
     if where == "start":
