@@ -1,4 +1,4 @@
-"""A program under the small program `supervise` (csrc/supervise.c), so that nothing of it outlives this process.
+"""A program under the small program `supervise` (csrc/launch/supervise.c), so that nothing of it outlives this process.
 
 `supervise` kills the program with all its descendants, and removes a directory, as soon as this process lets go of it or
 dies. Promises: `end()` comes back in bounded time, also when the program has stopped or killed its supervisor.
@@ -24,7 +24,7 @@ from kvproto.errors import KVProtoError, WorkerCrashed
 __all__ = ["SUPERVISE", "Supervisor", "is_readable"]
 
 SUPERVISE = os.path.join(os.path.dirname(__file__), "bin", "supervise")
-"""The path of the supervisor; its arguments are in csrc/supervise.c."""
+"""The path of the supervisor; its arguments are in csrc/launch/supervise.c."""
 
 _MARK = "KVPROTO_SUPERVISED"  # a variable in the environment of all that runs under one supervisor
 _LOOK_EACH = 0.05  # seconds between two looks at a supervisor that does not end

@@ -65,7 +65,7 @@ def test_a_script_may_start_a_program_that_lies_beside_it():
 @pytest.mark.clause("FILES-3")
 def test_a_worker_with_libdisco_opens_no_file_and_writes_none(tmp_path):
     sources = [
-        ROOT / "csrc" / f"{name}.c"
+        ROOT / "csrc/libdisco" / f"{name}.c"
         for name in ("wire", "params", "disco", "messages", "entry", "classic_params")
     ]
     worker = tmp_path / "identity"

@@ -99,7 +99,7 @@ def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_seed_keeps_the_invariant(target, tmp_path):
-    done = replay(target, ROOT / "csrc", tmp_path, *SANITIZE)
+    done = replay(target, ROOT / "csrc/libdisco", tmp_path, *SANITIZE)
     n_seeds = len(list((FUZZ / "seeds" / target).iterdir()))
     assert (done.returncode, done.stdout) == (0, f"{n_seeds} inputs\n"), done.stderr
 
@@ -107,8 +107,8 @@ def test_every_seed_keeps_the_invariant(target, tmp_path):
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_core_with_a_fault_breaks_the_invariant(name, tmp_path):
     target, file, there, instead = FAULTS[name]
-    core = tmp_path / "csrc"
-    shutil.copytree(ROOT / "csrc", core)
+    core = tmp_path / "libdisco"
+    shutil.copytree(ROOT / "csrc/libdisco", core)
     text = (core / file).read_text(encoding="utf-8")
     assert text.count(there) == 1, (
         "the line that the fault was in has changed: put the fault where it now stands"

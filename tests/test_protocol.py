@@ -19,7 +19,7 @@ SOURCES = (
     "*.md",
     "kvproto/**/*.py",
     "include/*.h",
-    "csrc/*.[ch]",
+    "csrc/**/*.[ch]",
     "fuzz/*",
     *(f"tests/**/*.{end}" for end in ("c", "py", "txt")),
 )

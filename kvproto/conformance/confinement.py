@@ -7,7 +7,7 @@ a program that starts the worker (`through`) with its exit status and its pipes:
     strace     the access succeeds, and is in a log, which `strace.accesses` reads. The pid is strace's, which holds
                the worker's pipes open too, and ends when all that the worker started has ended
 
-Neither sees all: csrc/confine.c and `strace` say what they miss. Refuses to know what a worker should answer.
+Neither sees all: csrc/launch/confine.c and `strace` say what they miss. Refuses to know what a worker should answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kvproto.conformance.strace import CALLS, accesses
 __all__ = ["CONFINE", "WITNESSES", "through", "witnesses"]
 
 CONFINE = os.path.join(os.path.dirname(SUPERVISE), "confine")
-"""The path of the program that confines another one; its arguments are in csrc/confine.c."""
+"""The path of the program that confines another one; its arguments are in csrc/launch/confine.c."""
 
 WITNESSES = {
     "landlock": "this kernel has no Landlock (Linux 5.13), or does not allow it here",

@@ -22,7 +22,7 @@ from typing import NamedTuple
 __all__ = ["CALLS", "WRITABLE", "Access", "accesses"]
 
 WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
-"""The devices that a worker may write to, as for csrc/confine.c."""
+"""The devices that a worker may write to, as for csrc/launch/confine.c."""
 
 _CHANGES: dict[str, tuple[tuple[int | None, int | None], ...]] = {
     "mkdir": ((None, 0),),

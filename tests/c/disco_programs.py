@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 LIBRARY = [
-    ROOT / "csrc" / f"{name}.c"
+    ROOT / "csrc/libdisco" / f"{name}.c"
     for name in ("wire", "params", "disco", "messages", "entry", "classic_params")
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-pedantic"]

@@ -25,9 +25,18 @@ sys.path.insert(0, str(HERE))
 
 from disco_programs import LIBRARY, WRAPPED
 
-MEASURED = ["gcc", "--coverage", "-O0", "-g", f"-I{ROOT / 'include'}", f"-I{CSRC}"]
-NATIVE = sorted(CSRC.glob("native*.c"))
-CORE = [CSRC / "wire.c", CSRC / "params.c"]
+MEASURED = [
+    "gcc",
+    "--coverage",
+    "-O0",
+    "-g",
+    f"-I{ROOT / 'include'}",
+    f"-I{CSRC / 'libdisco'}",
+    f"-I{CSRC / 'native'}",
+]
+NATIVE = sorted(CSRC.glob("native/*.c"))
+CORE = [CSRC / "libdisco/wire.c", CSRC / "libdisco/params.c"]
+LAUNCH = [CSRC / "launch/remove_tree.c"]
 TESTS = ["test_native", "test_sums", "test_deal_pairs", "test_supervise"] + [
     "test_wire",
     "test_stream",
@@ -50,7 +59,7 @@ def main(minimum: float) -> bool:
         build_package(package)
         run_tests([ROOT / "tests" / f"{test}.py" for test in TESTS], PYTHONPATH=str(package))
         table = [coverage_of(libdisco, source) for source in LIBRARY]
-        table += [coverage_of(package, source) for source in [*NATIVE, CSRC / "supervise.c"]]
+        table += [coverage_of(package, source) for source in [*NATIVE, CSRC / "launch/supervise.c"]]
     for source, percent, n_lines in table:
         print(f"{percent:6.2f} % of {n_lines:3d} lines  {source.relative_to(ROOT)}")
     return all(percent >= minimum for _, percent, _ in table)
@@ -77,7 +86,13 @@ def build_package(directory: Path) -> None:
     shutil.copytree(Path(kvproto.__file__).parent, package)
     binding = directory / "_disco.c"
     subprocess.run(
-        [sys.executable, CSRC / "bind.py", binding, ROOT / "include/disco.h", CSRC / "native.h"],
+        [
+            sys.executable,
+            CSRC / "native/bind.py",
+            binding,
+            ROOT / "include/disco.h",
+            CSRC / "native/native.h",
+        ],
         check=True,
     )
     [module] = package.glob("_disco.*.so")
@@ -87,14 +102,17 @@ def build_package(directory: Path) -> None:
         "-fvisibility=hidden",
     ]
     # Objects beside their notes, by gcc's own rule: it compiles in the current directory.
-    compile_measured(directory, [*python, "-fPIC", "-c", binding, *NATIVE, *CORE])
-    objects = [f"{source.stem}.o" for source in [binding, *NATIVE, *CORE]]
+    compile_measured(directory, [*python, "-fPIC", "-c", binding, *NATIVE, *CORE, *LAUNCH])
+    objects = [f"{source.stem}.o" for source in [binding, *NATIVE, *CORE, *LAUNCH]]
     compile_measured(directory, ["-shared", *objects, "-o", module])
     # As GNU C, gcc has fork() and exec() write the counts first; faults.c sees to _exit().
-    compile_measured(directory, ["-std=gnu11", "-c", CSRC / "supervise.c", HERE / "faults.c"])
+    compile_measured(
+        directory, ["-std=gnu11", "-c", CSRC / "launch/supervise.c", *LAUNCH, HERE / "faults.c"]
+    )
     wrapped = [*WRAPPED, "-Wl,-u,__gcov_dump"]
     compile_measured(
-        directory, ["supervise.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"]
+        directory,
+        ["supervise.o", "remove_tree.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"],
     )
 
 

@@ -6,7 +6,7 @@
  * objects once, at the end. With the first pair that is something else, what the table has goes into the dict, and
  * the dict is worked with from there on.
  */
-#include "native_internal.h"
+#include "builtins.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * Whole buffers of frames without an object per pair, the GIL released: frame_lines and split_frames of
  * kvproto/_reference.py, in C.
  */
-#include "native_internal.h"
+#include "builtins.h"
 
 #include "disco.h"
 

@@ -14,7 +14,7 @@ BEGIN, END = "/* cffi: begin */", "/* cffi: end */"
 
 def marked_region(header: Path) -> str:
     """The text between the marks; a header without them, or with several, is an error."""
-    before, begin, rest = header.read_text().partition(BEGIN)
+    _before, begin, rest = header.read_text().partition(BEGIN)
     region, end, after = rest.partition(END)
     if not begin or not end or BEGIN in after:
         raise SystemExit(f"{header}: wants one region from {BEGIN} to {END}")

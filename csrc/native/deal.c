@@ -1,7 +1,7 @@
 /*
  * Pairs as objects to the lists of their partitions: deal_pairs of kvproto/_reference.py, in C.
  */
-#include "native_internal.h"
+#include "builtins.h"
 
 /* The partition of a key; -1 with an exception set. Keys of other types are for Python to say. */
 static Py_ssize_t partition_of(PyObject *key, Py_ssize_t n_partitions, PyObject *other)

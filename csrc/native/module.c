@@ -5,7 +5,7 @@
  * itself cannot pass Python objects: kvproto_export() puts the functions into a dict as builtins, once,
  * at import.
  */
-#include "native_internal.h"
+#include "builtins.h"
 
 #include "native.h"
 

@@ -1,6 +1,6 @@
-/* What the sources of the cffi module share: the limited API, and the builtins that native.c exports. */
-#ifndef KVPROTO_NATIVE_INTERNAL_H
-#define KVPROTO_NATIVE_INTERNAL_H
+/* What the sources of the cffi module share: the limited API, and the builtins that module.c exports. */
+#ifndef KVPROTO_BUILTINS_H
+#define KVPROTO_BUILTINS_H
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -11,10 +11,10 @@
 /* The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all by position. */
 typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
-kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* native_pairs.c */
-kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* native_frames.c */
-kvproto_builtin kvproto_sum_pairs;                                          /* native_sums.c */
-kvproto_builtin kvproto_deal_pairs;                                         /* native_deal.c */
+kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* pairs.c */
+kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* frames.c */
+kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
+kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 
 /* 0, or -1 with a TypeError set when a builtin was not given as many arguments as it wants. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
