@@ -1,6 +1,7 @@
 /*
- * Invariant: any cut of a stream gives the same: status, bytes taken, counts, the field and offset under way or at
- * fault, and the bytes passed on, be it into another buffer or over the data itself.
+ * Invariant: any cut of a stream gives the same: status, bytes taken, counts, the field and offset
+ * under way or at fault, and the bytes passed on, be it into another buffer or over the data
+ * itself.
  */
 #include "fuzz.h"
 
@@ -12,8 +13,8 @@ struct answer {
 };
 
 /* Walk the data in pieces: of `lengths`, again and again. */
-static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, uint32_t limit, const uint8_t *lengths,
-                          size_t n_lengths, int in_place)
+static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, uint32_t limit,
+                          const uint8_t *lengths, size_t n_lengths, int in_place)
 {
     struct answer answer = {.status = DISCO_OK, .kept = malloc(n_bytes)};
     size_t at = 0;
@@ -24,7 +25,8 @@ static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, u
             n_piece = 1;
         if (n_piece > n_bytes - at)
             n_piece = n_bytes - at;
-        uint8_t *piece = exact_copy(data + at, n_piece), *passed = in_place ? piece : malloc(n_piece);
+        uint8_t *piece = exact_copy(data + at, n_piece),
+                *passed = in_place ? piece : malloc(n_piece);
         answer.status = disco_walk(&answer.walker, piece, n_piece, passed, &n_passed);
         HOLDS(n_passed <= n_piece);
         if (n_passed > 0)
@@ -42,9 +44,12 @@ static void is_same(struct answer *one, const struct answer *other)
 {
     const disco_walker *a = &one->walker, *b = &other->walker;
     HOLDS(one->status == other->status);
-    HOLDS(a->offset == b->offset && a->field_offset == b->field_offset && a->list_offset == b->list_offset);
-    HOLDS(a->n_pairs == b->n_pairs && a->n_lists == b->n_lists && a->field == b->field && a->in_list == b->in_list);
-    HOLDS(a->num_pairs == b->num_pairs && a->pairs_left == b->pairs_left && a->wanted == b->wanted && a->had == b->had);
+    HOLDS(a->offset == b->offset && a->field_offset == b->field_offset &&
+          a->list_offset == b->list_offset);
+    HOLDS(a->n_pairs == b->n_pairs && a->n_lists == b->n_lists && a->field == b->field &&
+          a->in_list == b->in_list);
+    HOLDS(a->num_pairs == b->num_pairs && a->pairs_left == b->pairs_left &&
+          a->wanted == b->wanted && a->had == b->had);
     HOLDS(one->n_kept == other->n_kept && memcmp(one->kept, other->kept, one->n_kept) == 0);
     free(one->kept);
 }
@@ -65,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     struct answer whole = walk(data, n_bytes, with_lists, limit, NULL, 0, 0);
     struct answer cut = walk(data, n_bytes, with_lists, limit, lengths, n_lengths, in_place);
     is_same(&cut, &whole);
-    struct answer bytes = walk(data, n_bytes, with_lists, limit, (const uint8_t[]){1}, 1, !in_place);
+    struct answer bytes =
+        walk(data, n_bytes, with_lists, limit, (const uint8_t[]){1}, 1, !in_place);
     is_same(&bytes, &whole);
     free(whole.kept);
     return 0;

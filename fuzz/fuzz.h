@@ -1,14 +1,16 @@
 /*
- * What the fuzz targets share. Each target is one file with one invariant, its first comment; an input that breaks it
- * aborts. Nothing is read behind the data's end or written beyond the room given, and no behaviour is undefined: that
- * holds in all of them, and is the sanitizers' to see, and the guard page's of replay.c.
+ * What the fuzz targets share. Each target is one file with one invariant, its first comment; an
+ * input that breaks it aborts. Nothing is read behind the data's end or written beyond the room
+ * given, and no behaviour is undefined: that holds in all of them, and is the sanitizers' to see,
+ * and the guard page's of replay.c.
  *
  *   pairs.c lists.c params.c chunking.c         the core
  *   messages.c sequences.c allocation.c         the classic layer, in the bottle of worker.h
  *   replay.c     a plain main: the inputs of seeds/, under any compiler (tests/test_fuzz_replay.py)
- *   run          `make fuzz SECONDS=60`: all of them under libFuzzer; a crash is kept in build/fuzz/
- *   seeds.py     makes seeds/ from the byte vectors and the traffic of `kvproto check`; what broke something is crash-* or found-*
- *   differential.py   the compiled codecs against the one in Python
+ *   run          `make fuzz SECONDS=60`: all of them under libFuzzer; a crash is kept in
+ * build/fuzz/ seeds.py     makes seeds/ from the byte vectors and the traffic of `kvproto check`;
+ * what broke something is crash-* or found-* differential.py   the compiled codecs against the one
+ * in Python
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -21,12 +23,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
 /* The invariant holds here, or the program ends. */
-#define HOLDS(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                                    \
-            abort();                                                                                                   \
-        }                                                                                                              \
+#define HOLDS(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                \
+        }                                                                           \
     } while (0)
 
 /* An input's first byte says the limit of an item. */
@@ -55,8 +57,12 @@ static inline uint8_t *exact_copy(const uint8_t *data, size_t n_bytes)
     return copy;
 }
 
-/* What is to come of the item at data[*at]. DISCO_OK moves *at behind it; at DISCO_TOO_LARGE it is the size's. */
-static inline disco_status expected_item(const uint8_t *data, uint64_t n_bytes, uint64_t limit, uint64_t *at)
+/*
+ * What is to come of the item at data[*at]. DISCO_OK moves *at behind it; at DISCO_TOO_LARGE it is
+ * the size's.
+ */
+static inline disco_status expected_item(const uint8_t *data, uint64_t n_bytes, uint64_t limit,
+                                         uint64_t *at)
 {
     if (n_bytes < *at + 4)
         return DISCO_MORE;

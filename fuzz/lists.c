@@ -1,7 +1,8 @@
 /*
- * Invariant: disco_walk() over result lists counts the lists and the pairs that are complete, passes on every byte of
- * pairs and none of num-pairs, takes all there is unless a size is over the limit, says DISCO_OK between lists
- * alone, and names the field that is under way, or at fault, and where that and its list began.
+ * Invariant: disco_walk() over result lists counts the lists and the pairs that are complete,
+ * passes on every byte of pairs and none of num-pairs, takes all there is unless a size is over the
+ * limit, says DISCO_OK between lists alone, and names the field that is under way, or at fault, and
+ * where that and its list began.
  */
 #include "fuzz.h"
 
@@ -12,7 +13,8 @@ struct verdict {
 };
 
 /* An item of the stream: 0 to go on; else the verdict is there. */
-static int stops(struct verdict *due, const uint8_t *data, uint64_t n_bytes, uint64_t limit, disco_field size_field)
+static int stops(struct verdict *due, const uint8_t *data, uint64_t n_bytes, uint64_t limit,
+                 disco_field size_field)
 {
     uint64_t after = due->at;
     due->field = size_field;
@@ -57,7 +59,10 @@ static struct verdict expected(const uint8_t *data, uint64_t n_bytes, uint64_t l
     }
 }
 
-/* What is passed on is the data less four bytes for each list begun: pairs decode from it as many as were counted. */
+/*
+ * What is passed on is the data less four bytes for each list begun: pairs decode from it as many
+ * as were counted.
+ */
 static void decodes(const uint8_t *kept, size_t n_kept, uint32_t limit, uint64_t n_pairs)
 {
     disco_walker walker;
@@ -78,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     disco_walk_start(&walker, 1, limit);
     disco_status status = disco_walk(&walker, data, n_bytes, kept, &n_kept);
     HOLDS(status == due.status && walker.field == due.field);
-    HOLDS(walker.offset == due.at && walker.field_offset == due.field_offset && walker.list_offset == due.list_offset);
+    HOLDS(walker.offset == due.at && walker.field_offset == due.field_offset &&
+          walker.list_offset == due.list_offset);
     HOLDS(walker.n_pairs == due.n_pairs && walker.n_lists == due.n_lists && n_kept == due.n_kept);
     decodes(kept, n_kept, limit, due.n_pairs);
     free(kept);

@@ -1,11 +1,13 @@
 /*
- * Invariant: disco_decode_pair() gives the pair that stands there and nothing else: key and value lie in the data, and
- * encoded again they are the bytes taken. It says DISCO_MORE only when bytes are missing, and DISCO_TOO_LARGE only at
- * a size over the limit. A walker over the same bytes counts the same pairs and stops at the same fault.
+ * Invariant: disco_decode_pair() gives the pair that stands there and nothing else: key and value
+ * lie in the data, and encoded again they are the bytes taken. It says DISCO_MORE only when bytes
+ * are missing, and DISCO_TOO_LARGE only at a size over the limit. A walker over the same bytes
+ * counts the same pairs and stops at the same fault.
  */
 #include "fuzz.h"
 
-static void encodes_again(const uint8_t *data, size_t consumed, const disco_slice *key, const disco_slice *value)
+static void encodes_again(const uint8_t *data, size_t consumed, const disco_slice *key,
+                          const disco_slice *value)
 {
     unsigned char size[4];
     HOLDS(key->data == data + 4 && value->data == key->data + key->n_bytes + 4);
@@ -16,8 +18,8 @@ static void encodes_again(const uint8_t *data, size_t consumed, const disco_slic
     HOLDS(memcmp(size, value->data - 4, 4) == 0);
 }
 
-static void walks_the_same(const uint8_t *data, size_t n_bytes, uint32_t limit, uint64_t n_pairs, uint64_t at,
-                           uint64_t fault, disco_status status)
+static void walks_the_same(const uint8_t *data, size_t n_bytes, uint32_t limit, uint64_t n_pairs,
+                           uint64_t at, uint64_t fault, disco_status status)
 {
     disco_walker walker;
     disco_walk_start(&walker, 0, limit);
@@ -43,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         disco_slice key, value;
         size_t consumed = 0;
         uint64_t wanted = 0;
-        disco_status status = disco_decode_pair(data + at, n_bytes - at, limit, &key, &value, &consumed);
+        disco_status status =
+            disco_decode_pair(data + at, n_bytes - at, limit, &key, &value, &consumed);
         disco_status due = expected_item(data + at, n_bytes - at, limit, &wanted);
         if (due == DISCO_OK)
             due = expected_item(data + at, n_bytes - at, limit, &wanted);

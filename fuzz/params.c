@@ -1,15 +1,18 @@
 /*
- * Invariant: of a parameter set, head and entries are read as PARAMS says and in no other form: digits, one closing
- * byte, the bytes announced, the closing byte, one entry behind the other without a gap. A fault has the offset of
- * the byte that is wrong, or of what the end cuts off.
+ * Invariant: of a parameter set, head and entries are read as PARAMS says and in no other form:
+ * digits, one closing byte, the bytes announced, the closing byte, one entry behind the other
+ * without a gap. A fault has the offset of the byte that is wrong, or of what the end cuts off.
  */
 #include "fuzz.h"
 
 static int is_digit(uint8_t byte) { return byte >= 0x30 && byte <= 0x39; }
 
-/* What is to come of a number at data[*at], and where. `cut` is the word for an end that comes too early. */
-static disco_status expected_number(const uint8_t *data, size_t n_bytes, char closing, disco_status cut,
-                                    uint64_t *number, size_t *at)
+/*
+ * What is to come of a number at data[*at], and where. `cut` is the word for an end that comes too
+ * early.
+ */
+static disco_status expected_number(const uint8_t *data, size_t n_bytes, char closing,
+                                    disco_status cut, uint64_t *number, size_t *at)
 {
     char digits[11] = "";
     size_t n_digits = 0;
@@ -25,8 +28,8 @@ static disco_status expected_number(const uint8_t *data, size_t n_bytes, char cl
     return DISCO_OK;
 }
 
-static disco_status expected_entry_item(const uint8_t *data, size_t n_bytes, char closing, disco_slice *item,
-                                        size_t *at)
+static disco_status expected_entry_item(const uint8_t *data, size_t n_bytes, char closing,
+                                        disco_slice *item, size_t *at)
 {
     uint64_t size = 0;
     disco_status due = expected_number(data, n_bytes, ' ', DISCO_OVERRUN, &size, at);

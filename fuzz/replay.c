@@ -1,6 +1,7 @@
 /*
- * A plain main for a target: each file, and each file of a directory, that is named is fed to it, its end against a
- * page that cannot be read. Ends with 0 when the invariant holds for all of them, and says how many there were.
+ * A plain main for a target: each file, and each file of a directory, that is named is fed to it,
+ * its end against a page that cannot be read. Ends with 0 when the invariant holds for all of them,
+ * and says how many there were.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -21,7 +22,8 @@ static void give_up(const char *path)
 static void feed(const char *path, size_t n_bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), n_pages = n_bytes / page + 1;
-    unsigned char *pages = mmap(NULL, (n_pages + 1) * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *pages = mmap(NULL, (n_pages + 1) * page, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED || mprotect(pages + n_pages * page, page, PROT_NONE) != 0)
         give_up("mmap");
     unsigned char *data = pages + n_pages * page - n_bytes;
@@ -50,7 +52,8 @@ static void feed_all(const char *path)
         give_up(path);
     for (int index = 0; index < n_entries; index++) {
         char *inside = NULL;
-        if (entries[index]->d_name[0] != '.' && asprintf(&inside, "%s/%s", path, entries[index]->d_name) > 0)
+        if (entries[index]->d_name[0] != '.' &&
+            asprintf(&inside, "%s/%s", path, entries[index]->d_name) > 0)
             feed_all(inside);
         free(inside);
         free(entries[index]);

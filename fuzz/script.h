@@ -1,9 +1,10 @@
 /*
- * A worker that does what its input says, and beside it the model: what the calls must give, what must be on stdout,
- * and whether a call, or the exit, must be die().
+ * A worker that does what its input says, and beside it the model: what the calls must give, what
+ * must be on stdout, and whether a call, or the exit, must be die().
  *
- * The input: stdin's buffer, stdout's buffer, the number of calls, the number of turns of the weather, two bytes for
- * each call (which, with what), a byte for each turn, and the rest is the worker's stdin.
+ * The input: stdin's buffer, stdout's buffer, the number of calls, the number of turns of the
+ * weather, two bytes for each call (which, with what), a byte for each turn, and the rest is the
+ * worker's stdin.
  */
 #ifndef FUZZ_SCRIPT_H
 #define FUZZ_SCRIPT_H
@@ -33,7 +34,8 @@ static void must_die_if(int condition) { model.must_die |= condition; }
 static void is_item(const p_entry *entry, uint64_t at, uint64_t after)
 {
     HOLDS(entry->len == after - at - 4 && entry->len <= entry->sze);
-    HOLDS(memcmp(entry->data, world.input + at + 4, entry->len) == 0 && entry->data[entry->len] == '\0');
+    HOLDS(memcmp(entry->data, world.input + at + 4, entry->len) == 0 &&
+          entry->data[entry->len] == '\0');
 }
 
 static int read_pair(void)
@@ -78,7 +80,8 @@ static void read_params(void)
 /* The last entry of a name is the one that counts, whatever its length. */
 static void look_up_params(void)
 {
-    for (size_t index = 0; script.params != NULL && index < disco_params_count(script.params); index++) {
+    for (size_t index = 0; script.params != NULL && index < disco_params_count(script.params);
+         index++) {
         const p_entry *name = disco_params_name(script.params, index), *found, *last = NULL;
         if (strlen(name->data) != name->len)
             continue;
@@ -186,20 +189,51 @@ static void say(uint8_t with)
 static void call(uint8_t which, uint8_t with)
 {
     switch (which % 14) {
-    case 0: read_pair(); break;
-    case 1: while (read_pair()) { announce(1); write_pair(script.key, script.val); } break;
-    case 2: announce(with == 0xFF ? -1 : with % 4); break;
-    case 3: write_pair(script.key, script.val); break;
-    case 4: write_half(with % 2 ? script.val : script.key); break;
-    case 5: write_bytes(with); break;
-    case 6: copy_key(); break;
-    case 7: say(with); break;
-    case 8: read_params(); break;
-    case 9: look_up_params(); break;
-    case 10: disco_set_max_item(model.limit = limit_of(with)); break;
-    case 11: read_raw(with); break;
-    case 12: world_free(dxmalloc(with)); break;
-    case 13: write_half(script.copy); break;
+    case 0:
+        read_pair();
+        break;
+    case 1:
+        while (read_pair()) {
+            announce(1);
+            write_pair(script.key, script.val);
+        }
+        break;
+    case 2:
+        announce(with == 0xFF ? -1 : with % 4);
+        break;
+    case 3:
+        write_pair(script.key, script.val);
+        break;
+    case 4:
+        write_half(with % 2 ? script.val : script.key);
+        break;
+    case 5:
+        write_bytes(with);
+        break;
+    case 6:
+        copy_key();
+        break;
+    case 7:
+        say(with);
+        break;
+    case 8:
+        read_params();
+        break;
+    case 9:
+        look_up_params();
+        break;
+    case 10:
+        disco_set_max_item(model.limit = limit_of(with));
+        break;
+    case 11:
+        read_raw(with);
+        break;
+    case 12:
+        world_free(dxmalloc(with));
+        break;
+    case 13:
+        write_half(script.copy);
+        break;
     }
 }
 
@@ -222,11 +256,16 @@ static int decode_script(const uint8_t *data, size_t n_bytes)
     size_t n_head = 4 + 2 * n_calls + n_weather;
     if (n_bytes < n_head)
         return 0;
-    world = (struct world){.input = data + n_head, .n_input = n_bytes - n_head,
-                           .weather = data + 4 + 2 * n_calls, .n_weather = n_weather,
-                           .stdin_buffer = sizes[data[0] % 8], .stdout_buffer = sizes[data[1] % 8],
-                           .output = world.output, .errors = world.errors,
-                           .blocks = world.blocks, .n_room = world.n_room};
+    world = (struct world){.input = data + n_head,
+                           .n_input = n_bytes - n_head,
+                           .weather = data + 4 + 2 * n_calls,
+                           .n_weather = n_weather,
+                           .stdin_buffer = sizes[data[0] % 8],
+                           .stdout_buffer = sizes[data[1] % 8],
+                           .output = world.output,
+                           .errors = world.errors,
+                           .blocks = world.blocks,
+                           .n_room = world.n_room};
     script = (struct script){.calls = data + 4, .n_calls = n_calls};
     return 1;
 }

@@ -1,7 +1,8 @@
 /*
- * Invariant: whatever a worker calls, whatever its stdin holds and however the system cuts it, each call gives what
- * stands in stdin. The exit is 0 when all clauses are kept, with exactly the lists on stdout that were written, and 1
- * with one ERR line when one is broken. What was allocated is freed, and no read blocks while an answer is held back.
+ * Invariant: whatever a worker calls, whatever its stdin holds and however the system cuts it, each
+ * call gives what stands in stdin. The exit is 0 when all clauses are kept, with exactly the lists
+ * on stdout that were written, and 1 with one ERR line when one is broken. What was allocated is
+ * freed, and no read blocks while an answer is held back.
  */
 #include "script.h"
 
@@ -14,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     if (status != 0)
         return 0;
     HOLDS(world.output.n_bytes == model.output.n_bytes);
-    HOLDS(model.output.n_bytes == 0 || memcmp(world.output.data, model.output.data, model.output.n_bytes) == 0);
+    HOLDS(model.output.n_bytes == 0 ||
+          memcmp(world.output.data, model.output.data, model.output.n_bytes) == 0);
     disco_walker walker;
     disco_walk_start(&walker, 1, DISCO_MAX_ITEM);
     HOLDS(disco_walk(&walker, world.output.data, world.output.n_bytes, NULL, NULL) == DISCO_OK);

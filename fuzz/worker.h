@@ -1,8 +1,9 @@
 /*
- * The classic layer in a bottle, so that a worker runs, dies and exits a hundred thousand times a second in one
- * process: its sources are compiled in here with stdin, stdout, write(), poll(), exit() and the allocator replaced.
- * The bytes of `weather` say what the system does next: how much a read or a write takes, whether it is
- * interrupted, whether a read would block. What is allocated is known: a leak is seen, and a dead worker's is freed.
+ * The classic layer in a bottle, so that a worker runs, dies and exits a hundred thousand times a
+ * second in one process: its sources are compiled in here with stdin, stdout, write(), poll(),
+ * exit() and the allocator replaced. The bytes of `weather` say what the system does next: how much
+ * a read or a write takes, whether it is interrupted, whether a read would block. What is allocated
+ * is known: a leak is seen, and a dead worker's is freed.
  */
 #ifndef FUZZ_WORKER_H
 #define FUZZ_WORKER_H
@@ -60,7 +61,10 @@ static void add_bytes(struct bytes *bytes, const void *data, size_t n_bytes)
 
 /* ---- the system calls --------------------------------------------------------------------- */
 
-/* How many of n_bytes are moved; -1: an error that passes. Never two errors on end: the weather gets better. */
+/*
+ * How many of n_bytes are moved; -1: an error that passes. Never two errors on end: the weather
+ * gets better.
+ */
 static ssize_t moved(size_t n_bytes)
 {
     static int was_bad;
@@ -106,7 +110,8 @@ static ssize_t world_write(int descriptor, const void *data, size_t n_bytes)
     ssize_t n_moved = moved(n_bytes);
     HOLDS(descriptor == STDOUT_FILENO || descriptor == STDERR_FILENO);
     if (n_moved > 0)
-        add_bytes(descriptor == STDOUT_FILENO ? &world.output : &world.errors, data, (size_t)n_moved);
+        add_bytes(descriptor == STDOUT_FILENO ? &world.output : &world.errors, data,
+                  (size_t)n_moved);
     return n_moved;
 }
 
@@ -232,7 +237,8 @@ static _Noreturn void world_exit(int status)
 
 static FILE *open_stream(const char *mode, size_t n_buffer, char **buffer)
 {
-    FILE *stream = fopencookie(NULL, mode, (cookie_io_functions_t){.read = take_input, .write = take_output});
+    FILE *stream =
+        fopencookie(NULL, mode, (cookie_io_functions_t){.read = take_input, .write = take_output});
     HOLDS(stream != NULL);
     *buffer = n_buffer == 0 ? NULL : malloc(n_buffer);
     if (*buffer != NULL)
@@ -251,7 +257,10 @@ static void forget_last_run(void)
     world.output.n_bytes = world.errors.n_bytes = 0;
 }
 
-/* Run a worker to its end, from nothing. Returns its exit status; world.output and world.errors are what it wrote. */
+/*
+ * Run a worker to its end, from nothing. Returns its exit status; world.output and world.errors are
+ * what it wrote.
+ */
 static int world_run(void (*worker)(void))
 {
     FILE *own_stdin = stdin, *own_stdout = stdout;

@@ -4,15 +4,16 @@
  *     confine [READABLE ...] -- PROGRAM [ARGUMENT ...]
  *     confine --probe
  *
- * Under a Landlock ruleset, which it and all that it starts can never leave, PROGRAM may read, list and execute what is
- * below the working directory and below each READABLE, a file or a directory; one that is missing is left out. It may
- * write to /dev/null, /dev/zero, /dev/full and /dev/tty, and to what is already open. What else the kernel can deny is
- * denied with EACCES: to write, truncate, make, remove, link and rename. What Landlock does not know is not denied:
- * to ask whether a file exists, and to change the mode, the owner, the times or the attributes of one.
+ * Under a Landlock ruleset, which it and all that it starts can never leave, PROGRAM may read, list
+ * and execute what is below the working directory and below each READABLE, a file or a directory;
+ * one that is missing is left out. It may write to /dev/null, /dev/zero, /dev/full and /dev/tty,
+ * and to what is already open. What else the kernel can deny is denied with EACCES: to write,
+ * truncate, make, remove, link and rename. What Landlock does not know is not denied: to ask
+ * whether a file exists, and to change the mode, the owner, the times or the attributes of one.
  *
- * No privileges are needed. Exit status: PROGRAM's own; 64 when called wrongly; 69 where the kernel has no Landlock;
- * 71 when a rule cannot be made; 126 or 127, as a shell's, when PROGRAM cannot be started. --probe: 0 where the kernel
- * has Landlock, else 69.
+ * No privileges are needed. Exit status: PROGRAM's own; 64 when called wrongly; 69 where the kernel
+ * has no Landlock; 71 when a rule cannot be made; 126 or 127, as a shell's, when PROGRAM cannot be
+ * started. --probe: 0 where the kernel has Landlock, else 69.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,8 +28,17 @@
 
 enum { USAGE = 64, NO_LANDLOCK = 69, OS_ERROR = 71, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
-/* Of the kernel's interface, since linux/landlock.h may be missing or older than the kernel; the same on all machines. */
-enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446, GIVE_VERSION = 1, PATH_BENEATH = 1 };
+/*
+ * Of the kernel's interface, since linux/landlock.h may be missing or older than the kernel; the
+ * same on all machines.
+ */
+enum {
+    CREATE_RULESET = 444,
+    ADD_RULE = 445,
+    RESTRICT_SELF = 446,
+    GIVE_VERSION = 1,
+    PATH_BENEATH = 1
+};
 
 #define RIGHT(number) (UINT64_C(1) << (number))
 #define EXECUTE RIGHT(0)
@@ -51,7 +61,10 @@ struct path_beneath {
 
 static const char *const writable_devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
 
-/* How many rights there are, by the version of the interface; a later version than those known here has no fewer. */
+/*
+ * How many rights there are, by the version of the interface; a later version than those known here
+ * has no fewer.
+ */
 static int count_rights(long version)
 {
     static const int n_rights[] = {0, 13, 14, 15, 15, 16};
@@ -65,7 +78,10 @@ static int fail(int status, const char *what)
     return status;
 }
 
-/* Allow what is below a path, as far as the kernel knows the right and the file can have it. Returns 0, or -1. */
+/*
+ * Allow what is below a path, as far as the kernel knows the right and the file can have it.
+ * Returns 0, or -1.
+ */
 static int allow(int ruleset_fd, const char *path, uint64_t rights)
 {
     struct stat info;
@@ -115,7 +131,8 @@ int main(int argc, char **argv)
     while (at < argc && strcmp(argv[at], "--") != 0)
         at++;
     if (at + 1 >= argc) {
-        fputs("usage: confine [READABLE ...] -- PROGRAM [ARGUMENT ...] | confine --probe\n", stderr);
+        fputs("usage: confine [READABLE ...] -- PROGRAM [ARGUMENT ...] | confine --probe\n",
+              stderr);
         return USAGE;
     }
     argv[at] = NULL;

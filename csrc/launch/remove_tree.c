@@ -1,6 +1,7 @@
 /*
- * Directories may be nested deeper than there are descriptors for, and deeper than a path may be long. So what is deeper
- * than MAX_DEPTH is moved up into the root, and removed from there in another pass.
+ * Directories may be nested deeper than there are descriptors for, and deeper than a path may be
+ * long. So what is deeper than MAX_DEPTH is moved up into the root, and removed from there in
+ * another pass.
  */
 #define _GNU_SOURCE
 #include "remove_tree.h"
@@ -30,12 +31,11 @@ static void note(struct removal *removal, int error)
         removal->error = error;
 }
 
-static int is_dots(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
+static int is_dots(const char *name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
-/* Whether the directory `fd` is where another file system, or another part of this one, is mounted. */
+/*
+ * Whether the directory `fd` is where another file system, or another part of this one, is mounted.
+ */
 static int is_mounted(const struct removal *removal, int fd)
 {
     struct statx info;
@@ -48,7 +48,8 @@ static int is_mounted(const struct removal *removal, int fd)
 
 /*
  * Open a directory for reading and removing what is in it.
- * Returns -1 with errno: ENOTDIR for what is none, a link for instance, EBUSY for a mount point, which stays as it is.
+ * Returns -1 with errno: ENOTDIR for what is none, a link for instance, EBUSY for a mount point,
+ * which stays as it is.
  */
 static int open_directory(const struct removal *removal, int parent_fd, const char *name)
 {
@@ -111,7 +112,8 @@ static void empty(struct removal *removal, int fd, int depth);
 /* Remove a directory with what is in it; where it is too deep, move it up instead. */
 static void remove_directory(struct removal *removal, int parent_fd, const char *name, int depth)
 {
-    int fd = open_directory(removal, parent_fd, name); /* which makes it writable: it must be to get another parent, too */
+    /* Opening makes it writable, which moving it to another parent needs too. */
+    int fd = open_directory(removal, parent_fd, name);
     if (fd < 0 && !(errno == EMFILE && depth > 0)) {
         note(removal, errno);
         return;

@@ -3,14 +3,16 @@
  *
  *     supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]
  *
- * It stands between the driver and the worker. The worker gets its own process group, this process's
- * stdin, stdout and stderr, and default signals. On the descriptor STATUS it says, in lines, `start PID`
- * or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as CONTROL, whose other end the driver
- * holds, has a byte or is at end of file, because the driver wants an end or because the driver is no more, it kills the
- * worker and all that ever descended from it, removes DIRECTORY, and exits. It touches no data.
+ * It stands between the driver and the worker. The worker gets its own process group, this
+ * process's stdin, stdout and stderr, and default signals. On the descriptor STATUS it says, in
+ * lines, `start PID` or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as
+ * CONTROL, whose other end the driver holds, has a byte or is at end of file, because the driver
+ * wants an end or because the driver is no more, it kills the worker and all that ever descended
+ * from it, removes DIRECTORY, and exits. It touches no data.
  *
- * CONTROL and STATUS should be sockets: a worker of the same user can open a pipe of this process through /proc/PID/fd, and
- * write an exit status of its own choice to it. A socket cannot be opened so.
+ * CONTROL and STATUS should be sockets: a worker of the same user can open a pipe of this process
+ * through /proc/PID/fd, and write an exit status of its own choice to it. A socket cannot be opened
+ * so.
  */
 #define _GNU_SOURCE
 #include "remove_tree.h"
@@ -41,8 +43,9 @@ static void say(int status_fd, const char *what, int number)
 }
 
 /*
- * exec says ETXTBSY while any process holds the file open for writing. The driver's own descriptor is closed,
- * but a process that another of its threads is forking just now may hold a copy until its exec: a wait of microseconds.
+ * exec says ETXTBSY while any process holds the file open for writing. The driver's own descriptor
+ * is closed, but a process that another of its threads is forking just now may hold a copy until
+ * its exec: a wait of microseconds.
  */
 static void exec_program(char **argv)
 {
@@ -103,7 +106,9 @@ static pid_t start_worker(char **argv, int status_fd)
     return worker;
 }
 
-/* Of the descriptors that a program under supervision gets, close those that are not needed here. */
+/*
+ * Of the descriptors that a program under supervision gets, close those that are not needed here.
+ */
 static void let_go_of_others(int control_fd, int status_fd, int signal_fd)
 {
     DIR *open_fds = opendir("/proc/self/fd");
@@ -111,13 +116,17 @@ static void let_go_of_others(int control_fd, int status_fd, int signal_fd)
         return;
     for (struct dirent *entry; (entry = readdir(open_fds)) != NULL;) {
         int fd = atoi(entry->d_name);
-        if (fd > 2 && fd != control_fd && fd != status_fd && fd != signal_fd && fd != dirfd(open_fds))
+        if (fd > 2 && fd != control_fd && fd != status_fd && fd != signal_fd &&
+            fd != dirfd(open_fds))
             close(fd);
     }
     closedir(open_fds);
 }
 
-/* The worker's pipes are not this process's to hold: end of file must mean that nobody else has them. */
+/*
+ * The worker's pipes are not this process's to hold: end of file must mean that nobody else has
+ * them.
+ */
 static void let_go_of_stdio(void)
 {
     int null_fd = open("/dev/null", O_RDWR);
@@ -128,8 +137,9 @@ static void let_go_of_stdio(void)
 }
 
 /*
- * Say when the worker has exited, but leave it a zombie: its pid, which is its group's id, cannot be given
- * to another process before the group has been killed. Orphans that came to us before that are reaped.
+ * Say when the worker has exited, but leave it a zombie: its pid, which is its group's id, cannot
+ * be given to another process before the group has been killed. Orphans that came to us before that
+ * are reaped.
  */
 static int note_exit(pid_t worker, int status_fd)
 {
@@ -146,7 +156,10 @@ static int note_exit(pid_t worker, int status_fd)
     return 1;
 }
 
-/* Kill each child of this process; returns how many there were, -1 where the kernel does not list them. */
+/*
+ * Kill each child of this process; returns how many there were, -1 where the kernel does not list
+ * them.
+ */
 static int kill_children(void)
 {
     int n_children = 0, pid;
@@ -161,7 +174,10 @@ static int kill_children(void)
     return n_children;
 }
 
-/* As a subreaper this process inherits every descendant whose parent dies: kill and reap until there is none. */
+/*
+ * As a subreaper this process inherits every descendant whose parent dies: kill and reap until
+ * there is none.
+ */
 static void kill_all(pid_t worker)
 {
     kill(-worker, SIGKILL);
@@ -175,7 +191,8 @@ static void kill_all(pid_t worker)
 /* Wait until the driver lets go, and say meanwhile when the worker exits. */
 static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 {
-    struct pollfd watched[2] = {{.fd = control_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    struct pollfd watched[2] = {{.fd = control_fd, .events = POLLIN},
+                                {.fd = signal_fd, .events = POLLIN}};
     int has_exited = note_exit(worker, status_fd);
     for (;;) {
         if (poll(watched, 2, -1) < 0 && errno != EINTR)
@@ -183,7 +200,8 @@ static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
         if (watched[0].revents)
             return;
         struct signalfd_siginfo caught;
-        if (watched[1].revents && read(signal_fd, &caught, sizeof caught) == (ssize_t)sizeof caught) {
+        if (watched[1].revents &&
+            read(signal_fd, &caught, sizeof caught) == (ssize_t)sizeof caught) {
             if (caught.ssi_signo != SIGCHLD)
                 return;
             if (!has_exited)
@@ -210,7 +228,8 @@ int main(int argc, char **argv)
     sigaddset(&watched, SIGHUP);
     reset_signals(); /* with SIGCHLD ignored, nobody could tell how the worker ended */
     sigprocmask(SIG_SETMASK, &watched, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a driver that is no more cannot be told anything, not even `start` */
+    /* A driver that is no more cannot be told anything, not even `start`. */
+    signal(SIGPIPE, SIG_IGN);
     int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid_t worker = start_worker(argv + 4, status_fd);

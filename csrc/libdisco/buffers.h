@@ -1,11 +1,12 @@
 /*
  * What libdisco knows of the C library's own buffers of stdin and stdout, and nothing else does.
  *
- * The classic layer reads and writes through stdio, so that a program may use stdin and stdout itself before it.
- * To flush only when a read would block it must know what the buffers hold, which C does not say. glibc and musl
- * tell, each in its way; for any other C library the answers are "nothing known" and the callers take the way
- * that is right without: flush before every read, and leave the writing to stdio. -DDISCO_PLAIN_STDIO builds that
- * for any C library, which is how it is tested.
+ * The classic layer reads and writes through stdio, so that a program may use stdin and stdout
+ * itself before it. To flush only when a read would block it must know what the buffers hold, which
+ * C does not say. glibc and musl tell, each in its way; for any other C library the answers are
+ * "nothing known" and the callers take the way that is right without: flush before every read, and
+ * leave the writing to stdio. -DDISCO_PLAIN_STDIO builds that for any C library, which is how it is
+ * tested.
  */
 #ifndef DISCO_BUFFERS_H
 #define DISCO_BUFFERS_H
@@ -56,11 +57,15 @@ static inline void stdin_skip(size_t n_bytes)
 #endif
 }
 
-/* Where the next *room bytes of output may be put, to be followed by stdout_advance(). 0: go through fwrite(). */
+/*
+ * Where the next *room bytes of output may be put, to be followed by stdout_advance(). 0: go
+ * through fwrite().
+ */
 static inline char *stdout_space(size_t *room)
 {
 #if defined(DISCO_GLIBC)
-    ptrdiff_t left = stdout->_IO_write_end - stdout->_IO_write_ptr; /* negative when line-buffered */
+    ptrdiff_t left =
+        stdout->_IO_write_end - stdout->_IO_write_ptr; /* negative when line-buffered */
     *room = left > 0 ? (size_t)left : 0;
     return stdout->_IO_write_ptr;
 #else

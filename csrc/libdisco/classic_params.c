@@ -1,6 +1,6 @@
 /*
- * The classic layer's parameter set: read from stdin before the first pair, then looked up by name or index.
- * PARAMS and LIMITS-4 of PROTOCOL.md; faults are die() in the words of the Python codec.
+ * The classic layer's parameter set: read from stdin before the first pair, then looked up by name
+ * or index. PARAMS and LIMITS-4 of PROTOCOL.md; faults are die() in the words of the Python codec.
  */
 #include "internal.h"
 
@@ -21,10 +21,14 @@ static const char *shown(unsigned char byte, char text[8])
     static const char digits[] = "0123456789abcdef";
     const char printable[] = {'\'', (char)byte, '\'', '\0'};
     const char escaped[] = {'\'', '\\', 'x', digits[byte >> 4], digits[byte & 15], '\'', '\0'};
-    return byte >= ' ' && byte < 127 ? memcpy(text, printable, sizeof printable) : memcpy(text, escaped, sizeof escaped);
+    return byte >= ' ' && byte < 127 ? memcpy(text, printable, sizeof printable)
+                                     : memcpy(text, escaped, sizeof escaped);
 }
 
-/* Read the head byte by byte, so that nothing behind it is taken. Returns the total; *n_head is its length. */
+/*
+ * Read the head byte by byte, so that nothing behind it is taken. Returns the total; *n_head is its
+ * length.
+ */
 static uint32_t read_head(size_t *n_head)
 {
     unsigned char head[16];
@@ -38,28 +42,33 @@ static uint32_t read_head(size_t *n_head)
         status = disco_params_head(head, ++n_bytes, &total, &at);
     }
     if (status == DISCO_TOO_LARGE)
-        die("the total at byte 0 announces %.10s bytes, the limit is %d [LIMITS-4]", (const char *)head, 1 << 30);
+        die("the total at byte 0 announces %.10s bytes, the limit is %d [LIMITS-4]",
+            (const char *)head, 1 << 30);
     if (status != DISCO_OK)
-        die("the total at byte 0 must be 1 to 10 digits and '\\n', but byte %zu is %s [PARAMS-3]", at,
-            shown(head[at], fault));
+        die("the total at byte 0 must be 1 to 10 digits and '\\n', but byte %zu is %s [PARAMS-3]",
+            at, shown(head[at], fault));
     *n_head = n_bytes;
     return total;
 }
 
-/* die(): the entry is not of the form. `at` is the offset of the fault in the entries, name->data NULL before a name. */
-static DISCO_NORETURN void die_malformed(disco_status status, const unsigned char *entries, size_t at, size_t n_head,
-                                         const disco_slice *name)
+/*
+ * die(): the entry is not of the form. `at` is the offset of the fault in the entries, name->data
+ * NULL before a name.
+ */
+static DISCO_NORETURN void die_malformed(disco_status status, const unsigned char *entries,
+                                         size_t at, size_t n_head, const disco_slice *name)
 {
     char fault[8];
     int in_value = name->data != NULL && at > (size_t)(name->data - entries) + name->n_bytes;
     const char *field = in_value ? "parameter value" : "parameter name";
     if (status == DISCO_BAD_NUMBER)
-        die("the length of a %s must be 1 to 10 digits and ' ', but byte %zu is %s [PARAMS-3]", field, n_head + at,
-            shown(entries[at], fault));
+        die("the length of a %s must be 1 to 10 digits and ' ', but byte %zu is %s [PARAMS-3]",
+            field, n_head + at, shown(entries[at], fault));
     if (status == DISCO_BAD_CLOSING)
-        die("the %s that ends at byte %zu must be followed by %s, not %s [PARAMS-2]", field, n_head + at,
-            in_value ? "'\\n'" : "' '", shown(entries[at], fault));
-    die("the parameter set ends inside the %s, or its length, at byte %zu [PARAMS-5]", field, n_head + at);
+        die("the %s that ends at byte %zu must be followed by %s, not %s [PARAMS-2]", field,
+            n_head + at, in_value ? "'\\n'" : "' '", shown(entries[at], fault));
+    die("the parameter set ends inside the %s, or its length, at byte %zu [PARAMS-5]", field,
+        n_head + at);
 }
 
 static p_entry *entry_of(const disco_slice *bytes)
@@ -76,8 +85,8 @@ static void add(disco_params *params, const disco_slice *name, const disco_slice
 {
     if (params->count == params->capacity) {
         params->capacity = params->capacity ? 2 * params->capacity : 16;
-        params->parameters = disco_realloc(params->parameters, params->capacity * sizeof *params->parameters,
-                                           "the parameters");
+        params->parameters = disco_realloc(
+            params->parameters, params->capacity * sizeof *params->parameters, "the parameters");
     }
     params->parameters[params->count].name = entry_of(name);
     params->parameters[params->count].value = entry_of(value);

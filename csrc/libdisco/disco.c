@@ -1,8 +1,10 @@
 /*
- * The classic layer's stdin and stdout: pairs in, result lists out. FRAME, LIST, MAP-4 and LIMITS-1 of PROTOCOL.md.
+ * The classic layer's stdin and stdout: pairs in, result lists out. FRAME, LIST, MAP-4 and LIMITS-1
+ * of PROTOCOL.md.
  *
- * Promises: stdout is flushed when, and only when, the next read of stdin would block, and at exit. What is not
- * written whole, or breaks the framing, ends in die(): the program cannot exit 0 with wrong output.
+ * Promises: stdout is flushed when, and only when, the next read of stdin would block, and at exit.
+ * What is not written whole, or breaks the framing, ends in die(): the program cannot exit 0 with
+ * wrong output.
  */
 #define _DEFAULT_SOURCE
 #include "internal.h"
@@ -18,7 +20,7 @@ enum { BUFFER_BYTES = 128 * 1024 };
 
 static char input_buffer[BUFFER_BYTES], output_buffer[BUFFER_BYTES];
 
-static int is_started;       /* at_exit() is registered, by this process: */
+static int is_started; /* at_exit() is registered, by this process: */
 static pid_t owner;
 static uint32_t max_item = DISCO_MAX_ITEM;
 static uint64_t offset;      /* bytes read of the stream of pairs */
@@ -82,8 +84,10 @@ static void put_item(const void *data, size_t n_bytes)
     unsigned char size[4];
     uint32_t limit = max_item > DISCO_MAX_ITEM ? max_item : DISCO_MAX_ITEM;
     if (n_bytes > limit)
-        die("an item of %zu bytes is not to be written, the limit is %lu; raise it by disco_set_max_item(), and the "
-            "driver's, if that is meant [LIMITS-1]", n_bytes, (unsigned long)limit);
+        die("an item of %zu bytes is not to be written, the limit is %lu; raise it by "
+            "disco_set_max_item(), and the "
+            "driver's, if that is meant [LIMITS-1]",
+            n_bytes, (unsigned long)limit);
     disco_put_u32(size, (uint32_t)n_bytes);
     put(size, sizeof size);
     put(data, n_bytes);
@@ -92,8 +96,8 @@ static void put_item(const void *data, size_t n_bytes)
 /* ---- The exit ----------------------------------------------------------------------------- */
 
 /*
- * The last flush, checked, and the last word on the list under way. A forked child inherits this handler and
- * none of the duties. Output by a handler that comes after this one registers it anew.
+ * The last flush, checked, and the last word on the list under way. A forked child inherits this
+ * handler and none of the duties. Output by a handler that comes after this one registers it anew.
  */
 static void at_exit(void)
 {
@@ -105,12 +109,16 @@ static void at_exit(void)
     if (is_key_written)
         die("exit after a key without its value: write_entry() it, or use write_kv() [FRAME-3]");
     if (pairs_left > 0)
-        die("exit with fewer pairs than announced: write_num_prefix(%llu), then %llu pairs [LIST-2]",
+        die("exit with fewer pairs than announced: write_num_prefix(%llu), then %llu pairs "
+            "[LIST-2]",
             (unsigned long long)n_announced, (unsigned long long)(n_announced - pairs_left));
     disco_is_dying = 0;
 }
 
-/* The first use of the classic layer: larger buffers, unless the program has begun to use the streams. */
+/*
+ * The first use of the classic layer: larger buffers, unless the program has begun to use the
+ * streams.
+ */
 static void start(void)
 {
     is_started = 1;
@@ -131,7 +139,9 @@ static inline void use(void)
 
 /* ---- stdin -------------------------------------------------------------------------------- */
 
-/* The next read(2) is due: when it would block, the peer must first have what it waits for (MAP-4). */
+/*
+ * The next read(2) is due: when it would block, the peer must first have what it waits for (MAP-4).
+ */
 static void flush_before_blocking(void)
 {
     struct pollfd input = {.fd = fileno(stdin), .events = POLLIN, .revents = 0};
@@ -141,7 +151,9 @@ static void flush_before_blocking(void)
         flush();
 }
 
-/* Have stdin's empty buffer filled by one read(2), and take its first byte; EOF at the end of file. */
+/*
+ * Have stdin's empty buffer filled by one read(2), and take its first byte; EOF at the end of file.
+ */
 static int refill(void)
 {
     flush_before_blocking();
@@ -184,8 +196,8 @@ size_t disco_read(void *data, size_t n_bytes)
     return n_had;
 }
 
-DISCO_NORETURN void disco_die_truncated(const char *field, uint64_t at, uint64_t wanted, uint64_t had,
-                                        const char *clause)
+DISCO_NORETURN void disco_die_truncated(const char *field, uint64_t at, uint64_t wanted,
+                                        uint64_t had, const char *clause)
 {
     die("the stream ends inside the %s at byte %llu: %llu bytes wanted, %llu there [%s]", field,
         (unsigned long long)at, (unsigned long long)wanted, (unsigned long long)had, clause);
@@ -215,8 +227,10 @@ static int read_entry(p_entry **entry, const char *field, const char *size_field
         disco_die_truncated(size_field, offset, sizeof size_bytes, had, "FRAME-4");
     uint32_t size = disco_get_u32(size_bytes);
     if (size > max_item)
-        die("the %s at byte %llu announces %lu bytes, the limit is %lu; raise it by disco_set_max_item() if that is "
-            "meant [LIMITS-1]", size_field, (unsigned long long)offset, (unsigned long)size, (unsigned long)max_item);
+        die("the %s at byte %llu announces %lu bytes, the limit is %lu; raise it by "
+            "disco_set_max_item() if that is "
+            "meant [LIMITS-1]",
+            size_field, (unsigned long long)offset, (unsigned long)size, (unsigned long)max_item);
     offset += sizeof size_bytes;
     had = disco_read_item(entry, size);
     if (had < size)
@@ -231,7 +245,10 @@ DISCO_API int read_kv(p_entry **key, p_entry **val)
     size_t n_there, n_taken;
     use();
     const char *there = stdin_buffered(&n_there);
-    /* The quick way: the pair lies whole in the buffer. What it cannot do, an error included, the other can. */
+    /*
+     * The quick way: the pair lies whole in the buffer. What it cannot do, an error included, the
+     * other can.
+     */
     if (disco_decode_pair(there, n_there, max_item, &key_bytes, &val_bytes, &n_taken) == DISCO_OK) {
         set_entry(key, &key_bytes);
         set_entry(val, &val_bytes);
@@ -264,7 +281,8 @@ DISCO_API void write_num_prefix(int num)
     if (is_key_written)
         die("write_num_prefix() after a key without its value [FRAME-3]");
     if (pairs_left > 0)
-        die("write_num_prefix() with fewer pairs than announced: write_num_prefix(%llu), then %llu pairs [LIST-2]",
+        die("write_num_prefix() with fewer pairs than announced: write_num_prefix(%llu), then %llu "
+            "pairs [LIST-2]",
             (unsigned long long)n_announced, (unsigned long long)(n_announced - pairs_left));
     pairs_left = n_announced = (unsigned int)num;
     disco_put_u32(count, (uint32_t)num);
@@ -276,7 +294,8 @@ static inline void expect_pair(void)
 {
     use();
     if (pairs_left == 0)
-        die("more pairs than announced: write_num_prefix(%llu) and all of its pairs came before [LIST-2]",
+        die("more pairs than announced: write_num_prefix(%llu) and all of its pairs came before "
+            "[LIST-2]",
             (unsigned long long)n_announced);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The classic layer's memory: entries that grow and are used again. No allocation is made by the peer's word;
- * every failure is die().
+ * The classic layer's memory: entries that grow and are used again. No allocation is made by the
+ * peer's word; every failure is die().
  */
 #include "internal.h"
 

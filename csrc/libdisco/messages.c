@@ -1,8 +1,10 @@
 /*
- * The classic layer's messages: msg() and die(), tagged lines on stderr. STDERR-1 to STDERR-4 of PROTOCOL.md.
+ * The classic layer's messages: msg() and die(), tagged lines on stderr. STDERR-1 to STDERR-4 of
+ * PROTOCOL.md.
  *
- * A message is composed in one buffer and written by as few write(2)s as it needs, so that the lines of several
- * processes do not mix. When memory runs out the message is cut, and says so: it never fails to appear.
+ * A message is composed in one buffer and written by as few write(2)s as it needs, so that the
+ * lines of several processes do not mix. When memory runs out the message is cut, and says so: it
+ * never fails to appear.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "internal.h"
@@ -61,7 +63,10 @@ static void append(struct lines *lines, const char *text, size_t n_bytes)
     }
 }
 
-/* One tagged line for each line of text; a newline at its end closes the last line, it does not begin another. */
+/*
+ * One tagged line for each line of text; a newline at its end closes the last line, it does not
+ * begin another.
+ */
 static void append_tagged(struct lines *lines, const char *tag, const char *text)
 {
     do {

@@ -7,9 +7,12 @@
 enum { MAX_DIGITS = 10 };
 #define MAX_PARAMS ((uint64_t)1 << 30)
 
-/* 1 to 10 digits and the closing byte at data[*at]. DISCO_OK moves *at behind them; else *at is the fault's. */
-static disco_status read_number(const unsigned char *data, size_t n_bytes, unsigned char closing, uint64_t *number,
-                                size_t *at)
+/*
+ * 1 to 10 digits and the closing byte at data[*at]. DISCO_OK moves *at behind them; else *at is the
+ * fault's.
+ */
+static disco_status read_number(const unsigned char *data, size_t n_bytes, unsigned char closing,
+                                uint64_t *number, size_t *at)
 {
     size_t start = *at, stop = start;
     uint64_t sum = 0;
@@ -26,7 +29,8 @@ static disco_status read_number(const unsigned char *data, size_t n_bytes, unsig
     return DISCO_OK;
 }
 
-DISCO_API disco_status disco_params_head(const void *data, size_t n_bytes, uint32_t *total, size_t *consumed)
+DISCO_API disco_status disco_params_head(const void *data, size_t n_bytes, uint32_t *total,
+                                         size_t *consumed)
 {
     uint64_t number = 0;
     *consumed = 0;
@@ -41,13 +45,14 @@ DISCO_API disco_status disco_params_head(const void *data, size_t n_bytes, uint3
     return DISCO_OK;
 }
 
-static disco_status read_item(const unsigned char *data, size_t total, unsigned char closing, disco_slice *item,
-                              size_t *at)
+static disco_status read_item(const unsigned char *data, size_t total, unsigned char closing,
+                              disco_slice *item, size_t *at)
 {
     uint64_t size = 0;
     disco_status status = read_number(data, total, ' ', &size, at);
     if (status != DISCO_OK)
-        return status == DISCO_MORE ? DISCO_OVERRUN : status; /* the total is there: no more will come */
+        return status == DISCO_MORE ? DISCO_OVERRUN
+                                    : status; /* the total is there: no more will come */
     if (size >= total - *at)
         return DISCO_OVERRUN;
     item->data = data + *at;
@@ -59,8 +64,8 @@ static disco_status read_item(const unsigned char *data, size_t total, unsigned 
     return DISCO_OK;
 }
 
-DISCO_API disco_status disco_params_entry(const void *entries, uint32_t total, size_t *offset, disco_slice *key,
-                                          disco_slice *value)
+DISCO_API disco_status disco_params_entry(const void *entries, uint32_t total, size_t *offset,
+                                          disco_slice *key, disco_slice *value)
 {
     disco_status status = read_item(entries, total, ' ', key, offset);
     if (status != DISCO_OK)

@@ -1,6 +1,7 @@
 /*
  * The core codec: sizes, pairs, and streams of pairs or result lists in pieces.
- * Buffers in, a status out; no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of PROTOCOL.md.
+ * Buffers in, a status out; no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of
+ * PROTOCOL.md.
  */
 #include "disco.h"
 #include "inline.h"
@@ -20,8 +21,8 @@ DISCO_API void disco_put_u32(void *data, uint32_t number)
     byte[3] = (unsigned char)(number >> 24 & 0xFF);
 }
 
-DISCO_API disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item, disco_slice *key,
-                                         disco_slice *value, size_t *consumed)
+DISCO_API disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item,
+                                         disco_slice *key, disco_slice *value, size_t *consumed)
 {
     return decode_pair(data, n_bytes, max_item, key, value, consumed);
 }
@@ -92,8 +93,8 @@ static disco_status end_field(disco_walker *walker)
 }
 
 /*
- * The quick way: pairs that lie whole in data, from one boundary between pairs to the next. Returns the
- * bytes it took; the rest, whatever it is, goes through the fields one by one.
+ * The quick way: pairs that lie whole in data, from one boundary between pairs to the next. Returns
+ * the bytes it took; the rest, whatever it is, goes through the fields one by one.
  */
 static size_t walk_whole_pairs(disco_walker *walker, const unsigned char *data, size_t n_bytes)
 {
@@ -128,7 +129,8 @@ static size_t take_part(disco_walker *walker, const unsigned char *data, size_t 
 {
     uint32_t missing = walker->wanted - walker->had;
     size_t n_taken = n_bytes < missing ? n_bytes : missing;
-    if (walker->field == DISCO_NUM_PAIRS || walker->field == DISCO_KEY_SIZE || walker->field == DISCO_VALUE_SIZE)
+    if (walker->field == DISCO_NUM_PAIRS || walker->field == DISCO_KEY_SIZE ||
+        walker->field == DISCO_VALUE_SIZE)
         memcpy(walker->size + walker->had, data, n_taken);
     walker->had += (uint32_t)n_taken;
     walker->offset += n_taken;
@@ -137,11 +139,12 @@ static size_t take_part(disco_walker *walker, const unsigned char *data, size_t 
 
 static int on_boundary(const disco_walker *walker)
 {
-    return walker->had == 0 && walker->field == (walker->with_lists ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE);
+    return walker->had == 0 &&
+           walker->field == (walker->with_lists ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE);
 }
 
-DISCO_API disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes, void *pairs,
-                                  size_t *n_pair_bytes)
+DISCO_API disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes,
+                                  void *pairs, size_t *n_pair_bytes)
 {
     const unsigned char *source = data;
     unsigned char *kept = pairs;

@@ -1,4 +1,7 @@
-/* What the sources of the cffi module share: the limited API, and the builtins that module.c exports. */
+/*
+ * What the sources of the cffi module share: the limited API, and the builtins that module.c
+ * exports.
+ */
 #ifndef KVPROTO_BUILTINS_H
 #define KVPROTO_BUILTINS_H
 
@@ -8,7 +11,10 @@
 
 #include <stdint.h>
 
-/* The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all by position. */
+/*
+ * The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all by
+ * position.
+ */
 typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* pairs.c */

@@ -32,7 +32,8 @@ static Py_ssize_t partition_of(PyObject *key, Py_ssize_t n_partitions, PyObject 
 
 static int refuse_types(void)
 {
-    PyErr_SetString(PyExc_TypeError, "deal_pairs() takes a list of tuples, a list of lists, and a callable");
+    PyErr_SetString(PyExc_TypeError,
+                    "deal_pairs() takes a list of tuples, a list of lists, and a callable");
     return -1;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Whole buffers of frames without an object per pair, the GIL released: frame_lines and split_frames of
- * kvproto/_reference.py, in C.
+ * Whole buffers of frames without an object per pair, the GIL released: frame_lines and
+ * split_frames of kvproto/_reference.py, in C.
  */
 #include "builtins.h"
 
@@ -10,10 +10,14 @@
 #include <string.h>
 
 /*
- * Each function measures in a first pass and writes in a second. Others may run meanwhile, unless they could
- * change what was measured: memory that can be written to is worked through with the GIL held.
+ * Each function measures in a first pass and writes in a second. Others may run meanwhile, unless
+ * they could change what was measured: memory that can be written to is worked through with the GIL
+ * held.
  */
-static PyThreadState *release_gil(const Py_buffer *view) { return view->readonly ? PyEval_SaveThread() : NULL; }
+static PyThreadState *release_gil(const Py_buffer *view)
+{
+    return view->readonly ? PyEval_SaveThread() : NULL;
+}
 
 static void take_gil(PyThreadState *released)
 {
@@ -76,7 +80,8 @@ PyObject *kvproto_frame_lines(PyObject *Py_UNUSED(module), PyObject *const *args
     take_gil(released);
     PyObject *frames = NULL;
     if (count.longest > UINT32_MAX)
-        PyErr_Format(PyExc_ValueError, "a line of %zu bytes: an item has at most 4294967295", count.longest);
+        PyErr_Format(PyExc_ValueError, "a line of %zu bytes: an item has at most 4294967295",
+                     count.longest);
     else if (count.n_lines > ((size_t)PY_SSIZE_T_MAX - n_taken) / 8)
         PyErr_NoMemory();
     else
@@ -124,8 +129,8 @@ static size_t next_pair(const split_state *splitting, size_t at, disco_slice *ke
 {
     disco_slice value;
     size_t consumed;
-    disco_status status =
-        disco_decode_pair(splitting->data + at, splitting->n_bytes - at, UINT32_MAX, key, &value, &consumed);
+    disco_status status = disco_decode_pair(splitting->data + at, splitting->n_bytes - at,
+                                            UINT32_MAX, key, &value, &consumed);
     return status == DISCO_OK ? consumed : 0;
 }
 
@@ -198,7 +203,8 @@ static PyObject *split_view(split_state *splitting, const Py_buffer *view)
     return Py_BuildValue("(Nn)", partitions, (Py_ssize_t)splitting->n_taken);
 }
 
-PyObject *kvproto_split_frames(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t n_args)
+PyObject *kvproto_split_frames(PyObject *Py_UNUSED(module), PyObject *const *args,
+                               Py_ssize_t n_args)
 {
     Py_buffer view;
     if (kvproto_check_count("split_frames", n_args, 2) != 0)
@@ -207,7 +213,8 @@ PyObject *kvproto_split_frames(PyObject *Py_UNUSED(module), PyObject *const *arg
     if (PyErr_Occurred())
         return NULL;
     if (n_partitions < 1 || n_partitions > INT32_MAX)
-        return PyErr_Format(PyExc_ValueError, "n_partitions must be at least 1, not %ld", n_partitions);
+        return PyErr_Format(PyExc_ValueError, "n_partitions must be at least 1, not %ld",
+                            n_partitions);
     if (PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) != 0)
         return NULL;
     split_state splitting = {

@@ -2,8 +2,8 @@
  * The compiled primitives behind kvproto/_native.py: what kvproto/_reference.py says, made in C.
  *
  * Linked into the cffi module, limited API, so that one binary serves every CPython from 3.11. cffi
- * itself cannot pass Python objects: kvproto_export() puts the functions into a dict as builtins, once,
- * at import.
+ * itself cannot pass Python objects: kvproto_export() puts the functions into a dict as builtins,
+ * once, at import.
  */
 #include "builtins.h"
 
@@ -17,13 +17,14 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
     return -1;
 }
 
-#define BUILTIN(name) {#name, (PyCFunction)(void (*)(void))kvproto_##name, METH_FASTCALL, NULL}
+#define BUILTIN(name)                                                           \
+    {                                                                           \
+#name, (PyCFunction)(void (*)(void))kvproto_##name, METH_FASTCALL, NULL \
+    }
 
 static PyMethodDef builtins[] = {
-    BUILTIN(scan_pairs),  BUILTIN(scan_lists),   BUILTIN(pack_pairs),
-    BUILTIN(frame_lines), BUILTIN(split_frames), BUILTIN(sum_pairs),
-    BUILTIN(deal_pairs),
-    {NULL, NULL, 0, NULL},
+    BUILTIN(scan_pairs),   BUILTIN(scan_lists), BUILTIN(pack_pairs), BUILTIN(frame_lines),
+    BUILTIN(split_frames), BUILTIN(sum_pairs),  BUILTIN(deal_pairs), {NULL, NULL, 0, NULL},
 };
 
 int kvproto_export(uintptr_t dict)
@@ -33,7 +34,8 @@ int kvproto_export(uintptr_t dict)
     kvproto_fill_crc_table();
     for (PyMethodDef *method = builtins; !failed && method->ml_name != NULL; method++) {
         PyObject *function = PyCFunction_NewEx(method, NULL, NULL);
-        failed = function == NULL || PyDict_SetItemString((PyObject *)dict, method->ml_name, function) != 0;
+        failed = function == NULL ||
+                 PyDict_SetItemString((PyObject *)dict, method->ml_name, function) != 0;
         Py_XDECREF(function);
     }
     PyGILState_Release(state);

@@ -6,7 +6,9 @@
 
 /* cffi: begin */
 
-/* Put the compiled primitives into the dict whose id() this is; 0, or not 0 with an exception set. */
+/*
+ * Put the compiled primitives into the dict whose id() this is; 0, or not 0 with an exception set.
+ */
 int kvproto_export(uintptr_t dict);
 
 /* As remove_tree.h says it. */

@@ -1,6 +1,7 @@
 /*
- * Pairs and lists to Python objects and back: scan_pairs, scan_lists, pack_pairs of kvproto/_reference.py,
- * in C. Each answers as its reference does: values, position, fault, error type and text.
+ * Pairs and lists to Python objects and back: scan_pairs, scan_lists, pack_pairs of
+ * kvproto/_reference.py, in C. Each answers as its reference does: values, position, fault, error
+ * type and text.
  */
 #include "builtins.h"
 
@@ -38,7 +39,8 @@ static PyObject *new_pair(const disco_slice *key, const disco_slice *value)
     Py_XDECREF(k);
     Py_XDECREF(v);
     if (pair != NULL)
-        PyObject_GC_UnTrack(pair); /* bytes cannot be part of a cycle: the collector would do the same, later */
+        PyObject_GC_UnTrack(
+            pair); /* bytes cannot be part of a cycle: the collector would do the same, later */
     return pair;
 }
 
@@ -49,8 +51,8 @@ static int64_t take_pairs(scan_state *scan, uint64_t most, PyObject *out)
     disco_slice key, value;
     size_t consumed;
     while (n_pairs < most) {
-        disco_status status = decode_pair(scan->data + scan->at, scan->n_bytes - scan->at, scan->max_item, &key,
-                                          &value, &consumed);
+        disco_status status = decode_pair(scan->data + scan->at, scan->n_bytes - scan->at,
+                                          scan->max_item, &key, &value, &consumed);
         if (status == DISCO_TOO_LARGE)
             scan->fault = consumed == 0 ? KEY_TOO_LARGE : VALUE_TOO_LARGE;
         if (status != DISCO_OK)
@@ -63,7 +65,8 @@ static int64_t take_pairs(scan_state *scan, uint64_t most, PyObject *out)
     return (int64_t)n_pairs;
 }
 
-static int begin_scan(scan_state *scan, Py_buffer *view, PyObject *data, PyObject *start, PyObject *max_item)
+static int begin_scan(scan_state *scan, Py_buffer *view, PyObject *data, PyObject *start,
+                      PyObject *max_item)
 {
     size_t at = PyLong_AsSize_t(start);
     unsigned long limit = PyLong_AsUnsignedLong(max_item);
@@ -71,7 +74,8 @@ static int begin_scan(scan_state *scan, Py_buffer *view, PyObject *data, PyObjec
         return -1;
     if (at > (size_t)view->len)
         at = (size_t)view->len;
-    *scan = (scan_state){.data = view->buf, .n_bytes = (size_t)view->len, .at = at, .max_item = (uint32_t)limit};
+    *scan = (scan_state){
+        .data = view->buf, .n_bytes = (size_t)view->len, .at = at, .max_item = (uint32_t)limit};
     return 0;
 }
 
@@ -100,7 +104,10 @@ PyObject *kvproto_scan_pairs(PyObject *Py_UNUSED(module), PyObject *const *args,
     return n_pairs < 0 ? NULL : Py_BuildValue("(ni)", (Py_ssize_t)scan.at, (int)scan.fault);
 }
 
-/* Append complete lists to out. *pairs is the list under way, a strong reference, NULL between lists. */
+/*
+ * Append complete lists to out. *pairs is the list under way, a strong reference, NULL between
+ * lists.
+ */
 static int take_lists(scan_state *scan, PyObject **pairs, uint32_t *pairs_left, PyObject *out)
 {
     for (;;) {
@@ -148,7 +155,8 @@ PyObject *kvproto_scan_lists(PyObject *Py_UNUSED(module), PyObject *const *args,
     }
     if (pairs == NULL)
         pairs = Py_NewRef(Py_None);
-    return Py_BuildValue("(nNki)", (Py_ssize_t)scan.at, pairs, (unsigned long)pairs_left, (int)scan.fault);
+    return Py_BuildValue("(nNki)", (Py_ssize_t)scan.at, pairs, (unsigned long)pairs_left,
+                         (int)scan.fault);
 }
 
 /* ---- encode: pairs to bytes ----------------------------------------------------------------- */
@@ -169,7 +177,8 @@ static void refuse_type(const pack_state *packing, const char *name, PyObject *i
     Py_DECREF(type_name);
 }
 
-static const char *item_bytes(const pack_state *packing, const char *name, PyObject *item, Py_ssize_t *size)
+static const char *item_bytes(const pack_state *packing, const char *name, PyObject *item,
+                              Py_ssize_t *size)
 {
     char *bytes;
     if (Py_IS_TYPE(item, &PyBytes_Type) || PyBytes_Check(item))
@@ -181,7 +190,8 @@ static const char *item_bytes(const pack_state *packing, const char *name, PyObj
     const char *text = PyUnicode_AsUTF8AndSize(item, size);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "the %s of pair %zd is a str that UTF-8 cannot encode: surrogates not allowed",
+        PyErr_Format(PyExc_ValueError,
+                     "the %s of pair %zd is a str that UTF-8 cannot encode: surrogates not allowed",
                      name, packing->first_index + packing->n_pairs);
     }
     return text;
@@ -217,10 +227,11 @@ static int refuse_pair(const pack_state *packing, PyObject *pair)
         return -1;
     Py_ssize_t index = packing->first_index + packing->n_pairs;
     if (PyTuple_Check(pair) || PyList_Check(pair))
-        PyErr_Format(PyExc_TypeError, "pair %zd is not a (key, value) tuple or list: %U of %zd", index, type_name,
-                     PySequence_Size(pair));
+        PyErr_Format(PyExc_TypeError, "pair %zd is not a (key, value) tuple or list: %U of %zd",
+                     index, type_name, PySequence_Size(pair));
     else
-        PyErr_Format(PyExc_TypeError, "pair %zd is not a (key, value) tuple or list: %U", index, type_name);
+        PyErr_Format(PyExc_TypeError, "pair %zd is not a (key, value) tuple or list: %U", index,
+                     type_name);
     Py_DECREF(type_name);
     return -1;
 }
@@ -254,11 +265,15 @@ static int pack_list(pack_state *packing, PyObject *pairs)
     return 0;
 }
 
-/* Where the kernel has huge pages on request, a large result costs one page fault for 2 MiB, not 512. */
+/*
+ * Where the kernel has huge pages on request, a large result costs one page fault for 2 MiB, not
+ * 512.
+ */
 static void ask_for_huge_pages(char *data, size_t n_bytes)
 {
 #ifdef MADV_HUGEPAGE
-    uintptr_t page = 1 << 21, from = ((uintptr_t)data + page - 1) / page * page, to = (uintptr_t)data + n_bytes;
+    uintptr_t page = 1 << 21, from = ((uintptr_t)data + page - 1) / page * page,
+              to = (uintptr_t)data + n_bytes;
     if (to > from && to - from >= page)
         madvise((void *)from, (to - from) / page * page, MADV_HUGEPAGE);
 #else

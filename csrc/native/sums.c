@@ -1,19 +1,24 @@
 /*
- * Pairs summed as they come, without a list of them and without a step of the interpreter for each: sum_pairs of
- * kvproto/_reference.py, in C.
+ * Pairs summed as they come, without a list of them and without a step of the interpreter for each:
+ * sum_pairs of kvproto/_reference.py, in C.
  *
- * As long as keys are str or bytes and values are ints of 64 bits, the sums are kept in a table of C numbers and become
- * objects once, at the end. With the first pair that is something else, what the table has goes into the dict, and
- * the dict is worked with from there on.
+ * As long as keys are str or bytes and values are ints of 64 bits, the sums are kept in a table of
+ * C numbers and become objects once, at the end. With the first pair that is something else, what
+ * the table has goes into the dict, and the dict is worked with from there on.
  */
 #include "builtins.h"
 
 #include <stdint.h>
 #include <string.h>
 
-/* ---- the table: open addressing over entries in the order of their first pair ----------------- */
+/*
+ * ---- the table: open addressing over entries in the order of their first pair -----------------
+ */
 
-/* A key with its first bytes beside its sum: what is not longer is found without a look at the object. */
+/*
+ * A key with its first bytes beside its sum: what is not longer is found without a look at the
+ * object.
+ */
 typedef struct sum_entry {
     uint64_t size;    /* of the UTF-8 or the bytes, twice that, and 1 more for str */
     uint64_t head[2]; /* padded with zeros */
@@ -28,9 +33,13 @@ typedef struct sum_table {
 } sum_table;
 
 enum { FEWEST_SLOTS = 1 << 10 };
-static const size_t MOST_SLOTS = (size_t)1 << 20; /* half a million keys: with more, the dict is as good */
+static const size_t MOST_SLOTS = (size_t)1
+                                 << 20; /* half a million keys: with more, the dict is as good */
 
-/* An entry for a key, its sum 0; 0, or -1 for a key that has no place in a table, without an exception. */
+/*
+ * An entry for a key, its sum 0; 0, or -1 for a key that has no place in a table, without an
+ * exception.
+ */
 static int make_entry(sum_entry *entry, PyObject *key)
 {
     Py_ssize_t size;
@@ -45,21 +54,25 @@ static int make_entry(sum_entry *entry, PyObject *key)
         return -1;
     }
     *entry = (sum_entry){.size = 2 * (uint64_t)size + (uint64_t)is_str, .key = key};
-    memcpy(entry->head, data, (size_t)size < sizeof entry->head ? (size_t)size : sizeof entry->head);
+    memcpy(entry->head, data,
+           (size_t)size < sizeof entry->head ? (size_t)size : sizeof entry->head);
     return 0;
 }
 
 static int have_same_key(const sum_entry *one, const sum_entry *other)
 {
-    if (one->size != other->size || one->head[0] != other->head[0] || one->head[1] != other->head[1])
+    if (one->size != other->size || one->head[0] != other->head[0] ||
+        one->head[1] != other->head[1])
         return 0;
-    return one->size / 2 <= sizeof one->head || PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
+    return one->size / 2 <= sizeof one->head ||
+           PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
 }
 
 /* The slot of an entry of this key, or the free one where its number belongs. */
 static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted)
 {
-    size_t at = (size_t)PyObject_Hash(wanted->key); /* Python's own: no input can be made that collides */
+    size_t at =
+        (size_t)PyObject_Hash(wanted->key); /* Python's own: no input can be made that collides */
     for (;; at++) {
         uint32_t *slot = &table->slots[at & (table->n_slots - 1)];
         if (*slot == 0 || have_same_key(&table->entries[*slot - 1], wanted))
@@ -70,7 +83,8 @@ static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted)
 static int grow_table(sum_table *table)
 {
     size_t n_slots = table->n_slots == 0 ? FEWEST_SLOTS : 4 * table->n_slots;
-    sum_entry *entries = n_slots > MOST_SLOTS ? NULL : PyMem_Realloc(table->entries, n_slots / 2 * sizeof *entries);
+    sum_entry *entries =
+        n_slots > MOST_SLOTS ? NULL : PyMem_Realloc(table->entries, n_slots / 2 * sizeof *entries);
     if (entries == NULL)
         return -1;
     table->entries = entries;
@@ -143,8 +157,12 @@ static int add_to_dict(PyObject *sums, PyObject *zero, PyObject *key, PyObject *
     return is_added;
 }
 
-/* Returns the first pair that is left to the caller, a new reference; NULL at the end, or with an exception set. */
-static PyObject *sum_until(PyObject *pairs, PyObject *sums, Py_ssize_t max_keys, PyObject *zero, sum_table *table)
+/*
+ * Returns the first pair that is left to the caller, a new reference; NULL at the end, or with an
+ * exception set.
+ */
+static PyObject *sum_until(PyObject *pairs, PyObject *sums, Py_ssize_t max_keys, PyObject *zero,
+                           sum_table *table)
 {
     PyObject *pair;
     int has_table = PyDict_Size(sums) == 0;
@@ -178,9 +196,12 @@ PyObject *kvproto_sum_pairs(PyObject *Py_UNUSED(module), PyObject *const *args, 
         return NULL;
     }
     PyObject *left = PyList_New(0), *zero = PyLong_FromLong(0), *type, *error, *traceback;
-    PyObject *pair = left == NULL || zero == NULL ? NULL : sum_until(args[0], args[1], max_keys, zero, &table);
-    PyErr_Fetch(&type, &error, &traceback); /* of the iterator: what it gave before is summed all the same */
-    int failed = empty_table(&table, args[1]) != 0 || (pair != NULL && PyList_Append(left, pair) != 0);
+    PyObject *pair =
+        left == NULL || zero == NULL ? NULL : sum_until(args[0], args[1], max_keys, zero, &table);
+    PyErr_Fetch(&type, &error,
+                &traceback); /* of the iterator: what it gave before is summed all the same */
+    int failed =
+        empty_table(&table, args[1]) != 0 || (pair != NULL && PyList_Append(left, pair) != 0);
     if (type != NULL)
         PyErr_Restore(type, error, traceback);
     if (failed || type != NULL)

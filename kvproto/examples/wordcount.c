@@ -1,11 +1,14 @@
 /*
- * wordcount: count words, as map and as reduce of one job, started with the argument "map" or "reduce".
+ * wordcount: count words, as map and as reduce of one job, started with the argument "map" or
+ * "reduce".
  *
  * map     the words of each value, each once with how often it is there
- * reduce  the sum of each word's counts, after all input; words in the order of their first appearance
+ * reduce  the sum of each word's counts, after all input; words in the order of their first
+ * appearance
  *
- * A word is a run of ASCII letters, digits, underscores and bytes above 127, so that UTF-8 words stay whole.
- * Counts are decimal text. When the work for each byte is more than Python should do, this is the shape to start from.
+ * A word is a run of ASCII letters, digits, underscores and bytes above 127, so that UTF-8 words
+ * stay whole. Counts are decimal text. When the work for each byte is more than Python should do,
+ * this is the shape to start from.
  */
 #include <disco.h>
 
@@ -28,7 +31,8 @@ static size_t n_words, room_for_words;
 static char *text; /* the bytes of all words */
 static size_t n_text, room_for_text;
 
-static size_t *slots; /* open addressing: 0, or 1 + an index into words; at most half of them in use */
+static size_t
+    *slots; /* open addressing: 0, or 1 + an index into words; at most half of them in use */
 static size_t n_slots;
 
 /* Make room for `wanted` elements: at least double what is there, so that growing costs little. */
@@ -112,17 +116,14 @@ static void write_all(void)
 
 static int is_of_word(unsigned char byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '_' || byte > 127;
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '_' || byte > 127;
 }
 
 /* FNV-1a. */
 static const uint32_t hash_of_nothing = 2166136261u;
 
-static uint32_t hash_with(uint32_t hash, unsigned char byte)
-{
-    return (hash ^ byte) * 16777619u;
-}
+static uint32_t hash_with(uint32_t hash, unsigned char byte) { return (hash ^ byte) * 16777619u; }
 
 static void count_words(const p_entry *line)
 {

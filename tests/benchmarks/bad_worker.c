@@ -1,6 +1,7 @@
 /*
  * bad_worker FAULT [map]: gives back each line of its input, and at line 2000 does what FAULT says:
- * early, crash, garbage, hang; or, at the end, fail. As a filter of lines, or with `map` as a worker.
+ * early, crash, garbage, hang; or, at the end, fail. As a filter of lines, or with `map` as a
+ * worker.
  */
 #include <disco.h>
 

@@ -1,6 +1,7 @@
 /*
- * The core against a guard page: every input ends where the memory does, cut at every length, so that a byte read
- * too far is a crash. Prints what is wrong and exits 1; says nothing when all is well.
+ * The core against a guard page: every input ends where the memory does, cut at every length, so
+ * that a byte read too far is a crash. Prints what is wrong and exits 1; says nothing when all is
+ * well.
  */
 #define _GNU_SOURCE
 #include <disco.h>
@@ -12,12 +13,12 @@
 
 static int n_wrong;
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            n_wrong++;                                                                                                 \
-            printf("%s:%d: not so: %s\n", __func__, __LINE__, #condition);                                             \
-        }                                                                                                              \
+#define CHECK(condition)                                                   \
+    do {                                                                   \
+        if (!(condition)) {                                                \
+            n_wrong++;                                                     \
+            printf("%s:%d: not so: %s\n", __func__, __LINE__, #condition); \
+        }                                                                  \
     } while (0)
 
 /* A copy of data that ends at the guard page; n_bytes <= one page. The next call takes it back. */
@@ -26,7 +27,8 @@ static unsigned char *place(const void *data, size_t n_bytes)
     static unsigned char *guard;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (guard == NULL) {
-        unsigned char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        unsigned char *pages =
+            mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE) != 0)
             exit(2);
         guard = pages + page;
@@ -35,8 +37,8 @@ static unsigned char *place(const void *data, size_t n_bytes)
     return n_bytes ? memcpy(guard - n_bytes, data, n_bytes) : guard;
 }
 
-static const char two_pairs[] = "\3\0\0\0key\5\0\0\0value" /* 16 bytes */
-                                "\0\0\0\0\1\0\0\0x";       /* 9 bytes */
+static const char two_pairs[] = "\3\0\0\0key\5\0\0\0value"                      /* 16 bytes */
+                                "\0\0\0\0\1\0\0\0x";                            /* 9 bytes */
 static const char lists[] = "\2\0\0\0\3\0\0\0key\5\0\0\0value\0\0\0\0\1\0\0\0x" /* 29 bytes */
                             "\0\0\0\0"
                             "\1\0\0\0\0\0\0\0\0\0\0\0"; /* 45 in all */
@@ -74,15 +76,18 @@ static void items_over_the_limit(void)
         size_t n_bytes, fault;
         uint32_t limit;
     } cases[] = {
-        {"\xF7\xFF\xFF\xFF", 4, 0, DISCO_MAX_ITEM}, {"\1\0\0\0k\xF7\xFF\xFF\xFF", 9, 5, DISCO_MAX_ITEM},
-        {"\3\0\0\0key", 7, 0, 2},                   {"\0\0\0\0\1\0\0\0x", 9, 4, 0},
+        {"\xF7\xFF\xFF\xFF", 4, 0, DISCO_MAX_ITEM},
+        {"\1\0\0\0k\xF7\xFF\xFF\xFF", 9, 5, DISCO_MAX_ITEM},
+        {"\3\0\0\0key", 7, 0, 2},
+        {"\0\0\0\0\1\0\0\0x", 9, 4, 0},
         {"\1\0\0\x40", 4, 0, DISCO_MAX_ITEM},
     };
     for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
         disco_slice key, value;
         size_t consumed = 99;
         const unsigned char *data = place(cases[n].data, cases[n].n_bytes);
-        CHECK(disco_decode_pair(data, cases[n].n_bytes, cases[n].limit, &key, &value, &consumed) == DISCO_TOO_LARGE);
+        CHECK(disco_decode_pair(data, cases[n].n_bytes, cases[n].limit, &key, &value, &consumed) ==
+              DISCO_TOO_LARGE);
         CHECK(consumed == cases[n].fault);
         disco_walker walker;
         disco_walk_start(&walker, 0, cases[n].limit);
@@ -93,11 +98,13 @@ static void items_over_the_limit(void)
     }
     disco_slice key, value;
     size_t consumed;
-    CHECK(disco_decode_pair(place("\0\0\0\x40", 4), 4, DISCO_MAX_ITEM, &key, &value, &consumed) == DISCO_MORE);
+    CHECK(disco_decode_pair(place("\0\0\0\x40", 4), 4, DISCO_MAX_ITEM, &key, &value, &consumed) ==
+          DISCO_MORE);
 }
 
 /* The whole stream, cut in two at each place: the same walker as in one piece, and its pairs. */
-static void walk_cut_anywhere(const char *data, size_t n_bytes, int with_lists, uint64_t n_lists, uint64_t n_pairs)
+static void walk_cut_anywhere(const char *data, size_t n_bytes, int with_lists, uint64_t n_lists,
+                              uint64_t n_pairs)
 {
     for (size_t end = 0; end <= n_bytes; end++)
         for (size_t cut = 0; cut <= end; cut++) {
@@ -109,7 +116,8 @@ static void walk_cut_anywhere(const char *data, size_t n_bytes, int with_lists, 
             disco_status status = disco_walk(&whole, place(data, end), end, of_whole, &n_whole);
             disco_walk(&cut_in_two, place(data, cut), cut, of_pieces, &n_first);
             unsigned char *second = place(data + cut, end - cut);
-            CHECK(disco_walk(&cut_in_two, second, end - cut, second, &n_second) == status); /* in place */
+            CHECK(disco_walk(&cut_in_two, second, end - cut, second, &n_second) ==
+                  status); /* in place */
             memcpy(of_pieces + n_first, second, n_second);
             CHECK(n_whole == n_first + n_second && memcmp(of_whole, of_pieces, n_whole) == 0);
             CHECK(whole.offset == end && cut_in_two.offset == end);
@@ -128,13 +136,15 @@ static void walk_boundaries(void)
         disco_walker walker;
         disco_walk_start(&walker, 0, DISCO_MAX_ITEM);
         int on_boundary = n == 0 || n == 16 || n == 25;
-        CHECK(disco_walk(&walker, place(two_pairs, n), n, NULL, NULL) == (on_boundary ? DISCO_OK : DISCO_MORE));
+        CHECK(disco_walk(&walker, place(two_pairs, n), n, NULL, NULL) ==
+              (on_boundary ? DISCO_OK : DISCO_MORE));
     }
     for (size_t n = 0; n <= LISTS_BYTES; n++) {
         disco_walker walker;
         disco_walk_start(&walker, 1, DISCO_MAX_ITEM);
         int on_boundary = n == 0 || n == 29 || n == 33 || n == 45;
-        CHECK(disco_walk(&walker, place(lists, n), n, NULL, NULL) == (on_boundary ? DISCO_OK : DISCO_MORE));
+        CHECK(disco_walk(&walker, place(lists, n), n, NULL, NULL) ==
+              (on_boundary ? DISCO_OK : DISCO_MORE));
     }
 }
 
@@ -146,16 +156,24 @@ static void parameter_heads(void)
         uint32_t total;
         size_t consumed;
     } cases[] = {
-        {"", DISCO_MORE, 0, 0},           {"0\n", DISCO_OK, 0, 2},          {"22", DISCO_MORE, 0, 0},
-        {"22\nrest", DISCO_OK, 22, 3},    {"0000000022\n", DISCO_OK, 22, 11}, {"00000000022\n", DISCO_BAD_NUMBER, 0, 10},
-        {"\n", DISCO_BAD_NUMBER, 0, 0},   {"-1\n", DISCO_BAD_NUMBER, 0, 0}, {"1 \n", DISCO_BAD_NUMBER, 0, 1},
-        {"1073741824\n", DISCO_OK, 1073741824u, 11},                        {"1073741825\n", DISCO_TOO_LARGE, 0, 0},
+        {"", DISCO_MORE, 0, 0},
+        {"0\n", DISCO_OK, 0, 2},
+        {"22", DISCO_MORE, 0, 0},
+        {"22\nrest", DISCO_OK, 22, 3},
+        {"0000000022\n", DISCO_OK, 22, 11},
+        {"00000000022\n", DISCO_BAD_NUMBER, 0, 10},
+        {"\n", DISCO_BAD_NUMBER, 0, 0},
+        {"-1\n", DISCO_BAD_NUMBER, 0, 0},
+        {"1 \n", DISCO_BAD_NUMBER, 0, 1},
+        {"1073741824\n", DISCO_OK, 1073741824u, 11},
+        {"1073741825\n", DISCO_TOO_LARGE, 0, 0},
         {"9999999999\n", DISCO_TOO_LARGE, 0, 0},
     };
     for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
         uint32_t total = 0;
         size_t consumed = 99, n_bytes = strlen(cases[n].head);
-        CHECK(disco_params_head(place(cases[n].head, n_bytes), n_bytes, &total, &consumed) == cases[n].status);
+        CHECK(disco_params_head(place(cases[n].head, n_bytes), n_bytes, &total, &consumed) ==
+              cases[n].status);
         CHECK(consumed == cases[n].consumed);
         CHECK(total == cases[n].total);
     }
@@ -168,20 +186,23 @@ static void parameter_entries(void)
         disco_status status;
         size_t offset;
     } cases[] = {
-        {"3 key 5 value\n", DISCO_OK, 14}, {"0  0 \n", DISCO_OK, 6},          {"3 key 5 value!", DISCO_BAD_CLOSING, 13},
-        {"3 keys5 value\n", DISCO_BAD_CLOSING, 5}, {"x key 5 value\n", DISCO_BAD_NUMBER, 0},
-        {"3 key  value\n", DISCO_BAD_NUMBER, 6},   {"9999999999 k", DISCO_OVERRUN, 11}, {"3 key 7 value\n", DISCO_OVERRUN, 8},
+        {"3 key 5 value\n", DISCO_OK, 14},         {"0  0 \n", DISCO_OK, 6},
+        {"3 key 5 value!", DISCO_BAD_CLOSING, 13}, {"3 keys5 value\n", DISCO_BAD_CLOSING, 5},
+        {"x key 5 value\n", DISCO_BAD_NUMBER, 0},  {"3 key  value\n", DISCO_BAD_NUMBER, 6},
+        {"9999999999 k", DISCO_OVERRUN, 11},       {"3 key 7 value\n", DISCO_OVERRUN, 8},
     };
     disco_slice key = {NULL, 0}, value = {NULL, 0};
     for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
         uint32_t total = (uint32_t)strlen(cases[n].entries);
         size_t offset = 0;
-        CHECK(disco_params_entry(place(cases[n].entries, total), total, &offset, &key, &value) == cases[n].status);
+        CHECK(disco_params_entry(place(cases[n].entries, total), total, &offset, &key, &value) ==
+              cases[n].status);
         CHECK(offset == cases[n].offset);
     }
     for (uint32_t n = 0; n < 14; n++) {
         size_t offset = 0;
-        CHECK(disco_params_entry(place(cases[0].entries, n), n, &offset, &key, &value) == DISCO_OVERRUN);
+        CHECK(disco_params_entry(place(cases[0].entries, n), n, &offset, &key, &value) ==
+              DISCO_OVERRUN);
     }
     size_t offset = 0;
     CHECK(disco_params_entry(place(cases[0].entries, 14), 14, &offset, &key, &value) == DISCO_OK);

@@ -1,6 +1,6 @@
 /*
- * Faults on demand, linked into the test programs with -Wl,--wrap: the n-th allocation fails, the n-th write to
- * stdout fails or comes out short. Told by the environment:
+ * Faults on demand, linked into the test programs with -Wl,--wrap: the n-th allocation fails, the
+ * n-th write to stdout fails or comes out short. Told by the environment:
  *
  *   FAIL_ALLOCATION=n        the n-th and every later allocation fails
  *   FAIL_ALLOCATION_ONCE=n   the n-th alone
@@ -32,7 +32,8 @@ static long number(const char *name)
     return text ? atol(text) : 0;
 }
 
-static int is_over; /* the program has ended; what allocates now is the --coverage build writing its counts */
+static int is_over; /* the program has ended; what allocates now is the --coverage build writing its
+                       counts */
 
 static void __attribute__((destructor)) program_is_over(void) { is_over = 1; }
 
@@ -50,8 +51,14 @@ static int allocation_fails(void)
 }
 
 void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : __real_malloc(size); }
-void *__wrap_realloc(void *block, size_t size) { return allocation_fails() ? NULL : __real_realloc(block, size); }
-void *__wrap_calloc(size_t count, size_t size) { return allocation_fails() ? NULL : __real_calloc(count, size); }
+void *__wrap_realloc(void *block, size_t size)
+{
+    return allocation_fails() ? NULL : __real_realloc(block, size);
+}
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return allocation_fails() ? NULL : __real_calloc(count, size);
+}
 
 ssize_t __wrap_write(int descriptor, const void *data, size_t n_bytes)
 {

@@ -1,6 +1,6 @@
 /*
- * A worker that does what its arguments say, one after the other: each is `operation` or `operation:text`.
- * What an operation finds it tells by msg(), so that stdout holds lists alone.
+ * A worker that does what its arguments say, one after the other: each is `operation` or
+ * `operation:text`. What an operation finds it tells by msg(), so that stdout holds lists alone.
  */
 #define _GNU_SOURCE
 #include <disco.h>
@@ -21,7 +21,8 @@ static void show(const char *label, const p_entry *entry)
     if (entry == NULL)
         msg("%s none", label);
     else
-        msg("%s %u %s", label, entry->len, entry->len == strlen(entry->data) ? entry->data : "(binary)");
+        msg("%s %u %s", label, entry->len,
+            entry->len == strlen(entry->data) ? entry->data : "(binary)");
 }
 
 static void read_one(const char *unused)
@@ -97,8 +98,16 @@ static void own_fread(const char *length)
 }
 
 static void own_printf(const char *text) { fputs(text, stdout); }
-static void own_flush(const char *unused) { (void)unused; fflush(stdout); }
-static void unbuffered(const char *unused) { (void)unused; setvbuf(stdout, NULL, _IONBF, 0); }
+static void own_flush(const char *unused)
+{
+    (void)unused;
+    fflush(stdout);
+}
+static void unbuffered(const char *unused)
+{
+    (void)unused;
+    setvbuf(stdout, NULL, _IONBF, 0);
+}
 
 static void line_buffered(const char *unused)
 {
@@ -125,10 +134,17 @@ static void half(const char *text)
     free(entry);
 }
 
-static void empty(const char *unused) { (void)unused; disco_write_kv(NULL, 0, NULL, 0); }
+static void empty(const char *unused)
+{
+    (void)unused;
+    disco_write_kv(NULL, 0, NULL, 0);
+}
 
 /* A size that must be refused before any of the bytes is touched. */
-static void pair_of_size(const char *number) { disco_write_kv("k", 1, "", (size_t)strtoull(number, NULL, 10)); }
+static void pair_of_size(const char *number)
+{
+    disco_write_kv("k", 1, "", (size_t)strtoull(number, NULL, 10));
+}
 
 static void allocate(const char *number)
 {
@@ -161,9 +177,15 @@ static void fail(const char *text) { die("%s", text); }
 static void leave(const char *status) { exit(atoi(status)); }
 
 /* What printf() itself refuses: a character that the C locale does not have. */
-static void say_impossible(const char *unused) { (void)unused; msg("wide %ls", L"\x4E00"); }
+static void say_impossible(const char *unused)
+{
+    (void)unused;
+    msg("wide %ls", L"\x4E00");
+}
 
-/* A child that ends by exit(), as libraries' children do, while the parent's list is not complete. */
+/*
+ * A child that ends by exit(), as libraries' children do, while the parent's list is not complete.
+ */
 static void fork_child(const char *unused)
 {
     int status = 0;
@@ -183,9 +205,21 @@ static void write_late(void)
 
 static void announce_late(void) { write_num_prefix(1); }
 static void die_late(void) { die("late"); }
-static void at_exit_write(const char *unused) { (void)unused; atexit(write_late); }
-static void at_exit_announce(const char *unused) { (void)unused; atexit(announce_late); }
-static void at_exit_die(const char *unused) { (void)unused; atexit(die_late); }
+static void at_exit_write(const char *unused)
+{
+    (void)unused;
+    atexit(write_late);
+}
+static void at_exit_announce(const char *unused)
+{
+    (void)unused;
+    atexit(announce_late);
+}
+static void at_exit_die(const char *unused)
+{
+    (void)unused;
+    atexit(die_late);
+}
 
 /* Files may not grow beyond so many bytes: the disk is full there. */
 static void file_size(const char *number)
@@ -225,30 +259,48 @@ static const struct operation {
     const char *name;
     void (*run)(const char *text);
 } operations[] = {
-    {"read", read_one},          {"echo", echo},
-    {"repeat", repeat},          {"drop", drop},
-    {"params", read_parameter_set}, {"get", get},
-    {"raw", raw},                {"fread", own_fread},
-    {"print", own_printf},       {"fflush", own_flush},
-    {"unbuffered", unbuffered},  {"line-buffered", line_buffered},
-    {"max", limit},              {"prefix", prefix},
-    {"pair", pair},              {"half", half},
-    {"empty", empty},            {"pair-of-size", pair_of_size},
-    {"allocate", allocate},      {"copies", copies},
-    {"msg", say},                {"msg-twice", say_twice},
-    {"msg-long", say_long},      {"msg-impossible", say_impossible},
-    {"die", fail},               {"exit", leave},
-    {"fork", fork_child},        {"at-exit-write", at_exit_write},
-    {"at-exit-announce", at_exit_announce}, {"at-exit-die", at_exit_die},
-    {"file-size", file_size},    {"address-space", address_space},
-    {"interruptible", interruptible}, {"nonblocking", nonblocking},
+    {"read", read_one},
+    {"echo", echo},
+    {"repeat", repeat},
+    {"drop", drop},
+    {"params", read_parameter_set},
+    {"get", get},
+    {"raw", raw},
+    {"fread", own_fread},
+    {"print", own_printf},
+    {"fflush", own_flush},
+    {"unbuffered", unbuffered},
+    {"line-buffered", line_buffered},
+    {"max", limit},
+    {"prefix", prefix},
+    {"pair", pair},
+    {"half", half},
+    {"empty", empty},
+    {"pair-of-size", pair_of_size},
+    {"allocate", allocate},
+    {"copies", copies},
+    {"msg", say},
+    {"msg-twice", say_twice},
+    {"msg-long", say_long},
+    {"msg-impossible", say_impossible},
+    {"die", fail},
+    {"exit", leave},
+    {"fork", fork_child},
+    {"at-exit-write", at_exit_write},
+    {"at-exit-announce", at_exit_announce},
+    {"at-exit-die", at_exit_die},
+    {"file-size", file_size},
+    {"address-space", address_space},
+    {"interruptible", interruptible},
+    {"nonblocking", nonblocking},
 };
 
 static void run(const char *argument)
 {
     size_t length = strcspn(argument, ":");
     for (size_t n = 0; n < sizeof operations / sizeof *operations; n++)
-        if (strlen(operations[n].name) == length && memcmp(operations[n].name, argument, length) == 0) {
+        if (strlen(operations[n].name) == length &&
+            memcmp(operations[n].name, argument, length) == 0) {
             operations[n].run(argument[length] ? argument + length + 1 : "");
             return;
         }

@@ -1,4 +1,7 @@
-/* The reference contract (kvproto/conformance/CONTRACT.md) in C, with libdisco, which reads, writes and flushes. */
+/*
+ * The reference contract (kvproto/conformance/CONTRACT.md) in C, with libdisco, which reads, writes
+ * and flushes.
+ */
 #include <disco.h>
 #include <errno.h>
 #include <signal.h>
@@ -119,8 +122,8 @@ static void file(void)
     char *data = NULL, *grown;
     size_t size = 0, had;
     FILE *in;
-    if (!name->len || strlen(name->data) != name->len || strchr(name->data, '/') || !strcmp(name->data, ".") ||
-        !strcmp(name->data, ".."))
+    if (!name->len || strlen(name->data) != name->len || strchr(name->data, '/') ||
+        !strcmp(name->data, ".") || !strcmp(name->data, ".."))
         die("not the plain name of a file: %s", name->data);
     if (!(in = fopen(name->data, "rb")))
         die("cannot open %s: %s", name->data, strerror(errno));
@@ -142,7 +145,9 @@ static void file(void)
 
 static void hold(void)
 {
-    struct { p_entry *key, *val; } *held = NULL, *grown;
+    struct {
+        p_entry *key, *val;
+    } *held = NULL, *grown;
     size_t count = 0, room = 0, i;
     for (; read_kv(&key, &val); count++) {
         if (count == room) {
@@ -166,7 +171,8 @@ static void hold(void)
 
 static int is(const p_entry *what, const char *word)
 {
-    return what ? what->len == strlen(word) && !memcmp(what->data, word, what->len) : !strcmp(word, "echo");
+    return what ? what->len == strlen(word) && !memcmp(what->data, word, what->len)
+                : !strcmp(word, "echo");
 }
 
 int main(int argc, char **argv)

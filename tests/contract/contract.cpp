@@ -1,4 +1,5 @@
-// The reference contract (kvproto/conformance/CONTRACT.md) in C++17, with its standard library and read(2).
+// The reference contract (kvproto/conformance/CONTRACT.md) in C++17, with its standard library and
+// read(2).
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -10,18 +11,20 @@
 #include <iterator>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unistd.h>
 #include <utility>
 #include <vector>
 
-namespace {
+namespace
+{
 
 using Pair = std::pair<std::string, std::string>;
-using Params = std::map<std::string, std::string>; // std::string compares as unsigned bytes: in the order that is due
+using Params = std::map<std::string, std::string>; // std::string compares as unsigned bytes: in the
+                                                   // order that is due
 
 constexpr std::size_t PIECE = 1 << 16;
 constexpr std::uint32_t MAX_BYTES = 1 << 30;
@@ -31,7 +34,8 @@ struct Fault : std::runtime_error {
 };
 
 // stdin, tied to stdout where it matters: when the buffer is empty and read(2) might block.
-class TiedInput : public std::streambuf {
+class TiedInput : public std::streambuf
+{
     std::vector<char> buffer_ = std::vector<char>(PIECE);
 
     int_type underflow() override
@@ -67,7 +71,8 @@ std::string read_bytes(std::streambuf &in, std::size_t size)
         data.resize(std::min(size, had + PIECE));
         const auto wanted = static_cast<std::streamsize>(data.size() - had);
         if (in.sgetn(&data[had], wanted) != wanted)
-            throw Fault("truncated input: end of file where " + std::to_string(size) + " bytes were due");
+            throw Fault("truncated input: end of file where " + std::to_string(size) +
+                        " bytes were due");
     }
     return data;
 }
@@ -114,7 +119,8 @@ template <class Pairs> void write_list(const Pairs &pairs)
 
 std::uint64_t to_number(const std::string &digits, const std::string &what)
 {
-    if (digits.empty() || digits.size() > 10 || digits.find_first_not_of("0123456789") != digits.npos)
+    if (digits.empty() || digits.size() > 10 ||
+        digits.find_first_not_of("0123456789") != digits.npos)
         throw Fault(what + " is no number of 1 to 10 digits");
     return std::stoull(digits);
 }
@@ -171,7 +177,8 @@ std::uint64_t number(const Params &params, const std::string &name)
 
 std::string read_file(const std::string &name)
 {
-    if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != name.npos)
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\0", 2)) != name.npos)
         throw Fault("not the plain name of a file: " + name);
     std::ifstream file(name, std::ios::binary);
     if (!file)
@@ -200,9 +207,15 @@ void run(bool is_map, std::streambuf &in)
                 write_pair(pair.first, pair.second);
         });
     } else if (what == "sink") {
-        each([&](const Pair &) { if (is_map) write_u32(0); });
+        each([&](const Pair &) {
+            if (is_map)
+                write_u32(0);
+        });
     } else if (what == "params") {
-        each([&](const Pair &) { if (is_map) write_list(params); });
+        each([&](const Pair &) {
+            if (is_map)
+                write_list(params);
+        });
         if (!is_map)
             write_list(params);
     } else if (what == "say") {

@@ -1,4 +1,7 @@
-/* Good, but slow: flushes after each thing it writes, as programs did with the library that libdisco takes the place of. */
+/*
+ * Good, but slow: flushes after each thing it writes, as programs did with the library that
+ * libdisco takes the place of.
+ */
 #include <disco.h>
 
 #include <stdio.h>
