@@ -14,9 +14,9 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 from vectors_format import load  # noqa: E402
 
-from kvproto.conformance.cases import CASES  # noqa: E402
 from kvproto.conformance.contract import due  # noqa: E402
-from kvproto.conformance.setting import Setting  # noqa: E402
+from kvproto.conformance.schedule import Setting  # noqa: E402
+from kvproto.conformance.workers import CASES  # noqa: E402
 
 MOST = 2000
 """Bytes of a seed: a longer vector shows fuzzing nothing that a short one does not."""

@@ -21,7 +21,7 @@ from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
 from kvproto.conformance.player import Program
-from kvproto.conformance.report.grouping import failures
+from kvproto.conformance.report.parts import failures
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Check, run, select
 from kvproto.external import external

@@ -10,14 +10,13 @@ import driver_mutants as mutants
 import pytest
 
 import kvproto
-from kvproto.conformance.drivers.answer import read
+from kvproto.conformance.drivers.case import explain
 from kvproto.conformance.drivers.cases import CASES
-from kvproto.conformance.drivers.evidence import keep
-from kvproto.conformance.drivers.report import explain, report
-from kvproto.conformance.drivers.request import Request
-from kvproto.conformance.drivers.runner import run
-from kvproto.conformance.report.grouping import failures
-from kvproto.conformance.runner import select
+from kvproto.conformance.drivers.request import Request, read
+from kvproto.conformance.drivers.runner import keep, run
+from kvproto.conformance.report.parts import failures
+from kvproto.conformance.report.text import report
+from kvproto.conformance.runner import select_from
 from kvproto.errors import WorkerNotStarted
 
 LONG = 60.0
@@ -28,7 +27,7 @@ PAGE = (Path(kvproto.__file__).parent / "conformance" / "drivers" / "ADAPTER.md"
 
 
 def of(pattern, modes=("map",)):
-    return select(modes, "INFO", pattern, cases=CASES)
+    return select_from(CASES, modes, "INFO", pattern)
 
 
 def ignore(result):

@@ -9,9 +9,8 @@ import vectors_format
 
 import kvproto
 from kvproto.conformance.answers import MAX_ITEM, Fault, Layout, Stdin, Stream, read_params
-from kvproto.conformance.cases.building import SMALL, pair, stdin
-from kvproto.conformance.hexdump import of_input, of_output
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.display import of_input, of_output
+from kvproto.conformance.schedule import SMALL, Setting, pair, stdin
 
 FRAMES = [
     (kind, vector)

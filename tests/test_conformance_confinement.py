@@ -16,8 +16,7 @@ from contract.languages import program as contract_program
 from kvproto import _process
 from kvproto._process import SupervisedProcess
 from kvproto.conformance import confinement
-from kvproto.conformance.confinement import WITNESSES, through, witnesses
-from kvproto.conformance.readable import readable
+from kvproto.conformance.confinement import WITNESSES, readable, through, witnesses
 from kvproto.conformance.strace import accesses
 from kvproto.external import external
 from kvproto.wire import encode_list, encode_pairs

@@ -6,7 +6,7 @@ import sys
 import driver_mutants as mutants
 import pytest
 
-from kvproto.conformance import cases as worker_cases
+from kvproto.conformance import workers as worker_cases
 from kvproto.conformance.case import LEVELS, MODES
 from kvproto.conformance.drivers.cases import CASES
 from kvproto.conformance.drivers.runner import run

@@ -10,15 +10,15 @@ import pytest
 from contract.languages import LANGUAGES, missing, program
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases import CASES
 from kvproto.conformance.confinement import witnesses
-from kvproto.conformance.finding import Finding
 from kvproto.conformance.oracle import CAUSES
 from kvproto.conformance.player import Program
-from kvproto.conformance.report.grouping import failures
+from kvproto.conformance.report.parts import failures
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Check, run, select
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.schedule import Setting
+from kvproto.conformance.trace import Finding
+from kvproto.conformance.workers import CASES
 from kvproto.external import external
 
 FEW = [

@@ -6,14 +6,13 @@ from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
 from kvproto.conformance import player
-from kvproto.conformance.cases import CASES
-from kvproto.conformance.cases.building import SMALL, ahead, lockstep, pair
 from kvproto.conformance.diagnose import likely
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Result
 from kvproto.conformance.schedule import (
+    SMALL,
     Answers,
     CloseOutput,
     End,
@@ -22,9 +21,13 @@ from kvproto.conformance.schedule import (
     Resume,
     Schedule,
     Send,
+    Setting,
     Taken,
+    ahead,
+    lockstep,
+    pair,
 )
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.workers import CASES
 from kvproto.external import external
 
 MAP, PARAMS = Setting("map"), b"0\n"

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from kvproto.conformance.readable import readable
+from kvproto.conformance.confinement import readable
 
 
 @pytest.fixture

@@ -20,10 +20,8 @@ from kvproto.conformance.drivers.cases import CASES as DRIVER_CASES
 from kvproto.conformance.drivers.runner import run as run_driver
 from kvproto.conformance.player import Program
 from kvproto.conformance.report.as_html import as_html
-from kvproto.conformance.report.as_json import MOST_BYTES, as_json
-from kvproto.conformance.report.grouping import failures
-from kvproto.conformance.report.junit import junit
-from kvproto.conformance.report.tap import tap
+from kvproto.conformance.report.machine import MOST_BYTES, as_json, junit, tap
+from kvproto.conformance.report.parts import failures
 from kvproto.conformance.runner import Check, run, select
 from kvproto.external import external
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvproto import cli
-from kvproto.conformance.cases import CASES
+from kvproto.conformance.workers import CASES
 
 N_EXAMPLES = int(os.environ.get("SOUPS", "25"))
 

@@ -216,15 +216,17 @@ def _cases(args: argparse.Namespace) -> tuple:
     if args.driver:
         from kvproto.conformance.drivers.cases import CASES
     else:
-        from kvproto.conformance.cases import CASES
+        from kvproto.conformance.workers import CASES
     return tuple(CASES)
 
 
 def _selected(args: argparse.Namespace) -> list:
-    from kvproto.conformance.runner import select
+    from kvproto.conformance.runner import select_from
 
     modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
-    chosen = select(modes, args.level.upper(), args.pattern, args.contract, _cases(args))
+    chosen = select_from(
+        _cases(args), modes, args.level.upper(), args.pattern, args.contract
+    )
     if not chosen:
         write_all(2, f"kvproto: no case is selected; {_how_to_list(args)}\n".encode())
     return chosen
@@ -242,7 +244,7 @@ def _how_to_list(args: argparse.Namespace) -> str:
 def _known(path: str | None) -> frozenset[str]:
     from pathlib import Path
 
-    from kvproto.conformance.known import read_known
+    from kvproto.conformance.runner import read_known
 
     return frozenset() if path is None else read_known(Path(path))
 
@@ -259,9 +261,9 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from kvproto.conformance.drivers import report as driver_report
-    from kvproto.conformance.explain import explain
-    from kvproto.conformance.setting import Setting
+    from kvproto.conformance.case import explain
+    from kvproto.conformance.drivers import case as driver_case
+    from kvproto.conformance.schedule import Setting
 
     name = args.explain
     found = [case for case in _cases(args) if case.id.lower() == name.lower()]
@@ -270,7 +272,7 @@ def _explain(args: argparse.Namespace) -> int:
         write_all(2, said.encode("utf-8", "backslashreplace"))
         return NOTHING
     case = found[0]
-    _say(driver_report.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
+    _say(driver_case.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
     return CONFORMS
 
 
@@ -334,9 +336,8 @@ def _nothing_left_of_hypothesis():
 
 
 def _check_driver(args: argparse.Namespace) -> int:
-    from kvproto.conformance.drivers.evidence import keep
-    from kvproto.conformance.drivers.report import report
-    from kvproto.conformance.drivers.runner import run
+    from kvproto.conformance.drivers.runner import keep, run
+    from kvproto.conformance.report.text import report
 
     if not args.worker:
         args.parser.error(
@@ -395,7 +396,7 @@ def _kept(results: list, keep) -> dict[str, str]:
     """The directory of the evidence of each failure, which `keep` writes."""
     from pathlib import Path
 
-    from kvproto.conformance.report.grouping import failures
+    from kvproto.conformance.report.parts import failures
 
     directories = {
         one.result.name: os.path.join(DIRECTORY, one.result.name) for one in failures(results)

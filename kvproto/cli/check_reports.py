@@ -16,7 +16,7 @@ REPORTS = {
 
 def check_reports(args: argparse.Namespace) -> None:
     """Raise OSError where a report that is asked for cannot be written, and ValueError where two have one file."""
-    from kvproto.conformance.report.files import check_writable
+    from kvproto.conformance.report.parts import check_writable
 
     paths = [path for name in REPORTS if (path := getattr(args, name)) is not None]
     for path in paths:
@@ -39,10 +39,8 @@ def write_reports(
     contract      what the worker follows
     """
     from kvproto.conformance.report.as_html import as_html
-    from kvproto.conformance.report.as_json import as_json
-    from kvproto.conformance.report.files import write
-    from kvproto.conformance.report.junit import junit
-    from kvproto.conformance.report.tap import tap
+    from kvproto.conformance.report.machine import as_json, junit, tap
+    from kvproto.conformance.report.parts import write
 
     def page(subject: str, results: list, directories: dict[str, str]) -> str:
         return as_html(subject, results, directories, _about(args, argv, results, contract))

@@ -1,46 +1,86 @@
-"""The conformance kit: what is wrong with this worker? And for tests of one's own, what it is made of.
+"""The conformance kit: what is wrong with this worker?
+
+`kvproto check` is the command, and `pytest --kv-worker ./worker` the plugin (`pytest_plugin`). For
+tests of your own, this package offers what the kit is made of:
 
     Program, Setting, Schedule and its steps     a worker, and what is done to it, as data
-    play, Trace, fault_of                        do it, what came of it, and what is wrong with that
-    items, pairs, params, schedules              Hypothesis strategies (`pip install kvproto[check]`)
-
-`kvproto check` is the command, `pytest --kv-worker ./worker` the plugin (`pytest_plugin`).
+    ahead, lockstep, pair, parameter_set         how most schedules are built
+    play, Trace                                  play a schedule, and what the worker did
+    fault_of, must_fail, Finding                 what is wrong with that
+    items, pairs, params, contract_params,       Hypothesis strategies; they need
+    schedules                                    `pip install kvproto[check]`
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_WHERE = {
-    "player": ("Program", "play"),
-    "setting": ("Setting", "parameter_set"),
-    "schedule": (
-        "Schedule",
-        "Send",
-        "Taken",
-        "Answers",
-        "Rest",
-        "Measure",
-        "Pause",
-        "Resume",
-        "CloseOutput",
-        "End",
-        "Exit",
-    ),
-    "cases.building": ("ahead", "lockstep", "pair"),
-    "oracle": ("fault_of", "must_fail"),
-    "trace": ("Trace",),
-    "finding": ("Finding",),
-    "strategies": ("items", "pairs", "params", "contract_params", "schedules"),
+if TYPE_CHECKING:
+    from kvproto.conformance.oracle import fault_of, must_fail
+    from kvproto.conformance.player import Program, play
+    from kvproto.conformance.schedule import (
+        Answers,
+        CloseOutput,
+        End,
+        Exit,
+        Measure,
+        Pause,
+        Rest,
+        Resume,
+        Schedule,
+        Send,
+        Setting,
+        Taken,
+        ahead,
+        lockstep,
+        pair,
+        parameter_set,
+    )
+    from kvproto.conformance.strategies import contract_params, items, pairs, params, schedules
+    from kvproto.conformance.trace import Finding, Trace
+
+__all__ = [
+    "Answers",
+    "CloseOutput",
+    "End",
+    "Exit",
+    "Finding",
+    "Measure",
+    "Pause",
+    "Program",
+    "Rest",
+    "Resume",
+    "Schedule",
+    "Send",
+    "Setting",
+    "Taken",
+    "Trace",
+    "ahead",
+    "contract_params",
+    "fault_of",
+    "items",
+    "lockstep",
+    "must_fail",
+    "pair",
+    "pairs",
+    "parameter_set",
+    "params",
+    "play",
+    "schedules",
+]
+
+_MODULES = {
+    **dict.fromkeys(("fault_of", "must_fail"), "oracle"),
+    **dict.fromkeys(("Program", "play"), "player"),
+    **dict.fromkeys(("Finding", "Trace"), "trace"),
+    **dict.fromkeys(("contract_params", "items", "pairs", "params", "schedules"), "strategies"),
 }
-_MODULES = {name: module for module, names in _WHERE.items() for name in names}
-
-__all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    """Each name is imported when it is asked for: Hypothesis, above all, by those alone who draw."""
-    if name not in _MODULES:
+def __getattr__(name: str) -> object:
+    """Import a name on first use, so that Hypothesis is loaded only by those who draw."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'schedule')}")
+    return getattr(module, name)

@@ -1,22 +1,51 @@
-"""A case: what is asked of a worker, as one row of a table.
+"""A case is one question to a worker, as one row of a table; `explain` puts it into words.
 
-Promises: a row is all there is of a case. The modules of `cases` are such tables, one for each section; a new
-case is a new row, and the runner, --list and --explain find it by themselves.
+The modules of `workers` are the tables, one for each section. A new case is a new row; the runner,
+--list and --explain find it by themselves.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from kvproto.conformance.finding import Finding, NotApplicable
+from kvproto.conformance import display
+from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.oracle import fault_of
-from kvproto.conformance.schedule import Schedule
-from kvproto.conformance.setting import Setting
-from kvproto.conformance.trace import Trace
+from kvproto.conformance.schedule import (
+    Answers,
+    CloseOutput,
+    End,
+    Exit,
+    Measure,
+    Pause,
+    Rest,
+    Resume,
+    Schedule,
+    Send,
+    Setting,
+    Step,
+    Taken,
+)
+from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
-__all__ = ["CONTRACTS", "LEVELS", "MODES", "Case", "each"]
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = [
+    "CONTRACTS",
+    "LEVELS",
+    "MODES",
+    "BaseCase",
+    "Case",
+    "Judge",
+    "Schedules",
+    "Verdict",
+    "each",
+    "explain",
+]
 
 CONTRACTS = ("any", "reference")
 LEVELS = ("MUST", "SHOULD", "INFO")
@@ -24,38 +53,121 @@ MODES = ("map", "reduce")
 
 Verdict = Finding | NotApplicable | None
 Judge = Callable[[list[Trace]], Verdict]
+Schedules = Callable[[Setting], list[Schedule]]
 
 
 def each(judge: Callable[[Trace], Verdict]) -> Judge:
-    """A judge of each run alone."""
+    """Make a judge that looks at each run alone."""
     return lambda traces: judge(traces[-1])
 
 
-@dataclass(frozen=True)
-class Case:
-    """One case.
+_good_input = each(fault_of)
 
-    id         str, SECTION-words; it never changes and is never given to another case
-    level      "MUST", "SHOULD" or "INFO", which tells and never fails a worker
-    clauses    str, of PROTOCOL.md, with spaces between
-    title      str, what a good worker does
-    schedules  Setting -> its schedules, the smallest input first; played until one of them gives a finding
-    judge      the traces so far -> a Finding, None when nothing is wrong, NotApplicable
-    modes      in which it is asked
-    contract   "any", or "reference": it is asked only of workers that follow CONTRACT.md
-    drawn      Setting -> a Hypothesis strategy of schedules: examples of it are played besides, each behind its plain
-               run, and judged with that; None for most cases
-    tells      what causes of findings begin with that this case tells, where it and others meet them; where several
-               tell the same, the first of those that meet it
+
+@dataclass(frozen=True)
+class BaseCase:
+    """What the cases for workers and for drivers have in common.
+
+    id        SECTION-words; it never changes, and no other case ever gets it
+    level     "MUST", "SHOULD", or "INFO", which informs and never fails anybody
+    clauses   of PROTOCOL.md, separated by spaces
+    title     what a good worker or driver does
+    modes     in which the case is asked
+    contract  "any"; "reference" asks only workers that follow CONTRACT.md
+    tells     prefixes of causes: this case reports such a finding when several cases run into it,
+              or, when several of them list it, the first
     """
 
     id: str
     level: str
     clauses: str
     title: str
-    schedules: Callable[[Setting], list[Schedule]]
-    judge: Judge = each(fault_of)
-    modes: tuple[str, ...] = MODES
-    contract: str = "any"
-    drawn: Callable[[Setting], Any] | None = None
-    tells: tuple[str, ...] = ()
+    modes: tuple[str, ...] = field(default=MODES, kw_only=True)
+    contract: str = field(default="any", kw_only=True)
+    tells: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Case(BaseCase):
+    """A case for workers.
+
+    schedules  played in order, the smallest input first, until `judge` returns a finding
+    judge      gets the traces so far
+    drawn      a Hypothesis strategy of schedules, or None; each example is played after a plain
+               run of the same bytes, and judged together with it
+    """
+
+    schedules: Schedules
+    judge: Judge = _good_input
+    drawn: Callable[[Setting], SearchStrategy[Schedule]] | None = None
+
+
+# --- in words -----------------------------------------------------------------------------------
+
+_WORDS: dict[type[Any], str] = {
+    Taken: "wait until the worker has read all of it",
+    Rest: "wait until the worker has read all of it and is idle",
+    Measure: "note how much memory the worker has used",
+    Pause: "stop reading stdout",
+    Resume: "read stdout again",
+    CloseOutput: "close our end of stdout",
+    End: "close stdin",
+    Exit: "wait until the worker has exited and stdout is at end of file",
+}
+_MOST_STEPS = 12
+
+
+def explain(case: Case, setting: Setting) -> str:
+    """Describe a case: title, clauses, modes, and its first schedule step by step."""
+    schedules = case.schedules(setting)
+    lines = [
+        f"{case.id}  {case.level}  {case.clauses}",
+        f"{case.title}",
+        "",
+        f"asked in: {' and '.join(case.modes)}",
+    ]
+    if case.contract == "reference":
+        lines.append("asked only with --contract reference, of workers that follow CONTRACT.md")
+    if case.drawn:
+        lines += [
+            "",
+            "each run: a random schedule (--examples, --seed), shrunk when it fails, "
+            "and before it the same",
+            "bytes all at once, to compare with",
+        ]
+        return "\n".join(lines) + "\n"
+    lines += [
+        f"runs of the worker in each mode, unless it fails sooner: {len(schedules)}",
+        "",
+        f"the first run, with the argument {schedules[0].argument!r}{special(schedules[0])}:",
+    ]
+    steps = [_words(step) for step in schedules[0].steps]
+    if len(steps) > _MOST_STEPS:
+        steps[_MOST_STEPS - 2 : -2] = [f"... {len(steps) - _MOST_STEPS} more of these"]
+    lines += [f"  {n}. {words}" for n, words in enumerate(steps, 1)]
+    lines += ["", "its stdin:", *display.of_input(schedules[0].stdin)]
+    return "\n".join(lines) + "\n"
+
+
+def special(schedule: Schedule) -> str:
+    """List what is unusual about how the worker is started, each with a comma before it."""
+    names = ", ".join(quoted(name.encode()) for name, _ in schedule.files)
+    facts = {
+        "stdout is /dev/full": schedule.stdout == "full",
+        "stdout is not open": schedule.stdout == "closed",
+        f"watched by {schedule.witness}": schedule.witness,
+        "the environment is empty": schedule.environment == "empty",
+        f"other arguments before it: {shlex.join(schedule.between)}": schedule.between,
+        f"supporting files {names}": schedule.files,
+    }
+    return "".join(f", {words}" for words, holds in facts.items() if holds)
+
+
+def _words(step: Step) -> str:
+    if isinstance(step, Send):
+        times = f", {step.times} times" * (step.times != 1)
+        return f"send {plural(len(step.data), 'byte')}{times}"
+    if isinstance(step, Answers):
+        who = "the pair is" if step.n == 1 else f"{step.n} pairs in all are"
+        return f"wait until {who} answered"
+    return _WORDS[type(step)]

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from kvproto.conformance.answers import Stream
-from kvproto.conformance.finding import Finding
+from kvproto.conformance.display import quoted, shown
 from kvproto.conformance.oracle import BAD_INPUT, NO_LINE, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput, Schedule
-from kvproto.conformance.trace import Trace
-from kvproto.conformance.wording import quoted, shown
+from kvproto.conformance.trace import Finding, Trace
 
 __all__ = ["Due", "due", "fault_of_contract", "first_difference", "pairs_of_lists"]
 

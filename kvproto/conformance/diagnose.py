@@ -7,9 +7,9 @@ guess is a new function in `GUESSES`. A guess never changes a verdict.
 from __future__ import annotations
 
 from kvproto.conformance.answers import Layout, Stream
-from kvproto.conformance.finding import Finding
 from kvproto.conformance.oracle import TEXT
 from kvproto.conformance.schedule import Schedule, Send, Taken
+from kvproto.conformance.trace import Finding
 
 __all__ = ["GUESSES", "first_wrong", "likely"]
 

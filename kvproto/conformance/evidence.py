@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases import CASES
-from kvproto.conformance.finding import Finding
+from kvproto.conformance.display import visible
 from kvproto.conformance.player import VARIABLES
 from kvproto.conformance.runner import Check, Result
 from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send
-from kvproto.conformance.trace import Trace
-from kvproto.conformance.wording import visible
+from kvproto.conformance.trace import Finding, Trace
+from kvproto.conformance.workers import CASES
 
 __all__ = ["Replay", "keep", "load"]
 

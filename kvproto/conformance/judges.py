@@ -10,10 +10,9 @@ import itertools
 
 from kvproto.conformance.case import Judge, Verdict
 from kvproto.conformance.contract import first_difference, pairs_of_lists
-from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.oracle import BAD_INPUT, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput
-from kvproto.conformance.trace import Trace
+from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
 __all__ = [
     "as_plain",

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import signal
 
-from kvproto.conformance.finding import Finding
+from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.schedule import Answers
-from kvproto.conformance.trace import Trace
-from kvproto.conformance.wording import plural, quoted
+from kvproto.conformance.trace import Finding, Trace
 
 __all__ = [
     "BAD_INPUT",

@@ -20,7 +20,7 @@ from kvproto._process import SupervisedProcess
 from kvproto._verdict import why_not_started
 from kvproto.conformance import confinement, quiet
 from kvproto.conformance.answers import Stream
-from kvproto.conformance.readable import readable
+from kvproto.conformance.confinement import readable
 from kvproto.conformance.schedule import (
     Answers,
     CloseOutput,

@@ -103,8 +103,8 @@ class _Case(pytest.Item):
         self.case, self.mode = case, mode
 
     def runtest(self) -> None:
+        from kvproto.conformance.display import visible
         from kvproto.conformance.report.parts import words
-        from kvproto.conformance.wording import visible
 
         result = _session(self.config).result(self.case, self.mode)
         if result.status in ("fail", "fixed"):
@@ -135,8 +135,7 @@ class _Session:
     """The worker of this run of pytest, and the runs of it so far."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from kvproto.conformance.known import read_known
-        from kvproto.conformance.runner import Check, Checker
+        from kvproto.conformance.runner import Check, Checker, read_known
 
         known = config.getoption("--kv-known-failing")
         self.check = Check(
@@ -152,7 +151,7 @@ class _Session:
 
     def report(self, result) -> str:
         from kvproto.conformance.evidence import keep
-        from kvproto.conformance.report.grouping import failures
+        from kvproto.conformance.report.parts import failures
         from kvproto.conformance.report.text import asides, failure
 
         if result.status == "fixed":

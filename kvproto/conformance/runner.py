@@ -1,6 +1,8 @@
-"""Runs cases on a worker: which ones, two at a time, and what each of them says.
+"""Runs cases on a worker, two at a time, and says what each of them found.
 
-Promises: results in the order of the table, each schedule played once and once only however many cases ask for it.
+Results come in the order of the table. Each schedule is played once, however many cases ask for it.
+Random schedules are drawn with Hypothesis until one gives a finding, and that one is shrunk: the
+same seed draws the same schedules, and the smallest one has the cause of the first that failed.
 """
 
 from __future__ import annotations
@@ -8,50 +10,67 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kvproto.conformance import quiet
-from kvproto.conformance.case import LEVELS, Case, Verdict
-from kvproto.conformance.cases import CASES
+from kvproto.conformance.case import LEVELS, BaseCase, Case, Verdict
 from kvproto.conformance.contract import fault_of_contract
-from kvproto.conformance.finding import NotApplicable
 from kvproto.conformance.player import Program, play
-from kvproto.conformance.schedule import Schedule
-from kvproto.conformance.search import search
-from kvproto.conformance.setting import Setting
-from kvproto.conformance.trace import Trace
+from kvproto.conformance.schedule import End, Exit, Pair, Schedule, Send, Setting
+from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable, Trace
+from kvproto.conformance.workers import CASES
+from kvproto.errors import KVProtoError
 
-__all__ = ["Check", "Checker", "Result", "judged", "run", "select"]
+__all__ = [
+    "AT_ONCE",
+    "MOST_WATCHDOGS",
+    "Check",
+    "Checker",
+    "KnownError",
+    "Result",
+    "judged",
+    "read_known",
+    "run",
+    "run_all",
+    "select",
+    "select_from",
+]
 
 AT_ONCE = 2
 
 MOST_WATCHDOGS, HASTE = 6, 10
-"""After so many hangs that took the watchdog's time, since they cannot be proved, other runs get a HASTE-th of it."""
+"""After so many hangs that could not be proved, the watchdog's time is divided by HASTE."""
 
 UNSEEN = "this machine's /proc does not tell what the worker is doing, which this case has to know"
 
 COMPARED = 100_000
-"""Pairs up to which a run is compared with the contract; of longer ones the lists are counted."""
+"""Runs of up to so many pairs are compared with the contract; of longer ones lists are counted."""
 
 REMEMBERED = 1 << 20
-"""Bytes of stdin up to which a run is kept for other cases; the long ones are of one case each."""
+"""Runs of up to so many bytes of stdin are kept; longer ones belong to one case each."""
+
+
+class KnownError(KVProtoError):
+    """A line in the file of known failures names no case."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """Who is checked, and how.
+    """Which worker is checked, and how.
 
-    params      tuple of (name, value): the parameters that the worker needs
-    contract    "any", or "reference": it follows CONTRACT.md, and each of its answers is judged by that
+    params      names and values of the parameters that the worker needs
+    contract    "reference": it follows CONTRACT.md, and each of its answers is compared with that
     timeout     seconds without a byte moving, where a hang cannot be proved
-    n_examples  schedules that are drawn, for each case that draws; `seed` says which
-    known       ids, or ID.mode, of cases that are known to fail: they must
+    n_examples  schedules drawn by each case that draws; `seed` says which
+    known       cases, as ID or ID.mode, that must fail
     """
 
     program: Program
-    params: tuple[tuple[bytes, bytes], ...] = ()
+    params: tuple[Pair, ...] = ()
     contract: str = "any"
     timeout: float = 10.0
     n_examples: int = 50
@@ -60,11 +79,11 @@ class Check:
 
 
 class Result(NamedTuple):
-    """What a case says about the worker, or the driver, in one mode. `verdict` as Case.judge gives it."""
+    """What a case says about the worker, or the driver, in one mode; None: nothing is wrong."""
 
-    case: Case
+    case: BaseCase
     mode: str
-    verdict: Verdict
+    verdict: BaseFinding | NotApplicable | None
     is_known: bool = False
 
     @property
@@ -74,7 +93,10 @@ class Result(NamedTuple):
 
     @property
     def status(self) -> str:
-        """ "pass", "fail", "n/a"; "note": INFO tells; "known": it fails as is known; "fixed": it is to fail and does not."""
+        """Give "pass", "fail", "n/a", "note" (INFO), "known" (fails as listed), or "fixed".
+
+        "fixed" is a case that is listed as a known failure and passes.
+        """
         if isinstance(self.verdict, NotApplicable):
             return "n/a"
         if self.verdict is None:
@@ -83,21 +105,29 @@ class Result(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether the worker does not conform for it, or conforms where it is said that it does not."""
+        """Whether the whole check fails because of this result."""
         return self.status in ("fail", "fixed")
+
+    @property
+    def finding(self) -> BaseFinding | None:
+        """The verdict, if it is a finding."""
+        return self.verdict if isinstance(self.verdict, BaseFinding) else None
+
+
+_Case = TypeVar("_Case", bound=BaseCase)
 
 
 def select(
-    modes: Iterable[str],
-    level: str,
-    pattern: str,
-    contract: str = "any",
-    cases: Iterable[Case] = CASES,
+    modes: Iterable[str], level: str, pattern: str, contract: str = "any"
 ) -> list[tuple[Case, str]]:
-    """The cases of a level and those above whose id fits a glob, once for each of these modes it is asked in.
+    """Choose among the cases for workers; see `select_from`."""
+    return select_from(CASES, modes, level, pattern, contract)
 
-    cases   those to choose from; cases for drivers will do as well
-    """
+
+def select_from(
+    cases: Iterable[_Case], modes: Iterable[str], level: str, pattern: str, contract: str = "any"
+) -> list[tuple[_Case, str]]:
+    """Choose the cases of a level and those above whose id fits a glob, once for each mode."""
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [
         (case, mode)
@@ -110,38 +140,71 @@ def select(
     ]
 
 
+def read_known(path: Path) -> frozenset[str]:
+    """Read a file of known failures: a case on each line, ID or ID.mode; `#` begins a comment.
+
+    Raises KnownError for a line that names no case, OSError, UnicodeDecodeError.
+    """
+    names = {case.id for case in CASES}
+    names |= {f"{case.id}.{mode}" for case in CASES for mode in case.modes}
+    known = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        name = line.partition("#")[0].strip()
+        if name and name not in names:
+            raise KnownError(
+                f"{path}, line {number}: {name!r} is not a case, "
+                "nor a case followed by .map or .reduce"
+            )
+        known.add(name)
+    return frozenset(known - {""})
+
+
 def run(
     chosen: list[tuple[Case, str]], check: Check, on_result: Callable[[Result], object]
 ) -> list[Result]:
-    """Run the chosen cases; on_result is called with each result, in order.
-
-    Raises what `play` raises; whatever ends it, no worker still runs then.
-    """
+    """Run the chosen cases on a worker; see `run_all`. Raises what `play` raises."""
     checker = Checker(check)
-    results = []
+    return run_all(checker.result, chosen, on_result, checker.stop)
+
+
+def run_all(
+    result: Callable[[_Case, str], Result],
+    chosen: list[tuple[_Case, str]],
+    on_result: Callable[[Result], object],
+    stop: Callable[[], None],
+) -> list[Result]:
+    """Get the result of each case and mode, AT_ONCE at a time.
+
+    on_result  is called with each result, in order
+    stop       is called at the end, also after an exception; it must end the runs under way
+    """
+    results: list[Result] = []
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for future in [pool.submit(checker.result, case, mode) for case, mode in chosen]:
+        for future in [pool.submit(result, case, mode) for case, mode in chosen]:
             results.append(future.result())
             on_result(results[-1])
     finally:
-        checker.stop()
+        stop()
         pool.shutdown(cancel_futures=True)
     return results
 
 
 def judged(case: Case, contract: str, traces: list[Trace]) -> Verdict:
-    """What a case says of its runs so far; where the contract holds, it judges the last of them too."""
+    """Judge the runs so far; a worker that follows the contract is judged by that as well."""
     is_asked = contract == "reference" and traces[-1].n_pairs <= COMPARED
     return case.judge(traces) or (fault_of_contract(traces[-1]) if is_asked else None)
 
 
-class _NotRun(Exception):
-    """The argument says why, in words."""
+class _NotRunError(Exception):
+    """The argument says why."""
 
 
 class Checker:
-    """Checks one worker, case by case. Each schedule is played once, by whoever asks first; the others wait for that."""
+    """Checks one worker, case by case.
+
+    Each schedule is played once, by the case that asks first; others wait for that run.
+    """
 
     def __init__(self, check: Check) -> None:
         self._check = check
@@ -155,30 +218,62 @@ class Checker:
         self._stopped.set()
 
     def result(self, case: Case, mode: str) -> Result:
-        """What a case says in one mode. Raises what `play` raises."""
+        """Ask a case in one mode. Raises what `play` raises."""
         known = self._check.known
+        verdict: Verdict
         try:
             verdict = self._verdict(case, Setting(mode, self._check.params))
-        except _NotRun as e:
+        except _NotRunError as e:
             verdict = NotApplicable(str(e))
         return Result(case, mode, verdict, bool(known & {case.id, f"{case.id}.{mode}"}))
 
     def _verdict(self, case: Case, setting: Setting) -> Verdict:
-        check, traces = self._check, []
+        traces: list[Trace] = []
         for schedule in case.schedules(setting):
             traces.append(self._trace(schedule))
-            if verdict := judged(case, check.contract, traces):
+            if verdict := judged(case, self._check.contract, traces):
                 return verdict
-        if case.drawn is None:
-            return None
+        return self._search(case, setting) if case.drawn else None
 
-        def judge(drawn: list[Trace]) -> Verdict:
-            return judged(case, check.contract, drawn)
+    def _search(self, case: Case, setting: Setting) -> Verdict:
+        """Find the smallest drawn schedule that gives a finding."""
+        check = self._check
+        if check.n_examples < 1:
+            return NotApplicable("--examples 0 was given: no schedules are drawn")
+        try:
+            import hypothesis  # noqa: PLC0415 (it is slow to load, and an extra)
+        except ImportError:
+            return NotApplicable("it needs Hypothesis: pip install 'kvproto[check]'")
+        findings: list[Finding] = []
 
-        return search(case, setting, self._trace, judge, check.n_examples, check.seed)
+        def attempt(schedule: Schedule) -> None:
+            if schedule.needs_looks and not quiet.can_look():
+                return
+            before = [] if schedule.breaks else [self._trace(_plain(schedule))]
+            verdict = judged(case, check.contract, [*before, self._trace(schedule)])
+            if isinstance(verdict, Finding) and (
+                not findings or verdict.cause == findings[0].cause
+            ):
+                findings.append(verdict)
+                raise _FoundError
+
+        limits = hypothesis.settings(
+            max_examples=check.n_examples,
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            print_blob=False,
+            verbosity=hypothesis.Verbosity.quiet,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        assert case.drawn is not None
+        search = limits(hypothesis.given(case.drawn(setting))(attempt))
+        with _one_search_at_a_time, suppress(_FoundError):
+            hypothesis.seed(check.seed)(search)()
+        return findings[-1] if findings else None  # the last one that it tries is the smallest
 
     def _trace(self, schedule: Schedule) -> Trace:
-        """The run of a schedule. Raises _NotRun when it is not to be run any more."""
+        """Return the run of a schedule. Raises _NotRunError when it must not be run any more."""
         if len(schedule.stdin) > REMEMBERED:
             return self._play(schedule)
         with self._lock:
@@ -193,10 +288,22 @@ class Checker:
 
     def _play(self, schedule: Schedule) -> Trace:
         if self._stopped.is_set():
-            raise _NotRun("the check was stopped")
+            raise _NotRunError("the check was stopped")
         if schedule.needs_looks and not quiet.can_look():
-            raise _NotRun(UNSEEN)
+            raise _NotRunError(UNSEEN)
         timeout = self._check.timeout / (HASTE if self._n_watchdogs >= MOST_WATCHDOGS else 1)
         trace = play(schedule, self._check.program, timeout, self._stopped.is_set)
         self._n_watchdogs += trace.ending in ("watchdog", "endless")
         return trace
+
+
+class _FoundError(Exception):
+    """Tells Hypothesis that an example fails."""
+
+
+_one_search_at_a_time = Lock()  # Hypothesis has state of the whole process
+
+
+def _plain(schedule: Schedule) -> Schedule:
+    """Send all of a schedule's bytes at once."""
+    return Schedule((Send(schedule.stdin), End(), Exit()), schedule.argument)

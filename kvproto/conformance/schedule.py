@@ -1,7 +1,8 @@
-"""A schedule: all that the kit does to a worker, as data.
+"""A schedule is everything that the kit does to a worker, as data; here it is defined and built.
 
-Promises: a schedule says everything that a run depends on but the program itself; it goes to JSON and comes back
-the same, for `--replay`. Refuses to know how it is played.
+A run depends on its schedule and on the program, and on nothing else. A schedule survives a round
+trip through JSON, for `--replay`. How it is played is the business of `player`. The encoder is the
+kit's own, and what it makes passes the kit's own decoder before a worker sees it.
 """
 
 from __future__ import annotations
@@ -9,30 +10,112 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple
 
 from kvproto.conformance import answers
 
 __all__ = [
+    "SMALL",
     "Answers",
     "CloseOutput",
     "End",
     "Exit",
     "Measure",
+    "Pair",
     "Pause",
     "Rest",
     "Resume",
     "Schedule",
     "Send",
+    "Setting",
     "Step",
     "Taken",
+    "ahead",
+    "byte_by_byte",
+    "item",
+    "lockstep",
+    "pair",
+    "pairs_of",
+    "parameter_set",
+    "stdin",
 ]
+
+Pair = tuple[bytes, bytes]
+
+SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
+"""The input of cases that are not about input."""
+
+
+# --- the settings of a check --------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """What the user states about a worker before the check.
+
+    Attributes
+    ----------
+    mode : str
+        "map" or "reduce".
+    params : tuple of (bytes, bytes)
+        Names and values of the parameters that the worker needs (`kvproto check -p`).
+    """
+
+    mode: str
+    params: tuple[Pair, ...] = ()
+
+    def head(self, *more: Pair) -> bytes:
+        """Encode the parameter set of a run.
+
+        Parameters
+        ----------
+        *more : (bytes, bytes)
+            Names and values that are added, and that override the user's.
+
+        Returns
+        -------
+        bytes
+            The parameter set as it goes over the wire.
+        """
+        return parameter_set(
+            [*(entry for entry in self.params if entry[0] not in dict(more)), *more]
+        )
+
+
+def parameter_set(entries: Iterable[Pair]) -> bytes:
+    """Encode a parameter set.
+
+    Parameters
+    ----------
+    entries : iterable of (bytes, bytes)
+        Names and values.
+
+    Returns
+    -------
+    bytes
+        The set as it goes over the wire.
+
+    Notes
+    -----
+    PARAMS-1 and PARAMS-2. The encoder is the kit's own; it also encodes a name that occurs twice.
+    """
+    body = b"".join(
+        b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries
+    )
+    return b"%d\n%b" % (len(body), body)
+
+
+# --- schedules ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Send:
-    """Write these bytes to stdin, `times` times. While stdout is not read: as many as fit, the rest when it is again."""
+    """Write `data`, bytes, to stdin `times` times.
+
+    While stdout is not read, only as much as fits; the rest follows when reading resumes.
+    """
 
     data: bytes
     times: int = 1
@@ -40,29 +123,29 @@ class Send:
 
 @dataclass(frozen=True)
 class Taken:
-    """Wait until the worker has read all that was sent, so that it cannot get more in the same read."""
+    """Wait until the worker has read everything sent so far, so that no read gets more at once."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Wait until `n` result lists are complete in all."""
+    """Wait until `n` result lists, counted from the start of the run, are complete."""
 
     n: int
 
 
 @dataclass(frozen=True)
 class Rest:
-    """Wait until the worker has read all that was sent and does nothing more with it."""
+    """Wait until the worker has read everything sent so far and is idle."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Note how much memory the worker has had at most."""
+    """Record the peak memory of the worker so far."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Read stdout no more."""
+    """Stop reading stdout."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +155,12 @@ class Resume:
 
 @dataclass(frozen=True)
 class CloseOutput:
-    """Close the end of stdout that is ours, for good."""
+    """Close the kit's end of stdout for good."""
 
 
 @dataclass(frozen=True)
 class End:
-    """Give the worker its end of file."""
+    """Close stdin."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +169,11 @@ class Exit:
 
 
 Step = Send | Taken | Answers | Rest | Measure | Pause | Resume | CloseOutput | End | Exit
-_STEPS = {step.__name__: step for step in Step.__args__}
+
+_PLAIN_STEPS: dict[str, Step] = {
+    type(step).__name__: step
+    for step in (Taken(), Rest(), Measure(), Pause(), Resume(), CloseOutput(), End(), Exit())
+}
 
 _CHOICES = {
     "stdout": ("pipe", "full", "closed"),
@@ -97,17 +184,30 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is done to a worker.
+    """What the kit does to a worker in one run.
 
-    steps        tuple of steps; the last one is Exit
-    argument     str, what the worker is given behind its own arguments: "map", "reduce", or one that is neither
-    between      tuple of str, given before that, behind the worker's own
-    stdout       "pipe"; "full": /dev/full, on which each write fails; "closed": not open at all
-    environment  "ours", or "empty"
-    files        tuple of (name, contents), put beside the worker and its supporting files
-    witness      "", or who watches what files it opens: "landlock", "strace"
-    turn         int, tells one run from another of the same kind: each is played once
-    breaks       str, the clause that the bytes break on purpose, "" when none: each schedule is checked for that
+    Attributes
+    ----------
+    steps : tuple of steps
+        Played in order; the last one is `Exit`.
+    argument : str
+        The worker's last argument: "map", "reduce", or a mode that does not exist.
+    between : tuple of str
+        Arguments between the worker's own and the last one.
+    stdout : str
+        "pipe"; "full" for /dev/full, where each write fails; "closed" for no stdout at all.
+    environment : str
+        "ours" or "empty".
+    files : tuple of (str, bytes)
+        Names and contents of files that are put beside the worker and its supporting files.
+    witness : str
+        What watches the files that the worker opens: "", "landlock" or "strace".
+    turn : int
+        Distinguishes runs that are otherwise equal; equal schedules are played once.
+    breaks : str
+        The clause that the input breaks on purpose, or ""; the kit checks this.
+    stdin : bytes
+        All input together.
     """
 
     steps: tuple[Step, ...]
@@ -127,16 +227,22 @@ class Schedule:
 
     @cached_property
     def read(self) -> answers.Stdin:
-        """Its bytes, as a worker is to read them."""
+        """`stdin` as a worker must read it."""
         return answers.Stdin(self.stdin)
 
     @property
     def needs_looks(self) -> bool:
-        """Whether it cannot be played without seeing what the processes of the worker do."""
+        """Whether playing it requires /proc to show what the worker's processes do."""
         return any(isinstance(step, Pause | Rest | Measure) for step in self.steps)
 
     def flaw(self) -> str:
-        """Why it must not be played: its bytes are not what it says they are, or it does not end; "" when it may be."""
+        """Say why the schedule must not be played; "" when it may.
+
+        Returns
+        -------
+        str
+            That it has no end, or that its bytes break another clause than `breaks` names.
+        """
         if not self.steps or self.steps[-1] != Exit():
             return "its last step is not Exit"
         for name, choices in _CHOICES.items():
@@ -145,14 +251,14 @@ class Schedule:
         fault = self.read.fault
         broken = fault.clause if fault else ""
         if broken != self.breaks:
-            found = (
+            fact = (
                 f"{fault.what} at byte {fault.offset} [{broken}]" if fault else "nothing is wrong"
             )
-            return f"it says that its bytes break {self.breaks or 'no clause'}; found: {found}"
+            return f"it says that its bytes break {self.breaks or 'no clause'}; found: {fact}"
         return ""
 
     def to_json(self) -> str:
-        """As JSON text; bytes in base64."""
+        """Encode the schedule as JSON text, bytes in base64."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         content["steps"] = [_step_to_json(step) for step in self.steps]
         content["files"] = [[name, base64.b64encode(data).decode()] for name, data in self.files]
@@ -160,7 +266,13 @@ class Schedule:
 
     @classmethod
     def from_json(cls, text: str) -> Schedule:
-        """The schedule of a JSON text. Raises ValueError where it is not one."""
+        """Decode what `to_json` encoded.
+
+        Raises
+        ------
+        ValueError
+            The text is not a schedule.
+        """
         try:
             content = json.loads(text)
             content["steps"] = tuple(_step_from_json(step) for step in content["steps"])
@@ -177,20 +289,121 @@ class Schedule:
             raise ValueError(f"not a schedule: {e!r}") from None
 
 
-def _step_to_json(step: Step) -> list:
-    values = [
-        base64.b64encode(v).decode() if isinstance(v, bytes) else v
-        for v in dataclasses.astuple(step)
-    ]
-    return [type(step).__name__, *values]
+def _step_to_json(step: Step) -> list[str | int]:
+    match step:
+        case Send(data, times):
+            return ["Send", base64.b64encode(data).decode(), times]
+        case Answers(n):
+            return ["Answers", n]
+    return [type(step).__name__]
 
 
-def _step_from_json(content: list) -> Step:
-    name, *values = content
-    if name == "Answers" and not isinstance(values[0], int):
-        raise TypeError(f"{values[0]!r} is not a number of answers")
-    return (
-        Send(base64.b64decode(values[0], validate=True), *values[1:])
-        if name == "Send"
-        else _STEPS[name](*values)
+def _step_from_json(content: list[Any]) -> Step:
+    match content:
+        case ["Send", str(data), int(times)]:
+            return Send(base64.b64decode(data, validate=True), times)
+        case ["Answers", int(n)]:
+            return Answers(n)
+        case [str(name)]:
+            return _PLAIN_STEPS[name]
+    raise TypeError(f"{content!r} is not a step")
+
+
+# --- what most schedules are built with ---------------------------------------------------------
+
+
+def item(data: bytes) -> bytes:
+    """Encode an item: its size, then the bytes."""
+    n = len(data)
+    return bytes((n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24)) + data
+
+
+def pair(key: bytes, value: bytes) -> bytes:
+    """Encode a pair as it goes over the wire.
+
+    Parameters
+    ----------
+    key, value : bytes
+        Of any content, at most 1 GiB each.
+
+    Returns
+    -------
+    bytes
+        Key size, key, value size, value (FRAME-1, FRAME-2).
+    """
+    return item(key) + item(value)
+
+
+def pairs_of(pairs: Iterable[Pair]) -> bytes:
+    """Encode pairs, one after another."""
+    return b"".join(pair(*p) for p in pairs)
+
+
+def stdin(setting: Setting, pairs: Iterable[Pair], *params: Pair) -> bytes:
+    """Encode the whole input of a worker: the parameters, `params` among them, and the pairs."""
+    return setting.head(*params) + pairs_of(pairs)
+
+
+def ahead(
+    setting: Setting,
+    pairs: Iterable[Pair],
+    *params: Pair,
+    between: tuple[str, ...] = (),
+    stdout: str = "pipe",
+    environment: str = "ours",
+    witness: str = "",
+    turn: int = 1,
+) -> Schedule:
+    """Make a schedule that sends all input at once and then closes stdin.
+
+    Parameters
+    ----------
+    setting : Setting
+        The mode, and the parameters that the worker needs.
+    pairs : iterable of (bytes, bytes)
+        The input.
+    *params : (bytes, bytes)
+        More parameters; they override those of the setting.
+    between, stdout, environment, witness, turn
+        As for `Schedule`.
+
+    Returns
+    -------
+    Schedule
+    """
+    return Schedule(
+        (Send(stdin(setting, pairs, *params)), End(), Exit()),
+        setting.mode,
+        between,
+        stdout,
+        environment,
+        witness=witness,
+        turn=turn,
     )
+
+
+def lockstep(setting: Setting, pairs: Iterable[Pair]) -> Schedule:
+    """Make a schedule that sends each pair after the previous one has been answered.
+
+    Parameters
+    ----------
+    setting : Setting
+        The mode, and the parameters that the worker needs.
+    pairs : iterable of (bytes, bytes)
+        The input.
+
+    Returns
+    -------
+    Schedule
+    """
+    steps: list[Step] = [Send(setting.head()), Taken()]
+    for n, one in enumerate(pairs, 1):
+        steps += [Send(pair(*one)), Answers(n)]
+    return Schedule((*steps, End(), Exit()), setting.mode)
+
+
+def byte_by_byte(data: bytes, setting: Setting, first: int = 1) -> Schedule:
+    """Send each byte after the previous one has been read, but the first `first` bytes at once."""
+    pieces = [data[:first], *(bytes([byte]) for byte in data[first:])]
+    steps = [step for piece in pieces for step in (Send(piece), Taken())]
+    return Schedule((*steps, End(), Exit()), setting.mode)

@@ -9,20 +9,22 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from kvproto.conformance.answers import Stdin
-from kvproto.conformance.cases.building import Pair, pairs_of
 from kvproto.conformance.schedule import (
     Answers,
     CloseOutput,
     End,
     Exit,
+    Pair,
     Pause,
     Resume,
     Schedule,
     Send,
+    Setting,
     Step,
     Taken,
+    pairs_of,
+    parameter_set,
 )
-from kvproto.conformance.setting import Setting, parameter_set
 
 __all__ = ["contract_params", "items", "pairs", "params", "schedules"]
 

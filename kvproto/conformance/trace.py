@@ -1,4 +1,4 @@
-"""A trace: what a worker did while one schedule was played to it. Facts, no verdict."""
+"""What a run showed: the trace of a worker under one schedule, and a finding about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from kvproto.conformance.answers import Stream
 from kvproto.conformance.schedule import Schedule, Step
 from kvproto.conformance.strace import Access
 
-__all__ = ["ENDINGS", "ENDLESS", "Line", "Owed", "Trace"]
+__all__ = [
+    "ENDINGS",
+    "ENDLESS",
+    "BaseFinding",
+    "Finding",
+    "Line",
+    "NotApplicable",
+    "Owed",
+    "Trace",
+]
 
 ENDINGS = {
     "exited": "the worker exited, and its stdout was at end of file",
@@ -24,16 +33,15 @@ ENDINGS = {
     "stopped": "the whole check was stopped",
 }
 
-
 ENDLESS = 20
-"""So many times the limit a wait may last in which bytes move again and again."""
+"""A wait in which bytes keep moving may last this many times the limit."""
 
 
 class Owed(NamedTuple):
-    """Answers that are held back: the worker waits for more input, and `n_due` lists were due, `n_had` there.
+    """Answers held back: `n_due` lists were due, `n_had` had come, and the worker waited for input.
 
-    waits      tuple of str, what each of its threads waits in
-    is_proved  bool; False: each wait could be ended by a timer, but none was for a second
+    `waits` says what each thread waited in. When `is_proved` is False, a timer could have ended
+    each wait, but none did within a second.
     """
 
     n_due: int
@@ -43,7 +51,7 @@ class Owed(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of stderr. tag: b"MSG", b"ERR" or b"" without one; `is_ended`: by a newline."""
+    """A line of stderr; the tag is b"MSG", b"ERR" or b""."""
 
     tag: bytes
     data: bytes
@@ -51,28 +59,48 @@ class Line(NamedTuple):
 
     @property
     def text(self) -> bytes:
-        """What it says, as a driver reads it (STDERR-2)."""
+        """The text as a driver reads it (STDERR-2)."""
         return self.data[len("**<MSG>") :].removeprefix(b" ") if self.tag else self.data
 
 
 @dataclass
 class Trace:
-    """What a worker did.
+    """What a worker did while one schedule was played.
 
-    n_sent         bytes that went into its stdin; n_unread of them it never read
-    stdout         bytes
-    stderr         bytes, the first of them; n_stderr were there in all
-    ending         one of ENDINGS
-    limit          seconds without a byte moving after which it was to be given up
-    step           the step under way when it ended
-    exit_status    as subprocess gives it; None: it was running and was killed by the kit
-    is_stdout_ended  whether stdout was at end of file
-    owed           list of Owed, one for each wait for answers that was in vain
-    waits          tuple of str: what its threads did when it was given up
-    memory         list of (asked for, touched): bytes at most so far, of all its processes; one for each Measure
-    accesses       tuple of Access: what a witness saw it open that is not its own; None where there was none
-    left           list of str: processes that it had started and that still ran when it had exited
-    seconds        of the whole run, for people only
+    Attributes
+    ----------
+    schedule : Schedule
+        What was played.
+    n_sent, n_unread : int
+        Bytes written to stdin, and how many of them the worker never read.
+    stdout : bytes
+        Everything it wrote to stdout; of a flood only the start.
+    stderr : bytes
+        The start of what it wrote to stderr.
+    n_stderr : int
+        Bytes that it wrote to stderr in all.
+    ending : str
+        How the run ended, a key of `ENDINGS`; "exited" is the regular end.
+    limit : float
+        The watchdog's limit: seconds without a byte moving.
+    step : Step or None
+        The step at which the run ended.
+    exit_status : int or None
+        As `subprocess` reports it; None when the kit had to kill the worker.
+    is_stdout_ended : bool
+        Whether stdout reached end of file.
+    owed : list of Owed
+        One entry for each wait for answers that failed.
+    waits : tuple of str
+        What its threads were doing when the kit gave up.
+    memory : list of (int, int)
+        For each `Measure`: peak bytes requested and peak bytes touched, of all its processes.
+    accesses : tuple of Access or None
+        Files outside its directory that strace saw it open; None without strace.
+    left : list of str
+        Processes that it started and that still ran after it had exited.
+    seconds : float
+        Duration of the run; no verdict depends on it.
     """
 
     schedule: Schedule
@@ -95,42 +123,82 @@ class Trace:
 
     @property
     def ended(self) -> str:
-        """How it ended, in words."""
+        """The ending in words."""
         return ENDINGS[self.ending].format(limit=self.limit, endless=ENDLESS * self.limit)
 
     @property
     def status(self) -> str:
-        """Its exit status, in words."""
+        """The exit status in words."""
         return "still running" if self.exit_status is None else f"exit status {self.exit_status}"
 
     @cached_property
     def lists(self) -> Stream:
-        """stdout, read as result lists."""
+        """`stdout` read as result lists."""
         return Stream("lists", self.stdout)
 
     @cached_property
     def n_pairs(self) -> int:
-        """Pairs that are whole in what was sent."""
+        """The number of complete pairs that were sent."""
         read = self.schedule.read
         return bisect.bisect_right(read.pairs.ends, self.n_sent - read.n_params)
 
     @cached_property
     def lines(self) -> list[Line]:
-        """stderr by lines; of a flood the first ones, the last of them cut."""
+        """The lines of `stderr`; of a flood the first ones, the last of them cut."""
+        is_cut = self.n_stderr > len(self.stderr)
         lines = []
         for data in _lines(self.stderr):
             tag = next((tag for tag in (b"MSG", b"ERR") if data.startswith(b"**<%b>" % tag)), b"")
-            lines.append(
-                Line(
-                    tag,
-                    data.removesuffix(b"\n"),
-                    data.endswith(b"\n") or self.n_stderr > len(self.stderr),
-                )
-            )
+            lines.append(Line(tag, data.removesuffix(b"\n"), data.endswith(b"\n") or is_cut))
         return lines
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Cut behind each newline, and nowhere else."""
+    """Split after each newline; splitlines() also splits elsewhere."""
     *ended, last = data.split(b"\n")
     return [line + b"\n" for line in ended] + ([last] if last else [])
+
+
+@dataclass(frozen=True)
+class BaseFinding:
+    """What the findings about workers and about drivers have in common; see `Finding`."""
+
+    cause: str
+    clause: str
+    what: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Finding(BaseFinding):
+    """One fault of a worker, with its evidence.
+
+    Attributes
+    ----------
+    cause : str
+        Equal for the same fault in other cases and modes; findings of one cause become one report.
+    clause : str
+        The clause of PROTOCOL.md or CONTRACT.md that the worker breaks.
+    what : str
+        What the worker does, in one sentence.
+    expected, got : str
+        What should have happened, and what did.
+    trace : Trace
+        The run that shows the fault.
+    at : int or None
+        Offset in stdout of the first wrong byte.
+    also : tuple of Trace
+        Earlier runs that the verdict depends on.
+    """
+
+    trace: Trace
+    at: int | None = None
+    also: tuple[Trace, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """The case says nothing about this worker; `why` in words."""
+
+    why: str

@@ -1,67 +1,129 @@
-"""A case: a worker, what the driver is asked to do with it, and what has to come of that, as one row of a table.
+"""A case for drivers, what comes of playing it, and a finding about that; `explain` in words.
 
-Promises: a row is all there is of a case. The modules of `cases` are such tables; a new case is a new row.
+A case is a row of a table: a worker, what the driver is asked to do with it, and what must come of
+it. The modules of `cases` are the tables; a new case is a new row.
 """
 
 from __future__ import annotations
 
+import signal
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any
 
-from kvproto.conformance.case import MODES
-from kvproto.conformance.cases.building import SMALL
-from kvproto.conformance.drivers.answer import Said
+from kvproto.conformance.case import BaseCase
+from kvproto.conformance.display import quoted, shortened
 from kvproto.conformance.drivers.hostile import Hostile
-from kvproto.conformance.drivers.request import DEFAULT, MAX_ITEM, Entry, ParamSet, Raw, Request
+from kvproto.conformance.drivers.request import (
+    DEFAULT,
+    MAX_ITEM,
+    Entry,
+    Lists,
+    ParamSet,
+    Raw,
+    Request,
+    Said,
+    octets,
+)
+from kvproto.conformance.schedule import SMALL
+from kvproto.conformance.trace import BaseFinding
 
-if TYPE_CHECKING:
-    from kvproto.conformance.drivers.finding import DriverFinding
-    from kvproto.conformance.drivers.play import Play
+__all__ = ["ENDINGS", "Check", "DriverCase", "DriverFinding", "Play", "echoed", "explain"]
 
-__all__ = ["DriverCase", "Lists", "echoed"]
-
-Lists = list[list[tuple[bytes, bytes]]]
+ENDINGS = {
+    "exited": "the adapter exited",
+    "watchdog": "the adapter had not finished after {limit:g} s",
+    "memory": "the adapter took too much memory",
+    "stopped": "the whole check was stopped",
+}
 
 
 def echoed(request: Request) -> Lists:
-    """What a worker answers that gives each pair back."""
+    """Give the lists of a worker that returns each pair."""
     return [[pair] for pair in request.pairs]
 
 
-@dataclass(frozen=True, eq=False)
-class DriverCase:
-    """One case.
+@dataclass
+class Play:
+    """What happened when a case was played to an adapter.
 
-    id        str, SECTION-words; it never changes and is never given to another case, nor to one of a worker's
-    level     "MUST", "SHOULD" or "INFO", which tells and never fails a driver
-    clauses   str, of PROTOCOL.md, with spaces between
-    title     str, what a good driver does
-    worker    Hostile, or the bytes of a program
-    lists     request -> the result lists that must come, in a reduce their pairs in this order; None: an error must
-    may_fail  whether an error will do too
-    said      tuple of Said: the lines of stderr that must be handed on; None: nobody looks
-    checks    each asked what is wrong with a play, when all else is in order
-    modes     in which it is asked
-    entries, params, limits, max_item   see Request
-    files     tuple of (name, bytes or Hostile), the supporting files
-    kill      int, the signal that the adapter gets when the worker says that it is done; 0 for none
-    is_started      whether the worker must have been started; False: must not; None: nobody looks
-    leaves_nothing  whether processes and directory of the worker must be gone when the adapter has exited
-    is_frugal       whether the adapter must stay below MOST_MEMORY
-    tells     what causes of findings this case tells, where it and others meet them
+    document      the JSON text that went to the adapter
+    folder        of the kit; it held all files that the document and the worker name
+    files         path in that folder -> the worker, as `program`, and the supporting files
+    answer        what the adapter wrote to stdout
+    stderr        the end of what it wrote to stderr
+    ending        a key of ENDINGS
+    exit_status   as subprocess reports it; None when the kit killed it
+    limit         seconds, the watchdog's
+    group         the adapter's process group
+    notes         what the worker reported about itself
+    stdin         what the worker read
+    is_family_gone     whether all processes of the worker ended; None where the case does not ask
+    is_directory_gone  whether its directory was removed; None where the case does not ask
+    peak          bytes, the most memory that the adapter was seen to use
     """
 
-    id: str
-    level: str
-    clauses: str
-    title: str
+    request: Request
+    document: str = ""
+    folder: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    answer: bytearray = field(default_factory=bytearray)
+    stderr: bytes = b""
+    ending: str = "exited"
+    exit_status: int | None = None
+    limit: float = 0.0
+    group: int = 0
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    stdin: bytes = b""
+    is_family_gone: bool | None = None
+    is_directory_gone: bool | None = None
+    peak: int = 0
+
+    @property
+    def ended(self) -> str:
+        """The ending in words."""
+        return ENDINGS[self.ending].format(limit=self.limit)
+
+    def noted(self, name: str) -> Any:
+        """Return what the worker reported last under a name, or None."""
+        return next((facts[name] for facts in reversed(self.notes) if name in facts), None)
+
+
+@dataclass(frozen=True)
+class DriverFinding(BaseFinding):
+    """One fault of a driver; `at` is the offset of the first wrong byte that the worker read."""
+
+    play: Play
+    at: int | None = None
+
+
+Check = Callable[["DriverCase", Play], DriverFinding | None]
+
+
+@dataclass(frozen=True, eq=False)
+class DriverCase(BaseCase):
+    """A case for drivers.
+
+    worker    Hostile, or the bytes of a program
+    lists     request -> the result lists that must come out, in a reduce their pairs in this
+              order; None: an error must come out
+    may_fail  whether an error is right too
+    said      the lines of stderr that must be handed on; None: any
+    checks    asked when everything else is right
+    entries, params, limits, max_item   see Request
+    files     names and contents of the supporting files
+    kill      the signal that the adapter gets when the worker reports that it is done; 0 for none
+    is_started      whether the worker must, or must not, be started; None: either
+    leaves_nothing  whether processes and directory of the worker must be gone with the adapter
+    is_frugal       whether the adapter must stay below MOST_MEMORY
+    """
+
     worker: Hostile | bytes
     lists: Callable[[Request], Lists] | None = None
     may_fail: bool = False
     said: tuple[Said, ...] | None = None
-    checks: tuple[Callable[[DriverCase, Play], DriverFinding | None], ...] = ()
-    modes: tuple[str, ...] = MODES
+    checks: tuple[Check, ...] = ()
     entries: tuple[Entry, ...] = SMALL
     params: ParamSet | Raw | str | None = DEFAULT
     limits: dict[str, float] = field(default_factory=dict)
@@ -71,8 +133,54 @@ class DriverCase:
     is_started: bool | None = True
     leaves_nothing: bool = False
     is_frugal: bool = False
-    tells: tuple[str, ...] = ()
-    contract: ClassVar[str] = "any"
 
     def request(self, mode: str) -> Request:
+        """Make the request of this case in one mode."""
         return Request(mode, self.entries, self.params, self.limits, self.max_item)
+
+
+def explain(case: DriverCase) -> str:
+    """Describe a case: title, clauses, modes, the request, and the source of the worker."""
+    request = case.request(case.modes[0])
+    n = len(request.entries)
+    lines = [
+        f"{case.id}  {case.level}  {case.clauses}",
+        case.title,
+        "",
+        f"asked in: {' and '.join(case.modes)}",
+        f"the driver is given: {n} {'entry' if n == 1 else 'entries'}, {_params(request.params)}"
+        + "".join(f", a supporting file {quoted(name.encode())}" for name, _ in case.files)
+        + "".join(f", {name} limit {seconds:g} s" for name, seconds in case.limits.items()),
+        f"what must come out: {_expected(case)}",
+        "",
+        "the worker:",
+    ]
+    if isinstance(case.worker, Hostile):
+        text = case.worker.source
+        call = [f"called with {case.worker.call}"] if case.worker.options else []
+    else:
+        text, call = case.worker.decode(), []
+    return "\n".join([*lines, *textwrap.indent(text, "  ").splitlines(), *call]) + "\n"
+
+
+def _params(params: ParamSet | Raw | str | None) -> str:
+    match params:
+        case None:
+            return "no parameters"
+        case Raw(data):
+            return f"parameters as one string, {quoted(octets(data))}"
+        case ParamSet(()):
+            return "an empty set of parameters"
+        case ParamSet(entries):
+            named = (f"{quoted(octets(name))} = {quoted(octets(value))}" for name, value in entries)
+            return "the parameters " + shortened(", ".join(named))
+    return "its default parameters"
+
+
+def _expected(case: DriverCase) -> str:
+    if case.kill:
+        name = signal.Signals(case.kill).name
+        return f"nothing of the worker is left after the adapter was sent {name}"
+    if case.lists is None:
+        return "an error" + ", and no worker is started" * (case.is_started is False)
+    return "the right results" + " or an error" * case.may_fail

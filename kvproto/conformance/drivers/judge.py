@@ -11,12 +11,10 @@ import re
 from collections import Counter
 
 from kvproto.conformance.answers import Fault, read_params
-from kvproto.conformance.drivers.answer import Answer, BadAnswer, Said, read
-from kvproto.conformance.drivers.case import DriverCase
-from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.play import MOST_MEMORY, Play
-from kvproto.conformance.drivers.request import DEFAULT
-from kvproto.conformance.wording import plural, quoted
+from kvproto.conformance.display import plural, quoted
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play
+from kvproto.conformance.drivers.play import MOST_MEMORY
+from kvproto.conformance.drivers.request import DEFAULT, Answer, BadAnswer, Said, read
 
 __all__ = ["CAUSES", "fault_of"]
 

@@ -14,23 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvproto._process import SupervisedProcess
-from kvproto.conformance.drivers.case import DriverCase
+from kvproto.conformance.drivers.case import DriverCase, Play
 from kvproto.conformance.drivers.hostile import Hostile, program
-from kvproto.conformance.drivers.request import Request
 from kvproto.errors import KVProtoError, WorkerCrashed, WorkerNotStarted
 
-__all__ = ["ENDINGS", "MOST_MEMORY", "Play", "play"]
-
-ENDINGS = {
-    "exited": "the adapter exited",
-    "watchdog": "the adapter had not finished after {limit:g} s",
-    "memory": "the adapter took too much memory",
-    "stopped": "the whole check was stopped",
-}
+__all__ = ["MOST_MEMORY", "check_program", "ended_at_start", "play"]
 
 MOST_MEMORY = 512 << 20
 """Bytes of memory that the adapter may have in use where a worker announces what it never sends."""
@@ -48,50 +39,6 @@ _START = b'#!/bin/sh\ncd "$1" && shift && exec "$@"\n'
 _PIECE = 1 << 20
 _LOOK_MS = 20
 _STEP_SECONDS = 0.01
-
-
-@dataclass
-class Play:
-    """What happened.
-
-    request       Request, and `document`, the JSON text that went to the adapter
-    folder        str, of the kit, in which all was that the document and the worker name
-    files         path in that folder -> bytes: the worker, as `program`, and the supporting files
-    answer        bytearray, all that the adapter wrote to stdout; stderr the end of what it wrote there
-    ending        one of ENDINGS; exit_status as subprocess gives it, None when the kit ended it
-    limit         float, seconds after which it was to be ended
-    group         int, the adapter's process group
-    notes         list of dicts: what the worker said of itself
-    stdin         bytes, what the worker read of its stdin
-    is_family_gone     whether all processes of the worker have ended; None where nobody asked
-    is_directory_gone  whether the worker's directory is removed; None where nobody asked
-    peak          int, bytes: the most memory that the adapter was seen to have in use
-    """
-
-    request: Request
-    document: str = ""
-    folder: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    answer: bytearray = field(default_factory=bytearray)
-    stderr: bytes = b""
-    ending: str = "exited"
-    exit_status: int | None = None
-    limit: float = 0.0
-    group: int = 0
-    notes: list[dict] = field(default_factory=list)
-    stdin: bytes = b""
-    is_family_gone: bool | None = None
-    is_directory_gone: bool | None = None
-    peak: int = 0
-
-    @property
-    def ended(self) -> str:
-        """How it ended, in words."""
-        return ENDINGS[self.ending].format(limit=self.limit)
-
-    def noted(self, name: str):
-        """The last that the worker said under a name; None when nothing."""
-        return next((facts[name] for facts in reversed(self.notes) if name in facts), None)
 
 
 def play(

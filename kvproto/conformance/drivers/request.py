@@ -1,7 +1,8 @@
-"""A request: what an adapter is asked to do, and the bytes that a worker must then find on its stdin.
+"""What the kit asks an adapter, and how it reads the answer (ADAPTER.md).
 
-Promises: it goes to JSON as ADAPTER.md says; the bytes are made by the kit's own encoder. Text stays text up to the
-adapter, so that a driver's own encoding is looked at.
+A request also knows the bytes that the worker must then find on its stdin; the kit's own encoder
+makes them. Text stays text up to the adapter, so that the driver's own encoding is tested. Answers
+are read strictly: whatever is not as ADAPTER.md says is a fault of the adapter.
 """
 
 from __future__ import annotations
@@ -10,17 +11,32 @@ import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from kvproto.conformance.cases.building import SMALL, pair
+from kvproto.conformance.schedule import SMALL, Pair, pairs_of, parameter_set
 
-__all__ = ["DEFAULT", "LIMITS", "Entry", "ParamSet", "Raw", "Request", "octets"]
+__all__ = [
+    "DEFAULT",
+    "LIMITS",
+    "Answer",
+    "BadAnswer",
+    "Entry",
+    "Lists",
+    "ParamSet",
+    "Raw",
+    "Request",
+    "Said",
+    "octets",
+    "read",
+]
 
 Text = str | bytes
 Entry = Text | tuple[Text, Text]
+Lists = list[list[Pair]]
 LIMITS = ("start", "idle", "total", "grace")
 
 DEFAULT = "default"
-"""Parameters about which the user says nothing."""
+"""The parameters of a user who does not mention any."""
 
 MAX_ITEM = 1 << 30
 
@@ -34,18 +50,18 @@ class Raw:
 
 @dataclass(frozen=True)
 class ParamSet:
-    """Parameters given as names and values; a tuple of pairs, since a wrong one may have a name twice."""
+    """Parameters given as names and values; a wrong set may have a name twice."""
 
     entries: tuple[tuple[Text, Text], ...] = ()
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked.
+    """What an adapter is asked to do.
 
-    entries   tuple of (key, value), or of a value alone (MAP-7)
-    params    DEFAULT, a ParamSet, Raw, or None for none
-    limits    name of LIMITS -> seconds; those that are not named are `long`
+    entries   pairs of key and value, or values alone (MAP-7)
+    params    DEFAULT, a ParamSet, Raw, or None for no parameters at all
+    limits    name in LIMITS -> seconds; the others are `long`, see `to_json`
     max_item  bytes
     """
 
@@ -57,37 +73,34 @@ class Request:
 
     @property
     def pairs(self) -> list[tuple[bytes, bytes]]:
-        """The entries as the worker gets them."""
+        """The entries as the worker receives them."""
         whole = [entry if isinstance(entry, tuple) else (b"", entry) for entry in self.entries]
         return [(octets(key), octets(value)) for key, value in whole]
 
     @property
     def has_set(self) -> bool:
-        """Whether the parameters go out as a set."""
+        """Whether the parameters are sent as a set."""
         return self.params == DEFAULT or isinstance(self.params, ParamSet)
 
     @property
     def param_bytes(self) -> bytes:
-        """The parameters as the worker gets them; the entries of a set may come in any order, but no name twice."""
+        """The parameters as the worker receives them; the entries of a set may be in any order."""
         if isinstance(self.params, Raw):
             return octets(self.params.data)
         if self.params is None:
             return b""
         entries = self.params.entries if isinstance(self.params, ParamSet) else ()
         named = {octets(name): octets(value) for name, value in entries}
-        body = b"".join(
-            b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in named.items()
-        )
-        return b"%d\n%b" % (len(body), body)
+        return parameter_set(named.items())
 
     @property
     def pair_bytes(self) -> bytes:
-        """The pairs as the worker gets them."""
-        return b"".join(pair(*one) for one in self.pairs)
+        """The pairs as the worker receives them."""
+        return pairs_of(self.pairs)
 
     def to_json(self, program: Path, files: list[tuple[str, Path]], long: float) -> str:
-        """The document for the adapter; `long`: seconds, for the limits that no case is about."""
-        document = {
+        """Encode the document for the adapter; the limits without a value are `long` seconds."""
+        document: dict[str, Any] = {
             "mode": self.mode,
             "program": str(program),
             "files": [{"name": name, "path": str(path)} for name, path in files],
@@ -111,9 +124,75 @@ class Request:
 
 
 def octets(text: Text) -> bytes:
-    """As it goes over the wire: text as UTF-8."""
+    """Encode text as UTF-8, as it goes over the wire."""
     return text.encode() if isinstance(text, str) else text
 
 
 def _value(text: Text) -> str | dict[str, str]:
     return text if isinstance(text, str) else {"base64": base64.b64encode(text).decode()}
+
+
+class BadAnswer(ValueError):
+    """It is not an answer; `clause` of ADAPTER.md says why."""
+
+    def __init__(self, what: str, clause: str) -> None:
+        super().__init__(what)
+        self.clause = clause
+
+
+class Said(NamedTuple):
+    """A line of the worker's stderr as the driver passes it on; the kind is "MSG", "ERR" or ""."""
+
+    kind: str
+    text: bytes
+    is_cut: bool = False
+
+
+class Answer(NamedTuple):
+    """The result of a request.
+
+    is_success  the driver's verdict
+    error       what the driver says about a failure
+    lists       the result of a map, or None
+    pairs       the result of a reduce, or None
+    said        the lines of stderr
+    """
+
+    is_success: bool
+    error: str
+    lists: Lists | None
+    pairs: list[Pair] | None
+    said: list[Said]
+
+
+def read(data: bytes | bytearray) -> Answer:
+    """Decode an answer. Raises BadAnswer."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise BadAnswer(f"stdout is not one JSON document: {e}", "ADAPTER-5") from None
+    if not isinstance(document, dict) or document.get("verdict") not in ("success", "error"):
+        raise BadAnswer('its "verdict" is neither "success" nor "error"', "ADAPTER-5")
+    try:
+        lists, pairs = document.get("lists"), document.get("pairs")
+        return Answer(
+            document["verdict"] == "success",
+            str(document.get("error") or ""),
+            lists if lists is None else [[_pair(one) for one in some] for some in lists],
+            pairs if pairs is None else [_pair(one) for one in pairs],
+            [
+                Said(m["kind"], _bytes(m["text"]), bool(m.get("cut", False)))
+                for m in document.get("messages", [])
+            ],
+        )
+    except (TypeError, ValueError, KeyError, AttributeError) as e:
+        raise BadAnswer(f"lists, pairs or messages are malformed: {e!r}", "ADAPTER-6") from None
+
+
+def _pair(pair: list[str]) -> Pair:
+    key, value = pair
+    return _bytes(key), _bytes(value)
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

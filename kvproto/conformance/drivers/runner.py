@@ -1,22 +1,30 @@
-"""Runs the cases on a driver, through its adapter: two at a time, results in the order of the table."""
+"""Runs the cases on a driver, through its adapter, and keeps the evidence of a failure.
+
+Evidence is a directory with the worker, the request, what came of it, and a repro.sh that needs a
+POSIX shell, the adapter, and what the worker needs (Python), but nothing of kvproto.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 from kvproto.conformance import quiet
-from kvproto.conformance.drivers.case import DriverCase
+from kvproto.conformance.display import visible
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.judge import fault_of
-from kvproto.conformance.drivers.play import Play, ended_at_start, play
-from kvproto.conformance.finding import NotApplicable
-from kvproto.conformance.runner import AT_ONCE, MOST_WATCHDOGS, Result
+from kvproto.conformance.drivers.play import ended_at_start, play
+from kvproto.conformance.runner import MOST_WATCHDOGS, Result, run_all
+from kvproto.conformance.trace import NotApplicable
 
-__all__ = ["Result", "run"]
+__all__ = ["keep", "run"]
 
 HASTE = 3
-"""After MOST_WATCHDOGS times that the watchdog's time was up, the other cases get one part in so many of it."""
+"""After MOST_WATCHDOGS runs that took the watchdog's time, it is divided by HASTE."""
 
 UNSEEN = "this machine's /proc does not tell how much memory the adapter takes"
 
@@ -27,13 +35,12 @@ def run(
     timeout: float,
     on_result: Callable[[Result], object],
 ) -> list[Result]:
-    """Run the chosen cases, each in its mode; on_result is called with each result, in order. Its verdict is a
-    DriverFinding, NotApplicable when the case cannot be asked here, or None when nothing is wrong.
+    """Run the chosen cases, each in its mode; on_result is called with each result, in order.
 
     adapter   the command that starts it
     timeout   seconds, the watchdog's
 
-    Raises WorkerNotStarted when the adapter cannot be started; whatever ends it, nothing still runs then.
+    Raises WorkerNotStarted when the adapter cannot be started. Nothing is left running at the end.
     """
     stopped, watchdogs = Event(), []
 
@@ -41,21 +48,78 @@ def run(
         if case.is_frugal and not quiet.can_look():
             return Result(case, mode, NotApplicable(UNSEEN))
         limit = timeout / (HASTE if len(watchdogs) >= MOST_WATCHDOGS else 1)
-        facts: Play = play(case, mode, adapter, limit, stopped.is_set)
+        facts = play(case, mode, adapter, limit, stopped.is_set)
         if error := ended_at_start(facts):
             raise error
         if facts.ending == "watchdog":
             watchdogs.append(case)
         return Result(case, mode, fault_of(case, facts))
 
-    results = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(result, *one) for one in chosen]
-        try:
-            for future in futures:
-                results.append(future.result())
-                on_result(results[-1])
-        finally:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-    return results
+    return run_all(result, chosen, on_result, stopped.set)
+
+
+def keep(result: Result, adapter: list[str], directory: Path) -> None:
+    """Write the evidence of a failing result; a directory of that name is replaced."""
+    case, finding = result.case, result.finding
+    assert isinstance(case, DriverCase) and isinstance(finding, DriverFinding)
+    play = finding.play
+    shutil.rmtree(directory, ignore_errors=True)
+    contents = {
+        "request.json": play.document.encode(),
+        "answer.json": bytes(play.answer),
+        "adapter-stderr": play.stderr,
+        "stdin": play.stdin,
+        "notes": "".join(f"{facts!r}\n" for facts in play.notes).encode(),
+        **{f"worker/{name}": content for name, content in play.files.items()},
+        "repro.sh": _script(result, finding, case.kill, adapter).encode("utf-8", "surrogateescape"),
+    }
+    for name, content in contents.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (directory / "repro.sh").chmod(0o755)
+
+
+def _script(result: Result, finding: DriverFinding, kill: int, adapter: list[str]) -> str:
+    play = finding.play
+    about = [
+        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
+        f"expected: {finding.expected}",
+        f"got: {finding.got}",
+        "",
+        "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
+    ]
+    if kill:
+        about.append(
+            f"When the worker says is_done, send the adapter signal {kill}: kill -{kill} PID"
+        )
+    comment = "".join(
+        f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n")
+    )
+    program = os.path.abspath(adapter[0]) if "/" in adapter[0] else adapter[0]
+    moved = f"""sed "s|{play.folder}|$folder|g\""""
+    files = []
+    for name in play.files:
+        parent, path = shlex.quote(os.path.dirname(name) or "."), shlex.quote(name)
+        files.append(
+            f'mkdir -p "$folder"/{parent} && {moved} "$here"/worker/{path} > "$folder"/{path} '
+            f'&& chmod +x "$folder"/{path} || exit'
+        )
+    files_text = "\n".join(files)
+    return f"""#!/bin/sh
+{comment}here=$(cd "$(dirname "$0")" && pwd)
+[ $# -gt 0 ] || set -- {shlex.join([program, *adapter[1:]])}
+folder=$(mktemp -d) && mkfifo "$folder/notes" && : > "$folder/stdin" || exit
+{files_text}
+cat "$folder/notes" &
+notes=$!
+{moved} "$here/request.json" > "$folder/request.json"
+"$@" < "$folder/request.json" > "$folder/answer.json"
+echo "exit status: $?"
+kill "$notes" 2> /dev/null
+echo "what the worker read, $(wc -c < "$folder/stdin") bytes, in $folder/stdin:"
+od -A x -t x1 "$folder/stdin" | head -n 20
+echo "the answer, in $folder/answer.json:"
+head -c 1000 "$folder/answer.json"
+echo
+"""

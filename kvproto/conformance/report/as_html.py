@@ -10,22 +10,22 @@ import re
 from collections.abc import Mapping
 from html import escape
 
-from kvproto.conformance.report.grouping import Failure, failures
+from kvproto.conformance.display import visible
 from kvproto.conformance.report.parts import (
     SECTIONS,
     Dump,
+    Failure,
     by_section,
+    failures,
     is_of_driver,
     leaders,
     told,
     words,
 )
-from kvproto.conformance.report.style import STYLE
 from kvproto.conformance.report.text import conclusion, counts
 from kvproto.conformance.runner import Result
-from kvproto.conformance.wording import visible
 
-__all__ = ["as_html"]
+__all__ = ["STYLE", "as_html"]
 
 ABOUT_WORKER = (
     "A worker is a program, in any language, that reads pairs of a key and a value on its standard input and writes "
@@ -238,3 +238,76 @@ def _attribute(text: str) -> str:
 
 def _text(text: str) -> str:
     return escape(visible(text))
+
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #ffffff; --text: #1c2024; --soft: #5c646d; --line: #dfe3e8; --panel: #f5f7f9;
+  --good: #17703a; --bad: #b3261e; --other: #6b5a00; --wrong: #ffd84d; --wrong-text: #1c2024; --link: #1857b8;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #14171a; --text: #e4e7ea; --soft: #9aa4ae; --line: #30363d; --panel: #1c2126;
+    --good: #63c98a; --bad: #ff8a80; --other: #e0c65c; --wrong: #f2c744; --wrong-text: #14171a; --link: #82b1ff;
+  }
+}
+* { box-sizing: border-box }
+body {
+  margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 64rem; background: var(--page); color: var(--text);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
+}
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace }
+code { font-size: .9em; overflow-wrap: anywhere }
+a { color: var(--link) }
+h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere }
+h2 { margin: 2.75rem 0 .25rem; font-size: 1.25rem }
+h3 { display: inline; margin: 0; font-size: 1rem; font-weight: 600 }
+h4 { margin: 1.25rem 0 .35rem; font-size: .875rem; color: var(--soft); font-weight: 600 }
+p { margin: .4rem 0; max-width: 46rem }
+.soft { color: var(--soft) }
+.verdict { border-left: .4rem solid var(--good); padding: .25rem 0 .25rem 1rem; margin-bottom: 1rem }
+.verdict.failed { border-color: var(--bad) }
+.counts { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; padding: 0; margin: 1rem 0 0 }
+.counts li { border: 1px solid var(--line); border-radius: .5rem; padding: .2rem .7rem; background: var(--panel) }
+.counts b { font-size: 1.1rem }
+.good { color: var(--good) } .bad { color: var(--bad) } .other { color: var(--other) } .none { color: var(--soft) }
+details { border: 1px solid var(--line); border-radius: .5rem; margin: 1rem 0 }
+summary { cursor: pointer; padding: .6rem .9rem; background: var(--panel); border-radius: .5rem }
+details[open] > summary { border-bottom: 1px solid var(--line); border-radius: .5rem .5rem 0 0 }
+details.others { border: 0; margin: .9rem 0 0 }
+details.others > summary { background: none; border: 0; padding: 0; color: var(--soft) }
+details.others > p { font-size: .9rem; max-width: none }
+.body { padding: .25rem .9rem .9rem }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1rem; margin: .75rem 0 }
+dt { color: var(--soft) }
+dd { margin: 0; white-space: pre-line; overflow-wrap: anywhere }
+dd.key { font-weight: 600 }
+pre {
+  margin: 0; padding: .6rem .75rem; overflow-x: auto; background: var(--panel); border: 1px solid var(--line);
+  border-radius: .4rem; font-size: .82rem; line-height: 1.45; tab-size: 4;
+}
+pre.command { white-space: pre-wrap; overflow-wrap: anywhere }
+mark { background: var(--wrong); color: var(--wrong-text); border-radius: .15rem; padding: 0 .1rem }
+table { width: 100%; border-collapse: collapse; margin: .75rem 0 0 }
+th, td { padding: .45rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
+thead th { color: var(--soft); font-size: .85rem; font-weight: 600 }
+th:first-child { padding-left: 0 }
+tbody th { font-weight: 400 }
+th.mode, td.mode { width: 8rem } th.level, td.level { width: 5rem; color: var(--soft) }
+.why { display: block; color: var(--soft); font-size: .9rem; overflow-wrap: anywhere }
+@media (max-width: 40rem) {
+  body { padding: 1rem .9rem 3rem }
+  h1 { font-size: 1.35rem }
+  dl { grid-template-columns: minmax(0, 1fr); gap: 0 }
+  dd { margin-bottom: .6rem }
+  pre { font-size: .75rem }
+  .gap { display: none }
+  thead { display: none }
+  tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) }
+  tbody th, tbody td.level, tbody td.mode { display: inline-block; border: 0; padding: 0 1rem 0 0; width: auto }
+  tbody th { display: block; padding: 0 }
+  tbody td[data-of]::before { content: attr(data-of) " "; color: var(--soft) }
+}
+@media print { details { break-inside: avoid } }
+"""

@@ -1,35 +1,40 @@
 """What a result tells, in parts that each form of report puts together in its own way; the same for both kits.
 
-Promises: text that comes from a worker is visible: what cannot be seen is an escape sequence, `\\x1b`.
+Promises: text that comes from a worker is visible: what cannot be seen is an escape sequence, `\x1b`.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kvproto.conformance import diagnose, hexdump
-from kvproto.conformance.drivers.case import DriverCase
-from kvproto.conformance.drivers.finding import DriverFinding
+from kvproto._atomic import OutputFile
+from kvproto.conformance import diagnose, display
+from kvproto.conformance.case import special
+from kvproto.conformance.display import visible
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.hostile import Hostile
-from kvproto.conformance.explain import special
-from kvproto.conformance.finding import Finding, NotApplicable
-from kvproto.conformance.report.grouping import failures
 from kvproto.conformance.runner import Result
-from kvproto.conformance.wording import shortened, shown, visible
+from kvproto.conformance.trace import Finding, NotApplicable
 
 __all__ = [
     "FIXED",
     "SECTIONS",
     "Dump",
+    "Failure",
     "Told",
     "by_section",
+    "check_writable",
+    "failures",
     "is_of_driver",
     "leaders",
-    "options_of",
     "streams",
     "told",
     "words",
+    "write",
 ]
 
 STDERR_LINES = 5
@@ -135,9 +140,9 @@ def _dumps_of_worker(finding: Finding) -> list[Dump]:
     trace = finding.trace
     stdin, n_stdout = trace.schedule.stdin, len(trace.stdout)
     how = f"{len(stdin)} bytes, argument {trace.schedule.argument!r}{special(trace.schedule)}"
-    output = hexdump.of_output(trace.stdout, diagnose.first_wrong(finding))
+    output = display.of_output(trace.stdout, diagnose.first_wrong(finding))
     dumps = [
-        Dump("stdin", how, hexdump.of_input(stdin)),
+        Dump("stdin", how, display.of_input(stdin)),
         Dump("stdout", f"{n_stdout} bytes", output),
     ]
     said = [line.data for line in trace.lines]
@@ -149,7 +154,7 @@ def _dumps_of_worker(finding: Finding) -> list[Dump]:
 def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
     play, dumps = finding.play, []
     if finding.at is not None:
-        lines = hexdump.of_input(play.stdin, finding.at)
+        lines = display.of_input(play.stdin, finding.at)
         dumps.append(Dump("stdin of the worker", f"{len(play.stdin)} bytes", lines))
     if play.stderr:
         said = play.stderr.removesuffix(b"\n").split(b"\n")
@@ -166,13 +171,48 @@ def _last(lines: list[bytes]) -> list[str]:
 
 def _of_hostile(worker: Hostile) -> str:
     about = (worker.function.__doc__ or worker.function.__name__).strip().split("\n")[0]
-    return f"{about} ({options_of(worker)})" if worker.options else about
+    return f"{about} ({worker.call})" if worker.options else about
 
 
-def options_of(worker: Hostile) -> str:
-    """What a worker of the kit is called with, in words."""
-    options = [
-        f"{name}: {shown(value) if isinstance(value, bytes) else value}"
-        for name, value in worker.options.items()
-    ]
-    return shortened(", ".join(options))
+class Failure(NamedTuple):
+    """A fault of the worker: the result that tells it, and the other cases that it fails by the same cause."""
+
+    result: Result
+    others: tuple[Result, ...]
+
+    @property
+    def finding(self) -> Finding:
+        return self.result.verdict
+
+
+def failures(results: Iterable[Result]) -> list[Failure]:
+    """The findings by cause, each told by the case that is there for it (Case.tells), or by the first that met it."""
+    by_cause: dict[str, list[Result]] = {}
+    for result in results:
+        if result.status == "fail":
+            by_cause.setdefault(result.verdict.cause, []).append(result)
+    return [_failure(group) for group in by_cause.values()]
+
+
+def _failure(group: list[Result]) -> Failure:
+    first = min(group, key=_is_others)
+    return Failure(first, tuple(result for result in group if result is not first))
+
+
+def _is_others(result: Result) -> bool:
+    return not result.verdict.cause.startswith(result.case.tells or " ")
+
+
+def check_writable(path: str) -> None:
+    """Raise the OSError, with the path in it, that `write` would end in. What is there stays as it is."""
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        if not os.access(path, os.W_OK):  # opening a pipe would wait for its reader
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return
+    OutputFile(path).discard()
+
+
+def write(path: str, text: str) -> None:
+    """Write a report. Raises OSError, with the path in it."""
+    with OutputFile(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))

@@ -8,10 +8,9 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 
-from kvproto.conformance.report.grouping import Failure, failures
-from kvproto.conformance.report.parts import told, words
+from kvproto.conformance.display import plural, visible
+from kvproto.conformance.report.parts import Failure, failures, told, words
 from kvproto.conformance.runner import Result
-from kvproto.conformance.wording import plural, visible
 
 __all__ = ["asides", "conclusion", "counts", "failure", "report"]
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import ALL_BYTES, ECHO, hostile
-from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.hostile import good
-from kvproto.conformance.drivers.play import Play
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
+from kvproto.conformance.drivers.hostile import ALL_BYTES, ECHO, good, hostile
 
 __all__ = ["CASES"]
 

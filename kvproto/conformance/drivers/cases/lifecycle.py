@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import ECHO, MANY, SHORT, WHOLE, answering, hostile
-from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.hostile import lifecycle, stdout
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
+from kvproto.conformance.drivers.hostile import ECHO, MANY, SHORT, WHOLE, answering, hostile
+from kvproto.conformance.drivers.hostile import bad as lifecycle
+from kvproto.conformance.drivers.hostile import bad as stdout
 from kvproto.conformance.drivers.hostile.base import packed
-from kvproto.conformance.drivers.play import Play
 from kvproto.conformance.drivers.request import ParamSet
 
 __all__ = ["CASES"]

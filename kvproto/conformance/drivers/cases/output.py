@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import (
-    ANSWERS,
-    ECHO,
-    SHORT,
-    WHOLE,
-    answering,
-    hostile,
-)
-from kvproto.conformance.drivers.hostile import stdout
+from kvproto.conformance.drivers.hostile import ANSWERS, ECHO, SHORT, WHOLE, answering, hostile
+from kvproto.conformance.drivers.hostile import bad as stdout
 from kvproto.conformance.drivers.hostile.base import packed
 
 __all__ = ["CASES"]

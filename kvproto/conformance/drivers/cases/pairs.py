@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.drivers.case import DriverCase, Lists, echoed
-from kvproto.conformance.drivers.cases.building import ALL_BYTES, ECHO, MANY, SMALL, hostile
-from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.hostile import good
-from kvproto.conformance.drivers.play import Play
-from kvproto.conformance.drivers.request import Request
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
+from kvproto.conformance.drivers.hostile import ALL_BYTES, ECHO, MANY, SMALL, good, hostile
+from kvproto.conformance.drivers.request import Lists, Request
 
 __all__ = ["CASES"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import MODES
-from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import ALL_BYTES, ECHO
-from kvproto.conformance.drivers.finding import DriverFinding
-from kvproto.conformance.drivers.play import Play
+from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
+from kvproto.conformance.drivers.hostile import ALL_BYTES, ECHO
 from kvproto.conformance.drivers.request import DEFAULT, ParamSet, Raw
 
 __all__ = ["CASES"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.drivers.answer import Said
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.cases.building import ALL_BYTES, SHORT, hostile
-from kvproto.conformance.drivers.hostile import stderr
+from kvproto.conformance.drivers.hostile import ALL_BYTES, SHORT, hostile
+from kvproto.conformance.drivers.hostile import bad as stderr
+from kvproto.conformance.drivers.request import Said
 
 __all__ = ["CASES"]
 

@@ -1,38 +1,50 @@
-"""What each worker of the kit begins with: its input, its output, and a way to tell the kit what it sees.
+"""What each hostile worker begins with: its input, its output, and its reports to the kit.
 
-This text goes into every program whole, before the function that makes it hostile, so that a program is one file
-that needs nothing but Python. Its input is also written to a file of the kit as it comes. What `note` says goes
-to a FIFO of the kit, and each process that it forks holds that open: so the kit knows when all of them are gone.
+This text is the start of every program, before the function that makes it hostile, so that a
+program is one file that needs nothing but Python. Its input is also written to a file of the kit as
+it arrives. What `note` reports goes to a FIFO of the kit, and each forked process holds that open:
+this is how the kit knows when all of them are gone.
 """
+
+from __future__ import annotations
 
 import os
 import struct
 import time
 
-_kit = {}
+TYPE_CHECKING = False  # that of `typing`, which loads slowly
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, NoReturn
+
+_kit: dict[str, Any] = {}
 
 
-def begin(notes, record, n_params, n_pairs):
-    """Called first. n_params: bytes of parameters where they are no set, else None; n_pairs: of the whole input."""
+def begin(notes: str, record: str, n_params: int | None, n_pairs: int) -> None:
+    """Must be called first.
+
+    n_params  bytes of parameters that are not a parameter set; None for a set
+    n_pairs   pairs of the whole input
+    """
     _kit.update(n_params=n_params, n_pairs=n_pairs)
     _kit["notes"] = os.open(notes, os.O_WRONLY)
     _kit["record"] = os.open(record, os.O_WRONLY | os.O_APPEND)
     note(pid=os.getpid(), group=os.getpgrp(), directory=os.getcwd())
 
 
-def note(**facts):
-    """Tell the kit."""
+def note(**facts: Any) -> None:
+    """Report facts to the kit."""
     os.write(_kit["notes"], ascii(facts).encode() + b"\n")
 
 
-def forget_kit():
-    """Hold nothing of the kit open: for a process that may stay."""
+def forget_kit() -> None:
+    """Close everything that belongs to the kit: for a process that may stay."""
     os.close(_kit["notes"])
     os.close(_kit["record"])
 
 
-def take(n):
-    """The next n bytes of input; less at its end."""
+def take(n: int) -> bytes:
+    """Read n bytes of input, fewer at its end."""
     data = b""
     while len(data) < n and (piece := os.read(0, n - len(data))):
         os.write(_kit["record"], piece)
@@ -40,18 +52,21 @@ def take(n):
     return data
 
 
-def take_params():
-    """All of the parameters."""
+def take_params() -> bytes:
+    """Read all of the parameters."""
     if _kit["n_params"] is not None:
         return take(_kit["n_params"])
     head = b""
     while not head.endswith(b"\n"):
-        head += take(1) or os._exit(3)
+        byte = take(1)
+        if not byte:
+            os._exit(3)
+        head += byte
     return head + take(int(head))
 
 
-def take_pair():
-    """(key, value); None at end of file."""
+def take_pair() -> tuple[bytes, bytes] | None:
+    """Read a key and a value; None at end of file."""
     size = take(4)
     if not size:
         note(has_end=True)
@@ -60,8 +75,8 @@ def take_pair():
     return key, take(struct.unpack("<I", take(4))[0])
 
 
-def pairs():
-    """All pairs."""
+def pairs() -> Iterator[tuple[bytes, bytes]]:
+    """Read all pairs."""
     n = 0
     while True:
         if n == _kit["n_pairs"]:
@@ -73,20 +88,20 @@ def pairs():
         yield pair
 
 
-def packed(*pairs):
-    """A result list."""
+def packed(*pairs: tuple[bytes, bytes]) -> bytes:
+    """Encode a result list."""
     parts = [struct.pack("<I", len(data)) + data for pair in pairs for data in pair]
     return struct.pack("<I", len(pairs)) + b"".join(parts)
 
 
-def put(data, fd=1):
-    """Write all of it."""
-    data = memoryview(data)
-    while data:
-        data = data[os.write(fd, data) :]
+def put(data: bytes, fd: int = 1) -> None:
+    """Write all of the data."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
-def hang():
-    """Do nothing for ever."""
+def hang() -> NoReturn:
+    """Do nothing forever."""
     while True:
         time.sleep(1000)

@@ -1,10 +1,11 @@
-"""Workers that are good, each in a way of its own that a driver may be unprepared for."""
+"""Good workers, each unusual in a way that a driver may not expect."""
 
 import fcntl
 import os
 import select
 import stat
 import struct
+import sys
 import termios
 import time
 
@@ -24,17 +25,15 @@ __all__ = [
 ]
 
 
-def echo():
-    """Gives each pair back."""
+def echo() -> None:
+    """Returns each pair."""
     take_params()
     for pair in pairs():
         put(packed(pair))
 
 
-def looks_around():
-    """Tells what it was started with, and what is around it."""
-    import sys
-
+def looks_around() -> None:
+    """Reports its arguments and the files of its directory."""
     files = {}
     for name in filter(os.path.isfile, os.listdir(".")):
         with open(name, "rb") as file:
@@ -48,16 +47,14 @@ def looks_around():
         put(packed(pair))
 
 
-def starts_another(name):
+def starts_another(name: str) -> None:
     """Only starts a supporting file, which does the work."""
-    import sys
-
     os.set_inheritable(0, True)
     os.execv("./" + name, [name, sys.argv[-1]])
 
 
-def bytewise():
-    """Writes each byte when the one before has been taken, as far as that can be known."""
+def bytewise() -> None:
+    """Writes each byte after the reader has taken the previous one, where that can be known."""
     take_params()
     for pair in pairs():
         for byte in packed(pair):
@@ -68,8 +65,8 @@ def bytewise():
                 time.sleep(0.0001)
 
 
-def in_batches():
-    """Answers when the next read would wait, not sooner."""
+def in_batches() -> None:
+    """Answers only when the next read would wait."""
     take_params()
     answers = b""
     for pair in pairs():
@@ -80,21 +77,21 @@ def in_batches():
     put(answers)
 
 
-def expands(n):
+def expands(n: int) -> None:
     """Answers with n pairs for one."""
     take_params()
     for pair in pairs():
         put(packed(*[pair] * n))
 
 
-def empties():
+def empties() -> None:
     """Answers each pair with an empty list."""
     take_params()
     for _ in pairs():
         put(packed())
 
 
-def pauses(seconds):
+def pauses(seconds: float) -> None:
     """Pauses in the middle of a list, and again before it exits."""
     take_params()
     for n, pair in enumerate(pairs()):
@@ -108,7 +105,7 @@ def pauses(seconds):
     time.sleep(seconds)
 
 
-def ahead(n, size):
+def ahead(n: int, size: int) -> None:
     """Reduce: writes n lists of one pair before it reads a byte; then reads everything."""
     for _ in range(n):
         put(packed((b"k", bytes(size))))
@@ -117,8 +114,8 @@ def ahead(n, size):
         pass
 
 
-def at_the_end(sizes, seconds):
-    """Reduce: reads everything, writes a list for each size, each after a pause, and exits right after the last."""
+def at_the_end(sizes: tuple[int, ...], seconds: float) -> None:
+    """Reduce: reads everything; writes a list for each size, each after a pause; exits at once."""
     take_params()
     for _ in pairs():
         pass

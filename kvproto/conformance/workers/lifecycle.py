@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from kvproto.conformance import quiet
 from kvproto.conformance.case import Case, Verdict, each
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, pair, pairs_of, stdin
-from kvproto.conformance.finding import Finding, NotApplicable
 from kvproto.conformance.judges import fails, leave_to_contract, unwritable
 from kvproto.conformance.oracle import hang_of
-from kvproto.conformance.schedule import CloseOutput, End, Exit, Rest, Schedule, Send
-from kvproto.conformance.setting import Setting
-from kvproto.conformance.trace import Trace
+from kvproto.conformance.schedule import (
+    SMALL,
+    CloseOutput,
+    End,
+    Exit,
+    Pair,
+    Rest,
+    Schedule,
+    Send,
+    Setting,
+    ahead,
+    pair,
+    pairs_of,
+    stdin,
+)
+from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
 __all__ = ["CASES"]
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, byte_by_byte, pair, stdin
 from kvproto.conformance.judges import fails, same_answers, same_as_itself
-from kvproto.conformance.schedule import End, Exit, Pause, Resume, Schedule, Send, Taken
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.schedule import (
+    SMALL,
+    End,
+    Exit,
+    Pair,
+    Pause,
+    Resume,
+    Schedule,
+    Send,
+    Setting,
+    Taken,
+    ahead,
+    byte_by_byte,
+    pair,
+    stdin,
+)
 
 __all__ = ["CASES"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kvproto.conformance.answers import Stdin, Stream
 
-__all__ = ["of_input", "of_output"]
+__all__ = ["of_input", "of_output", "plural", "quoted", "shortened", "shown", "visible"]
 
 PER_LINE = 12
 LINES_OF_AN_ITEM = 2
@@ -128,3 +128,33 @@ def _as_text(line: _Line, wrong: int | None) -> list[str]:
 def _quoted(data: bytes) -> str:
     text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[: 2 * PER_LINE])
     return f'"{text}"' + "..." * (len(data) > 2 * PER_LINE)
+
+
+def visible(text: str) -> str:
+    """The text, each character that cannot be seen as an escape sequence; newlines and tabs stay."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def quoted(line: bytes, most: int = 60) -> str:
+    """A line that a worker wrote, in quotes, cut where it is long."""
+    text = (
+        visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")
+    )
+    return f"'{shortened(text, most)}'"
+
+
+def shown(data: bytes, most: int = 12) -> str:
+    """Bytes in hexadecimal, cut where there are many."""
+    return data[:most].hex(" ") + " ..." * (len(data) > most) if data else "nothing"
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text, cut."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def plural(n: int, unit: str) -> str:
+    """A number of things."""
+    return f"{n} {unit}{'s' * (n != 1)}"

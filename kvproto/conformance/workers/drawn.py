@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, ahead
+from typing import TYPE_CHECKING
+
+from kvproto.conformance.case import MODES, Case
 from kvproto.conformance.judges import as_plain, leave_to_contract
-from kvproto.conformance.schedule import Schedule
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.schedule import SMALL, Schedule, Setting, ahead
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = ["CASES"]
 
@@ -19,16 +22,16 @@ def _twice(setting: Setting) -> list[Schedule]:
     return [ahead(setting, SMALL, turn=turn) for turn in (1, 2)]
 
 
-def _any(setting: Setting):
-    from kvproto.conformance.strategies import schedules
+def _any(setting: Setting) -> SearchStrategy[Schedule]:
+    from kvproto.conformance import strategies  # noqa: PLC0415 (it loads Hypothesis)
 
-    return schedules(setting)
+    return strategies.schedules(setting)
 
 
-def _told(setting: Setting):
-    from kvproto.conformance.strategies import contract_params, schedules
+def _of_contract(setting: Setting) -> SearchStrategy[Schedule]:
+    from kvproto.conformance import strategies  # noqa: PLC0415 (it loads Hypothesis)
 
-    return schedules(setting, contract_params())
+    return strategies.schedules(setting, strategies.contract_params())
 
 
 CASES = (
@@ -40,10 +43,10 @@ CASES = (
             "random schedules end as if all their bytes had come at once",
             _twice,
             as_plain,
-            (mode,),
+            modes=(mode,),
             drawn=_any,
         )
-        for mode in ("map", "reduce")
+        for mode in MODES
     ),
     *(
         Case(
@@ -53,10 +56,10 @@ CASES = (
             "random schedules and parameters end as the contract says",
             _none,
             leave_to_contract,
-            (mode,),
-            "reference",
-            drawn=_told,
+            modes=(mode,),
+            contract="reference",
+            drawn=_of_contract,
         )
-        for mode in ("map", "reduce")
+        for mode in MODES
     ),
 )

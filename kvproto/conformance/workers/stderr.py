@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case, each
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, pair
-from kvproto.conformance.finding import Finding
+from kvproto.conformance.display import quoted
 from kvproto.conformance.judges import leave_to_contract
 from kvproto.conformance.oracle import NO_LINE
-from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send
-from kvproto.conformance.setting import Setting
-from kvproto.conformance.trace import Trace
-from kvproto.conformance.wording import quoted
+from kvproto.conformance.schedule import (
+    SMALL,
+    Answers,
+    End,
+    Exit,
+    Pair,
+    Schedule,
+    Send,
+    Setting,
+    ahead,
+    pair,
+)
+from kvproto.conformance.trace import Finding, Trace
 
 __all__ = ["CASES"]
-
-CONTRACT = {"contract": "reference"}
 
 
 def _ended(trace: Trace) -> Finding | None:
@@ -128,7 +134,7 @@ CASES = (
         "do=say: a tagged line for each pair, ended by a newline",
         _say(b"at", b""),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
         tells=("says something else",),
     ),
     Case(
@@ -138,7 +144,7 @@ CASES = (
         "do=say: a text may begin and end with spaces",
         _say(b" two", b"  three ", b"\t"),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-message-any-bytes",
@@ -147,7 +153,7 @@ CASES = (
         "do=say: a text may be something other than UTF-8, or look like a tag",
         _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-message-lines",
@@ -156,7 +162,7 @@ CASES = (
         "do=say: a text of several lines becomes several tagged lines",
         _say(b"one\ntwo", b"one\n\ntwo\n"),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-flood",
@@ -165,7 +171,7 @@ CASES = (
         "do=say: 8 MiB of messages do not disturb its answers",
         _say(b"x" * 1000, n_pairs=8400),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-error",
@@ -174,7 +180,7 @@ CASES = (
         "do=err: an ERR line, status 1, and the answers before it",
         _err(b"no more", 0, 1, 2),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
         tells=("fails with",),
     ),
     Case(
@@ -184,7 +190,7 @@ CASES = (
         "do=err: a text of several lines becomes several ERR lines",
         _err(b"no\nmore", 1),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-error-not-due",
@@ -193,7 +199,7 @@ CASES = (
         "do=err: input that ends before the pair at fault is a success",
         _err(b"no more", 3, 4294967295),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "STDERR-error-at-once",
@@ -202,6 +208,6 @@ CASES = (
         "do=err: it ends when it fails, and does not wait for more input",
         _err_in_time,
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
 )

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, byte_by_byte, pairs_of, stdin
 from kvproto.conformance.judges import fails, leave_to_contract
-from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send, Taken
-from kvproto.conformance.setting import Setting, parameter_set
+from kvproto.conformance.schedule import (
+    SMALL,
+    Answers,
+    End,
+    Exit,
+    Pair,
+    Schedule,
+    Send,
+    Setting,
+    Taken,
+    ahead,
+    byte_by_byte,
+    pairs_of,
+    parameter_set,
+    stdin,
+)
 
 __all__ = ["CASES"]
 
-CONTRACT = {"contract": "reference"}
 DUMP = (b"do", b"params")
 MIB = 1 << 20
 LIKE_ENTRIES = (
@@ -138,7 +150,7 @@ CASES = (
             Schedule((Send(parameter_set([]) + pairs_of(SMALL)), End(), Exit()), setting.mode)
         ],
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
         tells=("do=echo",),
     ),
     Case(
@@ -148,7 +160,7 @@ CASES = (
         "one parameter, and two",
         _dumped([], [(b"a", b"b")]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
         tells=("do=params",),
     ),
     Case(
@@ -158,7 +170,7 @@ CASES = (
         "a thousand parameters",
         _dumped([(b"%d" % i, b"v" * (1 + i % 13)) for i in range(1000)]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-empty-name",
@@ -167,7 +179,7 @@ CASES = (
         "a name may be empty",
         _dumped([(b"", b"v")]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-empty-value",
@@ -176,7 +188,7 @@ CASES = (
         "a value may be empty",
         _dumped([(b"a", b"")], [(b"", b"")]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-white-space",
@@ -185,7 +197,7 @@ CASES = (
         "names and values may begin and end with white space",
         _dumped(*([(b"a", white)] for white in WHITE), [(white, b"v") for white in WHITE]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-entries-inside",
@@ -196,7 +208,7 @@ CASES = (
             *([(b"a", like)] for like in LIKE_ENTRIES), [(like, like) for like in LIKE_ENTRIES]
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-any-bytes",
@@ -209,7 +221,7 @@ CASES = (
             [(bytes(range(256)), b"\xff\0")],
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-1-mib",
@@ -218,7 +230,7 @@ CASES = (
         "a value of 1 MiB",
         _dumped([(b"a", b"0123456789abcdef" * (MIB >> 4))]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-twice",
@@ -227,7 +239,7 @@ CASES = (
         "of a name that is given twice, the last value counts",
         _dumped([(b"a", b"1"), (b"a", b"2")], [(b"a", b"1"), (b"b", b"2"), (b"a", b"")]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-zeros-inside",
@@ -236,7 +248,7 @@ CASES = (
         "lengths may have leading zeros",
         _number_of_digits,
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-dump-byte-by-byte",
@@ -245,7 +257,7 @@ CASES = (
         "a set with entries may come one byte at a time",
         _dumped_byte_by_byte,
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-bad-head",
@@ -263,7 +275,7 @@ CASES = (
             (b"00000000000\n", "PARAMS-1"),
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-bad-length",
@@ -278,7 +290,7 @@ CASES = (
             (b"18\n00000000001 a 1 b\n", "PARAMS-2"),
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-bad-entry",
@@ -292,7 +304,7 @@ CASES = (
             (b"8\n1 a 1 b ", "PARAMS-2"),
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-bad-total",
@@ -306,7 +318,7 @@ CASES = (
             (b"9\n1 a 1 b\n", "PARAMS-2"),
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-missing",
@@ -320,7 +332,7 @@ CASES = (
             [(b"do", b"err"), (b"text", b"t")],
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-no-number",
@@ -334,7 +346,7 @@ CASES = (
             )
         ),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "PARAMS-wrong-do",
@@ -343,6 +355,6 @@ CASES = (
         "a value of `do` that the contract does not define is an error",
         _told([(b"do", b"nothing")], [(b"do", b"")], [(b"do", b"ECHO")], [(b"do", b"echo ")]),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
 )

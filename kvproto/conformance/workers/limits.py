@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, item, pair, pairs_of
 from kvproto.conformance.judges import fails, keeps_nothing, leave_to_contract, uses_at_most
-from kvproto.conformance.schedule import End, Exit, Measure, Rest, Schedule, Send
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.schedule import (
+    SMALL,
+    End,
+    Exit,
+    Measure,
+    Rest,
+    Schedule,
+    Send,
+    Setting,
+    item,
+    pair,
+    pairs_of,
+)
 
 __all__ = ["CASES"]
 
-CONTRACT = {"contract": "reference"}
 
 OVER = (b"\1\0\0\x40", b"\0\0\0\x80", b"\xff\xff\xff\xff")
 """Sizes of 1 GiB and a byte, of 2 GiB, and the largest there is."""
@@ -119,7 +128,7 @@ CASES = (
         "a size over the limit is refused at once, not when the item is there",
         _over_and_open,
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "LIMITS-params-over",
@@ -131,7 +140,7 @@ CASES = (
             for head in (b"1073741825\n", b"9999999999\n")
         ],
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "LIMITS-item-not-allocated",
@@ -140,7 +149,7 @@ CASES = (
         "memory is not allocated by the announced size of an item",
         _announced(item(b"k")),
         uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE, is_touched=False),
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "LIMITS-params-not-allocated",
@@ -155,7 +164,7 @@ CASES = (
             fails("its input ends inside the parameters", "PARAMS-5"),
             is_touched=False,
         ),
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "LIMITS-flat",
@@ -164,7 +173,7 @@ CASES = (
         "do=echo: memory does not grow while a million pairs go through",
         _million,
         GROWS,
-        **CONTRACT,
+        contract="reference",
         tells=("memory grows with the pairs",),
     ),
 )

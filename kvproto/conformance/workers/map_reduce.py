@@ -1,17 +1,29 @@
-"""MAP-: one result list for each pair, in time."""
+"""MAP-: one result list for each pair, in time. REDUCE-: lists at any time, and an end."""
 
 from __future__ import annotations
 
 from kvproto.conformance.case import Case
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, lockstep, pair, stdin
 from kvproto.conformance.judges import leave_to_contract, same_answers
-from kvproto.conformance.schedule import Answers, End, Exit, Schedule, Send, Step, Taken
-from kvproto.conformance.setting import Setting
+from kvproto.conformance.schedule import (
+    SMALL,
+    Answers,
+    End,
+    Exit,
+    Pair,
+    Schedule,
+    Send,
+    Setting,
+    Step,
+    Taken,
+    ahead,
+    lockstep,
+    pair,
+    stdin,
+)
 
 __all__ = ["CASES"]
 
-ONLY = {"modes": ("map",)}
-CONTRACT = {"modes": ("map",), "contract": "reference"}
+MAP, REDUCE = ("map",), ("reduce",)
 PLAIN = (1, 2, 3)
 
 
@@ -73,14 +85,14 @@ def _fan(*numbers: int):
     return schedules
 
 
-CASES = (
+MAP_CASES = (
     Case(
         "MAP-lockstep",
         "MUST",
         "MAP-4",
         "a pair is answered before the worker waits for the next one",
         lambda setting: [lockstep(setting, SMALL)],
-        **ONLY,
+        modes=MAP,
         tells=("answers held back",),
     ),
     Case(
@@ -89,7 +101,7 @@ CASES = (
         "MAP-5",
         "a thousand pairs may be written ahead of the answers",
         lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)],
-        **ONLY,
+        modes=MAP,
     ),
     Case(
         "MAP-lockstep-next-begun",
@@ -97,7 +109,7 @@ CASES = (
         "MAP-4",
         "a pair is answered even when a part of the next one is there",
         _next_begun,
-        **ONLY,
+        modes=MAP,
     ),
     Case(
         "MAP-lockstep-bursts",
@@ -105,7 +117,7 @@ CASES = (
         "MAP-4 MAP-5",
         "pairs come in bursts, and each burst is answered before the next one",
         _bursts,
-        **ONLY,
+        modes=MAP,
     ),
     Case(
         "MAP-lockstep-large",
@@ -115,7 +127,7 @@ CASES = (
         lambda setting: [
             lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])
         ],
-        **ONLY,
+        modes=MAP,
     ),
     Case(
         "MAP-one-list-each",
@@ -123,7 +135,7 @@ CASES = (
         "MAP-2 LIST-2",
         "each pair is answered with exactly one whole list",
         _plain,
-        **ONLY,
+        modes=MAP,
         tells=("bad framing", "too many lists", "too few lists"),
     ),
     Case(
@@ -132,7 +144,7 @@ CASES = (
         "MAP-3",
         "stdout has nothing before, between or after the lists",
         _plain,
-        **ONLY,
+        modes=MAP,
         tells=("text on stdout",),
     ),
     Case(
@@ -142,7 +154,7 @@ CASES = (
         "its answers do not depend on whether pairs are written ahead",
         _ahead_and_lockstep,
         same_answers("MAP-5", "its answers depend on whether pairs are written ahead"),
-        **ONLY,
+        modes=MAP,
     ),
     Case(
         "MAP-echo",
@@ -151,7 +163,8 @@ CASES = (
         "do=echo: each pair comes back, in order",
         lambda setting: [ahead(setting, _many(n), (b"do", b"echo")) for n in (1, 300)],
         leave_to_contract,
-        **CONTRACT,
+        modes=MAP,
+        contract="reference",
         tells=("do=echo",),
     ),
     Case(
@@ -161,7 +174,8 @@ CASES = (
         "do=fan: lists of 0, 1, 3 and 300 pairs",
         _fan(0, 1, 3, 300),
         leave_to_contract,
-        **CONTRACT,
+        modes=MAP,
+        contract="reference",
     ),
     Case(
         "MAP-fan-long",
@@ -170,7 +184,8 @@ CASES = (
         "do=fan: a list of 70,000 pairs, more than 16 bits can count",
         _fan(70_000),
         leave_to_contract,
-        **CONTRACT,
+        modes=MAP,
+        contract="reference",
     ),
     Case(
         "MAP-sink",
@@ -179,6 +194,91 @@ CASES = (
         "do=sink: an empty list for each pair",
         lambda setting: [ahead(setting, _many(n), (b"do", b"sink")) for n in (1, 3)],
         leave_to_contract,
-        **CONTRACT,
+        modes=MAP,
+        contract="reference",
     ),
 )
+
+
+GROUPS: list[Pair] = [(b"%d" % (i // 10), b"v") for i in range(1000)]
+
+
+def _told(*params: Pair, pairs: list[Pair] | None = None):
+    """Few pairs, then many, under these parameters."""
+
+    def schedules(setting: Setting) -> list[Schedule]:
+        return [ahead(setting, some, *params) for some in ([], SMALL[:1], SMALL, pairs or GROUPS)]
+
+    return schedules
+
+
+REDUCE_CASES = (
+    Case(
+        "REDUCE-lists-alone",
+        "MUST",
+        "REDUCE-4 LIST-2",
+        "stdout has whole lists and nothing else",
+        lambda setting: [ahead(setting, SMALL[:n]) for n in (1, 3)],
+        modes=REDUCE,
+        tells=("text on stdout", "bad framing"),
+    ),
+    Case(
+        "REDUCE-ahead",
+        "MUST",
+        "REDUCE-5",
+        "a thousand pairs may come at once",
+        lambda setting: [ahead(setting, GROUPS)],
+        modes=REDUCE,
+    ),
+    Case(
+        "REDUCE-one-key",
+        "MUST",
+        "REDUCE-5",
+        "ten thousand pairs may share one key",
+        lambda setting: [ahead(setting, [(b"k", b"v")] * 10_000)],
+        modes=REDUCE,
+    ),
+    Case(
+        "REDUCE-echo",
+        "MUST",
+        "REDUCE-5 FRAME-6",
+        "do=echo: each pair comes back, in order",
+        _told((b"do", b"echo")),
+        leave_to_contract,
+        modes=REDUCE,
+        contract="reference",
+        tells=("do=echo",),
+    ),
+    Case(
+        "REDUCE-fan",
+        "MUST",
+        "LIST-2",
+        "do=fan: each pair comes back three times",
+        _told((b"do", b"fan"), (b"n", b"3")),
+        leave_to_contract,
+        modes=REDUCE,
+        contract="reference",
+    ),
+    Case(
+        "REDUCE-sink",
+        "MUST",
+        "REDUCE-2",
+        "do=sink: everything is read and nothing is written",
+        _told((b"do", b"sink")),
+        leave_to_contract,
+        modes=REDUCE,
+        contract="reference",
+    ),
+    Case(
+        "REDUCE-hold",
+        "MUST",
+        "REDUCE-2 REDUCE-3",
+        "do=hold: all of its output comes after the end of its input",
+        _told((b"do", b"hold"), pairs=[(b"%d" % i, b"v" * 65536) for i in range(48)]),
+        leave_to_contract,
+        modes=REDUCE,
+        contract="reference",
+    ),
+)
+
+CASES = (*MAP_CASES, *REDUCE_CASES)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from kvproto.conformance.case import Case, Judge, Verdict
-from kvproto.conformance.cases.building import SMALL, Pair, ahead, stdin
 from kvproto.conformance.confinement import WITNESSES, witnesses
-from kvproto.conformance.finding import Finding, NotApplicable
+from kvproto.conformance.display import quoted
 from kvproto.conformance.judges import leave_to_contract
 from kvproto.conformance.oracle import fault_of
-from kvproto.conformance.schedule import End, Exit, Schedule, Send
-from kvproto.conformance.setting import Setting
-from kvproto.conformance.trace import Trace
-from kvproto.conformance.wording import quoted
+from kvproto.conformance.schedule import (
+    SMALL,
+    End,
+    Exit,
+    Pair,
+    Schedule,
+    Send,
+    Setting,
+    ahead,
+    stdin,
+)
+from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
 __all__ = ["CASES"]
 
-CONTRACT = {"contract": "reference"}
 OWN = "it reads only its own directory, its interpreter and its libraries"
 
 
@@ -115,7 +121,7 @@ CASES = (
         "do=file: a supporting file is in its directory, byte for byte",
         _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
         tells=("do=file",),
     ),
     Case(
@@ -125,7 +131,7 @@ CASES = (
         "do=file: a supporting file may be empty",
         _reads(("nothing", b"")),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "FILES-large",
@@ -134,7 +140,7 @@ CASES = (
         "do=file: a supporting file of 4 MiB",
         _reads(("large", b"0123456789abcdef" * (1 << 18))),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "FILES-odd-names",
@@ -143,7 +149,7 @@ CASES = (
         "do=file: names with spaces, with letters that are not ASCII, and with dashes",
         _reads(("a b", b"1"), ("naïve", b"2"), ("-n", b"3"), ("...", b"4"), ("a\nb", b"5")),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "FILES-not-there",
@@ -152,7 +158,7 @@ CASES = (
         "do=file: a missing file is an error",
         _refuses(b"not-there", b"THERE"),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
     Case(
         "FILES-not-plain",
@@ -161,6 +167,6 @@ CASES = (
         "do=file: a name that is not plain is an error",
         _refuses(b"", b".", b"..", b"../there", b"./there", b"/etc/passwd", b"there/", b"there\0x"),
         leave_to_contract,
-        **CONTRACT,
+        contract="reference",
     ),
 )
