@@ -26,19 +26,19 @@ test: build judy tools-of-tests
 	$(BIN)/pytest
 
 matrix: build
-	MATRIX=all $(BIN)/pytest tests/test_conformance_matrix.py
+	MATRIX=all $(BIN)/pytest tests/conformance/test_matrix.py
 
 demo: build
 	@$(BIN)/kvproto demo $(INPUT)
 
 bench: build
-	$(BIN)/python tests/benchmarks/run.py
+	PYTHONPATH=tests $(BIN)/python -P -m benchmarks.run
 
 bad-workers: build
-	$(BIN)/python tests/benchmarks/bad_workers.py
+	PYTHONPATH=tests $(BIN)/python -P -m benchmarks.bad_workers
 
 coverage: build
-	$(BIN)/python -P tests/c/line_coverage.py
+	PYTHONPATH=tests $(BIN)/python -P -m libdisco.line_coverage
 
 fuzz: build
 	@.ci/prepare fuzz

@@ -1,4 +1,4 @@
-"""The compiled codecs against the reference: `python fuzz/differential.py SECONDS`.
+"""The compiled codecs against the reference: `PYTHONPATH=tests python fuzz/differential.py SECONDS`.
 
 Invariant: on every input, in whatever pieces, under whatever limit, the compiled codec and the C core give what the
 codec in Python gives: values, error class, offset, field, bytes wanted and had; the primitives stop at the same byte.
@@ -17,10 +17,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
-from codecs_under_test import agrees, codec_named
+from support.codecs_under_test import agrees, codec_named
 
 from kvproto import _native, _reference
 

@@ -1,7 +1,7 @@
 """Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes, worker scripts, and the
 traffic of `kvproto check` with a worker that follows the contract: what it sends, and what is due for that.
 
-`python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves alone what fuzzing has found: found-*.
+`PYTHONPATH=tests python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves alone what fuzzing has found: found-*.
 A seed whose like once broke an invariant begins with crash-.
 """
 
@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))
 
-from vectors_format import load  # noqa: E402
+from support.vectors_format import load  # noqa: E402
 
 from kvproto.conformance.contract import due  # noqa: E402
 from kvproto.conformance.schedule import Setting  # noqa: E402

@@ -2,17 +2,12 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
-sys.path[:0] = [
-    str(HERE),
-    str(HERE / "workers"),
-]  # the helpers beside the tests, whatever pytest's import mode
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
@@ -48,7 +43,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def identity(tmp_path_factory):
     """The path of the C worker that gives back what it gets."""
-    import catalogue
+    from support import catalogue
 
     return catalogue.program(catalogue.IDENTITY, tmp_path_factory.mktemp("workers"))
 

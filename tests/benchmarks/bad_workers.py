@@ -15,9 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "workers"))
-
-import catalogue
+from support import catalogue
 
 from kvproto import ExternalProgram
 from kvproto.errors import WorkerError

@@ -4,11 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from measure import HERE, alternate, directory, row, run, worker
-
-sys.path.insert(0, str(HERE.parent))
-
 from contract.languages import program
+from measure import HERE, alternate, directory, row, run, worker
 
 CHECK = [sys.executable, "-P", "-m", "kvproto", "check"]
 

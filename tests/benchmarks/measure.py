@@ -11,9 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "workers"))
 
-import catalogue
+from support import catalogue
 
 from kvproto import encode_pairs
 

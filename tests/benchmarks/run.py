@@ -1,6 +1,6 @@
 """`make bench`: measure what was asked for, and print it beside the figures asked.
 
-    python tests/benchmarks/run.py [--only NAME]
+    PYTHONPATH=tests python -P -m benchmarks.run [--only NAME]
 
 Each benchmark is a script of its own beside this one and prints rows as JSON lines; it runs in its own process, so
 that none sees the memory of another. What is compared runs alternately, A B A B, and the medians are

@@ -1,0 +1,138 @@
+"""A task that is killed at any moment while it publishes what it made is done again, and nothing of it is there twice."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from support.jobs import ECHO, KEPT, program
+
+from kvproto.classic import Job, external, result_iterator
+from kvproto.classic.func import nop_map, plain_output_stream
+from kvproto.errors import JobError
+
+
+def kill_at_rename(mark, number, is_after):
+    """Let this process be killed at its rename of that number, before or after it is done, once."""
+    rename, left = os.rename, [number]
+
+    def lethal(*paths):
+        left[0] -= 1
+        if left[0] or os.path.exists(mark):
+            return rename(*paths)
+        if is_after:
+            rename(*paths)
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.rename = lethal
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("stage", ["map alone", "map", "reduce"])
+def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_path, stage, is_after):
+    for number in range(1, 9):
+        mark = tmp_path / f"{number}"
+
+        def map(entry, params, number=number, mark=mark):
+            if stage != "reduce":
+                kill_at_rename(str(mark), number, is_after)
+            put("map", entry)  # noqa: F821
+            return [(letter, 1) for letter in entry]
+
+        def reduce(iter, params, number=number, mark=mark):
+            if stage == "reduce":
+                kill_at_rename(str(mark), number, is_after)
+            put("reduce", "value")  # noqa: F821
+            return iter
+
+        with_reduce = {} if stage == "map alone" else {"reduce": reduce, "sort": True}
+        job = Job("killed").run(
+            input=["raw://abcabc"], map=map, partitions=3, profile=True, processes=1, **with_reduce
+        )
+        results = job.wait()
+        assert sorted(result_iterator(results)) == [(letter, 1) for letter in "aabbcc"]
+        assert sorted(os.listdir(os.path.join(job.directory, "results"))) == [
+            os.path.basename(path) for path in results
+        ]
+        assert (
+            job.oob_list() == (["map"] if stage == "map alone" else ["map", "reduce"])
+            and job.oob_get("map") == "abcabc"
+        )
+        names = [
+            name
+            for folder in ("oob", "profile")
+            for name in os.listdir(os.path.join(job.directory, folder))
+        ]
+        assert not [name for name in names if name.endswith(".part")]
+        assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
+        if not mark.exists():
+            break
+    assert number > 3  # it was killed at each of its renames
+
+
+def state():
+    """Descriptors and threads of this process, its children, and what is in the directory of temporary files."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return (
+            len(os.listdir("/proc/self/fd")),
+            threading.enumerate(),
+            file.read(),
+            os.listdir(os.environ["TMPDIR"]),
+        )
+
+
+def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+
+    def fail(entry, params):
+        raise ValueError(entry)
+
+    ends = [
+        {"map": nop_map},
+        {"map": nop_map, "reduce": lambda iter, params: iter, "sort": True},
+        {
+            "map": nop_map,
+            "map_output_stream": [plain_output_stream],
+            "reduce": lambda iter, params: [],
+        },
+        {"map": fail},
+        {"map": nop_map, "reduce": external(["/bin/cat"])},
+        {"map": external(["/bin/false"])},
+        {"map": lambda entry, params: os._exit(3)},
+        {"map": nop_map, "params": threading.Lock()},
+    ]
+    before = []
+    for functions in [{"map": nop_map}, *ends, *ends]:
+        job = Job("left").run(input=["raw://a b"], **functions)
+        try:
+            list(result_iterator(job.wait()))
+        except JobError:
+            pass
+        for thread in threading.enumerate():
+            if thread.name == f"kvproto {job.job}":
+                thread.join()
+        assert set(os.listdir(job.directory)) <= {*KEPT, "results", "results.jsonl"}
+        before = before or state()
+    assert state() == before
+
+
+@pytest.mark.parametrize("what", ["worker", "task"])
+def test_a_killed_supervisor_costs_one_attempt_as_a_killed_worker_does(tmp_path, what):
+    mark = tmp_path / "killed"
+    once = f"if not os.path.exists({str(mark)!r}):\n    open({str(mark)!r}, 'w').close()\n    os.kill(os.getppid(), 9)\n    sys.stdin.read()\n"
+
+    def map(entry, params):
+        if not os.path.exists(params):
+            open(params, "w").close()
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
+        return [(b"", entry.encode())]
+
+    function = map if what == "task" else external([program(tmp_path, once + ECHO)])
+    job = Job("killed").run(input=["raw://x"], map=function, params=str(mark))
+    assert list(result_iterator(job.wait())) == [(b"", b"x")]
+    [text] = [event["text"] for _, event in job.events() if event["event"] == "retry"]
+    assert "its supervisor" in text and "input: raw://x" in text

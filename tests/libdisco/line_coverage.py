@@ -1,0 +1,142 @@
+"""Line coverage of csrc/ by the tests: libdisco, the compiled module kvproto._disco, the supervisor.
+
+Everything is built with --coverage in a scratch directory, the last two inside a copy of the installed package.
+Prints a table; fails when a file has fewer than MINIMUM percent (environment, default 95) of its lines run.
+Not counted: a process that a signal kills or whose user is another writes no counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import kvproto
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CSRC = ROOT / "csrc"
+
+from support.disco_programs import LIBRARY, WRAPPED
+
+MEASURED = [
+    "gcc",
+    "--coverage",
+    "-O0",
+    "-g",
+    f"-I{ROOT / 'include'}",
+    f"-I{CSRC / 'libdisco'}",
+    f"-I{CSRC / 'native'}",
+]
+NATIVE = sorted(CSRC.glob("native/*.c"))
+CORE = [CSRC / "libdisco/wire.c", CSRC / "libdisco/params.c"]
+LAUNCH = [CSRC / "launch/remove_tree.c"]
+PROTOCOL = [
+    "test_native",
+    "test_sums",
+    "test_deal_pairs",
+    "test_frames",
+    "test_stream",
+    "test_vectors",
+]
+TESTS = [f"protocol/{name}" for name in PROTOCOL] + [
+    "driver/test_supervise",
+    "driver/test_external",
+]
+LIBDISCO = ["test_faults", "test_libdisco", "test_pipes"]
+
+
+def main(minimum: float) -> bool:
+    """Measure and print; is every file good enough?"""
+    with tempfile.TemporaryDirectory(prefix="kvproto-coverage-") as name:
+        libdisco, package = Path(name) / "libdisco", Path(name) / "package"
+        libdisco.mkdir()
+        run_tests(
+            [HERE / f"{test}.py" for test in LIBDISCO],
+            "-k",
+            "not sanitized",
+            DISCO_COVERAGE=str(libdisco),
+        )
+        build_package(package)
+        run_tests([ROOT / "tests" / f"{test}.py" for test in TESTS], PYTHONPATH=str(package))
+        table = [coverage_of(libdisco, source) for source in LIBRARY]
+        table += [coverage_of(package, source) for source in [*NATIVE, CSRC / "launch/supervise.c"]]
+    for source, percent, n_lines in table:
+        print(f"{percent:6.2f} % of {n_lines:3d} lines  {source.relative_to(ROOT)}")
+    return all(percent >= minimum for _, percent, _ in table)
+
+
+def run_tests(tests: list[Path], *options: str, **environment: str) -> None:
+    # -P: the package is the installed one or its copy, not the sources in the current directory.
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        *map(str, tests),
+    ]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment})
+
+
+def build_package(directory: Path) -> None:
+    """A copy of the installed package whose C is measured, built as csrc/meson.build says."""
+    package = directory / "kvproto"
+    shutil.copytree(Path(kvproto.__file__).parent, package)
+    binding = directory / "_disco.c"
+    subprocess.run(
+        [
+            sys.executable,
+            CSRC / "native/bind.py",
+            binding,
+            ROOT / "include/disco.h",
+            CSRC / "native/native.h",
+        ],
+        check=True,
+    )
+    [module] = package.glob("_disco.*.so")
+    python = [
+        f"-I{sysconfig.get_path('include')}",
+        "-DPy_LIMITED_API=0x030b0000",
+        "-fvisibility=hidden",
+    ]
+    # Objects beside their notes, by gcc's own rule: it compiles in the current directory.
+    compile_measured(directory, [*python, "-fPIC", "-c", binding, *NATIVE, *CORE, *LAUNCH])
+    objects = [f"{source.stem}.o" for source in [binding, *NATIVE, *CORE, *LAUNCH]]
+    compile_measured(directory, ["-shared", *objects, "-o", module])
+    # As GNU C, gcc has fork() and exec() write the counts first; faults.c sees to _exit().
+    compile_measured(
+        directory, ["-std=gnu11", "-c", CSRC / "launch/supervise.c", *LAUNCH, HERE / "faults.c"]
+    )
+    wrapped = [*WRAPPED, "-Wl,-u,__gcov_dump"]
+    compile_measured(
+        directory,
+        ["supervise.o", "remove_tree.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"],
+    )
+
+
+def compile_measured(directory: Path, arguments: list) -> None:
+    subprocess.run([*MEASURED, *arguments], check=True, cwd=directory)
+
+
+def coverage_of(directory: Path, source: Path) -> tuple[Path, float, int]:
+    """(source, percent of its lines that ran, number of its lines)."""
+    command = ["gcov", "--no-output", f"{source.stem}.gcno"]
+    text = subprocess.run(command, check=True, cwd=directory, capture_output=True, text=True).stdout
+    found = re.search(rf"File '{re.escape(str(source))}'\nLines executed:([\d.]+)% of (\d+)", text)
+    if not found:
+        raise SystemExit(f"gcov says nothing of {source}:\n{text}")
+    return source, float(found[1]), int(found[2])
+
+
+if __name__ == "__main__":
+    minimum = float(os.environ.get("MINIMUM", "95"))
+    if not main(minimum):
+        sys.exit(f"coverage: a file is under {minimum:g} %")

@@ -1,0 +1,139 @@
+"""The fuzz targets under an ordinary compiler: every seed keeps the invariant, and a core with a fault in it does not.
+
+The faults are one line each, put into a copy of the sources; the seeds alone must find them, without any fuzzing.
+"""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.codecs_under_test import NAMES
+from support.disco_programs import PATIENCE, ROOT, SANITIZE, compile_or_fail
+
+FUZZ = ROOT / "fuzz"
+TARGETS = ["pairs", "lists", "params", "chunking", "messages", "sequences", "allocation"]
+
+FAULTS = {
+    "limit-off-by-one": ("pairs", "inline.h", "if (size > max_item)", "if (size >= max_item)"),
+    "cut-item-accepted": (
+        "pairs",
+        "inline.h",
+        "if (n_bytes - *at - 4 < size)",
+        "if (n_bytes - *at < size)",
+    ),
+    "num-pairs-passed-on": ("lists", "wire.c", "kept != NULL && !is_count", "kept != NULL"),
+    "list-begins-at-its-end": (
+        "lists",
+        "wire.c",
+        "list_offset = walker->field_offset",
+        "list_offset = walker->offset",
+    ),
+    "cut-size-forgotten": (
+        "chunking",
+        "wire.c",
+        "memcpy(walker->size + walker->had,",
+        "memcpy(walker->size,",
+    ),
+    "closing-byte-behind-the-end": (
+        "params",
+        "params.c",
+        "size >= total - *at",
+        "size > total - *at",
+    ),
+    "eleven-digits": ("params", "params.c", "MAX_DIGITS = 10", "MAX_DIGITS = 11"),
+    "interrupted-write-given-up": (
+        "messages",
+        "messages.c",
+        "n_written == 0 || errno != EINTR",
+        "1",
+    ),
+    "cut-message-silent": ("messages", "messages.c", "&& long_text == NULL)", "&& 0)"),
+    "answer-held-back": (
+        "sequences",
+        "disco.c",
+        "n_pending > 0 && poll",
+        "n_pending > 99999 && poll",
+    ),
+    "answer-held-back-again": (
+        "sequences",
+        "disco.c",
+        "flush(); /* it was ready",
+        "/* it was ready",
+    ),
+    "missing-pairs-at-exit-unseen": (
+        "sequences",
+        "disco.c",
+        '> 0)\n        die("exit',
+        '> 9)\n        die("exit',
+    ),
+    "entry-not-ended": ("sequences", "entry.c", "    (*dst)->data[src->len] = '\\0';\n", ""),
+    "no-memory-unseen": ("allocation", "entry.c", "if (block == NULL)", "if (0)"),
+    "no-memory-not-said": (
+        "allocation",
+        "entry.c",
+        "out of memory: %zu bytes",
+        "cannot go on: %zu bytes",
+    ),
+}
+"""Name -> (target, file, what stands in it, what stands in its place)."""
+
+
+def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.CompletedProcess:
+    """Build a target over the sources in `core` and feed it its seeds."""
+    binary = directory / target
+    sources = [FUZZ / f"{target}.c", FUZZ / "replay.c", core / "wire.c", core / "params.c"]
+    warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O0", *flags]
+    compile_or_fail(
+        ["gcc", *warnings, f"-I{ROOT / 'include'}", f"-I{core}", *sources, "-o", binary]
+    )
+    return subprocess.run(
+        [binary, FUZZ / "seeds" / target], capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_seed_keeps_the_invariant(target, tmp_path):
+    done = replay(target, ROOT / "csrc/libdisco", tmp_path, *SANITIZE)
+    n_seeds = len(list((FUZZ / "seeds" / target).iterdir()))
+    assert (done.returncode, done.stdout) == (0, f"{n_seeds} inputs\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_core_with_a_fault_breaks_the_invariant(name, tmp_path):
+    target, file, there, instead = FAULTS[name]
+    core = tmp_path / "libdisco"
+    shutil.copytree(ROOT / "csrc/libdisco", core)
+    text = (core / file).read_text(encoding="utf-8")
+    assert text.count(there) == 1, (
+        "the line that the fault was in has changed: put the fault where it now stands"
+    )
+    (core / file).write_text(text.replace(there, instead), encoding="utf-8")
+    done = replay(target, core, tmp_path, "-Wno-error")
+    assert done.returncode != 0, "no seed sees it"
+    assert "broken: " in done.stderr or done.returncode < 0, done.stderr
+
+
+def module(name: str):
+    """A Python file of fuzz/."""
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", FUZZ / f"{name}.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_seeds_are_those_that_the_vectors_and_scripts_make():
+    stored = {
+        str(path.relative_to(FUZZ / "seeds")): path.read_bytes() for path in FUZZ.glob("seeds/*/*")
+    }
+    made = module("seeds").seeds()
+    assert {name: data for name, data in stored.items() if "/found-" not in name} == made
+
+
+@pytest.mark.skipif(NAMES == ["reference"], reason="KVPROTO_PURE asks for the reference alone")
+@pytest.mark.parametrize("target", ["streams_agree", "parameter_sets_agree", "primitives_agree"])
+def test_codecs_agree_on_what_is_drawn(target):
+    differential = module("differential")
+    differential.run(getattr(differential, target), 0, 200)

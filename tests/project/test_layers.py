@@ -1,0 +1,138 @@
+"""Who may import whom, and what the codec must not know."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kvproto
+
+PACKAGE = Path(__file__).parents[2] / "kvproto"
+
+CODEC = ("wire", "netstring", "messages")
+PRIMITIVES = ("_reference", "_native")
+ABOVE_THE_DRIVER = ("classic", "engine", "conformance", "cli", "config", "examples")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The dotted names of all that a file imports, at its top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def roots_of(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports_of(path)}
+
+
+def own_imports_of(path: Path) -> set[str]:
+    """The modules and subpackages of kvproto that a file imports, by their first name."""
+    parts = [name.split(".") for name in imports_of(path) if name.startswith("kvproto.")]
+    return {
+        part[1]
+        for part in parts
+        if (PACKAGE / part[1]).is_dir() or (PACKAGE / f"{part[1]}.py").exists()
+    }
+
+
+def names_used_in(path: Path) -> set[str]:
+    """Names called or looked up: `open`, and `os.pipe` where it is an attribute of a plain name."""
+    used = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name):
+            used.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.add(f"{node.value.id}.{node.attr}")
+    return used
+
+
+@pytest.mark.parametrize("name", [*CODEC, "_reference", "stream"])
+def test_the_codec_knows_neither_files_nor_processes_nor_time(name):
+    forbidden = {
+        "os",
+        "sys",
+        "io",
+        "subprocess",
+        "select",
+        "socket",
+        "time",
+        "threading",
+        "pathlib",
+        "importlib",
+    }
+    assert roots_of(PACKAGE / f"{name}.py") & forbidden == set()
+    assert (
+        names_used_in(PACKAGE / f"{name}.py")
+        & {"open", "print", "input", "exec", "eval", "__import__"}
+        == set()
+    )
+
+
+@pytest.mark.parametrize("name", CODEC)
+def test_the_codec_imports_only_what_is_below_it(name):
+    assert own_imports_of(PACKAGE / f"{name}.py") <= {"errors", *PRIMITIVES}
+
+
+def test_the_errors_import_nothing_of_ours_and_the_reference_nothing_either():
+    assert own_imports_of(PACKAGE / "errors.py") == set()
+    assert own_imports_of(PACKAGE / "_reference.py") == set()
+    assert own_imports_of(PACKAGE / "_native.py") <= {"_reference", "_disco"}
+
+
+def test_the_driver_knows_nothing_of_jobs():
+    drivers = [
+        path for path in PACKAGE.glob("*.py") if path.stem not in ("__main__", *ABOVE_THE_DRIVER)
+    ]
+    assert {"external", "wire"} <= {path.stem for path in drivers}
+    for path in drivers:
+        assert own_imports_of(path) & set(ABOVE_THE_DRIVER) == set(), path
+
+
+def test_nothing_but_the_command_itself_imports_the_command_line():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__main__.py" and path.parent.name != "cli":
+            assert "cli" not in own_imports_of(path), path
+
+
+@pytest.mark.parametrize("package", ["classic", "engine"])
+def test_jobs_know_no_pipes(package):
+    # Two exceptions: one module starts and watches task processes, and one has the program `sort`.
+    exempt = {PACKAGE / "engine" / "process.py", PACKAGE / "engine" / "sortprogram.py"}
+    paths = [path for path in (PACKAGE / package).rglob("*.py") if path not in exempt]
+    assert paths
+    for path in paths:
+        assert roots_of(path) & {"subprocess", "select", "selectors", "fcntl", "pty"} == set(), path
+        forbidden = {"os.pipe", "os.fork", "os.execv", "os.posix_spawn", "os.popen", "os.system"}
+        assert names_used_in(path) & forbidden == set(), path
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import kvproto, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "kvproto.wire" in loaded
+    assert (
+        set(loaded)
+        & {"asyncio", "multiprocessing", "subprocess", "cloudpickle", "rich", "json", "http", "ssl"}
+        == set()
+    )
+
+
+def test_what_is_exported_is_there_and_has_words():
+    for name in (
+        "PairDecoder",
+        "ListDecoder",
+        "MessageParser",
+        "encode_pair",
+        "decode_params",
+        "KVProtoError",
+    ):
+        assert getattr(kvproto, name).__doc__

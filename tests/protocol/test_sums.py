@@ -1,0 +1,162 @@
+"""Summing pairs as they come: the primitive, compiled and in Python, and what the job functions make of it."""
+
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.codecs_under_test import NAMES, codec_named
+from support.jobs import results
+
+from kvproto.classic.func import sum_combiner, sum_reduce
+from kvproto.errors import JobError
+
+NEVER = 1 << 40
+TEXTS = (
+    st.text(max_size=2)
+    | st.text("aé\udc80", max_size=20)
+    | st.sampled_from(["x" * 16, "x" * 17, "x" * 16 + "y"])
+)
+KEYS = TEXTS | TEXTS.map(lambda text: text.encode("utf-8", "surrogateescape"))
+ANY_KEYS = KEYS | st.integers(0, 2) | st.just(1.0) | st.tuples(st.integers(0, 2))
+INTS = st.integers(-9, 9) | st.sampled_from([1 << 62, (1 << 63) - 1, -1 << 63, 1 << 63, 1 << 64])
+NUMBERS = INTS | st.sampled_from([0.5, 0.1, -0.0, True, Fraction(1, 3)])
+
+
+@pytest.fixture(params=[name for name in NAMES if name != "c"])
+def sum_pairs(request):
+    return codec_named(request.param).primitives.sum_pairs
+
+
+def summed(pairs) -> dict:
+    """The definition."""
+    sums: dict = {}
+    for key, value in pairs:
+        sums[key] = sums.get(key, 0) + value
+    return sums
+
+
+def typed(sums: dict) -> list:
+    return [(key, type(key), value, type(value)) for key, value in sums.items()]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "c"])
+@given(pairs=st.lists(st.tuples(KEYS, INTS)) | st.lists(st.tuples(ANY_KEYS, NUMBERS)))
+def test_numbers_are_summed_by_key_in_the_order_of_the_keys(name, pairs):
+    sums: dict = {}
+    assert codec_named(name).primitives.sum_pairs(iter(pairs), sums, NEVER) == []
+    assert typed(sums) == typed(summed(pairs))
+
+
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["str", "bytes"])
+def test_any_number_of_keys_has_its_sums(sum_pairs, kind):
+    def pairs():
+        return (
+            (kind(f"{number * number % 5_003:0{number % 30}}"), number) for number in range(20_000)
+        )
+
+    sums: dict = {}
+    assert sum_pairs(pairs(), sums, NEVER) == []
+    assert typed(sums) == typed(summed(pairs()))
+
+
+ODD = [
+    "ab",
+    None,
+    7,
+    (),
+    ("a",),
+    ("a", 1, 2),
+    ["a", 1],
+    ("a", "b"),
+    ("a", None),
+    (["a"], 1),
+    ("text", 1),
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_what_cannot_be_added_is_left_to_the_caller_once_with_the_rest_behind_it(sum_pairs, odd):
+    pairs, sums = iter([("a", 1), odd, ("a", 2)]), {"text": "t"}
+    assert sum_pairs(pairs, sums, NEVER) == [odd]
+    assert sums == {"text": "t", "a": 1}
+    assert sum_pairs(pairs, sums, NEVER) == []
+    assert sums == {"text": "t", "a": 3}
+
+
+def test_there_may_be_more_keys_than_the_table_has_room_for(sum_pairs):
+    sums: dict = {}
+    assert (
+        sum_pairs(((str(number % 530_000), number) for number in range(600_000)), sums, NEVER) == []
+    )
+    assert sums == summed((str(number % 530_000), number) for number in range(600_000))
+
+
+def test_no_key_is_added_beyond_the_limit(sum_pairs):
+    pairs, sums = iter([("a", 1), ("b", 1), ("a", 1), ("c", 1)]), {}
+    assert sum_pairs(pairs, sums, 2) == [("a", 1)]
+    assert sums == {"a": 1, "b": 1} and list(pairs) == [("c", 1)]
+
+
+def test_an_error_of_the_iterator_passes_and_what_came_before_it_is_summed(sum_pairs):
+    def pairs():
+        yield "a", 1
+        raise ZeroDivisionError("of the map")
+
+    sums: dict = {}
+    with pytest.raises(ZeroDivisionError, match="of the map"):
+        sum_pairs(pairs(), sums, NEVER)
+    assert sums == {"a": 1}
+
+
+VALUES = {
+    "ints": lambda n: n,
+    "ints of any size": lambda n: 10**n,
+    "floats": lambda n: n / 4,
+    "fractions": lambda n: Fraction(1, n + 1),
+    "bools": lambda n: n > 3,
+    "a mixture": lambda n: [n, n / 4, Fraction(n, 3)][n % 3],
+}
+
+
+@pytest.mark.parametrize("of", VALUES)
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_any_values_that_can_be_added_are_summed_through_combiner_and_reduce(of, partitions):
+    draw = random.Random(1)
+    pairs = [(f"key {draw.randrange(20)}", VALUES[of](draw.randrange(9))) for _ in range(300)]
+    functions = {"map": lambda entry, params: pairs, "combiner": sum_combiner, "reduce": sum_reduce}
+    assert dict(results(input=["raw://x"], partitions=partitions, **functions)) == summed(pairs)
+
+
+def test_more_keys_than_the_combiner_holds_are_summed_all_the_same():
+    def numbers(entry, params):
+        return ((number % 150_000, 1) for number in range(400_000))
+
+    got = results(input=["raw://x"], map=numbers, combiner=sum_combiner, reduce=sum_reduce)
+    assert dict(got) == summed((number % 150_000, 1) for number in range(400_000))
+
+
+def test_sum_reduce_takes_any_iterable():
+    pairs = [("a", Fraction(1)), ("a", 1), ("b", 1)]
+    assert dict(sum_reduce(pairs, None)) == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize(
+    "odd, says",
+    [
+        ("ab", "gives_it gave 'ab', which is no (key, value) pair"),
+        (("a", 1, 2), "gives_it gave ('a', 1, 2), which is no (key, value) pair"),
+        (("a", "b"), "unsupported operand type(s) for +: 'int' and 'str'"),
+        ((["a"], 1), "unhashable type: 'list'"),
+    ],
+)
+def test_what_cannot_be_summed_names_the_function_or_the_types_and_the_entry(odd, says):
+    def gives_it(entry, params):
+        return [("a", 1)] * 5_000 if entry != "2\n" else [("a", 1), odd]
+
+    with pytest.raises(JobError) as caught:
+        results(input=["raw://1\n2\n3\n"], map=gives_it, combiner=sum_combiner)
+    assert says in str(caught.value)
+    if "gives_it" in says:
+        assert "entry: number 1 of this task, counted from 0: '2\\n'" in str(caught.value)

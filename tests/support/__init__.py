@@ -1,0 +1,1 @@
+"""What tests share: helpers, tables of workers, programs under test."""
