@@ -5,6 +5,7 @@
 #   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
 #   make matrix                        every broken worker under every case of the kit that is not long
 #   make bad-workers                   what happens here and elsewhere when a worker misbehaves
+#   make docs                          the documentation as HTML, in build/docs
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -18,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test matrix demo bench bad-workers coverage fuzz lib install judy tools-of-tests clean
+.PHONY: build test matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
@@ -39,6 +40,10 @@ bad-workers: build
 
 coverage: build
 	PYTHONPATH=tests $(BIN)/python -P -m libdisco.line_coverage
+
+docs: build
+	$(PIP) install --group docs
+	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 
 fuzz: build
 	@.ci/prepare fuzz

@@ -1,0 +1,61 @@
+"""Configuration of Sphinx: `make docs` builds these pages into build/docs."""
+
+import re
+
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+
+import kvproto
+
+project = "kvproto"
+version = release = kvproto.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns: list[str] = []
+
+default_role = "code"  # docstrings write `name`, as Markdown does
+napoleon_google_docstring = False
+napoleon_use_ivar = True  # else attributes that have a docstring too are there twice
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
+
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_title = f"kvproto {version}"
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"font-stack": "system-ui, sans-serif"},
+}
+
+CLAUSE = re.compile(r"[A-Z]+-[0-9]+$")
+
+
+def give_clauses_an_address(app: Sphinx, document: nodes.document) -> None:
+    """Let protocol.html#MAP-4 lead to that clause: error messages cite clauses by these names."""
+    for strong in document.findall(nodes.strong):
+        if CLAUSE.match(strong.astext()):
+            strong["ids"].append(strong.astext())
+
+
+def keep_columns(app: Sphinx, what: str, name: str, thing: object, options, lines: list[str]) -> None:
+    """Show what a docstring sets in columns as it stands."""
+    shown: list[str] = []
+    in_columns = False
+    for line in lines:
+        if re.match(r"\S+(, \S+)*  +\S", line) and (not shown or not shown[-1]):
+            shown += ["::", ""]
+            in_columns = True
+        elif not line:
+            in_columns = False
+        shown.append("    " + line if in_columns else line)
+    lines[:] = shown
+
+
+def setup(app: Sphinx) -> None:
+    app.add_lexer("hexdump", TextLexer)  # the dumps of PROTOCOL.md say what each field is
+    app.connect("doctree-read", give_clauses_an_address)
+    app.connect("autodoc-process-docstring", keep_columns)
