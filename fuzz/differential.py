@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from support.codecs_under_test import agrees, codec_named
 
-from kvproto import _native, _reference
+from kvproto.protocol import native as _native
+from kvproto.protocol import reference as _reference
 
 MAX_ITEMS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF]
 EDGES = st.sampled_from([127, 128, 255, 256, 65535, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])

@@ -10,11 +10,9 @@ from kvproto._standard import prefer_standard_library
 prefer_standard_library()  # before anything else is imported
 
 # isort: on
+from kvproto.driver.program import ExternalProgram, external
 from kvproto.errors import KVProtoError, ProtocolError, WorkerError
-from kvproto.external import ExternalProgram, external
-from kvproto.messages import Message, MessageParser, encode_message
-from kvproto.netstring import decode_params, encode_params
-from kvproto.wire import (
+from kvproto.protocol.frames import (
     MAX_ITEM,
     ListDecoder,
     PairDecoder,
@@ -24,6 +22,8 @@ from kvproto.wire import (
     encode_pair,
     encode_pairs,
 )
+from kvproto.protocol.messages import Message, MessageParser, encode_message
+from kvproto.protocol.params import decode_params, encode_params
 
 __all__ = [
     "MAX_ITEM",

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kvproto._native import frame_lines
 from kvproto.errors import DataError
-from kvproto.formats import checked_lines
-from kvproto.wire import MAX_ITEM, PairDecoder, encode_pairs
+from kvproto.inputs.formats import checked_lines
+from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pairs
+from kvproto.protocol.native import frame_lines
 
 __all__ = [
     "decoded_pairs",

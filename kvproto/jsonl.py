@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from kvproto.errors import DataError
 from kvproto.forms import decoded_pairs, whole_lines
-from kvproto.wire import MAX_ITEM, encode_pairs
+from kvproto.protocol.frames import MAX_ITEM, encode_pairs
 
 __all__ = ["frames_from_jsonl", "json_from_item", "jsonl_from_frames"]
 

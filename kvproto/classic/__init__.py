@@ -21,7 +21,7 @@ __all__ = ["Job", "JobChain", "Params", "external", "kvgroup", "result_iterator"
 
 def __getattr__(name: str):
     if name == "external":  # imports what runs programs, which describing a job does not need
-        from kvproto.external import external
+        from kvproto.driver.program import external
 
         return external
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """Jobs by their names: what needs no more than the directories that jobs leave.
 
-There is no master: `Disco` answers from the directories of this user's jobs (`kvproto.engine.home`), whichever
+There is no master: `Disco` answers from the directories of this user's jobs (`kvproto.storage.home`), whichever
 process runs them or ran them.
 """
 
@@ -15,10 +15,10 @@ from typing import TextIO
 
 from kvproto.classic.progress import Progress
 from kvproto.classic.reading import result_iterator
-from kvproto.engine.home import all_jobs, started
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob
-from kvproto.engine.trust import check_trusted
 from kvproto.errors import JobError
+from kvproto.storage.home import all_jobs, started
+from kvproto.storage.trust import check_trusted
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from typing import Any
 
-from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name
 from kvproto.classic.putting import (
     append,
     canonizetag,
@@ -27,11 +26,12 @@ from kvproto.classic.putting import (
     replace,
     save_results,
 )
-from kvproto.classic.schemes import find_inputs, tell
-from kvproto.classic.schemes.tag import load, locate
-from kvproto.classic.stored import remove_unused
-from kvproto.classic.tags import DamagedTag, InvalidTag, NoSuchTag, TagStore, safe_name
 from kvproto.errors import DataError
+from kvproto.inputs.schemes import find_inputs, tell
+from kvproto.inputs.schemes.tag import load, locate
+from kvproto.storage.blobs import CHUNK_SIZE, Blobs, blob_name
+from kvproto.storage.stored import remove_unused
+from kvproto.storage.tags import DamagedTag, InvalidTag, NoSuchTag, TagStore, safe_name
 
 __all__ = [
     "CHUNK_SIZE",

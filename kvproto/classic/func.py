@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from zlib import crc32
 
-from kvproto import _native
 from kvproto.classic.task_io import (
     InputStream,
     OutputStream,
@@ -38,6 +37,7 @@ from kvproto.classic.task_io import (
     task_input_stream,
     task_output_stream,
 )
+from kvproto.protocol import native as _native
 
 __all__ = [
     "InputStream",

@@ -2,7 +2,7 @@
 
 A job is a class with the parameters as attributes, an instance with them as attributes, or keyword
 arguments of `run`; see `kvproto.classic.worker.PARAMETERS`. It runs in a thread of this process and
-in task processes (`kvproto.classic.running`); its directory (`kvproto.engine.home`) has events, logs and results,
+in task processes (`kvproto.classic.running`); its directory (`kvproto.storage.home`) has events, logs and results,
 and is all that is needed to ask for it later, or from another process.
 """
 
@@ -117,10 +117,10 @@ class Job:
         An external program is what `kvproto.classic.external([program, file, ...])` gives.
         Raises DataError that names an input that is not there, TypeError and ValueError for wrong parameters.
         """
-        from kvproto.engine.home import JobDirectory
-        from kvproto.engine.local import n_cores
+        from kvproto.engine.pool import n_cores
         from kvproto.engine.required import place_files
         from kvproto.engine.sweep import sweep
+        from kvproto.storage.home import JobDirectory
 
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BufferedWriter
 
-from kvproto._atomic import OutputFile
 from kvproto._stdio import StandardFile
 from kvproto.errors import DataError
 from kvproto.jsonl import json_from_item
-from kvproto.wire import encode_pair
+from kvproto.protocol.frames import encode_pair
+from kvproto.storage.atomic import OutputFile
 
 __all__ = ["FORMS", "Output"]
 

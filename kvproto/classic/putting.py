@@ -6,12 +6,12 @@ import os
 from collections.abc import Container, Iterable
 from io import BufferedReader
 
-from kvproto.classic.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks
-from kvproto.classic.schemes import Input, find_inputs, open_input
-from kvproto.classic.schemes.tag import locate
-from kvproto.classic.stored import remove_unused
-from kvproto.classic.tags import TagStore, safe_name
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import Input, find_inputs, open_input
+from kvproto.inputs.schemes.tag import locate
+from kvproto.storage.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks
+from kvproto.storage.stored import remove_unused
+from kvproto.storage.tags import TagStore, safe_name
 
 __all__ = [
     "append",

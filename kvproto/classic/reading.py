@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
-from kvproto.classic.schemes import find_inputs
-from kvproto.classic.streams import chain_input
 from kvproto.classic.task_io import chain_reader, task_input_stream
-from kvproto.engine.manifest import open_result
-from kvproto.engine.textfile import check_text, text_file
-from kvproto.engine.trust import trusting
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import find_inputs
+from kvproto.inputs.streams import chain_input
+from kvproto.inputs.textfile import check_text, text_file
+from kvproto.storage.manifest import open_result
+from kvproto.storage.trust import trusting
 
 __all__ = ["result_iterator"]
 

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from kvproto._signals import NUMBERS, Ended, end_by
 from kvproto._stdio import say
+from kvproto.driver.signals import NUMBERS, Ended, end_by
 
 __all__ = ["Run", "stop", "stopping"]
 
@@ -31,7 +31,7 @@ class Run(threading.Thread):
     def __init__(
         self, spec, inputs: Sequence, directory, n_processes: int, on_event, notes: Sequence[str]
     ) -> None:
-        from kvproto.engine.local import LocalPool
+        from kvproto.engine.pool import LocalPool
 
         super().__init__(name=f"kvproto {directory.job}")
         self.directory = directory
@@ -59,7 +59,7 @@ class Run(threading.Thread):
 
     def run(self) -> None:
         try:
-            from kvproto.engine.run import run_job  # here, so that an error of it too ends the job
+            from kvproto.engine.job import run_job  # here, so that an error of it too ends the job
 
             with self.pool:
                 self.results = run_job(*self._arguments)

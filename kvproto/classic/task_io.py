@@ -15,17 +15,17 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from kvproto.classic.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
-from kvproto.classic.schemes import open_input
-from kvproto.classic.stored import is_chunk
-from kvproto.classic.streams import InputStream, OutputStream, chain_input, chain_output
-from kvproto.engine.files import naming
-from kvproto.engine.manifest import written
-from kvproto.engine.results import HEAD, read_result_stream
-from kvproto.engine.textfile import check_text, text_file
-from kvproto.engine.trust import check_trusted, trusts
 from kvproto.errors import DataError
-from kvproto.wire import MAX_ITEM
+from kvproto.inputs.schemes import open_input
+from kvproto.inputs.streams import InputStream, OutputStream, chain_input, chain_output
+from kvproto.inputs.textfile import check_text, text_file
+from kvproto.protocol.frames import MAX_ITEM
+from kvproto.storage.files import naming
+from kvproto.storage.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
+from kvproto.storage.manifest import written
+from kvproto.storage.results import HEAD, read_result_stream
+from kvproto.storage.stored import is_chunk
+from kvproto.storage.trust import check_trusted, trusts
 
 __all__ = [
     "InputStream",
@@ -153,10 +153,10 @@ def chain_reader(
 ) -> Iterator:
     """Yield the (key, value) pairs of a result of an earlier job, whichever of these formats it has.
 
-    Our own result files; hunks and netstrings of the original, see `kvproto.classic.hunks`. Of a blob of lines, as
+    Our own result files; hunks and netstrings of the original, see `kvproto.storage.hunks`. Of a blob of lines, as
     `DDFS.chunk` makes it, it yields the lines: str, of a binary file bytes. Objects are unpickled, which runs what the
     pickle says: those of other users and from the network take trust=True, or a job with trust=True (see
-    `kvproto.engine.trust`). What is cut or damaged is a DataError, as is a file of 0 bytes: a result without pairs has a
+    `kvproto.storage.trust`). What is cut or damaged is a DataError, as is a file of 0 bytes: a result without pairs has a
     head in all formats that also mark their end, so that such a file is one that was lost; unless it is among the results of a job that says so. `functools.partial(chain_reader, ignore_corrupt=True)` tells of a damaged
     hunk in a message and goes on with the next.
     """

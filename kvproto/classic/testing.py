@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from unittest import SkipTest
 
-from kvproto.classic.alias.compat import str_to_bytes
-from kvproto.classic.alias.job import Disco, Job
-from kvproto.classic.alias.settings import DiscoSettings
-from kvproto.classic.alias.util import iterify
 from kvproto.classic.core import result_iterator
+from kvproto.classic.disco_names.compat import str_to_bytes
+from kvproto.classic.disco_names.job import Disco, Job
+from kvproto.classic.disco_names.settings import DiscoSettings
+from kvproto.classic.disco_names.util import iterify
 from kvproto.errors import DataError
 
 __all__ = ["FailedReply", "SkipTest", "TestCase", "TestJob", "TestServer"]
@@ -114,14 +114,14 @@ class TestCase(unittest.TestCase):
     @property
     def ddfs(self):
         """The tags of this user."""
-        from kvproto.classic.alias.ddfs import DDFS
+        from kvproto.classic.disco_names.ddfs import DDFS
 
         return DDFS(settings=self.settings)
 
     @property
     def num_workers(self) -> int:
         """How many tasks run at a time."""
-        from kvproto.engine.local import n_cores
+        from kvproto.engine.pool import n_cores
 
         return n_cores()
 

@@ -13,13 +13,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from kvproto._contents import as_bytes
-from kvproto.classic import alias
-from kvproto.classic.alias.modutil import guess_modules
+from kvproto.classic import disco_names as alias
+from kvproto.classic.disco_names.modutil import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.old_parameters import SYNONYMS, check_names
 from kvproto.classic.params import Params
-from kvproto.classic.schemes import Input, Tell, find_inputs, tell
 from kvproto.classic.task import (
     get,
     put,
@@ -30,11 +28,13 @@ from kvproto.classic.task import (
     this_partition,
 )
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
-from kvproto.engine.manifest import partition_of
-from kvproto.engine.sorting import check_buffer_size
+from kvproto.driver.contents import as_bytes
+from kvproto.engine.sort import check_buffer_size
 from kvproto.engine.spec import External, InputChain, JobSpec, function_name
 from kvproto.errors import DataError, FilesError, JobError
-from kvproto.netstring import encode_params
+from kvproto.inputs.schemes import Input, Tell, find_inputs, tell
+from kvproto.protocol.params import encode_params
+from kvproto.storage.manifest import partition_of
 
 __all__ = [
     "PARAMETERS",

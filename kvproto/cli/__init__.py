@@ -14,9 +14,9 @@ import signal
 import sys
 
 import kvproto
-from kvproto._signals import Ended, as_interrupts, end_by
 from kvproto.cli import check, config, jobs, run, tag, worker
 from kvproto.cli.shared import say, tell_error, write_all
+from kvproto.driver.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]

@@ -224,9 +224,7 @@ def _selected(args: argparse.Namespace) -> list:
     from kvproto.conformance.runner import select_from
 
     modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
-    chosen = select_from(
-        _cases(args), modes, args.level.upper(), args.pattern, args.contract
-    )
+    chosen = select_from(_cases(args), modes, args.level.upper(), args.pattern, args.contract)
     if not chosen:
         write_all(2, f"kvproto: no case is selected; {_how_to_list(args)}\n".encode())
     return chosen
@@ -281,8 +279,8 @@ def _program(worker: list[str], files: list[str], handed_on: list[str]):
     import shutil
 
     from kvproto.conformance.player import Program
+    from kvproto.driver.program import external
     from kvproto.errors import WorkerNotStarted
-    from kvproto.external import external
 
     path, *arguments = worker
     found = "/" not in path and not os.path.exists(path) and shutil.which(path)

@@ -33,7 +33,7 @@ def add(commands) -> None:
 
 
 def _print_config(args: argparse.Namespace) -> int:
-    from kvproto import config
+    from kvproto.driver import build_flags as config
 
     parts = {
         "version": lambda: kvproto.__version__,

@@ -183,7 +183,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from kvproto.classic import command
+    from kvproto.cli import job_command as command
 
     return command.run(
         args.job,

@@ -84,10 +84,10 @@ def _put(args: argparse.Namespace) -> int:
 
 
 def _get(args: argparse.Namespace) -> int:
-    from kvproto.classic.blobs import read_blocks
     from kvproto.classic.putting import canonizetag, opened
-    from kvproto.classic.schemes import find_inputs
-    from kvproto.classic.schemes.tag import listed
+    from kvproto.inputs.schemes import find_inputs
+    from kvproto.inputs.schemes.tag import listed
+    from kvproto.storage.blobs import read_blocks
 
     tag = canonizetag(args.name)
     if args.urls:
@@ -103,7 +103,7 @@ def _get(args: argparse.Namespace) -> int:
 
 def _ls(args: argparse.Namespace) -> int:
     from kvproto.classic.ddfs import DDFS
-    from kvproto.classic.tags import DamagedTag, NoSuchTag
+    from kvproto.storage.tags import DamagedTag, NoSuchTag
 
     for name in DDFS().list(args.prefix):
         write_all(1, f"{name}\n".encode())
@@ -118,7 +118,7 @@ def _ls(args: argparse.Namespace) -> int:
 
 def _rm(args: argparse.Namespace) -> int:
     from kvproto.classic.ddfs import DDFS
-    from kvproto.classic.tags import DamagedTag
+    from kvproto.storage.tags import DamagedTag
 
     with suppress(DamagedTag):  # which can be deleted
         DDFS().get(args.name)  # which says it when there is none
@@ -127,7 +127,7 @@ def _rm(args: argparse.Namespace) -> int:
 
 
 def _gc(args: argparse.Namespace) -> int:
-    from kvproto.classic import stored
+    from kvproto.storage import stored
 
     grace = args.older_than * 86400
     found = stored.unused(grace)

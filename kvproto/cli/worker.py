@@ -132,7 +132,7 @@ def _run_worker(args: argparse.Namespace) -> int:
 
 
 def _run_program(args: argparse.Namespace) -> None:
-    from kvproto.external import ExternalProgram
+    from kvproto.driver.program import ExternalProgram
 
     limits = {name: getattr(args, name) for name in LIMITS if name in args}
     path, *arguments = args.worker
@@ -181,7 +181,7 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
     """
     if form == "kv":
         return 0, lambda: None
-    from kvproto._pump import Pump
+    from kvproto.driver.pump import Pump
 
     if form == "lines":
         from kvproto.forms import frames_from_lines as read

@@ -22,9 +22,9 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
-from kvproto._process import SUPERVISE
 from kvproto.conformance import quiet
 from kvproto.conformance.strace import CALLS, accesses
+from kvproto.driver.process import SUPERVISE
 
 __all__ = ["CONFINE", "WITNESSES", "readable", "through", "witnesses"]
 

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kvproto._process import SupervisedProcess
-from kvproto._verdict import why_not_started
 from kvproto.conformance import confinement, quiet
 from kvproto.conformance.answers import Stream
 from kvproto.conformance.confinement import readable
@@ -37,6 +35,8 @@ from kvproto.conformance.schedule import (
 )
 from kvproto.conformance.strace import accesses
 from kvproto.conformance.trace import ENDLESS, Owed, Trace
+from kvproto.driver.process import SupervisedProcess
+from kvproto.driver.verdict import why_not_started
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
 __all__ = ["VARIABLES", "KitFault", "Program", "play"]

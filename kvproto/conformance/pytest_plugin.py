@@ -172,7 +172,7 @@ def _session(config: pytest.Config) -> _Session:
 
 def _program(config: pytest.Config):
     from kvproto.conformance.player import Program
-    from kvproto.external import external
+    from kvproto.driver.program import external
 
     path, *arguments = shlex.split(config.getoption("--kv-worker"))
     files, handed_on = config.getoption("--kv-file"), tuple(config.getoption("--kv-env"))

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
-from kvproto.engine import oob
 from kvproto.engine.clibraries import pass_str_as_bytes
-from kvproto.engine.files import naming
-from kvproto.engine.home import home
 from kvproto.engine.names import bind, import_required
 from kvproto.engine.profiles import seal_profile
 from kvproto.engine.spec import JobSpec
-from kvproto.engine.trust import trusting
 from kvproto.errors import JobError
+from kvproto.storage import oob
+from kvproto.storage.files import naming
+from kvproto.storage.home import home
+from kvproto.storage.trust import trusting
 
 __all__ = ["TaskContext", "current", "running"]
 
@@ -56,7 +56,7 @@ class TaskContext:
         self.inputs = [url]
 
     def put(self, key: str, value: bytes | str) -> None:
-        """Keep an out-of-band value; `kvproto.engine.oob` says what it and its key may be."""
+        """Keep an out-of-band value; `kvproto.storage.oob` says what it and its key may be."""
         oob.check_key(key)
         oob.check_value(key, value)
         self._put[key] = value
@@ -93,7 +93,7 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
     Its values are published, and its profile is there, when the body ends well.
     """
     global _current
-    from kvproto.classic import alias  # which is above this module, as is the next
+    from kvproto.classic import disco_names as alias  # which is above this module, as is the next
     from kvproto.classic.task import NAMES
 
     _current = task
@@ -112,7 +112,7 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
 
 
 def _old_names() -> dict:
-    from kvproto.classic.alias.worker import free_names
+    from kvproto.classic.disco_names.worker import free_names
 
     return free_names()
 

@@ -23,9 +23,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from kvproto.engine.home import in_home
-from kvproto.engine.private import private
 from kvproto.errors import without_passwords
+from kvproto.storage.home import in_home
+from kvproto.storage.private import private
 
 __all__ = ["MAX_TOLD", "EventLog", "begin_task", "emit", "end_task", "is_in_task", "set_sink"]
 

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
-from kvproto.engine.records import RAW
-from kvproto.engine.results import as_result_file
-from kvproto.engine.spool import Segment, read_segment
+from kvproto.storage.records import RAW
+from kvproto.storage.results import as_result_file
+from kvproto.storage.spool import Segment, read_segment
 
 __all__ = ["segment_chunks", "segment_opener", "segment_splits"]
 

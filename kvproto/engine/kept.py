@@ -10,14 +10,14 @@ import os
 import time
 from collections.abc import Iterator
 
-from kvproto._removal import remove_tree
-from kvproto.engine import oob
-from kvproto.engine.control import has_driver, tell_to_stop
-from kvproto.engine.eventform import MAX_EVENT, read_event
-from kvproto.engine.home import JobPaths, started
-from kvproto.engine.manifest import names_of
-from kvproto.engine.regular import open_regular
+from kvproto.driver.removal import remove_tree
 from kvproto.errors import JobError
+from kvproto.storage import oob
+from kvproto.storage.control import has_driver, tell_to_stop
+from kvproto.storage.eventform import MAX_EVENT, read_event
+from kvproto.storage.home import JobPaths, started
+from kvproto.storage.manifest import names_of
+from kvproto.storage.regular import open_regular
 
 __all__ = ["ACTIVE", "DEAD", "READY", "UNKNOWN", "KeptJob"]
 

@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kvproto.classic.streams import chain_output
-from kvproto.engine.records import FRAMES, OBJECTS, RAW
-from kvproto.engine.results import ResultWriters
 from kvproto.engine.shuffle import Encoder
 from kvproto.engine.spec import External, JobSpec
-from kvproto.engine.spool import SpoolWriter
+from kvproto.inputs.streams import chain_output
+from kvproto.storage.records import FRAMES, OBJECTS, RAW
+from kvproto.storage.results import ResultWriters
+from kvproto.storage.spool import SpoolWriter
 
 __all__ = ["map_kind", "map_output", "reduce_output"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from kvproto.engine.regular import open_regular
 from kvproto.errors import JobError
+from kvproto.storage.regular import open_regular
 
 __all__ = ["check_profile", "seal_profile"]
 

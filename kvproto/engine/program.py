@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from kvproto.engine.events import emit
-from kvproto.engine.files import is_full
-from kvproto.engine.home import in_home
 from kvproto.engine.spec import External
+from kvproto.storage.files import is_full
+from kvproto.storage.home import in_home
 
 __all__ = ["run_program"]
 
@@ -20,7 +20,7 @@ def run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterat
     mode  "map" or "reduce"
     Raises WorkerError for what the program does wrong, FilesError for its files, JobError for a full disk.
     """
-    from kvproto.external import ExternalProgram  # only where one is run
+    from kvproto.driver.program import ExternalProgram  # only where one is run
 
     def tell(message) -> None:
         emit("message", kind=message.kind, text=str(message))

@@ -18,21 +18,21 @@ from contextlib import closing, contextmanager
 from itertools import chain
 from operator import length_hint
 
-from kvproto import _native
-from kvproto.classic.schemes import open_input
-from kvproto.classic.streams import chain_input
 from kvproto.engine.clibraries import pass_str_as_bytes
 from kvproto.engine.events import emit
-from kvproto.engine.files import BLOCK
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
-from kvproto.engine.records import pack_frames
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, InputChain, attributes, function_name
-from kvproto.engine.textfile import check_text, line_too_long, skip_mark, text_file
 from kvproto.errors import DataError, JobError, KVProtoError
-from kvproto.formats import BOM
-from kvproto.wire import MAX_ITEM
+from kvproto.inputs.formats import BOM
+from kvproto.inputs.schemes import open_input
+from kvproto.inputs.streams import chain_input
+from kvproto.inputs.textfile import check_text, line_too_long, skip_mark, text_file
+from kvproto.protocol import native as _native
+from kvproto.protocol.frames import MAX_ITEM
+from kvproto.storage.files import BLOCK
+from kvproto.storage.records import pack_frames
 
 __all__ = ["InputReader", "entry_frame"]
 

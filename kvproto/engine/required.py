@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from kvproto.engine.home import in_home
-from kvproto.engine.private import make_directory, private
+from kvproto.storage.home import in_home
+from kvproto.storage.private import make_directory, private
 
 __all__ = ["place_files"]
 

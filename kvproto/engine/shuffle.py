@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from sys import getsizeof
 
-from kvproto import _native
 from kvproto.classic.func import default_partition
-from kvproto.engine.files import BLOCK
-from kvproto.engine.records import FRAMES, pack_frames, pack_objects
 from kvproto.engine.spec import External, JobSpec, function_name
-from kvproto.stream import FrameStream
+from kvproto.protocol import native as _native
+from kvproto.protocol.stream import FrameStream
+from kvproto.storage.files import BLOCK
+from kvproto.storage.records import FRAMES, pack_frames, pack_objects
 
 __all__ = [
     "Encoder",

@@ -7,9 +7,9 @@ import os
 import time
 from contextlib import suppress
 
-from kvproto._removal import remove_tree
-from kvproto.engine.control import has_driver, machine
-from kvproto.engine.home import JobPaths, check_home, first_event, home, tidied
+from kvproto.driver.removal import remove_tree
+from kvproto.storage.control import has_driver, machine
+from kvproto.storage.home import JobPaths, check_home, first_event, home, tidied
 
 __all__ = ["sweep"]
 

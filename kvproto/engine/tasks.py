@@ -24,8 +24,6 @@ from kvproto.engine.output import Output, map_kind, map_output, reduce_output
 from kvproto.engine.plan import Split
 from kvproto.engine.program import run_program
 from kvproto.engine.reading import InputReader, entry_frame
-from kvproto.engine.records import FRAMES, read_batches
-from kvproto.engine.results import Result
 from kvproto.engine.shuffle import (
     PairSource,
     check_finished,
@@ -35,10 +33,12 @@ from kvproto.engine.shuffle import (
     route_pairs,
     write_counted,
 )
-from kvproto.engine.sorting import sort_frames, sort_pairs
+from kvproto.engine.sort import sort_frames, sort_pairs
 from kvproto.engine.spec import External, InputChain, JobSpec, attributes
-from kvproto.engine.spool import Segment
 from kvproto.errors import DataError, JobError
+from kvproto.storage.records import FRAMES, read_batches
+from kvproto.storage.results import Result
+from kvproto.storage.spool import Segment
 
 _ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
 

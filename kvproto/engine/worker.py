@@ -15,7 +15,7 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
-from kvproto.classic import alias
+from kvproto.classic import disco_names as alias
 from kvproto.engine.events import begin_task, emit, end_task, set_sink
 from kvproto.engine.report import report
 from kvproto.errors import (

@@ -3,7 +3,9 @@
 import msgpack
 from measure import alternate, random_pairs, row
 
-from kvproto import _native, _reference, decode_pairs, encode_pairs
+from kvproto import decode_pairs, encode_pairs
+from kvproto.protocol import native as _native
+from kvproto.protocol import reference as _reference
 
 N_PAIRS = 1_000_000
 ROUNDS = 11

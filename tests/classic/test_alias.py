@@ -9,7 +9,7 @@ import sys
 import pytest
 from support.command_line import kvproto_command
 
-from kvproto.classic.alias.names import GONE, MODULES
+from kvproto.classic.disco_names.names import GONE, MODULES
 
 INSTALL = "from kvproto.classic import alias\nalias.install()\n"
 
@@ -39,7 +39,7 @@ def aliased(*arguments, cwd="/", **environment):
 def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
     code = (
         "import importlib\n"
-        "from kvproto.classic.alias.names import MODULES\n"
+        "from kvproto.classic.disco_names.names import MODULES\n"
         "for name, sources in MODULES.items():\n"
         "    module = importlib.import_module(name)\n"
         "    names = {export: source for source in map(importlib.import_module, sources) for export in source.__all__}\n"
@@ -83,7 +83,7 @@ def test_the_imports_of_old_code_work(statement):
 def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
     code = (
         "import json\n"
-        "from kvproto.classic.alias.names import GONE, MODULES\n"
+        "from kvproto.classic.disco_names.names import GONE, MODULES\n"
         "PACKAGES = {'', *(module.rpartition('.')[0] for module in MODULES)}\n"
         "said = {}\n"
         "for name in GONE:\n"
@@ -174,7 +174,7 @@ def test_a_mere_directory_of_that_name_is_no_package(tmp_path):
 
 
 def test_without_install_there_are_no_old_names():
-    assert python("-c", "import kvproto.classic.alias, disco").stderr.endswith(
+    assert python("-c", "import kvproto.classic.disco_names, disco").stderr.endswith(
         "No module named 'disco'\n"
     )
 

@@ -8,11 +8,19 @@ import sys
 
 import pytest
 
-from kvproto.classic.alias import compat, external, fileutils, modutil, netstring, schemes, util
-from kvproto.classic.alias.settings import DiscoSettings
+from kvproto.classic.disco_names import (
+    compat,
+    external,
+    fileutils,
+    modutil,
+    netstring,
+    schemes,
+    util,
+)
+from kvproto.classic.disco_names.settings import DiscoSettings
 from kvproto.classic.task_io import disco_input_stream
 from kvproto.errors import DataError, JobError
-from kvproto.netstring import decode_params
+from kvproto.protocol.params import decode_params
 
 # --- util --------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from support.jobs import program, words
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.core import Disco
 from kvproto.classic.func import sum_reduce
-from kvproto.engine import oob
-from kvproto.engine.home import JobPaths
 from kvproto.engine.profiles import seal_profile
 from kvproto.errors import JobError, KVProtoError
+from kvproto.storage import oob
+from kvproto.storage.home import JobPaths
 
 
 @pytest.fixture

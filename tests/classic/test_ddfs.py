@@ -19,8 +19,8 @@ from kvproto.classic.ddfs import (
     save_results,
     tagname,
 )
-from kvproto.classic.schemes import find_inputs
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import find_inputs
 
 TEXT = (LIBRARY / "difflib.py").read_bytes()
 

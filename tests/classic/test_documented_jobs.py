@@ -8,8 +8,8 @@ from support.jobs import results, words
 from kvproto.classic import Job, result_iterator, worker
 from kvproto.classic import task as of_task
 from kvproto.classic.func import nop_map, nop_reduce
-from kvproto.classic.streams import InputStream, OutputStream
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+from kvproto.inputs.streams import InputStream, OutputStream
 
 
 def modulo(key, nr_partitions, params):

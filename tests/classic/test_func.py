@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvproto import _native, encode_pair
+from kvproto import encode_pair
 from kvproto.classic import kvgroup
 from kvproto.classic.func import (
     default_partition,
@@ -19,6 +19,7 @@ from kvproto.classic.func import (
     sum_combiner,
     sum_reduce,
 )
+from kvproto.protocol import native as _native
 
 KEYS = [
     b"key",

@@ -21,9 +21,9 @@ from kvproto.classic.task_io import (
     re_reader,
     task_input_stream,
 )
-from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects
-from kvproto.engine.results import ResultWriters, read_result_stream
 from kvproto.errors import DataError
+from kvproto.storage.records import FRAMES, OBJECTS, pack_frames, pack_objects
+from kvproto.storage.results import ResultWriters, read_result_stream
 
 
 class Socket(io.RawIOBase):

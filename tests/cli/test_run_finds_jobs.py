@@ -7,7 +7,7 @@ import sys
 import pytest
 from support.jobs import LIBRARY, counted
 
-from kvproto.classic.finding import find_job
+from kvproto.cli.finding import find_job
 from kvproto.errors import JobError
 from kvproto.examples import demo
 

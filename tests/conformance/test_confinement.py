@@ -13,13 +13,13 @@ import pytest
 from contract.languages import LANGUAGES, missing
 from contract.languages import program as contract_program
 
-from kvproto import _process
-from kvproto._process import SupervisedProcess
 from kvproto.conformance import confinement
 from kvproto.conformance.confinement import WITNESSES, readable, through, witnesses
 from kvproto.conformance.strace import accesses
-from kvproto.external import external
-from kvproto.wire import encode_list, encode_pairs
+from kvproto.driver import process as _process
+from kvproto.driver.process import SupervisedProcess
+from kvproto.driver.program import external
+from kvproto.protocol.frames import encode_list, encode_pairs
 
 PAIR = (b"key", b"value")
 SECRET = b"nobody's business"

@@ -18,7 +18,7 @@ from kvproto.conformance.runner import Check, run, select
 from kvproto.conformance.schedule import Setting
 from kvproto.conformance.trace import Finding
 from kvproto.conformance.workers import CASES
-from kvproto.external import external
+from kvproto.driver.program import external
 
 FEW = [
     "MAP-lockstep",

@@ -28,7 +28,7 @@ from kvproto.conformance.schedule import (
     pair,
 )
 from kvproto.conformance.workers import CASES
-from kvproto.external import external
+from kvproto.driver.program import external
 
 MAP, PARAMS = Setting("map"), b"0\n"
 LONG = 60.0  # seconds: what is proved takes none of them

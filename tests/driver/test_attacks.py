@@ -215,7 +215,7 @@ def test_a_tree_from_a_lower_layer_of_an_overlay_is_removed(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "lower/tree/a/b/file").touch()
     mount = "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged || exit 77"
-    code = "from kvproto._removal import remove_tree; remove_tree('merged/tree')"
+    code = "from kvproto.driver.removal import remove_tree; remove_tree('merged/tree')"
     shell = [
         *UNSHARE,
         "sh",
@@ -237,7 +237,7 @@ def test_what_is_mounted_keeps_its_mode(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "outside").chmod(0o555)
     mount = "mount --bind outside tree/m || exit 77"
-    code = "from kvproto._removal import remove_tree\ntry: remove_tree('tree')\nexcept OSError as e: print(e.strerror)"
+    code = "from kvproto.driver.removal import remove_tree\ntry: remove_tree('tree')\nexcept OSError as e: print(e.strerror)"
     shell = [*UNSHARE, "sh", "-c", f'{mount}; exec "$@"', "sh", *BARE, sys.executable, "-c", code]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 77:

@@ -8,7 +8,7 @@ from support import catalogue
 from support.scripts import PAIRS, TELL, script
 
 from kvproto import ExternalProgram, encode_pairs, errors, external
-from kvproto.messages import Message
+from kvproto.protocol.messages import Message
 
 # --- what goes in and what comes out --------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from support import catalogue
 
 from kvproto import ExternalProgram, errors
-from kvproto.messages import Message
+from kvproto.protocol.messages import Message
 
 PAIRS = [(b"key %d" % index, b"value") for index in range(1000)]
 """Fits into a pipe: a worker that stops reading is noticed by what it does, not by a pipe that is full."""

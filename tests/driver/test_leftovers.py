@@ -12,7 +12,7 @@ import pytest
 from support.scripts import PAIRS, TELL, script
 
 from kvproto import ExternalProgram, ProtocolError
-from kvproto.messages import Message
+from kvproto.protocol.messages import Message
 
 FAMILY = """
     import os, subprocess, sys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvproto._process import SUPERVISE
+from kvproto.driver.process import SUPERVISE
 
 FAMILY = "setsid sleep 1000 & echo $!; exec sleep 1000"
 """A worker that says the pid of a child in a session of its own, and lives until it is killed."""

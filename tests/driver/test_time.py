@@ -70,7 +70,7 @@ def test_a_slow_source_is_not_the_workers_idleness(identity, private):
 def test_a_slow_user_of_the_output_is_not_the_workers_grace(identity, private, monkeypatch):
     """The worker has long exited when its user has done with the first piece: all that is in the pipe still comes."""
     monkeypatch.setattr(
-        "kvproto._exchange._READ_BYTES", 1 << 15
+        "kvproto.driver.exchange._READ_BYTES", 1 << 15
     )  # many pieces after its exit, each in good time
     pairs = [(b"%d" % index, b"v" * 1000) for index in range(1500)]
     frames = encode_pairs(pairs)

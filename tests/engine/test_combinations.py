@@ -20,8 +20,8 @@ from kvproto.classic.task_io import (
     plain_output_stream,
     task_output_stream,
 )
-from kvproto.engine.home import JobDirectory
-from kvproto.engine.run import run_job
+from kvproto.engine.job import run_job
+from kvproto.storage.home import JobDirectory
 
 TEXTS = [
     b"",

@@ -10,11 +10,11 @@ from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.func import nop_map
 from kvproto.classic.putting import opened
-from kvproto.classic.schemes import find_inputs
 from kvproto.classic.task_io import chain_reader, plain_output_stream
-from kvproto.engine.manifest import write_manifest, written
-from kvproto.engine.results import Result
 from kvproto.errors import DataError, FilesError, JobError
+from kvproto.inputs.schemes import find_inputs
+from kvproto.storage.manifest import write_manifest, written
+from kvproto.storage.results import Result
 
 LINE = f"{'x' * 99}\n"
 

@@ -10,13 +10,13 @@ from support.command_line import command_line, kvproto_command
 from support.jobs import program
 
 from kvproto.classic import Job, external, result_iterator
-from kvproto.classic.schemes import files, open_input
 from kvproto.engine import reading
 from kvproto.engine.events import MAX_TOLD
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import InputChain
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import files, open_input
 
 TALK = """
 for key, value in pairs():

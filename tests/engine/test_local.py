@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
+from kvproto.driver.program import ExternalProgram
 from kvproto.engine.events import emit
-from kvproto.engine.local import Cancelled, LocalPool
+from kvproto.engine.pool import Cancelled, LocalPool
 from kvproto.errors import DataError, JobError, TaskError, WorkerError, WorkerReported
-from kvproto.external import ExternalProgram
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kvproto.engine.local import LocalPool
+from kvproto.engine.pool import LocalPool
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from kvproto.engine import oob
 from kvproto.errors import JobError
+from kvproto.storage import oob
 
 
 @pytest.fixture

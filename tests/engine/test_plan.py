@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvproto.classic.schemes import Input, open_input
 from kvproto.engine.plan import MAX_TASK, MIN_TASK, plan_maps
+from kvproto.inputs.schemes import Input, open_input
 
 
 def test_a_large_file_is_cut_so_that_all_processes_work_on_it():

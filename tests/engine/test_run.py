@@ -8,9 +8,9 @@ from support.jobs import KEPT, words
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_reduce
-from kvproto.engine.home import JobDirectory
-from kvproto.engine.run import run_job
+from kvproto.engine.job import run_job
 from kvproto.errors import JobError
+from kvproto.storage.home import JobDirectory
 
 
 def test_what_a_killed_attempt_was_writing_is_not_among_the_results(tmp_path):

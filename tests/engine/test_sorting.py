@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto import decode_pairs, encode_pairs
-from kvproto.engine import runs
-from kvproto.engine.sorting import check_buffer_size, sort_frames, sort_pairs
+from kvproto.engine import sort_runs as runs
+from kvproto.engine.sort import check_buffer_size, sort_frames, sort_pairs
 from kvproto.errors import DataError, JobError
 
 AWKWARD = st.sampled_from([0, 1, 2, 3, 4, 5, 10, 255]) | st.integers(0, 255)
@@ -299,7 +299,7 @@ def test_nothing_is_left_when_it_is_closed_early(room, key):
 
 IN_THE_MIDDLE = """
 import os, signal, sys
-from kvproto.engine.sorting import sort_pairs
+from kvproto.engine.sort import sort_pairs
 def batches():
     for number in range(100):
         yield [("%d" % number, "v" * 100)] * 1000
@@ -366,7 +366,7 @@ def test_a_program_that_fails_or_loses_records_is_an_error_with_its_words(
 
 ON_A_SMALL_DISK = """
 import os, sys
-from kvproto.engine.sorting import sort_pairs
+from kvproto.engine.sort import sort_pairs
 key = {"text": str, "int": int}[sys.argv[2]]
 try:
     pairs = ([(key(number), f"{other:100}") for other in range(1000)] for number in range(300))
@@ -423,7 +423,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
 
 MEASURED = """
 import resource, sys
-from kvproto.engine.sorting import sort_pairs
+from kvproto.engine.sort import sort_pairs
 key = {"text": "%08d".__mod__, "bytes": b"%08d".__mod__, "int": int, "tuple": lambda number: (number, "x")}[sys.argv[2]]
 N = 1_000_000
 def peak(whose):

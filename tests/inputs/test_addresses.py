@@ -12,8 +12,8 @@ from support.web_server import answer, page, serving
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto.classic.schemes import find_inputs, open_input
 from kvproto.errors import DataError, JobError, without_passwords
+from kvproto.inputs.schemes import find_inputs, open_input
 
 
 def lines_of(url):
@@ -53,7 +53,7 @@ def test_a_scheme_may_be_in_capitals(tmp_path):
 
 
 def test_a_host_of_other_letters_is_asked_for_in_the_ascii_form_of_its_name():
-    from kvproto.classic.schemes.address import request_for
+    from kvproto.inputs.schemes.address import request_for
 
     request, _ = request_for("http://bücher.example:81/x", {})
     assert request.full_url == "http://xn--bcher-kva.example:81/x"
@@ -258,7 +258,7 @@ def test_a_function_of_a_job_may_say_that_no_other_try_mends_its_error():
 
 
 def test_a_document_of_a_server_has_a_limit(monkeypatch):
-    from kvproto.classic.schemes import web
+    from kvproto.inputs.schemes import web
 
     monkeypatch.setattr(web, "MAX_DOCUMENT", 20_000)
     tag = json.dumps({"urls": [["raw://" + "x" * 20_000]]}).encode()

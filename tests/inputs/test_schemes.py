@@ -14,10 +14,10 @@ from support.jobs import ECHO, events, program, results
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto.classic.schemes import find_inputs, open_input
-from kvproto.classic.schemes.folders import Search
 from kvproto.engine.plan import plan_maps
 from kvproto.errors import DataError
+from kvproto.inputs.schemes import find_inputs, open_input
+from kvproto.inputs.schemes.folders import Search
 
 
 def read(url, *range_):

@@ -9,9 +9,9 @@ import pytest
 from support.web_server import page, serving
 
 from kvproto.classic import result_iterator
-from kvproto.classic.schemes import find_inputs, open_input
-from kvproto.classic.tags import TagStore
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import find_inputs, open_input
+from kvproto.storage.tags import TagStore
 
 
 def tag(name, urls):

@@ -13,8 +13,8 @@ import time
 import pytest
 from support.web_server import answer, chunked, page, serving
 
-from kvproto.classic.schemes import open_input, web
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import open_input, web
 
 BODY = b"".join(b"line %d of the body\n" % number for number in range(20_000))
 CUT = 150_000

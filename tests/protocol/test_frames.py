@@ -24,7 +24,6 @@ from kvproto import (
     MAX_ITEM,
     ListDecoder,
     PairDecoder,
-    _reference,
     decode_lists,
     decode_pairs,
     encode_list,
@@ -32,6 +31,7 @@ from kvproto import (
     encode_pairs,
 )
 from kvproto.errors import ItemTooLarge, Truncated
+from kvproto.protocol import reference as _reference
 
 every_codec = pytest.mark.parametrize("codec_name", NAMES)
 every_python_codec = pytest.mark.parametrize("codec_name", [name for name in NAMES if name != "c"])

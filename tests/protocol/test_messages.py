@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto import Message, MessageParser, encode_message
-from kvproto.messages import ERR, MAX_LINE, MSG
+from kvproto.protocol.messages import ERR, MAX_LINE, MSG
 
 pieces = st.sampled_from(
     [

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.codecs_under_test import NAMES, codec_named
 
-from kvproto import MAX_ITEM, _reference, encode_list, encode_pair
+from kvproto import MAX_ITEM, encode_list, encode_pair
+from kvproto.protocol import reference as _reference
 
 pytestmark = pytest.mark.skipif(
     "native" not in NAMES, reason="KVPROTO_PURE=1 asks for the reference alone"

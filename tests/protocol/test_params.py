@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.codecs_under_test import NAMES, agrees, codec_named
 
-from kvproto import decode_params, encode_params, errors, netstring
+from kvproto import decode_params, encode_params, errors
+from kvproto.protocol import params as netstring
 
 every_codec = pytest.mark.parametrize("codec_name", [name for name in NAMES if name != "native"])
 

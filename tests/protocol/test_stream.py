@@ -17,8 +17,10 @@ from support.stream_strategies import (
 )
 from support.vectors_format import load
 
-from kvproto import ListDecoder, PairDecoder, _native, decode_pairs, encode_pairs, stream
+from kvproto import ListDecoder, PairDecoder, decode_pairs, encode_pairs
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
+from kvproto.protocol import native as _native
+from kvproto.protocol import stream
 
 every_stream = pytest.mark.parametrize("stream_name", [name for name in NAMES if name != "c"])
 

@@ -16,8 +16,8 @@ from kvproto import (
     encode_pairs,
     encode_params,
 )
-from kvproto.netstring import MAX_PARAMS
-from kvproto.wire import MAX_ITEM
+from kvproto.protocol.frames import MAX_ITEM
+from kvproto.protocol.params import MAX_PARAMS
 
 STREAMS = [(kind, vector) for kind in ("pairs", "lists") for vector in load(kind)]
 PARAMS = load("params")

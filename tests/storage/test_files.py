@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto.classic import result_iterator
-from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects
-from kvproto.engine.results import ResultWriters
-from kvproto.engine.spool import SpoolWriter, read_segment
 from kvproto.errors import DataError
+from kvproto.storage.records import FRAMES, OBJECTS, pack_frames, pack_objects
+from kvproto.storage.results import ResultWriters
+from kvproto.storage.spool import SpoolWriter, read_segment
 
 
 def spool(path, writes, n_partitions=3, **options):
@@ -142,7 +142,7 @@ def test_a_result_file_that_is_not_there_is_named(tmp_path):
 
 FULL_DISK = """
 import resource, sys
-from kvproto.engine.spool import SpoolWriter
+from kvproto.storage.spool import SpoolWriter
 from kvproto.errors import DataError
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000000, 3000000))
 try:

@@ -11,9 +11,9 @@ import pytest
 from support.jobs import words
 
 from kvproto.classic import Job
-from kvproto.engine.files import naming
-from kvproto.engine.home import JobDirectory, all_jobs, resolve_job, started
 from kvproto.errors import DataError, JobError
+from kvproto.storage.files import naming
+from kvproto.storage.home import JobDirectory, all_jobs, resolve_job, started
 
 
 def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_name_that_would_hide_the_job_is_changed():
 
 MADE_HALF = """
 import os
-from kvproto.engine.home import JobDirectory, home
+from kvproto.storage.home import JobDirectory, home
 try:
     JobDirectory("job")
 except Exception as e:

@@ -17,7 +17,7 @@ from kvproto.classic.task_io import (
     plain_output_stream,
 )
 from kvproto.errors import DataError
-from kvproto.wire import MAX_ITEM
+from kvproto.protocol.frames import MAX_ITEM
 
 
 def old_hunk(raw: bytes, *, is_compressed: bool = True) -> bytes:
@@ -249,7 +249,7 @@ def test_what_is_no_netstring_names_its_place(data, what):
 
 
 def test_a_hunk_that_unpacks_to_more_than_the_limit_is_refused_and_not_unpacked(monkeypatch):
-    from kvproto.classic import hunks
+    from kvproto.storage import hunks
 
     monkeypatch.setattr(hunks, "MAX_HUNK", 1000)
     with pytest.raises(
@@ -266,7 +266,7 @@ def test_a_hunk_whose_compressed_data_does_not_end_where_it_does_is_damaged(spoi
 
 
 def test_a_pair_that_could_not_be_read_again_is_not_written(monkeypatch):
-    from kvproto.classic import hunks
+    from kvproto.storage import hunks
 
     monkeypatch.setattr(hunks, "MAX_ITEM", 1000)
     with pytest.raises(

@@ -14,10 +14,10 @@ from support.jobs import ECHO, program, results, words
 
 from kvproto.classic import Job, external
 from kvproto.classic.func import nop_map
-from kvproto.engine.control import machine
-from kvproto.engine.home import JobPaths, home
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
+from kvproto.storage.control import machine
+from kvproto.storage.home import JobPaths, home
 
 
 @pytest.fixture

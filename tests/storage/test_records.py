@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto import decode_pairs, encode_pair
-from kvproto.engine.records import FRAMES, OBJECTS, pack_frames, pack_objects, read_batches
 from kvproto.errors import DataError
+from kvproto.storage.records import FRAMES, OBJECTS, pack_frames, pack_objects, read_batches
 
 OBJECTS_OF_ALL_KINDS = st.recursive(
     st.none()

@@ -10,7 +10,7 @@ import pytest
 from support.command_line import command_line, kvproto_command
 
 from kvproto.classic.ddfs import DDFS
-from kvproto.classic.tags import TagStore
+from kvproto.storage.tags import TagStore
 
 
 def blobs(home):
@@ -182,8 +182,8 @@ def test_with_a_damaged_tag_data_stays_until_that_is_deleted(home):
 
 
 def test_a_blob_that_is_put_under_its_tag_late_is_new_again(home):
-    from kvproto.classic import stored
-    from kvproto.classic.blobs import Blobs
+    from kvproto.storage import stored
+    from kvproto.storage.blobs import Blobs
 
     with Blobs() as made:
         url = made.put("x", [b"data"])

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from kvproto.classic.tags import MAX_NAME, InvalidTag, NoSuchTag, TagStore, safe_name, tag_name
 from kvproto.errors import DataError, JobError
+from kvproto.storage.tags import MAX_NAME, InvalidTag, NoSuchTag, TagStore, safe_name, tag_name
 
 
 def append(name, *urls):
@@ -43,7 +43,7 @@ def test_only_the_latest_version_holds_data():
 
 PROGRAM = """
 import sys
-from kvproto.classic.tags import TagStore
+from kvproto.storage.tags import TagStore
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(50):

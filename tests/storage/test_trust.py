@@ -12,9 +12,9 @@ from support.web_server import page, serving
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.task_io import chain_reader, disco_output_stream, task_output_stream
-from kvproto.engine.home import home
-from kvproto.engine.trust import trusting, trusts
 from kvproto.errors import DataError, JobError
+from kvproto.storage.home import home
+from kvproto.storage.trust import trusting, trusts
 
 PAIRS = [("a", 1), ("b", [2])]
 REFUSED = "has pickled Python objects, .* `--trust` on the command line, trust=True for a job"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from kvproto import ListDecoder, PairDecoder, ProtocolError, _native, _reference, decode_params
+from kvproto import ListDecoder, PairDecoder, ProtocolError, decode_params
 from kvproto.errors import ItemTooLarge, Truncated
+from kvproto.protocol import native as _native
+from kvproto.protocol import reference as _reference
 
 NAMES = (
     ["reference"]

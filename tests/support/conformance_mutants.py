@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kvproto.conformance.player import Program
-from kvproto.external import external
+from kvproto.driver.program import external
 from support import catalogue
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from kvproto._process import SupervisedProcess
 from kvproto.conformance.drivers.case import DriverCase, Play
 from kvproto.conformance.drivers.hostile import Hostile, program
+from kvproto.driver.process import SupervisedProcess
 from kvproto.errors import KVProtoError, WorkerCrashed, WorkerNotStarted
 
 __all__ = ["MOST_MEMORY", "check_program", "ended_at_start", "play"]

@@ -1,0 +1,131 @@
+"""The old names: makes `disco.job`, `disco.util` and the rest importable, as names for what kvproto has.
+
+    from kvproto.classic import disco_names as alias
+    alias.install()
+    from disco.core import Job, result_iterator
+
+`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's module. With `--bytes` before the
+script its jobs have text=False, for code that was written for the original on Python 3, where lines were bytes. Where a real
+`disco` package can be imported, that one is. What there is, and what to use for what there is not, is in `names`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+
+from kvproto.classic.disco_names.names import GONE, MODULES
+
+__all__ = ["entries_are_bytes", "install", "is_installed"]
+
+_VARIABLE = "KVPROTO_DISCO_NAMES"  # in the environment, where task processes find it
+
+_IMPORT_FROM = compile("from it import a", "", "exec").co_code[
+    8
+]  # the instruction behind IMPORT_NAME
+
+_TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
+
+
+def install(*, with_bytes: bool = False) -> None:
+    """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once.
+
+    with_bytes  whether jobs have text=False unless they say otherwise
+    """
+    os.environ[_VARIABLE] = "bytes" if with_bytes or entries_are_bytes() else "1"
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def is_installed() -> bool:
+    """Whether this process, or the one that started it, has installed them."""
+    return _VARIABLE in os.environ
+
+
+def entries_are_bytes() -> bool:
+    """Whether jobs have text=False unless they say otherwise."""
+    return os.environ.get(_VARIABLE) == "bytes"
+
+
+class _Finder:
+    """Finds the modules of the table, unless another finder has a real package.
+
+    It comes first, because a mere directory called `disco` would otherwise be found as a namespace package.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top, dot, _ = name.partition(".")
+        if top not in _TOPS or (
+            self._is_ours(name.rpartition(".")[0]) if dot else self._is_real(name)
+        ) is not bool(dot):
+            return None
+        if name not in MODULES:
+            raise ImportError(_explained(name), name=name)
+        return ModuleSpec(name, _Loader(), is_package=bool(_children(name)))
+
+    def _is_ours(self, name: str) -> bool:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        return isinstance(getattr(spec, "loader", None), _Loader)
+
+    def _is_real(self, name: str) -> bool:
+        specs = (finder.find_spec(name, None) for finder in sys.meta_path if finder is not self)
+        return any(spec is not None and spec.loader is not None for spec in specs)
+
+
+class _Loader:
+    """Makes a module with the names that the table's modules export."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        sources = [importlib.import_module(source) for source in MODULES[name]]
+        exported = {
+            export: getattr(source, export) for source in sources for export in source.__all__
+        }
+
+        def missing(attribute: str):
+            if _is_importing(sys._getframe(1)):
+                raise ImportError(_explained(f"{name}.{attribute}"), name=f"{name}.{attribute}")
+            raise AttributeError(_explained(f"{name}.{attribute}"))
+
+        for source in sources:
+            vars(module).update(_own(source))
+        vars(module).update(exported, __all__=sorted(exported), __getattr__=missing)
+        module.__doc__ = f"The names of {name} in kvproto."
+
+
+def _is_importing(frame: FrameType) -> bool:
+    """Whether it is at `from module import name`, which hides what an AttributeError says."""
+    return frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM
+
+
+def _own(source: ModuleType) -> dict:
+    """What a module defines, with what `import *` leaves alone: func.map, which would hide the builtin."""
+    public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
+    return {
+        name: value
+        for name, value in public.items()
+        if getattr(value, "__module__", None) == source.__name__
+    }
+
+
+def _explained(name: str) -> str:
+    """What to say of a name that is not there."""
+    if name in GONE:
+        return f"{name} is not carried over to kvproto; {GONE[name]}"
+    parent, _, child = name.rpartition(".")
+    there = sorted(set(vars(sys.modules[parent]).get("__all__", ())) | _children(parent))
+    return f"kvproto has no {child!r} in {parent}; there are {', '.join(there)}"
+
+
+def _children(parent: str) -> set[str]:
+    """The modules below a package."""
+    return {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == parent}

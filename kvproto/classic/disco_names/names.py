@@ -1,0 +1,149 @@
+"""The tables of the old names: where each module's names are now, and what to use for those that are nowhere."""
+
+from __future__ import annotations
+
+__all__ = ["GONE", "MODULES"]
+
+_OLD = "kvproto.classic.disco_names."
+_FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "func")
+_WORKER = ("kvproto.classic.worker", _OLD + "worker")
+_SCHEME = (_OLD + "schemes",)
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "disco": (_OLD + "top",),
+    "disco.compat": (_OLD + "compat",),
+    "disco.core": (
+        "kvproto.classic.core",
+        _OLD + "job",
+        "kvproto.classic.params",
+        _OLD + "core",
+        _OLD + "error",
+    ),
+    "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "ddfs"),
+    "disco.error": (_OLD + "error",),
+    "disco.fileutils": (_OLD + "fileutils",),
+    "disco.func": _FUNC,
+    "disco.job": (_OLD + "job", "kvproto.classic.chain"),
+    "disco.modutil": (_OLD + "modutil",),
+    "disco.netstring": (_OLD + "netstring",),
+    "disco.schemes": (_OLD + "schemes",),
+    "disco.schemes.scheme_dir": _SCHEME,
+    "disco.schemes.scheme_disco": _SCHEME,
+    "disco.schemes.scheme_file": _SCHEME,
+    "disco.schemes.scheme_http": _SCHEME,
+    "disco.schemes.scheme_https": _SCHEME,
+    "disco.schemes.scheme_raw": _SCHEME,
+    "disco.schemes.scheme_tag": _SCHEME,
+    "disco.settings": (_OLD + "settings",),
+    "disco.task": ("kvproto.classic.task", _OLD + "task"),
+    "disco.test": ("kvproto.classic.testing",),
+    "disco.util": ("kvproto.classic.util", _OLD + "util"),
+    "disco.worker": _WORKER,
+    "disco.worker.classic": (),
+    "disco.worker.classic.external": (_OLD + "external",),
+    "disco.worker.classic.func": _FUNC,
+    "disco.worker.classic.modutil": (_OLD + "modutil",),
+    "disco.worker.classic.netstring": (_OLD + "netstring",),
+    "disco.worker.classic.worker": (*_WORKER, *_FUNC),
+    "disco.worker.modutil": (_OLD + "modutil",),
+    "disco.worker.task_io": ("kvproto.classic.task_io",),
+}
+"""Old module -> the modules whose `__all__` it has."""
+
+_NO_MASTER = "there is no master: jobs run on this machine, and disco.core.Disco knows them by their directories"
+_PIPELINE = (
+    "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"
+)
+_STORE = "give the job a reader that opens it, or read it to files first"
+_PROGRAMS = "kvproto.ExternalProgram runs a worker program"
+_OWN = "kvproto opens and publishes the files of a job itself; disco_output_stream writes the old format"
+_OLD_READER = (
+    "entries are lines unless map_reader says otherwise, chain_reader reads the results of jobs"
+)
+_OLD_WRITER = "results are written by map_output_stream and reduce_output_stream; leave them out for kvproto's own files"
+_FIXTURE = (
+    "derive the test from TestCase and its jobs from TestJob, as tests of Disco 0.4 and later do"
+)
+
+GONE: dict[str, str] = {
+    "discodb": _STORE,
+    "disco.bencode": "use json of the standard library",
+    "disco.cli": "the command is kvproto; kvproto --help",
+    "disco.comm": "use urllib.request; inputs by http:// are read, and tried again, by the job itself",
+    "disco.comm_curl": "use urllib.request",
+    "disco.comm_httplib": "use urllib.request",
+    "disco.comm_pycurl": "use urllib.request",
+    "disco.counter": "count in out-of-band values, put() and get(), or in pairs of their own",
+    "disco.dPickle": "use cloudpickle, as jobs do for their functions",
+    "disco.dencode": "use json of the standard library",
+    "disco.dfs": _STORE,
+    "disco.eventmonitor": "Job.wait(show=True) shows events, Job.events() gives them",
+    "disco.events": "print() in a job function sends a message, raising an exception fails the task",
+    "disco.future": "use itertools of the standard library",
+    "disco.json": "use json of the standard library",
+    "disco.node": "task processes are kvproto.engine.worker, " + _PROGRAMS,
+    "disco.schemes.scheme_dfs": _STORE,
+    "disco.schemes.scheme_discodb": _STORE,
+    "disco.schemes.scheme_hdfs": _STORE,
+    "disco.schemes.scheme_lmdb": _STORE,
+    "disco.schemes.scheme_metadb": _STORE,
+    "disco.schemes.scheme_mongodb": _STORE,
+    "disco.schemes.scheme_redis": _STORE,
+    "disco.schemes.scheme_s3": _STORE,
+    "disco.sysutil": "set a limit with resource.setrlimit before the job, its task processes inherit it",
+    "disco.worker.classic.task": "job functions find put, get and this_partition without importing them, and in disco.task",
+    "disco.worker.pipeline": _PIPELINE,
+    "disco.worker.simple": _PIPELINE,
+    # single names
+    "disco.compat.sort_cmd": "a job with sort = True sorts",
+    "disco.core.Continue": _NO_MASTER,
+    "disco.core.JobDict": "Worker.jobdict() says what a job is",
+    "disco.core.client_version": "kvproto.__version__ is the version",
+    "disco.error.JobException": "catch JobError",
+    "disco.fileutils.AtomicFile": _OWN,
+    "disco.fileutils.Chunker": "disco.ddfs.DDFS.chunk cuts large files",
+    "disco.fileutils.DiscoOutput": _OWN,
+    "disco.fileutils.DiscoOutputStream_v0": "DiscoOutputStream writes both formats",
+    "disco.fileutils.DiscoOutputStream_v1": "DiscoOutputStream writes both formats; derive from OutputStream of disco.worker.task_io",
+    "disco.fileutils.DiscoZipFile": "required_files sends files to the tasks",
+    "disco.fileutils.NonBlockingInput": _PROGRAMS,
+    "disco.func.netstr_reader": _OLD_READER,
+    "disco.func.netstr_writer": _OLD_WRITER,
+    "disco.func.object_reader": _OLD_READER,
+    "disco.func.object_writer": _OLD_WRITER,
+    "disco.job.JobPack": "Worker.jobdict() says what a job is; functions travel by cloudpickle",
+    "disco.job.SimpleJob": _PIPELINE,
+    "disco.task.jobdata": "functions and params travel by cloudpickle",
+    "disco.test.DiscoJobTestFixture": _FIXTURE,
+    "disco.test.DiscoMultiJobTestFixture": _FIXTURE,
+    "disco.test.DiscoTestCase": _FIXTURE,
+    "disco.test.InterruptTest": "Ctrl-C stops the test and its job",
+    "disco.test.TestLoader": "use unittest.TestLoader, and the environment for settings",
+    "disco.test.TestPipe": _PIPELINE,
+    "disco.test.TestRunner": "use python -m kvproto.classic.alias -m unittest, and the environment for settings",
+    "disco.util.argcount": "use inspect.signature",
+    "disco.util.ddfs_name": "disco.ddfs has what names of tags need",
+    "disco.util.deref": "find_inputs of kvproto.classic.schemes lists what urls stand for",
+    "disco.util.dsorted": "a job with sort = True sorts on disk",
+    "disco.util.globalize": "functions find put, get, this_partition and required_modules without an import",
+    "disco.util.inputexpand": "find_inputs of kvproto.classic.schemes lists what urls stand for",
+    "disco.util.inputlist": "find_inputs of kvproto.classic.schemes lists what urls stand for",
+    "disco.util.localize": _NO_MASTER,
+    "disco.util.pack": "use pickle",
+    "disco.util.proxy_url": _NO_MASTER,
+    "disco.util.rapply": "use map()",
+    "disco.util.save_oob": "use put() in a task",
+    "disco.util.unpack": "use pickle",
+    "disco.util.urlresolve": _NO_MASTER,
+    "disco.util.urltoken": _NO_MASTER,
+    "disco.worker.classic.external.close": _PROGRAMS,
+    "disco.worker.classic.external.communicate": _PROGRAMS,
+    "disco.worker.classic.external.pack_kv": "use kvproto.encode_pair",
+    "disco.worker.classic.external.prepare": _PROGRAMS,
+    "disco.worker.classic.external.unpack_kv": "use kvproto.decode_pairs",
+    "disco.worker.task_io.ClassicFile": _OWN,
+    "disco.worker.Input": "disco.core.result_iterator reads results",
+    "disco.worker.MergedInput": "a job with sort = True merges",
+    "disco.worker.Output": _OWN,
+}
+"""Old module or name that there is none for -> what to use instead."""

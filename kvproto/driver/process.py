@@ -1,0 +1,282 @@
+"""One supervised process: files laid out, started, watched, and gone without a trace.
+
+`SupervisedProcess` lays out a worker's files, starts it under a `Supervisor`, and has its pipes. It is used by `external`, and
+by the conformance kit. Implements FILES-1.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import struct
+import tempfile
+import termios
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from kvproto.driver.removal import remove_tree
+from kvproto.driver.supervisor import SUPERVISE, Supervisor
+
+__all__ = ["SUPERVISE", "SupervisedProcess"]
+
+_PIPE_BYTES = 1 << 20
+_BUSY_WAIT_SECONDS = 5
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
+
+class SupervisedProcess:
+    """A worker under supervision: `files` (name -> bytes) written to a directory of its own, `op` started there.
+
+    output        a path that it gets as its stdout, opened for writing; None: the pipe. `stdout` is then at end of file
+    environment   name -> value; None: ours
+    through       a program, by its whole path, and its arguments, that starts `./op` in its stead: the command is
+                  `[*through, "./op", *arguments]`, and pid and exit status are that program's
+
+    directory               of the worker, until `close()`
+    stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
+    status_fd               readable when `read_status()` has something to say
+    pid                     of the worker, once it has started; None before
+    start_errno             why it could not be started; None when it could
+    first_line              of the program, to tell why it could not be started
+    exit_status             None while it runs; then as subprocess gives it, -N for signal N
+    left                    the directory, when it could not be removed at the end; else None
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        arguments: list[str],
+        *,
+        output: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
+    ) -> None:
+        self.left: str | None = None
+        self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
+        self._open: set[int] = set()
+        self._supervisor: Supervisor | None = None
+        # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        )
+        try:
+            self._start(files, [*through, "./op", *arguments], output, environment)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _start(
+        self, files: Mapping[str, bytes], command: list[str], output: str | None, environment
+    ) -> None:
+        _live.add(self)
+        child_stdin, self.stdin = self._pipe()
+        self.stdout, child_stdout = self._pipe()
+        self.stderr, child_stderr = self._pipe()
+        for fd in (self.stdin, self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+        for fd in (self.stdin, self.stdout):
+            _enlarge(fd)
+        if output is not None:
+            self._close_fd(child_stdout)
+            child_stdout = os.open(output, os.O_WRONLY)
+            self._open.add(child_stdout)
+        self.directory = directory = tempfile.mkdtemp(prefix="kvproto-")
+        try:
+            os.chmod(directory, 0o700)  # whatever the umask
+            _write_files(directory, files)
+            if command[0] != "./op":
+                _wait_for_writers(os.path.join(directory, "op"))
+            self._supervisor = Supervisor(
+                directory,
+                command,
+                cwd=directory,
+                stdin=child_stdin,
+                stdout=child_stdout,
+                stderr=child_stderr,
+                environment=environment,
+            )
+        except BaseException:
+            with suppress(OSError):
+                remove_tree(directory)
+            raise
+        self.status_fd = self._supervisor.status_fd
+        # The read end of the worker's stdin stays open here: it alone tells what a dead worker left unread.
+        self._stdin_read_end = child_stdin
+        for fd in (child_stdout, child_stderr):
+            self._close_fd(fd)
+
+    @property
+    def pid(self) -> int | None:
+        return self._supervisor and self._supervisor.pid
+
+    @property
+    def start_errno(self) -> int | None:
+        return self._supervisor and self._supervisor.start_errno
+
+    @property
+    def exit_status(self) -> int | None:
+        return self._supervisor and self._supervisor.exit_status
+
+    def read_status(self) -> None:
+        """Take in what the supervisor has said so far: sets pid, start_errno, exit_status. WorkerCrashed when it was killed."""
+        self._supervisor.read_status()
+
+    def close_stdin(self) -> None:
+        """Give the worker its end of file."""
+        self._close_fd(self.stdin)
+
+    def n_unread(self) -> int:
+        """Bytes in the worker's stdin that it has not read."""
+        return _n_bytes_in(self._stdin_read_end)
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process whose child the worker is; what the worker started and left becomes its child too."""
+        return self._supervisor.supervisor_pid
+
+    def close_stdout(self) -> None:
+        """Read no more of its stdout: it then writes to a pipe that has no reader."""
+        self._close_fd(self.stdout)
+
+    def descendants(self) -> list[str]:
+        """Processes that the worker started and that have lost their parent, as `name (pid)`."""
+        pid = self.supervisor_pid
+        try:
+            pids = _text(f"/proc/{pid}/task/{pid}/children").split()
+        except OSError:
+            return []
+        return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]
+
+    def state(self) -> str:
+        """What the worker is doing, in the kernel's word: "sleeping", "running", "stopped"; "" when unknown."""
+        try:
+            lines = _text(f"/proc/{self.pid}/status").splitlines()
+        except OSError:
+            return ""
+        return next(
+            (line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), ""
+        )
+
+    def kill(self) -> None:
+        """Kill what still runs, wait until it is gone with its directory. May be called again, and by another thread."""
+        if self._supervisor is not None:
+            self._supervisor.end()
+            self.left = self.directory if os.path.lexists(self.directory) else None
+
+    def close(self) -> None:
+        """As `kill`; and close the pipes."""
+        self.kill()
+        if self._supervisor is not None:
+            self._supervisor.close()
+        for fd in tuple(self._open):
+            self._close_fd(fd)
+        _live.discard(self)
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", None):
+            self.close()
+
+    def n_unread_stderr(self) -> int:
+        """Bytes in its stderr that have not been read here."""
+        return _n_bytes_in(self.stderr)
+
+    def forget(self) -> None:
+        """In a process that was forked: let go of the pipes, which are the parent's."""
+        if self._supervisor is not None:
+            self._supervisor.forget()
+        self._supervisor = None
+        for fd in tuple(self._open):
+            self._close_fd(fd)
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe()
+        self._open.update(ends)
+        return ends
+
+    def _close_fd(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.remove(fd)
+            os.close(fd)
+
+
+_live: weakref.WeakSet[SupervisedProcess] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    # A forked process that held a worker's stdin open would keep it from its end of file.
+    for process in tuple(_live):
+        process.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def _n_bytes_in(pipe: int) -> int:
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        # All of them executable: `op` may be a script that starts one of the others (FILES-4).
+        path = os.path.join(directory, name)
+        try:
+            with open(os.open(path, flags, 0o700), "wb") as file:
+                os.fchmod(file.fileno(), 0o755)  # whatever the umask
+                file.write(content)
+        except OSError as e:
+            raise OSError(
+                e.errno,
+                e.strerror,
+                f"{path} (the worker's directory; TMPDIR chooses another place)",
+            ) from None
+
+
+def _wait_for_writers(path: str) -> None:
+    """Wait until no process has this file of ours open for writing, since it cannot be executed until then.
+
+    A process that another thread is forking just now may hold a copy of the descriptor until its exec. The supervisor
+    waits for that with the program that it starts itself. A read lease is given only where nobody writes.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        ends = time.monotonic() + _BUSY_WAIT_SECONDS
+        while time.monotonic() < ends:
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            except BlockingIOError:
+                os.sched_yield()
+            except OSError:
+                return  # a file system without leases: what is busy is then told by who executes it
+            else:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+                return
+    finally:
+        os.close(fd)
+
+
+def _enlarge(pipe: int) -> None:
+    """Ask for a pipe of 1 MiB: a writer and a reader then wake each other less often. Beyond the user's share, none."""
+    try:
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):
+            raise
+
+
+def _process_name(pid: str) -> str:
+    try:
+        return _text(f"/proc/{pid}/comm").strip()
+    except OSError:
+        return "?"
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

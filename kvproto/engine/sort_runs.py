@@ -1,0 +1,266 @@
+"""Sort pairs of Python objects that do not fit into memory: sorted runs in a file, then merged.
+
+Promises: ascending order of the keys as their own `<` has it, equal keys in the order in which they came; memory of about
+the limit, for which the size of pairs is estimated from a sample; the file has no name and is gone with this process.
+Keys that have no order among each other, and NaN, are an error that shows them.
+Refuses to know: jobs.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tempfile
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from operator import itemgetter
+from types import FunctionType, ModuleType
+from typing import NamedTuple
+
+from kvproto.errors import DataError
+from kvproto.storage.files import naming
+from kvproto.storage.records import OBJECTS, pack_objects, read_batches
+
+__all__ = ["no_order", "sort_in_runs"]
+
+_FAN_IN = 16  # runs that are merged at once
+_SAMPLED = 32  # one of so many pairs is measured in all its depth
+_MAX_MEASURED = 10_000  # objects of one pair: what has more hangs together with all the world
+_MAX_BATCH = 1024  # pairs
+_BLOCK = 1 << 16  # bytes of a run that are read at a time
+_WHILE_SORTING = (
+    24  # bytes that a pair takes besides itself: its place in the list, and what the sort needs
+)
+
+_key = itemgetter(0)
+_value = itemgetter(1)
+
+
+def sort_in_runs(
+    batches: Iterable[list[tuple]], max_bytes: int, directory: str
+) -> Iterator[list[tuple]]:
+    """Take lists of pairs and yield lists of them, in order.
+
+    max_bytes  int: of pairs that are held in memory; a single pair may have more
+    directory  where the file is, when there is more
+    Raises TypeError for keys that have no order, JobError for a full disk, DataError for one that fails.
+    """
+    types = _KeyTypes()
+    held: list[tuple] = []
+    n_bytes = 0
+    spilled = None
+    try:
+        for batch in batches:
+            types.check(batch)
+            held += batch
+            n_bytes += _estimated(batch)
+            if n_bytes > max_bytes:
+                # The batches of all runs that are merged, and what is made of them, must fit too.
+                n_wanted = min(max(max_bytes * len(held) // (n_bytes * 4 * _FAN_IN), 1), _MAX_BATCH)
+                spilled = spilled or _Runs(directory, types)
+                spilled.add(_cut(_sorted(held, types), n_wanted))
+                held, n_bytes = [], 0
+        if spilled is None:
+            yield from _cut(_sorted(held, types), _MAX_BATCH)
+            return
+        spilled.add(_cut(_sorted(held, types), n_wanted))
+        del held, batch
+        while len(spilled.runs) > _FAN_IN:
+            fewer = _Runs(directory, types)
+            for first in range(0, len(spilled.runs), _FAN_IN):
+                merged = spilled.merged(spilled.runs[first : first + _FAN_IN])
+                fewer.add(part for chunk in merged for part in _cut(chunk, n_wanted))
+            spilled.close()
+            spilled = fewer
+        yield from spilled.merged(spilled.runs)
+    finally:
+        if spilled is not None:
+            spilled.close()
+
+
+class _KeyTypes:
+    """The types of the keys so far, with a key of each: tells early that keys have no order."""
+
+    def __init__(self) -> None:
+        self._examples: dict[type, object] = {}
+
+    def check(self, batch: list[tuple]) -> None:
+        """Raise TypeError when a type that is new in this batch has no order, alone or with those before it, and for NaN."""
+        types = dict.fromkeys(map(type, map(_key, batch)))  # as a set, in order
+        for new in [found for found in types if found not in self._examples]:
+            key = next(key for key, _ in batch if type(key) is new)
+            if key is not None:
+                _is_less(key, key)
+            for other in self._examples.values():
+                _is_less(other, key)
+            self._examples[new] = key
+        if any(issubclass(found, float) for found in types):
+            for key, _ in batch:
+                if key != key:
+                    raise TypeError(
+                        f"sort: the key {key!r} has no place in an order; give another key in its place"
+                    )
+
+    @property
+    def have_order(self) -> bool:
+        """Whether keys can be compared at all: where all are None, which are equal, they cannot."""
+        return self._examples.keys() != {type(None)}
+
+
+class _Run(NamedTuple):
+    start: int
+    n_bytes: int
+
+
+class _Runs:
+    """Sorted runs in a file without a name."""
+
+    def __init__(self, directory: str, types: _KeyTypes) -> None:
+        self.runs: list[_Run] = []
+        self._types = types
+        self._where = f"{directory} (the sort's file there)"
+        with naming(self._where, "writing"):
+            self._file = tempfile.TemporaryFile(dir=directory)
+
+    def add(self, batches: Iterable[list[tuple]]) -> None:
+        """Write one run, whose batches are sorted."""
+        start = self._file.tell()
+        for batch in batches:
+            data = pack_objects(batch)
+            with naming(self._where, "writing"):
+                self._file.write(data)
+        with naming(self._where, "writing"):
+            self._file.flush()
+        self.runs.append(_Run(start, self._file.tell() - start))
+
+    def merged(self, runs: list[_Run]) -> Iterator[list[tuple]]:
+        """Yield the pairs of consecutive runs in order.
+
+        Of the runs' batches in memory, the smallest last key is the bound up to which all is known; what is below
+        it is sorted anew, which for a few lists that are sorted already is a merge.
+        """
+        left = [read_batches(OBJECTS, self._chunks(run), self._where) for run in runs]
+        held: list[list[tuple]] = [[] for _ in runs]
+        while True:
+            for number, batch in enumerate(held):
+                if not batch:
+                    held[number] = next(left[number], [])
+            active = [number for number, batch in enumerate(held) if batch]
+            if not active:
+                return
+            if not self._types.have_order:
+                yield held[active[0]]
+                held[active[0]] = []
+                continue
+            yield _sorted(self._take(held, active), self._types)
+
+    def _take(self, held: list[list[tuple]], active: list[int]) -> list[tuple]:
+        """Remove from each batch what comes before all that is still in the file."""
+        first = active[0]
+        try:
+            for number in active[1:]:
+                if held[number][-1][0] < held[first][-1][0]:
+                    first = number
+            bound = held[first][-1][0]
+            taken = []
+            for number in active:
+                # Keys equal to the bound: those of earlier runs go before, those of later ones wait, as this run may have more.
+                bisect = bisect_right if number <= first else bisect_left
+                n_taken = bisect(held[number], bound, key=_key)
+                taken += held[number][:n_taken]
+                held[number] = held[number][n_taken:]
+            return taken
+        except TypeError as e:
+            _explain(e, chain.from_iterable(held))
+            raise
+
+    def _chunks(self, run: _Run) -> Iterator[bytes]:
+        at, end = run.start, run.start + run.n_bytes
+        while at < end:
+            with naming(self._where, "reading"):
+                self._file.seek(at)
+                data = self._file.read(min(_BLOCK, end - at))
+            if not data:
+                raise DataError(f"{self._where} was cut short while it was in use")
+            at += len(data)
+            yield data
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            pass  # a full disk: what is still to be written is not wanted any more
+
+
+def _cut(pairs: list[tuple], n_wanted: int) -> Iterator[list[tuple]]:
+    for first in range(0, len(pairs), n_wanted):
+        yield pairs[first : first + n_wanted]
+
+
+def _sorted(pairs: list[tuple], types: _KeyTypes) -> list[tuple]:
+    """The same list, sorted; TypeError shows two keys that have no order."""
+    if types.have_order:
+        try:
+            pairs.sort(key=_key)
+        except TypeError as e:
+            _explain(e, pairs)
+            raise
+    return pairs
+
+
+def _explain(error: TypeError, pairs: Iterable[tuple]) -> None:
+    """Raise the TypeError that shows two keys, if it is keys that led to this one."""
+    sorted((_Compared(key) for key, _ in pairs))
+
+
+class _Compared:
+    __slots__ = ("key",)
+
+    def __init__(self, key) -> None:
+        self.key = key
+
+    def __lt__(self, other: _Compared) -> bool:
+        return _is_less(self.key, other.key)
+
+
+def _is_less(key, other) -> bool:
+    try:
+        return key < other
+    except TypeError as e:
+        raise no_order(key, other) from e
+
+
+def no_order(key, other) -> TypeError:
+    """The error that says that two keys cannot be ordered."""
+    names = sorted({type(key).__name__, type(other).__name__})
+    types = f"type {names[0]}" if len(names) == 1 else f"types {names[0]} and {names[1]}"
+    return TypeError(
+        f"sort: keys of {types} cannot be ordered: {key!r:.200} and {other!r:.200}; "
+        "give keys that can be compared with each other, or have no sort=True"
+    )
+
+
+def _estimated(batch: list[tuple]) -> int:
+    """Bytes of memory that a batch takes, about: its values' own exactly, what they refer to by a sample."""
+    sample = batch[::_SAMPLED]
+    deep = (
+        sum(_n_bytes(pair) - sys.getsizeof(pair[1]) for pair in sample)
+        * len(batch)
+        // (len(sample) or 1)
+    )
+    return deep + sum(map(sys.getsizeof, map(_value, batch))) + _WHILE_SORTING * len(batch)
+
+
+def _n_bytes(thing) -> int:
+    """Bytes of an object with all that it refers to."""
+    n_bytes = 0
+    seen = set()
+    left = [thing]
+    while left and len(seen) < _MAX_MEASURED:
+        thing = left.pop()
+        if id(thing) not in seen and not isinstance(thing, (type, ModuleType, FunctionType)):
+            seen.add(id(thing))
+            n_bytes += sys.getsizeof(thing)
+            left += gc.get_referents(thing)
+    return n_bytes

@@ -1,0 +1,187 @@
+"""One task process under supervision: started, given calls, heard, and gone with all that its tasks have started.
+
+Its supervisor kills it with all its descendants when this side lets go of it, and also when the driver is killed. The other
+side of the connection is `kvproto.engine.worker`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection, Pipe
+
+from kvproto.driver.supervisor import Supervisor, is_readable
+from kvproto.errors import WorkerCrashed, signal_name
+from kvproto.storage.home import home, in_home
+from kvproto.storage.private import private
+
+__all__ = ["TaskProcess"]
+
+_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; sys.path[:0] = {first!r}; main({fd})"
+_LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
+_TELL = 1.0  # seconds that the supervisor of a process which has closed its connection may take to say how it ended
+
+_FOR_ALL = {"PYTHONHASHSEED": "0"}
+"""`hash(key)` is then the same in all tasks, so that equal keys meet in one partition."""
+
+
+class TaskProcess:
+    """A process that runs tasks.
+
+    log              the file that gets its stdout and stderr
+    tmp_directory    where it has its TMPDIR, which is removed with it
+    files_directory  where it works, and looks first for modules and shared libraries; None: where this process does
+
+    connection  to it: what `receive` reads
+    status_fd   readable when it may have ended
+    index       of the call that it has, None when idle
+    n_calls     calls that it was given
+    """
+
+    def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
+        self.index: int | None = None
+        self.n_calls = 0
+        self._stage: object = None
+        self._log = log
+        self._is_lost = False
+        self._pidfd: int | None = None
+        with in_home(log):
+            output = open(log, "ab", opener=private)
+            own = tempfile.mkdtemp(prefix="task-", dir=tmp_directory)
+            os.chmod(own, 0o700)  # whatever the umask
+        ours, theirs = Pipe()
+        with theirs, output:
+            self.connection: Connection = ours
+            path, first, environment = (
+                sys.path,
+                [],
+                {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL},
+            )
+            if files_directory is not None:
+                path, first = _from_anywhere(path), [files_directory]
+                environment["LD_LIBRARY_PATH"] = ":".join(
+                    filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
+                )
+            self._supervisor = Supervisor(
+                own,
+                # -P: what Python itself imports at its start is not looked for in the working directory.
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _BOOT.format(path=path, first=first, fd=theirs.fileno()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                cwd=files_directory,
+                environment=environment,
+            )
+        self.status_fd = self._supervisor.status_fd
+
+    def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
+        """Give it a call, and before the first one of a stage the stage's data. OSError when it has ended."""
+        if self._has_ended():
+            raise BrokenPipeError
+        if self._stage is not stage:
+            self.connection.send_bytes(stage_data)
+            self._stage = stage
+        self.connection.send_bytes(pickle.dumps(("call", index, call)))
+        self.index = index
+        self.n_calls += 1
+
+    def receive(self) -> tuple | None:
+        """The next message, None where there is none yet; EOFError, OSError when it has ended and all that it had sent is read.
+
+        A process that a task forked may hold the socket open for as long as it likes: what the end of the
+        task process means is said to the socket here, after which it gives what is in it and then end of file.
+        """
+        if self._has_ended():
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RD)
+        elif not self.connection.poll():
+            return None
+        return self.connection.recv()
+
+    def _has_ended(self) -> bool:
+        """Whether it has ended, maybe before its supervisor has said so."""
+        if self._is_judged():
+            return True
+        if self._pidfd is None and self._supervisor.pid is not None:
+            self._pidfd = os.pidfd_open(
+                self._supervisor.pid
+            )  # which stays a zombie until its supervisor is told to end
+        return self._pidfd is not None and is_readable(self._pidfd, 0)
+
+    def _is_judged(self) -> bool:
+        """Whether its supervisor has said how it ended, or is gone."""
+        try:
+            self._supervisor.read_status()
+        except WorkerCrashed:
+            self._is_lost = True
+        return (
+            self._is_lost
+            or self._supervisor.exit_status is not None
+            or self._supervisor.start_errno is not None
+        )
+
+    def kill(self) -> None:
+        """End it with all that its tasks have started, and wait for that."""
+        self._supervisor.close()
+        self._close()
+
+    def leave(self) -> None:
+        """Let go of it, in a fork of the driver: it is to end with the driver, though the fork lives on."""
+        self._supervisor.forget()
+        self._close()
+
+    def _close(self) -> None:
+        self.connection.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def bury(self) -> str:
+        """End what is left of one that ended by itself; returns how that came, with the end of its log."""
+        deadline = time.monotonic() + _TELL
+        while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
+            is_readable(self.status_fd, left)
+        how = f"the task's process ({self._supervisor.pid or sys.executable}) " + (
+            self._how()
+            if self._is_judged()
+            else "closed its connection to the driver and was killed"
+        )
+        self.kill()
+        try:
+            with open(self._log, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
+                tail = file.read().decode("utf-8", "backslashreplace").strip()
+        except OSError as e:
+            tail = f"(log {self._log}: {e.strerror})"
+        return f"{how}; the last of its log ({self._log}):\n{tail}" if tail else how
+
+    def _how(self) -> str:
+        supervisor = self._supervisor
+        if supervisor.start_errno is not None:
+            return f"could not be started: {os.strerror(supervisor.start_errno)}"
+        if supervisor.exit_status is None:
+            return "was killed together with its supervisor"
+        if supervisor.exit_status >= 0:
+            return f"ended with exit status {supervisor.exit_status}"
+        out_of_memory = (
+            ", as the kernel does when memory runs out" if supervisor.exit_status == -9 else ""
+        )
+        return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
+
+
+def _from_anywhere(path: list[str]) -> list[str]:
+    """sys.path as a process in another directory needs it; an entry that is no path, of an import hook, stays as it is."""
+    return [
+        os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path
+    ]

@@ -1,0 +1,1 @@
+"""Inputs: how a URL becomes entries."""

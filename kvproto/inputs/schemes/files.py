@@ -1,0 +1,173 @@
+"""Files of this machine: `file://` and plain paths. A directory is its files, a pattern what it matches; see `folders`.
+
+The size of a file is a hint: those of /proc have none, those of /sys too large a one, and others grow.
+"""
+
+from __future__ import annotations
+
+import builtins
+import glob
+import io
+import os
+import stat
+import urllib.parse
+from collections.abc import Iterator
+from io import BufferedReader
+
+from kvproto.errors import DataError
+from kvproto.inputs.schemes import Input, Tell
+from kvproto.inputs.schemes.folders import Search
+from kvproto.inputs.textfile import line_too_long
+from kvproto.protocol.frames import MAX_ITEM
+from kvproto.storage.manifest import check_directory, checked
+
+__all__ = ["find", "local_path", "open"]
+
+
+def local_path(url: str) -> str:
+    """The path in a file:// url, or the path as it is. DataError for a file of another machine."""
+    if not url.startswith("file://"):
+        return url
+    host, _, path = url.removeprefix("file://").partition("/")
+    if host not in ("", "localhost"):
+        where = "cannot be read here; write file:///path for a file of this one"
+        raise DataError(f"{url}: a file of host {host!r} {where}")
+    return urllib.parse.unquote("/" + path, errors="surrogateescape")
+
+
+def find(url: str, tell: Tell) -> Iterator[Input]:
+    """The file itself, the files of a directory, or those that a pattern matches; each is opened once, as a trial."""
+    if not url:  # which abspath takes for the working directory, with all that is in it
+        raise DataError("an input is an empty str: give it a path or a url")
+    path = os.path.abspath(local_path(url))
+    if "\0" in path:
+        raise DataError(f"input {url!r}: a path has no zero byte")
+    search = Search()
+    if os.path.isdir(path):
+        check_directory(path)
+        paths = list(search.files_of(path))
+        nothing = f"there are no files in {path}"
+    elif not os.path.exists(path) and glob.has_magic(path):
+        paths = search.matching(path)
+        nothing = "no file matches this pattern"
+    else:
+        paths = [path]
+    if passed_over := search.passed_over():
+        tell(f"input {url}: passed over {passed_over}")
+    if not paths:
+        raise DataError(
+            f"input {url}: {nothing}" + f"; passed over {passed_over}" * bool(passed_over)
+        )
+    for path in paths:
+        try:
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):  # what cannot be read twice cannot be tried again
+                raise DataError(f"input {path}: not a regular file; write its data to one first")
+            builtins.open(path, "rb", buffering=0).close()
+        except OSError as e:
+            raise DataError(f"input {path}: {e.strerror}") from None
+        yield Input(path, status.st_size, True)
+
+
+def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
+    """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
+    path = local_path(url)
+    is_whole = start == 0 and end is None
+    try:
+        raw = _Whole(path, url) if is_whole else io.FileIO(path)
+        try:
+            return _opened(raw, path) if is_whole else _range(raw, path, url, start, end)
+        except BaseException:
+            raw.close()
+            raise
+    except OSError as e:
+        raise DataError(f"input {url}: {e.strerror or e}") from e
+    except ValueError as e:
+        raise DataError(f"input {url!r}: {e}", is_final=True) from e
+
+
+def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
+    status = os.fstat(raw.fileno())
+    file = BufferedReader(raw, 1 << 18)
+    return (checked(file, path) if stat.S_ISREG(status.st_mode) else file), status.st_size
+
+
+def _range(
+    raw: io.FileIO, path: str, url: str, start: int, end: int | None
+) -> tuple[BufferedReader, int]:
+    size = os.fstat(raw.fileno()).st_size
+    if size < max(start, end or 0):
+        n_planned = max(start, end or 0)
+        raise DataError(
+            f"input {url}: was cut short after the job began: {size} bytes, it had {n_planned} or more"
+        )
+    file = checked(BufferedReader(raw, 1 << 16), path)
+    first, last = (
+        _line_start(file, start, url),
+        size if end is None else _line_start(file, end, url),
+    )
+    file.seek(first)
+    return BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
+
+
+class _Whole(io.FileIO):
+    """A file to its end, wherever that is by then; an error when the file has become shorter than it was."""
+
+    read = io.RawIOBase.read
+    readall = io.RawIOBase.readall
+
+    def __init__(self, path: str, url: str) -> None:
+        super().__init__(path, "rb")
+        self._url = url
+        self._size = os.fstat(self.fileno()).st_size
+
+    def readinto(self, buffer) -> int:
+        try:
+            n_read = super().readinto(buffer)
+            if not n_read and len(buffer) and self._size > os.fstat(self.fileno()).st_size:
+                n_missing = self._size - self.tell()
+                if n_missing > 0:
+                    what = f"was cut short while it was read, {n_missing} bytes are missing"
+                    raise DataError(f"input {self._url}: {what}")
+        except OSError as e:
+            raise DataError(f"input {self._url}: {e.strerror}") from e
+        return n_read
+
+
+def _line_start(file: BufferedReader, at: int, url: str) -> int:
+    """The offset of the first line that begins at `at` or later. DataError for a line that is too long for any reader."""
+    if at == 0:
+        return 0
+    file.seek(at - 1)
+    while True:
+        piece = file.readline(1 << 20)
+        if not piece or piece.endswith(b"\n"):
+            return file.tell()
+        if file.tell() - at > MAX_ITEM:
+            raise line_too_long(url, MAX_ITEM)
+
+
+class _Range(io.RawIOBase):
+    """The next n_bytes of a file, and not one more; fewer are an error."""
+
+    def __init__(self, file: BufferedReader, n_bytes: int, name: str) -> None:
+        self._file = file
+        self._left = n_bytes
+        self.name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        view = memoryview(buffer)[: self._left]
+        n_read = self._file.readinto(view)
+        if view and not n_read:
+            raise DataError(
+                f"input {self.name}: was cut short while it was read, {self._left} bytes are missing"
+            )
+        self._left -= n_read
+        return n_read
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,282 @@
+"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the task.
+
+What another try may mend (a refused or broken connection, a time-out, the statuses 408, 429 and 5xx) is tried again
+here, ATTEMPTS times in all, with pauses that double. When a connection breaks inside a body, the rest is asked for
+as a range of the same entity, which its ETag or else Last-Modified tells; where that is not to be had, it is an
+error. What is left is a DataError; a request that the server refuses for what it is, a JobError.
+
+An answer that is not the whole body as it is, but a part of it or an encoding that is not unpacked here, is an error. A
+body that is encoded with gzip is given as it comes: gzip_line_reader reads it, and reading it as lines is an error.
+
+A body with neither a length nor chunks ends where its connection does: there alone an end that came too early can
+go unnoticed, unless the connection was reset.
+
+`http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `tag`.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import io
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from io import BufferedReader
+
+from kvproto.errors import DataError, JobError
+from kvproto.inputs.formats import HEAD_SIZE
+from kvproto.inputs.schemes import Input, Tell
+from kvproto.inputs.schemes.address import request_for
+
+__all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open"]
+
+ATTEMPTS = 5
+"""Requests at most until one is answered, and breaks of connections in a row without a byte between them."""
+
+_TIMEOUT = 60.0
+"""Seconds without a byte from a server."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+"""Seconds: before the second attempt; at most, whatever Retry-After asks for."""
+
+MAX_DOCUMENT = 256 << 20
+"""Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
+
+Sleep = Callable[[float], object]
+
+
+def find(url: str, tell: Tell) -> Iterable[Input]:
+    """The address, its size unknown."""
+    if f"/{url.partition('://')[2].partition('/')[2]}".startswith("/ddfs/tag/"):
+        from kvproto.inputs.schemes import tag
+
+        return tag.find(url, tell)
+    return [Input(url, None, False)]
+
+
+def open(
+    url: str, start: int, end: int | None, *, sleep: Sleep = time.sleep
+) -> tuple[BufferedReader, int | None]:
+    """The body of the response to a GET. `sleep(seconds)` is called between attempts."""
+    response = _request(url, {}, sleep)
+    try:
+        _check_whole(response, url)
+    except DataError:
+        response.close()
+        raise
+    return BufferedReader(_Body(response, url, sleep), 1 << 16), response.length
+
+
+def fetch(url: str) -> bytes:
+    """All of a body: for documents that are read before a job starts. DataError whatever went wrong."""
+    try:
+        file, _ = open(url, 0, None)
+    except JobError as e:
+        raise DataError(str(e), code=getattr(e.__cause__, "code", None)) from e
+    with file:
+        data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise DataError(
+            f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index"
+        )
+    return data
+
+
+def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
+    """Raise DataError, which no other try mends, for an answer that is not all of the body as it is."""
+    headers = response.headers
+    sizes = {
+        size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")
+    }
+    part = headers.get("Content-Range")
+    transfer = headers.get("Transfer-Encoding", "chunked").strip().lower()
+    wrong = ""
+    if response.status not in (200, 203):
+        wrong = f"with status {response.status} {response.reason}, which is not the whole body"
+    elif (
+        part is not None and not _is_all(part)
+    ) or headers.get_content_type() == "multipart/byteranges":
+        wrong = f"with a part of the body: Content-Range: {part}"
+    elif transfer != "chunked":
+        wrong = f"in Transfer-Encoding: {transfer}, which is not unpacked here"
+    elif len(sizes) > 1 or not all(size.isascii() and size.isdecimal() for size in sizes):
+        wrong = f"with Content-Length: {', '.join(sorted(sizes))}, which is no size"
+    elif (encoding := _encoding(response)) not in ("", "identity", "gzip", "x-gzip"):
+        advice = "have it served as it is, or save it unpacked to a file"
+        wrong = f"in Content-Encoding: {encoding}, which is not unpacked here; {advice}"
+    if wrong:
+        raise DataError(
+            f"input {url}: the server answered {wrong}"[:1000], code=response.status, is_final=True
+        )
+
+
+def _is_all(content_range: str) -> bool:
+    match = re.fullmatch(r"bytes 0-(\d{1,18})/(\d{1,18})", content_range, re.ASCII)
+    return match is not None and int(match[1]) + 1 == int(match[2])
+
+
+def _encoding(response: http.client.HTTPResponse) -> str:
+    return ", ".join(response.headers.get_all("Content-Encoding", [])).strip().lower()
+
+
+def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.HTTPResponse:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            request, opener = request_for(url, headers)
+            return opener.open(request, timeout=_TIMEOUT)
+        except (ValueError, OverflowError, http.client.InvalidURL) as e:  # no address
+            raise JobError(f"input {url}: {e}") from e
+        except (OSError, http.client.HTTPException) as e:
+            if isinstance(e, urllib.error.HTTPError):
+                e.close()
+            if _is_final(e):
+                raise JobError(f"input {url}: {e}") from e
+            if attempt == ATTEMPTS:
+                what = e.reason if type(e) is urllib.error.URLError else e
+                raise DataError(
+                    f"input {url}: {what}; {ATTEMPTS} attempts", code=getattr(e, "code", None)
+                ) from e
+            sleep(_pause(attempt, e))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether no other try mends it: no such host, a wrong certificate, a bad redirect, most statuses 4xx.
+
+    Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not, as other 5xx do.
+    """
+    if isinstance(error, urllib.error.HTTPError):
+        return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (
+            501,
+            505,
+        )
+    reason = getattr(error, "reason", error)
+    is_nobody = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
+    return is_nobody or isinstance(reason, ssl.SSLCertVerificationError)
+
+
+def _pause(attempt: int, error: Exception) -> float:
+    """Seconds until the attempt after this one: doubling, or as long as the server asks for, if that is longer."""
+    asked = (
+        error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
+    )
+    seconds = 0.0
+    if asked.isdecimal():
+        seconds = float(asked)
+    elif asked:
+        try:
+            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            pass  # neither seconds nor a date: it says nothing
+    return min(max(seconds, _FIRST_PAUSE * 2 ** (attempt - 1)), _LONGEST_PAUSE)
+
+
+class _Body(io.RawIOBase):
+    """The body of a response, whole or an error, over as many connections as that takes."""
+
+    def __init__(self, response: http.client.HTTPResponse, url: str, sleep: Sleep) -> None:
+        self._response = response
+        self._sleep = sleep
+        self._size = response.length
+        self._same_entity = _validator(response)
+        self._encoding = _encoding(response)
+        self._n_given = 0
+        self._n_breaks = 0
+        self._broken: str | None = None
+        self.name = url
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        """What there is, but at first enough to see what the data is."""
+        view = memoryview(buffer)
+        n_wanted = min(HEAD_SIZE - self._n_given, len(view)) if self._n_given < HEAD_SIZE else 1
+        n_done = 0
+        while n_done < n_wanted:
+            if self._broken is None:
+                n_read = self._read(view[n_done:])
+                if not n_read and self._broken is None:
+                    break
+                if n_read:
+                    self._n_given += n_read
+                    self._n_breaks = 0
+                    n_done += n_read
+                    continue
+            self._go_on()
+        return n_done
+
+    def _read(self, buffer) -> int:
+        """What this connection gives; `_broken` says that, and how, it will not give all."""
+        try:
+            n_read = self._response.readinto(buffer)
+        except http.client.IncompleteRead as e:
+            self._broken = "the connection ended before the body did"
+            return len(e.partial)
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ) as e:  # a ValueError: of the size of a chunk
+            self._broken = repr(e)
+            return 0
+        if not n_read and len(buffer) and self._response.length:
+            self._broken = f"the connection ended {self._response.length} bytes too early"
+        return n_read
+
+    def _go_on(self) -> None:
+        """Get the rest of the body over another connection."""
+        place = f"input {self.name}: {self._broken}, after {self._n_given} bytes"
+        self._n_breaks += 1
+        if self._same_entity is None:
+            raise DataError(f"{place}; without ETag or Last-Modified the rest cannot be asked for")
+        if self._n_breaks == ATTEMPTS:
+            raise DataError(f"{place}; {ATTEMPTS} times in a row")
+        self._response.close()
+        self._sleep(_FIRST_PAUSE * 2 ** (self._n_breaks - 1))
+        range_ = {"Range": f"bytes={self._n_given}-", "If-Range": self._same_entity}
+        try:
+            response = _request(self.name, range_, self._sleep)
+        except JobError as e:
+            raise DataError(f"{place}; asked for the rest: {e}") from e
+        self._response = response
+        self._broken = None
+        if response.status != 206:
+            raise DataError(
+                f"{place}; the rest cannot be had: the data has changed, or the server gives no ranges"
+            )
+        start, size = _content_range(response)
+        is_same_size = None in (size, self._size) or size == self._size
+        is_same = is_same_size and _validator(response) in (None, self._same_entity)
+        is_same = is_same and _encoding(response) == self._encoding
+        if start != self._n_given or not is_same:
+            raise DataError(
+                f"{place}; asked for the rest, the server gave another part or other data"
+            )
+
+    def close(self) -> None:
+        self._response.close()
+        super().close()
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """What tells the same bytes: a strong ETag, else Last-Modified."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
+    """Where the part of a 206 begins, and the size of the whole; None for what it does not say."""
+    match = re.fullmatch(
+        r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII
+    )
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])

@@ -1,0 +1,1 @@
+"""The protocol: frames, parameters, messages. Pure encoding and decoding, no I/O."""

@@ -1,0 +1,269 @@
+"""The two formats in which the original Disco kept its results: hunks, and the older netstrings.
+
+Hunks: 14 bytes `<BBIQ` = 0x81, whether zlib has compressed it, crc32 of the raw bytes, bytes stored; then these.
+A hunk holds pickled (key, value) pairs, one behind the other, or the lines of a chunk of data. One without any closes
+the file; files written one behind the other can be read too. Netstrings: `<bytes> <key> <bytes> <value>` and a newline
+for each pair, no end mark.
+
+An 8-bit string of Python 2 becomes a str: UTF-8, any other bytes kept as lone surrogates (`surrogateescape`), as
+the lines of an input do; so do the strings of netstrings. What is cut or damaged is a DataError with its byte offset.
+Unpickling runs what the pickle says: read files of those alone whom you trust.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zlib
+from collections.abc import Iterator
+from struct import Struct
+
+from kvproto.errors import DataError
+from kvproto.inputs.streams import OutputStream
+from kvproto.protocol.frames import MAX_ITEM
+
+__all__ = ["Bytes", "HunkWriter", "encode_netstrings", "read_hunks", "read_netstrings"]
+
+_HEAD = Struct("<BBIQ")
+_VERSION = 0x81
+_HUNK = 1 << 20  # raw bytes from which on a hunk is written
+_LEVEL = 2
+MAX_HUNK = MAX_ITEM + _HUNK
+"""Bytes of a hunk, unpacked: a record of the largest size, behind others."""
+_PROTOCOL = 2  # the highest that Python 2 reads
+_BLOCK = 1 << 20
+
+
+class Bytes:
+    """A binary file read by exact numbers of bytes, one after the other. `offset` is that of the next byte.
+
+    file   anything whose read(n) gives up to n bytes, and none at the end
+    where  what it is called in errors
+    ahead  bytes before those of the file
+    """
+
+    def __init__(self, file, where: str, ahead: bytes = b"") -> None:
+        self._file = file
+        self._ahead = ahead
+        self.where = where
+        self.offset = 0
+
+    def peek(self, n_bytes: int) -> bytes:
+        """The next n_bytes, fewer at the end, which stay the next ones."""
+        while len(self._ahead) < n_bytes and (data := self._file.read(n_bytes - len(self._ahead))):
+            self._ahead += data
+        return self._ahead[:n_bytes]
+
+    def read(self, n_bytes: int) -> bytes:
+        """Up to n_bytes, none at the end."""
+        data, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
+        data = data or self._file.read(n_bytes)
+        self.offset += len(data)
+        return data
+
+    def seekable(self) -> bool:
+        return False
+
+    def exactly(self, n_bytes: int, what: str) -> bytes:
+        """The next n_bytes, read in blocks, so that memory is for what is there and not for what is announced."""
+        start = self.offset
+        if n_bytes > MAX_ITEM:
+            raise self.error(start, f"announces {n_bytes} bytes of {what}, the limit is {MAX_ITEM}")
+        data = self.read(min(n_bytes, _BLOCK))
+        if len(data) < n_bytes:
+            parts, had = [data], len(data)
+            while had < n_bytes and (data := self.read(min(n_bytes - had, _BLOCK))):
+                parts.append(data)
+                had += len(data)
+            data = b"".join(parts)
+        if len(data) < n_bytes:
+            raise self.error(
+                start, f"is cut short: {n_bytes} bytes of {what} wanted, {len(data)} there"
+            )
+        return data
+
+    def error(self, offset: int, what: str, kind: type[DataError] = DataError) -> DataError:
+        return kind(f"{self.where}, at byte {offset}: {what}")
+
+
+class _Damaged(DataError):
+    """A hunk is there in its whole length, and what is in it is not what was written."""
+
+
+def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator:
+    """Yield the pairs or lines of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one.
+
+    ignore_corrupt  whether to tell of a damaged hunk in a message and go on with the next; one that is cut is an error still
+    """
+    is_closed = False
+    while source.peek(1):
+        start = source.offset
+        try:
+            raw = _read_hunk(source)
+            is_closed = not raw
+            yield from raw and _unpickled(raw, source)
+        except _Damaged as e:
+            if not ignore_corrupt:
+                raise
+            print(
+                f"{e}; its pairs are left out from here on, {source.offset - start} bytes of the file"
+            )
+    if not is_closed:
+        raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
+
+
+def _read_hunk(source: Bytes) -> bytes:
+    start = source.offset
+    version = source.peek(1)[0]
+    if version != _VERSION:
+        raise source.error(
+            start, f"no hunk begins here: 0x{version:02x} instead of 0x{_VERSION:02x}"
+        )
+    _, is_compressed, crc, n_bytes = _HEAD.unpack(source.exactly(_HEAD.size, "a hunk's head"))
+    raw = source.exactly(n_bytes, "a hunk")
+    if is_compressed:
+        raw = _unpacked(raw, source, start)
+    if zlib.crc32(raw) != crc:
+        raise source.error(start, "the hunk is damaged: it does not have its checksum", _Damaged)
+    return raw
+
+
+def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
+    """What zlib makes of a hunk, which may be at most MAX_HUNK bytes: a few can stand for a thousand times as many."""
+    unpacking = zlib.decompressobj()
+    try:
+        raw = unpacking.decompress(stored, MAX_HUNK + 1)
+    except zlib.error as e:
+        raise source.error(start, f"the hunk is damaged: {e}", _Damaged) from e
+    if len(raw) > MAX_HUNK:
+        raise source.error(
+            start, f"the hunk unpacks to more than {MAX_HUNK} bytes, the limit", _Damaged
+        )
+    if not unpacking.eof or unpacking.unused_data:
+        raise source.error(
+            start,
+            "the hunk is damaged: its compressed data does not end where the hunk does",
+            _Damaged,
+        )
+    return raw
+
+
+def _unpickled(raw: bytes, source: Bytes) -> Iterator:
+    file = io.BytesIO(raw)
+    while file.tell() < len(raw):
+        start = file.tell()
+        try:
+            pair = _Unpickler(file, encoding="utf-8", errors="surrogateescape").load()
+        except Exception as e:  # whatever the classes in it raise
+            raise source.error(
+                source.offset,
+                f"record at byte {start} of the hunk that ends here cannot be unpickled: {e!r}",
+                _Damaged,
+            ) from e
+        if not isinstance(pair, (str, bytes)) and not (isinstance(pair, tuple) and len(pair) == 2):
+            what = f"the hunk that ends here holds {pair!r:.200}, which is neither a (key, value) pair nor a line"
+            raise source.error(source.offset, what)
+        yield pair
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        found = super().find_class(module, name)
+        return (
+            _of_bytes(found)
+            if module == "datetime" and name in ("date", "datetime", "time")
+            else found
+        )
+
+
+def _of_bytes(cls: type):
+    """Make a date or time, whose state in Python 2 was an 8-bit string, not text."""
+
+    def make(state, *rest):
+        return cls(
+            state.encode("utf-8", "surrogateescape") if isinstance(state, str) else state, *rest
+        )
+
+    return make
+
+
+class HunkWriter(OutputStream):
+    """Writes pairs as hunks to `stream`, which stays open; the original reads them too."""
+
+    def __init__(self, stream) -> None:
+        super().__init__(stream)
+        self._parts: list[bytes] = []
+        self._n_bytes = 0
+
+    def add(self, key, value) -> None:
+        """Add a pair of anything that can be pickled. ValueError for more than 1 GiB, which could not be read again."""
+        data = pickle.dumps((key, value), _PROTOCOL)
+        if len(data) > MAX_ITEM:
+            what = f"the limit is {MAX_ITEM}; its key is {key!r:.100}"
+            raise ValueError(f"a pair of {len(data)} bytes, pickled: {what}")
+        self._hold(data)
+
+    def add_line(self, line: str | bytes) -> None:
+        """Add a line, or another str or bytes, in the place of a pair. ValueError for more than 1 GiB."""
+        data = pickle.dumps(line, _PROTOCOL)
+        if len(data) > MAX_ITEM:
+            raise ValueError(
+                f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; it begins with {line[:100]!r}"
+            )
+        self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._n_bytes += len(data)
+        if self._n_bytes >= _HUNK:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and the hunk that closes the file."""
+        if self._parts:
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        raw = b"".join(self._parts)
+        stored = zlib.compress(raw, _LEVEL)
+        self.write(_HEAD.pack(_VERSION, 1, zlib.crc32(raw), len(stored)) + stored)
+        self._parts, self._n_bytes = [], 0
+
+
+def encode_netstrings(key, value) -> bytes:
+    """One pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes), what is neither as str() gives it."""
+    return b"%d %s %d %s\n" % tuple(
+        part for item in map(_encoded, (key, value)) for part in (len(item), item)
+    )
+
+
+def _encoded(item) -> bytes:
+    return (
+        bytes(item)
+        if isinstance(item, (bytes, bytearray))
+        else str(item).encode("utf-8", "surrogateescape")
+    )
+
+
+def read_netstrings(source: Bytes) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of netstrings. A file that was cut behind a pair cannot be told from a whole one."""
+    while source.peek(1):
+        yield _netstring(source, b" "), _netstring(source, b"\n")
+
+
+def _netstring(source: Bytes, end: bytes) -> str:
+    start = source.offset
+    head = source.peek(11)
+    digits, space, _ = head.partition(b" ")
+    if not (space and digits.isdigit()):
+        is_cut = len(head) < 11 and not head.strip(b"0123456789")
+        wrong = f"a length, at most 10 digits and a space, should be here, not {head!r}"
+        raise source.error(start, "is cut short inside a pair" if is_cut else wrong)
+    source.exactly(len(digits) + 1, "a length")
+    item = source.exactly(int(digits) + 1, "a key or value and what ends it")
+    if not item.endswith(end):
+        raise source.error(
+            start, f"{int(digits)} bytes are not followed by {end!r}, but by {item[-1:]!r}"
+        )
+    return item[:-1].decode("utf-8", "surrogateescape")

@@ -1,0 +1,220 @@
+"""Result files: a header with the kind of records, the records, and a trailer with length, count and checksum.
+
+Written aside and renamed, so that a name always stands for a whole file; a file that was cut or damaged
+later is an error that names it, and one that is cut is refused before its first pair. What a job's own output
+streams wrote (RAW) has neither header nor trailer: see `kvproto.storage.manifest`.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from itertools import chain
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from kvproto.errors import DataError
+from kvproto.inputs.formats import RESULT_HEAD
+from kvproto.storage.files import BLOCK, published
+from kvproto.storage.held import Held
+from kvproto.storage.records import FRAMES, OBJECTS, RAW, read_batches
+
+__all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
+
+HEAD = RESULT_HEAD
+
+_HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
+_TRAILER = Struct("<QQI8s")
+_MAGIC = b"kvpr-end"
+_MAX_OPEN = 64  # files that are written at a time
+
+
+class Result(NamedTuple):
+    """A result file that is there: its path, the bytes of its records and their crc32, its pairs."""
+
+    path: str
+    n_bytes: int
+    n_pairs: int
+    crc: int
+
+
+class ResultWriters:
+    """Write one result file for each of paths, with records of `kind`; they are there after `publish()`.
+
+    Context manager: leaving it without publish() leaves no file. There may be too few descriptors to write many
+    files at once: their data is collected first, and each file is then written in turn.
+    """
+
+    def __init__(self, paths: list[str], kind: str) -> None:
+        self._paths = paths
+        self._header = _HEADERS.get(kind, b"")
+        self._is_raw = kind == RAW
+        self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
+        with ExitStack() as opened:
+            if len(paths) > _MAX_OPEN:
+                self._held = opened.enter_context(
+                    closing(Held(f"{paths[0]}.{uuid.uuid4().hex[:8]}.part", len(paths)))
+                )
+                self._files = []
+            else:
+                self._held = None
+                self._files = [opened.enter_context(self._begun(path)) for path in paths]
+            self._opened = opened.pop_all()
+
+    def _begun(self, path: str) -> published:
+        file = published(path)
+        try:
+            file.write(self._header)
+        except BaseException:
+            file.__exit__()
+            raise
+        return file
+
+    def __enter__(self) -> ResultWriters:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._opened.close()
+
+    def write(self, number: int, data: bytes, n_pairs: int) -> None:
+        """Append data, which holds or completes n_pairs pairs, to file `number`."""
+        if self._held is not None:
+            self._held.add(number, data)
+        else:
+            self._files[number].write(data)
+        written = self._written[number]
+        written[0] += len(data)
+        written[1] += n_pairs
+        written[2] = crc32(data, written[2])
+
+    def publish(self) -> list[Result]:
+        """Close and rename all files; returns them in the order of paths."""
+        results = []
+        for number, (n_bytes, n_pairs, crc) in enumerate(self._written):
+            file = self._files[number] if self._held is None else self._filled(number)
+            if not self._is_raw:
+                file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
+            file.publish()
+            results.append(Result(file.path, n_bytes, n_pairs, crc))
+        return results
+
+    def _filled(self, number: int) -> published:
+        file = self._opened.enter_context(self._begun(self._paths[number]))
+        for data in self._held.chunks(number):
+            file.write(data)
+        return file
+
+
+def as_result_file(
+    kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int
+) -> tuple[Iterator[bytes], int]:
+    """Records of `kind` as the bytes of a result file, and its size."""
+    header, trailer = _HEADERS[kind], _TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC)
+    return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
+
+
+def read_result_stream(
+    file, where: str, before_unpickling: Callable[[], None] | None = None
+) -> Iterator[tuple]:
+    """Yield the pairs of a result file that is open at its beginning; any binary file will do, from the web too.
+
+    They are (bytes, bytes) from an external program, Python objects from a function. DataError that names `where` when
+    it is no result file, was cut or damaged. `before_unpickling` may raise what forbids that. The trailer of a file that can be sought is checked first; otherwise
+    damage may show at its place or at the end, after good pairs.
+    """
+    kind = _read_header(file, where)
+    if kind == OBJECTS and before_unpickling is not None:
+        before_unpickling()
+    body = _Body(file, where)
+    if file.seekable():
+        _check_trailer(file, where)
+    n_read = 0
+    for batch in read_batches(kind, body.chunks(), f"result file {where}"):
+        n_read += len(batch)
+        yield from batch
+    if n_read != body.n_pairs:
+        raise DataError(
+            f"result file {where} is damaged: {n_read} pairs in it, {body.n_pairs} were written"
+        )
+
+
+def _read_header(file, where: str) -> str:
+    """The kind of records; leaves the file at the first one."""
+    header = _read(file, len(HEAD))
+    while (
+        header.startswith(HEAD)
+        and not header.endswith(b"\n")
+        and len(header) < 40
+        and (byte := file.read(1))
+    ):
+        header += byte
+    for kind, expected in _HEADERS.items():
+        if header == expected:
+            return kind
+    raise DataError(
+        f"{where} is not a result file of this version: it begins with {header!r}", is_final=True
+    )
+
+
+def _check_trailer(file, where: str) -> None:
+    """See that the trailer is at the end of the file; leaves the file where it is."""
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(start, end - _TRAILER.size))
+    trailer = _read(file, _TRAILER.size)
+    file.seek(start)
+    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != (
+        end - start - _TRAILER.size,
+        _MAGIC,
+    ):
+        raise _cut(where)
+
+
+def _cut(where: str) -> DataError:
+    return DataError(
+        f"result file {where} is cut short or damaged: it does not end with its trailer; run the job again"
+    )
+
+
+def _read(file, n_bytes: int) -> bytes:
+    """The next n_bytes, fewer at the end: one read of a raw file or of a connection may give less than there is."""
+    data = b""
+    while len(data) < n_bytes and (more := file.read(n_bytes - len(data))):
+        data += more
+    return data
+
+
+class _Body:
+    """The records of a file, checked against the trailer behind them; `n_pairs` is what that says, in the end."""
+
+    def __init__(self, file, where: str) -> None:
+        self._file = file
+        self._where = where
+        self.n_pairs = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the records, cut anywhere; the last of them, of about a block, when all have been checked."""
+        held = records = b""
+        found = n_bytes = 0
+        while data := self._file.read(BLOCK):
+            yield records
+            held += data
+            records, held = (
+                held[: -_TRAILER.size],
+                held[-_TRAILER.size :],
+            )  # what is held may be the trailer
+            found = crc32(records, found)
+            n_bytes += len(records)
+        if len(held) < _TRAILER.size:
+            raise _cut(self._where)
+        expected, self.n_pairs, crc, magic = _TRAILER.unpack(held)
+        if magic != _MAGIC or n_bytes != expected:
+            raise _cut(self._where)
+        if found != crc:
+            raise DataError(
+                f"result file {self._where} is damaged: its records do not have their checksum"
+            )
+        yield records

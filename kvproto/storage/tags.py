@@ -1,0 +1,277 @@
+"""The tag store: names that stand for lists of data, in a directory, for any number of processes, without a server.
+
+A tag is a JSON document, below `ddfs/tag/` in `kvproto.storage.home.home()`:
+
+    {"version": 1, "id": "NAME$7", "last-modified": "2024/05/17 09:30:00",
+     "urls": [[replica, ...], ...], "user-data": {}}
+
+Each inner list of urls is one input, or [tag://OTHER]: those of that tag. A change is a new version, a file
+NAME/0000000008.json, which appears whole, and only if there is none of that number: of two that change a tag at the
+same time, one is second and begins again with what the first made, so that nothing is lost. The version before is
+emptied and keeps its name, so that whoever is late finds it taken; a version that says {} means that the tag is deleted.
+
+A change is on the disk when it is acknowledged. A damaged document concerns its own tag alone, which can still be
+deleted or replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from kvproto.errors import DataError
+from kvproto.storage.home import check_home, home, in_home, make_home
+from kvproto.storage.private import make_directory, private
+from kvproto.storage.regular import open_regular, sync
+
+__all__ = [
+    "DamagedTag",
+    "InvalidTag",
+    "NoSuchTag",
+    "TagStore",
+    "parse_document",
+    "safe_name",
+    "tag_name",
+]
+
+MAX_NAME = 511
+"""Characters that the name of a tag may have."""
+
+_PART = 200  # of a name in one component of a path, which has at most 255
+_DELETED = b"{}"
+_MEND = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
+
+
+class InvalidTag(DataError):
+    """Not the name of a tag."""
+
+    code = 403
+
+
+class NoSuchTag(DataError):
+    """There is no tag of that name."""
+
+    code = 404
+
+
+def tag_name(tag: str) -> str:
+    """The name in `NAME` or `tag://NAME`. InvalidTag for what is none."""
+    name = tag.removeprefix("tag://")
+    if not re.fullmatch(r"[A-Za-z0-9_\-@:]+", name) or len(name) > MAX_NAME:
+        raise InvalidTag(
+            f"{tag}: not the name of a tag: it has letters, digits, _ - @ : and at most {MAX_NAME} of them"
+        )
+    return name
+
+
+def safe_name(name: str) -> str:
+    """The name with `_` for each character that names of tags and blobs do not have."""
+    return re.sub(r"[^A-Za-z0-9_\-@:]", "_", name)
+
+
+class DamagedTag(DataError):
+    """The document of a tag cannot be read, or is none; the text names its file."""
+
+
+class TagStore:
+    """The tags of this user. Errors of the file system, and a home that others may write to, are JobErrors."""
+
+    def __init__(self) -> None:
+        self.directory = os.path.join(home(), "ddfs", "tag")
+        if os.path.isdir(home()):
+            check_home()
+
+    def get(self, name: str) -> dict:
+        """The document of a tag. NoSuchTag when there is none, DamagedTag when it cannot be read."""
+        number = self._last_number(name)
+        document = self._read(name, number)
+        if not document:
+            raise NoSuchTag(
+                f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them"
+            )
+        return document
+
+    def update(self, name: str, change: Callable[[dict], None], *, replace: bool = False) -> dict:
+        """Change the document of a tag, made if there is none, by `change(document)`; returns the new one.
+
+        change is called again, with a new document, when another process was quicker. With `replace` a damaged
+        document counts as an empty one; without it, it is an error, as what it lists would be lost. Where nothing changes
+        there is no new version.
+        """
+        while True:
+            number = self._last_number(name)
+            try:
+                document = self._read(name, number)
+            except DamagedTag:
+                if not replace:
+                    raise
+                document = {}
+            before = json.dumps(document)
+            document = document or {"urls": [], "user-data": {}}
+            change(document)
+            if json.dumps(document) == before:
+                return document
+            modified = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime())
+            document = {
+                **document,
+                "version": 1,
+                "id": f"{name}${number + 1}",
+                "last-modified": modified,
+            }
+            if self._publish(name, number + 1, json.dumps(document).encode()):
+                return document
+
+    def delete(self, name: str) -> bool:
+        """Delete a tag, damaged or not; its blobs stay. Returns whether there was one."""
+        while True:
+            number = self._last_number(name)
+            with suppress(DamagedTag):
+                if not self._read(name, number):
+                    return False
+            if self._publish(name, number + 1, _DELETED):
+                return True
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of all tags that begin with prefix, in order, damaged ones too."""
+        return sorted(
+            name
+            for name in _walk(self.directory, "")
+            if name.startswith(prefix) and self._is_there(name)
+        )
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return bool(self._read(name, self._last_number(name)))
+        except InvalidTag:
+            return False
+        except DamagedTag:
+            return True
+
+    def _path(self, name: str) -> str:
+        parts = [name[start : start + _PART] for start in range(0, len(name), _PART)]
+        return os.path.join(self.directory, *(f"{part}+" for part in parts[:-1]), parts[-1])
+
+    def _last_number(self, name: str) -> int:
+        """The number of the latest version; 0 when there is none."""
+        path = self._path(tag_name(name))
+        with in_home(path):
+            try:
+                return _last_number(path)
+            except PermissionError as e:
+                raise DamagedTag(f"tag {name}: {path} cannot be listed: {e.strerror}") from e
+
+    def _read(self, name: str, number: int) -> dict:
+        """The document of the version `number`, or of the one that has replaced it; {} when there is none."""
+        while number:
+            path = _version(self._path(name), number)
+            try:
+                with open_regular(path) as file:
+                    data = file.read()
+            except OSError as e:
+                raise DamagedTag(f"tag {name}: {path} cannot be read: {e.strerror}; {_MEND}") from e
+            if data == _DELETED:
+                return {}
+            if data:
+                try:
+                    return parse_document(data, path)
+                except DataError as e:
+                    raise DamagedTag(f"tag {name} is damaged: {e}; {_MEND}") from e
+            last = self._last_number(name)
+            if last == number:  # a version that was emptied has a later one
+                raise DamagedTag(f"tag {name} is damaged: {path} is empty; {_MEND}")
+            number = last
+        return {}
+
+    def _publish(self, name: str, number: int, data: bytes) -> bool:
+        """Write a version; False when there is one of that number."""
+        path = self._path(name)
+        with in_home(path):
+            make_home()
+            make_directory(path)
+            aside = os.path.join(path, f"{uuid.uuid4().hex}.part")
+            try:
+                _write(aside, data)
+                sync(aside)
+                try:
+                    os.link(aside, _version(path, number))
+                except FileExistsError:
+                    return False
+                sync(path)
+            finally:
+                if os.path.exists(aside):
+                    os.unlink(aside)
+        if number > 1:
+            with suppress(
+                OSError
+            ):  # the change is made; an old version that keeps its data takes room, no more
+                _write(aside, b"")
+                os.replace(
+                    aside, _version(path, number - 1)
+                )  # and not cut short: somebody may be reading it
+        return True
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "xb", opener=private) as file:
+        file.write(data)
+
+
+def _version(path: str, number: int) -> str:
+    return os.path.join(path, f"{number:010d}.json")
+
+
+def _last_number(path: str) -> int:
+    try:
+        entries = os.listdir(path)
+    except FileNotFoundError:
+        return 0
+    return max(
+        (int(entry[:-5]) for entry in entries if re.fullmatch(r"[0-9]{10,}\.json", entry)),
+        default=0,
+    )
+
+
+def parse_document(data: bytes, place: str) -> dict:
+    """The document of a tag from its JSON. DataError that names the place when it is none."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{place}: not the document of a tag: {e}") from e
+    urls = document.get("urls") if isinstance(document, dict) else None
+    if not isinstance(urls, list) or not all(
+        isinstance(one, list) and one and _are_str(one) for one in urls
+    ):
+        raise DataError(
+            f"{place}: not the document of a tag: `urls` is not a list of lists of urls"
+        )
+    if not isinstance(document.setdefault("user-data", {}), dict):
+        raise DataError(
+            f"{place}: not the document of a tag: `user-data` is not an object of names and values"
+        )
+    return document
+
+
+def _are_str(urls: list) -> bool:
+    return all(isinstance(url, str) for url in urls)
+
+
+def _walk(directory: str, start: str) -> Iterator[str]:
+    """The names below directory, deleted ones too; start is what comes before them."""
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise DataError(f"listing the tags in {directory}: {e.strerror}") from e
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            continue
+        if entry.name.endswith("+") and len(start) < MAX_NAME:
+            yield from _walk(entry.path, start + entry.name[:-1])
+        else:
+            yield start + entry.name
