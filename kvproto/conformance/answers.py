@@ -1,15 +1,16 @@
 """The kit's own decoder of what a worker reads and writes: parameters, pairs, result lists.
 
-Promises: it imports nothing of kvproto, so that a fault of the codec cannot hide here; it takes bytes as they come
-and tells each field with its offset; no field is allocated by the word of the peer. Both what the kit sends
-and what a worker says go through it. Implements FRAME, LIST, LIMITS-1, LIMITS-4 and PARAMS-1 to PARAMS-5 for itself.
+It imports nothing of kvproto, so that it does not share a fault with the codec. It takes bytes as
+they arrive, reports each field with its offset, and allocates nothing because a size says so. What
+the kit sends and what a worker writes both go through it. Implements FRAME, LIST, LIMITS-1,
+LIMITS-4 and PARAMS-1 to PARAMS-5 independently.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 __all__ = ["MAX_ITEM", "Fault", "Field", "Layout", "Stdin", "Stream", "read_params"]
 
@@ -21,24 +22,27 @@ MAX_PARAMS = 1 << 30
 
 
 REPEATED, AT_ONCE = 64, 100
-"""Records of so many bytes at most are looked for again, so many at a time."""
+"""Repetitions of records of at most so many bytes are skipped, so many at a time."""
 
 
 class Layout(NamedTuple):
-    """How numbers are written: the protocol's by default; others tell what a wrong worker may have written."""
+    """How numbers are written; the default is the protocol's, others are likely mistakes."""
 
-    order: str = "little"
+    order: Literal["little", "big"] = "little"
     width: int = 4
+
+
+_PROTOCOL = Layout()
 
 
 class Field(NamedTuple):
     """One field of a stream.
 
-    name     str: "num-pairs", "key size", "key", "value size", "value"
-    offset   int, where it begins
-    wanted   int, its length in bytes
-    number   int, what a size or num-pairs says; -1 for the bytes of an item
-    record   int, from 1: which pair (in pairs) or list (in lists) it belongs to
+    name    "num-pairs", "key size", "key", "value size" or "value"
+    offset  where it begins
+    wanted  its length in bytes
+    number  the value of a size or num-pairs; -1 for the bytes of an item
+    record  the pair (in pairs) or list (in lists) that it belongs to, counted from 1
     """
 
     name: str
@@ -49,12 +53,12 @@ class Field(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What breaks a clause in a stream.
+    """A violation of a clause in a stream.
 
-    offset    int, where the field at fault begins
-    what      str, for a person
-    clause    str, of PROTOCOL.md
-    is_final  bool, whether no later byte can mend it; False: the stream only ended too soon
+    offset    where the field at fault begins
+    what      the fault in words
+    clause    of PROTOCOL.md
+    is_final  False if the stream only ended too soon: more bytes could complete it
     """
 
     offset: int
@@ -64,23 +68,24 @@ class Fault(NamedTuple):
 
 
 class Stream:
-    """A stream of pairs, or of result lists; fed in pieces.
+    """A stream of pairs, or of result lists, fed in pieces.
 
-    kind         "pairs" or "lists"
-    data         bytearray, all that was fed
-    n_records    int, complete pairs or lists so far
-    ends         list of int, the offset behind each of them
+    kind       "pairs" or "lists"
+    data       all bytes so far
+    n_records  the number of complete pairs or lists
+    ends       the offset after each of them
     """
 
-    def __init__(self, kind: str, data: bytes = b"", layout: Layout = Layout()) -> None:
+    def __init__(
+        self, kind: str, data: bytes | bytearray = b"", layout: Layout = _PROTOCOL
+    ) -> None:
         self.kind = kind
         self.data = bytearray()
         self.ends: list[int] = []
         self._layout = layout
-        self._at = self._left = (
-            0  # behind the last whole pair or num-pairs; the pairs that its list still wants
-        )
-        self._due = ("", 0, 0)  # name, offset and length of the field whose bytes are not all there
+        self._at = 0  # after the last whole pair or num-pairs
+        self._left = 0  # pairs that the list under way still lacks
+        self._due = ("", 0, 0)  # name, offset and length of the incomplete field
         self._too_large: Fault | None = None
         self.feed(data)
 
@@ -88,7 +93,7 @@ class Stream:
     def n_records(self) -> int:
         return len(self.ends)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Take the next bytes."""
         self.data += data
         while not self._too_large and (self._left or self._begins_record()) and self._has_pair():
@@ -96,17 +101,18 @@ class Stream:
                 self._skip_repeats()
 
     def fault(self, at_end: bool) -> Fault | None:
-        """What is wrong so far; `at_end`: and no byte is to come."""
+        """Report what is wrong so far; `at_end` means that no more bytes come."""
         if self._too_large or not at_end:
             return self._too_large
         if len(self.data) == (self.ends[-1] if self.ends else 0):
             return None
         name, offset, wanted = self._due
-        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {len(self.data) - offset} there"
+        had = len(self.data) - offset
+        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {had} there"
         return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
     def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:
-        """Each field of the records from number `first` to before `last`, from 0; the last one may lack bytes."""
+        """Give the fields of the records [first, last), counted from 0; the last may lack bytes."""
         at = self.ends[first - 1] if first else 0
         for record in range(first, len(self.ends) + 1 if last is None else last):
             left = 1
@@ -125,7 +131,7 @@ class Stream:
                 return
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """Where each pair of the complete records begins and ends."""
+        """Give the begin and the end of each pair in complete records."""
         order, width = self._layout
         at = 0
         for end in self.ends:
@@ -137,7 +143,7 @@ class Stream:
                 yield begin, at
 
     def _number(self, name: str, at: int, record: int) -> Field:
-        """A number as it is there; -1 where its bytes are not."""
+        """Read a number; it is -1 when its bytes are not all there."""
         order, width = self._layout
         there = self.data[at : at + width]
         return Field(
@@ -145,7 +151,7 @@ class Stream:
         )
 
     def _begins_record(self) -> bool:
-        """Take the head of the next record that has pairs; False when it is not all there."""
+        """Read the head of the next record with pairs; False when it is incomplete."""
         if self.kind == "pairs":
             self._left = 1
             return True
@@ -161,7 +167,7 @@ class Stream:
         return True
 
     def _has_pair(self) -> bool:
-        """Go behind the next pair; False when it is not all there."""
+        """Step over the next pair; False when it is incomplete."""
         order, width = self._layout
         at, end = self._at, len(self.data)
         for name in ("key", "value"):
@@ -183,7 +189,7 @@ class Stream:
         return True
 
     def _skip_repeats(self) -> None:
-        """Take records that are the same as the last two, many at a time: a million pairs are read in no time."""
+        """Skip records equal to the last two, many at a time: millions of pairs must be fast."""
         ends = self.ends
         if len(ends) < 3 or ends[-1] - ends[-2] != ends[-2] - ends[-3]:
             return
@@ -195,8 +201,8 @@ class Stream:
             ends.extend(range(self._at + size, self._at + len(block) + 1, size))
             self._at += len(block)
 
-    def _lacks(self, *due) -> bool:
-        self._due = due
+    def _lacks(self, name: str, offset: int, wanted: int) -> bool:
+        self._due = (name, offset, wanted)
         return False
 
 
@@ -207,7 +213,7 @@ _ENDS = "the stream ends inside the parameters"
 
 
 def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
-    """The parameter set at the start of `data`: its length, its head counted, and its entries; or what is wrong."""
+    """Read the parameter set at the start of `data`: its length with its head, and its entries."""
     head = _HEAD.match(data)
     if not head:
         is_begun = _BEGUN_HEAD.fullmatch(data)
@@ -223,7 +229,8 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
     at, end = head.end(), head.end() + int(head[1])
     entries: list[tuple[bytes, bytes]] = []
     while at < min(end, len(data)):
-        begin, halves = at, []
+        begin = at
+        halves: list[bytes] = []
         for closing in (b" ", b"\n"):
             size = _NUMBER.match(data, at, end)
             if not size:
@@ -253,12 +260,12 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
 
 
 class Stdin:
-    """All that a worker gets on stdin: a parameter set, then pairs, then end of file.
+    """The whole stdin of a worker: a parameter set, pairs, end of file.
 
-    params    list of (name, value), in the order of the set
+    params    names and values, in order
     n_params  length of the set in bytes; 0 when it is malformed
-    pairs     Stream of what follows
-    fault     Fault or None, its offset counted from the start
+    pairs     what follows
+    fault     the first fault, its offset counted from the start; or None
     """
 
     def __init__(self, data: bytes) -> None:

@@ -45,6 +45,8 @@ __all__ = [
     "Verdict",
     "each",
     "explain",
+    "good_input",
+    "special",
 ]
 
 CONTRACTS = ("any", "reference")
@@ -61,7 +63,7 @@ def each(judge: Callable[[Trace], Verdict]) -> Judge:
     return lambda traces: judge(traces[-1])
 
 
-_good_input = each(fault_of)
+good_input = each(fault_of)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Case(BaseCase):
     """
 
     schedules: Schedules
-    judge: Judge = _good_input
+    judge: Judge = good_input
     drawn: Callable[[Setting], SearchStrategy[Schedule]] | None = None
 
 

@@ -1,13 +1,21 @@
-"""The witnesses of FILES-3: who can tell that a worker touched a file that is not its own.
+"""The witnesses of FILES-3, which notice that a worker touches files of others, and what it may read.
 
-Promises: a witness that is named here was seen to do it on this machine, for a program that did touch one. Both are
-a program that starts the worker (`through`) with its exit status and its pipes:
+A witness counts as available after it has caught a test program on this machine. Each is a program
+that starts the worker (`through`) and passes on its exit status and its pipes:
 
-    landlock   the kernel refuses the access; the worker then fails, or does without it. The pid is the worker's
-    strace     the access succeeds, and is in a log, which `strace.accesses` reads. The pid is strace's, which holds
-               the worker's pipes open too, and ends when all that the worker started has ended
+    landlock   The kernel refuses the access; the worker then fails, or does without. The pid is the
+               worker's.
+    strace     The access succeeds, and is in a log that `strace.accesses` reads. The pid is that of
+               strace, which also holds the worker's pipes open, and which ends after all processes
+               that the worker started.
 
-Neither sees all: csrc/launch/confine.c and `strace` say what they miss. Refuses to know what a worker should answer.
+Neither sees everything: csrc/launch/confine.c and the module `strace` say what they miss.
+
+A worker may read what its interpreter and libraries consist of (`readable`): the system's programs,
+libraries and their configuration, and elsewhere, as in a home or under /srv, only what its own files
+name: the interpreter of a `#!` line, programs that a shell script calls, the shared libraries of a
+binary, directories in environment variables. It may not read /home, /root, /tmp, /var, /srv and
+/etc as such.
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from glob import glob
 from pathlib import Path
@@ -29,20 +38,20 @@ from kvproto.driver.process import SUPERVISE
 __all__ = ["CONFINE", "WITNESSES", "readable", "through", "witnesses"]
 
 CONFINE = os.path.join(os.path.dirname(SUPERVISE), "confine")
-"""The path of the program that confines another one; its arguments are in csrc/launch/confine.c."""
+"""The program that confines another one; csrc/launch/confine.c describes its arguments."""
 
 WITNESSES = {
     "landlock": "this kernel has no Landlock (Linux 5.13), or does not allow it here",
     "strace": "strace is not installed, or may not trace here (apt-get install strace)",
 }
-"""Each witness, and what to say where it cannot be had."""
+"""Each witness, and what to say when it is not available."""
 
 _TRIAL = ". ../outside; : >inside"
-"""In sh: one read and one write that a worker must not do."""
+"""A shell script with one forbidden read and one forbidden write."""
 
 
 def witnesses() -> tuple[str, ...]:
-    """Those of WITNESSES that this machine has; found out once."""
+    """List the available witnesses; tested once."""
     return tuple(
         name
         for name, is_there in (("landlock", _has_landlock()), ("strace", bool(_strace())))
@@ -51,10 +60,10 @@ def witnesses() -> tuple[str, ...]:
 
 
 def through(witness: str, may_read: Sequence[str], log: str) -> list[str]:
-    """The command that starts a program under a witness, for SupervisedProcess.
+    """Make the command that starts a program under a witness, for SupervisedProcess.
 
-    may_read   of `readable.readable`, for landlock
-    log        a path outside of the worker's directory, for strace to write
+    may_read  from `readable`, for landlock
+    log       a path outside the worker's directory, for strace
     """
     if witness == "landlock":
         return [CONFINE, *may_read, "--"]
@@ -64,12 +73,12 @@ def through(witness: str, may_read: Sequence[str], log: str) -> list[str]:
 @cache
 def _has_landlock() -> bool:
     with quiet.STARTING:
-        return subprocess.run([CONFINE, "--probe"]).returncode == 0
+        return subprocess.run([CONFINE, "--probe"], check=False).returncode == 0
 
 
 @cache
 def _strace() -> tuple[str, ...]:
-    """The strace command up to its log; () where a trial with it does not tell what was done."""
+    """Make the strace command up to its log; () when a trial with it fails."""
     program = shutil.which("strace")
     if program is None:
         return ()
@@ -86,7 +95,7 @@ def _strace() -> tuple[str, ...]:
         "-e",
         calls,
     )
-    fast = (*command, "--seccomp-bpf")  # strace 5.3: it stops the worker at these calls alone
+    fast = (*command, "--seccomp-bpf")  # strace 5.3: stops the worker only at these calls
     return next((each for each in (fast, command) if _tells(each)), ())
 
 
@@ -100,12 +109,12 @@ def _tells(command: Sequence[str]) -> bool:
         trial = [*command, "-o", log, "--", "/bin/sh", "-c", _TRIAL]
         with quiet.STARTING:
             done = subprocess.run(
-                trial, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True
+                trial, check=False, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True
             )
         with open(log) as file:
-            told = [access[:2] for access in accesses(file.read(), directory, readable({}))]
+            seen = [access[:2] for access in accesses(file.read(), directory, readable({}))]
     outside, inside = os.path.realpath(outside), os.path.join(os.path.realpath(directory), "inside")
-    return (done.returncode, done.stderr) == (0, b"") and told == [
+    return (done.returncode, done.stderr) == (0, b"") and seen == [
         ("read", outside),
         ("write", inside),
     ]
@@ -148,13 +157,13 @@ SYSTEM = (
     "/etc/R",
     "/etc/terminfo",
 )
-"""Of the system, as globs."""
+"""Globs of what every worker may read."""
 
 USERS = ("/etc/passwd", "/etc/userdb", "/run/systemd/userdb", "/var/lib/sss/mc")
-"""What the C library reads to tell the name, the home or the shell of a user."""
+"""What the C library reads to look up a user."""
 
 ASKS_WHO_RUNS_IT = re.compile(r"java|tclsh|wish|expect")
-"""Interpreters that always read USERS when they start. Bash does so without a SHELL, others without a HOME."""
+"""Interpreters that always read USERS. Bash does so without a SHELL, others without a HOME."""
 
 LIBRARY_VARIABLES = (
     "LD_LIBRARY_PATH",
@@ -175,10 +184,10 @@ LIBRARY_VARIABLES = (
     "NODE_EXTRA_CA_CERTS",
     "BASH_ENV",
 )
-"""Variables that name directories of libraries, or files that an interpreter reads at its start; colons between."""
+"""Variables with colon-separated paths of libraries, or of files read at the start."""
 
 LOOKED_FOR_UPWARDS = ("package.json", ".python-version", ".tool-versions")
-"""Files that interpreters look for in the directory of the program and in each one above it."""
+"""Files that interpreters look for in the directory of the program and in all its parents."""
 
 SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 _PROGRAM_DIRECTORIES = ("bin", "sbin", "libexec", "shims")
@@ -188,12 +197,10 @@ _WORD = re.compile(r"[\w.+-]+")
 def readable(
     files: Mapping[str, bytes], environment: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """The paths that a program of these files may read, and all that is below them; each that is a link also resolved.
+    """List the paths that a program may read, with everything below them; links also resolved.
 
     files        name -> bytes: `op`, and the supporting files
-    environment  of the program, name -> value; None: ours
-
-    A file that is not read is named without harm: that a system lacks it, or that it is read by nobody.
+    environment  of the program; None for that of this process
     """
     environment = os.environ if environment is None else environment
     names = [path for pattern in SYSTEM for path in glob(pattern)]
@@ -215,7 +222,7 @@ def _and_above(path: str) -> list[str]:
 
 
 def _named_in(content: bytes, environment: Mapping[str, str]) -> Iterator[str]:
-    """What one file of a program needs: the prefixes of the programs that a script names, a binary's libraries."""
+    """List what one file of a program needs: prefixes of programs, libraries of a binary."""
     if content.startswith(b"\x7fELF"):
         yield from _shared_libraries(content)
     for command in _commands(content, environment):
@@ -223,7 +230,7 @@ def _named_in(content: bytes, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _needed_by(command: str, environment: Mapping[str, str]) -> Iterator[str]:
-    name, program = os.path.basename(command), _found(command, environment)
+    name, program = os.path.basename(command), _which(command, environment)
     is_bash = os.path.basename(os.path.realpath(program or command)) == "bash"
     if (
         "HOME" not in environment
@@ -237,12 +244,12 @@ def _needed_by(command: str, environment: Mapping[str, str]) -> Iterator[str]:
         yield from _made_of(program, environment)
 
 
-def _found(command: str, environment: Mapping[str, str]) -> str | None:
+def _which(command: str, environment: Mapping[str, str]) -> str | None:
     return shutil.which(command, path=environment.get("PATH", os.defpath))
 
 
 def _commands(content: bytes, environment: Mapping[str, str]) -> list[str]:
-    """The interpreter of a script, what `env` looks for, and for a shell's script the programs that it may call."""
+    """List the interpreter of a script, and the programs that a shell script may call."""
     if not content.startswith(b"#!"):
         return []
     words = content[2:].partition(b"\n")[0].decode("utf-8", "surrogateescape").split()
@@ -250,24 +257,22 @@ def _commands(content: bytes, environment: Mapping[str, str]) -> list[str]:
     if commands and os.path.basename(commands[0]) == "env":
         commands += [word for word in words[1:] if not word.startswith("-") and "=" not in word][:1]
     if commands and os.path.basename(commands[-1]) in SHELLS:
-        said = set(_WORD.findall(content.decode("utf-8", "replace")))
-        commands += sorted(said & _programs(environment))
+        words_of_script = set(_WORD.findall(content.decode("utf-8", "replace")))
+        commands += sorted(words_of_script & _programs(environment))
     return commands
 
 
 def _programs(environment: Mapping[str, str]) -> set[str]:
-    """The names of all programs that are found by their name."""
+    """List the names of all programs in PATH."""
     names: set[str] = set()
     for directory in environment.get("PATH", os.defpath).split(":"):
-        try:
+        with suppress(OSError):  # PATH may contain directories that do not exist
             names.update(os.listdir(directory or "."))
-        except OSError:
-            pass  # PATH may name what is not there
     return names
 
 
 def _made_of(program: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """The directories that a program was installed to, as a path says it and as its links lead there."""
+    """List the directories that a program was installed to, by its path and with links resolved."""
     for path in dict.fromkeys((program, os.path.realpath(program))):
         yield path
         yield from _prefix(path, environment)
@@ -276,8 +281,8 @@ def _made_of(program: str, environment: Mapping[str, str]) -> Iterator[str]:
         )
         if home:
             yield from _prefix(os.path.join(home, "python"), environment)
-    for command in _commands(_first_line(program), environment):  # of a version manager's shim
-        if _found(command, environment) != program:
+    for command in _commands(_first_line(program), environment):  # the shim of a version manager
+        if _which(command, environment) != program:
             yield from _needed_by(command, environment)
 
 
@@ -286,11 +291,11 @@ def _first_line(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.readline(200)
     except OSError:
-        return b""  # it may be executable, and not readable
+        return b""  # it may be executable but not readable
 
 
 def _prefix(path: str, environment: Mapping[str, str]) -> list[str]:
-    """Where the program's own things are: below X for X/bin/program; where X is a home, below X/lib."""
+    """List the prefix X of X/bin/program; if X is too wide, as a home is, only X/lib*."""
     directory = os.path.dirname(path)
     if os.path.basename(directory) not in _PROGRAM_DIRECTORIES:
         return [] if directory in _too_wide(environment) else [directory]
@@ -315,7 +320,7 @@ def _home(environment: Mapping[str, str]) -> str:
 
 
 def _base_of_environment(config: str) -> str:
-    """The directory of the Python that a virtual environment was made with; "" where there is none."""
+    """Find the directory of the Python that a virtual environment was made with, or ""."""
     try:
         lines = Path(config).read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -325,7 +330,7 @@ def _base_of_environment(config: str) -> str:
 
 
 def _shared_libraries(binary: bytes) -> list[str]:
-    """The files of the libraries that the loader finds for a binary."""
+    """List the libraries that the loader finds for a binary."""
     ldd = shutil.which("ldd")
     if ldd is None:
         return []
@@ -335,7 +340,7 @@ def _shared_libraries(binary: bytes) -> list[str]:
         os.fchmod(fd, 0o700)
         path = f"/proc/{os.getpid()}/fd/{fd}"
         listed = subprocess.run(
-            [ldd, path], capture_output=True, text=True, errors="surrogateescape"
+            [ldd, path], check=False, capture_output=True, text=True, errors="surrogateescape"
         ).stdout
     finally:
         os.close(fd)

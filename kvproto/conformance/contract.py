@@ -1,7 +1,8 @@
-"""What a worker that follows CONTRACT.md has to answer: a model of the contract, and the judge that asks it.
+"""What a worker that follows CONTRACT.md must answer: a model of the contract, and its judge.
 
-Promises: what is due is worked out from the bytes that were sent, and from nothing else; so each run of such a worker
-can be judged to the byte, whatever a case was about. Implements CONTRACT-1 to CONTRACT-12 for itself.
+What is due depends on the bytes that were sent and on nothing else, so that each run of such a
+worker can be judged to the byte, whatever the case is about. Implements CONTRACT-1 to CONTRACT-12
+independently.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ CLAUSES = {
 class Due:
     """What is due.
 
-    do        bytes, what the worker was told to do
-    lists     list of result lists, each a list of pairs as they go over the wire; in a reduce one list of them all
-    lines     list of (tag, text): what it says on stderr
-    error     str, why it must end in an ERR line of its own words and status 1; "" where it need not
-    cause     str, what is behind that, where the same is behind other errors; else ""
+    do     the value of the parameter `do`
+    lists  result lists of encoded pairs; for a reduce the division into lists has no meaning
+    lines  tags and texts on stderr
+    error  why the worker must fail with an ERR line and status 1; "" when it must not
+    cause  the cause of such a finding, when several errors share it; or ""
     """
 
     do: bytes
@@ -51,12 +52,12 @@ class Due:
     cause: str = ""
 
 
-class _Refused(Exception):
-    """A parameter that the contract refuses; the argument says why."""
+class _RefusedError(Exception):
+    """The contract refuses a parameter; the argument says why."""
 
 
 def due(schedule: Schedule) -> Due:
-    """What a worker owes that gets all the bytes of a schedule."""
+    """Work out what a worker owes that gets all the bytes of a schedule."""
     read = schedule.read
     params = dict(read.params)
     what = Due(params.get(b"do", b"echo"))
@@ -67,7 +68,7 @@ def due(schedule: Schedule) -> Due:
     else:
         try:
             _work(what, schedule, params)
-        except _Refused as e:
+        except _RefusedError as e:
             what.error = str(e)
         else:
             if read.fault and not what.error:
@@ -108,10 +109,10 @@ def _work(what: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
             name = _needed(params, b"name")
             content = dict(schedule.files).get(name.decode("utf-8", "surrogateescape"))
             if content is None:
-                raise _Refused("the file that it should read is not one of its own")
+                raise _RefusedError("the file that it should read is not one of its own")
             what.lists = [[_item(name) + _item(content)] for _ in pairs]
         case _:
-            raise _Refused("the contract does not define this `do`")
+            raise _RefusedError("the contract does not define this `do`")
 
 
 def _pairs(schedule: Schedule) -> Iterator[bytes]:
@@ -121,14 +122,14 @@ def _pairs(schedule: Schedule) -> Iterator[bytes]:
 
 def _needed(params: dict[bytes, bytes], name: bytes) -> bytes:
     if name not in params:
-        raise _Refused(f"the parameter {name.decode()} is missing")
+        raise _RefusedError(f"the parameter {name.decode()} is missing")
     return params[name]
 
 
 def _number(params: dict[bytes, bytes], name: bytes) -> int:
     text = _needed(params, name)
     if not text.isdigit() or len(text) > 10 or int(text) > MAX_NUMBER:
-        raise _Refused(f"the parameter {name.decode()} is not a number")
+        raise _RefusedError(f"the parameter {name.decode()} is not a number")
     return int(text)
 
 
@@ -141,7 +142,7 @@ def _lines(tag: bytes, text: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def fault_of_contract(trace: Trace) -> Finding | None:
-    """What is wrong with a run of a worker that follows the contract; None: all is as the contract says."""
+    """Judge a run of a worker that follows the contract."""
     schedule = trace.schedule
     if schedule.stdout != "pipe" or CloseOutput() in schedule.steps:
         is_silent = not due(schedule).lists
@@ -149,16 +150,16 @@ def fault_of_contract(trace: Trace) -> Finding | None:
     what = due(schedule)
     clause = CLAUSES.get(what.do, "CONTRACT-2")
     if what.error:
-        found = _reports(trace, what.error, clause if what.lines else "CONTRACT-3", what.cause)
+        finding = _reports(trace, what.error, clause if what.lines else "CONTRACT-3", what.cause)
     else:
-        found = fault_of(trace)
-    return found or _wrong_answer(trace, what, clause) or _wrong_lines(trace, what, clause)
+        finding = fault_of(trace)
+    return finding or _wrong_answer(trace, what, clause) or _wrong_lines(trace, what, clause)
 
 
 def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:
-    """Status 1 and an ERR line, since `why`; `cause` as for `must_fail`."""
-    if found := must_fail(trace, why, clause, cause):
-        return found
+    """Judge a run that must end with status 1 and an ERR line; parameters as for `must_fail`."""
+    if finding := must_fail(trace, why, clause, cause):
+        return finding
     has_line = any(line.tag == b"ERR" for line in trace.lines)
     if trace.exit_status == 1 and has_line:
         return None
@@ -181,9 +182,8 @@ def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
     else:
         expected = b"".join(b"".join(pairs) for pairs in what.lists)
         got = pairs_of_lists(trace.lists)
-    may_lack = (
-        what.error and not what.lines
-    )  # a fault of the input may be told before the answers before it
+    # A worker may report faulty input before it has written the answers to earlier pairs.
+    may_lack = what.error and not what.lines
     if got == expected or (may_lack and expected.startswith(got)):
         return None
     return first_difference(
@@ -198,13 +198,13 @@ def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
 
 def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
     got = [(line.tag, line.text) for line in trace.lines if line.is_ended]
-    if what.error and not what.lines:  # the words are the worker's own
+    if what.error and not what.lines:  # the worker chooses the words
         return (
             None
             if len(got) == len(trace.lines) and all(tag for tag, _ in got)
             else _untagged(trace)
         )
-    if trace.n_stderr > len(trace.stderr):  # of a flood, what was kept
+    if trace.n_stderr > len(trace.stderr):  # of a flood only the start was kept
         got = got[:-1]
         expected = what.lines[: len(got)]
     else:
@@ -246,14 +246,20 @@ def _untagged(trace: Trace) -> Finding:
 
 
 def pairs_of_lists(lists: Stream) -> bytes:
-    """The pairs of result lists, one behind the other: what a reduce says, since where a list ends has no meaning."""
+    """Join the pairs of all lists: in a reduce the division into lists has no meaning."""
     return b"".join(lists.data[begin:end] for begin, end in lists.pairs())
 
 
 def first_difference(
-    cause: str, clause: str, what: str, expected: bytes, got: bytes, trace: Trace, **more
+    cause: str,
+    clause: str,
+    what: str,
+    expected: bytes,
+    got: bytes,
+    trace: Trace,
+    also: tuple[Trace, ...] = (),
 ) -> Finding:
-    """The finding for output that is not what it is to be; in a reduce both are pairs without their lists."""
+    """Report wrong output; for a reduce, `expected` and `got` are pairs without their lists."""
     same = _n_same(expected, got)
     offset = same
     if trace.schedule.argument != "map":
@@ -266,12 +272,12 @@ def first_difference(
         f"{len(got)} bytes, from byte {same} on {_shown(got, same)}",
         trace,
         at=offset,
-        **more,
+        also=also,
     )
 
 
 def _n_same(a: bytes, b: bytes) -> int:
-    """The length of what two byte strings begin with together."""
+    """The length of the common prefix."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -284,7 +290,7 @@ def _shown(data: bytes, at: int) -> str:
 
 
 def _offset_in_lists(lists: Stream, n: int) -> int:
-    """Where in a stream of lists byte n of its pairs is."""
+    """Find the offset in a stream of lists of byte n of its pairs."""
     for begin, end in lists.pairs():
         if n < end - begin:
             return begin + n

@@ -1,7 +1,7 @@
-"""The likely mistake of the worker's author, in words: small pure functions over a finding and its trace.
+"""The likely mistake of the worker's author, in words.
 
-Each takes a Finding and returns the words, or "" when it has nothing to say; the first that speaks is heard. A new
-guess is a new function in `GUESSES`. A guess never changes a verdict.
+Each guess is a pure function from a finding to words, or to "" when it has nothing to say; the
+first words win. A new guess is a new function in `GUESSES`. A guess never changes a verdict.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LAYOUTS = (
 
 
 def likely(finding: Finding) -> str:
-    """The likely mistake, or ""."""
+    """Guess the likely mistake; "" without a guess."""
     return next((words for guess in GUESSES if (words := guess(finding))), "")
 
 
 def first_wrong(finding: Finding) -> int | None:
-    """Where the first wrong byte of stdout is: as the finding says, or at 0 where all sizes are wrong."""
+    """Locate the first wrong byte of stdout; it is at 0 when all sizes are wrong."""
     return (
         0
         if finding.at is not None and (other_layout(finding) or no_num_pairs(finding))
@@ -50,7 +50,8 @@ def first_wrong(finding: Finding) -> int | None:
 def text_on_stdout(finding: Finding) -> str:
     if finding.cause != "text on stdout":
         return ""
-    line = TEXT.match(finding.trace.stdout, finding.at)[0].split(b"\n")[0].decode("ascii")
+    text = TEXT.match(finding.trace.stdout, finding.at or 0)
+    line = text[0].split(b"\n")[0].decode("ascii") if text else ""
     return f"text on stdout: your program printed `{line[:60]}`; text for people goes to stderr"
 
 
@@ -76,21 +77,27 @@ def late_answers(finding: Finding) -> str:
         return ""
     owed, n_lists = finding.trace.owed, finding.trace.lists.n_records
     if len(owed) > 1 and all(wait.n_had == wait.n_due - 1 for wait in owed):
-        return f"you answer one pair late: output is buffered, or you read the next pair before you answer; {FLUSH}"
+        return (
+            "you answer one pair late: output is buffered, or you read the next pair before you "
+            f"answer; {FLUSH}"
+        )
     if owed and n_lists >= owed[-1].n_due:
         return f"the answers came only at the end of input: output is buffered; {FLUSH}"
     return f"output is buffered; {FLUSH}"
 
 
 def reads_past(finding: Finding) -> str:
-    """Reading a pipe gives what is there, not what was asked for."""
+    """A read of a pipe may return less than was asked for."""
     if not _has_cut_piece(finding.trace.schedule):
         return ""
-    return "a read of a pipe gives what is there: read again until all the bytes that you want have come"
+    return (
+        "a read of a pipe gives what is there: read again until all the bytes that you want have "
+        "come"
+    )
 
 
 def _has_cut_piece(schedule: Schedule) -> bool:
-    """Whether the worker has to wait for the rest of something of which it has read a part."""
+    """Whether the worker reads a part of a field and must wait for the rest."""
     read, at = schedule.read, 0
     whole = {0, read.n_params, *(read.n_params + end for end in read.pairs.ends)}
     for step in schedule.steps:
@@ -115,8 +122,9 @@ def write_not_checked(finding: Finding) -> str:
         return ""
     if finding.trace.schedule.stdout == "closed":
         return (
-            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, and the program "
-            "cannot see it; in other languages, the result of a write, or of the last flush at exit, is not checked"
+            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, "
+            "and the program cannot see it; in other languages, the result of a write, or of the "
+            "last flush at exit, is not checked"
         )
     return "the result of a write, or of the last flush at exit, is not checked"
 
@@ -131,9 +139,9 @@ def kept_for_each_pair(finding: Finding) -> str:
     if finding.cause != "memory grows with the pairs":
         return ""
     return (
-        "something is kept for each pair: allocated and never freed, or put into a list or table; if what it computes "
-        "needs that, list the case in a file for --known-failing; if its run-time collects garbage late, limit its "
-        "heap (Java: -Xmx64m)"
+        "something is kept for each pair: allocated and never freed, or put into a list or table; "
+        "if what it computes needs that, list the case in a file for --known-failing; if its "
+        "run-time collects garbage late, limit its heap (Java: -Xmx64m)"
     )
 
 

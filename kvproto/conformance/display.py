@@ -1,8 +1,12 @@
-"""Bytes for a person: one field a line, with what it means, and a mark under the first wrong byte."""
+"""How the kit shows bytes and text to people.
+
+A dump has one field on each line, with its meaning, and marks the first wrong byte. Text from a
+worker can be read, and cannot control a terminal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from kvproto.conformance.answers import Stdin, Stream
@@ -12,10 +16,10 @@ __all__ = ["of_input", "of_output", "plural", "quoted", "shortened", "shown", "v
 PER_LINE = 12
 LINES_OF_AN_ITEM = 2
 LINES = 24
-"""The most lines of a dump; of a longer one, those in the middle are left out, and counted."""
+"""Lines of a dump at most; further ones in the middle are left out and counted."""
 
 RECORDS = 12
-"""Of so many pairs or lists at each end of a long stream there are lines to choose from."""
+"""Of a long stream, so many pairs or lists at each end get lines."""
 
 _HIDDEN = -1
 
@@ -27,7 +31,7 @@ class _Line(NamedTuple):
 
 
 def of_input(data: bytes, wrong: int | None = None) -> list[str]:
-    """The lines of what was sent: parameters, then pairs. The byte at `wrong` is marked; from there, only bytes."""
+    """Dump stdin: parameters, then pairs; `wrong` marks a byte, and what follows is plain bytes."""
     good = data if wrong is None else data[:wrong]
     read = Stdin(good)
     if not read.n_params:
@@ -37,7 +41,7 @@ def of_input(data: bytes, wrong: int | None = None) -> list[str]:
 
 
 def of_output(data: bytes, wrong: int | None) -> list[str]:
-    """The lines of what was said, as result lists. The byte at `wrong` is marked; from there, only bytes."""
+    """Dump stdout as result lists; `wrong` as in `of_input`."""
     return _marked(
         list(_explained(Stream("lists", data if wrong is None else data[:wrong]), 0)), data, wrong
     )
@@ -50,7 +54,7 @@ def _marked(lines: list[_Line], data: bytes, wrong: int | None) -> list[str]:
 
 
 def _explained(stream: Stream, base: int) -> Iterator[_Line]:
-    """A line for each field; of very many records the first and the last ones."""
+    """Make a line for each field; of very many records only the first and the last ones."""
     n = stream.n_records
     if n <= 2 * RECORDS:
         yield from _of_fields(stream, base, 0, n + 1)
@@ -93,9 +97,9 @@ def _raw(data: bytes, offset: int) -> Iterator[_Line]:
 
 
 def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
-    """As text: those around the wrong byte, or the first and the last ones, where they are too many."""
+    """Render the lines; of too many, those at both ends or around the wrong byte."""
     n = len(lines)
-    keep = range(n)
+    keep: Iterable[int] = range(n)
     if n > LINES:
         at = (
             next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1)
@@ -131,14 +135,14 @@ def _quoted(data: bytes) -> str:
 
 
 def visible(text: str) -> str:
-    """The text, each character that cannot be seen as an escape sequence; newlines and tabs stay."""
+    """Show characters that cannot be seen as escape sequences; newlines and tabs stay."""
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )
 
 
 def quoted(line: bytes, most: int = 60) -> str:
-    """A line that a worker wrote, in quotes, cut where it is long."""
+    """Quote a line that a worker wrote, shortened."""
     text = (
         visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")
     )
@@ -146,15 +150,15 @@ def quoted(line: bytes, most: int = 60) -> str:
 
 
 def shown(data: bytes, most: int = 12) -> str:
-    """Bytes in hexadecimal, cut where there are many."""
+    """Show bytes in hexadecimal, shortened."""
     return data[:most].hex(" ") + " ..." * (len(data) > most) if data else "nothing"
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """A text, cut."""
+    """Shorten a text."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def plural(n: int, unit: str) -> str:
-    """A number of things."""
+    """Say how many of something, as "1 pair" or "2 pairs"."""
     return f"{n} {unit}{'s' * (n != 1)}"

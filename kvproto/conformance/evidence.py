@@ -1,6 +1,7 @@
-"""A directory for each failure: stdin, stdout, stderr, the schedules for --replay, and a repro.sh.
+"""The evidence of a failure: a directory with stdin, stdout, stderr, the schedules, and a repro.sh.
 
-Promises: repro.sh needs a POSIX shell and the worker, nothing of kvproto.
+`kvproto check --replay` plays the schedules; repro.sh needs a POSIX shell and the worker, but
+nothing of kvproto.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from kvproto.conformance.case import Case
 from kvproto.conformance.display import visible
-from kvproto.conformance.player import VARIABLES
+from kvproto.conformance.player import VARIABLES, Program
 from kvproto.conformance.runner import Check, Result
 from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send
 from kvproto.conformance.trace import Finding, Trace
@@ -23,11 +24,11 @@ from kvproto.conformance.workers import CASES
 __all__ = ["Replay", "keep", "load"]
 
 SECONDS_OPEN = 2
-"""How long repro.sh keeps stdin open where an answer is due, for a person to see that it does not come."""
+"""How long repro.sh keeps stdin open when an answer is due, so that a user sees it missing."""
 
 
 class Replay(NamedTuple):
-    """What a directory of evidence says: a case, its mode and contract, the schedules to play, the worker that failed."""
+    """The content of a directory of evidence: the question, the schedules, and the worker."""
 
     case: Case
     mode: str
@@ -40,17 +41,17 @@ class Replay(NamedTuple):
 
 def keep(result: Result, check: Check, directory: Path) -> None:
     """Write the evidence of a failing result; a directory of that name is replaced."""
-    finding: Finding = result.verdict
-    program = check.program
+    program, finding = check.program, result.finding
+    assert isinstance(finding, Finding)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     trace = finding.trace
     contents = {"stdin": trace.schedule.stdin, "stdout": trace.stdout, "stderr": trace.stderr}
     for name, content in contents.items():
         (directory / name).write_bytes(content)
-    own = {name: content for name, content in program.files.items() if name != "op"}
-    others = {**own, **dict(trace.schedule.files)}
-    for name, content in others.items():
+    supporting = {name: content for name, content in program.files.items() if name != "op"}
+    files = {**supporting, **dict(trace.schedule.files)}
+    for name, content in files.items():
         path = directory / "files" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
@@ -61,20 +62,20 @@ def keep(result: Result, check: Check, directory: Path) -> None:
         "mode": result.mode,
         "contract": check.contract,
         "worker": [os.path.abspath(program.path), *program.arguments],
-        "files": sorted(own),
+        "files": sorted(supporting),
         "environment": program.handed_on,
         "schedules": schedules,
     }
     (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "repro.sh"
     script.write_text(
-        _script(result, program, bool(others)), encoding="utf-8", errors="surrogateescape"
+        _script(result, finding, program, bool(files)), encoding="utf-8", errors="surrogateescape"
     )
     script.chmod(0o755)
 
 
 def load(directory: Path) -> Replay:
-    """What `keep` wrote. Raises ValueError where that is not evidence of a case, OSError where it cannot be read."""
+    """Read what `keep` wrote. Raises ValueError if it is not evidence of a case, and OSError."""
     text = (directory / "schedule.json").read_text()
     try:
         facts = json.loads(text)
@@ -94,8 +95,7 @@ def load(directory: Path) -> Replay:
         ) from None
 
 
-def _script(result: Result, program, has_files: bool) -> str:
-    finding: Finding = result.verdict
+def _script(result: Result, finding: Finding, program: Program, has_files: bool) -> str:
     schedule = finding.trace.schedule
     about = [
         f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
@@ -123,16 +123,16 @@ od -A x -t x1 stdout | head -n 20
 
 
 def _pipeline(trace: Trace, run: str) -> str:
-    """The shell's way to play a schedule: all input at once, or up to the first answers that were owed."""
+    """Play a schedule in the shell: all input at once, or in two parts where an answer is due."""
     schedule = trace.schedule
     kinds = {type(step) for step in schedule.steps}
     feed = 'cat "$here/stdin"'
     if Answers in kinds:
         n_bytes = _n_bytes_before(schedule, trace.owed[0].n_due if trace.owed else 1)
         when = f"{SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin"
-        told = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
+        show = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
         feed = (
-            f'{{ head -c {n_bytes} "$here/stdin"; {told}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
+            f'{{ head -c {n_bytes} "$here/stdin"; {show}; tail -c +{n_bytes + 1} "$here/stdin"; }}'
         )
     run = f"{{ {run}; echo $? > status; }}"
     if schedule.stdout == "closed":
@@ -147,7 +147,7 @@ def _pipeline(trace: Trace, run: str) -> str:
 
 
 def _n_bytes_before(schedule: Schedule, n_due: int) -> int:
-    """What is sent before a schedule waits for so many answers."""
+    """Count the bytes sent before a schedule waits for n_due answers."""
     before = schedule.steps[: schedule.steps.index(Answers(n_due))]
     return sum(len(step.data) for step in before if isinstance(step, Send))
 

@@ -1,6 +1,6 @@
-"""What cases ask of several runs together, or of more than one run's bytes; the plain question is `oracle.fault_of`.
+"""Judges that compare several runs, or ask more than `oracle.fault_of` does.
 
-Each function here makes or is a judge as Case.judge has it: the traces so far in, a Finding, NotApplicable or None out.
+Each function is, or makes, a judge for `Case.judge`: the traces so far go in, a verdict comes out.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ DEPENDS = "its answers depend on when its input comes"
 
 
 def leave_to_contract(traces: list[Trace]) -> Verdict:
-    """For cases that only the contract can judge."""
+    """Judge nothing: only the contract can judge this case."""
     return None
 
 
 def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
-    """A run in which a worker must not exit with status 0, since `why`."""
+    """Make a judge of a run in which the worker must not exit with status 0; see `must_fail`."""
     return lambda traces: must_fail(traces[-1], why, clause, cause)
 
 
 def same_as_itself(traces: list[Trace]) -> Verdict:
-    """The first two runs are of the same schedule, and end in the same answers."""
+    """Judge two runs of the same schedule, which must end with the same answers."""
     return fault_of(traces[-1]) or (
         _difference(traces, "LIFECYCLE-9", UNSTABLE, UNSTABLE) if len(traces) > 1 else None
     )
 
 
 def same_answers(clause: str, what: str) -> Judge:
-    """Two runs of the same schedule, which must agree for the rest to say anything, then runs that must agree with them."""
+    """Make a judge of two equal runs, which only check stability, and others that must agree."""
 
     def judge(traces: list[Trace]) -> Verdict:
-        if found := fault_of(traces[-1]):
-            return found
+        if finding := fault_of(traces[-1]):
+            return finding
         if len(traces) == 2 and _answers(traces[1]) != _answers(traces[0]):
             return NotApplicable(UNSTABLE)
         return _difference(traces, clause, what) if len(traces) > 2 else None
@@ -60,9 +60,9 @@ def same_answers(clause: str, what: str) -> Judge:
 
 
 def as_plain(traces: list[Trace]) -> Verdict:
-    """A drawn run, behind the plain run of the same bytes: as good, and the same answers.
+    """Judge a drawn run against the plain run of the same bytes: it must be as good, and agree.
 
-    Before anything is drawn, two plain runs, which must agree for the rest to say anything.
+    Before anything is drawn, two equal plain runs must agree, or the case does not apply.
     """
     plain, trace = traces[0], traces[-1]
     schedule = trace.schedule
@@ -80,13 +80,13 @@ def as_plain(traces: list[Trace]) -> Verdict:
 
 
 def unwritable(why: str) -> Judge:
-    """Of a run that tells whether it writes at all, and one in which it cannot."""
+    """Make a judge of a run that shows whether the worker writes, and one where it cannot."""
 
     def judge(traces: list[Trace]) -> Verdict:
         if len(traces) == 1:
             return None if traces[0].stdout else NotApplicable("it writes nothing to stdout")
-        found = must_fail(traces[1], why, "LIFECYCLE-3", UNWRITTEN)
-        return found and dataclasses.replace(found, also=(traces[0],))
+        finding = must_fail(traces[1], why, "LIFECYCLE-3", UNWRITTEN)
+        return finding and dataclasses.replace(finding, also=(traces[0],))
 
     return judge
 
@@ -94,7 +94,10 @@ def unwritable(why: str) -> Judge:
 def uses_at_most(
     n_bytes: int, clause: str, what: str, then: Judge, is_touched: bool = True
 ) -> Judge:
-    """Between its two measures memory grows by so much at most; asked for, or touched. Else `then` judges."""
+    """Make a judge: memory grows by at most n_bytes between two measures; then `then` judges.
+
+    is_touched  whether touched memory counts, or requested memory
+    """
 
     def judge(traces: list[Trace]) -> Verdict:
         trace = traces[-1]
@@ -117,14 +120,14 @@ def uses_at_most(
 
 
 def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
-    """Memory does not grow by n_bytes for each pair in every stage of n_pairs, from the first measure on."""
+    """Make a judge: memory must not grow by n_bytes per pair in every stage of n_pairs."""
 
     def judge(traces: list[Trace]) -> Verdict:
         trace = traces[-1]
         if trace.ending == "floods":
             return NotApplicable("it writes more than the kit takes")
-        if found := fault_of(trace):
-            return found
+        if finding := fault_of(trace):
+            return finding
         touched = [memory[1] for memory in trace.memory]
         grown = [after - before for before, after in itertools.pairwise(touched)]
         if min(grown, default=0) <= n_bytes * n_pairs:
@@ -134,8 +137,8 @@ def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
             "LIMITS-6",
             "its memory grows with the number of pairs",
             "the same memory however many pairs there are, unless what it computes needs more",
-            f"at least {round(min(grown) / n_pairs)} bytes more for each pair; {touched[-1] >> 20} MiB in all after "
-            f"{n_pairs * len(touched)} pairs",
+            f"at least {round(min(grown) / n_pairs)} bytes more for each pair; "
+            f"{touched[-1] >> 20} MiB in all after {n_pairs * len(touched)} pairs",
             trace,
         )
 
@@ -149,7 +152,7 @@ def _answers(trace: Trace) -> bytes:
 def _difference(
     traces: list[Trace], clause: str, what: str, cause: str = DEPENDS
 ) -> Finding | None:
-    """What is different in the last run from the first one."""
+    """Report where the last run differs from the first one."""
     expected, got = _answers(traces[0]), _answers(traces[-1])
     if expected == got:
         return None

@@ -1,18 +1,19 @@
-"""What any worker owes, whatever it computes: one trace in, its first fault out.
+"""What every worker owes, whatever it computes: a trace goes in, its first fault comes out.
 
-The order of the questions is the order of causes: a worker that crashed has a better reason for a list cut short
-than bad framing; one that writes text where lists belong owes no answers. `fault_of` judges a run with good input,
-`must_fail` one in which exit status 0 would be a lie. Implements LIFECYCLE-4.
+The questions are in the order of causes: a worker that crashed has a better reason for a truncated
+list than bad framing, and one that writes text where lists belong owes no answers. `fault_of`
+judges a run with good input, `must_fail` one in which exit status 0 would be a lie. Implements
+LIFECYCLE-4.
 """
 
 from __future__ import annotations
 
 import re
-import signal
 
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import Finding, Trace
+from kvproto.errors import signal_name
 
 __all__ = [
     "BAD_INPUT",
@@ -41,23 +42,38 @@ CAUSES = (
     "too few lists",
     "answers held back",
 )
-"""What the cause of a finding of `fault_of` begins with."""
+"""Prefixes of the causes that `fault_of` reports."""
 
 BAD_INPUT = "its input is malformed"
 UNWRITTEN = "its output could not be written"
 NO_LINE = "fails without an ERR line"
-"""What is behind most runs in which a worker does not fail as it should: one cause each, however it comes about."""
+"""Causes shared by most runs in which a worker does not fail as it should."""
 
 NOT_PROVED = (
     "not proved, since a timer may end its waits, but it waits for input with answers held back"
 )
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
-"""What text looks like where a list should begin; asked only where something is wrong."""
+"""Text where a list should begin; only asked when something is wrong."""
 
 
 def fault_of(trace: Trace) -> Finding | None:
-    """The first fault of a run with good input; None: the worker did all that it owes."""
+    """Judge a run with good input.
+
+    Parameters
+    ----------
+    trace : Trace
+        The run.
+
+    Returns
+    -------
+    Finding or None
+        The first fault, or None when the worker did everything that it owes.
+
+    Notes
+    -----
+    LIFECYCLE-4, and the clauses that the finding names.
+    """
     for question in (
         _crash,
         _error_line,
@@ -75,9 +91,27 @@ def fault_of(trace: Trace) -> Finding | None:
 
 
 def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:
-    """The fault of a run in which a worker must not exit with status 0, since `why`.
+    """Judge a run in which the worker must not exit with status 0.
 
-    cause   what is behind it, where the same is behind other reasons; by default it is the reason alone
+    Parameters
+    ----------
+    trace : Trace
+        The run.
+    why : str
+        The reason, which completes "exits with status 0 although ...".
+    clause : str
+        The clause that requires a failure.
+    cause : str
+        The cause of the finding, when several reasons share it; by default `why`.
+
+    Returns
+    -------
+    Finding or None
+        The fault, or None when the worker failed as it must.
+
+    Notes
+    -----
+    LIFECYCLE-3.
     """
     if trace.ending not in ("exited", "stopped"):
         return hang_of(trace)
@@ -96,7 +130,7 @@ def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding |
 def _crash(trace: Trace) -> Finding | None:
     if trace.exit_status is None or trace.exit_status >= 0:
         return None
-    name = _signal_name(-trace.exit_status)
+    name = signal_name(trace.exit_status)
     return Finding(
         f"killed by {name}",
         "LIFECYCLE-3",
@@ -111,19 +145,18 @@ def _error_line(trace: Trace) -> Finding | None:
     text = next((line.data for line in trace.lines if line.tag == b"ERR"), None)
     if text is None:
         return None
-    said = quoted(text, 1000)
     return Finding(
         "reports an error",
         "STDERR-7",
         "it reports an error although its input is good",
         "no ERR line",
-        f"{said} on stderr; {trace.status}",
+        f"{quoted(text, 1000)} on stderr; {trace.status}",
         trace,
     )
 
 
 def _bad_bytes(trace: Trace) -> Finding | None:
-    """What no later byte can mend, and text, which the end of the stream gives away."""
+    """Framing that no later byte can complete, and text, which the end of the stream reveals."""
     final = trace.lists.fault(at_end=False)
     fault = final or trace.lists.fault(at_end=True)
     if not fault:
@@ -132,7 +165,7 @@ def _bad_bytes(trace: Trace) -> Finding | None:
     text = TEXT.match(trace.stdout, begin)
     if (
         text and text[0][:32] not in trace.schedule.stdin
-    ):  # else its own data, where it should not be
+    ):  # otherwise it is its own data in the wrong place
         clause = "MAP-3" if trace.schedule.argument == "map" else "REDUCE-4"
         line = text[0].partition(b"\n")[0]
         return Finding(
@@ -203,11 +236,11 @@ def _unfinished(trace: Trace) -> Finding | None:
 
 
 def hang_of(trace: Trace) -> Finding | None:
-    """The fault of a run that did not come to its end, whatever the exit status was to be."""
+    """Report a run that did not come to its end, whatever exit status was expected."""
     if trace.ending == "exited":
         return None
     if trace.ending == "watchdog" and isinstance(trace.step, Answers) and _waits_for_input(trace):
-        return None  # not proved, but what it looks like: `_withheld` says it
+        return None  # not proved, but `_withheld` reports it
     got = f"{trace.ended}{_progress(trace)}" + "".join(f"\n{thread}" for thread in trace.waits)
     if trace.ending == "unsupervised":
         return Finding(
@@ -259,7 +292,7 @@ def _withheld(trace: Trace) -> Finding | None:
     if trace.owed:
         n_due, n_had, waits, is_proved = trace.owed[0]
         how = "it waits for more input; this is proved, not timed" if is_proved else NOT_PROVED
-    elif trace.ending == "watchdog":
+    elif trace.ending == "watchdog" and isinstance(trace.step, Answers):
         n_due, n_had, waits, how = trace.step.n, trace.lists.n_records, trace.waits, NOT_PROVED
     else:
         return None
@@ -302,16 +335,9 @@ def _progress(trace: Trace) -> str:
 
 
 def _last_words(trace: Trace) -> str:
-    """The last line of stderr, which tells failures apart; without numbers, which may be of this run alone."""
+    """The last line of stderr, which distinguishes failures; without numbers, which may vary."""
     return re.sub(r"[0-9]+", "N", ": " + quoted(trace.lines[-1].data)) if trace.lines else ""
 
 
 def _waits_for_input(trace: Trace) -> bool:
     return not trace.n_unread and any("of stdin" in wait for wait in trace.waits)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -1,17 +1,19 @@
-"""The proof of a hang: nothing in the worker can go on by itself.
+"""What processes do, from /proc: the proof of a hang, their memory, what they hold open.
 
-Promises: `look` sees every thread of the worker and of all that it started; when `proof` says that they wait for
-ever, they do, however loaded the machine is. It gives no proof where it cannot have one: a sleep, a wait with a time
-limit, a thread that runs, a timer or a socket among what is waited for, a kernel that does not tell. Linux alone,
-x86_64 and aarch64.
+`look` sees every thread of the worker and of all processes that it started. When `proof` says that
+they wait forever, they do, however loaded the machine is. There is no proof where a thread sleeps,
+runs, or waits with a time limit, where a wait includes a timer or a socket, or where the kernel does
+not say enough. Linux only, x86_64 and aarch64.
 
-Why it is a proof: a thread's count of context switches grows each time that it leaves the processor. Two looks, one
-after the other, that show the same threads with the same counts in the same waits mean that there was an instant
-between them at which all of them waited at once; each of those waits can end only by a byte, a wake-up or a signal
-of one of the others, or of us, who do nothing meanwhile.
+Why it is a proof: the kernel counts a context switch each time that a thread leaves the processor.
+When two looks in sequence show the same threads with the same counts in the same waits, there was an
+instant between them at which all of them waited at once. Only a byte, a wake-up or a signal can end
+such a wait. Each would have to come from one of those threads, or from the kit, which does nothing
+meanwhile.
 
-Where there is no proof, `readers` may still tell that the worker waits for input: of a program whose run-time sets
-timers (all those in Go catch SIGALRM), or has a thread that looks around now and then, it is all that can be known.
+Without a proof, `readers` may still show that the worker waits for input. Nothing more can be known
+about a program whose run-time sets timers (all Go programs catch SIGALRM) or has a thread that wakes
+up now and then.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import platform
 import stat
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -38,17 +41,19 @@ __all__ = [
 
 
 STARTING = threading.Lock()
-"""Held by whoever starts a process, and by whoever looks for a proof: until its exec, a process that is being started
-holds copies of all pipes of the kit, the end of a worker's stdin too that is closed here."""
+"""Hold this to start a process, or to look for a proof.
+
+Until its exec, a new process has copies of all pipes of the kit, among them the end of a worker's
+stdin that the kit has closed."""
 
 
 class Thread(NamedTuple):
-    """One thread as seen once.
+    """A thread at one look.
 
-    does     str, for a person: "read of stdin", "nanosleep", "runs"
-    waits    bool, whether what it is in has no time limit and can be ended from within the worker, or by us, alone
-    idles    bool, the same but for time limits and timers
-    reads    bool, whether it waits for input, on stdin alone or on several files at once
+    does   in words: "read of stdin", "nanosleep", "runs"
+    waits  whether its wait has no time limit, and only the worker's processes or the kit can end it
+    idles  the same, but time limits and timers do not matter
+    reads  whether it waits for input, on stdin alone or on several files at once
     """
 
     pid: int
@@ -67,7 +72,7 @@ class Thread(NamedTuple):
 
 
 class _Doing(NamedTuple):
-    """What a thread does: `does`, `waits`, `idles` and `reads` of Thread."""
+    """The last four fields of Thread."""
 
     does: str
     waits: bool = False
@@ -137,32 +142,32 @@ _MEMORY_DEVICES = 1  # major number of /dev/null, /dev/zero, /dev/urandom, ...
 
 
 def look(supervisor: int, stdin: int) -> tuple[Thread, ...]:
-    """The threads of all processes below `supervisor`, in a fixed order; those that have exited are left out.
+    """List the threads of all descendants of `supervisor` that have not exited, in a fixed order.
 
-    stdin   the inode of the worker's stdin pipe, for `does`
+    stdin  the inode of the worker's stdin pipe, for `does`
     """
     threads: list[Thread] = []
     for pid in _below(supervisor) if can_look() else ():
         try:
             tids = sorted(os.listdir(f"/proc/{pid}/task"), key=int)
         except OSError:
-            continue  # it ended just now
+            continue  # it has just ended
         threads += filter(None, (_thread(pid, int(tid), stdin) for tid in tids))
     return tuple(threads)
 
 
 def is_still(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
-    """Whether no thread did anything between two looks. Nothing says that it stays so."""
+    """Whether no thread did anything between two looks; one may still go on by itself."""
     return before == after and all(thread.does != "runs" for thread in after)
 
 
 def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
-    """Whether two looks prove that nothing in the worker goes on unless we do something."""
+    """Whether two looks prove that nothing in the worker goes on unless the kit does something."""
     return bool(after) and before == after and all(thread.waits for thread in after)
 
 
 def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
-    """The threads that wait for input, where no thread does anything else than to idle; else none."""
+    """List the threads that wait for input, if all threads are idle; otherwise none."""
     return (
         tuple(thread for thread in threads if thread.reads)
         if all(thread.idles for thread in threads)
@@ -172,7 +177,7 @@ def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
 
 @cache
 def can_look() -> bool:
-    """Whether this machine's /proc tells what processes do, and which ones a process has started."""
+    """Whether /proc shows what processes do, and which ones a process has started."""
     try:
         status = _status("self")
     except OSError:
@@ -195,11 +200,11 @@ def has_open(pid: int, pipe: int) -> bool:
     try:
         return any(_file(pid, int(fd)) == f"pipe:[{pipe}]" for fd in os.listdir(f"/proc/{pid}/fd"))
     except OSError:
-        return False  # it ended just now
+        return False  # it has just ended
 
 
 def memory(supervisor: int) -> tuple[int, int]:
-    """Bytes, at most so far: asked for and touched, by all processes below `supervisor` together."""
+    """Sum the peaks of all descendants of `supervisor`: bytes requested, and bytes touched."""
     asked = touched = 0
     for pid in _below(supervisor):
         try:
@@ -207,23 +212,22 @@ def memory(supervisor: int) -> tuple[int, int]:
             asked += int(status["VmPeak"].split()[0]) * 1024
             touched += int(status["VmHWM"].split()[0]) * 1024
         except (OSError, KeyError):
-            continue  # it ended just now
+            continue  # it has just ended
     return asked, touched
 
 
 def _below(pid: int) -> list[int]:
-    found, parents = [], [pid]
+    descendants: list[int] = []
+    parents = [pid]
     while parents:
         parent = parents.pop()
-        children = []
-        try:
+        children: list[int] = []
+        with suppress(OSError):  # it has just ended
             for tid in os.listdir(f"/proc/{parent}/task"):
                 children += map(int, _text(f"/proc/{parent}/task/{tid}/children").split())
-        except OSError:
-            pass  # it ended just now
-        found += children
+        descendants += children
         parents += children
-    return sorted(found)
+    return sorted(descendants)
 
 
 def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
@@ -247,7 +251,7 @@ def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
 
 
 def _call(pid: int, tid: int) -> str:
-    """The system call that a thread is in, with its arguments, as the kernel tells it; "?" where it does not."""
+    """Read the system call that a thread is in, with its arguments; "?" when the kernel hides it."""
     try:
         return _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
     except OSError:
@@ -255,7 +259,7 @@ def _call(pid: int, tid: int) -> str:
 
 
 def _in_call(pid: int, call: str, stdin: int) -> _Doing:
-    """What a thread does that is in this system call; timers of the process not counted."""
+    """Interpret a system call, without regard to timers of the process."""
     if call == "running":
         return _Doing("runs")
     number, *rest = call.split()
@@ -282,13 +286,12 @@ def _is_without_limit(name: str, arguments: list[int]) -> bool:
         return False
     if name in _TIMEOUT_POINTER:
         return arguments[_TIMEOUT_POINTER[name]] == 0
-    return name in _TIMEOUT_NUMBER and bool(
-        arguments[_TIMEOUT_NUMBER[name]] & 0x80000000
-    )  # a negative int
+    # A negative number, as a C int, means no limit.
+    return name in _TIMEOUT_NUMBER and bool(arguments[_TIMEOUT_NUMBER[name]] & 0x80000000)
 
 
 def _waits_for_nothing_else(pid: int) -> bool:
-    """Whether no open file of a process can become ready but by a process of the worker, or by us."""
+    """Whether only the worker's processes, or the kit, can make any open file of a process ready."""
     try:
         return all(_is_inside(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
     except OSError:
@@ -322,7 +325,7 @@ def _file(pid: int, fd: int) -> str:
 
 
 def _status(of: str) -> dict[str, str]:
-    """/proc/OF/status, name -> value. A process may have any name, control characters in it."""
+    """Read /proc/OF/status. The name of a process may contain control characters."""
     return dict(line.split(":", 1) for line in _text(f"/proc/{of}/status").split("\n") if line)
 
 

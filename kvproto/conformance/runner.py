@@ -109,9 +109,10 @@ class Result(NamedTuple):
         return self.status in ("fail", "fixed")
 
     @property
-    def finding(self) -> BaseFinding | None:
-        """The verdict, if it is a finding."""
-        return self.verdict if isinstance(self.verdict, BaseFinding) else None
+    def finding(self) -> BaseFinding:
+        """The verdict of a result that is a finding."""
+        assert isinstance(self.verdict, BaseFinding)
+        return self.verdict
 
 
 _Case = TypeVar("_Case", bound=BaseCase)

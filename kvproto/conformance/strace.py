@@ -1,15 +1,14 @@
-"""What strace's log says that a worker did to files outside of what FILES-3 leaves it.
+"""Reads a log of strace: which files did a worker touch that FILES-3 does not allow?
 
-Promises: every process that the worker started is looked at; what failed does not count, and to ask whether a file
-exists, or where a link leads, is not to read it. A path is the one that the kernel opened, links and `..` resolved; for
-calls that open nothing it is made from the directory that the process was in.
+Every process that the worker started counts. Calls that failed do not count, and neither does
+asking whether a file exists or where a link leads. A path is the one that the kernel opened, with
+links and `..` resolved; for calls that open nothing it is relative to the directory of the process.
 
-Not a write: to the null device and its like; to the /proc of the worker's own processes, which is how the
-Java machine sets itself up; and what an interpreter keeps of its own compiled modules in the worker's
-directory, `__pycache__` with `.pyc` files in it.
+Not counted as writes: the null device and its like; /proc of the worker's own processes, which the
+Java machine writes when it starts; compiled modules (`__pycache__`) in the worker's directory.
 
-Limits: it does not see what is done through io_uring, what was open when the worker started, and a program's
-`#!` interpreter, which the kernel opens itself. Pure: a text goes in, a list comes out.
+Not seen: io_uring, files that were open when the worker started, and the interpreter of a `#!` line,
+which the kernel opens itself.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import NamedTuple
 __all__ = ["CALLS", "WRITABLE", "Access", "accesses"]
 
 WRITABLE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
-"""The devices that a worker may write to, as for csrc/launch/confine.c."""
+"""The devices that a worker may write to, as in csrc/launch/confine.c."""
 
 _CHANGES: dict[str, tuple[tuple[int | None, int | None], ...]] = {
     "mkdir": ((None, 0),),
@@ -60,13 +59,13 @@ _CHANGES: dict[str, tuple[tuple[int | None, int | None], ...]] = {
     "lremovexattr": ((None, 0),),
     "fremovexattr": ((0, None),),
 }
-"""Calls that write without opening: which arguments are the directory's descriptor, if any, and the path, if any."""
+"""Calls that write without opening: positions of the directory's descriptor and of the path."""
 
 _OPENS = {"open": (None, 0), "openat": (0, 1), "openat2": (0, 1), "creat": (None, 0)}
 _EXECUTES = {"execve": (None, 0), "execveat": (0, 1)}
 _STARTS = ("clone", "clone3", "fork", "vfork")
 CALLS = (*_CHANGES, *_OPENS, *_EXECUTES, *_STARTS, "chdir", "fchdir")
-"""The system calls that the log has to hold. Not every machine has all of them."""
+"""The system calls to log. Not every machine has all of them."""
 
 _TO_WRITE = re.compile(r"\bO_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)\b")
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -83,11 +82,9 @@ _CACHE = re.compile(r"(.*/)?__pycache__(/[^/]+\.pyc(\.\d+)?)?")
 
 
 class Access(NamedTuple):
-    """What a worker did to one file.
+    """What a worker did to a file: `kind` is "read" or "write", `call` the first such call.
 
-    kind   "read", of contents or of a directory's entries, or "write", of any kind
-    path   str, absolute
-    call   str, the first system call that did it
+    Reading the entries of a directory is a read, any change of the file system a write.
     """
 
     kind: str
@@ -96,23 +93,23 @@ class Access(NamedTuple):
 
 
 def accesses(log: str, directory: str, readable: Sequence[str]) -> list[Access]:
-    """What a worker did that it must not, in the order of its first doing it, each file and kind once.
+    """List the forbidden accesses in order, each file and kind once.
 
     log        of strace with -f and -y, of CALLS
-    directory  of the worker, where it started
-    readable   paths that it may read, with all below them, besides its directory
+    directory  where the worker started
+    readable   paths that it may read, with everything below them, besides its directory
     """
-    own = tuple(dict.fromkeys((directory, os.path.realpath(directory))))
-    may_read = {path.rstrip("/") for path in (*own, *readable)}
-    found: dict[tuple[str, str], Access] = {}
+    directories = tuple(dict.fromkeys((directory, os.path.realpath(directory))))
+    may_read = {path.rstrip("/") for path in (*directories, *readable)}
+    forbidden: dict[tuple[str, str], Access] = {}
     pids: set[str] = set()
     for pid, access in _all(log, directory):
         pids.add(pid)
         if (access.kind == "read" and not _is_below(access.path, may_read)) or (
-            access.kind == "write" and not _may_write(access.path, own, pids)
+            access.kind == "write" and not _may_write(access.path, directories, pids)
         ):
-            found.setdefault(access[:2], access)
-    return list(found.values())
+            forbidden.setdefault(access[:2], access)
+    return list(forbidden.values())
 
 
 def _is_below(path: str, roots: set[str]) -> bool:
@@ -121,16 +118,17 @@ def _is_below(path: str, roots: set[str]) -> bool:
     return path in roots
 
 
-def _may_write(path: str, own: tuple[str, ...], pids: set[str]) -> bool:
+def _may_write(path: str, directories: tuple[str, ...], pids: set[str]) -> bool:
     if path in WRITABLE or (path.startswith("/proc/") and path.split("/")[2] in pids):
         return True
     return any(
-        path.startswith(f"{each}/") and _CACHE.fullmatch(path[len(each) + 1 :]) for each in own
+        path.startswith(f"{each}/") and _CACHE.fullmatch(path[len(each) + 1 :])
+        for each in directories
     )
 
 
 def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
-    """Each access of the log to a file, with the process that did it."""
+    """Give each access to a file, with the process."""
     places = _Places(directory)
     for pid, call, arguments, result, rest in _calls(log, places):
         if call in _STARTS:
@@ -141,7 +139,7 @@ def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
             places.move(pid, _file(arguments[0]))
         else:
             for access in _of_call(pid, call, arguments, rest, places):
-                if access.path.startswith("/"):  # and not a pipe, a socket, or the like
+                if access.path.startswith("/"):  # not a pipe or a socket
                     yield pid, access
 
 
@@ -165,7 +163,7 @@ def _of_call(
 
 
 def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int, str]]:
-    """Process, name, arguments, result and what is behind it, of each call that came back and did not fail."""
+    """Give process, name, arguments, result and rest of the line for each successful call."""
     begun: dict[str, str] = {}
     for line in log.split("\n"):
         if match := _UNFINISHED.match(line):
@@ -174,8 +172,10 @@ def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int
                 places.last_parent = match[1]
             continue
         if match := _RESUMED.match(line):
-            line = f"{match[1]} {begun.pop(match[1], '')}{match[2]}"
-        if (match := _LINE.match(line)) and int(match[4]) >= 0:
+            whole = f"{match[1]} {begun.pop(match[1], '')}{match[2]}"
+        else:
+            whole = line
+        if (match := _LINE.match(whole)) and int(match[4]) >= 0:
             pid, call, arguments, result, rest = match.groups()
             yield (
                 pid,
@@ -187,7 +187,7 @@ def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int
 
 
 class _Places:
-    """The current directory of each process."""
+    """The current directory of each process; processes may share one."""
 
     def __init__(self, directory: str) -> None:
         self._start = directory
@@ -195,9 +195,7 @@ class _Places:
         self.last_parent = ""
 
     def of(self, pid: str) -> list[str]:
-        if (
-            pid not in self._places
-        ):  # its first call comes before its parent's is said to have come back
+        if pid not in self._places:  # the parent's call has not returned yet
             self._places[pid] = list(self._places.get(self.last_parent, [self._start]))
         return self._places[pid]
 
@@ -212,16 +210,16 @@ class _Places:
             self._places[child] = list(self.of(parent))
 
     def path(self, pid: str, descriptor: str | None, name: str | None) -> str:
-        """The path that a call's arguments mean; "" where they mean none."""
+        """Resolve the arguments of a call to a path; "" if they name none."""
         where = (_file(descriptor) if descriptor else "") or self.of(pid)[0]
         if name is None or name == "NULL":
             return _file(descriptor or "")
-        match = _NAME.match(name)  # not so for the address of a socket that is no file
+        match = _NAME.match(name)  # no match for the address of a socket that is no file
         return os.path.abspath(os.path.join(where, _unescaped(match[1]))) if match else ""
 
 
 def _file(text: str) -> str:
-    """The path that strace shows for a descriptor, `3</a/path>`."""
+    """Extract the path from a descriptor as strace shows it, `3</a/path>`."""
     match = _FILE.match(text)
     return _unescaped(match[1]).removesuffix(" (deleted)") if match else ""
 
@@ -229,7 +227,7 @@ def _file(text: str) -> str:
 def _unescaped(text: str) -> str:
     letters = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "f": "\f"}
 
-    def one(match: re.Match) -> str:
+    def one(match: re.Match[str]) -> str:
         code = match[1]
         if code[0] in "01234567":
             return chr(int(code, 8))

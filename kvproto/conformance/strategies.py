@@ -1,7 +1,7 @@
-"""Hypothesis strategies: items, pairs, parameter sets, and whole schedules as data. Needs `kvproto[check]`.
+"""Hypothesis strategies for items, pairs, parameter sets and whole schedules (`kvproto[check]`).
 
-Promises: what is drawn shrinks towards few pairs, short ones, sent in one piece; a schedule is drawn whole before it is
-played, so that it can be kept, played again and shrunk.
+Examples shrink towards few and short pairs that are sent in one piece. A schedule is drawn as a
+whole before it is played, so that it can be kept, replayed and shrunk.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ LONG = (127, 128, 255, 256, 4096, 65535, 65536)
 
 
 def items() -> st.SearchStrategy[bytes]:
-    """Keys and values: short ones of any bytes, some that look like something else, some long ones."""
+    """Keys and values.
+
+    Returns
+    -------
+    SearchStrategy[bytes]
+        Short ones of any bytes, some that look like sizes, text or messages, and some up to 64 KiB.
+    """
     long = st.builds(
         lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.sampled_from(LONG)
     )
@@ -51,19 +57,41 @@ def items() -> st.SearchStrategy[bytes]:
 
 
 def pairs(max_size: int = 8) -> st.SearchStrategy[list[Pair]]:
-    """Lists of (key, value), bytes, of at most `max_size` pairs."""
+    """Lists of pairs.
+
+    Parameters
+    ----------
+    max_size : int
+        The largest number of pairs.
+
+    Returns
+    -------
+    SearchStrategy[list of (bytes, bytes)]
+    """
     return st.lists(st.tuples(items(), items()), max_size=max_size)
 
 
 def params() -> st.SearchStrategy[dict[bytes, bytes]]:
-    """Parameter sets: name -> value, bytes."""
+    """Parameter sets.
+
+    Returns
+    -------
+    SearchStrategy[dict of bytes to bytes]
+        Names and values, at most four.
+    """
     return st.dictionaries(items(), items(), max_size=4)
 
 
 def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
-    """Parameter sets that a worker follows which keeps to CONTRACT.md."""
+    """Parameter sets for workers that follow CONTRACT.md.
+
+    Returns
+    -------
+    SearchStrategy[dict of bytes to bytes]
+        A `do` with what it needs, and parameters without meaning.
+    """
     number = st.integers(0, 5).map(lambda n: b"%d" % n)
-    told = st.one_of(
+    commands = st.one_of(
         st.just({b"do": b"echo"}),
         st.just({b"do": b"params"}),
         st.just({b"do": b"sink"}),
@@ -76,16 +104,25 @@ def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
             items(),
         ),
     )
-    return st.builds(lambda others, do: {**others, **do}, params(), told)
+    return st.builds(lambda others, do: {**others, **do}, params(), commands)
 
 
 @st.composite
 def schedules(
     draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[bytes, bytes]] | None = None
 ) -> Schedule:
-    """Whole schedules: parameters, pairs, cuts of the writes, stalls of the reads, and how it ends.
+    """Whole schedules: parameters, pairs, cuts of the writes, pauses of the reads, and the end.
 
-    told   a strategy of parameter sets; None: those of the setting
+    Parameters
+    ----------
+    setting : Setting
+        The mode, and the parameters that the worker needs.
+    told : SearchStrategy[dict of bytes to bytes], optional
+        Parameter sets to use instead of the setting's; such schedules wait for no answers.
+
+    Returns
+    -------
+    SearchStrategy[Schedule]
     """
     head = setting.head() if told is None else parameter_set(draw(told).items())
     data = head + pairs_of(draw(pairs()))
@@ -103,16 +140,10 @@ def schedules(
         can_wait = (
             reads_stdout and not is_closed and not is_cut and told is None and setting.mode == "map"
         )
-        step = draw(
-            st.sampled_from(
-                [
-                    None,
-                    Taken(),
-                    *([Answers(n_due)] if can_wait else []),
-                    *([] if is_closed else [Pause()]),
-                ]
-            )
-        )
+        choices: list[Step | None] = [None, Taken()]
+        choices += [Answers(n_due)] if can_wait else []
+        choices += [] if is_closed else [Pause()]
+        step = draw(st.sampled_from(choices))
         if step == Pause():
             step, reads_stdout = (Pause(), False) if reads_stdout else (Resume(), True)
         steps += [step] if step else []

@@ -168,6 +168,7 @@ class BaseFinding:
     what: str
     expected: str
     got: str
+    at: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -184,16 +185,15 @@ class Finding(BaseFinding):
         What the worker does, in one sentence.
     expected, got : str
         What should have happened, and what did.
-    trace : Trace
-        The run that shows the fault.
     at : int or None
         Offset in stdout of the first wrong byte.
+    trace : Trace
+        The run that shows the fault.
     also : tuple of Trace
         Earlier runs that the verdict depends on.
     """
 
     trace: Trace
-    at: int | None = None
     also: tuple[Trace, ...] = ()
 
 

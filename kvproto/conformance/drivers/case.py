@@ -95,7 +95,6 @@ class DriverFinding(BaseFinding):
     """One fault of a driver; `at` is the offset of the first wrong byte that the worker read."""
 
     play: Play
-    at: int | None = None
 
 
 Check = Callable[["DriverCase", Play], DriverFinding | None]

@@ -1,7 +1,8 @@
-"""The report as one HTML page, for a person who has never heard of the kit.
+"""The report as one HTML page, for a reader who has never heard of the kit.
 
-Promises: one file that needs no network and no script; all that comes from a worker is escaped. First the verdict,
-then each fault with its bytes, opened, then each section with a row for each case.
+One file that needs no network and no script; everything from a worker is escaped. First the
+verdict, then each fault with its bytes, then each section with a row for each case. The page is
+light or dark as the reader's system is, works on a telephone, and brings no font.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kvproto.conformance.report.parts import (
     failures,
     is_of_driver,
     leaders,
-    told,
+    parts_of,
     words,
 )
 from kvproto.conformance.report.text import conclusion, counts
@@ -28,12 +29,14 @@ from kvproto.conformance.runner import Result
 __all__ = ["STYLE", "as_html"]
 
 ABOUT_WORKER = (
-    "A worker is a program, in any language, that reads pairs of a key and a value on its standard input and writes "
-    "lists of such pairs to its standard output. This page says whether this one does so as the protocol asks."
+    "A worker is a program, in any language, that reads pairs of a key and a value on its standard "
+    "input and writes lists of such pairs to its standard output. This page says whether this one "
+    "does so as the protocol asks."
 )
 ABOUT_DRIVER = (
-    "A driver is what starts workers, programs that read pairs of a key and a value and write lists of such pairs, and "
-    "judges what they do. This page says whether this one, run through its adapter, does so as the protocol asks."
+    "A driver is what starts workers, programs that read pairs of a key and a value and write "
+    "lists of such pairs, and judges what they do. This page says whether this one, run through "
+    "its adapter, does so as the protocol asks."
 )
 
 STATUSES = {
@@ -44,28 +47,28 @@ STATUSES = {
     "note": ("other", "note", "noted"),
     "n/a": ("none", "not applicable", "not applicable"),
 }
-"""Status -> the class that it is shown with, and how it is said of one result and of some."""
+"""Status -> its CSS class, and the words for one result and for several."""
 
 LEVELS = (
-    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case asks is recommended, "
-    "and an INFO case only informs."
+    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case "
+    "asks is recommended, and an INFO case only informs."
 )
 
 NAMES = {"likely": "likely mistake", "worker": "the worker here"}
 HIDDEN = ("found",)
-"""What a fault is headed by already."""
+"""Fields that the heading of a fault shows already."""
 
 LINE = re.compile(r"([> ]) ([0-9a-f]{4,})  ([0-9a-f]{2}[0-9a-f ]{0,33}?)( {2,})(.*)")
-"""A line of a dump: whether it has the first wrong byte, offset, bytes, the gap up to the words, the words."""
+"""A line of a dump: mark of the first wrong byte, offset, bytes, gap, words."""
 
 
 def as_html(
     subject: str, results: list[Result], directories: Mapping[str, str], run: Mapping[str, str]
 ) -> str:
-    """The report about a worker or a driver.
+    """Make the page about a worker or a driver.
 
-    directories   case id and mode, as `ID.mode` -> where its evidence is
-    run           what was run and how, for people: name -> text
+    directories  ID.mode -> the evidence of that result
+    run          what was run and how: name -> text
     """
     faults = failures(results)
     parts = [_head(subject, results), _faults(faults, directories), _asides(results)]
@@ -75,12 +78,14 @@ def as_html(
     return (
         "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
         '<meta name=viewport content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{''.join(parts)}</body>\n</html>\n"
     )
 
 
 def _head(subject: str, results: list[Result]) -> str:
     verdict = conclusion(results).partition(":")[0]
+    about = ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER
     is_bad = any(result.fails for result in results)
     n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
     found = (
@@ -100,7 +105,7 @@ def _head(subject: str, results: list[Result]) -> str:
         f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
         f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
         f"<p>{_text(found)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
-        f"<p class=soft>{_text(ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER)}</p>\n</header>\n"
+        f"<p class=soft>{_text(about)}</p>\n</header>\n"
     )
 
 
@@ -113,17 +118,18 @@ def _faults(faults: list[Failure], directories: Mapping[str, str]) -> str:
 
 
 def _fault(one: Failure, directory: str) -> str:
-    case, mode, finding, _ = one.result
-    parts = told(one.result)
+    case, mode, finding = one.result.case, one.result.mode, one.finding
+    parts = parts_of(one.result)
     fields = {NAMES.get(name, name): text for name, text in parts.fields.items()}
     dumps = "".join(_dump(dump) for dump in parts.dumps)
     title = finding.what[:1].upper() + finding.what[1:]
     return (
-        f"<details open id={_attribute(one.result.name)}>\n<summary><h3>{_text(title)}</h3></summary>\n"
-        f"<div class=body>\n<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
+        f"<details open id={_attribute(one.result.name)}>\n"
+        f"<summary><h3>{_text(title)}</h3></summary>\n<div class=body>\n"
+        f"<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
         f"{_text(finding.clause)} of the protocol. It says: {_text(case.title)}.</p>\n"
-        f"{_list(fields)}{dumps}{_others(one)}"
-        f"<h4>To see it again</h4>\n{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
+        f"{_list(fields)}{dumps}{_others(one)}<h4>To see it again</h4>\n"
+        f"{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
     )
 
 
@@ -139,7 +145,10 @@ def _others(one: Failure) -> str:
 
 
 def _again(directory: str, result: Result, needs: str) -> str:
-    script = f"<pre class=command>{_text(directory)}/repro.sh</pre>\n<p class=soft>needs {_text(needs)}.</p>\n"
+    script = (
+        f"<pre class=command>{_text(directory)}/repro.sh</pre>\n"
+        f"<p class=soft>needs {_text(needs)}.</p>\n"
+    )
     if is_of_driver([result]):
         return script
     replay = f"<pre class=command>kvproto check --replay {_text(directory)}</pre>\n"
@@ -168,7 +177,7 @@ def _dump_line(line: str) -> str:
 
 
 def _asides(results: list[Result]) -> str:
-    """What is known to fail and passes, which is no fault of the worker's but makes the verdict all the same."""
+    """Make the part about known failures that pass: no faults, but they decide the verdict."""
     fixed = [result for result in results if result.status == "fixed"]
     if not fixed:
         return ""
@@ -187,34 +196,34 @@ def _section(name: str, results: list[Result], same: Mapping[str, Result]) -> st
     rows = "".join(_row(some, modes, same) for some in by_case.values())
     return (
         f"<section>\n<h2>{_text(name)}</h2>\n<p class=soft>{_text(SECTIONS.get(name, ''))}</p>\n"
-        f"<table>\n<thead><tr><th scope=col>case</th><th scope=col class=level>level</th>{heads}</tr></thead>\n"
-        f"<tbody>\n{rows}</tbody>\n</table>\n</section>\n"
+        "<table>\n<thead><tr><th scope=col>case</th><th scope=col class=level>level</th>"
+        f"{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</section>\n"
     )
 
 
 def _row(by_mode: Mapping[str, Result], modes: list[str], same: Mapping[str, Result]) -> str:
     case = next(iter(by_mode.values())).case
-    told = {
+    texts = {
         mode: words(result)
         for mode, result in by_mode.items()
         if words(result) and result.name not in same
     }
-    if len(told) == len(by_mode) and len(set(told.values())) == 1:
-        told = {"": next(iter(told.values()))}
+    if len(texts) == len(by_mode) and len(set(texts.values())) == 1:
+        texts = {"": next(iter(texts.values()))}
     why = [
         f"<span class=why>{mode}{': ' * bool(mode)}{_text(text)}</span>"
-        for mode, text in told.items()
+        for mode, text in texts.items()
     ]
     cells = "".join(_cell(by_mode.get(mode), mode, same) for mode in modes)
     return (
-        f"<tr><th scope=row>{_text(case.title)} <code class=soft>{_text(case.id)}</code>{''.join(why)}</th>"
-        f"<td class=level>{case.level}</td>{cells}</tr>\n"
+        f"<tr><th scope=row>{_text(case.title)} <code class=soft>{_text(case.id)}</code>"
+        f"{''.join(why)}</th><td class=level>{case.level}</td>{cells}</tr>\n"
     )
 
 
 def _cell(result: Result | None, mode: str, same: Mapping[str, Result]) -> str:
     if result is None:
-        return '<td class="mode none">–</td>'
+        return '<td class="mode none">&ndash;</td>'
     kind, said, _ = STATUSES[result.status]
     if result.status == "fail":
         said = (
@@ -244,20 +253,25 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --page: #ffffff; --text: #1c2024; --soft: #5c646d; --line: #dfe3e8; --panel: #f5f7f9;
-  --good: #17703a; --bad: #b3261e; --other: #6b5a00; --wrong: #ffd84d; --wrong-text: #1c2024; --link: #1857b8;
+  --good: #17703a; --bad: #b3261e; --other: #6b5a00; --wrong: #ffd84d; --wrong-text: #1c2024;
+  --link: #1857b8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171a; --text: #e4e7ea; --soft: #9aa4ae; --line: #30363d; --panel: #1c2126;
-    --good: #63c98a; --bad: #ff8a80; --other: #e0c65c; --wrong: #f2c744; --wrong-text: #14171a; --link: #82b1ff;
+    --good: #63c98a; --bad: #ff8a80; --other: #e0c65c; --wrong: #f2c744; --wrong-text: #14171a;
+    --link: #82b1ff;
   }
 }
 * { box-sizing: border-box }
 body {
-  margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 64rem; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
+  margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 64rem; background: var(--page);
+  color: var(--text);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans",
+  sans-serif;
 }
-code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace }
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
+  monospace }
 code { font-size: .9em; overflow-wrap: anywhere }
 a { color: var(--link) }
 h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere }
@@ -266,12 +280,16 @@ h3 { display: inline; margin: 0; font-size: 1rem; font-weight: 600 }
 h4 { margin: 1.25rem 0 .35rem; font-size: .875rem; color: var(--soft); font-weight: 600 }
 p { margin: .4rem 0; max-width: 46rem }
 .soft { color: var(--soft) }
-.verdict { border-left: .4rem solid var(--good); padding: .25rem 0 .25rem 1rem; margin-bottom: 1rem }
+.verdict { border-left: .4rem solid var(--good); padding: .25rem 0 .25rem 1rem;
+  margin-bottom: 1rem }
 .verdict.failed { border-color: var(--bad) }
-.counts { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; padding: 0; margin: 1rem 0 0 }
-.counts li { border: 1px solid var(--line); border-radius: .5rem; padding: .2rem .7rem; background: var(--panel) }
+.counts { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; padding: 0;
+  margin: 1rem 0 0 }
+.counts li { border: 1px solid var(--line); border-radius: .5rem; padding: .2rem .7rem;
+  background: var(--panel) }
 .counts b { font-size: 1.1rem }
-.good { color: var(--good) } .bad { color: var(--bad) } .other { color: var(--other) } .none { color: var(--soft) }
+.good { color: var(--good) } .bad { color: var(--bad) }
+.other { color: var(--other) } .none { color: var(--soft) }
 details { border: 1px solid var(--line); border-radius: .5rem; margin: 1rem 0 }
 summary { cursor: pointer; padding: .6rem .9rem; background: var(--panel); border-radius: .5rem }
 details[open] > summary { border-bottom: 1px solid var(--line); border-radius: .5rem .5rem 0 0 }
@@ -279,18 +297,21 @@ details.others { border: 0; margin: .9rem 0 0 }
 details.others > summary { background: none; border: 0; padding: 0; color: var(--soft) }
 details.others > p { font-size: .9rem; max-width: none }
 .body { padding: .25rem .9rem .9rem }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1rem; margin: .75rem 0 }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1rem;
+  margin: .75rem 0 }
 dt { color: var(--soft) }
 dd { margin: 0; white-space: pre-line; overflow-wrap: anywhere }
 dd.key { font-weight: 600 }
 pre {
-  margin: 0; padding: .6rem .75rem; overflow-x: auto; background: var(--panel); border: 1px solid var(--line);
+  margin: 0; padding: .6rem .75rem; overflow-x: auto; background: var(--panel);
+  border: 1px solid var(--line);
   border-radius: .4rem; font-size: .82rem; line-height: 1.45; tab-size: 4;
 }
 pre.command { white-space: pre-wrap; overflow-wrap: anywhere }
 mark { background: var(--wrong); color: var(--wrong-text); border-radius: .15rem; padding: 0 .1rem }
 table { width: 100%; border-collapse: collapse; margin: .75rem 0 0 }
-th, td { padding: .45rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
+th, td { padding: .45rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top }
 thead th { color: var(--soft); font-size: .85rem; font-weight: 600 }
 th:first-child { padding-left: 0 }
 tbody th { font-weight: 400 }
@@ -305,7 +326,8 @@ th.mode, td.mode { width: 8rem } th.level, td.level { width: 5rem; color: var(--
   .gap { display: none }
   thead { display: none }
   tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) }
-  tbody th, tbody td.level, tbody td.mode { display: inline-block; border: 0; padding: 0 1rem 0 0; width: auto }
+  tbody th, tbody td.level, tbody td.mode { display: inline-block; border: 0;
+  padding: 0 1rem 0 0; width: auto }
   tbody th { display: block; padding: 0 }
   tbody td[data-of]::before { content: attr(data-of) " "; color: var(--soft) }
 }

@@ -1,27 +1,38 @@
-"""The report as one JSON document, for programs. Its structure is stable: `version` changes with it.
+"""The reports for programs: as one JSON document, as TAP, as JUnit XML. All tell the same.
+
+The JSON document is stable; `version` changes with its structure:
 
     version   1
     subject   the worker, or the adapter of a driver
     verdict   "conforms" or "does not conform"
-    counts    status -> how many results have it; all six are there
-    results   a list, in the order of the table, of objects:
+    counts    status -> number of results, for all six statuses
+    results   in the order of the table, objects:
       id, mode, level, title
-      clauses   a list of clauses of PROTOCOL.md
+      clauses   list of clauses of PROTOCOL.md
       status    "pass"; "fail"; "n/a", it does not apply; "note", of level INFO, which fails nobody;
-                "known", a known failure; "fixed", listed as a known failure and passes, so the whole does not conform
-      why       what is said of it in words; "" for "pass"
+                "known", a known failure; "fixed", listed as a known failure but passes, so that the
+                whole does not conform
+      why       the result in words; "" for "pass"
       finding   null, or for "fail", "note" and "known" an object:
         cause     the same in all results with the same fault
         clause, what, expected, got
-        likely    the likely mistake, or null; of a driver always null
-        at        offset of the first wrong byte, of a worker in stdout, of a driver in stdin; or null
-        same_as   "ID.mode" of the failure that tells of this fault, where that is another one; or null
+        likely    the likely mistake, or null; for a driver always null
+        at        offset of the first wrong byte in stdout, for a driver in stdin; or null
+        same_as   "ID.mode" of the failure that reports this fault, if that is another one; or null
         evidence  path of its directory; or null
-        stdin, stdout, stderr   objects: base64, the first 65536 of the bytes that were kept; kept and length, how many
-                  bytes were kept and were there. Of a driver: what the worker read, what the adapter wrote to stdout,
-                  the end of what it wrote to stderr
+        stdin, stdout, stderr   objects: base64, the first 65536 of the bytes kept; kept and length,
+                  the numbers of bytes kept and in all. For a driver: what the worker read, what the
+                  adapter wrote to stdout, the end of what it wrote to stderr
 
-Texts are as they came: what a file or an argument has of bytes that are no UTF-8 is there as lone surrogates, escaped.
+Bytes of files and arguments that are not UTF-8 appear in texts as lone surrogates, escaped.
+
+TAP is version 14. What a failure says follows its line as YAML, with all texts quoted or indented,
+so that nothing a worker wrote is taken for a line of TAP. Known failures are TODO, what does not
+apply is SKIP, a note is ok.
+
+JUnit XML, which CI services show, has a testsuite for each section and a testcase for each case and
+mode. It is well-formed whatever the worker wrote: what XML cannot hold is an escape sequence. Known
+failures and what does not apply are skipped; a note passes, and is in the system-out.
 """
 
 from __future__ import annotations
@@ -29,17 +40,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from kvproto.conformance.display import visible
 from kvproto.conformance.report.parts import (
-    Failure,
     by_section,
     failures,
     leaders,
+    parts_of,
     streams,
-    told,
     words,
 )
 from kvproto.conformance.report.text import COUNTED, conclusion, failure
@@ -50,12 +61,14 @@ __all__ = ["MOST_BYTES", "VERSION", "as_json", "junit", "tap"]
 VERSION = 1
 MOST_BYTES = 1 << 16
 
+DIRECTIVES = {"n/a": " # SKIP {}", "known": " # TODO known failure: {}"}
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
 
 def as_json(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """The report about a worker or a driver.
-
-    directories   case id and mode, as `ID.mode` -> where its evidence is
-    """
+    """Make the JSON report; `directories` maps ID.mode to the evidence of that result."""
     same = leaders(results)
     statuses = [result.status for result in results]
     document = {
@@ -68,8 +81,11 @@ def as_json(subject: str, results: list[Result], directories: Mapping[str, str])
     return json.dumps(document, indent=1) + "\n"
 
 
-def _result(result: Result, leader: Result | None, directories: Mapping[str, str]) -> dict:
+def _result(
+    result: Result, leader: Result | None, directories: Mapping[str, str]
+) -> dict[str, Any]:
     case = result.case
+    has_finding = result.status in ("fail", "note", "known")
     return {
         "id": case.id,
         "mode": result.mode,
@@ -78,21 +94,21 @@ def _result(result: Result, leader: Result | None, directories: Mapping[str, str
         "title": case.title,
         "status": result.status,
         "why": words(result),
-        "finding": _finding(result, leader, directories)
-        if result.status in ("fail", "note", "known")
-        else None,
+        "finding": _finding(result, leader, directories) if has_finding else None,
     }
 
 
-def _finding(result: Result, leader: Result | None, directories: Mapping[str, str]) -> dict:
-    finding = result.verdict
+def _finding(
+    result: Result, leader: Result | None, directories: Mapping[str, str]
+) -> dict[str, Any]:
+    finding = result.finding
     return {
         "cause": finding.cause,
         "clause": finding.clause,
         "what": finding.what,
         "expected": finding.expected,
         "got": finding.got,
-        "likely": told(result).fields.get("likely"),
+        "likely": parts_of(result).fields.get("likely"),
         "at": finding.at,
         "same_as": leader and leader.name,
         "evidence": directories.get(result.name),
@@ -100,7 +116,7 @@ def _finding(result: Result, leader: Result | None, directories: Mapping[str, st
     }
 
 
-def _stream(data: bytes, n_all: int) -> dict:
+def _stream(data: bytes, n_all: int) -> dict[str, Any]:
     return {
         "base64": base64.b64encode(data[:MOST_BYTES]).decode(),
         "kept": len(data),
@@ -108,15 +124,12 @@ def _stream(data: bytes, n_all: int) -> dict:
     }
 
 
-DIRECTIVES = {"n/a": " # SKIP {}", "known": " # TODO known failure: {}"}
+# --- TAP ----------------------------------------------------------------------------------------
 
 
 def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """The report about a worker or a driver.
-
-    directories   case id and mode, as `ID.mode` -> where its evidence is
-    """
-    told = {one.result.name: one for one in failures(results)}
+    """Make the TAP report; `directories` maps ID.mode to the evidence of that result."""
+    reported = {one.result.name: one for one in failures(results)}
     same = leaders(results)
     lines = [
         "TAP version 14",
@@ -128,19 +141,19 @@ def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> 
         directive = DIRECTIVES.get(result.status, "").format(_line(words(result)))
         name = f"{result.case.id} ({result.mode}): {result.case.title}"
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(_line(name))}{directive}")
-        one = told.get(result.name)
-        report = failure(one, directories[result.name]) if one else ""
-        lines += _diagnostics(result, same.get(result.name), report)
+        one = reported.get(result.name)
+        text = failure(one, directories[result.name]) if one else ""
+        lines += _diagnostics(result, same.get(result.name), text)
     return "\n".join(lines) + "\n"
 
 
 def _diagnostics(result: Result, leader: Result | None, report: str) -> list[str]:
-    """The YAML behind a line, for what failed, for notes, and for what is known to fail and passes."""
+    """Make the YAML that follows the line of a result that is not simply good."""
     if result.status in ("pass", "n/a"):
         return []
     fields = {"status": result.status, "message": words(result)}
-    if result.verdict is not None:
-        finding = result.verdict
+    if result.status != "fixed":
+        finding = result.finding
         fields |= {
             "clause": finding.clause,
             "cause": finding.cause,
@@ -165,68 +178,53 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("#", "\\#")
 
 
-def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """The report about a worker or a driver.
+# --- JUnit XML ----------------------------------------------------------------------------------
 
-    directories   case id and mode, as `ID.mode` -> where its evidence is
-    """
-    told = {one.result.name: one for one in failures(results)}
+
+def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
+    """Make the JUnit report; `directories` maps ID.mode to the evidence of that result."""
+    reported = {one.result.name: one for one in failures(results)}
     same = leaders(results)
-    root = Element("testsuites", name=visible(f"kvproto check {subject}"), **_counts(results))
+    root = Element("testsuites", {"name": visible(f"kvproto check {subject}"), **_counts(results)})
     for section, some in by_section(results).items():
-        suite = SubElement(root, "testsuite", name=section, **_counts(some))
+        suite = SubElement(root, "testsuite", {"name": section, **_counts(some)})
         for result in some:
-            case = SubElement(
-                suite,
-                "testcase",
-                name=f"{result.case.id} ({result.mode})",
-                classname=f"kvproto.{section}",
-            )
-            _tell(case, result, told.get(result.name), same.get(result.name), directories)
+            name = f"{result.case.id} ({result.mode})"
+            case = SubElement(suite, "testcase", name=name, classname=f"kvproto.{section}")
+            one = reported.get(result.name)
+            text = failure(one, directories[result.name]) if one else ""
+            _tell(case, result, text, same.get(result.name))
     ElementTree.indent(root)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        + ElementTree.tostring(root, encoding="unicode")
-        + "\n"
-    )
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _counts(results: Iterable[Result]) -> dict[str, str]:
     statuses = [result.status for result in results]
-    n_failures = statuses.count("fail") + statuses.count("fixed")
-    n_skipped = statuses.count("known") + statuses.count("n/a")
     return {
         "tests": str(len(statuses)),
-        "failures": str(n_failures),
+        "failures": str(statuses.count("fail") + statuses.count("fixed")),
         "errors": "0",
-        "skipped": str(n_skipped),
+        "skipped": str(statuses.count("known") + statuses.count("n/a")),
     }
 
 
-def _tell(
-    case: Element,
-    result: Result,
-    one: Failure | None,
-    leader: Result | None,
-    directories: Mapping[str, str],
-) -> None:
-    said = visible(words(result))
+def _tell(case: Element, result: Result, report: str, leader: Result | None) -> None:
+    message = visible(words(result))
     if result.status == "note":
-        SubElement(case, "system-out").text = f"note: {said}"
+        SubElement(case, "system-out").text = f"note: {message}"
     elif result.status in ("known", "n/a"):
         reason = "known failure" if result.status == "known" else "not applicable"
-        SubElement(case, "skipped", message=f"{reason}: {said}")
+        SubElement(case, "skipped", message=f"{reason}: {message}")
     elif result.status == "fixed":
-        SubElement(case, "failure", message=said, type="fixed")
+        SubElement(case, "failure", message=message, type="fixed")
     elif result.status == "fail":
-        element = SubElement(case, "failure", message=said, type=visible(result.verdict.clause))
-        element.text = visible(
-            failure(one, directories[result.name]) if one else _other(result, leader)
-        )
+        element = SubElement(case, "failure", message=message, type=visible(result.finding.clause))
+        element.text = visible(report if leader is None else _other(result, leader))
 
 
 def _other(result: Result, leader: Result) -> str:
-    finding = result.verdict
+    finding = result.finding
     return (
         f"the same fault as {leader.case.id} ({leader.mode}), which has the bytes\n"
         f"found     {finding.what}\nexpected  {finding.expected}\ngot       {finding.got}\n"

@@ -1,6 +1,7 @@
-"""What a result tells, in parts that each form of report puts together in its own way; the same for both kits.
+"""What a result contains, in parts that each form of report arranges in its own way.
 
-Promises: text that comes from a worker is visible: what cannot be seen is an escape sequence, `\x1b`.
+Results about workers and about drivers have the same parts. Text that comes from a worker is
+visible: characters that cannot be seen are shown as escape sequences such as `\\x1b`.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kvproto.storage.atomic import OutputFile
 from kvproto.conformance import diagnose, display
 from kvproto.conformance.case import special
 from kvproto.conformance.display import visible
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.hostile import Hostile
 from kvproto.conformance.runner import Result
-from kvproto.conformance.trace import Finding, NotApplicable
-from kvproto.storage.atomic import OutputFile
+from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable
 
 __all__ = [
     "FIXED",
     "SECTIONS",
     "Dump",
     "Failure",
-    "Told",
+    "Parts",
     "by_section",
     "check_writable",
     "failures",
     "is_of_driver",
     "leaders",
+    "parts_of",
     "streams",
-    "told",
     "words",
     "write",
 ]
@@ -43,33 +44,39 @@ STDERR_COLUMNS = 100
 FIXED = "it is listed as a known failure but passes: take it off the list"
 
 SECTIONS = {
-    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the worker waits for more.",
-    "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, any number of them at any time.",
-    "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many bytes.",
-    "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly that many pairs.",
+    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the "
+    "worker waits for more.",
+    "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, any number of them at "
+    "any time.",
+    "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many "
+    "bytes.",
+    "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly "
+    "that many pairs.",
     "PARAMS": "Parameters are names and values that are sent once, before the first pair.",
-    "LIFECYCLE": "How a worker starts and ends: end of input, exit status, output that nobody reads, processes left.",
-    "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, which fails the run.",
+    "LIFECYCLE": "How a worker starts and ends: end of input, exit status, output that nobody "
+    "reads, processes left.",
+    "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, "
+    "which fails the run.",
     "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
     "FILES": "The directory that a worker runs in, and the files beside it.",
 }
-"""What the cases of a section are about: the first word of an id -> a sentence."""
+"""The first word of an id -> what the cases of that section are about."""
 
 
 class Dump(NamedTuple):
-    """A stream: what it is, some words about it, its lines."""
+    """A stream: its name, some words about it, and the lines that show it."""
 
     name: str
     about: str
     lines: list[str]
 
 
-class Told(NamedTuple):
-    """What a failing result says.
+class Parts(NamedTuple):
+    """The parts of a failing result.
 
-    fields  name -> text: found, expected, got, and more where there is more to say
-    dumps   list of Dump
-    needs   str, what the repro.sh of its evidence needs
+    fields  name -> text: found, expected, got, and what else there is to say
+    dumps   the streams that show the fault
+    needs   what the repro.sh of the evidence needs
     """
 
     fields: dict[str, str]
@@ -77,31 +84,47 @@ class Told(NamedTuple):
     needs: str
 
 
-def told(result: Result) -> Told:
-    """The parts of a result whose verdict is a finding, about a worker or about a driver."""
-    finding = result.verdict
+class Failure(NamedTuple):
+    """A fault: the result that reports it, and the other results with the same cause."""
+
+    result: Result
+    others: tuple[Result, ...]
+
+    @property
+    def finding(self) -> BaseFinding:
+        """The finding that is reported."""
+        return self.result.finding
+
+
+# --- one result ---------------------------------------------------------------------------------
+
+
+def parts_of(result: Result) -> Parts:
+    """Take apart a result whose verdict is a finding."""
+    finding = result.finding
     fields = {"found": finding.what, "expected": finding.expected, "got": finding.got}
     if isinstance(finding, DriverFinding):
-        if isinstance(result.case.worker, Hostile):
+        if isinstance(result.case, DriverCase) and isinstance(result.case.worker, Hostile):
             fields["worker"] = _of_hostile(result.case.worker)
-        return Told(fields, _dumps_of_driver(finding), "the adapter and Python")
+        return Parts(fields, _dumps_of_driver(finding), "the adapter and Python")
+    assert isinstance(finding, Finding)
     if guess := diagnose.likely(finding):
         fields["likely"] = guess
-    return Told(fields, _dumps_of_worker(finding), "nothing but the worker")
+    return Parts(fields, _dumps_of_worker(finding), "nothing but the worker")
 
 
 def words(result: Result) -> str:
-    """What a result says, in one sentence; "" when all is well."""
+    """Say in one sentence what a result says; "" when all is well."""
     verdict = result.verdict
     if verdict is None:
         return FIXED if result.is_known else ""
     return verdict.why if isinstance(verdict, NotApplicable) else verdict.what
 
 
-def streams(finding: Finding | DriverFinding) -> dict[str, tuple[bytes, int]]:
-    """stdin, stdout, stderr -> (the bytes, how many there were in all).
+def streams(finding: BaseFinding) -> dict[str, tuple[bytes, int]]:
+    """Map stdin, stdout and stderr to the bytes kept, and the number of bytes in all.
 
-    Of a driver: what the worker read, what the adapter wrote, and the end of what the adapter said on stderr.
+    For a driver: what the worker read, what the adapter wrote, and the end of the adapter's stderr.
     """
     if isinstance(finding, DriverFinding):
         kept = {
@@ -110,6 +133,7 @@ def streams(finding: Finding | DriverFinding) -> dict[str, tuple[bytes, int]]:
             "stderr": finding.play.stderr,
         }
         return {name: (data, len(data)) for name, data in kept.items()}
+    assert isinstance(finding, Finding)
     trace = finding.trace
     return {
         "stdin": (trace.schedule.stdin, len(trace.schedule.stdin)),
@@ -118,37 +142,18 @@ def streams(finding: Finding | DriverFinding) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def is_of_driver(results: Iterable[Result]) -> bool:
-    """Whether these are results about a driver."""
-    return any(isinstance(result.case, DriverCase) for result in results)
-
-
-def by_section(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """The results by the first word of their ids, in the order in which the sections come."""
-    sections: dict[str, list[Result]] = {}
-    for result in results:
-        sections.setdefault(result.case.id.partition("-")[0], []).append(result)
-    return sections
-
-
-def leaders(results: Iterable[Result]) -> dict[str, Result]:
-    """Names of failing results that another one tells of -> that other one."""
-    return {other.name: one.result for one in failures(results) for other in one.others}
-
-
 def _dumps_of_worker(finding: Finding) -> list[Dump]:
     trace = finding.trace
-    stdin, n_stdout = trace.schedule.stdin, len(trace.stdout)
+    stdin, lines = trace.schedule.stdin, [line.data for line in trace.lines]
     how = f"{len(stdin)} bytes, argument {trace.schedule.argument!r}{special(trace.schedule)}"
     output = display.of_output(trace.stdout, diagnose.first_wrong(finding))
     dumps = [
         Dump("stdin", how, display.of_input(stdin)),
-        Dump("stdout", f"{n_stdout} bytes", output),
+        Dump("stdout", f"{len(trace.stdout)} bytes", output),
     ]
-    said = [line.data for line in trace.lines]
-    return dumps + [Dump("stderr", f"{trace.n_stderr} bytes, the last lines", _last(said))] * bool(
-        said
-    )
+    if lines:
+        dumps.append(Dump("stderr", f"{trace.n_stderr} bytes, the last lines", _last(lines)))
+    return dumps
 
 
 def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
@@ -157,8 +162,8 @@ def _dumps_of_driver(finding: DriverFinding) -> list[Dump]:
         lines = display.of_input(play.stdin, finding.at)
         dumps.append(Dump("stdin of the worker", f"{len(play.stdin)} bytes", lines))
     if play.stderr:
-        said = play.stderr.removesuffix(b"\n").split(b"\n")
-        dumps.append(Dump("stderr of the adapter", "the last lines", _last(said)))
+        last = _last(play.stderr.removesuffix(b"\n").split(b"\n"))
+        dumps.append(Dump("stderr of the adapter", "the last lines", last))
     return dumps
 
 
@@ -174,37 +179,53 @@ def _of_hostile(worker: Hostile) -> str:
     return f"{about} ({worker.call})" if worker.options else about
 
 
-class Failure(NamedTuple):
-    """A fault of the worker: the result that tells it, and the other cases that it fails by the same cause."""
-
-    result: Result
-    others: tuple[Result, ...]
-
-    @property
-    def finding(self) -> Finding:
-        return self.result.verdict
+# --- all results --------------------------------------------------------------------------------
 
 
 def failures(results: Iterable[Result]) -> list[Failure]:
-    """The findings by cause, each told by the case that is there for it (Case.tells), or by the first that met it."""
+    """Group the failing results by cause.
+
+    A case that lists the cause (Case.tells) reports the fault, otherwise the first one that met it.
+    """
     by_cause: dict[str, list[Result]] = {}
     for result in results:
         if result.status == "fail":
-            by_cause.setdefault(result.verdict.cause, []).append(result)
+            by_cause.setdefault(result.finding.cause, []).append(result)
     return [_failure(group) for group in by_cause.values()]
 
 
 def _failure(group: list[Result]) -> Failure:
-    first = min(group, key=_is_others)
+    first = min(group, key=lambda result: not result.finding.cause.startswith(_told_by(result)))
     return Failure(first, tuple(result for result in group if result is not first))
 
 
-def _is_others(result: Result) -> bool:
-    return not result.verdict.cause.startswith(result.case.tells or " ")
+def _told_by(result: Result) -> tuple[str, ...]:
+    return result.case.tells or (" ",)  # no cause begins with a space
+
+
+def leaders(results: Iterable[Result]) -> dict[str, Result]:
+    """Map the names of failing results to the result that reports their fault."""
+    return {other.name: one.result for one in failures(results) for other in one.others}
+
+
+def is_of_driver(results: Iterable[Result]) -> bool:
+    """Whether these are results about a driver."""
+    return any(isinstance(result.case, DriverCase) for result in results)
+
+
+def by_section(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Group results by the first word of their ids; sections stay in order."""
+    sections: dict[str, list[Result]] = {}
+    for result in results:
+        sections.setdefault(result.case.id.partition("-")[0], []).append(result)
+    return sections
+
+
+# --- files --------------------------------------------------------------------------------------
 
 
 def check_writable(path: str) -> None:
-    """Raise the OSError, with the path in it, that `write` would end in. What is there stays as it is."""
+    """Raise the OSError that `write` would raise, with the path in it, and change nothing."""
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         if not os.access(path, os.W_OK):  # opening a pipe would wait for its reader
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -213,6 +234,6 @@ def check_writable(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a report. Raises OSError, with the path in it."""
+    """Write a report: a file has the old one or the whole new one. Raises OSError."""
     with OutputFile(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))

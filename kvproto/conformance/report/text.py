@@ -1,7 +1,4 @@
-"""The report for a terminal.
-
-Promises: nothing that comes from a worker reaches the terminal as a control character.
-"""
+"""The report for a terminal. Nothing from a worker reaches it as a control character."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import textwrap
 from collections import Counter
 
 from kvproto.conformance.display import plural, visible
-from kvproto.conformance.report.parts import Failure, failures, told, words
+from kvproto.conformance.report.parts import Failure, failures, parts_of, words
 from kvproto.conformance.runner import Result
 
 __all__ = ["asides", "conclusion", "counts", "failure", "report"]
@@ -29,16 +26,16 @@ COUNTED = {
 
 
 def report(worker: str, results: list[Result], directories: dict[str, str]) -> str:
-    """All of it: each failure, what does not apply, the last line.
+    """Make the report: each failure, the asides, and the summary.
 
-    directories   case id and mode, as `ID.mode` -> where its evidence is
+    directories  ID.mode -> the evidence of that result
     """
     parts = [failure(one, directories[one.result.name]) for one in failures(results)]
     return "\n".join([*parts, *asides(results), _summary(worker, results)])
 
 
 def asides(results: list[Result]) -> list[str]:
-    """The lines about what is neither good nor a failure, as one part of a report; none, no part."""
+    """Make the part about results that neither pass nor fail; without any, no part."""
     lines = []
     for status, name in ASIDES.items():
         lines += [
@@ -48,9 +45,9 @@ def asides(results: list[Result]) -> list[str]:
 
 
 def failure(one: Failure, directory: str) -> str:
-    """One failure: what, expected and got, the likely mistake, the bytes, how to see it again."""
-    case, mode, finding, _ = one.result
-    parts = told(one.result)
+    """Describe one failure: found, expected, got, the likely mistake, the bytes, the evidence."""
+    case, mode, finding = one.result.case, one.result.mode, one.finding
+    parts = parts_of(one.result)
     lines = [f"FAIL  {case.id} ({mode})  {case.level}  {finding.clause}", f"      {case.title}", ""]
     for name, text in parts.fields.items():
         lines += _field(name, text)
@@ -63,7 +60,7 @@ def failure(one: Failure, directory: str) -> str:
 
 
 def conclusion(results: list[Result]) -> str:
-    """The verdict: "conforms", or "does not conform" and how many faults there are."""
+    """Give the verdict: "conforms", or "does not conform" and the number of faults."""
     n_causes, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
     faults = [plural(n_causes, "fault")] * bool(n_causes)
     faults += [f"{plural(n_fixed, 'known failure')} that pass{'es' * (n_fixed == 1)}"] * bool(
@@ -73,19 +70,19 @@ def conclusion(results: list[Result]) -> str:
 
 
 def counts(results: list[Result]) -> dict[str, int]:
-    """Status -> how many results have it; those that pass and that fail are counted even when there are none."""
+    """Count the results by status; "pass" and "fail" are always there."""
     n = Counter(result.status for result in results)
     return {status: n[status] for status in COUNTED if n[status] or status in ("pass", "fail")}
 
 
 def _summary(worker: str, results: list[Result]) -> str:
-    """The last line: how many, and the verdict."""
-    said = ", ".join(f"{n} {COUNTED[status]}" for status, n in counts(results).items())
-    return visible(f"{worker} {conclusion(results)}. {plural(len(results), 'check')}: {said}\n")
+    """Make the last line: the verdict, and the counts."""
+    text = ", ".join(f"{n} {COUNTED[status]}" for status, n in counts(results).items())
+    return visible(f"{worker} {conclusion(results)}. {plural(len(results), 'check')}: {text}\n")
 
 
 def _field(name: str, text: str) -> list[str]:
-    """A part of a failure that has a name: its lines, wrapped."""
+    """Wrap a named part of a failure."""
     lines = [
         line
         for part in text.split("\n")
@@ -98,6 +95,6 @@ def _field(name: str, text: str) -> list[str]:
 
 
 def _names(results: tuple[Result, ...]) -> str:
-    """The other checks that fail by the same cause."""
+    """Name the other checks that fail for the same cause."""
     names = ", ".join(dict.fromkeys(result.case.id for result in results))
     return f"the same fault in {plural(len(results), 'other check')}: {names}"

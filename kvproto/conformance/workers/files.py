@@ -1,8 +1,8 @@
-"""FILES-: what it opens, and the files that it is given."""
+"""FILES-: the files that a worker opens, and its supporting files."""
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case, Judge, Verdict
+from kvproto.conformance.case import Case, Judge, Schedules, Verdict
 from kvproto.conformance.confinement import WITNESSES, witnesses
 from kvproto.conformance.display import quoted
 from kvproto.conformance.judges import leave_to_contract
@@ -26,13 +26,13 @@ OWN = "it reads only its own directory, its interpreter and its libraries"
 
 
 def _watched(setting: Setting) -> list[Schedule]:
-    """Alone, and under each witness that this machine has; first the one that can tell what was opened."""
-    there = [name for name in ("strace", "landlock") if name in witnesses()]
-    return [ahead(setting, SMALL), *(ahead(setting, SMALL, witness=name) for name in there)]
+    """Unwatched, then under each available witness; strace, which names the files, comes first."""
+    names = [name for name in ("strace", "landlock") if name in witnesses()]
+    return [ahead(setting, SMALL), *(ahead(setting, SMALL, witness=name) for name in names)]
 
 
 def _touches(kind: str, what: str) -> Judge:
-    """It must not read, or write, what is not its own, `what` in words; told by whoever watches."""
+    """Judge that the worker does not read, or write, files of others; `what` says it in words."""
 
     def judge(traces: list[Trace]) -> Verdict:
         plain, trace = traces[0], traces[-1]
@@ -41,21 +41,21 @@ def _touches(kind: str, what: str) -> Judge:
             return fault_of(plain) or (None if witnesses() else lacking)
         if trace.schedule.witness == "landlock":
             is_explained = any(
-                access.kind != kind for earlier in traces for access in earlier.accesses or ()
+                access.kind != kind for other in traces for access in other.accesses or ()
             )
-            return None if is_explained else _refused(plain, trace)  # the other case tells of that
+            return None if is_explained else _refused(plain, trace)  # the other case reports it
         if trace.exit_status != plain.exit_status or trace.accesses is None:
             return NotApplicable("it behaves differently under strace")
         touched = [access for access in trace.accesses if access.kind == kind]
         if not touched:
             return None
-        told = ", ".join(f"{access.path} ({access.call})" for access in touched[:4])
+        listed = ", ".join(f"{access.path} ({access.call})" for access in touched[:4])
         return Finding(
             f"{kind}s files",
             "FILES-3",
             what,
             OWN if kind == "read" else "it writes nothing",
-            told + f", and {len(touched) - 4} more" * (len(touched) > 4),
+            listed + f", and {len(touched) - 4} more" * (len(touched) > 4),
             trace,
         )
 
@@ -77,8 +77,8 @@ def _refused(plain: Trace, trace: Trace) -> Finding | None:
     )
 
 
-def _reads(*files: tuple[str, bytes]):
-    """It is told to read each of these files, which lie beside it."""
+def _reads(*files: tuple[str, bytes]) -> Schedules:
+    """The worker must read each of these supporting files."""
 
     def schedules(setting: Setting) -> list[Schedule]:
         return [_reading(setting, name.encode(), tuple(files)) for name, _ in files]
@@ -86,7 +86,7 @@ def _reads(*files: tuple[str, bytes]):
     return schedules
 
 
-def _refuses(*names: bytes):
+def _refuses(*names: bytes) -> Schedules:
     return lambda setting: [_reading(setting, name, (("there", b"x"),)) for name in names]
 
 

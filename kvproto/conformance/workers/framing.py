@@ -1,10 +1,8 @@
-"""MAP- and REDUCE-: pairs of all shapes in all pieces. The same questions are asked in both modes."""
+"""MAP- and REDUCE-: pairs of all shapes, in pieces of all sizes; the same cases in both modes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from kvproto.conformance.case import Case
+from kvproto.conformance.case import MODES, Case, Judge, Schedules, good_input
 from kvproto.conformance.judges import fails, same_answers, same_as_itself
 from kvproto.conformance.schedule import (
     SMALL,
@@ -28,10 +26,10 @@ __all__ = ["CASES"]
 SIZES = (0, 1, 127, 128, 255, 256, 65535, 65536)
 PAGE, PIPE, LARGE_PIPE = 1 << 12, 1 << 16, 1 << 20
 AROUND = (-9, -8, -1, 0, 1)
-"""Sizes of a value around that of a buffer: with the two sizes before it, it fits, or does not."""
+"""Differences from the size of a buffer: with the sizes before it, the value just fits, or not."""
 
 MANY_BYTES = 4 << 20
-"""More than both pipes hold, of 1 MiB each at most, and what a program buffers besides."""
+"""More than both pipes (at most 1 MiB each) and the buffers of a program hold."""
 
 LIKE_FRAMES = (
     b"\1\0\0\0k\1\0\0\0v",
@@ -58,9 +56,9 @@ def _in_both(
     level: str,
     clauses: str,
     title: str,
-    schedules: Callable[[Setting], list[Schedule]],
-    *judge,
-    **details,
+    schedules: Schedules,
+    judge: Judge = good_input,
+    tells: tuple[str, ...] = (),
 ) -> tuple[Case, ...]:
     return tuple(
         Case(
@@ -69,26 +67,26 @@ def _in_both(
             clauses,
             title,
             schedules,
-            *judge,
+            judge,
             modes=(mode,),
-            **details,
+            tells=tells,
         )
-        for mode in ("map", "reduce")
+        for mode in MODES
     )
 
 
-def _then_one_more(*pairs: Pair) -> Callable[[Setting], list[Schedule]]:
-    """Each of the pairs, and a plain one behind it, which shows whether the worker is still in step."""
+def _then_one_more(*pairs: Pair) -> Schedules:
+    """Each of the pairs, followed by a plain one, which shows whether the worker is in step."""
     return lambda setting: [ahead(setting, [p, (b"k", b"v")]) for p in pairs]
 
 
-def _sizes(*sizes: int) -> Callable[[Setting], list[Schedule]]:
+def _sizes(*sizes: int) -> Schedules:
     return lambda setting: [
         ahead(setting, [(b"k" * (size & ~7), b"v" * size), (b"k", b"v")]) for size in sizes
     ]
 
 
-def _values_around(*sizes: int) -> Callable[[Setting], list[Schedule]]:
+def _values_around(*sizes: int) -> Schedules:
     each = [size + more for size in sizes for more in AROUND]
     return lambda setting: [ahead(setting, [(b"", b"v" * size), (b"k", b"v")]) for size in each]
 
@@ -99,14 +97,14 @@ def _all_bytes(setting: Setting) -> list[Schedule]:
 
 
 def _two_pieces(setting: Setting) -> list[Schedule]:
-    """Cut at each byte: what is before it is read before the rest comes. Parameters alone are PARAMS-apart."""
+    """Cut at each byte after the parameters (see PARAMS-apart); the parts are read one by one."""
     data, head = stdin(setting, SMALL[:2]), len(setting.head()) + 1
     pieces = [(Send(data[:at]), Taken(), Send(data[at:])) for at in range(head, len(data))]
     return [Schedule((*piece, End(), Exit()), setting.mode) for piece in pieces]
 
 
 def _slow_reader(setting: Setting) -> list[Schedule]:
-    """stdout is read only between the pairs, of which each fills the pipe."""
+    """stdout is read only between the pairs, each of which fills the pipe."""
     pairs = [pair(b"%d" % i, bytes([i]) * LARGE_PIPE) for i in range(3)]
     pairs[0] = setting.head() + pairs[0]
     steps = [step for one in pairs for step in (Pause(), Send(one), Resume())]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kvproto.conformance import quiet
-from kvproto.conformance.case import Case, Verdict, each
+from kvproto.conformance.case import Case, Schedules, Verdict, each
 from kvproto.conformance.judges import fails, leave_to_contract, unwritable
 from kvproto.conformance.oracle import hang_of
 from kvproto.conformance.schedule import (
@@ -33,7 +35,7 @@ def _plain(setting: Setting) -> list[Schedule]:
     return [ahead(setting, SMALL[:n]) for n in (1, 3)]
 
 
-def _full(pairs):
+def _full(pairs: Sequence[Pair]) -> Schedules:
     return lambda setting: [ahead(setting, pairs), ahead(setting, pairs, stdout="full")]
 
 
@@ -56,7 +58,7 @@ def _no_stdout(setting: Setting) -> list[Schedule]:
 
 
 def _goes_on_writing(traces: list[Trace]) -> Verdict:
-    """As `unwritable`, for a reader that has gone away: what was still to be written is what counts."""
+    """As `unwritable`, after the reader has gone away while there was more to write."""
     if len(traces) == 1 and len(traces[0].stdout) < 4 << 20:
         return NotApplicable("it writes less than its pipe holds")
     return unwritable("nobody reads its output")(traces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case
+from kvproto.conformance.case import Case, Schedules
 from kvproto.conformance.judges import fails, keeps_nothing, leave_to_contract, uses_at_most
 from kvproto.conformance.schedule import (
     SMALL,
@@ -22,19 +22,19 @@ __all__ = ["CASES"]
 
 
 OVER = (b"\1\0\0\x40", b"\0\0\0\x80", b"\xff\xff\xff\xff")
-"""Sizes of 1 GiB and a byte, of 2 GiB, and the largest there is."""
+"""Sizes of 1 GiB and a byte, of 2 GiB, and the largest possible one."""
 
 ANNOUNCED = b"\xff\xff\xff\x3f"
-"""A size of 1 GiB less a byte, which is allowed, and never comes."""
+"""A size of 1 GiB less a byte: allowed, but the bytes never come."""
 
 BODY, MUCH = 1 << 20, 64 << 20
 STAGE, N_STAGES, PER_PAIR = 250_000, 4, 16
-"""Pairs in a stage, at whose end memory is measured; the number of stages; the bytes a pair that are a leak where
-memory grows by them in every stage. Garbage that is collected late makes it grow in some stages alone."""
+"""Pairs in a stage, which ends with a measurement of memory; number of stages; bytes per pair that
+are a leak when memory grows by them in every stage (late garbage collection affects only some)."""
 
 
-def _over(*before: bytes):
-    """A size over the limit, behind `before`; then end of file."""
+def _over(*before: bytes) -> Schedules:
+    """A size over the limit after `before`; then end of file."""
     return lambda setting: [
         Schedule(
             (Send(setting.head() + b"".join(before) + size + b"x" * 9), End(), Exit()),
@@ -46,12 +46,12 @@ def _over(*before: bytes):
 
 
 def _over_and_open(setting: Setting) -> list[Schedule]:
-    """Its stdin stays open: it is to refuse by the size alone."""
+    """stdin stays open: the size alone must be refused."""
     starts = [setting.head() + before + OVER[0] for before in (b"", pairs_of(SMALL), item(b"k"))]
     return [Schedule((Send(start), Exit()), setting.mode, breaks="LIMITS-1") for start in starts]
 
 
-def _announced(*before: bytes):
+def _announced(*before: bytes) -> Schedules:
     def schedules(setting: Setting) -> list[Schedule]:
         ready = (Send(setting.head() + pair(b"k", b"v")), Rest(), Measure())
         lie = (Send(b"".join(before) + ANNOUNCED + b"x" * BODY), Rest(), Measure())
@@ -60,8 +60,8 @@ def _announced(*before: bytes):
     return schedules
 
 
-def _announced_set(start: bytes):
-    """A parameter set that says it is long, and is not."""
+def _announced_set(start: bytes) -> Schedules:
+    """A parameter set that announces much and then ends."""
     steps = (
         Send(start[:1]),
         Rest(),

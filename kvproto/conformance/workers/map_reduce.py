@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case
+from collections.abc import Sequence
+
+from kvproto.conformance.case import Case, Schedules
 from kvproto.conformance.judges import leave_to_contract, same_answers
 from kvproto.conformance.schedule import (
     SMALL,
@@ -36,12 +38,12 @@ def _many(n: int) -> list[Pair]:
 
 
 def _apart(setting: Setting) -> list[Step]:
-    """Parameters alone; what they may do together with a pair is asked by PARAMS-with-first-pair."""
+    """The parameters alone; PARAMS-with-first-pair sends them together with a pair."""
     return [Send(setting.head()), Taken()]
 
 
 def _next_begun(setting: Setting) -> list[Schedule]:
-    """The answer to a pair is due when a part of the next one is there, too."""
+    """An answer is due even when a part of the next pair has arrived."""
     first, second = pair(*SMALL[0]), pair(*SMALL[1])
     return [
         Schedule(
@@ -61,7 +63,7 @@ def _next_begun(setting: Setting) -> list[Schedule]:
 
 
 def _bursts(setting: Setting) -> list[Schedule]:
-    """More and more pairs at a time, all of them answered before the next come."""
+    """Bursts of pairs, each answered before the next one comes."""
     steps, n = _apart(setting), 0
     for size in (1, 2, 3, 5, 100, 1):
         steps.append(Send(pair(b"k", b"v"), size))
@@ -74,7 +76,7 @@ def _ahead_and_lockstep(setting: Setting) -> list[Schedule]:
     return [ahead(setting, SMALL), ahead(setting, SMALL, turn=2), lockstep(setting, SMALL)]
 
 
-def _fan(*numbers: int):
+def _fan(*numbers: int) -> Schedules:
     def schedules(setting: Setting) -> list[Schedule]:
         sets = [((b"do", b"fan"), (b"n", b"%d" % n)) for n in numbers]
         return [
@@ -203,11 +205,12 @@ MAP_CASES = (
 GROUPS: list[Pair] = [(b"%d" % (i // 10), b"v") for i in range(1000)]
 
 
-def _told(*params: Pair, pairs: list[Pair] | None = None):
+def _with(*params: Pair, pairs: list[Pair] | None = None) -> Schedules:
     """Few pairs, then many, under these parameters."""
 
     def schedules(setting: Setting) -> list[Schedule]:
-        return [ahead(setting, some, *params) for some in ([], SMALL[:1], SMALL, pairs or GROUPS)]
+        inputs: tuple[Sequence[Pair], ...] = ([], SMALL[:1], SMALL, pairs or GROUPS)
+        return [ahead(setting, some, *params) for some in inputs]
 
     return schedules
 
@@ -243,7 +246,7 @@ REDUCE_CASES = (
         "MUST",
         "REDUCE-5 FRAME-6",
         "do=echo: each pair comes back, in order",
-        _told((b"do", b"echo")),
+        _with((b"do", b"echo")),
         leave_to_contract,
         modes=REDUCE,
         contract="reference",
@@ -254,7 +257,7 @@ REDUCE_CASES = (
         "MUST",
         "LIST-2",
         "do=fan: each pair comes back three times",
-        _told((b"do", b"fan"), (b"n", b"3")),
+        _with((b"do", b"fan"), (b"n", b"3")),
         leave_to_contract,
         modes=REDUCE,
         contract="reference",
@@ -264,7 +267,7 @@ REDUCE_CASES = (
         "MUST",
         "REDUCE-2",
         "do=sink: everything is read and nothing is written",
-        _told((b"do", b"sink")),
+        _with((b"do", b"sink")),
         leave_to_contract,
         modes=REDUCE,
         contract="reference",
@@ -274,7 +277,7 @@ REDUCE_CASES = (
         "MUST",
         "REDUCE-2 REDUCE-3",
         "do=hold: all of its output comes after the end of its input",
-        _told((b"do", b"hold"), pairs=[(b"%d" % i, b"v" * 65536) for i in range(48)]),
+        _with((b"do", b"hold"), pairs=[(b"%d" % i, b"v" * 65536) for i in range(48)]),
         leave_to_contract,
         modes=REDUCE,
         contract="reference",

@@ -1,8 +1,8 @@
-"""PARAMS-: what comes before the first pair. Any worker must read the set that it is meant to get; the contract dumps sets."""
+"""PARAMS-: what comes before the first pair. Workers that follow the contract dump the set."""
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case
+from kvproto.conformance.case import Case, Schedules
 from kvproto.conformance.judges import fails, leave_to_contract
 from kvproto.conformance.schedule import (
     SMALL,
@@ -13,6 +13,7 @@ from kvproto.conformance.schedule import (
     Schedule,
     Send,
     Setting,
+    Step,
     Taken,
     ahead,
     byte_by_byte,
@@ -38,7 +39,7 @@ WHITE = (b" ", b"  a", b"a  ", b"\n", b"\na\n", b"\t", b"\r\n", b" \n ")
 
 
 def _zeros(setting: Setting) -> list[Schedule]:
-    """Leading zeros, which a reader must accept; up to the 10 digits that there may be."""
+    """Leading zeros, up to the limit of 10 digits; a reader must accept them."""
     total, _, body = setting.head().partition(b"\n")
     heads = [b"0" + total, total.rjust(10, b"0")]
     return [
@@ -48,7 +49,7 @@ def _zeros(setting: Setting) -> list[Schedule]:
 
 
 def _cut(setting: Setting) -> list[Schedule]:
-    """Input that ends inside the set; not before its first byte, since there may be a driver that sends none."""
+    """Input that ends inside the set; never before it, since a driver may send no set at all."""
     head = setting.head()
     cuts = [*range(1, min(len(head), 64))]
     return [
@@ -63,26 +64,26 @@ def _apart(setting: Setting) -> list[Schedule]:
 
 def _with_first_pair(setting: Setting) -> list[Schedule]:
     first = Send(stdin(setting, SMALL[:1]))
-    waits = [Answers(1)] if setting.mode == "map" else [Taken()]
+    waits: list[Step] = [Answers(1)] if setting.mode == "map" else [Taken()]
     return [Schedule((first, *waits, Send(pairs_of(SMALL[1:])), End(), Exit()), setting.mode)]
 
 
-def _dumped(*sets: list[Pair]):
-    """The worker is to tell its parameters; of several sets the shortest first."""
+def _dumped(*sets: list[Pair]) -> Schedules:
+    """The worker must return its parameters."""
     return lambda setting: [ahead(setting, SMALL[:1], DUMP, *entries) for entries in sets]
 
 
-def _refused(*inputs: tuple[bytes, str]):
-    """A set that is malformed, and the clause that it breaks; a pair behind it."""
-    behind = pairs_of(SMALL[:1])
+def _refused(*inputs: tuple[bytes, str]) -> Schedules:
+    """Malformed sets with the clauses that they break; each is followed by a pair."""
+    rest = pairs_of(SMALL[:1])
     return lambda setting: [
-        Schedule((Send(data + behind), End(), Exit()), setting.mode, breaks=clause)
+        Schedule((Send(data + rest), End(), Exit()), setting.mode, breaks=clause)
         for data, clause in inputs
     ]
 
 
-def _told(*sets: list[Pair]):
-    """Parameters in good order that the contract refuses."""
+def _well_formed(*sets: list[Pair]) -> Schedules:
+    """Well-formed parameters that the contract refuses."""
     return lambda setting: [
         Schedule((Send(parameter_set(entries) + pairs_of(SMALL)), End(), Exit()), setting.mode)
         for entries in sets
@@ -325,7 +326,7 @@ CASES = (
         "MUST",
         "LIFECYCLE-3",
         "a parameter that is needed and missing is an error",
-        _told(
+        _well_formed(
             [(b"do", b"fan")],
             [(b"do", b"say")],
             [(b"do", b"file")],
@@ -339,7 +340,7 @@ CASES = (
         "MUST",
         "LIFECYCLE-3",
         "a parameter that should be a number and is not is an error",
-        _told(
+        _well_formed(
             *(
                 [(b"do", b"fan"), (b"n", n)]
                 for n in (b"", b"x", b"-1", b" 1", b"1\n", b"4294967296", b"00000000001")
@@ -353,7 +354,9 @@ CASES = (
         "MUST",
         "LIFECYCLE-3",
         "a value of `do` that the contract does not define is an error",
-        _told([(b"do", b"nothing")], [(b"do", b"")], [(b"do", b"ECHO")], [(b"do", b"echo ")]),
+        _well_formed(
+            [(b"do", b"nothing")], [(b"do", b"")], [(b"do", b"ECHO")], [(b"do", b"echo ")]
+        ),
         leave_to_contract,
         contract="reference",
     ),

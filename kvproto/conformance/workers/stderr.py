@@ -1,8 +1,8 @@
-"""STDERR-: what it says while it runs, and when it fails."""
+"""STDERR-: messages of a worker while it runs and when it fails."""
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case, each
+from kvproto.conformance.case import Case, Schedules, each
 from kvproto.conformance.display import quoted
 from kvproto.conformance.judges import leave_to_contract
 from kvproto.conformance.oracle import NO_LINE
@@ -53,13 +53,13 @@ def _tagged(trace: Trace) -> Finding | None:
 def _says_why(trace: Trace) -> Finding | None:
     if not trace.exit_status or any(line.tag == b"ERR" for line in trace.lines):
         return None
-    said = quoted(trace.lines[-1].data) if trace.lines else "nothing"
+    last = quoted(trace.lines[-1].data) if trace.lines else "nothing"
     return Finding(
         NO_LINE,
         "LIFECYCLE-3",
         "it fails and no ERR line says why",
         "an **<ERR> line with the reason",
-        f"{trace.status}; the last line on stderr: {said}",
+        f"{trace.status}; the last line on stderr: {last}",
         trace,
     )
 
@@ -73,14 +73,14 @@ def _cut(setting: Setting) -> list[Schedule]:
     return [Schedule((Send(cut), End(), Exit()), setting.mode, breaks="FRAME-4")]
 
 
-def _say(*texts: bytes, n_pairs: int = 3):
+def _say(*texts: bytes, n_pairs: int = 3) -> Schedules:
     pairs: list[Pair] = [(b"k", b"v")] * n_pairs
     return lambda setting: [
         ahead(setting, pairs, (b"do", b"say"), (b"text", text)) for text in texts
     ]
 
 
-def _err(text: bytes, *at: int):
+def _err(text: bytes, *at: int) -> Schedules:
     return lambda setting: [
         ahead(setting, SMALL, (b"do", b"err"), (b"text", text), (b"at", b"%d" % index))
         for index in at
@@ -88,7 +88,7 @@ def _err(text: bytes, *at: int):
 
 
 def _err_in_time(setting: Setting) -> list[Schedule]:
-    """The answers before it are there when it fails; nothing has ended its input."""
+    """The answers before the error are due at once; stdin stays open."""
     head = setting.head((b"do", b"err"), (b"text", b"no more"), (b"at", b"1"))
     steps = (Send(head + pair(b"a", b"1")), Answers(1), Send(pair(b"b", b"2")), Exit())
     return [Schedule(steps, setting.mode)]

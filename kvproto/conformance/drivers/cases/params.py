@@ -28,7 +28,7 @@ def _zeros(case: DriverCase, play: Play) -> DriverFinding | None:
         repr(head.lstrip(b"0")),
         repr(head),
         play,
-        0,
+        at=0,
     )
 
 
