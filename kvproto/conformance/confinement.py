@@ -1,4 +1,4 @@
-"""The witnesses of FILES-3, which notice that a worker touches files of others, and what it may read.
+"""The witnesses of FILES-3, which notice that a worker touches files of others.
 
 A witness counts as available after it has caught a test program on this machine. Each is a program
 that starts the worker (`through`) and passes on its exit status and its pipes:
@@ -11,11 +11,11 @@ that starts the worker (`through`) and passes on its exit status and its pipes:
 
 Neither sees everything: csrc/launch/confine.c and the module `strace` say what they miss.
 
-A worker may read what its interpreter and libraries consist of (`readable`): the system's programs,
-libraries and their configuration, and elsewhere, as in a home or under /srv, only what its own files
-name: the interpreter of a `#!` line, programs that a shell script calls, the shared libraries of a
-binary, directories in environment variables. It may not read /home, /root, /tmp, /var, /srv and
-/etc as such.
+A worker may read what its interpreter and libraries consist of (`readable`): the system's
+programs, libraries and their configuration, and elsewhere, as in a home or under /srv, only what
+its own files name: the interpreter of a `#!` line, programs that a shell script calls, the shared
+libraries of a binary, directories in environment variables. It may not read /home, /root, /tmp,
+/var, /srv and /etc as such.
 """
 
 from __future__ import annotations

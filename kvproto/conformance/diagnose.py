@@ -13,7 +13,10 @@ from kvproto.conformance.trace import Finding
 
 __all__ = ["GUESSES", "first_wrong", "likely"]
 
-FLUSH = "flush stdout before the next read (C: fflush(stdout); Python: sys.stdout.flush(); Perl: $| = 1)"
+FLUSH = (
+    "flush stdout before the next read "
+    "(C: fflush(stdout); Python: sys.stdout.flush(); Perl: $| = 1)"
+)
 
 LAYOUTS = (
     (

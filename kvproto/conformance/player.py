@@ -1,9 +1,10 @@
 """Plays a schedule to a worker, and tells what the worker did.
 
-Promises: one poll loop, no second try, and an end, whatever the worker does. A wait is over when what is waited for has
-come, or when `quiet` proves that it cannot come. The clock decides only where nothing can be proved, and the trace says so:
-when no byte has moved for the watchdog's time, when bytes move without end, or when answers are due and the worker has
-done nothing for a second but wait for input. stderr is always read. Nothing of the worker is left behind.
+Promises: one poll loop, no second try, and an end, whatever the worker does. A wait is over when
+what is waited for has come, or when `quiet` proves that it cannot come. The clock decides only
+where nothing can be proved, and the trace says so: when no byte has moved for the watchdog's time,
+when bytes move without end, or when answers are due and the worker has done nothing for a second
+but wait for input. stderr is always read. Nothing of the worker is left behind.
 """
 
 from __future__ import annotations

@@ -2,18 +2,18 @@
 
 `look` sees every thread of the worker and of all processes that it started. When `proof` says that
 they wait forever, they do, however loaded the machine is. There is no proof where a thread sleeps,
-runs, or waits with a time limit, where a wait includes a timer or a socket, or where the kernel does
-not say enough. Linux only, x86_64 and aarch64.
+runs, or waits with a time limit, where a wait includes a timer or a socket, or where the kernel
+does not say enough. Linux only, x86_64 and aarch64.
 
 Why it is a proof: the kernel counts a context switch each time that a thread leaves the processor.
-When two looks in sequence show the same threads with the same counts in the same waits, there was an
-instant between them at which all of them waited at once. Only a byte, a wake-up or a signal can end
-such a wait. Each would have to come from one of those threads, or from the kit, which does nothing
-meanwhile.
+When two looks in sequence show the same threads with the same counts in the same waits, there was
+an instant between them at which all of them waited at once. Only a byte, a wake-up or a signal can
+end such a wait. Each would have to come from one of those threads, or from the kit, which does
+nothing meanwhile.
 
-Without a proof, `readers` may still show that the worker waits for input. Nothing more can be known
-about a program whose run-time sets timers (all Go programs catch SIGALRM) or has a thread that wakes
-up now and then.
+Without a proof, `readers` may still show that the worker waits for input. Nothing more can be
+known about a program whose run-time sets timers (all Go programs catch SIGALRM) or has a thread
+that wakes up now and then.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
 
 
 def _call(pid: int, tid: int) -> str:
-    """Read the system call that a thread is in, with its arguments; "?" when the kernel hides it."""
+    """Read the system call of a thread, with its arguments; "?" when the kernel hides it."""
     try:
         return _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
     except OSError:
@@ -291,7 +291,7 @@ def _is_without_limit(name: str, arguments: list[int]) -> bool:
 
 
 def _waits_for_nothing_else(pid: int) -> bool:
-    """Whether only the worker's processes, or the kit, can make any open file of a process ready."""
+    """Whether only the worker's processes, or the kit, can make open files of a process ready."""
     try:
         return all(_is_inside(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
     except OSError:

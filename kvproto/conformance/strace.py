@@ -7,8 +7,8 @@ links and `..` resolved; for calls that open nothing it is relative to the direc
 Not counted as writes: the null device and its like; /proc of the worker's own processes, which the
 Java machine writes when it starts; compiled modules (`__pycache__`) in the worker's directory.
 
-Not seen: io_uring, files that were open when the worker started, and the interpreter of a `#!` line,
-which the kernel opens itself.
+Not seen: io_uring, files that were open when the worker started, and the interpreter of a `#!`
+line, which the kernel opens itself.
 """
 
 from __future__ import annotations

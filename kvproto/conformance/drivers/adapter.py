@@ -1,4 +1,4 @@
-"""The adapter for kvproto's own driver, and an example for authors: ADAPTER.md is what it does.
+"""The adapter for kvproto's own driver, and an example for authors of others (ADAPTER.md).
 
 kvproto check --driver -- python3 -P -m kvproto.conformance.drivers.adapter
 """
@@ -9,52 +9,59 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from kvproto import ExternalProgram, KVProtoError, Message
 
-
-def value(given: str | dict) -> str | bytes:
-    """A VALUE of the request: text, or bytes."""
-    return given if isinstance(given, str) else base64.b64decode(given["base64"])
+Document = dict[str, Any]
+Value = str | dict[str, str]
 
 
-def entry(given: str | dict | list):
-    return tuple(map(value, given)) if isinstance(given, list) else value(given)
+def value(document: Value) -> str | bytes:
+    """Decode a VALUE of the request: text, or bytes."""
+    return document if isinstance(document, str) else base64.b64decode(document["base64"])
 
 
-def parameters(given: dict | None):
-    if given is None:
+def entry(document: Value | list[Value]) -> Any:
+    """Decode an entry of the input: a pair, or a value alone."""
+    return tuple(map(value, document)) if isinstance(document, list) else value(document)
+
+
+def parameters(document: Document | None) -> Any:
+    """Decode the parameters: one string, a set, or None."""
+    if document is None:
         return None
-    if "raw" in given:
-        return value(given["raw"])
-    return {value(name): value(content) for name, content in given["set"]}
+    if "raw" in document:
+        return value(document["raw"])
+    return {value(name): value(content) for name, content in document["set"]}
 
 
-def files(request: dict):
-    """By their paths, which have base names; where a name is another, by names and contents."""
-    others = request["files"]
-    if all(os.path.basename(file["path"]) == file["name"] for file in others):
-        return [request["program"], *(file["path"] for file in others)]
+def files(request: Document) -> list[str] | dict[str, bytes]:
+    """List the paths of the files; if a name is not that of its path, map names to contents."""
+    supporting = request["files"]
+    if all(os.path.basename(file["path"]) == file["name"] for file in supporting):
+        return [request["program"], *(file["path"] for file in supporting)]
+    paths = [("op", request["program"]), *((file["name"], file["path"]) for file in supporting)]
     contents = {}
-    for name, path in [
-        ("op", request["program"]),
-        *((file["name"], file["path"]) for file in others),
-    ]:
+    for name, path in paths:
         with open(path, "rb") as file:
             contents[name] = file.read()
     return contents
 
 
 def text(data: bytes) -> str:
+    """Encode bytes in base64."""
     return base64.b64encode(data).decode()
 
 
-def texts(pairs) -> list[list[str]]:
+def texts(pairs: Iterable[tuple[bytes, bytes]]) -> list[list[str]]:
+    """Encode pairs in base64."""
     return [[text(key), text(content)] for key, content in pairs]
 
 
-def answer(request: dict, on_message) -> dict:
-    """Run the worker; the verdict, and what goes with it."""
+def answer(request: Document, on_message: Callable[[Message], object]) -> Document:
+    """Run the worker; return the verdict and what goes with it."""
     options = {**request["limits"], "max_item": request["max_item"], "on_message": on_message}
     if "params" in request:
         options["params"] = parameters(request["params"])
@@ -62,25 +69,24 @@ def answer(request: dict, on_message) -> dict:
     try:
         with ExternalProgram(files(request), **options) as worker:
             if request["mode"] == "map":
-                return {
-                    "verdict": "success",
-                    "lists": [texts(pairs) for pairs in worker.map(entries)],
-                }
+                lists = [texts(pairs) for pairs in worker.map(entries)]
+                return {"verdict": "success", "lists": lists}
             return {"verdict": "success", "pairs": texts(worker.reduce(entries))}
     except (KVProtoError, ValueError, OSError) as error:
         return {"verdict": "error", "error": str(error)}
 
 
 def main() -> None:
-    messages: list[dict] = []
+    """Read the request from stdin, and write the answer to stdout."""
+    messages: list[Document] = []
 
     def on_message(message: Message) -> None:
         messages.append(
             {"kind": message.kind, "text": text(message.text), "cut": message.n_cut > 0}
         )
 
-    said = answer(json.load(sys.stdin), on_message)
-    json.dump({**said, "messages": messages}, sys.stdout)
+    result = answer(json.load(sys.stdin), on_message)
+    json.dump({**result, "messages": messages}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,22 @@
-"""What a play says about a driver: its first fault, or none.
+"""Judges a play: the first fault of the driver, or none.
 
-The order of the questions is the order of causes: a worker that was given wrong bytes explains a wrong result, one
-that never got its end of file explains an adapter that does not end. Nothing is judged by how long it took, but
-by the watchdog, which says so.
+The questions are in the order of causes: wrong bytes for the worker explain a wrong result, and a
+missing end of file explains an adapter that does not end. Time decides nothing, except for the
+watchdog, which says so.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from kvproto.conformance.answers import Fault, read_params
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play
 from kvproto.conformance.drivers.play import MOST_MEMORY
 from kvproto.conformance.drivers.request import DEFAULT, Answer, BadAnswer, Said, read
+from kvproto.conformance.schedule import Pair
 
 __all__ = ["CAUSES", "fault_of"]
 
@@ -26,19 +28,20 @@ CAUSES = (
     "no answer of the adapter",
     "not started",
 )
-"""Causes that one fault of a driver may give in many cases; each is told by the case that is there for it."""
+"""Causes that many cases may meet; each is reported by the case that lists it in `tells`."""
 
 MOST_KEPT = 1 << 16
-"""What must be kept of a line of stderr, in bytes (LIMITS-3)."""
+"""Bytes that a driver must keep of a line of stderr (LIMITS-3)."""
 
 _ENTRY = re.compile(rb"([0-9]+) ")
 
+Results = Sequence[list[Pair] | Pair]
+
 
 def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
-    """The first fault."""
-    found = _stdin(case, play) or _memory(case, play) or _end_of_file(case, play)
-    if found:
-        return found
+    """Report the first fault."""
+    if finding := _stdin(case, play) or _memory(case, play) or _end_of_file(case, play):
+        return finding
     if play.ending == "watchdog":
         return _watchdog(case, play)
     if case.kill:
@@ -64,7 +67,7 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
 
 
 def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
-    """Whether what the worker read is what it should have got, as far as it read."""
+    """Check the bytes that the worker read, as far as it read."""
     request, had = play.request, play.stdin
     params, pairs = request.param_bytes, request.pair_bytes
     read = read_params(had) if request.has_set else None
@@ -76,6 +79,7 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
     if at < len(had):
         is_of_params = at < len(params) or (at == len(params) and case.params != DEFAULT)
         field = "parameters" if is_of_params else "pairs"
+        place = f"the {field}" if at < len(wanted) else "the end"
         clause = (
             case.clauses.split()[0]
             if field == "parameters" and case.id.startswith("PARAMS-")
@@ -84,11 +88,11 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
         return DriverFinding(
             f"wrong {field}",
             "FRAME-3" if field == "pairs" else clause,
-            f"the worker gets wrong bytes where {'the ' + field if at < len(wanted) else 'the end'} should be",
+            f"the worker gets wrong bytes where {place} should be",
             f"at byte {at}: {_shown(wanted[at:])}",
             f"at byte {at}: {_shown(had[at:])}",
             play,
-            at,
+            at=at,
         )
     if at < len(wanted) and play.noted("has_end"):
         return DriverFinding(
@@ -98,7 +102,7 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
             f"{len(wanted)} bytes",
             f"{at} bytes, then end of file",
             play,
-            at,
+            at=at,
         )
     return None
 
@@ -117,7 +121,7 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
 
 
 def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
-    """Whether that is what all wait for; a driver that gave up has another reason."""
+    """Check that the worker does not wait for end of file in vain."""
     if (
         play.ending != "watchdog"
         or case.lists is None
@@ -161,7 +165,7 @@ def _answer(play: Play) -> Answer:
 
 
 def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | None:
-    """Whether the worker was started where it should be, and only there; `error`: what the driver says about it."""
+    """Check that the worker was started if it should be; `error` is what the driver says."""
     if case.is_started is None or case.is_started == bool(play.notes):
         return None
     if not case.is_started:
@@ -205,8 +209,7 @@ def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
         )
     if answer.is_success:
         return None
-    if answer.lists or answer.pairs:
-        n = len(answer.lists or answer.pairs)
+    if n := len(answer.lists or answer.pairs or ()):
         return DriverFinding(
             "results of a failure",
             "LIFECYCLE-4",
@@ -228,12 +231,14 @@ def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
 
 
 def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
-    if not answer.is_success:
+    if not answer.is_success or case.lists is None:
         return None
-    wanted: list = case.lists(play.request)
-    unit, had = "list", answer.lists
+    lists = case.lists(play.request)
+    unit: str = "list"
+    wanted: Results = lists
+    had: Results | None = answer.lists
     if play.request.mode == "reduce":
-        unit, wanted, had = "pair", [pair for pairs in wanted for pair in pairs], answer.pairs
+        unit, wanted, had = "pair", [pair for pairs in lists for pair in pairs], answer.pairs
     if had == wanted:
         return None
     if had is None:
@@ -258,7 +263,7 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
 
 
 def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
-    """Whether the lines of stderr are handed on. Of one that is long the driver may have kept the beginning."""
+    """Check that the lines of stderr are handed on; of a long one the driver may cut the end."""
     if case.said is None:
         return None
     had = answer.said
@@ -287,8 +292,8 @@ def _is_kept(wanted: Said, had: Said) -> bool:
 
 def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
     for check in case.checks:
-        if found := check(case, play):
-            return found
+        if finding := check(case, play):
+            return finding
     if play.is_family_gone is False:
         return DriverFinding(
             f"{case.id}: processes",
@@ -310,19 +315,18 @@ def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
     return None
 
 
-def _entries(data: bytes) -> Counter:
-    """The entries of a whole and well-formed parameter set, in no order."""
+def _entries(data: bytes) -> Counter[tuple[bytes, bytes]]:
+    """Split a complete parameter set into its entries, in no order."""
     at = data.index(b"\n") + 1
     items = []
-    while at < len(data):
-        size = _ENTRY.match(data, at)
+    while size := _ENTRY.match(data, at):
         items.append(data[size.end() : size.end() + int(size[1])])
         at = size.end() + int(size[1]) + 1
     return Counter(zip(items[::2], items[1::2], strict=True))
 
 
-def _first_difference(one, other) -> int:
-    """The index of it; the shorter one's length where one is the beginning of the other."""
+def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
+    """Find the first index that differs; it is the length of one that the other starts with."""
     n = min(len(one), len(other))
     if one[:n] == other[:n]:
         return n
@@ -341,7 +345,7 @@ def _shown(data: bytes) -> str:
     return quoted(data, 24) if data else "the end"
 
 
-def _nth(results: list, at: int) -> str:
+def _nth(results: Results, at: int) -> str:
     if at >= len(results):
         return "none"
     result = results[at]
@@ -355,7 +359,7 @@ def _pair(pair: tuple[bytes, bytes]) -> str:
     return f"key {quoted(pair[0], 24)}, value {quoted(pair[1], 24)}"
 
 
-def _line(said, at: int) -> str:
+def _line(said: Sequence[Said], at: int) -> str:
     if at >= len(said):
         return "none"
     kind, text, is_cut = said[at]

@@ -1,7 +1,8 @@
 """Plays a case to an adapter: starts it, gives it the request, and writes down what it and the worker did.
 
-Promises: facts, no verdict; a wait is over when what is waited for has come, and else when the watchdog's time is up.
-The adapter runs under a supervisor, so that nothing is left here of a driver that leaves things behind.
+Promises: facts, no verdict; a wait is over when what is waited for has come, and else when the
+watchdog's time is up. The adapter runs under a supervisor, so that nothing is left here of a
+driver that leaves things behind.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def run(
 
     Raises WorkerNotStarted when the adapter cannot be started. Nothing is left running at the end.
     """
-    stopped, watchdogs = Event(), []
+    stopped = Event()
+    watchdogs: list[DriverCase] = []
 
     def result(case: DriverCase, mode: str) -> Result:
         if case.is_frugal and not quiet.can_look():

@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kvproto.storage.atomic import OutputFile
 from kvproto.conformance import diagnose, display
 from kvproto.conformance.case import special
 from kvproto.conformance.display import visible
@@ -20,6 +19,7 @@ from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.hostile import Hostile
 from kvproto.conformance.runner import Result
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable
+from kvproto.storage.atomic import OutputFile
 
 __all__ = [
     "FIXED",

@@ -1,4 +1,4 @@
-"""FILES-: the worker's directory, and what a driver refuses."""
+"""FILES-: the worker's directory, and supporting files that a driver must refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOKS_AROUND = hostile(good.looks_around)
 
 
 def _directory(case: DriverCase, play: Play) -> DriverFinding | None:
-    """Whether `op` and the supporting files are there, with their content, and nothing else."""
+    """Check that the directory holds `op` and the supporting files, and nothing else."""
     contents = {name: content for name, (content, _) in play.noted("files").items()}
     wanted = {"op": b"", **dict(case.files)}
     if contents == wanted and os.path.basename(play.noted("arguments")[0]) == "op":

@@ -1,11 +1,20 @@
-"""LIFECYCLE-: from the start to the end, and what is left behind it."""
+"""LIFECYCLE-: from the start of a worker to its end, and what remains afterwards."""
 
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
-from kvproto.conformance.drivers.hostile import ECHO, MANY, SHORT, WHOLE, answering, hostile
+from kvproto.conformance.drivers.hostile import (
+    ECHO,
+    MANY,
+    SHORT,
+    WHOLE,
+    Hostile,
+    answering,
+    hostile,
+)
 from kvproto.conformance.drivers.hostile import bad as lifecycle
 from kvproto.conformance.drivers.hostile import bad as stdout
 from kvproto.conformance.drivers.hostile.base import packed
@@ -29,14 +38,14 @@ def _group(case: DriverCase, play: Play) -> DriverFinding | None:
     )
 
 
-def _error(name: str, clauses: str, title: str, worker, **details) -> DriverCase:
+def _error(name: str, clauses: str, title: str, worker: Hostile, **details: Any) -> DriverCase:
     return DriverCase(f"LIFECYCLE-{name}", "MUST", clauses, title, worker, **details)
 
 
 def _out_of_time(
-    name: str, limit: str, title: str, worker, seconds: float = SHORT, **details
+    name: str, limit: str, title: str, worker: Hostile, seconds: float = SHORT, **details: Any
 ) -> DriverCase:
-    """A worker that never ends; where the limit runs out before it has come so far, that is an error too."""
+    """A worker that never ends; an error is right even if the limit expires before that point."""
     return _error(
         name,
         "LIFECYCLE-6",

@@ -1,9 +1,19 @@
-"""LIST-, MAP-, LIMITS-: output that is not made of result lists, or not of so many; each is an error."""
+"""LIST-, MAP-, LIMITS-: output with wrong lists, or with a wrong number of them, is an error."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.hostile import ANSWERS, ECHO, SHORT, WHOLE, answering, hostile
+from kvproto.conformance.drivers.hostile import (
+    ANSWERS,
+    ECHO,
+    SHORT,
+    WHOLE,
+    Hostile,
+    answering,
+    hostile,
+)
 from kvproto.conformance.drivers.hostile import bad as stdout
 from kvproto.conformance.drivers.hostile.base import packed
 
@@ -13,10 +23,10 @@ LAST = ANSWERS[-1]
 LONGER = packed((b"key", b"value"))
 
 KIB = 1000
-"""A limit of items that is not the default."""
+"""Bytes; a limit of items that differs from the default."""
 
 
-def _refused(name: str, clauses: str, title: str, worker, **details) -> DriverCase:
+def _refused(name: str, clauses: str, title: str, worker: Hostile, **details: Any) -> DriverCase:
     return DriverCase(name, "MUST", clauses, title, worker, **details)
 
 

@@ -1,21 +1,24 @@
-"""FRAME-, LIST-, MAP-, REDUCE-: pairs to a good worker, and its result lists back."""
+"""FRAME-, LIST-, MAP-, REDUCE-: pairs go to a good worker, and its result lists come back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
 from kvproto.conformance.drivers.hostile import ALL_BYTES, ECHO, MANY, SMALL, good, hostile
-from kvproto.conformance.drivers.request import Lists, Request
+from kvproto.conformance.drivers.request import Entry, Lists, Request
 
 __all__ = ["CASES"]
 
 SIZES = (0, 1, 127, 128, 255, 256, 257, 32767, 32768, 65535, 65536, 65537)
 
 
-def _times(n: int):
+def _times(n: int) -> Callable[[Request], Lists]:
     return lambda request: [[pair] * n for pair in request.pairs]
 
 
-def _of_sizes(*sizes: int):
+def _of_sizes(*sizes: int) -> Callable[[Request], Lists]:
     return lambda request: [[(b"k", bytes(size))] for size in sizes]
 
 
@@ -37,7 +40,9 @@ def _argument(case: DriverCase, play: Play) -> DriverFinding | None:
     )
 
 
-def _echoed(name: str, clauses: str, title: str, entries, **details) -> DriverCase:
+def _echoed(
+    name: str, clauses: str, title: str, entries: tuple[Entry, ...], **details: Any
+) -> DriverCase:
     return DriverCase(name, "MUST", clauses, title, ECHO, echoed, entries=entries, **details)
 
 

@@ -1,6 +1,8 @@
-"""PARAMS-: what goes out before the pairs."""
+"""PARAMS-: what a driver sends before the pairs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from kvproto.conformance.case import MODES
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play, echoed
@@ -12,12 +14,9 @@ __all__ = ["CASES"]
 
 LARGE = ParamSet((("words", "w" * (3 << 20)),))
 
-IN_ONE = {"modes": ("map",)}
-"""The parameters go out before the mode makes a difference: most of them are asked for once."""
-
 
 def _zeros(case: DriverCase, play: Play) -> DriverFinding | None:
-    """Whether the total begins with a zero that says nothing."""
+    """Check that the total has no leading zeros."""
     head = play.stdin.partition(b"\n")[0]
     if head == b"0" or not head.startswith(b"0"):
         return None
@@ -33,8 +32,15 @@ def _zeros(case: DriverCase, play: Play) -> DriverFinding | None:
 
 
 def _goes_out(
-    name: str, clauses: str, title: str, params, level: str = "MUST", **details
+    name: str,
+    clauses: str,
+    title: str,
+    params: ParamSet | Raw | str | None,
+    level: str = "MUST",
+    modes: tuple[str, ...] = ("map",),
+    **details: Any,
 ) -> DriverCase:
+    """Most parameters are sent once, in a map: the mode makes no difference to them."""
     return DriverCase(
         f"PARAMS-{name}",
         level,
@@ -43,7 +49,8 @@ def _goes_out(
         ECHO,
         echoed,
         params=params,
-        **{**IN_ONE, **details},
+        modes=modes,
+        **details,
     )
 
 

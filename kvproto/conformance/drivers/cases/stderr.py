@@ -1,9 +1,11 @@
-"""STDERR-: what a worker says, and how much of it."""
+"""STDERR-: what a worker writes to stderr, and how much."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.hostile import ALL_BYTES, SHORT, hostile
+from kvproto.conformance.drivers.hostile import ALL_BYTES, SHORT, Hostile, hostile
 from kvproto.conformance.drivers.hostile import bad as stderr
 from kvproto.conformance.drivers.request import Said
 
@@ -15,9 +17,9 @@ CUT_AT = 65536
 
 
 def _kept(
-    name: str, clauses: str, title: str, said: tuple[Said, ...], data: bytes, **options
+    name: str, clauses: str, title: str, said: tuple[Said, ...], data: bytes, **options: Any
 ) -> DriverCase:
-    """Lines that a good worker says, and that are handed on."""
+    """Lines of a good worker that must be handed on."""
     return DriverCase(
         f"STDERR-{name}",
         "MUST",
@@ -29,7 +31,14 @@ def _kept(
     )
 
 
-def _fails(name: str, clauses: str, title: str, worker, said=None, **details) -> DriverCase:
+def _fails(
+    name: str,
+    clauses: str,
+    title: str,
+    worker: Hostile,
+    said: tuple[Said, ...] | None = None,
+    **details: Any,
+) -> DriverCase:
     return DriverCase(f"STDERR-{name}", "MUST", clauses, title, worker, said=said, **details)
 
 

@@ -218,7 +218,7 @@ def floods(data: bytes) -> None:
 
 
 def says(data: bytes, times: int = 1, first: bytes = b"", last: bytes = b"") -> None:
-    """Writes to stderr inside the first list, where a driver that waits for the rest would block."""
+    """Writes to stderr inside the first list, where a driver that waits for the rest blocks."""
     take_params()
     is_said = False
     for pair in pairs():
