@@ -2,12 +2,9 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-HERE = Path(__file__).parent
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
@@ -26,9 +23,6 @@ settings.load_profile(
 
 
 def pytest_configure(config):
-    # Python puts the current folder first: from the top folder, a process that a test starts would import the sources
-    # there, which have nothing compiled beside them, and not the installed package.
-    os.chdir(HERE)
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # as a shell starts what it puts into the background
@@ -56,6 +50,15 @@ def private(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(directory))
     yield directory
     assert list(directory.iterdir()) == []
+
+
+@pytest.fixture(autouse=True)
+def own_directory(tmp_path, monkeypatch):
+    """Each test works in its own directory.
+
+    In the top directory, a `python` that a test starts would import the sources instead of the installed package.
+    """
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)

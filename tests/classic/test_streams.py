@@ -122,7 +122,7 @@ def gives_nothing(stream, size, url, params):
 @pytest.mark.parametrize(
     "function, what",
     [
-        (gives_nothing, "test_classic_streams.gives_nothing gave None for the input raw://a"),
+        (gives_nothing, "classic.test_streams.gives_nothing gave None for the input raw://a"),
         (lambda stream, size, url, params: (stream, url), "lambda> gave .*for the input raw://a"),
         (lambda stream, size, url, params: (None, size, url), "lambda> gave .None, 1, 'raw://a'"),
         (lambda stream, size, url, params: "text", "lambda> gave 'text' for the input raw://a"),
