@@ -1,6 +1,10 @@
 # Everything sets itself up: a virtual environment in .venv, the package built and installed into it.
 #
-#   make demo [INPUT="file dir url"]   count words with an external C program; make test; make bench; make coverage
+#   make demo [INPUT="file dir url"]   count words with an external C program; make bench; make coverage
+#   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
+#   make test-fast                     without those marked slow: what to run after each change
+#   make clauses                       the tests of each clause of PROTOCOL.md
+#   make lint                          ruff, mypy --strict, the order of imports
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
 #   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
 #   make matrix                        every broken worker under every case of the kit that is not long
@@ -12,6 +16,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 INPUT ?=
 SECONDS ?= 60
+ORDER ?= file
 
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -19,15 +24,30 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
+.PHONY: build test test-fast clauses lint matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
+# Twice as many processes as cores: many tests wait for something.
+PYTEST := $(BIN)/pytest --numprocesses $$((2 * $$(nproc))) --dist worksteal
+
 test: build judy tools-of-tests
-	$(BIN)/pytest
+	$(PYTEST) $(if $(filter random,$(ORDER)),-p pytest_randomly -v)
+
+test-fast: build
+	$(PYTEST) -m 'not slow'
+
+clauses: build
+	$(BIN)/pytest --collect-only --clauses
+
+lint: .venv/lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 matrix: build
-	MATRIX=all $(BIN)/pytest tests/conformance/test_matrix.py
+	MATRIX=all $(PYTEST) tests/conformance/test_matrix.py
 
 demo: build
 	@$(BIN)/kvproto demo $(INPUT)
@@ -70,6 +90,10 @@ clean:
 
 .venv/built: .venv/tools $(SOURCES)
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build/wheel .
+	touch $@
+
+.venv/lint: .venv/tools
+	$(PIP) install --group lint
 	touch $@
 
 # libjudy-dev, for read_parameters() alone: all else goes on without it.
