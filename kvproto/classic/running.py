@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from kvproto._stdio import say
+from kvproto.classic import disco_names as alias
 from kvproto.driver.signals import NUMBERS, Ended, end_by
 
 __all__ = ["Run", "stop", "stopping"]
@@ -43,6 +44,7 @@ class Run(threading.Thread):
             log_directory=directory.logs,
             tmp_directory=directory.tmp,
             files_directory=directory.files if os.listdir(directory.files) else None,
+            prepare=alias.install if alias.is_installed() else None,
             stop_fd=directory.stop_fd,
         )
         self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)

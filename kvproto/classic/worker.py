@@ -18,7 +18,9 @@ from kvproto.classic.disco_names.modutil import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.old_parameters import SYNONYMS, check_names
 from kvproto.classic.params import Params
+from kvproto.classic.putting import save_results
 from kvproto.classic.task import (
+    NAMES,
     get,
     put,
     this_host,
@@ -199,7 +201,8 @@ class Worker(dict):
             attempts=_attempts(item("attempts")),
             keep_map=bool(item("keep_map")),
             trust=bool(item("trust")),
-            save=bool(item("save")),
+            save=save_results if item("save") else None,
+            free_names=_free_names,
             profile=bool(item("profile")),
             params=item("params"),
             **{
@@ -276,6 +279,15 @@ class Worker(dict):
 
     def _finder(self, job, jobargs: Mapping) -> Callable[[str], Any]:
         return lambda key: self.getitem(key, job, jobargs)
+
+
+def _free_names() -> dict[str, Any]:
+    """What a job function finds without an import, in a task."""
+    if not alias.is_installed():
+        return NAMES
+    from kvproto.classic.disco_names.worker import free_names  # slow: it imports http.server
+
+    return {**NAMES, **free_names()}
 
 
 def _program_or_function(name: str, value, external: dict):

@@ -93,14 +93,10 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
     Its values are published, and its profile is there, when the body ends well.
     """
     global _current
-    from kvproto.classic import disco_names as alias  # which is above this module, as is the next
-    from kvproto.classic.task import NAMES
-
     _current = task
     try:
-        old = _old_names() if alias.is_installed() else {}
         functions = list(spec.functions())
-        bind(functions, {**NAMES, **old, **import_required(spec.required_modules)})
+        bind(functions, {**spec.free_names(), **import_required(spec.required_modules)})
         for function in functions:
             pass_str_as_bytes(getattr(function, "__globals__", {}).values())
         profile = os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")
@@ -109,12 +105,6 @@ def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
         task.publish()
     finally:
         _current = None
-
-
-def _old_names() -> dict:
-    from kvproto.classic.disco_names.worker import free_names
-
-    return free_names()
 
 
 @contextmanager

@@ -81,9 +81,7 @@ def _run_told(
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
         if spec.save:
-            from kvproto.classic.ddfs import save_results
-
-            paths = [save_results(directory.job, paths)]
+            paths = [spec.save(directory.job, paths)]
     except BaseException as e:
         untold = _tell_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
@@ -162,7 +160,7 @@ def _run_stages(
     target = directory.unfinished if spec.reduce is None else directory.spool
     maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
-    task = functools.partial(map_task, spec, directory.path)
+    task = functools.partial(map_task, replace(spec, save=None), directory.path)
     mapped = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, log)
     if spec.reduce is None:
         return [result for results in mapped for result in results]
@@ -180,7 +178,7 @@ def _run_reduce(
     spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log
 ) -> list[Result]:
     n_bytes = sum(part.n_bytes for call in calls for part in (*call.segments, *call.splits))
-    task = functools.partial(reduce_task, spec, directory.path)
+    task = functools.partial(reduce_task, replace(spec, save=None), directory.path)
     reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, log)
     return [result for results in reduced for result in results]
 

@@ -35,6 +35,7 @@ class LocalPool:
     log_directory    where each process has its log: `process-N.txt`, its stdout and stderr
     tmp_directory    where each process has its TMPDIR: what it leaves there is removed with it
     files_directory  where the processes work, and look first for modules and shared libraries; None: where this one does
+    prepare          called in each process before anything of a job is unpickled there; found by its name
     stop_fd          a file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled
     """
 
@@ -45,12 +46,14 @@ class LocalPool:
         log_directory: str,
         tmp_directory: str,
         files_directory: str | None = None,
+        prepare: Callable[[], object] | None = None,
         stop_fd: int | None = None,
     ) -> None:
         self._n_processes = n_processes
         self._log_directory = log_directory
         self._tmp_directory = tmp_directory
         self._files_directory = files_directory
+        self._prepare = None if prepare is None else pickle.dumps(prepare)
         self._stop = [] if stop_fd is None else [stop_fd]
         self._processes: list[TaskProcess] = []
         self._n_started = 0
@@ -82,7 +85,7 @@ class LocalPool:
         Raises TaskError, which holds the error whole, when a call fails for good; the others are stopped then.
         """
         stage = _Stage(name, calls, retries, on_event)
-        data = pickle.dumps(("stage", name, _portable(fn)))
+        data = pickle.dumps(("stage", name, self._prepare, _portable(fn)))
         try:
             while stage.n_left:
                 self._assign(stage, data)

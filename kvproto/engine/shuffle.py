@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from sys import getsizeof
 
-from kvproto.classic.func import default_partition
+from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.protocol import native as _native
 from kvproto.protocol.stream import FrameStream

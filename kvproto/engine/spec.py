@@ -5,9 +5,11 @@ Travels to the task processes as cloudpickle bytes, once for each stage and proc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from kvproto.inputs.streams import name_of
 
 __all__ = ["External", "InputChain", "JobSpec", "attributes", "function_name"]
 
@@ -53,11 +55,12 @@ class JobSpec:
     text                bool: entries are str, and readers get text files; else bytes, and binary files
     sort                bool: the reduce gets its pairs sorted by key, with sort_buffer_size, a str as for `sort -S`
     status_interval     int, entries from one status message to the next; 0: none
-    required_modules    names of modules that the functions find without an import
+    free_names          called in each task: name -> what the functions find under it without an import
+    required_modules    names of modules that the functions find likewise
     attempts            int, at least 1: how often a task is tried in all, where another try may mend its error
     trust               bool: pickles of other users and from the network are unpickled too
     keep_map            bool: what the maps wrote is kept as result files too, when there is a reduce
-    save                bool: the results are kept under a tag
+    save                save(job name, paths of the results) -> url of the tag under which it keeps them; or None
     profile             bool: each task is profiled
     params              any object, handed to each of the functions
     """
@@ -78,26 +81,28 @@ class JobSpec:
     sort: bool = False
     sort_buffer_size: str = "10%"
     status_interval: int = 0
+    free_names: Callable[[], Mapping[str, Any]] = dict
     required_modules: tuple[str, ...] = ()
     attempts: int = 3
     keep_map: bool = False
     trust: bool = False
-    save: bool = False
+    save: Callable[[str, Sequence[str]], str] | None = None
     profile: bool = False
     params: Any = None
 
     def functions(self) -> Iterator[Callable]:
         """Yield all functions of the job, those that stand in its params as attributes included."""
-        values = [getattr(self, item.name) for item in fields(self)]
-        values += [
+        values = [
+            *(self.map, self.reduce, self.combiner, self.partition),
+            *(self.map_init, self.reduce_init),
             *self.map_input.functions,
             *self.reduce_input.functions,
+            *self.map_output_stream,
+            *self.reduce_output_stream,
+            self.params,
             *attributes(self.params),
         ]
-        for value in values:
-            yield from (
-                part for part in (value if isinstance(value, tuple) else (value,)) if callable(part)
-            )
+        yield from (value for value in values if callable(value))
 
 
 def attributes(value) -> list:
@@ -111,7 +116,4 @@ def function_name(function: Callable | External | None) -> str:
         return "the input"
     if isinstance(function, External):
         return "the external program"
-    function = getattr(function, "func", function)  # what a functools.partial calls
-    module = getattr(function, "__module__", None)
-    name = getattr(function, "__qualname__", None) or repr(function)
-    return f"{module}.{name}" if module and module != "__main__" else name
+    return name_of(function)

@@ -15,7 +15,6 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
-from kvproto.classic import disco_names as alias
 from kvproto.engine.events import begin_task, emit, end_task, set_sink
 from kvproto.engine.report import report
 from kvproto.errors import (
@@ -35,11 +34,9 @@ _MAX_LINE = 1 << 16
 def main(fd: int) -> None:
     """Serve calls that come over the socket `fd` until it is closed.
 
-    In: ("stage", name, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
+    In: ("stage", name, prepare as pickle or None, fn as cloudpickle bytes), ("call", index, call as bytes). Out: ("event", dict),
     ("result", index, value), ("error", index, report, error as pickle or None, worth another try).
     """
-    if alias.is_installed():
-        alias.install()
     os.set_inheritable(fd, False)
     connection = Connection(fd)
     calls: queue.SimpleQueue = queue.SimpleQueue()
@@ -59,7 +56,9 @@ def main(fd: int) -> None:
     while True:
         kind, *details = calls.get()
         if kind == "stage":
-            data = details[1]
+            _, prepare, data = details
+            if prepare is not None:
+                pickle.loads(prepare)()
             continue
         index, call = details
         try:

@@ -13,9 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
-from kvproto.engine.spec import function_name
-
-__all__ = ["InputStream", "OutputStream", "chain_input", "chain_output"]
+__all__ = ["InputStream", "OutputStream", "chain_input", "chain_output", "name_of"]
 
 
 class InputStream:
@@ -84,7 +82,7 @@ def chain_input(streams: Sequence[Callable], stream, size: int | None, url: str,
                 isinstance(stream, Iterable) or hasattr(stream, "read")
             ):
                 raise TypeError(
-                    f"{function_name(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
+                    f"{name_of(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
                     "a stream, which is a file or yields entries, or (stream, size, url)"
                 )
             if stream is not below:
@@ -108,13 +106,13 @@ def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, 
         )
         if not (hasattr(stream, "add") or hasattr(stream, "write")):
             raise TypeError(
-                f"{function_name(function)} gave {given!r:.200}: an output stream function gives a stream, "
+                f"{name_of(function)} gave {given!r:.200}: an output stream function gives a stream, "
                 "which has write(data) or add(key, value), or (stream, url)"
             )
         if stream is not below:
             _to_be_closed(stream, made)
     if not hasattr(stream, "add"):
-        name = function_name(function) if function else "an empty chain"
+        name = name_of(function) if function else "an empty chain"
         raise TypeError(
             f"{name} gave {stream!r:.200}, which has no add(key, value) for the pairs: "
             "disco_output_stream or plain_output_stream, as the last one, gives a stream that has"
@@ -171,3 +169,11 @@ def _takes_params(function: Callable) -> bool:
         return False
     fourth = positional[3]
     return fourth.name == "params" or fourth.default is fourth.empty or fourth.default is None
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Name a job function for a person: "wordcount.WordCount.map"."""
+    function = getattr(function, "func", function)  # what a functools.partial calls
+    module = getattr(function, "__module__", None)
+    name: str = getattr(function, "__qualname__", None) or repr(function)
+    return f"{module}.{name}" if module and module != "__main__" else name
