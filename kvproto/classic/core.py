@@ -15,9 +15,8 @@ from typing import TextIO
 
 from kvproto.classic.progress import Progress
 from kvproto.classic.reading import result_iterator
-from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob
+from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
 from kvproto.errors import JobError
-from kvproto.storage.home import all_jobs, started
 from kvproto.storage.trust import check_trusted
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]

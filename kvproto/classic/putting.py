@@ -7,10 +7,11 @@ from collections.abc import Container, Iterable
 from io import BufferedReader
 
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.formats import HEAD_SIZE, has_lines
 from kvproto.inputs.schemes import Input, find_inputs, open_input
 from kvproto.inputs.schemes.tag import locate
+from kvproto.inputs.tagged import remove_unused
 from kvproto.storage.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks
-from kvproto.storage.stored import remove_unused
 from kvproto.storage.tags import TagStore, safe_name
 
 __all__ = [
@@ -144,8 +145,15 @@ def chunked(
         name = safe_name(os.path.basename(found.url))
         if f"{name}-0" not in known:
             with opened(found) as file:
-                made += [[url] for url in blobs.put_chunks(name, file, chunk_size)]
+                made += [[url] for url in _put_chunks(blobs, name, file, chunk_size)]
     return made
+
+
+def _put_chunks(blobs: Blobs, name: str, file: BufferedReader, chunk_size: int) -> list[str]:
+    """Make blobs of a file's lines; of what has no lines, such as compressed data, a single one. Return their urls."""
+    if has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE]):
+        return blobs.put_chunks(name, file, chunk_size)
+    return [blobs.put(f"{name}-0", read_blocks(file))]
 
 
 def pushed(blobs: Blobs, source, name: str) -> str:

@@ -18,13 +18,13 @@ from functools import partial
 from kvproto.errors import DataError
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import InputStream, OutputStream, chain_input, chain_output
+from kvproto.inputs.tagged import is_chunk
 from kvproto.inputs.textfile import check_text, text_file
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.files import naming
 from kvproto.storage.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
 from kvproto.storage.manifest import written
-from kvproto.storage.results import HEAD, read_result_stream
-from kvproto.storage.stored import is_chunk
+from kvproto.storage.results import RESULT_HEAD, read_result_stream
 from kvproto.storage.trust import check_trusted, trusts
 
 __all__ = [
@@ -126,7 +126,11 @@ def _binary(stream, reader: str):
 
 def disco_output_stream(stream, partition: int, url: str, params=None) -> OutputStream:
     """Write pairs of any objects in the original's format, hunks of pickles; `chain_reader` reads it too."""
-    return HunkWriter(stream)
+    return _Hunks(stream)
+
+
+class _Hunks(HunkWriter, OutputStream):
+    """Hunks as an output stream."""
 
 
 def plain_output_stream(stream, partition: int, url: str, params=None) -> OutputStream:
@@ -173,8 +177,8 @@ def _chained(fd, size: int | None, url: str, ignore_corrupt: bool, trust: bool) 
         file = _binary(fd, "chain_reader")
         source = Bytes(file, url)
         start = file.tell() if _seekable(file) else None
-        head = source.peek(len(HEAD))
-        if head == HEAD:
+        head = source.peek(len(RESULT_HEAD))
+        if head == RESULT_HEAD:
             if start is not None:
                 file.seek(start)
             check = None if trust else partial(check_trusted, file, url)

@@ -135,7 +135,7 @@ def _add_named(
 def _job(name: str) -> tuple:
     """The Disco that answers for jobs, and the full name of the job."""
     from kvproto.classic.core import Disco
-    from kvproto.storage.home import resolve_job
+    from kvproto.engine.kept import resolve_job
 
     return Disco(), resolve_job(name)
 

@@ -127,12 +127,13 @@ def _rm(args: argparse.Namespace) -> int:
 
 
 def _gc(args: argparse.Namespace) -> int:
-    from kvproto.storage import stored
+    from kvproto.inputs import tagged
+    from kvproto.storage.blobs import directory
 
     grace = args.older_than * 86400
-    found = stored.unused(grace)
+    found = tagged.unused(grace)
     if not args.dry_run:
-        stored.collect(found, grace)
+        tagged.collect(found, grace)
     for own in found:
-        write_all(1, os.fsencode(f"{os.path.join(stored.directory(), own)}\n"))
+        write_all(1, os.fsencode(f"{os.path.join(directory(), own)}\n"))
     return 0

@@ -5,24 +5,37 @@ What is said here of a job is read from its directory each time. Knows nothing o
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from kvproto.driver.removal import remove_tree
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.control import has_driver, tell_to_stop
 from kvproto.storage.eventform import MAX_EVENT, read_event
-from kvproto.storage.home import JobPaths, started
+from kvproto.storage.home import JobPaths, check_home, home
 from kvproto.storage.manifest import names_of
 from kvproto.storage.regular import open_regular
 
-__all__ = ["ACTIVE", "DEAD", "READY", "UNKNOWN", "KeptJob"]
+__all__ = [
+    "ACTIVE",
+    "DEAD",
+    "READY",
+    "UNKNOWN",
+    "KeptJob",
+    "all_jobs",
+    "first_event",
+    "resolve_job",
+    "started",
+]
 
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
 
+_SHOWN_JOBS = 10
 _LOOK_EACH = 0.05  # seconds from one look at a running job to the next
 
 
@@ -272,3 +285,57 @@ class KeptJob:
                 if newline or n_bytes >= min(size, MAX_EVENT):
                     return data[len(before) + len(newline) :]
                 n_bytes *= 4
+
+
+def all_jobs() -> list[str]:
+    """The names of all jobs that are there, sorted. JobError when others may write to the home."""
+    check_home()
+    try:
+        return sorted(
+            name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith(".")
+        )
+    except FileNotFoundError:
+        return []
+
+
+def resolve_job(text: str) -> str:
+    """The full name of the job that text means: its name, or a beginning that no other has, or "@" for the last job.
+
+    Raises JobError when there is no such job, or several.
+    """
+    jobs = all_jobs()
+    if not jobs:
+        raise JobError(f"there are no jobs in {home()}; KVPROTO_HOME says where jobs are kept")
+    if text == "@":
+        return max(jobs, key=started)
+    found = [job for job in jobs if text and job.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
+        raise JobError(
+            f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
+        )
+    near = difflib.get_close_matches(
+        text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
+    )
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise JobError(f"there is no job {text} in {home()}{hint}")
+
+
+def first_event(paths: JobPaths) -> dict:
+    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or not there yet."""
+    with open_regular(paths.events) as file:
+        return read_event(file.readline(MAX_EVENT))
+
+
+def started(job: str) -> float:
+    """When a job began, in seconds since the epoch: the time of its first event, else that in its name, else its directory's."""
+    with suppress(OSError, ValueError):
+        return first_event(JobPaths(job))["time"]
+    try:
+        return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
+    except (ValueError, OverflowError):
+        with suppress(OSError):
+            return os.stat(JobPaths(job).path).st_mtime
+    return 0.0

@@ -8,8 +8,9 @@ import time
 from contextlib import suppress
 
 from kvproto.driver.removal import remove_tree
+from kvproto.engine.kept import first_event
 from kvproto.storage.control import has_driver, machine
-from kvproto.storage.home import JobPaths, check_home, first_event, home, tidied
+from kvproto.storage.home import JobPaths, check_home, home, tidied
 
 __all__ = ["sweep"]
 

@@ -9,11 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kvproto.errors import DataError
+from kvproto.storage.results import RESULT_HEAD
 
-__all__ = ["BOM", "HEAD_SIZE", "RESULT_HEAD", "check_has_lines", "checked_lines", "has_lines"]
-
-RESULT_HEAD = b"kvproto result "
-"""What every result file begins with, of this version or another."""
+__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "checked_lines", "has_lines"]
 
 HEAD_SIZE = 32
 """Bytes from the start of an input that tell what it is."""

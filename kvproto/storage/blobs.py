@@ -1,30 +1,50 @@
 """The data of the tag store: blobs, files below `ddfs/blob/` in `kvproto.storage.home.home()`.
 
-Each is whole and never changed, is named NAME$UNIQUE after what it was made from, and tags list it by its file:// url.
+Each blob is whole, never changes, and is named NAME$UNIQUE after what it was made from; tags list it by its file:// url.
 A blob of lines, which `put_chunks` makes, is named NAME$UNIQUE.lines, so that `chain_reader` knows it.
-`kvproto.storage.stored` knows which blobs there are.
+
+Only a file whose real path is that of a blob, NAME$UNIQUE in its directory, is ever removed; nor is one on another file
+system that is mounted inside the store. `kvproto.inputs.tagged` knows which blobs the tags list.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from typing import BinaryIO
 
-from kvproto.inputs.formats import HEAD_SIZE, has_lines
-from kvproto.storage import stored
+from kvproto.errors import DataError
 from kvproto.storage.files import BLOCK, naming, published
-from kvproto.storage.home import in_home, make_home
+from kvproto.storage.home import home, in_home, make_home
 from kvproto.storage.private import make_directory
 from kvproto.storage.regular import sync
 from kvproto.storage.tags import safe_name
 
-__all__ = ["CHUNK_SIZE", "Blobs", "blob_name", "read_blocks"]
+__all__ = [
+    "CHUNK_SIZE",
+    "Blobs",
+    "all_blobs",
+    "blob_name",
+    "blob_path",
+    "changed",
+    "directory",
+    "read_blocks",
+    "remove",
+]
 
 CHUNK_SIZE = 64 << 20
 """Bytes of a file that make a blob of their own, and what is left of the last line: 64 MiB."""
+
+_OWN = re.compile(r"([0-9a-f]{2})/[A-Za-z0-9_\-@:]{0,200}\$\1[0-9a-f]{30}(\.lines)?")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8,32}\.part$")
+
+
+def directory() -> str:
+    """The directory of all blobs."""
+    return os.path.join(home(), "ddfs", "blob")
 
 
 def blob_name(url: str) -> str:
@@ -53,7 +73,7 @@ class Blobs:
     def __exit__(self, exc_type, *exc_info) -> None:
         if exc_type is not None:
             for path in self._made:
-                stored.remove("/".join(path.rsplit("/", 2)[1:]))
+                remove("/".join(path.rsplit("/", 2)[1:]))
 
     def put(self, name: str, blocks: Iterable[bytes], *, is_chunk: bool = False) -> str:
         """Make a blob of blocks of bytes, on the disk when this returns; returns its url."""
@@ -63,15 +83,10 @@ class Blobs:
                 file.write(block)
             file.publish(on_disk=True)
         self._made.append(path)
-        return stored.url_of(path)
+        return _url_of(path)
 
-    def put_chunks(self, name: str, file: BufferedReader, chunk_size: int) -> list[str]:
-        """Make blobs of a file, at least one, of chunk_size bytes and the rest of the last line; returns their urls.
-
-        What has no lines, because it is compressed or a result of a job, becomes a single blob.
-        """
-        if not has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE]):
-            return [self.put(f"{name}-0", read_blocks(file))]
+    def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
+        """Make blobs of lines, at least one, of chunk_size bytes and the rest of the last line; return their urls."""
         urls: list[str] = []
         while (block := file.read(min(BLOCK, chunk_size))) or not urls:
             urls.append(
@@ -92,7 +107,7 @@ class Blobs:
             sync(new)
             sync(os.path.dirname(new))
         self._made.append(new)
-        return stored.url_of(new)
+        return _url_of(new)
 
     def touch(self) -> None:
         """Make its blobs new again for `unused`, before a tag lists them: it may be long since they were made."""
@@ -102,9 +117,7 @@ class Blobs:
 
     def _new(self, name: str, ending: str = "") -> str:
         unique = uuid.uuid4().hex
-        path = os.path.join(
-            stored.directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}"
-        )
+        path = os.path.join(directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}")
         with in_home(path):
             make_home()
             make_directory(os.path.dirname(path))
@@ -120,3 +133,77 @@ def _to_line_end(file: BinaryIO, block: bytes, n_wanted: int) -> Iterator[bytes]
         block = file.read(min(BLOCK, n_wanted)) if n_wanted > 0 else b""
         if not block and not last.endswith(b"\n"):
             block = file.readline(BLOCK)
+
+
+def blob_path(path: str) -> str | None:
+    """The path of a blob relative to the directory of all blobs, by any path of its file; None for other files."""
+    path = os.path.realpath(path)
+    top, folder = os.path.split(os.path.dirname(path))
+    own = f"{folder}/{os.path.basename(path)}"
+    return own if top == os.path.realpath(directory()) and _OWN.fullmatch(own) else None
+
+
+def all_blobs() -> list[str]:
+    """The relative paths of all blobs and of the unfinished ones that killed processes left."""
+    paths = []
+    with naming(directory(), "listing"):
+        for folder in _names(directory()):
+            if re.fullmatch("[0-9a-f]{2}", folder) and not os.path.islink(
+                os.path.join(directory(), folder)
+            ):
+                paths += [f"{folder}/{name}" for name in _names(os.path.join(directory(), folder))]
+    return [own for own in paths if _OWN.fullmatch(_UNFINISHED.sub("", own))]
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def changed(own: str) -> float:
+    """When a blob was made, linked or touched, in seconds since the epoch; infinity when it is gone."""
+    try:
+        return os.lstat(os.path.join(directory(), own)).st_ctime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def remove(own: str) -> None:
+    """Remove a blob. DataError when it cannot be removed; it may be gone already."""
+    folder, name = os.path.split(own)
+    path = os.path.join(directory(), own)
+    try:
+        top = os.open(directory(), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+            try:
+                if _mount(inner) != _mount(top):
+                    raise DataError(
+                        f"{path} is not removed: it is on another file system, mounted inside the store"
+                    )
+                os.unlink(name, dir_fd=inner)
+            finally:
+                os.close(inner)
+        finally:
+            os.close(top)
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise DataError(f"removing {path}: {e.strerror}") from e
+
+
+def _mount(fd: int) -> tuple[int, str]:
+    """What tells whether two directories are of one mount: the device alone does not, for a bind mount."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            mount = next((line for line in file if line.startswith("mnt_id:")), "")
+    except OSError:
+        mount = ""
+    return os.fstat(fd).st_dev, mount
+
+
+def _url_of(path: str) -> str:
+    """The url of a blob by its whole path."""
+    return "file://" + urllib.parse.quote(path, safe="/$:@")

@@ -20,7 +20,6 @@ A directory whose name begins with a dot is one that is being made or removed, a
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import re
@@ -32,25 +31,18 @@ from contextlib import contextmanager, suppress
 from kvproto.driver.removal import remove_tree
 from kvproto.errors import JobError
 from kvproto.storage.control import DriverEnd
-from kvproto.storage.eventform import MAX_EVENT, read_event
 from kvproto.storage.private import check_is_ours, make_directory
-from kvproto.storage.regular import open_regular, sync
+from kvproto.storage.regular import sync
 
 __all__ = [
     "JobDirectory",
     "JobPaths",
-    "all_jobs",
     "check_home",
-    "first_event",
     "home",
     "in_home",
     "make_home",
-    "resolve_job",
-    "started",
     "tidied",
 ]
-
-_SHOWN_JOBS = 10
 
 
 def home() -> str:
@@ -209,57 +201,3 @@ def tidied(paths: JobPaths) -> list[str]:
         except OSError:
             left.append(path)
     return left
-
-
-def all_jobs() -> list[str]:
-    """The names of all jobs that are there, sorted. JobError when others may write to the home."""
-    check_home()
-    try:
-        return sorted(
-            name for name in os.listdir(os.path.join(home(), "jobs")) if not name.startswith(".")
-        )
-    except FileNotFoundError:
-        return []
-
-
-def resolve_job(text: str) -> str:
-    """The full name of the job that text means: its name, or a beginning that no other has, or "@" for the last job.
-
-    Raises JobError when there is no such job, or several.
-    """
-    jobs = all_jobs()
-    if not jobs:
-        raise JobError(f"there are no jobs in {home()}; KVPROTO_HOME says where jobs are kept")
-    if text == "@":
-        return max(jobs, key=started)
-    found = [job for job in jobs if text and job.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
-        raise JobError(
-            f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
-        )
-    near = difflib.get_close_matches(
-        text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
-    )
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise JobError(f"there is no job {text} in {home()}{hint}")
-
-
-def first_event(paths: JobPaths) -> dict:
-    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or not there yet."""
-    with open_regular(paths.events) as file:
-        return read_event(file.readline(MAX_EVENT))
-
-
-def started(job: str) -> float:
-    """When a job began, in seconds since the epoch: the time of its first event, else that in its name, else its directory's."""
-    with suppress(OSError, ValueError):
-        return first_event(JobPaths(job))["time"]
-    try:
-        return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
-    except (ValueError, OverflowError):
-        with suppress(OSError):
-            return os.stat(JobPaths(job).path).st_mtime
-    return 0.0

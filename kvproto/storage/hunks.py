@@ -17,9 +17,9 @@ import pickle
 import zlib
 from collections.abc import Iterator
 from struct import Struct
+from typing import Protocol
 
 from kvproto.errors import DataError
-from kvproto.inputs.streams import OutputStream
 from kvproto.protocol.frames import MAX_ITEM
 
 __all__ = ["Bytes", "HunkWriter", "encode_netstrings", "read_hunks", "read_netstrings"]
@@ -187,11 +187,17 @@ def _of_bytes(cls: type):
     return make
 
 
-class HunkWriter(OutputStream):
+class Writable(Protocol):
+    """What hunks are written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class HunkWriter:
     """Writes pairs as hunks to `stream`, which stays open; the original reads them too."""
 
-    def __init__(self, stream) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: Writable) -> None:
+        self.stream = stream
         self._parts: list[bytes] = []
         self._n_bytes = 0
 
@@ -227,7 +233,7 @@ class HunkWriter(OutputStream):
     def _flush(self) -> None:
         raw = b"".join(self._parts)
         stored = zlib.compress(raw, _LEVEL)
-        self.write(_HEAD.pack(_VERSION, 1, zlib.crc32(raw), len(stored)) + stored)
+        self.stream.write(_HEAD.pack(_VERSION, 1, zlib.crc32(raw), len(stored)) + stored)
         self._parts, self._n_bytes = [], 0
 
 

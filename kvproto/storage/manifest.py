@@ -19,7 +19,7 @@ from kvproto.errors import DataError
 from kvproto.storage.files import BLOCK, naming
 from kvproto.storage.private import private
 from kvproto.storage.regular import open_regular
-from kvproto.storage.results import HEAD, Result
+from kvproto.storage.results import RESULT_HEAD, Result
 
 __all__ = [
     "check_directory",
@@ -158,9 +158,9 @@ def _manifest(directory: str) -> str:
 
 
 def _has_header(file: io.BufferedReader) -> bool:
-    header = file.read(len(HEAD))
+    header = file.read(len(RESULT_HEAD))
     file.seek(0)
-    return header == HEAD
+    return header == RESULT_HEAD
 
 
 class _Checked(io.RawIOBase):

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 from zlib import crc32
 
-import cloudpickle
-
 from kvproto.errors import DataError, ProtocolError
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair
@@ -42,6 +40,8 @@ def pack_objects(pairs: list, first_index: int = 0) -> bytes:
 
 def _pickled_by_value(pairs: list, first_index: int) -> bytes:
     """Pickle objects of classes that were defined in __main__ or in a function too."""
+    import cloudpickle  # slow to import, and seldom needed
+
     try:
         return cloudpickle.dumps(pairs)
     except Exception:

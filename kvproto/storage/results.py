@@ -17,14 +17,14 @@ from typing import NamedTuple
 from zlib import crc32
 
 from kvproto.errors import DataError
-from kvproto.inputs.formats import RESULT_HEAD
 from kvproto.storage.files import BLOCK, published
 from kvproto.storage.held import Held
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, read_batches
 
-__all__ = ["HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
+__all__ = ["RESULT_HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
 
-HEAD = RESULT_HEAD
+RESULT_HEAD = b"kvproto result "
+"""The first bytes of every result file, of this version or another."""
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
@@ -143,9 +143,9 @@ def read_result_stream(
 
 def _read_header(file, where: str) -> str:
     """The kind of records; leaves the file at the first one."""
-    header = _read(file, len(HEAD))
+    header = _read(file, len(RESULT_HEAD))
     while (
-        header.startswith(HEAD)
+        header.startswith(RESULT_HEAD)
         and not header.endswith(b"\n")
         and len(header) < 40
         and (byte := file.read(1))

@@ -23,14 +23,13 @@ from kvproto.classic.core import Disco
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_reader
-from kvproto.engine.kept import KeptJob
+from kvproto.engine.kept import KeptJob, resolve_job, started
 from kvproto.engine.profiles import seal_profile
 from kvproto.errors import KVProtoError
 from kvproto.forms import frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web
 from kvproto.jsonl import frames_from_jsonl
 from kvproto.storage import oob
-from kvproto.storage.home import resolve_job, started
 from kvproto.storage.hunks import HunkWriter
 from kvproto.storage.manifest import check_directory, open_result
 from kvproto.storage.spool import Segment, read_segment

@@ -11,9 +11,10 @@ import pytest
 from support.jobs import words
 
 from kvproto.classic import Job
+from kvproto.engine.kept import all_jobs, resolve_job, started
 from kvproto.errors import DataError, JobError
 from kvproto.storage.files import naming
-from kvproto.storage.home import JobDirectory, all_jobs, resolve_job, started
+from kvproto.storage.home import JobDirectory
 
 
 def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -182,19 +183,19 @@ def test_with_a_damaged_tag_data_stays_until_that_is_deleted(home):
 
 
 def test_a_blob_that_is_put_under_its_tag_late_is_new_again(home):
-    from kvproto.storage import stored
+    from kvproto.inputs import tagged
     from kvproto.storage.blobs import Blobs
 
     with Blobs() as made:
         url = made.put("x", [b"data"])
         before = os.stat(path_of(url)).st_ctime_ns
-        found = stored.unused(grace=0)
+        found = tagged.unused(grace=0)
         while (
             os.stat(path_of(url)).st_ctime_ns == before
         ):  # the clock of the file system has a grain
             made.touch()
-        grace = stored.time.time() - os.stat(path_of(url)).st_ctime + 1000
-        stored.collect(found, grace)
+        grace = time.time() - os.stat(path_of(url)).st_ctime + 1000
+        tagged.collect(found, grace)
         assert os.path.exists(path_of(url))
         DDFS().tag("x", [url])
-    assert stored.unused(grace=0) == []
+    assert tagged.unused(grace=0) == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kvproto.storage.home import all_jobs
+from kvproto.engine.kept import all_jobs
 
 _SCRIPT = """
 import os, sys
