@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "fuzz.h"
 
+#define DISCO_STDIO_GLIBC
 #include "buffers.h"
 
 #include <errno.h>
@@ -82,7 +83,7 @@ static ssize_t moved(size_t n_bytes)
 static void nothing_is_held_back(void)
 {
     size_t n_pending;
-    stdout_pending(&n_pending);
+    output_pending(stdout, &n_pending);
     HOLDS(n_pending == 0);
 }
 
@@ -223,10 +224,15 @@ static _Noreturn void world_exit(int status)
 #undef _DEFAULT_SOURCE
 #undef _POSIX_C_SOURCE
 
-#include <classic_params.c>
-#include <disco.c>
+#include <report.c>
+
 #include <entry.c>
-#include <messages.c>
+
+#include <stream.c>
+
+#include <stream_params.c>
+
+#include <classic.c>
 
 #undef malloc
 #undef realloc
@@ -248,9 +254,8 @@ static FILE *open_stream(const char *mode, size_t n_buffer, char **buffer)
 
 static void forget_last_run(void)
 {
-    is_started = is_key_written = disco_is_dying = 0;
-    offset = pairs_left = n_announced = 0;
-    max_item = DISCO_MAX_ITEM;
+    is_started = disco_is_dying = 0;
+    standard = (disco_stream){.max_item = DISCO_MAX_ITEM, .names = &standard_names};
     world.n_taken = world.turn = 0;
     world.n_allocations = 0;
     world.is_ready = world.n_handlers = world.is_exiting = 0;

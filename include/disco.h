@@ -1,15 +1,24 @@
 /*
- * disco.h - libdisco: write a map or reduce worker in C.
+ * disco.h - libdisco: map and reduce workers in C, and the protocol that they speak.
  *
- * Two layers. The classic one is what a worker calls: read_kv(), write_kv() and their like. It owns
- * stdin and stdout, and ends the program by die() when a clause of PROTOCOL.md is broken on either
- * side: a worker that uses it cannot exit 0 with wrong output. The core, disco_*, takes buffers and
- * returns a status; it does no I/O, never exits and never allocates.
+ * There are three layers. Clause names such as FRAME-1 refer to PROTOCOL.md.
  *
- * Not thread-safe: one thread at a time may call the classic layer. The core has no state of its
- * own. A program that forks calls fflush(stdout) before, or what is still in the buffer may come
- * out twice. Link with what `pkg-config --cflags --libs disco` or `kvproto config --cflags --libs`
- * prints.
+ *   core      disco_encode_*, disco_decode_*, disco_walk, ...: buffers in, a status out. It does no
+ *             I/O, never allocates, never exits and has no state of its own.
+ *   stream    disco_stream_*: a handle that reads pairs from one descriptor and writes result lists
+ *             to another. It reports its errors as statuses.
+ *   classic   read_kv, write_kv, msg, die, ...: what an ordinary worker calls. It is a stream over
+ *             stdin and stdout whose errors are die(), so that a worker cannot exit 0 with wrong
+ *             output.
+ *
+ * Threads. Core functions may run at the same time in any threads, as long as no two of them write
+ * to the same object. A stream belongs to one thread at a time; different streams are independent.
+ * The classic layer is one stream: one thread at a time may call it. msg() may be called by any.
+ *
+ * Pointers. No pointer may be NULL unless the comment says so. A pointer to data may be NULL when
+ * its size is 0. Functions keep no pointer that they are given, unless the comment says so.
+ *
+ * Link with what `pkg-config --cflags --libs disco` or `kvproto config --cflags --libs` prints.
  */
 #ifndef DISCO_H
 #define DISCO_H
@@ -23,12 +32,20 @@
 #define DISCO_VERSION_PATCH 0
 #define DISCO_VERSION "0.1.0"
 
+/*
+ * Attributes, empty for compilers that lack them. DISCO_API: exported. DISCO_USE_RESULT: ignoring
+ * the result is a mistake. DISCO_NONNULL(1, 3): arguments 1 and 3 are not NULL.
+ */
 #if defined(__GNUC__)
-#define DISCO_API __attribute__((visibility("default")))
+#define DISCO_API __attribute__((__visibility__("default")))
+#define DISCO_USE_RESULT __attribute__((__warn_unused_result__))
+#define DISCO_NONNULL(...) __attribute__((__nonnull__(__VA_ARGS__)))
 #define DISCO_PRINTF(string, arguments) __attribute__((__format__(__printf__, string, arguments)))
-#define DISCO_NORETURN __attribute__((noreturn))
+#define DISCO_NORETURN __attribute__((__noreturn__))
 #else
 #define DISCO_API
+#define DISCO_USE_RESULT
+#define DISCO_NONNULL(...)
 #define DISCO_PRINTF(string, arguments)
 #define DISCO_NORETURN
 #endif
@@ -37,21 +54,39 @@
 extern "C" {
 #endif
 
-/* ---- The core ----------------------------------------------------------------------------- */
+/* ---- Core --------------------------------------------------------------------------------- */
 
-/* The default limit of an item: 1 GiB, its 4-byte size not counted (LIMITS-1). */
+/* The default limit of an item: 1 GiB, without its 4-byte size (LIMITS-1). */
 #define DISCO_MAX_ITEM 1073741824u
+
+/* The most bytes of a line of stderr that are kept, without tag and newline: 64 KiB (LIMITS-3). */
+#define DISCO_MAX_LINE 65536u
 
 /* cffi: begin */
 
 typedef enum disco_status {
-    DISCO_OK = 0,         /* complete: the data ends on a boundary */
-    DISCO_MORE = 1,       /* the data ends inside an element: not yet; at end of file, truncated */
-    DISCO_TOO_LARGE = 2,  /* a size field announces more than the limit (LIMITS-1, LIMITS-4) */
-    DISCO_BAD_NUMBER = 3, /* a parameter set: not 1 to 10 digits and the closing byte (PARAMS-3) */
-    DISCO_BAD_CLOSING =
-        4,            /* a parameter set: an item is not followed by its closing byte (PARAMS-2) */
-    DISCO_OVERRUN = 5 /* a parameter set: an item ends behind the announced total (PARAMS-5) */
+    /* Done. Of a walker: the data ends on a boundary. */
+    DISCO_OK = 0,
+    /* The data ends inside an element. More may come; at the end of the input it is truncated. */
+    DISCO_MORE = 1,
+    /* An item, or the size field of one, is over the limit (LIMITS-1, LIMITS-4). */
+    DISCO_TOO_LARGE = 2,
+    /* A parameter set: not 1 to 10 digits and the closing byte (PARAMS-3). */
+    DISCO_BAD_NUMBER = 3,
+    /* A parameter set: the closing byte does not follow an item (PARAMS-2). */
+    DISCO_BAD_CLOSING = 4,
+    /* A parameter set: an item ends after the announced total (PARAMS-5). */
+    DISCO_OVERRUN = 5,
+    /* The output buffer is too small. */
+    DISCO_NO_ROOM = 6,
+    /* The input has ended between elements. */
+    DISCO_END = 7,
+    /* The caller broke a rule: more or fewer pairs than announced, say. */
+    DISCO_MISUSE = 8,
+    /* A stream: the system cannot read or write. */
+    DISCO_IO = 9,
+    /* A stream: out of memory. */
+    DISCO_NO_MEMORY = 10
 } disco_status;
 
 typedef enum disco_field {
@@ -62,15 +97,65 @@ typedef enum disco_field {
     DISCO_VALUE = 4
 } disco_field;
 
-/* Bytes that belong to somebody else: valid as long as the buffer they were found in. */
+/* Bytes that belong to someone else. They are valid as long as the buffer that they are in. */
 typedef struct disco_slice {
     const unsigned char *data;
     size_t n_bytes;
 } disco_slice;
 
+/* The version of the library in use, as DISCO_VERSION is that of the header. Static storage. */
+DISCO_API const char *disco_version(void);
+
+/* Read or write a u32, little-endian, at any address and on any host (FRAME-1). */
+DISCO_API uint32_t disco_get_u32(const void *data) DISCO_NONNULL(1);
+DISCO_API void disco_put_u32(void *data, uint32_t number) DISCO_NONNULL(1);
+
 /*
- * A stream of pairs, or of result lists, checked as it passes by in pieces of any size. Holds no
- * bytes but those of a size that is cut. Plain data: copy it freely, nothing to release.
+ * Decode the pair at the start of `data` (FRAME-3).
+ *
+ * DISCO_OK         *key and *value point into `data`; *consumed is the length of the pair
+ * DISCO_MORE       the n_bytes are not the whole pair; nothing is set
+ * DISCO_TOO_LARGE  the size field at offset *consumed announces more than max_item bytes
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_decode_pair(const void *data, size_t n_bytes,
+                                                          uint32_t max_item, disco_slice *key,
+                                                          disco_slice *value, size_t *consumed)
+    DISCO_NONNULL(4, 5, 6);
+
+/* Decode the num-pairs field that begins a result list (LIST-1). DISCO_OK or DISCO_MORE. */
+DISCO_API DISCO_USE_RESULT disco_status disco_decode_list_head(const void *data, size_t n_bytes,
+                                                               uint32_t *num_pairs,
+                                                               size_t *consumed)
+    DISCO_NONNULL(3, 4);
+
+/*
+ * The disco_encode_* functions write to `out`, which has room for `room` bytes.
+ *
+ * DISCO_OK         *n_bytes bytes are written
+ * DISCO_NO_ROOM    *n_bytes bytes are needed; what `out` holds is undefined. To measure, give NULL
+ *                  and 0
+ * DISCO_TOO_LARGE  a limit forbids it, or the length overflows a size_t
+ *
+ * `out` must not overlap what is encoded.
+ */
+
+/*
+ * Encode a pair (FRAME-1 to FRAME-3). DISCO_TOO_LARGE: an item is over max_item; *n_bytes is the
+ * offset that its size field would have: 0 for the key, 4 + key_size for the value.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_encode_pair(const void *key, size_t key_size,
+                                                          const void *value, size_t value_size,
+                                                          uint32_t max_item, void *out, size_t room,
+                                                          size_t *n_bytes) DISCO_NONNULL(8);
+
+/* Encode the head of a result list: num_pairs pairs must follow (LIST-1, LIST-2). */
+DISCO_API DISCO_USE_RESULT disco_status disco_encode_list_head(uint32_t num_pairs, void *out,
+                                                               size_t room, size_t *n_bytes)
+    DISCO_NONNULL(4);
+
+/*
+ * A check of a stream of pairs, or of result lists, that arrives in pieces of any size. It holds no
+ * bytes except those of a size field that is cut. Plain data: copy it freely, release nothing.
  */
 typedef struct disco_walker {
     uint64_t offset;       /* bytes taken */
@@ -79,63 +164,126 @@ typedef struct disco_walker {
     uint64_t n_pairs;      /* complete pairs */
     uint64_t n_lists;      /* complete result lists */
     uint32_t num_pairs;    /* pairs that the list under way announced */
-    uint32_t pairs_left;   /* of them not yet complete */
+    uint32_t pairs_left;   /* those of them that are not complete */
     uint32_t wanted;       /* bytes of the field under way */
-    uint32_t had;          /* of them taken; after DISCO_TOO_LARGE `wanted` is the announced size */
+    uint32_t had;          /* those of them taken; after DISCO_TOO_LARGE `wanted` is the size */
     uint32_t max_item;     /* limit of an item in bytes */
     uint8_t field;         /* a disco_field */
     uint8_t with_lists;    /* result lists, not bare pairs */
     uint8_t in_list;       /* a list is under way */
-    uint8_t size[4];       /* the size under way */
+    uint8_t size[4];       /* the size field under way */
 } disco_walker;
 
-/* The version of the library in use, DISCO_VERSION of its header. Static storage. */
-const char *disco_version(void);
-
-/* A u32, little-endian, at any address and on any host (FRAME-1). */
-uint32_t disco_get_u32(const void *data);
-void disco_put_u32(void *data, uint32_t number);
+/* Begin a stream. with_lists: 1 for result lists, 0 for bare pairs. */
+DISCO_API void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item)
+    DISCO_NONNULL(1);
 
 /*
- * Decode the pair at the start of data (FRAME-3). DISCO_OK: *key and *value point into data and
- * *consumed is its length in bytes. DISCO_MORE: n_bytes is not the whole pair. DISCO_TOO_LARGE: the
- * size field at *consumed announces more than max_item.
+ * Take the next n_bytes of the stream. Unless `pairs` is NULL, write the stream without its
+ * num-pairs fields there: it needs room for n_bytes and may be `data` itself. Unless n_pair_bytes
+ * is NULL, *n_pair_bytes is how many bytes that was.
+ *
+ * Returns DISCO_OK on a boundary, DISCO_MORE inside an element, and DISCO_TOO_LARGE at the field
+ * that begins at walker->field_offset. Do not use a walker again after that.
  */
-disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item,
-                               disco_slice *key, disco_slice *value, size_t *consumed);
-
-/* Begin a stream: with_lists 1 for result lists, 0 for bare pairs. */
-void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item);
-
-/*
- * Take the next n_bytes of the stream. Unless `pairs` is NULL, the stream less its num-pairs fields
- * is written there (room for n_bytes; it may be `data` itself) and *n_pair_bytes says how much that
- * was. Returns DISCO_OK on a boundary, DISCO_MORE inside an element, DISCO_TOO_LARGE at the field
- * that walker->field_offset names; once it has failed, a walker is not to be fed again.
- */
-disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes, void *pairs,
-                        size_t *n_pair_bytes);
+DISCO_API DISCO_USE_RESULT disco_status disco_walk(disco_walker *walker, const void *data,
+                                                   size_t n_bytes, void *pairs,
+                                                   size_t *n_pair_bytes) DISCO_NONNULL(1);
 
 /*
- * Read the head `<total>\n` of a parameter set (PARAMS-1). DISCO_OK: *total bytes of entries follow
- * *consumed bytes of head. DISCO_MORE: not there yet. Else *consumed is the offset of the fault.
+ * Decode the head `<total>\n` of a parameter set (PARAMS-1).
+ *
+ * DISCO_OK    *total bytes of entries follow after *consumed bytes of head
+ * DISCO_MORE  the head is not there yet
+ * otherwise   *consumed is the offset of the fault
  */
-disco_status disco_params_head(const void *data, size_t n_bytes, uint32_t *total, size_t *consumed);
+DISCO_API DISCO_USE_RESULT disco_status disco_params_head(const void *data, size_t n_bytes,
+                                                          uint32_t *total, size_t *consumed)
+    DISCO_NONNULL(3, 4);
 
 /*
- * Read the entry at *offset of the `total` bytes of entries (PARAMS-2). DISCO_OK: key and value
- * point into entries and *offset is moved behind it. Else *offset is that of the fault.
+ * Decode the entry at *offset of the `total` bytes of entries, all of which are there (PARAMS-2).
+ * DISCO_OK: *key and *value point into `entries`, and *offset is where the next entry begins; the
+ * set is complete when that is `total`. Otherwise *offset is the offset of the fault.
  */
-disco_status disco_params_entry(const void *entries, uint32_t total, size_t *offset,
-                                disco_slice *key, disco_slice *value);
+DISCO_API DISCO_USE_RESULT disco_status disco_params_entry(const void *entries, uint32_t total,
+                                                           size_t *offset, disco_slice *key,
+                                                           disco_slice *value)
+    DISCO_NONNULL(3, 4, 5);
+
+/*
+ * Encode a parameter set: its entries, and before them the head with their total in bytes.
+ * DISCO_TOO_LARGE: over 1 GiB, the most that a set may have (LIMITS-4). Give each name once.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_encode_params_head(uint32_t total, void *out,
+                                                                 size_t room, size_t *n_bytes)
+    DISCO_NONNULL(4);
+DISCO_API DISCO_USE_RESULT disco_status disco_encode_params_entry(const void *key, size_t key_size,
+                                                                  const void *value,
+                                                                  size_t value_size, void *out,
+                                                                  size_t room, size_t *n_bytes)
+    DISCO_NONNULL(7);
+
+typedef enum disco_message_kind {
+    DISCO_MESSAGE_UNTAGGED = 0,
+    DISCO_MESSAGE_MSG = 1,
+    DISCO_MESSAGE_ERR = 2
+} disco_message_kind;
+
+/* A line of stderr: its text has no tag, no space after the tag, and no newline. */
+typedef struct disco_message {
+    disco_message_kind kind;
+    disco_slice text;
+    uint64_t n_cut; /* bytes dropped at its end, because it was longer than DISCO_MAX_LINE */
+} disco_message;
+
+/* What a message parser holds of a line that is cut, tag included. Plain data: release nothing. */
+typedef struct disco_message_parser {
+    uint64_t n_cut;
+    uint32_t n_line;
+    unsigned char line[65544];
+} disco_message_parser;
+
+/* Begin a stream of lines. */
+DISCO_API void disco_messages_start(disco_message_parser *parser) DISCO_NONNULL(1);
+
+/*
+ * Take bytes of stderr up to the end of a line; *consumed says how many. Any bytes are some line.
+ *
+ * DISCO_OK    *message is the line that ended. Its text points into `data` or into the parser: it
+ *             is valid until either changes
+ * DISCO_MORE  all n_bytes are taken, and no line has ended
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_decode_message(disco_message_parser *parser,
+                                                             const void *data, size_t n_bytes,
+                                                             disco_message *message,
+                                                             size_t *consumed)
+    DISCO_NONNULL(1, 4, 5);
+
+/*
+ * At the end of the stream: DISCO_OK with the last line, when no newline ended it, else DISCO_END.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_decode_last_message(disco_message_parser *parser,
+                                                                  disco_message *message)
+    DISCO_NONNULL(1, 2);
+
+/*
+ * Encode a message: one tagged line for each line of `text` (STDERR-1 to STDERR-4). A newline at
+ * the end of the text ends its last line and begins no other. DISCO_MISUSE: the kind is not MSG or
+ * ERR.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_encode_message(disco_message_kind kind,
+                                                             const void *text, size_t text_size,
+                                                             void *out, size_t room,
+                                                             size_t *n_bytes) DISCO_NONNULL(6);
 
 /* cffi: end */
 
-/* ---- The classic layer -------------------------------------------------------------------- */
+/* ---- Entries and parameters, for both layers below ------------------------------------------ */
 
 /*
- * A string: len bytes of data, and a zero byte behind them that is not counted. len <= sze, the
- * bytes that data can hold besides the zero byte. One allocation: free() releases it whole.
+ * A string: len bytes of data and a zero byte that is not counted. len <= sze, which is what data
+ * can hold besides the zero byte. It is one allocation, released with free().
  */
 typedef struct p_entry {
     unsigned int len;
@@ -147,87 +295,168 @@ typedef struct p_entry {
 #endif
 } p_entry;
 
-/*
- * Read the next pair. 1: *key and *val hold it. 0: end of file between pairs. Everything else, an
- * end of file inside a pair included, is die(). Both are grown by realloc() as needed and used
- * again by the next call; begin with NULL. They are the caller's: free() them in the end,
- * copy_entry() what is to stay. stdout is flushed if, and only if, the read would block (MAP-4).
- */
-DISCO_API int read_kv(p_entry **key, p_entry **val);
+/* A parameter set. It owns its entries, which are valid until disco_params_free(). */
+typedef struct disco_params disco_params;
 
 /*
- * Announce a result list of num pairs: exactly num calls of write_kv() must follow (LIST-2). num <
- * 0: die().
+ * The value of a name, which is a C string; NULL for a name that is not there. Of two entries with
+ * one name the last counts (PARAMS-8).
+ */
+DISCO_API const p_entry *disco_params_get(const disco_params *params, const char *name)
+    DISCO_NONNULL(1, 2);
+
+/*
+ * The number of entries; names and values by index from 0 to count - 1, in the order in which they
+ * were sent. NULL for any other index.
+ */
+DISCO_API size_t disco_params_count(const disco_params *params) DISCO_NONNULL(1);
+DISCO_API const p_entry *disco_params_name(const disco_params *params, size_t index)
+    DISCO_NONNULL(1);
+DISCO_API const p_entry *disco_params_value(const disco_params *params, size_t index)
+    DISCO_NONNULL(1);
+
+/* Release the set and all its entries. NULL is allowed and does nothing. */
+DISCO_API void disco_params_free(disco_params *params);
+
+/* ---- Stream ------------------------------------------------------------------------------- */
+
+/*
+ * Pairs in, result lists out. A stream flushes its output when its next read would block, so that a
+ * peer that waits for each answer gets it (MAP-4), and when it is closed.
+ *
+ * The first error stays: from then on every call returns the same status, and
+ * disco_stream_error() says what happened. DISCO_END is not an error.
+ *
+ *   DISCO_MORE         the input ended inside an element
+ *   DISCO_TOO_LARGE    an item is over the limit
+ *   DISCO_BAD_NUMBER, DISCO_BAD_CLOSING, DISCO_OVERRUN   the parameter set is malformed
+ *   DISCO_MISUSE       more or fewer pairs than a list announced
+ *   DISCO_IO           a read or a write failed. SIGPIPE ends a program that does not ignore it
+ *   DISCO_NO_MEMORY
+ */
+typedef struct disco_stream disco_stream;
+
+/*
+ * Open a stream over two descriptors, which may be equal only if they are two: dup() the second of
+ * a socket. The stream owns both from here on and disco_stream_close() closes them. NULL, with
+ * errno set: there is no stream, and both descriptors are closed.
+ */
+DISCO_API DISCO_USE_RESULT disco_stream *disco_stream_open(int input, int output);
+
+/*
+ * Flush, check that the last list is complete, close both descriptors and release the stream.
+ * Returns the first error of the stream, this call included. NULL is allowed: DISCO_OK.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_close(disco_stream *stream);
+
+/*
+ * What went wrong, for a person to read, with the clause that is broken; "" when nothing did. It
+ * belongs to the stream and is valid until disco_stream_close().
+ */
+DISCO_API const char *disco_stream_error(const disco_stream *stream) DISCO_NONNULL(1);
+
+/*
+ * Set the limit of an item that is read, in bytes; DISCO_MAX_ITEM unless set. Items that are
+ * written may have DISCO_MAX_ITEM bytes, or this limit if it is larger (LIMITS-1).
+ */
+DISCO_API void disco_stream_set_max_item(disco_stream *stream, uint32_t max_item) DISCO_NONNULL(1);
+
+/*
+ * Read the parameter set, before the first pair. DISCO_OK: *params is a set that the caller
+ * releases with disco_params_free(). Otherwise it is NULL.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_read_params(disco_stream *stream,
+                                                                 disco_params **params)
+    DISCO_NONNULL(1, 2);
+
+/* Read n_bytes of raw parameters into `data`, before the first pair (PARAMS-6). */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_read_raw(disco_stream *stream, void *data,
+                                                              size_t n_bytes) DISCO_NONNULL(1);
+
+/*
+ * Read the next pair. DISCO_OK: *key and *value hold it. DISCO_END: the input has ended between
+ * pairs. Both entries grow with realloc() and are used again by the next call: begin with NULL, and
+ * free() them at the end. They are the caller's, also after an error.
+ */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_read_pair(disco_stream *stream, p_entry **key,
+                                                               p_entry **value)
+    DISCO_NONNULL(1, 2, 3);
+
+/* Begin a result list: exactly num_pairs pairs must follow (LIST-2). */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_begin_list(disco_stream *stream,
+                                                                uint32_t num_pairs)
+    DISCO_NONNULL(1);
+
+/* Write a pair of the list under way. */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_write_pair(disco_stream *stream,
+                                                                const void *key, size_t key_size,
+                                                                const void *value,
+                                                                size_t value_size) DISCO_NONNULL(1);
+
+/* Write what is buffered, now: for a program that reads from another stream meanwhile. */
+DISCO_API DISCO_USE_RESULT disco_status disco_stream_flush(disco_stream *stream) DISCO_NONNULL(1);
+
+/* ---- Classic ------------------------------------------------------------------------------ */
+
+/*
+ * A stream over stdin and stdout, through stdio: a program may read stdin before its first
+ * read_kv(), and its own output to stdout keeps its place. Whatever breaks a clause is die(); that
+ * the last list is complete and written is checked at exit. A program that forks calls
+ * fflush(stdout) before that, or the buffered output may come out twice.
+ */
+
+/*
+ * Read the next pair. Returns 1 when *key and *val hold it, 0 at the end of the input between
+ * pairs. Both entries grow with realloc() and are used again by the next call: begin with NULL, and
+ * free() them at the end. copy_entry() what must last longer.
+ */
+DISCO_API DISCO_USE_RESULT int read_kv(p_entry **key, p_entry **val) DISCO_NONNULL(1, 2);
+
+/*
+ * Begin a result list: exactly num calls of write_kv() must follow (LIST-2). num is not negative.
  */
 DISCO_API void write_num_prefix(int num);
 
-/*
- * Write a pair of the list under way; without one, or with more than it announced: die(). Ends are
- * checked at exit too.
- */
-DISCO_API void write_kv(const p_entry *key, const p_entry *val);
+/* Write a pair of the list under way. */
+DISCO_API void write_kv(const p_entry *key, const p_entry *val) DISCO_NONNULL(1, 2);
 
-/* Write one item, a half of a pair: key first, then value. Two of them are one write_kv(). */
-DISCO_API void write_entry(const p_entry *e);
+/* Write one item: a key, then in the next call its value. The two are one write_kv(). */
+DISCO_API void write_entry(const p_entry *e) DISCO_NONNULL(1);
 
-/*
- * As write_kv(), from any bytes. Either pointer may be NULL when its size is 0. An item over the
- * limit: die() (LIMITS-1).
- */
+/* Write a pair of any bytes, as write_kv() does. */
 DISCO_API void disco_write_kv(const void *key, size_t key_size, const void *val, size_t val_size);
 
 /*
- * Copy src to *dst, grown by realloc() as needed; *dst may be NULL. The copy is the caller's to
- * free().
+ * Copy src to *dst, which may be NULL and grows with realloc(). The caller releases the copy with
+ * free(). Out of memory is die().
  */
-DISCO_API void copy_entry(p_entry **dst, const p_entry *src);
+DISCO_API void copy_entry(p_entry **dst, const p_entry *src) DISCO_NONNULL(1, 2);
 
-/* malloc() that never returns NULL: die() instead. size 0 gives a pointer to free() too. */
-DISCO_API void *dxmalloc(unsigned int size);
+/* malloc() that never returns NULL: out of memory is die(). size may be 0. free() releases it. */
+DISCO_API DISCO_USE_RESULT void *dxmalloc(unsigned int size);
 
 /*
- * Tell the driver something: one `**<MSG>` line on stderr for each line of text (STDERR-1 to
- * STDERR-4).
+ * Tell the driver something: one `**<MSG>` line on stderr for each line of the text (STDERR-1 to
+ * STDERR-4). It keeps errno.
  */
 DISCO_API void msg(const char *format, ...) DISCO_PRINTF(1, 2);
 
 /* Fail the job: `**<ERR>` lines on stderr, then exit status 1. */
 DISCO_API DISCO_NORETURN void die(const char *format, ...) DISCO_PRINTF(1, 2);
 
-/*
- * Set the limit of an item read by read_kv(), in bytes; DISCO_MAX_ITEM unless set (LIMITS-1). A
- * limit over that holds for writing too.
- */
+/* As disco_stream_set_max_item(). */
 DISCO_API void disco_set_max_item(uint32_t max_item);
 
 /*
- * Read n_bytes of raw parameters, as ext_params = a string sends them, into data (PARAMS-6). An end
- * of file before that is die(). Before the first read_kv(); fread() on stdin is as good.
+ * Read n_bytes of raw parameters, which a driver sends for a string (PARAMS-6), before the first
+ * read_kv(). fread() from stdin does the same.
  */
 DISCO_API void disco_read_raw(void *data, size_t n_bytes);
 
-/* The parameter set, read from stdin. Entries stay valid until disco_params_free(). */
-typedef struct disco_params disco_params;
-
-/* Read the parameter set; before the first read_kv(). A set of bad form is die(). Never NULL. */
-DISCO_API disco_params *disco_params_read(void);
-
 /*
- * The value of a name (a C string, its bytes), or NULL. Of two entries with one name the last
- * counts (PARAMS-8).
+ * Read the parameter set, before the first read_kv(). Never NULL; disco_params_free() releases it.
  */
-DISCO_API const p_entry *disco_params_get(const disco_params *params, const char *name);
-
-/*
- * The number of entries; names and values by index, 0 to count - 1, in the order sent. NULL for
- * other indexes.
- */
-DISCO_API size_t disco_params_count(const disco_params *params);
-DISCO_API const p_entry *disco_params_name(const disco_params *params, size_t index);
-DISCO_API const p_entry *disco_params_value(const disco_params *params, size_t index);
-
-/* Release the set and all its entries. NULL is allowed. */
-DISCO_API void disco_params_free(disco_params *params);
+DISCO_API DISCO_USE_RESULT disco_params *disco_params_read(void);
 
 /* ---- The parameter set as a Judy array, where Judy.h is ------------------------------------- */
 
@@ -247,10 +476,10 @@ extern "C" {
 #endif
 
 /*
- * Read the parameter set; before the first read_kv(). A JudySL array: name -> p_entry * (in its
- * Word_t). NULL, the empty array, for no parameters. Array and entries are the caller's and live
- * until exit. Compiled into the caller, so that libdisco itself does not need Judy; link with
- * -lJudy. A name with a zero byte, which JudySL cannot hold, is die().
+ * Read the parameter set, before the first read_kv(), into a JudySL array: name -> p_entry *, in
+ * its Word_t. NULL is the empty array. The caller owns the array and its entries. This function is
+ * compiled into the program, so that libdisco does not need Judy: link with -lJudy. A name with a
+ * zero byte, which JudySL cannot hold, is die().
  */
 static inline Pvoid_t read_parameters(void)
 {

@@ -1,12 +1,17 @@
 /*
- * What libdisco knows of the C library's own buffers of stdin and stdout, and nothing else does.
+ * What libdisco knows about the C library's own buffers. No other file knows anything.
  *
- * The classic layer reads and writes through stdio, so that a program may use stdin and stdout
- * itself before it. To flush only when a read would block it must know what the buffers hold, which
- * C does not say. glibc and musl tell, each in its way; for any other C library the answers are
- * "nothing known" and the callers take the way that is right without: flush before every read, and
- * leave the writing to stdio. -DDISCO_PLAIN_STDIO builds that for any C library, which is how it is
- * tested.
+ * libdisco reads and writes through stdio, so that a program may use stdin and stdout too. To flush
+ * only when a read would block, libdisco must know what the buffers hold, and ISO C has no function
+ * for that. The build chooses one of three ways:
+ *
+ *   DISCO_STDIO_GLIBC   the pointers inside glibc's FILE
+ *   DISCO_STDIO_MUSL    the functions that musl has for this in <stdio_ext.h>; input only
+ *   neither             any C library: nothing is known. Then libdisco flushes before every read
+ *                       and leaves all writing to stdio
+ *
+ * csrc/meson.build takes one of the first two only where probe_stdio.c, which tries them out,
+ * compiles and runs.
  */
 #ifndef DISCO_BUFFERS_H
 #define DISCO_BUFFERS_H
@@ -14,110 +19,115 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#if defined(DISCO_PLAIN_STDIO)
-#elif defined(__GLIBC__)
-#define DISCO_GLIBC 1
+#if defined(DISCO_STDIO_GLIBC) || defined(DISCO_STDIO_MUSL)
 #include <stdio_ext.h>
-#elif defined(__linux__) && !defined(__ANDROID__) && !defined(__UCLIBC__)
-#define DISCO_MUSL 1 /* which has no macro of its own */
-#include <stdio_ext.h>
-#endif
-
-/* Is it known what stdout's buffer holds? */
-#if defined(DISCO_GLIBC)
-enum { KNOWS_STDOUT = 1 };
+enum { KNOWS_INPUT = 1 };
 #else
-enum { KNOWS_STDOUT = 0 };
+enum { KNOWS_INPUT = 0 };
 #endif
 
-/* The bytes that stdin's buffer holds unread, *n_bytes of them: valid until the next read. */
-static inline const char *stdin_buffered(size_t *n_bytes)
+#if defined(DISCO_STDIO_GLIBC)
+enum { KNOWS_OUTPUT = 1 };
+#else
+enum { KNOWS_OUTPUT = 0 };
+#endif
+
+/* The unread bytes in the input's buffer, *n_bytes of them: valid until the next read. */
+static inline const char *input_buffered(FILE *input, size_t *n_bytes)
 {
-#if defined(DISCO_GLIBC)
-    *n_bytes = (size_t)(stdin->_IO_read_end - stdin->_IO_read_ptr);
-    return stdin->_IO_read_ptr;
-#elif defined(DISCO_MUSL)
-    *n_bytes = __freadahead(stdin);
-    return *n_bytes ? __freadptr(stdin, n_bytes) : NULL;
+#if defined(DISCO_STDIO_GLIBC)
+    *n_bytes = (size_t)(input->_IO_read_end - input->_IO_read_ptr);
+    return input->_IO_read_ptr;
+#elif defined(DISCO_STDIO_MUSL)
+    *n_bytes = __freadahead(input);
+    return *n_bytes ? __freadptr(input, n_bytes) : NULL;
 #else
+    (void)input;
     *n_bytes = 0;
     return NULL;
 #endif
 }
 
-/* Take n_bytes of those as read. */
-static inline void stdin_skip(size_t n_bytes)
+/* Mark n_bytes of them as read. */
+static inline void input_skip(FILE *input, size_t n_bytes)
 {
-#if defined(DISCO_GLIBC)
-    stdin->_IO_read_ptr += n_bytes;
-#elif defined(DISCO_MUSL)
-    __freadptrinc(stdin, n_bytes);
+#if defined(DISCO_STDIO_GLIBC)
+    input->_IO_read_ptr += n_bytes;
+#elif defined(DISCO_STDIO_MUSL)
+    __freadptrinc(input, n_bytes);
 #else
+    (void)input;
     (void)n_bytes;
 #endif
 }
 
 /*
- * Where the next *room bytes of output may be put, to be followed by stdout_advance(). 0: go
- * through fwrite().
+ * Where the next *room bytes of output may go; output_advance() must follow. With *room 0, write
+ * with fwrite().
  */
-static inline char *stdout_space(size_t *room)
+static inline char *output_space(FILE *output, size_t *room)
 {
-#if defined(DISCO_GLIBC)
-    ptrdiff_t left =
-        stdout->_IO_write_end - stdout->_IO_write_ptr; /* negative when line-buffered */
+#if defined(DISCO_STDIO_GLIBC)
+    /* Negative in a line-buffered stream. */
+    ptrdiff_t left = output->_IO_write_end - output->_IO_write_ptr;
     *room = left > 0 ? (size_t)left : 0;
-    return stdout->_IO_write_ptr;
+    return output->_IO_write_ptr;
 #else
+    (void)output;
     *room = 0;
     return NULL;
 #endif
 }
 
-static inline void stdout_advance(size_t n_bytes)
+static inline void output_advance(FILE *output, size_t n_bytes)
 {
-#if defined(DISCO_GLIBC)
-    stdout->_IO_write_ptr += n_bytes;
+#if defined(DISCO_STDIO_GLIBC)
+    output->_IO_write_ptr += n_bytes;
 #else
+    (void)output;
     (void)n_bytes;
 #endif
 }
 
-/* The bytes that stdout's buffer holds unwritten. */
-static inline const char *stdout_pending(size_t *n_bytes)
+/* The unwritten bytes in the output's buffer, *n_bytes of them. */
+static inline const char *output_pending(FILE *output, size_t *n_bytes)
 {
-#if defined(DISCO_GLIBC)
-    *n_bytes = (size_t)(stdout->_IO_write_ptr - stdout->_IO_write_base);
-    return stdout->_IO_write_base;
+#if defined(DISCO_STDIO_GLIBC)
+    *n_bytes = (size_t)(output->_IO_write_ptr - output->_IO_write_base);
+    return output->_IO_write_base;
 #else
+    (void)output;
     *n_bytes = 0;
     return NULL;
 #endif
 }
 
-/* Forget them: they have been written, or never can be. */
-static inline void stdout_forget(void)
+/* Drop them: they have been written, or never can be. */
+static inline void output_forget(FILE *output)
 {
-#if defined(DISCO_GLIBC) || defined(DISCO_MUSL)
-    __fpurge(stdout);
+#if defined(DISCO_STDIO_GLIBC) || defined(DISCO_STDIO_MUSL)
+    __fpurge(output);
+#else
+    (void)output;
 #endif
 }
 
-/* Would fwrite() of n_bytes to stdout, now empty, stay in the buffer? */
-static inline int stdout_holds(size_t n_bytes)
+/* Would n_bytes given to fwrite() stay in the output's buffer, which is empty now? */
+static inline int output_holds(FILE *output, size_t n_bytes)
 {
-#if defined(DISCO_GLIBC)
-    return !__flbf(stdout) && n_bytes < __fbufsize(stdout);
+#if defined(DISCO_STDIO_GLIBC)
+    return !__flbf(output) && n_bytes < __fbufsize(output);
 #else
+    (void)output;
     (void)n_bytes;
     return 1;
 #endif
 }
 
-/* Has nothing been read from or written to the stream yet? Only then its buffer can be replaced. */
+/* Is the stream known to be unused? Only then its buffer can be replaced. */
 static inline int is_unused(FILE *stream)
 {
-#if defined(DISCO_GLIBC)
+#if defined(DISCO_STDIO_GLIBC)
     return stream->_IO_buf_base == NULL;
 #else
     (void)stream;

@@ -1,68 +1,54 @@
 /*
- * The classic layer's memory: entries that grow and are used again. No allocation is made by the
- * peer's word; every failure is die().
+ * The memory of entries, which grow and are used again.
  */
 #include "internal.h"
 
 #include <stddef.h>
 #include <string.h>
 
-void *disco_realloc(void *block, size_t n_bytes, const char *purpose)
+int disco_grow_entry(p_entry **entry, unsigned int sze, unsigned int n_kept)
 {
-    void *grown = realloc(block, n_bytes);
+    const size_t around = offsetof(p_entry, data) + 1;
+    if (n_kept == 0) { /* nothing to copy: let the allocator have the old block first */
+        free(*entry);
+        *entry = NULL;
+    }
+    p_entry *grown = sze > SIZE_MAX - around ? NULL : realloc(*entry, around + sze);
     if (grown == NULL)
-        die("out of memory: %zu bytes for %s", n_bytes, purpose);
-    return grown;
+        return -1;
+    grown->sze = sze;
+    *entry = grown;
+    return 0;
 }
 
-DISCO_API void *dxmalloc(unsigned int size)
+static void set_entry(p_entry *entry, const void *data, unsigned int n_bytes)
+{
+    memcpy(entry->data, data, n_bytes);
+    entry->data[n_bytes] = '\0';
+    entry->len = n_bytes;
+}
+
+p_entry *disco_entry_of(const disco_slice *bytes)
+{
+    p_entry *entry = NULL;
+    if (disco_grow_entry(&entry, (unsigned int)bytes->n_bytes, 0) == 0)
+        set_entry(entry, bytes->data, (unsigned int)bytes->n_bytes);
+    return entry;
+}
+
+void copy_entry(p_entry **dst, const p_entry *src)
+{
+    if (*dst == src)
+        return;
+    if ((*dst == NULL || (*dst)->sze < src->len) && disco_grow_entry(dst, src->len, 0) != 0)
+        die("out of memory: %u bytes for a copy", src->len);
+    set_entry(*dst, src->data, src->len);
+}
+
+void *dxmalloc(unsigned int size)
 {
     void *block = malloc(size > 0 ? size : 1);
     if (block == NULL)
         die("out of memory: dxmalloc of %u bytes", size);
     return block;
-}
-
-void disco_grow_entry(p_entry **entry, unsigned int sze, unsigned int n_kept)
-{
-    const size_t around = offsetof(p_entry, data) + 1;
-    if (sze > SIZE_MAX - around)
-        die("out of memory: an item of %u bytes does not fit this machine's addresses", sze);
-    if (n_kept == 0) { /* nothing to copy: let the allocator have the old block first */
-        free(*entry);
-        *entry = NULL;
-    }
-    *entry = disco_realloc(*entry, around + sze, "an item");
-    (*entry)->sze = sze;
-}
-
-unsigned int disco_read_item(p_entry **entry, unsigned int size)
-{
-    unsigned int n_had = 0;
-    if (*entry == NULL)
-        disco_grow_entry(entry, size < DISCO_STEP ? size : DISCO_STEP, 0);
-    for (;;) {
-        unsigned int room = (*entry)->sze < size ? (*entry)->sze : size;
-        unsigned int n_read = (unsigned int)disco_read((*entry)->data + n_had, room - n_had);
-        int at_end = n_read < room - n_had;
-        n_had += n_read;
-        if (at_end || n_had == size)
-            break;
-        unsigned int next = room < DISCO_STEP ? DISCO_STEP : room;
-        disco_grow_entry(entry, size - room < next ? size : room + next, n_had);
-    }
-    (*entry)->len = n_had;
-    (*entry)->data[n_had] = '\0';
-    return n_had;
-}
-
-DISCO_API void copy_entry(p_entry **dst, const p_entry *src)
-{
-    if (*dst == src)
-        return;
-    if (*dst == NULL || (*dst)->sze < src->len)
-        disco_grow_entry(dst, src->len, 0);
-    memcpy((*dst)->data, src->data, src->len);
-    (*dst)->len = src->len;
-    (*dst)->data[src->len] = '\0';
 }

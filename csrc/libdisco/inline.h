@@ -1,6 +1,6 @@
 /*
- * What is done once for each item, inline: exported functions are not inlined into others of a
- * shared object, since somebody may replace them there. FRAME-1 to FRAME-3, LIMITS-1.
+ * The work done once per item, inline: a shared object does not inline its exported functions,
+ * because a program may replace them. FRAME-1 to FRAME-3 and LIMITS-1 of PROTOCOL.md.
  */
 #ifndef DISCO_INLINE_H
 #define DISCO_INLINE_H
@@ -13,8 +13,17 @@ static inline uint32_t get_u32(const unsigned char *byte)
            (uint32_t)byte[3] << 24;
 }
 
+static inline void put_u32(void *data, uint32_t number)
+{
+    unsigned char *byte = data;
+    byte[0] = (unsigned char)(number & 0xFF);
+    byte[1] = (unsigned char)(number >> 8 & 0xFF);
+    byte[2] = (unsigned char)(number >> 16 & 0xFF);
+    byte[3] = (unsigned char)(number >> 24 & 0xFF);
+}
+
 /*
- * The item at data[at]: its slice, and where the next thing begins in *at. On an error *at stays.
+ * The item at data[*at]: sets its slice and moves *at to the byte after it. On an error *at stays.
  */
 static inline disco_status decode_item(const unsigned char *data, size_t n_bytes, uint32_t max_item,
                                        disco_slice *item, size_t *at)
@@ -40,8 +49,8 @@ static inline disco_status decode_pair(const unsigned char *data, size_t n_bytes
     if (status != DISCO_OK)
         return status;
     /*
-     * A value that is cut leaves *consumed behind the key: only DISCO_OK and DISCO_TOO_LARGE give
-     * it a meaning.
+     * After a value that is cut, *consumed is the end of the key. It has a meaning only with
+     * DISCO_OK and DISCO_TOO_LARGE.
      */
     return decode_item(data, n_bytes, max_item, value, consumed);
 }

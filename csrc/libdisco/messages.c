@@ -1,123 +1,123 @@
 /*
- * The classic layer's messages: msg() and die(), tagged lines on stderr. STDERR-1 to STDERR-4 of
- * PROTOCOL.md.
- *
- * A message is composed in one buffer and written by as few write(2)s as it needs, so that the
- * lines of several processes do not mix. When memory runs out the message is cut, and says so: it
- * never fails to appear.
+ * The core's messages: the lines of stderr, tagged or not, to bytes and back.
+ * No I/O, no allocation. STDERR and LIMITS-3 of PROTOCOL.md.
  */
-#define _POSIX_C_SOURCE 200809L
-#include "internal.h"
+#include "disco.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-int disco_is_dying = 0;
+enum { TAG_BYTES = 7 };
 
-/* What waits to be written to stderr. */
-struct lines {
-    char data[8192];
-    size_t n_bytes;
-};
-
-int disco_write_all(int descriptor, const void *data, size_t n_bytes)
+static const char *tag_of(disco_message_kind kind)
 {
-    const char *at = data;
-    while (n_bytes > 0) {
-        ssize_t n_written = write(descriptor, at, n_bytes);
-        if (n_written > 0) {
-            at += n_written;
-            n_bytes -= (size_t)n_written;
-        } else if (n_written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            struct pollfd ready = {.fd = descriptor, .events = POLLOUT, .revents = 0};
-            poll(&ready, 1, -1);
-        } else if (n_written == 0 || errno != EINTR) {
-            return -1;
+    return kind == DISCO_MESSAGE_MSG ? "**<MSG> " : "**<ERR> ";
+}
+
+static disco_message_kind kind_of(const unsigned char *line, size_t n_bytes)
+{
+    if (n_bytes >= TAG_BYTES && memcmp(line, "**<MSG>", TAG_BYTES) == 0)
+        return DISCO_MESSAGE_MSG;
+    if (n_bytes >= TAG_BYTES && memcmp(line, "**<ERR>", TAG_BYTES) == 0)
+        return DISCO_MESSAGE_ERR;
+    return DISCO_MESSAGE_UNTAGGED;
+}
+
+/* The bytes of the line at text, without its newline. */
+static size_t length_of_line(const char *text, size_t n_bytes)
+{
+    const char *newline = n_bytes > 0 ? memchr(text, '\n', n_bytes) : NULL;
+    return newline != NULL ? (size_t)(newline - text) : n_bytes;
+}
+
+disco_status disco_encode_message(disco_message_kind kind, const void *text,
+                                            size_t text_size, void *out, size_t room,
+                                            size_t *n_bytes)
+{
+    const char *source = text_size > 0 ? text : "";
+    char *target = out;
+    size_t at = 0;
+    *n_bytes = 0;
+    if (kind != DISCO_MESSAGE_MSG && kind != DISCO_MESSAGE_ERR)
+        return DISCO_MISUSE;
+    do { /* a newline at the end closes the last line; it does not begin another */
+        size_t n_line = length_of_line(source + at, text_size - at);
+        size_t size = TAG_BYTES + 1 + n_line + 1;
+        if (size > SIZE_MAX - *n_bytes)
+            return DISCO_TOO_LARGE;
+        if (*n_bytes + size <= room) {
+            memcpy(target + *n_bytes, tag_of(kind), TAG_BYTES + 1);
+            if (n_line > 0)
+                memcpy(target + *n_bytes + TAG_BYTES + 1, source + at, n_line);
+            target[*n_bytes + size - 1] = '\n';
         }
+        *n_bytes += size;
+        at += n_line + 1;
+    } while (at < text_size);
+    return *n_bytes <= room ? DISCO_OK : DISCO_NO_ROOM;
+}
+
+void disco_messages_start(disco_message_parser *parser)
+{
+    parser->n_line = 0;
+    parser->n_cut = 0;
+}
+
+/* Keep the part of a line: what exceeds the room is only counted. */
+static void keep(disco_message_parser *parser, const unsigned char *data, size_t n_bytes)
+{
+    size_t room = sizeof parser->line - parser->n_line;
+    size_t n_kept = n_bytes < room ? n_bytes : room;
+    if (n_kept > 0)
+        memcpy(parser->line + parser->n_line, data, n_kept);
+    parser->n_line += (uint32_t)n_kept;
+    parser->n_cut += n_bytes - n_kept;
+}
+
+/* Make a message of a line without its newline, `n_cut` bytes of which are missing at the end. */
+static void set_message(disco_message *message, const unsigned char *line, size_t n_bytes,
+                        uint64_t n_cut)
+{
+    message->kind = kind_of(line, n_bytes);
+    size_t n_tag = message->kind == DISCO_MESSAGE_UNTAGGED ? 0 : TAG_BYTES;
+    if (n_tag > 0 && n_bytes > n_tag && line[n_tag] == ' ')
+        n_tag++;
+    size_t n_text = n_bytes - n_tag;
+    message->text.data = line + n_tag;
+    message->text.n_bytes = n_text < DISCO_MAX_LINE ? n_text : DISCO_MAX_LINE;
+    message->n_cut = n_cut + (n_text - message->text.n_bytes);
+}
+
+static void take_kept_line(disco_message_parser *parser, disco_message *message)
+{
+    set_message(message, parser->line, parser->n_line, parser->n_cut);
+    disco_messages_start(parser);
+}
+
+disco_status disco_decode_message(disco_message_parser *parser, const void *data,
+                                            size_t n_bytes, disco_message *message,
+                                            size_t *consumed)
+{
+    size_t n_line = length_of_line(data, n_bytes);
+    if (n_line == n_bytes) {
+        keep(parser, data, n_bytes);
+        *consumed = n_bytes;
+        return DISCO_MORE;
     }
-    return 0;
-}
-
-/* A line that cannot be written has nobody to be reported to: a failing stderr is let pass. */
-static void write_lines(struct lines *lines)
-{
-    (void)disco_write_all(STDERR_FILENO, lines->data, lines->n_bytes);
-    lines->n_bytes = 0;
-}
-
-static void append(struct lines *lines, const char *text, size_t n_bytes)
-{
-    while (n_bytes > 0) {
-        size_t room = sizeof lines->data - lines->n_bytes;
-        size_t n_taken = n_bytes < room ? n_bytes : room;
-        memcpy(lines->data + lines->n_bytes, text, n_taken);
-        lines->n_bytes += n_taken;
-        text += n_taken;
-        n_bytes -= n_taken;
-        if (lines->n_bytes == sizeof lines->data)
-            write_lines(lines);
+    *consumed = n_line + 1;
+    if (parser->n_line == 0) { /* the line is here whole: no copy */
+        set_message(message, data, n_line, 0);
+        return DISCO_OK;
     }
+    keep(parser, data, n_line);
+    take_kept_line(parser, message);
+    return DISCO_OK;
 }
 
-/*
- * One tagged line for each line of text; a newline at its end closes the last line, it does not
- * begin another.
- */
-static void append_tagged(struct lines *lines, const char *tag, const char *text)
+disco_status disco_decode_last_message(disco_message_parser *parser,
+                                                 disco_message *message)
 {
-    do {
-        size_t n_bytes = strcspn(text, "\n");
-        append(lines, tag, strlen(tag));
-        append(lines, text, n_bytes);
-        append(lines, "\n", 1);
-        text += n_bytes + (text[n_bytes] == '\n');
-    } while (*text != '\0');
-}
-
-static void write_message(const char *tag, const char *format, va_list arguments)
-{
-    struct lines lines = {.n_bytes = 0};
-    char short_text[2048], *long_text = NULL;
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(short_text, sizeof short_text, format, arguments);
-    if (length >= (int)sizeof short_text)
-        long_text = malloc((size_t)length + 1);
-    if (long_text != NULL && vsnprintf(long_text, (size_t)length + 1, format, again) == length)
-        append_tagged(&lines, tag, long_text);
-    else if (length >= 0)
-        append_tagged(&lines, tag, short_text);
-    else
-        append_tagged(&lines, tag, format); /* it cannot be formatted: better so than not at all */
-    if (length >= (int)sizeof short_text && long_text == NULL)
-        append_tagged(&lines, tag, "[the rest of this message is cut: out of memory]");
-    write_lines(&lines);
-    free(long_text);
-    va_end(again);
-}
-
-DISCO_API void msg(const char *format, ...)
-{
-    int error = errno;
-    va_list arguments;
-    va_start(arguments, format);
-    write_message("**<MSG> ", format, arguments);
-    va_end(arguments);
-    errno = error;
-}
-
-DISCO_API void die(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    write_message("**<ERR> ", format, arguments);
-    va_end(arguments);
-    if (disco_is_dying)
-        _exit(1); /* called by a handler of the exit under way: exit() must not be called again */
-    disco_is_dying = 1;
-    exit(1);
+    if (parser->n_line == 0)
+        return DISCO_END;
+    take_kept_line(parser, message);
+    return DISCO_OK;
 }

@@ -4,6 +4,8 @@
  */
 #include "disco.h"
 
+#include <string.h>
+
 enum { MAX_DIGITS = 10 };
 #define MAX_PARAMS ((uint64_t)1 << 30)
 
@@ -29,8 +31,7 @@ static disco_status read_number(const unsigned char *data, size_t n_bytes, unsig
     return DISCO_OK;
 }
 
-DISCO_API disco_status disco_params_head(const void *data, size_t n_bytes, uint32_t *total,
-                                         size_t *consumed)
+disco_status disco_params_head(const void *data, size_t n_bytes, uint32_t *total, size_t *consumed)
 {
     uint64_t number = 0;
     *consumed = 0;
@@ -64,11 +65,70 @@ static disco_status read_item(const unsigned char *data, size_t total, unsigned 
     return DISCO_OK;
 }
 
-DISCO_API disco_status disco_params_entry(const void *entries, uint32_t total, size_t *offset,
-                                          disco_slice *key, disco_slice *value)
+disco_status disco_params_entry(const void *entries, uint32_t total, size_t *offset,
+                                disco_slice *key, disco_slice *value)
 {
     disco_status status = read_item(entries, total, ' ', key, offset);
     if (status != DISCO_OK)
         return status;
     return read_item(entries, total, '\n', value, offset);
+}
+
+/* Write a number and its closing byte to text; returns how many bytes that is. */
+static size_t write_number(uint64_t number, char closing, char text[MAX_DIGITS + 1])
+{
+    char digits[MAX_DIGITS];
+    size_t n_digits = 0, n_bytes = 0;
+    do {
+        digits[n_digits++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (n_digits > 0)
+        text[n_bytes++] = digits[--n_digits];
+    text[n_bytes++] = closing;
+    return n_bytes;
+}
+
+disco_status disco_encode_params_head(uint32_t total, void *out, size_t room, size_t *n_bytes)
+{
+    char head[MAX_DIGITS + 1];
+    *n_bytes = 0;
+    if (total > MAX_PARAMS)
+        return DISCO_TOO_LARGE;
+    *n_bytes = write_number(total, '\n', head);
+    if (room < *n_bytes)
+        return DISCO_NO_ROOM;
+    memcpy(out, head, *n_bytes);
+    return DISCO_OK;
+}
+
+/* Write `<length> <item><closing>`; returns where the next byte goes. */
+static char *put_item(char *out, const char *length, size_t n_length, const void *item,
+                      size_t n_bytes, char closing)
+{
+    memcpy(out, length, n_length);
+    if (n_bytes > 0)
+        memcpy(out + n_length, item, n_bytes);
+    out[n_length + n_bytes] = closing;
+    return out + n_length + n_bytes + 1;
+}
+
+disco_status disco_encode_params_entry(const void *key, size_t key_size, const void *value,
+                                       size_t value_size, void *out, size_t room, size_t *n_bytes)
+{
+    char key_length[MAX_DIGITS + 1], value_length[MAX_DIGITS + 1];
+    *n_bytes = 0;
+    if (key_size > MAX_PARAMS || value_size > MAX_PARAMS)
+        return DISCO_TOO_LARGE;
+    size_t n_key_length = write_number(key_size, ' ', key_length);
+    size_t n_value_length = write_number(value_size, ' ', value_length);
+    uint64_t size = (uint64_t)n_key_length + key_size + 1 + n_value_length + value_size + 1;
+    if (size > MAX_PARAMS)
+        return DISCO_TOO_LARGE;
+    *n_bytes = (size_t)size;
+    if (room < *n_bytes)
+        return DISCO_NO_ROOM;
+    char *next = put_item(out, key_length, n_key_length, key, key_size, ' ');
+    put_item(next, value_length, n_value_length, value, value_size, '\n');
+    return DISCO_OK;
 }

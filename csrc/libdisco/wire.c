@@ -8,26 +8,64 @@
 
 #include <string.h>
 
-DISCO_API const char *disco_version(void) { return DISCO_VERSION; }
+const char *disco_version(void) { return DISCO_VERSION; }
 
-DISCO_API uint32_t disco_get_u32(const void *data) { return get_u32(data); }
+uint32_t disco_get_u32(const void *data) { return get_u32(data); }
 
-DISCO_API void disco_put_u32(void *data, uint32_t number)
-{
-    unsigned char *byte = data;
-    byte[0] = (unsigned char)(number & 0xFF);
-    byte[1] = (unsigned char)(number >> 8 & 0xFF);
-    byte[2] = (unsigned char)(number >> 16 & 0xFF);
-    byte[3] = (unsigned char)(number >> 24 & 0xFF);
-}
+void disco_put_u32(void *data, uint32_t number) { put_u32(data, number); }
 
-DISCO_API disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item,
-                                         disco_slice *key, disco_slice *value, size_t *consumed)
+disco_status disco_decode_pair(const void *data, size_t n_bytes, uint32_t max_item,
+                               disco_slice *key, disco_slice *value, size_t *consumed)
 {
     return decode_pair(data, n_bytes, max_item, key, value, consumed);
 }
 
-DISCO_API void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item)
+static unsigned char *put_item(unsigned char *out, const void *data, size_t n_bytes)
+{
+    put_u32(out, (uint32_t)n_bytes);
+    if (n_bytes > 0)
+        memcpy(out + 4, data, n_bytes);
+    return out + 4 + n_bytes;
+}
+
+disco_status disco_encode_pair(const void *key, size_t key_size, const void *value,
+                               size_t value_size, uint32_t max_item, void *out, size_t room,
+                               size_t *n_bytes)
+{
+    *n_bytes = 0;
+    if (key_size > max_item || key_size > SIZE_MAX - 8)
+        return DISCO_TOO_LARGE;
+    *n_bytes = 4 + key_size;
+    if (value_size > max_item || value_size > SIZE_MAX - 8 - key_size)
+        return DISCO_TOO_LARGE;
+    *n_bytes += 4 + value_size;
+    if (room < *n_bytes)
+        return DISCO_NO_ROOM;
+    put_item(put_item(out, key, key_size), value, value_size);
+    return DISCO_OK;
+}
+
+disco_status disco_encode_list_head(uint32_t num_pairs, void *out, size_t room, size_t *n_bytes)
+{
+    *n_bytes = 4;
+    if (room < 4)
+        return DISCO_NO_ROOM;
+    put_u32(out, num_pairs);
+    return DISCO_OK;
+}
+
+disco_status disco_decode_list_head(const void *data, size_t n_bytes, uint32_t *num_pairs,
+                                    size_t *consumed)
+{
+    *consumed = 0;
+    if (n_bytes < 4)
+        return DISCO_MORE;
+    *num_pairs = get_u32(data);
+    *consumed = 4;
+    return DISCO_OK;
+}
+
+void disco_walk_start(disco_walker *walker, int with_lists, uint32_t max_item)
 {
     memset(walker, 0, sizeof *walker);
     walker->with_lists = with_lists != 0;
@@ -143,8 +181,8 @@ static int on_boundary(const disco_walker *walker)
            walker->field == (walker->with_lists ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE);
 }
 
-DISCO_API disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes,
-                                  void *pairs, size_t *n_pair_bytes)
+disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes, void *pairs,
+                        size_t *n_pair_bytes)
 {
     const unsigned char *source = data;
     unsigned char *kept = pairs;

@@ -114,7 +114,8 @@ static void walk_cut_anywhere(const char *data, size_t n_bytes, int with_lists, 
             disco_walk_start(&whole, with_lists, DISCO_MAX_ITEM);
             disco_walk_start(&cut_in_two, with_lists, DISCO_MAX_ITEM);
             disco_status status = disco_walk(&whole, place(data, end), end, of_whole, &n_whole);
-            disco_walk(&cut_in_two, place(data, cut), cut, of_pieces, &n_first);
+            CHECK(disco_walk(&cut_in_two, place(data, cut), cut, of_pieces, &n_first) <=
+                  DISCO_MORE);
             unsigned char *second = place(data + cut, end - cut);
             CHECK(disco_walk(&cut_in_two, second, end - cut, second, &n_second) ==
                   status); /* in place */

@@ -39,12 +39,11 @@ static void __attribute__((destructor)) program_is_over(void) { is_over = 1; }
 
 static int allocation_fails(void)
 {
-    static long n_allocations = 0;
-    long from = number("FAIL_ALLOCATION");
-    n_allocations++;
+    static _Atomic long n_allocations = 0;
+    long from = number("FAIL_ALLOCATION"), turn = ++n_allocations;
     if (is_over)
         return 0;
-    if ((from == 0 || n_allocations < from) && n_allocations != number("FAIL_ALLOCATION_ONCE"))
+    if ((from == 0 || turn < from) && turn != number("FAIL_ALLOCATION_ONCE"))
         return 0;
     errno = ENOMEM;
     return 1;
@@ -62,7 +61,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
 ssize_t __wrap_write(int descriptor, const void *data, size_t n_bytes)
 {
-    static long n_writes = 0;
+    static _Atomic long n_writes = 0;
     size_t most = (size_t)number("SHORT_WRITES");
     if (descriptor != STDOUT_FILENO)
         return __real_write(descriptor, data, n_bytes);

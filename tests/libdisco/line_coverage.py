@@ -34,7 +34,7 @@ MEASURED = [
     f"-I{CSRC / 'native'}",
 ]
 NATIVE = sorted(CSRC.glob("native/*.c"))
-CORE = [CSRC / "libdisco/wire.c", CSRC / "libdisco/params.c"]
+CORE = [CSRC / f"libdisco/{name}.c" for name in ("messages", "params", "wire")]
 LAUNCH = [CSRC / "launch/remove_tree.c"]
 PROTOCOL = [
     "test_native",

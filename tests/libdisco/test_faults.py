@@ -35,7 +35,7 @@ def script(request, tmp_path_factory):
     return Build.of_kind(request.param, tmp_path_factory).program("script")
 
 
-@pytest.fixture(scope="session", params=["plain", "sanitized", "musl", "unknown_stdio"])
+@pytest.fixture(scope="session", params=["plain", "sanitized", "musl", "portable"])
 def any_script(request, tmp_path_factory):
     """For faults of the system's own making, which reach the writes of every C library."""
     return Build.of_kind(request.param, tmp_path_factory).program("script")

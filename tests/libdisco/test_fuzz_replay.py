@@ -46,36 +46,36 @@ FAULTS = {
     "eleven-digits": ("params", "params.c", "MAX_DIGITS = 10", "MAX_DIGITS = 11"),
     "interrupted-write-given-up": (
         "messages",
-        "messages.c",
+        "report.c",
         "n_written == 0 || errno != EINTR",
         "1",
     ),
-    "cut-message-silent": ("messages", "messages.c", "&& long_text == NULL)", "&& 0)"),
+    "cut-message-silent": ("messages", "report.c", "&& long_text == NULL)", "&& 0)"),
     "answer-held-back": (
         "sequences",
-        "disco.c",
+        "stream.c",
         "n_pending > 0 && poll",
         "n_pending > 99999 && poll",
     ),
     "answer-held-back-again": (
         "sequences",
-        "disco.c",
-        "flush(); /* it was ready",
-        "/* it was ready",
+        "stream.c",
+        "if (flush(stream) != DISCO_OK) /* it was ready",
+        "if (0) /* it was ready",
     ),
     "missing-pairs-at-exit-unseen": (
         "sequences",
-        "disco.c",
-        '> 0)\n        die("exit',
-        '> 9)\n        die("exit',
+        "stream.c",
+        "if (stream->pairs_left > 0)",
+        "if (stream->pairs_left > 9)",
     ),
-    "entry-not-ended": ("sequences", "entry.c", "    (*dst)->data[src->len] = '\\0';\n", ""),
+    "entry-not-ended": ("sequences", "entry.c", "    entry->data[n_bytes] = '\\0';\n", ""),
     "no-memory-unseen": ("allocation", "entry.c", "if (block == NULL)", "if (0)"),
     "no-memory-not-said": (
         "allocation",
-        "entry.c",
-        "out of memory: %zu bytes",
-        "cannot go on: %zu bytes",
+        "stream.c",
+        "out of memory: %u bytes",
+        "cannot go on: %u bytes",
     ),
 }
 """Name -> (target, file, what stands in it, what stands in its place)."""
@@ -84,7 +84,8 @@ FAULTS = {
 def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.CompletedProcess:
     """Build a target over the sources in `core` and feed it its seeds."""
     binary = directory / target
-    sources = [FUZZ / f"{target}.c", FUZZ / "replay.c", core / "wire.c", core / "params.c"]
+    core_sources = [core / f"{name}.c" for name in ("messages", "params", "wire")]
+    sources = [FUZZ / f"{target}.c", FUZZ / "replay.c", *core_sources]
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O0", *flags]
     compile_or_fail(
         ["gcc", *warnings, f"-I{ROOT / 'include'}", f"-I{core}", *sources, "-o", binary]

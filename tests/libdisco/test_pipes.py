@@ -27,7 +27,7 @@ def script(tmp_path_factory):
     return Build.plain(tmp_path_factory).program("script")
 
 
-@pytest.fixture(scope="session", params=["plain", "musl", "unknown_stdio"])
+@pytest.fixture(scope="session", params=["plain", "musl", "portable"])
 def any_script(request, tmp_path_factory):
     """For what holds whatever is known of stdio's buffers: never a deadlock, never a wrong byte."""
     return Build.of_kind(request.param, tmp_path_factory).program("script")

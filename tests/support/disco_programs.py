@@ -15,7 +15,16 @@ HERE = Path(__file__).parents[1] / "libdisco"
 ROOT = HERE.parent.parent
 LIBRARY = [
     ROOT / "csrc/libdisco" / f"{name}.c"
-    for name in ("wire", "params", "disco", "messages", "entry", "classic_params")
+    for name in (
+        "messages",
+        "params",
+        "wire",
+        "classic",
+        "entry",
+        "report",
+        "stream",
+        "stream_params",
+    )
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-pedantic"]
 C11 = ["-std=c11", *WARNINGS, "-fvisibility=hidden", "-g", "-O1", f"-I{ROOT / 'include'}"]
@@ -24,18 +33,20 @@ WRAPPED = [
     "-Wl,"
     + ",".join(f"--wrap={name}" for name in ("malloc", "realloc", "calloc", "write", "_exit"))
 ]
+GLIBC = ("-DDISCO_STDIO_GLIBC",)
 KINDS = {
-    "plain": {},
-    "sanitized": {"flags": SANITIZE},
-    "musl": {"compiler": "musl-gcc", "flags": ("-static",)},
-    "unknown_stdio": {"flags": ("-DDISCO_PLAIN_STDIO",)},
+    "plain": {"flags": GLIBC},
+    "sanitized": {"flags": (*GLIBC, *SANITIZE)},
+    "musl": {"compiler": "musl-gcc", "flags": ("-static", "-DDISCO_STDIO_MUSL")},
+    "portable": {"flags": SANITIZE},
+    "threads": {"flags": (*GLIBC, "-fsanitize=thread")},
     "powerpc": {
         "compiler": "powerpc-linux-gnu-gcc",
-        "flags": ("-static",),
+        "flags": ("-static", *GLIBC),
         "runner": ("qemu-ppc",),
     },
 }
-"""Ways to build: powerpc is big-endian with 32-bit addresses; unknown_stdio is any C library whose buffers are unknown."""
+"""Ways to build. powerpc is big-endian with 32-bit addresses; portable knows nothing of stdio's buffers."""
 
 PATIENCE = 60  # seconds until a process that hangs fails its test; no test measures time
 
@@ -61,8 +72,8 @@ class Build:
         """The build that most tests run; the one that tests/libdisco/line_coverage.py measures."""
         measured = os.environ.get("DISCO_COVERAGE")
         if measured:
-            return cls(Path(measured), flags=("--coverage", "-O0", "-Wl,-u,__gcov_dump"))
-        return cls.named(tmp_path_factory, "plain")
+            return cls(Path(measured), flags=(*GLIBC, "--coverage", "-O0", "-Wl,-u,__gcov_dump"))
+        return cls.named(tmp_path_factory, "plain", **KINDS["plain"])
 
     @classmethod
     def of_kind(cls, kind: str, tmp_path_factory) -> Build:
