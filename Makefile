@@ -38,7 +38,7 @@ test-fast: build
 	$(PYTEST) -m 'not slow'
 
 clauses: build
-	$(BIN)/pytest --collect-only --clauses
+	$(BIN)/pytest --clauses
 
 lint: .venv/lint
 	$(BIN)/ruff check

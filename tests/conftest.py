@@ -1,10 +1,12 @@
-"""What all tests share: the Hypothesis profiles, the helpers' place, and the marker that names clauses of PROTOCOL.md."""
+"""What all tests share: the Hypothesis profiles, and directories of their own."""
 
 import os
 import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["support.clauses"]
 
 # Processes share the machine: how long one example takes says nothing, so there is no deadline.
 _EVERY = {"deadline": None, "derandomize": False}
@@ -29,9 +31,6 @@ def pytest_configure(config):
         signal.signal(
             signal.SIGINT, signal.default_int_handler
         )  # processes that tests start are to end by Ctrl-C
-    config.addinivalue_line(
-        "markers", 'clause("FRAME-1", ...): the clauses of PROTOCOL.md that a test holds'
-    )
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,10 @@ def pairs_of_equations(fd, size, url, params):
             yield tuple(line.strip().split("="))
 
 
+@pytest.mark.documented(
+    "2 map_init: is called once before the task starts",
+    "5 init: gets the iterator of the reader; may load libraries, set params, skip entries",
+)
 def test_map_init_is_called_once_for_each_input_and_may_take_entries(tables):
     assert sorted(results(input=tables, map=split, map_init=take_head)) == [
         ("1", "a of left"),
@@ -74,6 +78,7 @@ def test_map_init_is_called_once_for_each_input_and_may_take_entries(tables):
     ]
 
 
+@pytest.mark.documented("2 map_init: is called once before the task starts")
 def test_map_init_is_called_before_an_external_map_too(tables, tmp_path):
     given = results(input=tables, map=external([program(tmp_path, ECHO)]), map_init=take_head)
     assert sorted(value for _, value in given) == [b"1 a\n", b"1 d\n", b"2 b\n", b"3 c\n"]
@@ -88,6 +93,7 @@ def test_an_init_that_raises_fails_the_job_and_names_the_input(tables):
     assert f"input: {tables[0]}" in str(caught.value)
 
 
+@pytest.mark.documented("2 reduce_init: is called once before the task starts")
 def test_reduce_init_is_called_once_and_may_take_pairs(tables):
     def skip(entries, params):
         params.first = next(entries)
@@ -100,6 +106,7 @@ def test_reduce_init_is_called_once_and_may_take_pairs(tables):
     ) == [(("1", "a of left"), 3)]
 
 
+@pytest.mark.documented("2 reduce_init: is called once before the task starts")
 def test_reduce_init_is_called_before_an_external_reduce_too(tables, tmp_path):
     def skip(entries, params):
         next(entries)
@@ -114,6 +121,10 @@ def test_reduce_init_is_called_before_an_external_reduce_too(tables, tmp_path):
     assert given == [(b"2", b"b of left")]
 
 
+@pytest.mark.documented(
+    "2 params: are there for each function of a task, to keep state in",
+    "5 map: params keep state from call to call",
+)
 def test_what_a_task_keeps_in_params_is_not_there_for_the_next_task(tables):
     def count(entry, params):
         params.n = getattr(params, "n", 0) + 1
@@ -128,6 +139,11 @@ def test_what_a_task_keeps_in_params_is_not_there_for_the_next_task(tables):
     assert sorted({n for _, n in given}) == [1, 2, 3]
 
 
+@pytest.mark.documented(
+    "2 map_input_stream: the functions are chained, the last stream gives the entries",
+    "2 map_reader: is the last function of map_input_stream",
+    "5 nop_map: gives what the input stream gives",
+)
 def test_input_streams_are_chained_and_the_reader_is_the_last_of_them(tables):
     given = results(
         input=tables[:1],
@@ -164,6 +180,9 @@ def test_a_stream_that_gives_no_iterable_is_an_error_that_names_it(tables):
         results(input=tables, map=nop_map, map_input_stream=[task_input_stream, nothing])
 
 
+@pytest.mark.documented(
+    "2 map_output_stream: the functions are chained, add() of the last stream gets the map's pairs"
+)
 def test_the_results_of_a_map_are_what_its_output_streams_write(tables):
     job = Job("out").run(
         input=tables[:1],
@@ -181,6 +200,10 @@ def test_the_results_of_a_map_are_what_its_output_streams_write(tables):
     ]
 
 
+@pytest.mark.documented(
+    "2 reduce_output_stream: the functions are chained, the last stream is the reduce's "
+    "second argument",
+)
 def test_the_results_of_a_reduce_are_what_its_output_streams_write(tables):
     job = Job("out").run(
         input=tables,
@@ -214,6 +237,7 @@ def test_the_pairs_of_external_programs_go_through_output_streams(tables, tmp_pa
     )
 
 
+@pytest.mark.documented("2 reduce_reader: with a map, is the last function of reduce_input_stream")
 def test_a_reduce_reads_what_the_maps_output_streams_wrote_with_its_reader(tables):
     given = results(
         input=tables,
@@ -232,6 +256,7 @@ def test_a_reduce_reads_what_the_maps_output_streams_wrote_with_its_reader(table
     ]
 
 
+@pytest.mark.documented("2 reduce_reader: with a map, is the last function of reduce_input_stream")
 def test_a_reduce_reader_of_the_users_own_reads_the_maps_pairs_through_chain_reader(tables):
     def doubled(fd, size, url, params):
         for key, value in chain_reader(fd, size, url, params):
@@ -256,6 +281,9 @@ def test_a_reader_of_bytes_takes_them_from_the_buffer_of_its_file(tmp_path):
     ]
 
 
+@pytest.mark.documented(
+    '2 status_interval: "items mapped" or "reduced" is told for every Nth',
+)
 def test_each_status_interval_is_told_of_the_map_and_of_the_reduce(tables):
     job = Job("told").run(
         input=tables, map=split, map_init=take_head, reduce=nop_reduce, status_interval=2
@@ -270,6 +298,7 @@ def test_each_status_interval_is_told_of_the_map_and_of_the_reduce(tables):
     ]
 
 
+@pytest.mark.documented("2 status_interval: 0 turns that off")
 def test_a_status_interval_of_0_tells_nothing(tables):
     job = Job("told").run(
         input=tables, map=split, map_init=take_head, reduce=nop_reduce, status_interval=0
@@ -278,6 +307,9 @@ def test_a_status_interval_of_0_tells_nothing(tables):
     assert "status" not in {event["event"] for event in events(job)}
 
 
+@pytest.mark.documented(
+    '2 status_interval: "items mapped" or "reduced" is told for every Nth',
+)
 def test_the_status_of_external_programs_is_told_too(tmp_path):
     echo = external([program(tmp_path, ECHO)])
     path = tmp_path / "lines.txt"

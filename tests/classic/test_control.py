@@ -101,6 +101,10 @@ def test_a_job_that_is_not_there_is_unknown():
         assert disco.results(name) == ("unknown job", [])
 
 
+@pytest.mark.documented(
+    "6 new_job of Disco starts a job",
+    "15 name: is what the job is called after",
+)
 def test_new_job_runs_a_job_of_that_name():
     job = Disco().new_job("fresh", input=["raw://a"], map=words)
     assert job.name.startswith("fresh@") and list(result_iterator(job.wait())) == [("a", 1)]

@@ -284,6 +284,7 @@ def test_names_of_tags_in_their_forms():
             canonizetag(wrong)
 
 
+@pytest.mark.documented("15 save: keeps the results as a tag")
 def test_results_are_saved_in_the_order_given_and_stay_when_their_files_go(tmp_path):
     paths = []
     for name in ("result-1", "result-0"):

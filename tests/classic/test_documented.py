@@ -29,6 +29,12 @@ def fun_map(e, params):
     return [(w, 1) for w in e.split()]
 
 
+@pytest.mark.documented(
+    "2 reduce: may have two parameters and give an iterator, or three and add to its output",
+    "5 map: the example gives the words of a line",
+    "5 reduce: iterates over its input stream, adds to its output stream, gets params",
+    "5 reduce: the example counts how often each key is there",
+)
 def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(poem):
     def fun_reduce(iter, out, params):
         d = {}
@@ -40,6 +46,12 @@ def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(p
     assert dict(results(input=[poem], map=fun_map, reduce=fun_reduce)) == COUNTS
 
 
+@pytest.mark.documented(
+    "2 reduce: may have two parameters and give an iterator, or three and add to its output",
+    "5 reduce2: has two parameters, gives an iterator of pairs, which are added to the output"
+    " stream",
+    "5 reduce2: the example, with kvgroup, counts the values of each key",
+)
 def test_the_documented_reduce_with_two_arguments_counts_the_values(poem):
     def fun_reduce(iter, params):
         from kvproto.classic import kvgroup
@@ -63,6 +75,10 @@ def bin_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.documented(
+    '12 a dictionary stands for the function, its key "op" for the executable',
+    "12 other keys are names, not paths, of files; the values their contents",
+)
 @pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning"
 )  # the files, opened as the documentation does it
@@ -71,6 +87,10 @@ def test_an_external_task_is_a_dictionary_of_op_and_its_files(bin_directory):
     assert results(input=["raw://x"], map=fun_map) == [(b"configured", b"x")]
 
 
+@pytest.mark.documented(
+    "12 external() makes the dictionary of paths",
+    "14 a map that needs a configuration file gets it so",
+)
 def test_external_makes_that_dictionary_of_paths_whatever_directories_they_are_in(bin_directory):
     assert results(input=["raw://x"], map=external(["bin/external_map", "bin/config.txt"])) == [
         (b"configured", b"x")
@@ -150,6 +170,10 @@ def documented_c(tmp_path_factory):
     return external([directory / "worker"])
 
 
+@pytest.mark.documented(
+    "7 the C functions as printed read pairs, whatever their bytes, in a loop to the end",
+    "10 MSG and ERR lines have the printed form",
+)
 def test_the_documented_c_functions_are_a_map_and_a_reduce_with_messages(documented_c, poem):
     job = Job("c").run(input=[poem], map=documented_c, reduce=documented_c)
     assert list(result_iterator(job.wait())) == [(b"reduce", b"t"), (b"reduce", b"n")]
@@ -159,6 +183,7 @@ def test_the_documented_c_functions_are_a_map_and_a_reduce_with_messages(documen
     ]
 
 
+@pytest.mark.documented("10 MSG and ERR lines have the printed form")
 def test_the_documented_die_fails_the_job_with_its_message(documented_c):
     job = Job("c").run(input=["raw://!"], map=documented_c)
     with pytest.raises(JobError, match="an exclamation mark"):
@@ -184,6 +209,11 @@ class Grep(Job):
 """
 
 
+@pytest.mark.documented(
+    "1 the grep example runs as printed",
+    "1 it is run from the shell by module and class, with a parameter, found on sys.path; "
+    "inputs are tags, urls or paths",
+)
 def test_the_documented_grep_runs_from_the_shell_as_documented(tmp_path, poem):
     (tmp_path / "grep.py").write_text(GREP)
     (tmp_path / "tagged.txt").write_text("no match\nnot this one either\nto match\n")
@@ -216,6 +246,7 @@ print(*result_iterator(Job().run(input=["raw://x"], map=fun_map).wait()))
 """
 
 
+@pytest.mark.documented("5 reduce2: the example, with kvgroup, counts the values of each key")
 def test_the_documented_examples_run_with_their_imports_too(bin_directory, poem):
     Path("script.py").write_text(WITH_OLD_IMPORTS)
     command = [sys.executable, "-m", "kvproto.classic.alias", "script.py", poem]

@@ -24,6 +24,7 @@ def numbers(entry, params):
 # --- readers and streams ----------------------------------------------------------------------------
 
 
+@pytest.mark.documented("2 map_reader: chain_reader reads the results of an earlier job")
 def test_chain_reader_as_map_reader_reads_the_results_of_an_earlier_job():
     earlier = (
         Job("earlier").run(input=["raw://b a b"], map=words, reduce=nop_reduce, partitions=2).wait()
@@ -43,6 +44,10 @@ class Doubled(InputStream):
         return ((key, value * 2) for key, value in self.stream)
 
 
+@pytest.mark.documented(
+    "2 reduce_input_stream: the functions are chained, the last stream is the reduce's first "
+    "argument",
+)
 def test_reduce_input_streams_are_chained_into_the_first_argument_of_the_reduce():
     def doubled(stream, size, url, params):
         return Doubled(stream)
@@ -71,6 +76,10 @@ def log(stream, partition, url, params):
     return Log(stream)
 
 
+@pytest.mark.documented(
+    "2 reduce_output_stream: the functions are chained, the last stream is the reduce's "
+    "second argument",
+)
 def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
     def reduce(entries, out, params):
         out.remark("begin")
@@ -84,6 +93,10 @@ def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
     assert Path(job.wait()[0]).read_text() == "# begin\nx=1\n# that was x\n"
 
 
+@pytest.mark.documented(
+    "5 reduce2: has two parameters, gives an iterator of pairs, which are added to the output"
+    " stream",
+)
 def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
     def reduce(entries, params):
         return entries
@@ -97,6 +110,7 @@ def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
 # --- partitions and combiners -----------------------------------------------------------------------
 
 
+@pytest.mark.documented("2 partition: decides which reduce gets a pair of the map")
 def test_a_partition_function_sends_each_pair_to_a_reduce():
     files = (
         Job("parts")
@@ -106,6 +120,7 @@ def test_a_partition_function_sends_each_pair_to_a_reduce():
     assert [[key for key, _ in result_iterator(path)] for path in files] == [[0, 3], [1, 4], [2, 5]]
 
 
+@pytest.mark.documented("5 nop_reduce: one result file for each partition, of however many maps")
 def test_nop_reduce_makes_one_file_for_each_partition_of_many_maps():
     inputs = [f"raw://{number}" for number in range(5)]
     files = (
@@ -116,6 +131,7 @@ def test_nop_reduce_makes_one_file_for_each_partition_of_many_maps():
     assert [len(list(result_iterator(path))) for path in files] == [15, 15]
 
 
+@pytest.mark.documented("2 combiner: is called behind the partition function, for each partition")
 def test_what_a_combiner_gives_stays_in_the_partition_that_its_pairs_went_to():
     def renamed(key, value, buffer, done, params):
         return None if done else [(0, key)]  # 0 would go to the first partition
@@ -138,6 +154,10 @@ def test_what_a_combiner_gives_stays_in_the_partition_that_its_pairs_went_to():
     ]
 
 
+@pytest.mark.documented(
+    "5 combiner: gets each pair of the map, a buffer of its partition and params",
+    "5 combiner: gives pairs or None; what it gives is all that is kept",
+)
 def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
     def odd(key, value, buffer, done, params):
         if done:
@@ -151,6 +171,7 @@ def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
     assert given == [(1, "x"), (3, "x"), (5, "x"), ("seen", [0, 1, 2, 3, 4, 5])]
 
 
+@pytest.mark.documented("5 combiner: may clear its buffer to bound it")
 def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
     def in_twos(key, value, buffer, done, params):
         if not done:
@@ -171,6 +192,11 @@ def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
 # --- the job dict -----------------------------------------------------------------------------------
 
 
+@pytest.mark.documented(
+    "3 jobdict() gives the job dict, its parameters found by getitem",
+    "3 input: a list of urls, or of lists of urls",
+    "3 scheduler: goes into the job dict as it is",
+)
 def test_the_job_dict_has_the_parameters_of_job_and_arguments():
     class Described(Job):
         map = staticmethod(nop_map)
@@ -188,6 +214,7 @@ def test_the_job_dict_has_the_parameters_of_job_and_arguments():
 # --- in a task --------------------------------------------------------------------------------------
 
 
+@pytest.mark.documented("4 the worker module has both, and those that follow")
 @pytest.mark.parametrize("name", of_task.NAMES)
 def test_the_worker_module_has_what_a_task_has(name):
     assert getattr(worker, name) is getattr(of_task, name)

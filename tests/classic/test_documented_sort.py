@@ -9,6 +9,9 @@ from support.jobs import results
 from kvproto.classic.func import nop_reduce
 
 
+@pytest.mark.documented(
+    "2 sort: the reduce gets equal keys one behind the other, keys in ascending order"
+)
 @pytest.mark.parametrize("kind", [str, bytes, int])
 def test_a_sorted_reduce_gets_equal_keys_together_in_ascending_order(kind):
     keys = {
@@ -24,6 +27,10 @@ def test_a_sorted_reduce_gets_equal_keys_together_in_ascending_order(kind):
     assert sorted(given) == sorted(pairs * 2)
 
 
+@pytest.mark.documented(
+    "2 sort: is done on disk by the program sort",
+    "2 sort_buffer_size: is the memory for that, as for the -S of sort",
+)
 def test_a_sort_is_done_by_the_program_sort_with_the_buffer_size_given(tmp_path, monkeypatch):
     told = tmp_path / "told"
     fake = tmp_path / "bin" / "sort"

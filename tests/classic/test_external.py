@@ -32,6 +32,10 @@ def failure(**jobargs):
     return job, caught.value
 
 
+@pytest.mark.documented(
+    "6 map, reduce or both are programs, with Python between them",
+    '7 the one argument is "map" or "reduce", so that one program can be both',
+)
 @pytest.mark.parametrize("pure", ["", "1"])
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_map_and_reduce_of_one_program_count_as_a_counter_does(
@@ -56,6 +60,7 @@ def test_a_python_reduce_gets_bytes_from_an_external_map(worker):
     )
 
 
+@pytest.mark.documented("5 reduce: may be an external program")
 def test_an_external_reduce_gets_the_str_and_bytes_of_a_python_map(worker):
     def map(line, params):
         return [("caf\xe9", b"2"), (b"caf\xc3\xa9", "3"), (line, "1")]
@@ -81,6 +86,7 @@ def test_a_pair_of_a_python_map_that_is_not_bytes_is_refused_with_its_type_and_t
     assert "input: raw://x" in said and "entry: at or before number 0 of" in said
 
 
+@pytest.mark.documented("5 map: may be an external program")
 def test_an_external_map_without_reduce_gives_bytes(worker):
     assert sorted(results(input=["raw://b a b"], map=worker(COUNT))) == [
         (b"a", b"1"),
@@ -89,6 +95,7 @@ def test_an_external_map_without_reduce_gives_bytes(worker):
     ]
 
 
+@pytest.mark.documented("6 map, reduce or both are programs, with Python between them")
 def test_a_python_combiner_stands_between_external_programs(worker):
     def combiner(key, value, buffer, done, params):
         if done:
@@ -104,6 +111,7 @@ def test_a_python_combiner_stands_between_external_programs(worker):
     assert told[-2]["stage"] == "reduce" and told[-2]["records"] < sum(counted(TEXT).values()) / 2
 
 
+@pytest.mark.documented("6 map, reduce or both are programs, with Python between them")
 def test_a_python_partition_stands_between_external_programs(worker):
     def by_first_byte(key, nr_partitions, params):
         return key[0] % nr_partitions
@@ -118,6 +126,10 @@ def test_a_python_partition_stands_between_external_programs(worker):
     assert [{key[0] % 2 for key, _ in result_iterator(path)} for path in files] == [{0}, {1}]
 
 
+@pytest.mark.documented(
+    "8 inputs are read with the map_reader",
+    "8 a reader may give pairs, with key and value",
+)
 def test_a_reader_gives_entries_or_pairs_to_an_external_map(worker):
     def reader(fd, size, url, params):
         yield "text"
@@ -137,6 +149,10 @@ def test_lines_reach_an_external_map_whole_whatever_their_length(worker, tmp_pat
     assert sorted(key for key, _ in got) == sorted(lines)
 
 
+@pytest.mark.documented(
+    "2 ext_params: are delivered to external programs",
+    "11 ext_params go to the programs of map and reduce",
+)
 def test_ext_params_go_to_map_and_reduce(worker):
     of_map = worker("for key, value in pairs():\n    answer((value, params))\n")
     of_reduce = worker("for key, value in pairs():\n    answer((value, params))\n")
@@ -144,6 +160,7 @@ def test_ext_params_go_to_map_and_reduce(worker):
     assert got == [(b"1 a 1 b\n", b"1 a 1 b\n")]
 
 
+@pytest.mark.documented("12 one executable and any number of supporting files")
 def test_a_supporting_file_lies_beside_the_program(tmp_path):
     (tmp_path / "words.conf").write_text("configured")
     body = "for key, value in pairs():\n    answer((open('words.conf', 'rb').read(), value))\n"
@@ -167,6 +184,7 @@ def test_no_input_is_no_map_and_an_empty_reduce(worker):
     assert results(input=[], map=worker(COUNT), reduce=worker(COUNT), partitions=2) == []
 
 
+@pytest.mark.documented("10 messages of a job's programs are told")
 def test_messages_of_a_program_become_events(worker):
     body = "sys.stderr.write('**<MSG> hello\\nplain words\\n')\n" + ECHO
     job = Job("talk").run(input=["raw://x"], map=worker(body))
@@ -217,6 +235,10 @@ def test_a_program_that_always_fails_fails_the_job_with_its_report_whole(worker,
     assert not Path(job.directory, "results").exists()
 
 
+@pytest.mark.documented(
+    "10 an ERR line fails the job",
+    "13 die(): ends the job with its message",
+)
 def test_an_err_line_fails_the_job_at_once(worker):
     job, error = failure(
         input=["raw://x"], map=worker("sys.stderr.write('**<ERR> no licence\\n')\n" + ECHO)
@@ -226,6 +248,9 @@ def test_an_err_line_fails_the_job_at_once(worker):
     assert "retry" not in [event["event"] for event in events(job)]
 
 
+@pytest.mark.documented(
+    "7 a program reads as long as there is data: one that exits before is an error"
+)
 def test_a_program_that_stops_early_with_status_0_is_a_failure(worker):
     _, error = failure(
         input=TEXT, map=worker("for key, value in pairs():\n    answer()\n    sys.exit(0)\n")

@@ -77,6 +77,9 @@ def test_a_nan_has_one_partition_too():
     assert len({default_partition(nan, 1009) for nan in [float("nan") for _ in range(20)]}) == 1
 
 
+@pytest.mark.documented(
+    "5 partition: gets key, number and params, gives an integer below the number"
+)
 @given(
     st.text() | st.integers() | st.floats() | st.tuples(st.text(), st.integers()),
     st.integers(1, 50),
@@ -90,10 +93,12 @@ def test_a_key_that_has_no_stable_hash_is_refused_by_type():
         default_partition(["a"], 2)
 
 
+@pytest.mark.documented("5 sum_reduce: sums the values of each key in the reduce")
 def test_sum_reduce_sums_by_key():
     assert dict(sum_reduce(iter([("a", 1), ("b", 2), ("a", 3)]), None)) == {"a": 4, "b": 2}
 
 
+@pytest.mark.documented("5 sum_combiner: sums the values of each key in the combiner")
 def test_sum_combiner_gives_its_sums_when_done_and_before_its_buffer_grows_too_large():
     buffer = {}
     assert sum_combiner("a", 1, buffer, False, None) is None
@@ -104,6 +109,7 @@ def test_sum_combiner_gives_its_sums_when_done_and_before_its_buffer_grows_too_l
     assert given_out[:-1] == [None] * 99_999 and len(given_out[-1]) == 100_000 and buffer == {}
 
 
+@pytest.mark.documented("5 nop_map: gives what the input stream gives")
 def test_nop_functions_pass_everything_on():
     class Out(list):
         def add(self, key, value):

@@ -32,6 +32,10 @@ def test_a_float_that_is_rounded_to_the_end_of_the_range_is_in_the_last_partitio
     assert func.make_range_partition(-1.0, 1e-17)(0.0, 5, None) == 4
 
 
+@pytest.mark.documented(
+    "5 make_range_partition: parts of equal size of a range of keys, as many as there are "
+    "partitions",
+)
 @pytest.mark.parametrize(
     "low, high, n_partitions", [(0, 99, 10), (-50, 49, 4), (1, 1000, 8), (0, 9, 10), (0, 1, 2)]
 )
@@ -84,6 +88,7 @@ def test_a_range_partition_travels_to_other_processes():
     assert pairs == [("2", ""), ("2", ""), ("7", ""), ("9", "")]
 
 
+@pytest.mark.documented("5 the module has the interfaces, defaults, and functions ready made")
 @pytest.mark.parametrize(
     "name, arguments",
     [

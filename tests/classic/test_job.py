@@ -17,6 +17,11 @@ from kvproto.classic.func import nop_map, nop_reduce, sum_combiner, sum_reduce
 TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:60]
 
 
+@pytest.mark.documented(
+    "2 map: is the map of the job",
+    "2 reduce: is the reduce of the job",
+    "2 partitions: is their number, or None",
+)
 @pytest.mark.parametrize("partitions", [1, 3, None])
 @pytest.mark.parametrize("combiner", [None, sum_combiner])
 def test_counted_words_are_those_of_a_counter(partitions, combiner):
@@ -54,6 +59,7 @@ def test_the_same_job_gives_the_same_files_every_time():
     assert run() == run()
 
 
+@pytest.mark.documented("2 map_reader: without one, entries are lines")
 def test_lines_come_with_their_newline_and_any_bytes_come_out_as_they_went_in(tmp_path):
     path = tmp_path / "file"
     data = b"one\r\n\xff\xfe\x00\n\ncaf\xc3\xa9\x0b\xe2\x80\xa8unended"
@@ -92,6 +98,7 @@ def test_equal_keys_of_different_types_meet_in_one_reduce():
     assert results(input=["raw://x"], map=give, reduce=sum_reduce, partitions=7) == [(1, 3)]
 
 
+@pytest.mark.documented("2 reduce: without one, the job ends after the map")
 def test_without_reduce_each_map_gives_a_file_for_each_partition():
     files = Job("maps").run(input=["raw://a b", "raw://c d"], map=words, partitions=2).wait()
     assert len(files) % 2 == 0
@@ -133,6 +140,7 @@ def with_factor(factor, line, params):
     return [(word, factor) for word in line.split()]
 
 
+@pytest.mark.documented("1 a subclass of Job is a way to fix parameters")
 def test_a_job_is_a_class():
     assert dict(result_iterator(Count().run().wait())) == {"a": 1, "b": 2}
 
@@ -144,6 +152,7 @@ def test_a_job_is_an_instance_with_methods_and_attributes():
     assert dict(result_iterator(files)) == {"a": 10, "b": 20} and len(files) == 2
 
 
+@pytest.mark.documented("5 map: gives an iterable of pairs for an entry")
 @pytest.mark.parametrize(
     "map", [words, lambda line, params: words(line, params), functools.partial(with_factor, 1)]
 )
@@ -151,6 +160,7 @@ def test_a_job_is_keyword_arguments_with_functions_of_any_kind(map):
     assert dict(results(input=["raw://b a b"], map=map, reduce=sum_reduce)) == {"a": 1, "b": 2}
 
 
+@pytest.mark.documented("1 every parameter is resolved by getitem")
 def test_a_parameter_comes_from_the_arguments_then_the_job_then_the_worker_then_the_default():
     class Sparse(Count):
         partitions = 2
@@ -164,6 +174,7 @@ def test_a_parameter_comes_from_the_arguments_then_the_job_then_the_worker_then_
     assert n_files(Count()) == 1
 
 
+@pytest.mark.documented("1 the grep example runs as printed")
 def test_a_job_with_its_reader_greps_as_the_reference_prints_it(tmp_path):
     class Grep(Job):
         map = staticmethod(nop_map)
@@ -225,6 +236,11 @@ def test_results_are_in_the_order_of_the_inputs_whichever_is_done_first(tmp_path
     assert [key for key, _ in result_iterator(job.wait())] == list(map(str, paths))
 
 
+@pytest.mark.documented(
+    "2 params: are there for each function of a task, to keep state in",
+    "5 partition: gets key, number and params, gives an integer below the number",
+    "5 reduce: iterates over its input stream, adds to its output stream, gets params",
+)
 def test_params_reach_every_function():
     def reader(fd, size, url, params):
         yield params["reader"]
@@ -245,6 +261,11 @@ def test_params_reach_every_function():
     assert [list(result_iterator(path)) for path in files] == [[], [("rmd", 1)]]
 
 
+@pytest.mark.documented(
+    "2 combiner: is called behind the partition function, for each partition",
+    "5 combiner: gets each pair of the map, a buffer of its partition and params",
+    "5 combiner: is called a last time with done set, when all entries are mapped",
+)
 def test_a_combiner_has_a_buffer_for_each_partition_and_a_last_call():
     def combiner(key, value, buffer, done, params):
         if done:
@@ -294,6 +315,9 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.documented(
+    "1 a job's functions run in processes of their own, where the worker is made anew"
+)
 def test_a_job_in_main_has_its_functions_globals_and_classes(tmp_path):
     (tmp_path / "main.py").write_text(MAIN)
     said = subprocess.run(

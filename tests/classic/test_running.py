@@ -300,6 +300,9 @@ def test_a_missing_input_is_named_before_anything_runs(home):
     assert not home.exists()
 
 
+@pytest.mark.documented(
+    '12 a dictionary stands for the function, its key "op" for the executable',
+)
 @pytest.mark.parametrize(
     "jobargs, error, says",
     [
@@ -392,6 +395,9 @@ def test_a_job_runs_once():
         Job("never").wait()
 
 
+@pytest.mark.documented(
+    "5 partition: gets key, number and params, gives an integer below the number"
+)
 @pytest.mark.parametrize(
     "functions, says",
     [
@@ -436,6 +442,7 @@ def test_a_list_is_a_pair_too():
     assert results(input=["raw://x"], map=lambda line, params: [["k", 1]]) == [("k", 1)]
 
 
+@pytest.mark.documented("2 params: travel pickled; what cannot be pickled is said")
 def test_what_cannot_travel_to_a_task_says_so():
     lock = threading.Lock()
     _, error = failure(input=["raw://x"], map=lambda line, params: [(lock, 1)])

@@ -29,6 +29,9 @@ def facts(entry, params):
     yield "master", this_master()  # noqa: F821
 
 
+@pytest.mark.documented(
+    "4 the host that runs the task, its inputs, the master's host and port, the job's name"
+)
 def test_a_map_knows_its_job_and_its_task():
     job = Job("facts").run(input=["raw://a"], map=facts)
     found = dict(result_iterator(job.wait()))
@@ -49,6 +52,10 @@ def test_a_map_is_told_which_of_its_inputs_is_being_read(tmp_path):
     assert given == [(path, [path]) for path in paths for _ in range(2)]
 
 
+@pytest.mark.documented(
+    "4 in a map, a number for each task, so that ids can be made unique",
+    "4 in a reduce, the number of the partition, which the partition function decides for a pair",
+)
 def test_this_partition_is_the_number_of_the_map_task_or_the_partition_of_the_reduce():
     def numbered(entry, params):
         return [(partition, this_partition()) for partition in range(3)]  # noqa: F821
@@ -68,6 +75,7 @@ def test_this_partition_is_the_number_of_the_map_task_or_the_partition_of_the_re
     assert sorted(given) == [(key, (task, key)) for key in range(3) for task in range(2)]
 
 
+@pytest.mark.documented("4 get and put: out-of-band values")
 def test_what_a_map_puts_is_seen_by_the_reduce_and_by_the_client():
     def map(entry, params):
         put("seen", f"from {entry}")  # noqa: F821
@@ -83,6 +91,7 @@ def test_what_a_map_puts_is_seen_by_the_reduce_and_by_the_client():
     assert sorted(job.oob_list()) == ["raw", "seen"]
 
 
+@pytest.mark.documented("4 get and put: out-of-band values")
 def test_a_task_gets_the_values_of_another_job():
     first = Job("first").run(input=["raw://a"], map=lambda e, params: of_task.put("n", "7") or [])
     first.wait()
@@ -148,6 +157,10 @@ def test_a_global_of_the_users_own_is_not_lost_to_a_free_name():
     ]
 
 
+@pytest.mark.documented(
+    "6 required_modules are found without an import",
+    "15 required_modules: are found without an import",
+)
 def test_required_modules_are_found_without_an_import():
     space = {}
     exec("def uses(entry, params): yield json.dumps([entry]), path.basename('/a/b')", space)
@@ -202,6 +215,10 @@ def test_a_required_module_may_come_with_its_file(tmp_path):
     assert given == [("A", "")]
 
 
+@pytest.mark.documented(
+    "6 required_files lie where the tasks run",
+    "15 required_files: lie where the tasks run",
+)
 def test_required_files_are_in_the_working_directory(tmp_path):
     (tmp_path / "config.txt").write_text("told")
     read = lambda entry, params: [(Path("config.txt").read_text(), Path("more.bin").read_bytes())]  # noqa: E731
@@ -251,6 +268,11 @@ print(*result_iterator(job.wait()))
 """
 
 
+@pytest.mark.documented(
+    "5 init: gets the iterator of the reader; may load libraries, set params, skip entries",
+    "6 the ctypes recipe runs as printed: a library in required_files, loaded by map_init "
+    "into params",
+)
 def test_the_ctypes_recipe_of_the_documentation_runs_as_printed(tmp_path):
     source = tmp_path / "mylib.c"
     source.write_text(
@@ -265,6 +287,7 @@ def test_the_ctypes_recipe_of_the_documentation_runs_as_printed(tmp_path):
     assert (done.stdout, done.stderr) == ("('', 6)\n", "")
 
 
+@pytest.mark.documented("2 params: Params holds a set of them, functions too")
 def test_params_are_an_object_to_keep_things_in_unless_others_are_given():
     def init(entries, params):
         params.said = params.name.upper() if hasattr(params, "name") else "nothing"
@@ -292,6 +315,7 @@ def test_a_function_in_params_finds_free_names():
     ) == [(0, "")]
 
 
+@pytest.mark.documented("15 profile: leaves a profile of each task")
 def test_a_profiled_job_leaves_a_profile_of_each_task():
     job = Job("profiled").run(input=["raw://a"], map=nop_map, reduce=nop_reduce, profile=True)
     job.wait()

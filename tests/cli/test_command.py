@@ -55,6 +55,7 @@ def test_the_command_line_itself_imports_nothing_of_jobs():
     assert set(loaded) & {"subprocess", "cloudpickle", "rich", "json", "http", "pstats"} == set()
 
 
+@pytest.mark.documented("13 a header and a small library around the interface")
 def test_config_prints_flags_that_build_a_worker(tmp_path):
     worker = catalogue.compile_worker(
         catalogue.HERE.parent.parent / "kvproto/examples/identity.c", tmp_path / "identity"

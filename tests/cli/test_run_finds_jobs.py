@@ -53,6 +53,10 @@ def kvproto(*argv):
     return subprocess.run([sys.executable, "-m", "kvproto", *argv], capture_output=True)
 
 
+@pytest.mark.documented(
+    "1 it is run from the shell by module and class, with a parameter, found on sys.path; "
+    "inputs are tags, urls or paths",
+)
 def test_run_finds_the_job_in_the_current_directory_and_prints_its_results():
     done = kvproto("run", "myjobs.Words", "raw://a b")
     assert (done.returncode, done.stdout) == (0, b"a\t1\nb\t1\n")

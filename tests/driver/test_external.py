@@ -13,6 +13,7 @@ from kvproto.protocol.messages import Message
 # --- what goes in and what comes out --------------------------------------------------------------
 
 
+@pytest.mark.documented("8 an entry that is one string is the value of an empty key")
 @pytest.mark.clause("MAP-2", "MAP-5", "MAP-7", "FRAME-6")
 def test_entries_are_values_of_an_empty_key_and_pairs_are_pairs(identity, private):
     with ExternalProgram([identity]) as worker:
@@ -24,6 +25,10 @@ def test_entries_are_values_of_an_empty_key_and_pairs_are_pairs(identity, privat
         ]
 
 
+@pytest.mark.documented(
+    "7 pairs on stdin, pairs on stdout",
+    "8 each pair is answered with a result list before the next is read; it may be empty",
+)
 @pytest.mark.clause("MAP-2", "MAP-3", "MAP-5")
 def test_a_map_answers_each_pair_in_order(identity, private):
     with ExternalProgram([identity], mode="map") as worker:
@@ -38,6 +43,7 @@ def test_a_reduce_gives_the_pairs_of_all_lists(identity, private):
         assert list(worker.reduce([])) == []
 
 
+@pytest.mark.documented("9 or never")
 @pytest.mark.clause("REDUCE-2", "REDUCE-3")
 def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
     with ExternalProgram([script(tmp_path, "cat >/dev/null", "/bin/sh")]) as worker:
@@ -74,6 +80,10 @@ def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private)
         assert list(pairs) == [(b"second", b"")]
 
 
+@pytest.mark.documented(
+    "9 lists come whenever the program likes, also after the end of the input",
+    "9 the reduce is done when the program exits",
+)
 @pytest.mark.clause("REDUCE-3", "REDUCE-5")
 def test_the_tail_of_a_reduce_that_writes_after_end_of_file_is_all_there(tmp_path, private):
     body = (
@@ -110,6 +120,9 @@ def test_frames_pass_from_a_descriptor_to_a_function(identity, private, tmp_path
     assert got == frames
 
 
+@pytest.mark.documented(
+    "8 each pair is answered with a result list before the next is read; it may be empty"
+)
 @pytest.mark.clause("MAP-5")
 def test_an_answer_comes_before_the_next_entry_is_there(identity, private):
     asked, answered = threading.Semaphore(1), []
@@ -171,6 +184,10 @@ def test_what_the_entries_raise_comes_through(identity, private):
 # --- how a worker is started ----------------------------------------------------------------------
 
 
+@pytest.mark.documented(
+    '7 the one argument is "map" or "reduce", so that one program can be both',
+    "12 all in one flat directory, which is the program's working directory",
+)
 @pytest.mark.clause("MAP-1", "REDUCE-1", "FILES-1", "LIFECYCLE-7")
 @pytest.mark.parametrize("mode", ["map", "reduce"])
 def test_a_worker_gets_its_mode_its_directory_and_its_own_process_group(tmp_path, private, mode):
@@ -200,6 +217,7 @@ def test_a_worker_gets_its_mode_its_directory_and_its_own_process_group(tmp_path
     }
 
 
+@pytest.mark.documented("7 parameters may come first on stdin")
 @pytest.mark.clause("LIFECYCLE-1", "PARAMS-6", "PARAMS-7", "MAP-6", "REDUCE-5")
 @pytest.mark.parametrize(
     ("params", "sent"),
@@ -223,6 +241,11 @@ def test_parameters_come_first_then_pairs_then_end_of_file(tmp_path, private, pa
         assert list(worker.reduce(pairs)) == [(b"stdin", sent + encode_pairs(pairs))]
 
 
+@pytest.mark.documented(
+    "12 the first path is the executable, the order of the others does not count",
+    "14 packages a program and its files, for a map or a reduce",
+    "14 the files are a list of paths, the first the executable",
+)
 @pytest.mark.clause("FILES-1", "FILES-2", "FILES-4")
 def test_external_packages_files_by_their_base_names(tmp_path):
     program = script(tmp_path, "cat", "/bin/sh")
@@ -233,6 +256,10 @@ def test_external_packages_files_by_their_base_names(tmp_path):
     }
 
 
+@pytest.mark.documented(
+    "12 other keys are names, not paths, of files; the values their contents",
+    "14 all are copied into one directory: two of one name are refused",
+)
 @pytest.mark.clause("FILES-1", "FILES-2")
 def test_files_that_would_not_be_flat_are_refused(tmp_path):
     program = script(tmp_path, "cat", "/bin/sh")
@@ -252,6 +279,7 @@ def test_files_that_would_not_be_flat_are_refused(tmp_path):
             ExternalProgram({"op": b"", name: b""})
 
 
+@pytest.mark.documented("14 the files are a list of paths, the first the executable")
 @pytest.mark.clause("FILES-4")
 def test_a_program_that_is_not_there_or_not_executable_says_so(tmp_path):
     with pytest.raises(errors.WorkerNotStarted, match="no such file"):
@@ -278,6 +306,7 @@ def test_arguments_that_are_wrong_are_the_callers_mistake(identity):
 # --- messages -------------------------------------------------------------------------------------
 
 
+@pytest.mark.documented("7 messages go to stderr")
 @pytest.mark.clause("STDERR-5", "STDERR-8")
 def test_messages_come_by_callback_tagged_or_not(tmp_path, private):
     body = """

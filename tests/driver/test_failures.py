@@ -74,6 +74,15 @@ def runs():
                 yield pytest.param(case, mode, BIG_PAIRS, id=f"{case.source}-{mode}-big")
 
 
+@pytest.mark.documented(
+    "6 a worker may be in any language and need no Python: the protocol is text of its own",
+    "7 a program reads as long as there is data: one that exits before is an error",
+    "7 output stuck in a buffer: libdisco flushes by itself, a worker that flushes late is "
+    "served all the same",
+    "8 a list is num-pairs, 32 bits, zero allowed, and exactly so many pairs",
+    "8 the map is done with the list for the last pair",
+    "9 the reduce is done when the program exits",
+)
 @pytest.mark.clause(
     "LIFECYCLE-2", "LIFECYCLE-4", "LIFECYCLE-5", "LIFECYCLE-6", "LIFECYCLE-7", "LIFECYCLE-8"
 )

@@ -45,6 +45,7 @@ def test_a_map_worker_may_say_more_than_a_pipe_holds_in_the_middle_of_a_list():
     )
 
 
+@pytest.mark.documented("9 lists come whenever the program likes, also after the end of the input")
 @pytest.mark.clause("STDERR-8", "REDUCE-2", "REDUCE-5")
 def test_a_reduce_worker_may_write_more_than_a_pipe_holds_before_it_reads():
     due = [(b"%d" % index, b"v" * 1000) for index in range(3000)]
@@ -52,6 +53,9 @@ def test_a_reduce_worker_may_write_more_than_a_pipe_holds_before_it_reads():
     assert answer_of_talker("reduce", [(b"key", b"v" * 300_000)] * 10, answer) == due
 
 
+@pytest.mark.documented(
+    "12 a shell script may prepare the environment and start the executable beside it"
+)
 @pytest.mark.clause("FILES-4")
 def test_a_script_may_start_a_program_that_lies_beside_it():
     beside = '#!/bin/sh\ncat >/dev/null\necho "**<MSG> $1" >&2\n'
@@ -62,6 +66,9 @@ def test_a_script_may_start_a_program_that_lies_beside_it():
     assert messages == [Message("MSG", b"reduce")]
 
 
+@pytest.mark.documented(
+    "12 a program reads its own files alone and writes none: the library does neither"
+)
 @pytest.mark.clause("FILES-3")
 def test_a_worker_with_libdisco_opens_no_file_and_writes_none(tmp_path):
     sources = [

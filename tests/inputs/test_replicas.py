@@ -47,10 +47,15 @@ def keys(**jobargs):
     return [key for key, _ in results(map=nop_map, **jobargs)]
 
 
+@pytest.mark.documented(
+    "3 input: a list of urls, or of lists of urls",
+    "5 a list of urls in the place of a url is its replicas",
+)
 def test_the_first_replica_that_is_there_is_read(tmp_path, whole):
     assert keys(input=[[str(tmp_path / "nowhere"), whole]]) == LINES
 
 
+@pytest.mark.documented("3 input: a list of urls, or of lists of urls")
 def test_a_replica_that_fails_halfway_is_followed_by_the_next_without_an_entry_twice(packed):
     good, cut = packed
     job = Job("halfway").run(input=[[cut, good]], map=nop_map, map_reader=packed_lines)

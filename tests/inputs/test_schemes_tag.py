@@ -40,6 +40,7 @@ def urls(*inputs):
     return [found.url for found in find_inputs(inputs)]
 
 
+@pytest.mark.documented("3 input: tag:// is a stored tag")
 def test_a_tag_is_the_inputs_that_it_lists_with_their_replicas(files):
     a, b, c = files
     tag("data:log", [[a], [b, "/no/such", c]])
@@ -160,6 +161,7 @@ def test_results_are_read_from_the_replica_that_there_is(files):
         assert list(result_iterator(["tag://x"], reader=None)) == ["a" * 10]
 
 
+@pytest.mark.documented("3 input: dir:// is an index of results")
 def test_an_index_gives_each_input_its_label_and_size(files, tmp_path):
     a, _, c = files
     index = tmp_path / "index"
@@ -230,6 +232,7 @@ def test_a_compressed_document_says_what_it_is(tmp_path):
             find_inputs([f"{server.url}/ddfs/tag/x"])
 
 
+@pytest.mark.documented("3 input: disco:// is a file of a node")
 def test_an_address_of_a_node_is_a_file_here_and_the_web_elsewhere(files):
     a = files[0]
     assert urls(f"disco://{a}", f"disco://localhost{a}", f"disco://{socket.gethostname()}{a}") == [

@@ -28,6 +28,7 @@ def read(url):
         return file.read(), size, pauses
 
 
+@pytest.mark.documented("3 input: http:// is any address")
 def test_a_body_is_read_with_its_length_in_chunks_and_to_the_end_of_the_connection():
     pages = {
         "/length": page(BODY),

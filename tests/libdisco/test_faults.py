@@ -48,6 +48,7 @@ def lawful(result, fault_free):
     return result.status == 1 and len(result.errors) == 1
 
 
+@pytest.mark.documented("13 dxmalloc(): so many bytes, or die()")
 @pytest.mark.clause("LIFECYCLE-3")
 @pytest.mark.parametrize("fault", ["FAIL_ALLOCATION", "FAIL_ALLOCATION_ONCE"])
 def test_memory_that_runs_out_at_any_allocation_is_an_error(script, fault):

@@ -29,6 +29,21 @@ def script(build):
     return build.program("script")
 
 
+@pytest.mark.documented(
+    "8 each pair is answered with a result list before the next is read; it may be empty",
+    "11 a string goes out as it is, before any pair; the program reads all of it",
+    "11 the C library parses that",
+    "13 memory for pairs is used again, not allocated for each",
+    "13 read_kv(): reads a pair, 0 at the end",
+    "13 read_kv(): key and value are used again by the next call, whatever was there",
+    "13 read_kv(): a copy keeps an entry; who made it frees it",
+    "13 p_entry: len is the length, sze the room, len <= sze",
+    "13 p_entry: data has len bytes and a zero byte behind them",
+    "13 write_num_prefix(): begins a list of so many pairs, which must follow",
+    "13 write_kv(): writes a pair, in a list alone",
+    "13 dxmalloc(): so many bytes, or die()",
+    "13 copy_entry(): copies, grows the destination, makes one for NULL",
+)
 @pytest.mark.parametrize(("arguments", "stdin", "stdout", "says", "error"), GOOD)
 def test_worker_does_what_it_should(script, arguments, stdin, stdout, says, error):
     result = run(script, *arguments, stdin=stdin)
@@ -36,6 +51,10 @@ def test_worker_does_what_it_should(script, arguments, stdin, stdout, says, erro
     assert result.stdout == stdout
 
 
+@pytest.mark.documented(
+    "13 write_num_prefix(): begins a list of so many pairs, which must follow",
+    "13 write_kv(): writes a pair, in a list alone",
+)
 @pytest.mark.parametrize(("arguments", "stdin", "stdout", "says", "error"), BAD)
 def test_worker_dies_and_says_why(script, arguments, stdin, stdout, says, error):
     result = run(script, *arguments, stdin=stdin, faults=NO_LEAK_CHECK)
@@ -56,6 +75,10 @@ MEMORY_CASES = [
 ]
 
 
+@pytest.mark.documented(
+    "13 read_kv(): key and value are used again by the next call, whatever was there",
+    "13 read_kv(): a copy keeps an entry; who made it frees it",
+)
 @pytest.mark.skipif(not have("valgrind"), reason="valgrind is not installed")
 @pytest.mark.parametrize("name", MEMORY_CASES)
 def test_valgrind_finds_nothing(tmp_path_factory, name):
@@ -116,6 +139,10 @@ TEXTS = [
 ]
 
 
+@pytest.mark.documented(
+    "13 die(): ends the job with its message",
+    "13 msg(): a message, with a format as printf has it",
+)
 @pytest.mark.clause("STDERR-1", "STDERR-3", "STDERR-4")
 @pytest.mark.parametrize("kind", ["msg", "die"])
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
@@ -129,6 +156,7 @@ def test_message_that_printf_cannot_format_appears_as_its_format(script):
     assert run(script, "msg-impossible").stderr == encode_message("MSG", "wide %ls")
 
 
+@pytest.mark.documented("13 die(): ends the job with its message")
 def test_die_writes_no_zero_status_and_no_loop_whatever_the_exit_handlers_do(script):
     result = run(script, "at-exit-die", "prefix:1", "die:first")
     assert (result.status, result.errors) == (1, ["first", "late"])
@@ -150,6 +178,12 @@ def judy(tmp_path_factory):
         pytest.skip("Judy.h is not installed: apt install libjudy-dev")
 
 
+@pytest.mark.documented(
+    "13 parameters come as a Judy array",
+    "13 the echo program of the documentation runs (with the list prefix that it lacks)",
+    "13 read_parameters(): before the first read_kv(); gives a JudySL array",
+    "13 msg(): a message, with a format as printf has it",
+)
 @pytest.mark.parametrize("source", ["echo.c", "header.cpp"])
 def test_echo_program_of_the_documentation(judy, tmp_path_factory, tmp_path, source):
     build = Build.plain(tmp_path_factory)
@@ -203,6 +237,9 @@ def test_library_compiles_without_a_warning_under_clang(tmp_path_factory):
     Build.named(tmp_path_factory, "clang", compiler=compiler).library()
 
 
+@pytest.mark.documented(
+    "7 a pair is key size, key, value size, value; sizes are 32 bits, little-endian, in bytes"
+)
 @pytest.mark.clause("FRAME-1")
 def test_big_endian_host_with_32_bit_addresses_speaks_the_same_bytes(tmp_path_factory):
     build = Build.of_kind("powerpc", tmp_path_factory)

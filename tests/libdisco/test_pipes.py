@@ -44,6 +44,10 @@ def records():
         yield ours, theirs
 
 
+@pytest.mark.documented(
+    "7 output stuck in a buffer: libdisco flushes by itself, a worker that flushes late is "
+    "served all the same",
+)
 @pytest.mark.clause("MAP-4", "MAP-5", "PARAMS-9")
 def test_driver_that_waits_for_each_answer_gets_it(any_script):
     with Talk(any_script, "params", "echo") as worker:

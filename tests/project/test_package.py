@@ -102,6 +102,7 @@ def command(site: Path, *arguments: str) -> str:
     ).stdout
 
 
+@pytest.mark.documented("13 a header and a small library around the interface")
 def test_a_wheel_gives_the_command_the_library_and_a_way_to_link_it(elsewhere, tmp_path):
     prefix = elsewhere / "kvproto"
     assert command(elsewhere, "config", "--prefix").strip() == str(prefix)

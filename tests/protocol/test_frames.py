@@ -256,6 +256,9 @@ def test_memory_is_not_taken_by_the_peers_word(codec_name, data):
 # --- encoding ------------------------------------------------------------------------------------
 
 
+@pytest.mark.documented(
+    "7 a pair is key size, key, value size, value; sizes are 32 bits, little-endian, in bytes"
+)
 @pytest.mark.clause("FRAME-1", "FRAME-2", "FRAME-3")
 def test_a_pair_is_its_two_items():
     assert encode_pair(b"k", b"one") == b"\1\0\0\0k\3\0\0\0one"

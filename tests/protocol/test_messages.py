@@ -52,6 +52,7 @@ def test_each_line_is_one_message_in_whatever_pieces(data, at):
     assert messages_of(data[a:b] for a, b in zip([0, *places], [*places, len(data)])) == due
 
 
+@pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")
 @pytest.mark.clause("STDERR-1", "STDERR-3", "STDERR-4")
 @given(kind=st.sampled_from([MSG, ERR]), lines=st.lists(line_texts, min_size=1))
 def test_a_message_of_several_lines_is_several_tagged_lines(kind, lines):
@@ -60,6 +61,7 @@ def test_a_message_of_several_lines_is_several_tagged_lines(kind, lines):
     assert messages_of([encoded]) == [Message(kind, line) for line in lines]
 
 
+@pytest.mark.documented("10 MSG and ERR lines have the printed form")
 @pytest.mark.clause("STDERR-1", "STDERR-4")
 def test_how_messages_are_written():
     assert encode_message("MSG", "hi") == encode_message("MSG", "hi\n") == b"**<MSG> hi\n"

@@ -120,6 +120,10 @@ VALUES = {
 }
 
 
+@pytest.mark.documented(
+    "5 sum_combiner: sums the values of each key in the combiner",
+    "5 sum_reduce: sums the values of each key in the reduce",
+)
 @pytest.mark.parametrize("of", VALUES)
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_any_values_that_can_be_added_are_summed_through_combiner_and_reduce(of, partitions):

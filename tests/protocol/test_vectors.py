@@ -19,26 +19,37 @@ from kvproto import (
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.protocol.params import MAX_PARAMS
 
-STREAMS = [(kind, vector) for kind in ("pairs", "lists") for vector in load(kind)]
-PARAMS = load("params")
-MESSAGES = load("messages")
-VECTORS = [vector for _, vector in STREAMS] + PARAMS + MESSAGES
+PAIRS, LISTS = load("pairs"), load("lists")
+PARAMS, MESSAGES = load("params"), load("messages")
+VECTORS = PAIRS + LISTS + PARAMS + MESSAGES
 
 _MANY = 4096
 """Beyond so many bytes not every cut is tried but those near the ends and some at random."""
 
+
+def each(vectors: list[Vector], **kind: str) -> list:
+    """Parameters of a test, marked with the clauses that the vectors name."""
+    return [
+        pytest.param(
+            *kind.values(), vector, id=vector.id, marks=pytest.mark.clause(*vector.clauses)
+        )
+        for vector in vectors
+    ]
+
+
 every_codec = pytest.mark.parametrize("codec_name", NAMES)
 every_stream = pytest.mark.parametrize(
-    ("kind", "vector"), STREAMS, ids=[vector.id for _, vector in STREAMS]
+    ("kind", "vector"),
+    [*each(PAIRS, kind="pairs"), *each(LISTS, kind="lists")],
 )
-every_params = pytest.mark.parametrize("vector", PARAMS, ids=[vector.id for vector in PARAMS])
+every_params = pytest.mark.parametrize("vector", each(PARAMS))
 every_good_params = pytest.mark.parametrize(
-    "vector", [vector for vector in PARAMS if not vector.error], ids=lambda vector: vector.id
+    "vector", each([vector for vector in PARAMS if not vector.error])
 )
 every_params_codec = pytest.mark.parametrize(
     "codec_name", [name for name in NAMES if name != "native"]
 )
-every_message = pytest.mark.parametrize("vector", MESSAGES, ids=[vector.id for vector in MESSAGES])
+every_message = pytest.mark.parametrize("vector", each(MESSAGES))
 
 
 def expected(vector: Vector) -> Outcome:
@@ -78,6 +89,10 @@ def test_each_vector_is_whole_and_has_a_name_of_its_own():
 # --- streams of pairs and of lists --------------------------------------------------------------
 
 
+@pytest.mark.documented(
+    "7 a pair is key size, key, value size, value; sizes are 32 bits, little-endian, in bytes",
+    "8 a list is num-pairs, 32 bits, zero allowed, and exactly so many pairs",
+)
 @every_codec
 @every_stream
 def test_a_stream_has_its_verdict(codec_name, kind, vector):
@@ -193,6 +208,7 @@ def test_values_encode_to_the_bytes_they_came_from(kind, vector):
 # --- parameter sets -----------------------------------------------------------------------------
 
 
+@pytest.mark.documented("11 a dictionary of strings goes out as netstrings, pair behind pair")
 @every_params_codec
 @every_params
 def test_a_parameter_set_has_its_verdict(codec_name, vector):
@@ -242,6 +258,7 @@ def messages_of(pieces) -> list:
     return [tuple(message) for message in messages + parser.close()]
 
 
+@pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")
 @every_message
 def test_messages_are_as_the_vector_says(vector):
     assert messages_of([vector.input]) == vector.values
