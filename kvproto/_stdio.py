@@ -13,7 +13,7 @@ import select
 import sys
 from contextlib import suppress
 
-from kvproto.errors import printable
+from kvproto._text import printable
 
 __all__ = ["StandardFile", "say", "stderr", "stdout", "write_all"]
 

@@ -1,25 +1,45 @@
-"""The exception tree: every error kvproto raises on purpose, and what each one carries.
+"""Every error that kvproto raises on purpose, and what each one carries.
 
-Promises: whatever goes wrong with bytes or with a worker is a `KVProtoError`; a caller's own
-mistake (a wrong type, a wrong argument) is a TypeError or ValueError and never one of these.
-Refuses to know: pipes, processes, files. It holds facts and words about them, no more.
+    KVProtoError
+        ProtocolError: Truncated, ItemTooLarge, ParamsError
+        WorkerError: WorkerNotStarted, WorkerExitedEarly, WorkerFailed, WorkerCrashed,
+            WorkerReported, WorkerHung, WorkerClosedStdout, WorkerLeftChild
+            WorkerOutputError: WorkerWroteText
+        FilesError
+        JobError: WaitTimeout (also a TimeoutError), ModUtilImportError (also an ImportError)
+            TaskError: Cancelled
+        DataError: InvalidTag, NoSuchTag, DamagedTag
+        KitFault, KnownError
+
+A caller's own mistake, such as a wrong type, is a TypeError or a ValueError and never one of these.
+This module knows no pipes, processes or files; it holds facts and words about them.
 """
 
 from __future__ import annotations
 
-import re
-import signal
+from collections.abc import Iterable
+from typing import Any, TypedDict, Unpack
+
+from kvproto._text import printable, signal_name, without_passwords
 
 __all__ = [
+    "Cancelled",
+    "DamagedTag",
     "DataError",
     "FilesError",
+    "InvalidTag",
     "ItemTooLarge",
     "JobError",
     "KVProtoError",
+    "KitFault",
+    "KnownError",
+    "ModUtilImportError",
+    "NoSuchTag",
     "ParamsError",
     "ProtocolError",
     "TaskError",
     "Truncated",
+    "WaitTimeout",
     "WorkerClosedStdout",
     "WorkerCrashed",
     "WorkerError",
@@ -33,34 +53,19 @@ __all__ = [
     "WorkerWroteText",
 ]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_QUOTE = r"""["'<>](?![,;:\s)\]}])"""  # one that ends no quotation
-_PASSWORD = re.compile(  # in an address; all lengths are bounded, as a text may be long and hostile
-    r"""(://[^/?#@:\s"'<>]{0,200}:)"""  # the user's name
-    rf"""(?:(?:[^/?#\s"'<>]|{_QUOTE}){{0,500}}"""  # as it should be written: up to the last @ before the path
-    rf"""|(?!\d*[/?#\s])(?:(?:[^\s"'<>]|{_QUOTE}){{0,500}}"""  # with / ? # in it, which a port has not
-    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@(?=[\w[])"""  # with blanks in it: up to the first @
-)
-
-
-def printable(text: str) -> str:
-    """Show control characters as escapes such as `\\x1b`, so that text from outside cannot drive a terminal. Newlines and tabs stay."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
-def without_passwords(text: str) -> str:
-    """The text with *** for the passwords of addresses in it, as in http://user:***@host/."""
-    return _PASSWORD.sub(r"\1***@", text) if "://" in text and "@" in text else text
-
 
 class KVProtoError(Exception):
-    """The root: `except KVProtoError` catches all that kvproto raises on purpose. All of them survive pickle, whole.
+    """The root of the tree: `except KVProtoError` catches all that kvproto raises on purpose.
 
-    The text may quote a worker, a server or a file, so control characters in it are shown as escapes: it is safe on a terminal.
-    It quotes addresses without the passwords in them.
+    Notes
+    -----
+    Errors of this tree survive pickling with their attributes, and with a `__cause__` of this tree.
+
+    The text may quote a worker, a server or a file. It is safe to print: control characters are
+    escaped, and the passwords of addresses are left out.
     """
 
-    def __init__(self, *args) -> None:
+    def __init__(self, *args: object) -> None:
         super().__init__(*[without_passwords(arg) if isinstance(arg, str) else arg for arg in args])
 
     def __str__(self) -> str:
@@ -69,14 +74,21 @@ class KVProtoError(Exception):
     def add_note(self, note: str) -> None:
         super().add_note(printable(without_passwords(note)))
 
-    def __reduce__(self):
-        return _restored, (type(self), self.args, self.__dict__)
+    def __reduce__(self) -> tuple[Any, ...]:
+        cause = self.__cause__ if isinstance(self.__cause__, KVProtoError) else None
+        return _restored, (type(self), self.args, self.__dict__, cause)
 
 
-def _restored(error_type: type, args: tuple, attributes: dict) -> KVProtoError:
-    """Make an error again from what it carries: its own constructor takes the facts, not the finished message."""
+def _restored(
+    error_type: type[KVProtoError],
+    args: tuple[object, ...],
+    attributes: dict[str, object],
+    cause: KVProtoError | None = None,
+) -> KVProtoError:
+    """Make an error again without its constructor, which takes facts, not the finished message."""
     error = error_type.__new__(error_type, *args)
     error.__dict__.update(attributes)
+    error.__cause__ = cause
     return error
 
 
@@ -84,12 +96,18 @@ def _restored(error_type: type, args: tuple, attributes: dict) -> KVProtoError:
 
 
 class ProtocolError(KVProtoError):
-    """Bytes that break a clause of PROTOCOL.md.
+    """Bytes break a clause of PROTOCOL.md.
 
-    offset   int, bytes from the start of the stream to the field at fault
-    clause   str, the clause of PROTOCOL.md that they break
-    field    str, the field at fault, e.g. "key size"
-    decoded  list, what the same call had decoded in full before the fault
+    Attributes
+    ----------
+    offset : int
+        Bytes from the start of the stream to the field at fault.
+    clause : str
+        The clause of PROTOCOL.md, for example "FRAME-4".
+    field : str
+        The field at fault, for example "key size".
+    decoded : list
+        What the same call had decoded completely before the fault.
     """
 
     def __init__(self, message: str, *, offset: int, clause: str, field: str) -> None:
@@ -97,17 +115,18 @@ class ProtocolError(KVProtoError):
         self.offset = offset
         self.clause = clause
         self.field = field
-        self.decoded: list = []
+        self.decoded: list[Any] = []
 
 
 class Truncated(ProtocolError):
-    """The stream ended inside a field. `wanted` and `had` are bytes of that field (FRAME-4, LIST-3, PARAMS-5)."""
+    """The stream ends in a field that has `had` of `wanted` bytes (FRAME-4, LIST-3, PARAMS-5)."""
 
     def __init__(
         self, *, field: str, offset: int, wanted: int, had: int, clause: str, context: str = ""
     ) -> None:
         super().__init__(
-            f"the stream ends inside the {field} at byte {offset}: {wanted} bytes wanted, {had} there{context}",
+            f"the stream ends inside the {field} at byte {offset}: "
+            f"{wanted} bytes wanted, {had} there{context}",
             offset=offset,
             clause=clause,
             field=field,
@@ -117,7 +136,7 @@ class Truncated(ProtocolError):
 
 
 class ItemTooLarge(ProtocolError):
-    """A size field announces more than the limit; nothing was allocated for it (LIMITS-1)."""
+    """A size field announces `size` bytes, more than `limit`; nothing was allocated (LIMITS-1)."""
 
     def __init__(self, *, field: str, offset: int, size: int, limit: int) -> None:
         super().__init__(
@@ -132,57 +151,69 @@ class ItemTooLarge(ProtocolError):
 
 
 class ParamsError(ProtocolError):
-    """A parameter set that is not of the form PARAMS-1 to PARAMS-5."""
+    """A parameter set does not have the form of PARAMS-1 to PARAMS-5."""
 
 
 # --- a worker program that did not do its part -------------------------------------------------
 
 
-class WorkerError(KVProtoError):
-    """A worker program failed; the attempt's output is to be discarded (LIFECYCLE-4).
+class WorkerFacts(TypedDict, total=False):
+    """What is known of the run of a worker that failed; see `WorkerError`."""
 
-    argv          tuple of str, the program and its arguments
-    status        int or None: the exit status; -N when signal N killed it; None when it was still running
-    signal_name   str or None: "SIGSEGV" and the like, when a signal killed it
-    pair_index    int or None: index, from 0, of the first input pair without an answer (map only)
-    n_sent        int, bytes written to its stdin; n_unread of them it never read
-    n_received    int, bytes that came from its stdout
-    stderr_tail   tuple of str, the last lines of its stderr as they came
-    hexdump       str, its output around the first bad byte, or ""
+    argv: Iterable[str]
+    status: int | None
+    pair_index: int | None
+    n_sent: int
+    n_unread: int
+    n_received: int
+    stderr_tail: Iterable[str]
+    hexdump: str
+    advice: str | None
+
+
+class WorkerError(KVProtoError):
+    """A worker program failed; discard the output of this attempt (LIFECYCLE-4).
+
+    Attributes
+    ----------
+    what, advice : str
+        What is wrong, in one line, and what to do about it.
+    argv : tuple of str
+        The program and its arguments.
+    status : int or None
+        The exit status; -N when signal N killed it; None when it was still running.
+    signal_name : str or None
+        "SIGSEGV" and the like, when a signal killed it.
+    pair_index : int or None
+        Index, from 0, of the first input pair without an answer (map only).
+    n_sent, n_unread : int
+        Bytes written to its stdin, and how many of them it never read.
+    n_received : int
+        Bytes of its stdout.
+    stderr_tail : tuple of str
+        The last lines of its stderr.
+    hexdump : str
+        Its output around the first bad byte, or "".
     """
 
     advice = ""
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        argv=(),
-        status: int | None = None,
-        pair_index: int | None = None,
-        n_sent: int = 0,
-        n_unread: int = 0,
-        n_received: int = 0,
-        stderr_tail=(),
-        hexdump: str = "",
-        advice: str | None = None,
-    ) -> None:
+    def __init__(self, what: str, **facts: Unpack[WorkerFacts]) -> None:
         self.what = what
-        self.argv = tuple(argv)
-        self.status = status
-        self.signal_name = signal_name(status)
-        self.pair_index = pair_index
-        self.n_sent = n_sent
-        self.n_unread = n_unread
-        self.n_received = n_received
-        self.stderr_tail = tuple(stderr_tail)
-        self.hexdump = hexdump
-        if advice is not None:
-            self.advice = advice
+        self.argv = tuple(facts.get("argv", ()))
+        self.status = facts.get("status")
+        self.signal_name = signal_name(self.status)
+        self.pair_index = facts.get("pair_index")
+        self.n_sent = facts.get("n_sent", 0)
+        self.n_unread = facts.get("n_unread", 0)
+        self.n_received = facts.get("n_received", 0)
+        self.stderr_tail = tuple(facts.get("stderr_tail", ()))
+        self.hexdump = facts.get("hexdump", "")
+        self.advice = self.advice if (advice := facts.get("advice")) is None else advice
         super().__init__(self.report())
 
     def report(self, with_stderr: bool = True) -> str:
-        """The text of the error; without its lines of stderr for who has shown them already."""
+        """Return the text of the error, with or without the lines of stderr."""
         lines = [f"{' '.join(self.argv)}: {self.what}" if self.argv else self.what]
         if self.pair_index is not None:
             lines.append(
@@ -207,7 +238,7 @@ class WorkerError(KVProtoError):
 
 
 class WorkerNotStarted(WorkerError):
-    """The program could not be executed: no such file, no permission, bad format, missing interpreter."""
+    """The program could not be executed: no file, no permission, no interpreter, bad format."""
 
 
 class WorkerExitedEarly(WorkerError):
@@ -235,31 +266,37 @@ class WorkerCrashed(WorkerError):
 class WorkerReported(WorkerError):
     """It wrote a `**<ERR>` line, which fails the job whatever the exit status (STDERR-7)."""
 
-    advice = "the line above is the program's own; mend what it complains of"
+    advice = "the line above is the program's own; fix what it complains about"
 
 
 class WorkerOutputError(WorkerError):
-    """Its stdout breaks the framing: a list cut short, too long, or an item over the limit. `__cause__` has the fault."""
+    """Its stdout breaks the framing: a list cut short or too long, or an item over the limit.
 
-    advice = "see PROTOCOL.md, sections FRAME and LIST; `u32 little-endian num-pairs`, then exactly that many pairs"
+    `__cause__` is the ProtocolError.
+    """
+
+    advice = (
+        "see PROTOCOL.md, sections FRAME and LIST; "
+        "`u32 little-endian num-pairs`, then exactly that many pairs"
+    )
 
 
 class WorkerWroteText(WorkerOutputError):
-    """There is text on its stdout where a result list belongs: usually a print() that was meant for stderr."""
+    """Its stdout has text where a result list belongs: usually a print() meant for stderr."""
 
     advice = "write messages to stderr as `**<MSG> text`; stdout carries result lists alone"
 
 
 class WorkerHung(WorkerError):
-    """No byte moved for the idle time, or a start, total or grace time ran out; `timeout` says which."""
+    """No byte moved for the idle time, or another time limit ran out; `timeout` names the limit."""
 
-    def __init__(self, what: str, *, timeout: str, **details) -> None:
+    def __init__(self, what: str, *, timeout: str, **facts: Unpack[WorkerFacts]) -> None:
         self.timeout = timeout
-        super().__init__(what, **details)
+        super().__init__(what, **facts)
 
 
 class WorkerClosedStdout(WorkerError):
-    """It closed its stdout and lived on."""
+    """It closed its stdout and went on running."""
 
     advice = "keep stdout open until the program exits"
 
@@ -271,26 +308,62 @@ class WorkerLeftChild(WorkerError):
 
 
 class FilesError(KVProtoError):
-    """The files of an external program break FILES-1 to FILES-4: a path for a name, two of a name, no `op`."""
+    """The files of a worker break FILES-1 to FILES-4: a path for a name, two of a name, no `op`."""
 
 
 # --- jobs --------------------------------------------------------------------------------------
 
 
 class JobError(KVProtoError):
-    """A job failed; the message holds the failed task's error whole."""
+    """A job failed, or cannot be run. The message has the failed task's error in full.
+
+    Attributes
+    ----------
+    cause : BaseException or None
+        The error of the task that failed, for example a WorkerError with its attributes. None
+        when no task failed, or when the error could not be sent from the task's process.
+    task : tuple of (str, int), or None
+        The stage of that task, "map" or "reduce", and its number from 0.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        cause: BaseException | None = None,
+        task: tuple[str, int] | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.cause = cause
+        self.task = task
 
 
 class TaskError(JobError):
     """One task failed for good, after its retries."""
 
 
-class DataError(KVProtoError):
-    """Input that could not be read or is not what its reader expects.
+class Cancelled(TaskError):
+    """The job was stopped from outside; nothing of it runs any more."""
 
-    url       str, of the input, where it is given apart from the message
-    code      int, the status that a server answered with, or None
-    is_final  bool: no other try mends it. Raised by a task it fails the job at once; otherwise the task is tried again
+
+class WaitTimeout(JobError, TimeoutError):
+    """The timeout of a wait is over; the job goes on."""
+
+
+class ModUtilImportError(JobError, ImportError):
+    """A job function uses a module that cannot be found."""
+
+
+class DataError(KVProtoError):
+    """Input cannot be read, or is not what its reader expects.
+
+    Attributes
+    ----------
+    msg, url : str
+        The message, and the address of the input, or None when it is part of the message.
+    code : int or None
+        The status that a server answered with.
+    is_final : bool
+        Another attempt would not help: the job fails at once.
     """
 
     url: str | None = None
@@ -306,20 +379,34 @@ class DataError(KVProtoError):
         is_final: bool = False,
     ) -> None:
         self.msg = without_passwords(msg)
-        if url is not None:
-            self.url = url
-        if code is not None:
-            self.code = code
-        if is_final:
-            self.is_final = True
+        self.url = self.url if url is None else url
+        self.code = self.code if code is None else code
+        self.is_final = self.is_final or is_final
         super().__init__(msg if url is None else f"{msg}: {url}")
 
 
-def signal_name(status: int | None) -> str | None:
-    """Name the signal of a negative exit status: -11 -> "SIGSEGV"; None for every other status."""
-    if status is None or status >= 0:
-        return None
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
+class InvalidTag(DataError):
+    """The name of a tag has characters that names do not have, or is too long."""
+
+    code = 403
+
+
+class NoSuchTag(DataError):
+    """There is no tag of that name."""
+
+    code = 404
+
+
+class DamagedTag(DataError):
+    """The document of a tag cannot be read, or is malformed; the text names its file."""
+
+
+# --- the conformance kit -----------------------------------------------------------------------
+
+
+class KitFault(KVProtoError):
+    """The kit itself is wrong: a schedule contradicts itself."""
+
+
+class KnownError(KVProtoError):
+    """A line in the file of known failures names no case."""

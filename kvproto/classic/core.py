@@ -16,7 +16,7 @@ from typing import TextIO
 from kvproto.classic.progress import Progress
 from kvproto.classic.reading import result_iterator
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
-from kvproto.errors import JobError
+from kvproto.errors import WaitTimeout
 from kvproto.storage.trust import check_trusted
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
@@ -26,10 +26,6 @@ _POLL = 0.05
 
 
 _OF_CLUSTERS = {"blacklist", "config", "jobpack", "nodeinfo", "submit", "whitelist"}
-
-
-class WaitTimeout(JobError, TimeoutError):
-    """The timeout of a wait is over, and what was waited for goes on."""
 
 
 class Disco:

@@ -18,7 +18,7 @@ from typing import TextIO
 from kvproto._stdio import stderr
 from kvproto.classic.figures import Stage, amount
 from kvproto.classic.live import LiveLines
-from kvproto.errors import printable
+from kvproto._text import printable
 
 __all__ = ["KINDS", "Progress", "amount"]
 

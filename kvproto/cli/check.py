@@ -9,7 +9,7 @@ import re
 
 from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
 from kvproto.cli.shared import add_command, seconds, tell_error, write_all
-from kvproto.errors import printable
+from kvproto._text import printable
 
 __all__ = ["add"]
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from kvproto.cli.shared import FORMS, add_command, days, seconds, tell_error, write_all
-from kvproto.errors import printable
+from kvproto._text import printable
 
 __all__ = ["add"]
 

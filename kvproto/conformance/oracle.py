@@ -13,7 +13,7 @@ import re
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import Finding, Trace
-from kvproto.errors import signal_name
+from kvproto._text import signal_name
 
 __all__ = [
     "BAD_INPUT",

@@ -38,7 +38,7 @@ from kvproto.conformance.strace import accesses
 from kvproto.conformance.trace import ENDLESS, Owed, Trace
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.verdict import why_not_started
-from kvproto.errors import KVProtoError, WorkerNotStarted
+from kvproto.errors import KitFault, KVProtoError, WorkerNotStarted
 
 __all__ = ["VARIABLES", "KitFault", "Program", "play"]
 
@@ -66,10 +66,6 @@ _COUNTED = 0.5  # seconds that a round of waiting counts for at most: a machine 
 _HELD_BACK = 1.0  # seconds that a worker seems to wait for input, with answers due, until that is taken for a fault
 _HELD_BACK_AGAIN = 0.1  # the same, once it has been
 _LAST_PIECES = 32
-
-
-class KitFault(KVProtoError):
-    """The kit itself is wrong: a schedule that is not what it says."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from kvproto.conformance.player import Program, play
 from kvproto.conformance.schedule import End, Exit, Pair, Schedule, Send, Setting
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable, Trace
 from kvproto.conformance.workers import CASES
-from kvproto.errors import KVProtoError
+from kvproto.errors import KnownError
 
 __all__ = [
     "AT_ONCE",
@@ -52,10 +52,6 @@ COMPARED = 100_000
 
 REMEMBERED = 1 << 20
 """Runs of up to so many bytes of stdin are kept; longer ones belong to one case each."""
-
-
-class KnownError(KVProtoError):
-    """A line in the file of known failures names no case."""
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,8 @@ import errno
 import os
 import struct
 
-from kvproto.errors import (
-    ProtocolError,
-    WorkerClosedStdout,
-    WorkerCrashed,
-    WorkerError,
-    WorkerExitedEarly,
-    WorkerFailed,
-    WorkerHung,
-    WorkerLeftChild,
-    WorkerNotStarted,
-    WorkerOutputError,
-    WorkerReported,
-    WorkerWroteText,
-    signal_name,
-)
+from kvproto._text import signal_name
+from kvproto.errors import ProtocolError, WorkerClosedStdout, WorkerCrashed, WorkerError, WorkerExitedEarly, WorkerFailed, WorkerHung, WorkerLeftChild, WorkerNotStarted, WorkerOutputError, WorkerReported, WorkerWroteText
 
 __all__ = [
     "KEPT_BYTES",
@@ -188,7 +175,7 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
         )
     elif number == errno.ENOENT and first_line.startswith("#!"):
         what = f"its interpreter is not there: {first_line[2:].strip()}"
-        advice = "install the interpreter, or mend the first line; a line that ends in CR LF names one that ends in CR"
+        advice = "install the interpreter, or correct the first line; a line that ends in CR LF names one that ends in CR"
     elif number == errno.ENOENT:
         what = "the dynamic loader that it names is not there"
         advice = "compile it for this system"

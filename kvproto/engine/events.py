@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from kvproto.errors import without_passwords
+from kvproto._text import shortened, without_passwords
 from kvproto.storage.home import in_home
 from kvproto.storage.private import private
 
@@ -82,11 +82,6 @@ def end_task(log: str) -> None:
         _sink({"event": "message", "kind": "MSG", "text": text})
 
 
-def _shortened(text: str) -> str:
-    n_more = len(text) - MAX_TOLD
-    return f"{text[:MAX_TOLD]} [cut: {n_more:,} more characters]" if n_more > 0 else text
-
-
 class EventLog:
     """Stamps events, writes them to a file as a JSON line each, then hands them to `on_event`.
 
@@ -104,7 +99,7 @@ class EventLog:
     def __call__(self, event: dict) -> None:
         event = {"time": time.time(), **event}
         if isinstance(event.get("text"), str):
-            event["text"] = without_passwords(_shortened(event["text"]))
+            event["text"] = without_passwords(shortened(event["text"], MAX_TOLD))
         if event["event"] != "progress" or self._is_due(event):
             with in_home(self._path):
                 self._file.write(json.dumps(event) + "\n")

@@ -15,13 +15,9 @@ from multiprocessing.connection import wait
 import cloudpickle
 
 from kvproto.engine.task_process import TaskProcess
-from kvproto.errors import JobError, TaskError
+from kvproto.errors import Cancelled, JobError, TaskError
 
 __all__ = ["Cancelled", "LocalPool", "n_cores"]
-
-
-class Cancelled(TaskError):
-    """The stage was stopped from outside; nothing of it runs any more."""
 
 
 def n_cores() -> int:

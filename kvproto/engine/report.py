@@ -7,7 +7,8 @@ import os
 import sys
 import traceback
 
-from kvproto.errors import KVProtoError, without_passwords
+from kvproto._text import without_passwords
+from kvproto.errors import KVProtoError
 
 __all__ = ["report"]
 

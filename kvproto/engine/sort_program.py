@@ -18,7 +18,8 @@ from functools import cached_property
 
 from kvproto.driver.removal import remove_tree
 from kvproto.driver.supervisor import Supervisor, is_readable
-from kvproto.errors import DataError, JobError, WorkerCrashed, signal_name
+from kvproto._text import signal_name
+from kvproto.errors import DataError, JobError, WorkerCrashed
 from kvproto.storage.files import naming
 
 __all__ = ["sort_records"]

@@ -16,7 +16,8 @@ import time
 from multiprocessing.connection import Connection, Pipe
 
 from kvproto.driver.supervisor import Supervisor, is_readable
-from kvproto.errors import WorkerCrashed, signal_name
+from kvproto._text import signal_name
+from kvproto.errors import WorkerCrashed
 from kvproto.storage.home import home, in_home
 from kvproto.storage.private import private
 

@@ -17,14 +17,8 @@ from multiprocessing.connection import Connection
 
 from kvproto.engine.events import begin_task, emit, end_task, set_sink
 from kvproto.engine.report import report
-from kvproto.errors import (
-    DataError,
-    JobError,
-    WorkerError,
-    WorkerNotStarted,
-    WorkerReported,
-    without_passwords,
-)
+from kvproto._text import without_passwords
+from kvproto.errors import DataError, JobError, WorkerError, WorkerNotStarted, WorkerReported
 
 __all__ = ["main"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from kvproto.errors import printable
+from kvproto._text import printable
 
 __all__ = ["MAX_EVENT", "read_event"]
 

@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from kvproto.errors import DataError
+from kvproto.errors import DamagedTag, DataError, InvalidTag, NoSuchTag
 from kvproto.storage.home import check_home, home, in_home, make_home
 from kvproto.storage.private import make_directory, private
 from kvproto.storage.regular import open_regular, sync
@@ -47,18 +47,6 @@ _DELETED = b"{}"
 _MEND = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
 
 
-class InvalidTag(DataError):
-    """Not the name of a tag."""
-
-    code = 403
-
-
-class NoSuchTag(DataError):
-    """There is no tag of that name."""
-
-    code = 404
-
-
 def tag_name(tag: str) -> str:
     """The name in `NAME` or `tag://NAME`. InvalidTag for what is none."""
     name = tag.removeprefix("tag://")
@@ -72,10 +60,6 @@ def tag_name(tag: str) -> str:
 def safe_name(name: str) -> str:
     """The name with `_` for each character that names of tags and blobs do not have."""
     return re.sub(r"[^A-Za-z0-9_\-@:]", "_", name)
-
-
-class DamagedTag(DataError):
-    """The document of a tag cannot be read, or is none; the text names its file."""
 
 
 class TagStore:

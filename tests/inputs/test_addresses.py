@@ -12,7 +12,8 @@ from support.web_server import answer, page, serving
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto.errors import DataError, JobError, without_passwords
+from kvproto._text import without_passwords
+from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import find_inputs, open_input
 
 

@@ -71,8 +71,9 @@ def test_the_codec_knows_neither_files_nor_processes_nor_time(name):
     assert names_used_in(path) & {"open", "print", "input", "exec", "eval", "__import__"} == set()
 
 
-def test_the_errors_import_nothing_of_kvproto():
-    assert own_imports_of(PACKAGE / "errors.py") == set()
+def test_the_errors_import_nothing_of_kvproto_but_the_handling_of_text():
+    assert own_imports_of(PACKAGE / "errors.py") == {"_text"}
+    assert own_imports_of(PACKAGE / "_text.py") == set()
 
 
 @pytest.mark.parametrize("package", ["protocol", "driver"])

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, ModuleType
 
-from kvproto.errors import JobError
+from kvproto.errors import ModUtilImportError
 
 __all__ = [
     "ModUtilImportError",
@@ -24,10 +24,6 @@ __all__ = [
     "locate_modules",
     "parse_function",
 ]
-
-
-class ModUtilImportError(JobError, ImportError):
-    """A function uses a module that cannot be found."""
 
 
 def parse_function(function: Callable) -> list[str]:

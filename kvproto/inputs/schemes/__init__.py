@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 from kvproto._stdio import say
-from kvproto.errors import DataError, JobError, printable, without_passwords
+from kvproto._text import printable, without_passwords
+from kvproto.errors import DataError, JobError
 
 __all__ = ["SCHEMES", "Input", "Tell", "find_inputs", "known_form", "open_input", "tell"]
 
