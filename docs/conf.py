@@ -35,13 +35,17 @@ CLAUSE = re.compile(r"[A-Z]+-[0-9]+$")
 
 
 def give_clauses_an_address(app: Sphinx, document: nodes.document) -> None:
-    """Let protocol.html#MAP-4 lead to that clause: error messages cite clauses by these names."""
+    """Let protocol.html#MAP-4, and [MAP-4](#MAP-4) in these pages, lead to that clause."""
+    labels = app.env.domains.standard_domain.anonlabels
     for strong in document.findall(nodes.strong):
-        if CLAUSE.match(strong.astext()):
-            strong["ids"].append(strong.astext())
+        if CLAUSE.match(name := strong.astext()):
+            strong["ids"].append(name)
+            labels[name.lower()] = (app.env.current_document.docname, name)
 
 
-def keep_columns(app: Sphinx, what: str, name: str, thing: object, options, lines: list[str]) -> None:
+def keep_columns(
+    app: Sphinx, what: str, name: str, thing: object, options, lines: list[str]
+) -> None:
     """Show what a docstring sets in columns as it stands."""
     shown: list[str] = []
     in_columns = False

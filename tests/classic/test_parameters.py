@@ -1,10 +1,10 @@
-"""The parameters of a job, as the README and `help(Job.run)` tell them, are those that there are."""
+"""The guide to jobs and `help(Job.run)` list the parameters of a job, no more and no fewer."""
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
+from support.documentation import page, table
 from support.jobs import results
 
 from kvproto.classic import Job, result_iterator
@@ -12,7 +12,6 @@ from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.old_parameters import NEEDLESS, REFUSED, SYNONYMS
 from kvproto.classic.worker import PARAMETERS, Worker
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 OF_RUN = [
     name
     for name, parameter in inspect.signature(Job.run).parameters.items()
@@ -20,9 +19,9 @@ OF_RUN = [
 ]
 
 
-def test_the_readmes_table_names_the_parameters_that_there_are():
-    table = README[README.index("| parameter | default |") :].split("\n\n")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", table, re.MULTILINE)
+def test_the_table_of_the_guide_names_the_parameters_that_there_are():
+    parameters = table("docs/jobs.md", "| parameter | default |")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", parameters, re.MULTILINE)
     assert [name for name, _ in rows] == [*PARAMETERS, *OF_RUN]
     for name, default in rows:
         if default.startswith("`"):
@@ -34,7 +33,7 @@ def test_the_help_of_run_names_the_parameters_that_there_are():
     assert told == [*OF_RUN, *PARAMETERS]
 
 
-def test_readme_and_help_give_the_same_signatures():
+def test_guide_and_help_give_the_same_signatures():
     def signatures(text):
         return set(
             re.findall(
@@ -43,7 +42,7 @@ def test_readme_and_help_give_the_same_signatures():
             )
         )
 
-    section = README[README.index("\n## Jobs\n") :].split("\n## ")[1]
+    section = page("docs/jobs.md").partition("\n## Parameters\n")[2].partition("\n## ")[0]
     assert signatures(section) == signatures(Job.run.__doc__) and len(signatures(section)) == 9
 
 

@@ -16,13 +16,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.documentation import ROOT, table
 from support.jobs import LIBRARY, counted
 
 import kvproto.examples
 
 SOURCES = [str(path) for path in sorted((LIBRARY / "email").glob("*.py"))]
 MODULES = [module.name for module in pkgutil.iter_modules(kvproto.examples.__path__)]
-README = Path(__file__).parents[2] / "README.md"
 
 _COMMAND = re.compile(r"^    (?:python -m )?(kvproto.+)$", re.MULTILINE)
 
@@ -52,11 +52,11 @@ def test_a_script_without_its_arguments_shows_its_command_line(name):
     )
 
 
-def test_each_example_says_when_to_use_it_and_is_in_the_readme():
-    table = README.read_text()
-    for path in (README.parent / "kvproto" / "examples").glob("*.*"):
+def test_each_example_says_when_to_use_it_and_is_in_the_guide():
+    listed = table("docs/jobs.md", "| file | when to use it |")
+    for path in (ROOT / "kvproto" / "examples").glob("*.*"):
         if path.name != "__init__.py":
-            assert f"| `kvproto/examples/{path.name}` | " in table, path.name
+            assert f"| `kvproto/examples/{path.name}` | " in listed, path.name
     for name in MODULES:
         assert "When to use it: " in importlib.import_module(f"kvproto.examples.{name}").__doc__, (
             name
