@@ -120,7 +120,7 @@ class Job:
         from kvproto.engine.pool import n_cores
         from kvproto.engine.required import place_files
         from kvproto.engine.sweep import sweep
-        from kvproto.storage.home import JobDirectory
+        from kvproto.storage.job_directory import JobDirectory
 
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")

@@ -43,7 +43,9 @@ class Output:
 
     def __exit__(self, exc_type, *exc_info) -> None:
         if self._file is not None:
-            self._file.__exit__(exc_type, *exc_info)
+            with self._file:
+                if exc_type is None:
+                    self._file.publish()
         elif exc_type is None:
             self._stdout.flush()
         else:

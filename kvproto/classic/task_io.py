@@ -21,7 +21,7 @@ from kvproto.inputs.streams import InputStream, OutputStream, chain_input, chain
 from kvproto.inputs.tagged import is_chunk
 from kvproto.inputs.textfile import check_text, text_file
 from kvproto.protocol.frames import MAX_ITEM
-from kvproto.storage.files import naming
+from kvproto.storage.atomic import naming
 from kvproto.storage.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
 from kvproto.storage.manifest import written
 from kvproto.storage.results import RESULT_HEAD, read_result_stream

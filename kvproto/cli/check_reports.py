@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import stat
+
+from kvproto.storage.atomic import OutputFile
 
 __all__ = ["REPORTS", "check_reports", "write_reports"]
 
@@ -16,13 +21,11 @@ REPORTS = {
 
 def check_reports(args: argparse.Namespace) -> None:
     """Raise OSError where a report that is asked for cannot be written, and ValueError where two have one file."""
-    from kvproto.conformance.report.parts import check_writable
-
     paths = [path for name in REPORTS if (path := getattr(args, name)) is not None]
     for path in paths:
         if paths.count(path) > 1:
             raise ValueError(f"{path}: two reports cannot go into one file")
-        check_writable(path)
+        _check_writable(path)
 
 
 def write_reports(
@@ -40,7 +43,6 @@ def write_reports(
     """
     from kvproto.conformance.report.as_html import as_html
     from kvproto.conformance.report.machine import as_json, junit, tap
-    from kvproto.conformance.report.parts import write
 
     def page(subject: str, results: list, directories: dict[str, str]) -> str:
         return as_html(subject, results, directories, _about(args, argv, results, contract))
@@ -48,7 +50,23 @@ def write_reports(
     subject = argv[0] if contract else " ".join(argv)
     for name, form in {"junit": junit, "json": as_json, "tap": tap, "html": page}.items():
         if (path := getattr(args, name)) is not None:
-            write(path, form(subject, results, directories))
+            _write(path, form(subject, results, directories))
+
+
+def _check_writable(path: str) -> None:
+    """Raise the OSError that `_write` would raise, with the path in it, and change nothing."""
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        if not os.access(path, os.W_OK):  # opening a pipe would wait for its reader
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return
+    with OutputFile(path):
+        pass
+
+
+def _write(path: str, text: str) -> None:
+    with OutputFile(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+        file.publish()
 
 
 def _about(

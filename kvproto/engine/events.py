@@ -24,8 +24,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from kvproto._text import shortened, without_passwords
+from kvproto.storage.atomic import private
 from kvproto.storage.home import in_home
-from kvproto.storage.private import private
 
 __all__ = ["MAX_TOLD", "EventLog", "begin_task", "emit", "end_task", "is_in_task", "set_sink"]
 

@@ -18,10 +18,8 @@ from kvproto.engine.plan import plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError
-from kvproto.storage.control import machine
-from kvproto.storage.home import JobDirectory
-from kvproto.storage.manifest import write_manifest
-from kvproto.storage.mapped import keep_map_results
+from kvproto.storage.job_directory import JobDirectory, machine
+from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
 
 __all__ = ["run_job"]

@@ -15,11 +15,11 @@ from contextlib import suppress
 from kvproto.driver.removal import remove_tree
 from kvproto.errors import JobError
 from kvproto.storage import oob
-from kvproto.storage.control import has_driver, tell_to_stop
+from kvproto.storage.atomic import open_regular
 from kvproto.storage.eventform import MAX_EVENT, read_event
-from kvproto.storage.home import JobPaths, check_home, home
+from kvproto.storage.home import check_home, home
+from kvproto.storage.job_directory import JobPaths, has_driver, tell_to_stop
 from kvproto.storage.manifest import names_of
-from kvproto.storage.regular import open_regular
 
 __all__ = [
     "ACTIVE",

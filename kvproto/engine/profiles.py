@@ -8,15 +8,14 @@ from __future__ import annotations
 from zlib import crc32
 
 from kvproto.errors import JobError
-from kvproto.storage.regular import open_regular
+from kvproto.storage.atomic import open_regular
 
-__all__ = ["check_profile", "seal_profile"]
+__all__ = ["check_profile", "sealed"]
 
 
-def seal_profile(path: str) -> None:
-    """Append the checksum to a finished profile."""
-    with open(path, "r+b") as file:
-        file.write(_seal(file.read()))
+def sealed(profile: bytes) -> bytes:
+    """A profile with its checksum appended."""
+    return profile + _seal(profile)
 
 
 def check_profile(path: str) -> None:

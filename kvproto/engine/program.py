@@ -8,7 +8,7 @@ from contextlib import closing
 
 from kvproto.engine.events import emit
 from kvproto.engine.spec import External
-from kvproto.storage.files import is_full
+from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
 
 __all__ = ["run_program"]

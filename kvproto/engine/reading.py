@@ -31,7 +31,7 @@ from kvproto.inputs.streams import chain_input
 from kvproto.inputs.textfile import check_text, line_too_long, skip_mark, text_file
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
-from kvproto.storage.files import BLOCK
+from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import pack_frames
 
 __all__ = ["InputReader", "entry_frame"]

@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from kvproto.storage.home import in_home
-from kvproto.storage.private import make_directory, private
+from kvproto.storage.atomic import private
+from kvproto.storage.home import in_home, make_directory
 
 __all__ = ["place_files"]
 

@@ -16,7 +16,7 @@ from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.protocol import native as _native
 from kvproto.protocol.stream import FrameStream
-from kvproto.storage.files import BLOCK
+from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import FRAMES, pack_frames, pack_objects
 
 __all__ = [

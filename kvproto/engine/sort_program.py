@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 
+from kvproto._text import signal_name
 from kvproto.driver.removal import remove_tree
 from kvproto.driver.supervisor import Supervisor, is_readable
-from kvproto._text import signal_name
 from kvproto.errors import DataError, JobError, WorkerCrashed
-from kvproto.storage.files import naming
+from kvproto.storage.atomic import naming
 
 __all__ = ["sort_records"]
 

@@ -19,7 +19,7 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from kvproto.errors import DataError
-from kvproto.storage.files import naming
+from kvproto.storage.atomic import naming
 from kvproto.storage.records import OBJECTS, pack_objects, read_batches
 
 __all__ = ["no_order", "sort_in_runs"]

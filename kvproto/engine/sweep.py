@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from kvproto.driver.removal import remove_tree
 from kvproto.engine.kept import first_event
-from kvproto.storage.control import has_driver, machine
-from kvproto.storage.home import JobPaths, check_home, home, tidied
+from kvproto.storage.home import check_home, home
+from kvproto.storage.job_directory import JobPaths, has_driver, machine, tidied
 
 __all__ = ["sweep"]
 

@@ -15,11 +15,11 @@ import tempfile
 import time
 from multiprocessing.connection import Connection, Pipe
 
-from kvproto.driver.supervisor import Supervisor, is_readable
 from kvproto._text import signal_name
+from kvproto.driver.supervisor import Supervisor, is_readable
 from kvproto.errors import WorkerCrashed
+from kvproto.storage.atomic import private
 from kvproto.storage.home import home, in_home
-from kvproto.storage.private import private
 
 __all__ = ["TaskProcess"]
 

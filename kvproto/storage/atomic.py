@@ -1,8 +1,10 @@
-"""A file that a user names for output: it has its old content or all of the new one, never a part.
+"""Files that are there whole or not at all: the one way in which this package writes them.
 
-Promises: the new content is written beside the file under a random name that is created exclusively, flushed to the disk,
-and renamed. The mode of a file that is replaced is kept. A pipe or a device is written as it is, and so is a file that
-cannot be renamed onto because something is mounted there.
+The content goes to a file beside the target, under a random name that is created exclusively. It gets
+the name of the target when it is complete. A failure before that leaves the target as it was.
+
+Errors of the file system name the target. What they are depends on who named the file: see `writing`,
+`kvproto.storage.home.in_home` and `OutputFile`.
 """
 
 from __future__ import annotations
@@ -12,15 +14,87 @@ import os
 import shutil
 import stat
 import uuid
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader, FileIO
+from typing import Self
 
-__all__ = ["OutputFile", "sync"]
+from kvproto.errors import DataError
+from kvproto.storage.home import in_home
 
-_BLOCK = 1 << 20
+__all__ = [
+    "BLOCK",
+    "AtomicFile",
+    "OutputFile",
+    "is_full",
+    "naming",
+    "open_raw",
+    "open_regular",
+    "private",
+    "sync",
+    "write_file",
+    "writing",
+]
+
+BLOCK = 1 << 20
+"""Bytes that are read or copied at a time: 1 MiB."""
+
+ErrorsOf = Callable[[str], AbstractContextManager[None]]
+"""Turns an OSError of its body into the error that names the path."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the file system, or the user's share of it, has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def naming(path: str, doing: str) -> Iterator[None]:
+    """Turn an OSError of the body into a DataError, "{doing} {path}: Input/output error".
+
+    A full disk becomes a JobError, as in `in_home`: another attempt would not help.
+    """
+    try:
+        yield
+    except OSError as e:
+        if is_full(e):
+            with in_home(path):
+                raise
+        raise DataError(f"{doing} {path}: {e.strerror or e}") from e
+
+
+def writing(path: str) -> AbstractContextManager[None]:
+    """The errors of data that a job writes."""
+    return naming(path, "writing")
+
+
+def private(path: str, flags: int) -> int:
+    """An `opener` for `open`: a file that it creates has mode 0600, whatever the umask."""
+    fd = os.open(path, flags, 0o600)
+    if flags & os.O_CREAT:
+        os.fchmod(fd, 0o600)
+    return fd
+
+
+def open_regular(path: str) -> BufferedReader:
+    """Open a regular file for reading; OSError for anything else.
+
+    Opening a FIFO would wait for its writer.
+    """
+    return BufferedReader(open_raw(path))
+
+
+def open_raw(path: str) -> FileIO:
+    """As `open_regular`, without a buffer."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return FileIO(fd)
 
 
 def sync(path: str) -> None:
-    """Return when what was written to a file, or the names in a directory, outlive a crash of the machine."""
+    """Return when the content of a file, or the names in a directory, would survive a crash of the machine."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -28,102 +102,146 @@ def sync(path: str) -> None:
         os.close(fd)
 
 
-class OutputFile:
-    """The file `path`, open for writing bytes. Context manager: left by an exception, it leaves the file as it was.
+class AtomicFile:
+    """A binary file that becomes `path` by `publish()`. A context manager: without publish() it leaves nothing.
 
-    Every OSError names `path`.
+    errors  what an OSError becomes
+    """
+
+    def __init__(self, path: str, *, errors: ErrorsOf = writing) -> None:
+        self.path = path
+        self._target = path
+        self._aside = ""
+        self._errors = errors
+        try:
+            self._file = os.fdopen(self._open(), "wb", buffering=BLOCK)
+        except OSError:
+            self._remove()
+            with errors(path):
+                raise
+
+    def _open(self) -> int:
+        """Open a private file beside the target."""
+        return self._create(private)
+
+    def _create(self, opener: Callable[[str, int], int]) -> int:
+        """Open a new file beside the target, under a name that no other attempt has."""
+        aside = f"{self._target}.{uuid.uuid4().hex[:8]}.part"
+        fd = opener(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        self._aside = aside
+        return fd
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes."""
+        try:
+            self._file.write(data)
+        except OSError:
+            with self._errors(self.path):
+                raise
+
+    def publish(self, *, on_disk: bool = False, replace: bool = True) -> None:
+        """Give the file its name.
+
+        on_disk  whether it survives a crash of the machine when this returns
+        replace  whether it may replace another file; without it, FileExistsError when there is one
+        """
+        with self._errors(self.path):
+            self._file.flush()
+            if on_disk:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            if replace:
+                self._rename()
+            else:
+                self._link()
+            if on_disk:
+                sync(os.path.dirname(self._target) or ".")
+
+    def _rename(self) -> None:
+        os.rename(self._aside, self._target)
+        self._aside = ""
+
+    def _link(self) -> None:
+        os.link(self._aside, self._target)
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._aside:
+            with suppress(FileNotFoundError):
+                os.unlink(self._aside)
+            self._aside = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with suppress(OSError):  # bytes that are not wanted: only the first error counts
+            self._file.close()
+        self._remove()
+
+
+def write_file(path: str, data: bytes, *, errors: ErrorsOf = writing) -> None:
+    """Write a private file at once; it is on the disk when this returns."""
+    with AtomicFile(path, errors=errors) as file:
+        file.write(data)
+        file.publish(on_disk=True)
+
+
+class OutputFile(AtomicFile):
+    """A file that the user names. A file that it replaces keeps its owner and mode.
+
+    Pipes and devices are written to directly. So is, at the end, a file that cannot be replaced because
+    something is mounted there. Every error is an OSError that names `path`.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self._target = path
-        self._aside: str | None = None
-        try:
-            self._file = os.fdopen(self._open(), "wb", buffering=_BLOCK)
-        except OSError as e:
-            self._remove_aside()
-            raise self._named(e) from None
+        super().__init__(path, errors=_as_it_is)
 
     def _open(self) -> int:
         try:
             replaced = os.stat(self.path)
         except FileNotFoundError:
             self._target = os.path.realpath(self.path)
-            return self._open_aside(0o666)
+            return self._create(_public)
         if stat.S_ISDIR(replaced.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(replaced.st_mode):
             return os.open(self.path, os.O_WRONLY)
         self._target = os.path.realpath(self.path)
-        mode = stat.S_IMODE(replaced.st_mode)
-        fd = self._open_aside(
-            mode & 0o600
-        )  # nobody may read it before it has the owner of the file that it replaces
-        with suppress(OSError):  # whoever may replace it becomes its owner then
+        fd = self._create(private)  # its readers are allowed in when it has its owner
+        with suppress(OSError):  # otherwise whoever replaces it becomes the owner
             os.fchown(fd, replaced.st_uid, replaced.st_gid)
-        os.fchmod(fd, mode)
+        os.fchmod(fd, stat.S_IMODE(replaced.st_mode))
         return fd
 
-    def _open_aside(self, mode: int) -> int:
-        aside = f"{self._target}.{uuid.uuid4().hex}.part"
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        self._aside = aside
-        return fd
-
-    def write(self, data) -> None:
-        """Append bytes."""
-        try:
-            self._file.write(data)
-        except OSError as e:
-            raise self._named(e) from None
-
-    def finish(self) -> None:
-        """Make what was written the content of the file."""
-        try:
-            self._file.flush()
-            if self._aside is not None:
-                os.fsync(self._file.fileno())
+    def publish(self, *, on_disk: bool = True, replace: bool = True) -> None:
+        """Make what was written the content of the file, on the disk."""
+        if self._aside:
+            super().publish(on_disk=on_disk, replace=replace)
+            return
+        with self._errors(self.path):  # a pipe or a device
             self._file.close()
-            if self._aside is not None:
-                self._replace(self._aside)
-                self._aside = None
-                sync(os.path.dirname(self._target) or ".")
-        except OSError as e:
-            raise self._named(e) from None
 
-    def _replace(self, aside: str) -> None:
+    def _rename(self) -> None:
         try:
-            os.replace(aside, self._target)
+            super()._rename()
         except OSError as e:
             if e.errno != errno.EBUSY:
                 raise
-            with open(aside, "rb") as new, open(self._target, "wb") as old:  # a mount point
-                shutil.copyfileobj(new, old, _BLOCK)
+            with open(self._aside, "rb") as new, open(self._target, "wb") as old:  # a mount point
+                shutil.copyfileobj(new, old, BLOCK)
                 old.flush()
                 os.fsync(old.fileno())
-            os.unlink(aside)
+            self._remove()
 
-    def discard(self) -> None:
-        """Leave the file as it was."""
-        with suppress(OSError):  # what is still to be written is not wanted
-            self._file.close()
-        self._remove_aside()
 
-    def _remove_aside(self) -> None:
-        if self._aside is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self._aside)
-            self._aside = None
+def _public(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o666)
 
-    def __enter__(self) -> OutputFile:
-        return self
 
-    def __exit__(self, exc_type, *exc_info) -> None:
-        try:
-            if exc_type is None:
-                self.finish()
-        finally:
-            self.discard()
-
-    def _named(self, error: OSError) -> OSError:
-        return OSError(error.errno, error.strerror, self.path)
+@contextmanager
+def _as_it_is(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, path) from None

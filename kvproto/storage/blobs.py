@@ -17,10 +17,8 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from kvproto.errors import DataError
-from kvproto.storage.files import BLOCK, naming, published
-from kvproto.storage.home import home, in_home, make_home
-from kvproto.storage.private import make_directory
-from kvproto.storage.regular import sync
+from kvproto.storage.atomic import BLOCK, AtomicFile, naming, sync
+from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.tags import safe_name
 
 __all__ = [
@@ -78,7 +76,7 @@ class Blobs:
     def put(self, name: str, blocks: Iterable[bytes], *, is_chunk: bool = False) -> str:
         """Make a blob of blocks of bytes, on the disk when this returns; returns its url."""
         path = self._new(name, ".lines" if is_chunk else "")
-        with published(path) as file:
+        with AtomicFile(path) as file:
             for block in blocks:
                 file.write(block)
             file.publish(on_disk=True)

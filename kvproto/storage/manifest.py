@@ -16,14 +16,17 @@ from collections.abc import Iterable, Iterator
 from zlib import crc32
 
 from kvproto.errors import DataError
-from kvproto.storage.files import BLOCK, naming
-from kvproto.storage.private import private
-from kvproto.storage.regular import open_regular
-from kvproto.storage.results import RESULT_HEAD, Result
+from kvproto.storage.atomic import BLOCK, naming, open_regular, sync, writing
+from kvproto.storage.home import make_directory
+from kvproto.storage.records import RAW
+from kvproto.storage.results import RESULT_HEAD, Result, ResultWriters
+from kvproto.storage.spool import Segment, read_segment
+from kvproto.storage.store import LOCAL, Store
 
 __all__ = [
     "check_directory",
     "checked",
+    "keep_map_results",
     "names_of",
     "open_result",
     "partition_of",
@@ -32,18 +35,58 @@ __all__ = [
 ]
 
 
-def write_manifest(directory: str, results: Iterable[Result]) -> None:
+def write_manifest(directory: str, results: Iterable[Result], store: Store = LOCAL) -> None:
     """Write down what is in results, which will be in `directory`, before they are there."""
-    path = _manifest(directory)
     lines = [
         json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n"
         for result in results
     ]
     text = "".join(lines).encode()
-    with naming(path, "writing"), open(path, "xb", opener=private) as file:
+    with store.create(_manifest(directory)) as file:
         file.write(text + _last_line(text))
-        file.flush()
-        os.fsync(file.fileno())
+        file.publish(on_disk=True)
+
+
+def keep_map_results(
+    directory: str, columns: list[list[Segment]], kind: str, store: Store = LOCAL
+) -> None:
+    """Copy what the maps wrote, records of `kind`, to result files in `directory`, which is made, with their manifest.
+
+    There is one file for each partition. Where the maps have output streams of their own (RAW), there is one for
+    each partition of each map, as only the streams know where their data ends.
+
+    columns  the segments of each partition, in the order of the maps
+    Raises JobError for a full disk, DataError for a spool file that is cut or damaged.
+    """
+    with writing(directory):
+        make_directory(directory)
+    results = []
+    for partition, column in enumerate(columns):
+        if kind == RAW:
+            parts = {
+                f"{number:05d}-{partition:05d}": [segment]
+                for number, segment in enumerate(column)
+                if segment.n_bytes
+            }
+        else:
+            parts = {f"{partition:05d}": column}
+        results += [
+            _copied(os.path.join(directory, f"map-{name}"), segments, kind, store)
+            for name, segments in parts.items()
+        ]
+    with writing(directory):
+        for path in (*(result.path for result in results), directory):
+            sync(path)
+    write_manifest(directory, results, store)
+
+
+def _copied(path: str, segments: Iterable[Segment], kind: str, store: Store) -> Result:
+    with ResultWriters([path], kind, store=store) as writer:
+        for segment in segments:
+            for data in read_segment(segment, store):
+                writer.write(0, data, 0)
+            writer.write(0, b"", segment.n_pairs)
+        return writer.publish()[0]
 
 
 def open_result(path: str) -> io.BufferedReader:
@@ -73,7 +116,7 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
     return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
 
 
-def written(path: str) -> Result | None:
+def written(path: str, store: Store = LOCAL) -> Result | None:
     """What a job wrote down of this one of its results; None where path is not in a job's directory.
 
     Raises DataError when the manifest is missing or damaged, or does not name it.
@@ -81,7 +124,7 @@ def written(path: str) -> Result | None:
     directory, name = os.path.split(os.path.abspath(path))
     if not _is_of_job(directory):
         return None
-    for result in _listed(directory):
+    for result in _listed(directory, store):
         if result.path == name:
             return result
     raise DataError(
@@ -89,12 +132,12 @@ def written(path: str) -> Result | None:
     )
 
 
-def check_directory(directory: str) -> None:
+def check_directory(directory: str, store: Store = LOCAL) -> None:
     """Raise DataError when it is the directory of a job's results and one of them is not there."""
     directory = os.path.abspath(directory)
     if _is_of_job(directory):
-        there = os.listdir(directory)
-        for result in _listed(directory):
+        there = set(store.names(directory))
+        for result in _listed(directory, store):
             if result.path not in there:
                 raise DataError(
                     f"result file {os.path.join(directory, result.path)} is not there any more; run the job again"
@@ -108,10 +151,10 @@ def partition_of(path: str) -> int | None:
     return int(number) if number.isdecimal() and _is_of_job(directory) else None
 
 
-def names_of(directory: str) -> list[str] | None:
+def names_of(directory: str, store: Store = LOCAL) -> list[str] | None:
     """The names of the files in a directory of results, as written down; None where nothing is, as it is not complete."""
     return (
-        [result.path for result in _listed(directory)]
+        [result.path for result in _listed(directory, store)]
         if os.path.exists(_manifest(directory))
         else None
     )
@@ -122,9 +165,9 @@ def _is_of_job(directory: str) -> bool:
     return name in ("results", "map-results") and os.path.exists(os.path.join(job, "events.jsonl"))
 
 
-def _listed(directory: str) -> Iterator[Result]:
+def _listed(directory: str, store: Store) -> Iterator[Result]:
     manifest = _manifest(directory)
-    with naming(manifest, "reading"), open_regular(manifest) as file:
+    with naming(manifest, "reading"), store.open_range(manifest) as file:
         lines = file.read().splitlines(keepends=True)
     text = b"".join(lines[:-1])
     if not lines or lines[-1] != _last_line(text):

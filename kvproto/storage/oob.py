@@ -10,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from zlib import crc32
 
 from kvproto._stdio import say
 from kvproto.errors import JobError
+from kvproto.storage.atomic import open_regular, write_file
 from kvproto.storage.home import in_home
-from kvproto.storage.private import private
-from kvproto.storage.regular import open_regular
 
 __all__ = ["check_key", "check_value", "get", "list_keys", "put_all"]
 
@@ -56,23 +53,12 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
         check_value(key, value)
     for key, value in values.items():
         path = _path(directory, key)
-        aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
         kind, data = (
             (b"b", value)
             if isinstance(value, bytes)
             else (b"s", value.encode("utf-8", "surrogatepass"))
         )
-        with in_home(path):
-            try:
-                with open(aside, "xb", opener=private) as file:
-                    file.write(_head(kind, key, data) + data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(aside, path)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(aside)
-                raise
+        write_file(path, _head(kind, key, data) + data, errors=in_home)
 
 
 def get(directory: str, key: str) -> bytes | str:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from kvproto.errors import DataError
-from kvproto.storage.files import BLOCK, published
-from kvproto.storage.held import Held
+from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, read_batches
+from kvproto.storage.spool import Partitions
+from kvproto.storage.store import LOCAL, Store, Writer
 
 __all__ = ["RESULT_HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
 
@@ -42,47 +43,43 @@ class Result(NamedTuple):
 
 
 class ResultWriters:
-    """Write one result file for each of paths, with records of `kind`; they are there after `publish()`.
+    """Writes one result file for each of `paths`, with records of `kind`; they are there after `publish()`.
 
-    Context manager: leaving it without publish() leaves no file. There may be too few descriptors to write many
-    files at once: their data is collected first, and each file is then written in turn.
+    A context manager: without publish() it leaves no file. There may be too few descriptors to write many files
+    at once: then their data is collected first, and each file is written in turn.
     """
 
-    def __init__(self, paths: list[str], kind: str) -> None:
+    def __init__(self, paths: list[str], kind: str, *, store: Store = LOCAL) -> None:
         self._paths = paths
+        self._store = store
         self._header = _HEADERS.get(kind, b"")
         self._is_raw = kind == RAW
         self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
+        self._files: list[Writer] = []
+        self._collected: Partitions | None = None
         with ExitStack() as opened:
             if len(paths) > _MAX_OPEN:
-                self._held = opened.enter_context(
-                    closing(Held(f"{paths[0]}.{uuid.uuid4().hex[:8]}.part", len(paths)))
-                )
-                self._files = []
+                aside = f"{paths[0]}.{uuid.uuid4().hex[:8]}.part"
+                self._collected = opened.enter_context(closing(Partitions(aside, len(paths))))
             else:
-                self._held = None
-                self._files = [opened.enter_context(self._begun(path)) for path in paths]
+                self._files = [self._begin(path, opened) for path in paths]
             self._opened = opened.pop_all()
 
-    def _begun(self, path: str) -> published:
-        file = published(path)
-        try:
-            file.write(self._header)
-        except BaseException:
-            file.__exit__()
-            raise
+    def _begin(self, path: str, opened: ExitStack) -> Writer:
+        file = opened.enter_context(self._store.create(path))
+        file.write(self._header)
         return file
 
-    def __enter__(self) -> ResultWriters:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._opened.close()
 
     def write(self, number: int, data: bytes, n_pairs: int) -> None:
         """Append data, which holds or completes n_pairs pairs, to file `number`."""
-        if self._held is not None:
-            self._held.add(number, data)
+        if self._collected is not None:
+            self._collected.add(number, data)
         else:
             self._files[number].write(data)
         written = self._written[number]
@@ -91,19 +88,22 @@ class ResultWriters:
         written[2] = crc32(data, written[2])
 
     def publish(self) -> list[Result]:
-        """Close and rename all files; returns them in the order of paths."""
+        """Complete all files; return them in the order of paths."""
         results = []
         for number, (n_bytes, n_pairs, crc) in enumerate(self._written):
-            file = self._files[number] if self._held is None else self._filled(number)
-            if not self._is_raw:
-                file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
-            file.publish()
+            with ExitStack() as opened:
+                file = self._filled(number, opened)
+                if not self._is_raw:
+                    file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
+                file.publish()
             results.append(Result(file.path, n_bytes, n_pairs, crc))
         return results
 
-    def _filled(self, number: int) -> published:
-        file = self._opened.enter_context(self._begun(self._paths[number]))
-        for data in self._held.chunks(number):
+    def _filled(self, number: int, opened: ExitStack) -> Writer:
+        if self._collected is None:
+            return self._files[number]
+        file = self._begin(self._paths[number], opened)
+        for data in self._collected.chunks(number):
             file.write(data)
         return file
 

@@ -1,20 +1,25 @@
-"""The shuffle's files: one for each map attempt, its partitions one behind the other.
+"""The shuffle's files: one for each map attempt, its partitions one after the other.
 
-A map task writes with `SpoolWriter`, which returns R segments (R + 1 offsets, pair counts, checksums); a
-reduce task gets its own column of segments and reads each as a range.
+A map task writes with `SpoolWriter`, which returns R segments, one for each partition. A reduce task gets its
+own column of segments and reads each of them as a range.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from io import FileIO
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from kvproto.errors import DataError
-from kvproto.storage.files import BLOCK, naming, published
-from kvproto.storage.held import MAX_HELD, Held
+from kvproto.storage.atomic import BLOCK, naming, private, writing
+from kvproto.storage.store import LOCAL, Store
 
-__all__ = ["Segment", "SpoolWriter", "read_segment"]
+__all__ = ["Partitions", "Segment", "SpoolWriter", "read_segment"]
+
+MAX_HELD = 32 << 20
+"""Bytes of output that a task holds in memory: 32 MiB."""
 
 
 class Segment(NamedTuple):
@@ -34,67 +39,131 @@ class Segment(NamedTuple):
 
 
 class SpoolWriter:
-    """Collect a map task's output by partition; `publish()` makes it the file `path` and returns its segments.
+    """Collects a map task's output by partition; `publish` writes the file `path` and returns its segments.
 
-    Context manager: leaving it without publish() leaves no file.
+    A context manager: without publish() it leaves no file.
     """
 
-    def __init__(self, path: str, n_partitions: int, *, max_held: int = MAX_HELD) -> None:
-        self._file = published(path)
-        self._held = Held(f"{path}.spill", n_partitions, max_held)
+    def __init__(
+        self, path: str, n_partitions: int, *, max_held: int = MAX_HELD, store: Store = LOCAL
+    ) -> None:
+        self._file = store.create(path)
+        self._partitions = Partitions(f"{path}.spill", n_partitions, max_held)
         self._n_bytes = [0] * n_partitions
         self._n_pairs = [0] * n_partitions
         self._crc = [0] * n_partitions
 
-    def __enter__(self) -> SpoolWriter:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._file.__exit__(*exc_info)
-        self._held.close()
+        self._partitions.close()
 
     def write(self, partition: int, data: bytes, n_pairs: int) -> None:
-        """Append data, n_pairs of records (the caller's count), to a partition."""
+        """Append data, which holds n_pairs pairs, to a partition."""
         self._n_bytes[partition] += len(data)
         self._n_pairs[partition] += n_pairs
         self._crc[partition] = crc32(data, self._crc[partition])
-        self._held.add(partition, data)
+        self._partitions.add(partition, data)
 
     def publish(self) -> list[Segment]:
-        """Write all, rename, and return the segment of each partition in order."""
+        """Write the file, and return the segment of each partition in order."""
         segments = []
         start = 0
-        for partition in range(len(self._n_bytes)):
-            for data in self._held.chunks(partition):
+        for partition, n_bytes in enumerate(self._n_bytes):
+            for data in self._partitions.chunks(partition):
                 self._file.write(data)
-            n_bytes = self._n_bytes[partition]
-            segments.append(
-                Segment(
-                    self._file.path, start, n_bytes, self._n_pairs[partition], self._crc[partition]
-                )
-            )
+            n_pairs, crc = self._n_pairs[partition], self._crc[partition]
+            segments.append(Segment(self._file.path, start, n_bytes, n_pairs, crc))
             start += n_bytes
         self._file.publish()
         return segments
 
 
-def read_segment(segment: Segment) -> Iterator[bytes]:
+def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
     """Yield the bytes of a segment in blocks; DataError that names the file when it is short or damaged."""
     crc, left = 0, segment.n_bytes
-    with naming(segment.path, "reading"), open(segment.path, "rb", buffering=0) as file:
-        file.seek(segment.start)
+    with (
+        naming(segment.path, "reading"),
+        store.open_range(segment.path, segment.start, segment.n_bytes) as file,
+    ):
         while left:
             data = file.read(min(BLOCK, left))
             if not data:
                 raise DataError(
-                    f"spool file {segment.path} is cut short: {left} bytes missing of the {segment.n_bytes} "
-                    f"at offset {segment.start}"
+                    f"spool file {segment.path} is cut short: {left} bytes missing of the "
+                    f"{segment.n_bytes} at offset {segment.start}"
                 )
             crc = crc32(data, crc)
             left -= len(data)
             if not left and crc != segment.crc:
                 raise DataError(
-                    f"spool file {segment.path} is damaged: the {segment.n_bytes} bytes at offset {segment.start} "
-                    "do not have their checksum"
+                    f"spool file {segment.path} is damaged: the {segment.n_bytes} bytes at offset "
+                    f"{segment.start} do not have their checksum"
                 )
             yield data
+
+
+class Partitions:
+    """Data for many partitions, added in any order: in memory up to a limit, then in a nameless file.
+
+    path  where that file is made; it disappears with this process
+    """
+
+    def __init__(self, path: str, n_partitions: int, max_held: int = MAX_HELD) -> None:
+        self._path = path
+        self._max_held = max_held
+        self._n_held = 0
+        self._in_memory: list[list[bytes]] = [[] for _ in range(n_partitions)]
+        self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
+        self._file: FileIO | None = None
+
+    def add(self, partition: int, data: bytes) -> None:
+        """Append data to a partition."""
+        self._in_memory[partition].append(data)
+        self._n_held += len(data)
+        if self._n_held > self._max_held:
+            self._spill()
+
+    def chunks(self, partition: int) -> Iterator[bytes]:
+        """Yield all that was added to a partition, in order."""
+        if self._file is not None:
+            for start, n_bytes in self._spilled[partition]:
+                yield from self._read(self._file, start, n_bytes)
+        yield from self._in_memory[partition]
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _spill(self) -> None:
+        with writing(self._path):
+            if self._file is None:
+                self._file = open(self._path, "x+b", buffering=0, opener=private)
+                os.unlink(self._path)  # it is gone with its last descriptor
+            for chunks, spilled in zip(self._in_memory, self._spilled, strict=True):
+                if chunks:
+                    data = b"".join(chunks)
+                    spilled.append((self._file.seek(0, os.SEEK_END), len(data)))
+                    _write_all(self._file, data)
+                    chunks.clear()
+        self._n_held = 0
+
+    def _read(self, file: FileIO, start: int, n_bytes: int) -> Iterator[bytes]:
+        with naming(self._path, "reading"):
+            file.seek(start)
+            while n_bytes:
+                data = file.read(min(BLOCK, n_bytes))
+                if not data:
+                    raise DataError(f"{self._path} was cut short while it was in use")
+                n_bytes -= len(data)
+                yield data
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

@@ -20,14 +20,12 @@ import json
 import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from kvproto.errors import DamagedTag, DataError, InvalidTag, NoSuchTag
-from kvproto.storage.home import check_home, home, in_home, make_home
-from kvproto.storage.private import make_directory, private
-from kvproto.storage.regular import open_regular, sync
+from kvproto.storage.atomic import AtomicFile, open_regular
+from kvproto.storage.home import check_home, home, in_home, make_directory, make_home
 
 __all__ = [
     "DamagedTag",
@@ -177,32 +175,24 @@ class TagStore:
         with in_home(path):
             make_home()
             make_directory(path)
-            aside = os.path.join(path, f"{uuid.uuid4().hex}.part")
-            try:
-                _write(aside, data)
-                sync(aside)
+            with AtomicFile(_version(path, number), errors=_as_they_are) as file:
+                file.write(data)
                 try:
-                    os.link(aside, _version(path, number))
+                    file.publish(on_disk=True, replace=False)
                 except FileExistsError:
                     return False
-                sync(path)
-            finally:
-                if os.path.exists(aside):
-                    os.unlink(aside)
         if number > 1:
-            with suppress(
-                OSError
-            ):  # the change is made; an old version that keeps its data takes room, no more
-                _write(aside, b"")
-                os.replace(
-                    aside, _version(path, number - 1)
-                )  # and not cut short: somebody may be reading it
+            # The change is made: an old version that keeps its data only takes room. It is replaced, not cut short, as
+            # somebody may be reading it.
+            old = _version(path, number - 1)
+            with suppress(OSError), AtomicFile(old, errors=_as_they_are) as file:
+                file.publish()
         return True
 
 
-def _write(path: str, data: bytes) -> None:
-    with open(path, "xb", opener=private) as file:
-        file.write(data)
+def _as_they_are(path: str) -> AbstractContextManager[None]:
+    """Leave the errors of a file as they are."""
+    return nullcontext()
 
 
 def _version(path: str, number: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from support.drivers import _START, Driver, has_ended
 
 from kvproto.classic.core import Disco
-from kvproto.storage.home import JobPaths
+from kvproto.storage.job_directory import JobPaths
 
 
 def stopped(job):

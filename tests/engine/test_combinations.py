@@ -21,7 +21,7 @@ from kvproto.classic.task_io import (
     task_output_stream,
 )
 from kvproto.engine.job import run_job
-from kvproto.storage.home import JobDirectory
+from kvproto.storage.job_directory import JobDirectory
 
 TEXTS = [
     b"",

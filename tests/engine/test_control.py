@@ -5,7 +5,7 @@ import select
 
 import pytest
 
-from kvproto.storage.control import DriverEnd, has_driver, tell_to_stop
+from kvproto.storage.job_directory import DriverEnd, has_driver, tell_to_stop
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_reduce
 from kvproto.engine.job import run_job
 from kvproto.errors import JobError
-from kvproto.storage.home import JobDirectory
+from kvproto.storage.job_directory import JobDirectory
 
 
 def test_what_a_killed_attempt_was_writing_is_not_among_the_results(tmp_path):

@@ -11,6 +11,7 @@ import socket
 import tempfile
 import threading
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -24,7 +25,7 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_reader
 from kvproto.engine.kept import KeptJob, resolve_job, started
-from kvproto.engine.profiles import seal_profile
+from kvproto.engine.profiles import sealed
 from kvproto.errors import KVProtoError
 from kvproto.forms import frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web
@@ -256,7 +257,7 @@ def profiled(path):
     profile = cProfile.Profile()
     profile.runcall(json.dumps, {"a": [1]})
     profile.dump_stats(path)
-    seal_profile(path)
+    Path(path).write_bytes(sealed(Path(path).read_bytes()))
     with open(path, "rb") as file:
         return file.read()
 

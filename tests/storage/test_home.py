@@ -13,8 +13,8 @@ from support.jobs import words
 from kvproto.classic import Job
 from kvproto.engine.kept import all_jobs, resolve_job, started
 from kvproto.errors import DataError, JobError
-from kvproto.storage.files import naming
-from kvproto.storage.home import JobDirectory
+from kvproto.storage.atomic import naming
+from kvproto.storage.job_directory import JobDirectory
 
 
 def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkeypatch):
@@ -161,7 +161,8 @@ def test_a_name_that_would_hide_the_job_is_changed():
 
 MADE_HALF = """
 import os
-from kvproto.storage.home import JobDirectory, home
+from kvproto.storage.home import home
+from kvproto.storage.job_directory import JobDirectory
 try:
     JobDirectory("job")
 except Exception as e:

@@ -16,8 +16,8 @@ from kvproto.classic import Job, external
 from kvproto.classic.func import nop_map
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
-from kvproto.storage.control import machine
-from kvproto.storage.home import JobPaths, home
+from kvproto.storage.home import home
+from kvproto.storage.job_directory import JobPaths, machine
 
 
 @pytest.fixture

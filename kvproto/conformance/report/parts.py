@@ -6,9 +6,6 @@ visible: characters that cannot be seen are shown as escape sequences such as `\
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -19,7 +16,6 @@ from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.hostile import Hostile
 from kvproto.conformance.runner import Result
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable
-from kvproto.storage.atomic import OutputFile
 
 __all__ = [
     "FIXED",
@@ -28,14 +24,12 @@ __all__ = [
     "Failure",
     "Parts",
     "by_section",
-    "check_writable",
     "failures",
     "is_of_driver",
     "leaders",
     "parts_of",
     "streams",
     "words",
-    "write",
 ]
 
 STDERR_LINES = 5
@@ -219,21 +213,3 @@ def by_section(results: Iterable[Result]) -> dict[str, list[Result]]:
     for result in results:
         sections.setdefault(result.case.id.partition("-")[0], []).append(result)
     return sections
-
-
-# --- files --------------------------------------------------------------------------------------
-
-
-def check_writable(path: str) -> None:
-    """Raise the OSError that `write` would raise, with the path in it, and change nothing."""
-    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-        if not os.access(path, os.W_OK):  # opening a pipe would wait for its reader
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return
-    OutputFile(path).discard()
-
-
-def write(path: str, text: str) -> None:
-    """Write a report: a file has the old one or the whole new one. Raises OSError."""
-    with OutputFile(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))

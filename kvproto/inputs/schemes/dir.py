@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from kvproto.errors import DataError
 from kvproto.inputs.formats import HEAD_SIZE, check_has_lines
 from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, web
-from kvproto.storage.regular import open_regular
+from kvproto.storage.atomic import open_regular
 
 __all__ = ["find"]
 

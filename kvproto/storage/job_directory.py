@@ -1,0 +1,254 @@
+"""The directory of a job: its paths, how it is made and completed, and whether its driver lives.
+
+Each job has a directory below `kvproto.storage.home.home()`:
+
+    jobs/NAME@DATE-TIME-XXXXXXXX/  created exclusively, so that two jobs never share one
+        events.jsonl            what happened, a JSON object a line (see `kvproto.engine.events`)
+        logs/                   what task processes wrote to stdout and stderr
+        results/                the result files; there when the job is done, not before
+        results.jsonl           their names, sizes and checksums (see `manifest`)
+        map-results/            what the maps wrote, of a job that keeps it, and map-results.jsonl
+        oob/                    out-of-band values of its tasks (see `oob`)
+        profile/                what profiled tasks measured
+        files/                  its required files
+        control                 while the job runs: a FIFO that its driver holds open
+        unfinished/ spool/ tmp/ in use while the job runs, removed at its end
+
+A directory whose name begins with a dot is no job: it is being made or removed.
+
+The kernel closes `control` when the driver ends, in whatever way: whoever opens it for writing then finds no reader.
+Writing to it stops the job, as soon as the driver's pool sees that it is readable.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import re
+import stat
+import threading
+import time
+import uuid
+from contextlib import suppress
+
+from kvproto.driver.removal import remove_tree
+from kvproto.storage.atomic import sync
+from kvproto.storage.home import home, in_home, make_directory, make_home
+from kvproto.storage.store import LOCAL
+
+__all__ = [
+    "DriverEnd",
+    "JobDirectory",
+    "JobPaths",
+    "has_driver",
+    "machine",
+    "tell_to_stop",
+    "tidied",
+]
+
+
+class JobPaths:
+    """The paths in the directory of the job `job`, which may or may not be there."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.path = os.path.join(home(), "jobs", job)
+        self.events = os.path.join(self.path, "events.jsonl")
+        self.control = os.path.join(self.path, "control")
+        self.logs = os.path.join(self.path, "logs")
+        self.results = os.path.join(self.path, "results")
+        self.map_results = os.path.join(self.path, "map-results")
+        self.oob = os.path.join(self.path, "oob")
+        self.profile = os.path.join(self.path, "profile")
+        self.files = os.path.join(self.path, "files")
+        self.unfinished = os.path.join(self.path, "unfinished")
+        self.spool = os.path.join(self.path, "spool")
+        self.tmp = os.path.join(self.path, "tmp")
+
+
+class JobDirectory(JobPaths):
+    """The directory of a new job, with this process as its driver until `close()`. `job` is its unique name.
+
+    stop_fd  a file descriptor that is readable when the job shall stop
+    Raises JobError that names the path and KVPROTO_HOME when it cannot be made.
+    """
+
+    def __init__(self, name: str) -> None:
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
+        super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
+        make_home()
+        jobs, name = os.path.split(self.path)
+        aside = os.path.join(
+            jobs, f".{name}"
+        )  # renamed when it has its driver: a job that is there never seems to have lost it
+        with in_home(self.path):
+            make_directory(jobs)
+            try:
+                for path in (
+                    self.logs,
+                    self.oob,
+                    self.profile,
+                    self.files,
+                    self.unfinished,
+                    self.spool,
+                    self.tmp,
+                ):
+                    make_directory(os.path.join(aside, os.path.basename(path)))
+                self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
+                os.rename(aside, self.path)
+            except BaseException:
+                with suppress(OSError):
+                    remove_tree(aside)
+                raise
+        self._driver.moved(self.control)
+        self.stop_fd = self._driver.fd
+
+    def stop(self) -> None:
+        """Ask for the end of the job: `stop_fd` becomes readable."""
+        self._driver.stop()
+
+    def close(self) -> None:
+        """The job has ended, as far as others can tell: nothing of it may run any more."""
+        self._driver.close()
+
+    def leave(self) -> None:
+        """Have no part in the job, in a process that its driver has forked."""
+        self._driver.leave()
+
+    def discard(self) -> None:
+        """Remove it: there is to be no such job."""
+        self.close()
+        with suppress(OSError):
+            remove_tree(self.path)
+
+    def publish(self, paths: list[str]) -> list[str]:
+        """Make paths, all of them in `unfinished`, the results, at once and on the disk; returns them under their new names.
+
+        What else is there, the file that a killed attempt was writing, is removed: `results` holds whole files only.
+        """
+        names = {os.path.basename(path) for path in paths}
+        with in_home(self.results):
+            for name in LOCAL.names(self.unfinished):
+                if name not in names:
+                    LOCAL.remove(os.path.join(self.unfinished, name))
+            for path in (*paths, self.unfinished):
+                sync(path)
+            os.rename(self.unfinished, self.results)
+            sync(os.path.dirname(self.path))
+            sync(self.path)
+        return [os.path.join(self.results, os.path.basename(path)) for path in paths]
+
+    def tidy(self) -> list[str]:
+        """As `tidied`, for this job."""
+        return tidied(self)
+
+
+def tidied(paths: JobPaths) -> list[str]:
+    """Remove what only a running job needs, and what killed tasks had begun to write. Returns what could not be removed."""
+    begun = [paths.unfinished, paths.spool, paths.tmp]
+    if not os.path.exists(f"{paths.map_results}.jsonl"):
+        begun.append(paths.map_results)
+    begun += [
+        part
+        for path in (paths.oob, paths.profile)
+        for part in glob.glob(f"{glob.escape(path)}/*.part")
+    ]
+    left = []
+    for path in begun:
+        try:
+            remove_tree(path)
+        except OSError:
+            left.append(path)
+    return left
+
+
+def machine() -> str:
+    """What this machine calls itself since it was started. Only there can be told whether a driver lives: a FIFO is the kernel's."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return os.uname().nodename
+
+
+class DriverEnd:
+    """The driver's end, at `path`, where nothing must be yet. `fd` is readable from `stop()` on. OSError when it cannot be made.
+
+    `stop` may be called from any thread, also when all is over: then it does nothing.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        os.mkfifo(path, 0o600)
+        os.chmod(path, 0o600)  # whatever the umask
+        # A writer of its own, too: the last other one that closes it would otherwise make it readable, for end of file.
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._is_open = True
+        self._using = (
+            threading.Lock()
+        )  # the number of a descriptor that was closed may be another's
+
+    def stop(self) -> None:
+        """Tell this driver to stop."""
+        with self._using:
+            if self._is_open:
+                _write(self.fd)
+
+    def moved(self, path: str) -> None:
+        """Its directory has another name now."""
+        self._path = path
+
+    def leave(self) -> None:
+        """This process, a fork of the driver, is none."""
+        os.close(self.fd)
+
+    def close(self) -> None:
+        """The job has no driver any more."""
+        with self._using:
+            self._is_open = False
+            os.close(self.fd)
+        with suppress(OSError):
+            os.unlink(self._path)
+
+
+def has_driver(path: str) -> bool:
+    """Whether a process holds the driver's end."""
+    fd = _open(path)
+    if fd is None:
+        return False
+    os.close(fd)
+    return True
+
+
+def tell_to_stop(path: str) -> bool:
+    """Tell the driver to stop; False when there is none."""
+    fd = _open(path)
+    if fd is None:
+        return False
+    try:
+        _write(fd)
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _open(path: str) -> int | None:
+    """The FIFO for writing; None where nobody reads it, or something else is there."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as e:
+        if e.errno in (errno.ENXIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+            return None
+        raise
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _write(fd: int) -> None:
+    with suppress(BlockingIOError):  # full: it was told often enough
+        os.write(fd, b"stop\n")

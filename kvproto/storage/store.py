@@ -1,0 +1,69 @@
+"""Where the bytes of jobs live: a small interface, and the files of this machine behind it.
+
+Spool files, result files and manifests are written and read through a `Store`. They are written once, as a
+whole, and never change; they go by a path, and a reader wants a range of one. An object store can be another
+implementation: a path is then the address of an object.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Protocol, Self
+
+from kvproto.storage.atomic import AtomicFile, open_raw
+
+__all__ = ["LOCAL", "LocalFiles", "Store", "Writer"]
+
+
+class Writer(Protocol):
+    """A file that is being written. It exists after `publish`; left without that, it leaves nothing."""
+
+    path: str
+
+    def write(self, data: bytes, /) -> object:
+        """Append bytes."""
+
+    def publish(self, *, on_disk: bool = False) -> None:
+        """Make the file appear, whole; with `on_disk` it survives a crash of the machine."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+class Store(Protocol):
+    """A place for files. `create` and what it returns raise DataError or JobError, the others OSError."""
+
+    def create(self, path: str) -> Writer:
+        """Begin a file, which replaces the one of that path when it is published."""
+
+    def open_range(self, path: str, start: int = 0, n_bytes: int | None = None) -> io.RawIOBase:
+        """Open a file at the byte `start`. At most n_bytes are going to be read; None: any number."""
+
+    def names(self, directory: str) -> list[str]:
+        """List the names of the files in a directory, in any order."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+
+
+class LocalFiles:
+    """Files of this machine, private to their user."""
+
+    def create(self, path: str) -> AtomicFile:
+        return AtomicFile(path)
+
+    def open_range(self, path: str, start: int = 0, n_bytes: int | None = None) -> io.FileIO:
+        file = open_raw(path)
+        file.seek(start)
+        return file
+
+    def names(self, directory: str) -> list[str]:
+        return os.listdir(directory)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+
+LOCAL = LocalFiles()
