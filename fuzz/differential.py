@@ -1,10 +1,12 @@
-"""The compiled codecs against the reference: `PYTHONPATH=tests python fuzz/differential.py SECONDS`.
+"""The compiled codecs against the reference: `PYTHONPATH=tests python fuzz/differential.py
+SECONDS`.
 
-Invariant: on every input, in whatever pieces, under whatever limit, the compiled codec and the C core give what the
-codec in Python gives: values, error class, offset, field, bytes wanted and had; the primitives stop at the same byte.
+Invariant: on every input, in whatever pieces, under whatever limit, the compiled codec and the C
+core give what the codec in Python gives: values, error class, offset, field, bytes wanted and had;
+the primitives stop at the same byte.
 
-hypothesis draws the inputs: streams that are nearly right, cut, with numbers put wrong. It shrinks one that breaks
-the invariant, prints it, and the program ends with 1.
+hypothesis draws the inputs: streams that are nearly right, cut, with numbers put wrong. It shrinks
+one that breaks the invariant, prints it, and the program ends with 1.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import struct
 import sys
 import time
 from itertools import count
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ PARAMS = st.one_of(
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data in pieces, empty ones among them."""
     places = sorted(place % (len(data) + 1) for place in cuts)
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)])]
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
 def streams_agree(kind, data, cuts, max_item):
@@ -99,7 +100,9 @@ TARGETS = {
 
 
 def run(target, number: int, max_examples: int) -> None:
-    """Try one target on so many inputs, which the number determines. Raises what breaks the invariant."""
+    """Try one target on so many inputs, which the number determines. Raises what breaks the
+    invariant.
+    """
     limits = settings(
         max_examples=max_examples,
         deadline=None,

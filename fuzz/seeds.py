@@ -1,12 +1,12 @@
-"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes, worker scripts, and the
-traffic of `kvproto check` with a worker that follows the contract: what it sends, and what is due for that.
+"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes,
+worker scripts, and the traffic of `kvproto check` with a worker that follows the contract: what it
+sends, and what is due for that.
 
-`PYTHONPATH=tests python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves alone what fuzzing has found: found-*.
-A seed whose like once broke an invariant begins with crash-.
+`PYTHONPATH=tests python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves
+alone what fuzzing has found: found-*. A seed whose like once broke an invariant begins with crash-.
 """
 
 import struct
-import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -84,7 +84,8 @@ SCRIPTS = {
         [(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", BAD_WEATHER
     ),
     "nothing": script([]),
-    # poll() said that there is input, and then there is none: what is held back must go out before waiting.
+    # poll() said that there is input, and then there is none: what is held back must go out before
+    # waiting.
     "crash-input-gone-again": script(
         [(PREFIX, 1), (BYTES, 3), (READ, 0)], PAIRS, b"\x01\x09\xff\xff"
     ),
@@ -103,7 +104,9 @@ MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
 
 
 def traffic() -> dict[str, bytes]:
-    """The first short run of each case: target/kit-ID -> bytes. Most begin alike; each input is there once."""
+    """The first short run of each case: target/kit-ID -> bytes. Most begin alike; each input is
+    there once.
+    """
     found: dict[tuple[str, bytes], str] = {}
     for case in CASES:
         schedules = [

@@ -43,7 +43,9 @@ def identity(tmp_path_factory):
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """Where the driver makes its private directories; each test that asks for it ends with the directory empty."""
+    """Where the driver makes its private directories; each test that asks for it ends with the
+    directory empty.
+    """
     directory = tmp_path / "private"
     directory.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(directory))
@@ -55,7 +57,8 @@ def private(tmp_path, monkeypatch):
 def own_directory(tmp_path, monkeypatch):
     """Each test works in its own directory.
 
-    In the top directory, a `python` that a test starts would import the sources instead of the installed package.
+    In the top directory, a `python` that a test starts would import the sources instead of the
+    installed package.
     """
     monkeypatch.chdir(tmp_path)
 

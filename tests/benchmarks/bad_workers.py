@@ -1,8 +1,10 @@
-"""`make bad-workers`: what becomes of the data when a worker misbehaves, here and elsewhere, as a Markdown table.
+"""`make bad-workers`: what becomes of the data when a worker misbehaves, here and elsewhere, as a
+Markdown table.
 
-20 MB in 200,000 lines go through a worker that gives each line back (bad_worker.c) and that, at line 2000 or
-at its end, does what the column says. The cell says how the whole thing ended, and what of the lines was not
-there at the end. Who has not ended after BOUND seconds is killed and counts as "for ever".
+20 MB in 200,000 lines go through a worker that gives each line back (bad_worker.c) and that, at
+line 2000 or at its end, does what the column says. The cell says how the whole thing ended, and
+what of the lines was not there at the end. Who has not ended after BOUND seconds is killed and
+counts as "for ever".
 """
 
 import contextlib
@@ -65,7 +67,9 @@ def ours(worker: Path, fault: str, source: Path, lines: set[bytes], target: Path
 
 
 def kill_session(session: int) -> None:
-    """Kill every process of a session: a tool may give its workers process groups of their own, which outlive it."""
+    """Kill every process of a session: a tool may give its workers process groups of their own,
+    which outlive it.
+    """
     while members := [
         pid
         for pid in map(int, filter(str.isdigit, os.listdir("/proc")))

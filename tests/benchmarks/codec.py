@@ -1,4 +1,6 @@
-"""The codec: encode and decode 1 M pairs in one process, against msgpack's C packer and unpacker on the same pairs."""
+"""The codec: encode and decode 1 M pairs in one process, against msgpack's C packer and unpacker on
+the same pairs.
+"""
 
 import msgpack
 from measure import alternate, random_pairs, row

@@ -1,11 +1,13 @@
-"""What `kvproto check` takes: a whole run on the reference workers in C and in Python, one case, our own driver."""
+"""What `kvproto check` takes: a whole run on the reference workers in C and in Python, one case,
+our own driver.
+"""
 
 import os
 import sys
 from pathlib import Path
 
 from contract.languages import program
-from measure import HERE, alternate, directory, row, run, worker
+from measure import alternate, directory, row, run, worker
 
 CHECK = [sys.executable, "-P", "-m", "kvproto", "check"]
 

@@ -1,10 +1,12 @@
-"""What somebody writes who has no job system: words counted by a pool of processes, a collections.Counter in each.
+"""What somebody writes who has no job system: words counted by a pool of processes, a
+collections.Counter in each.
 
     python counter.py VARIANT TEXT      prints `word TAB count`, a line each
 
-The text is what `kvproto run` gives a Python function: UTF-8, any other bytes kept. The variants differ in what a
-Counter gets at a time; the benchmark says which is the fastest. Bytes instead of str are not among them: they are
-not faster (`bytes.split` is slower), and they split at other places.
+The text is what `kvproto run` gives a Python function: UTF-8, any other bytes kept. The variants
+differ in what a Counter gets at a time; the benchmark says which is the fastest. Bytes instead of
+str are not among them: they are not faster (`bytes.split` is slower), and they split at other
+places.
 """
 
 import multiprocessing
@@ -61,7 +63,7 @@ def parts(path):
             file.seek(max(size * number // N_PARTS, cuts[-1]))
             file.readline()
             cuts.append(file.tell())
-    return [(path, start, end) for start, end in zip(cuts, [*cuts[1:], size])]
+    return [(path, start, end) for start, end in zip(cuts, [*cuts[1:], size], strict=True)]
 
 
 VARIANTS = {function.__name__: function for function in (by_lines, by_words, by_blocks)}

@@ -1,4 +1,6 @@
-"""The driver: `kvproto map --in kv --out kv -- identity`, whole process from start to exit, a file to /dev/null."""
+"""The driver: `kvproto map --in kv --out kv -- identity`, whole process from start to exit, a file
+to /dev/null.
+"""
 
 from measure import alternate, directory, kvproto_map, pair_file, row, run, worker
 

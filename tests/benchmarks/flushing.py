@@ -1,7 +1,9 @@
-"""A worker that flushes after every write, as the original library's programs do: against a driver that waits for each list.
+"""A worker that flushes after every write, as the original library's programs do: against a driver
+that waits for each list.
 
-What waiting costs is the price of a wake-up, and that depends on where the scheduler puts the two: on one core it is a
-switch, across two cores many times that. Both are measured. What this worker can do at all is what it does in a shell pipe.
+What waiting costs is the price of a wake-up, and that depends on where the scheduler puts the two:
+on one core it is a switch, across two cores many times that. Both are measured. What this worker
+can do at all is what it does in a shell pipe.
 """
 
 import os
@@ -16,7 +18,9 @@ PAIR_BYTES, LIST_BYTES = 24, 28
 
 
 def wait_for_each_list(command, pairs):
-    """The least that a lock-step driver can do, and no more: no decoding, no checks, sizes known beforehand."""
+    """The least that a lock-step driver can do, and no more: no decoding, no checks, sizes known
+    beforehand.
+    """
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as process:
@@ -56,7 +60,9 @@ def main():
     ours, piped, *waiting = alternate(*calls, rounds=3)
     row("M pairs/s", N_PAIRS / ours / 1e6)
     row("times the speed of the same worker in a shell pipe", piped / ours)
-    for where, taken in zip(("where the scheduler puts it", "across two cores"), waiting):
+    for where, taken in zip(
+        ("where the scheduler puts it", "across two cores"), waiting, strict=False
+    ):
         row(
             f"times a driver that waits, {where}",
             (N_PAIRS / ours) / (N_WAITED / taken),

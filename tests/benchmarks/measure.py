@@ -1,4 +1,6 @@
-"""What the benchmarks share: a clock, inputs made once, whole processes measured from start to exit."""
+"""What the benchmarks share: a clock, inputs made once, whole processes measured from start to
+exit.
+"""
 
 import json
 import os
@@ -38,7 +40,9 @@ def row(
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes by the wall clock; that its result goes away again is not part of it."""
+    """How long a call takes by the wall clock; that its result goes away again is not
+    part of it.
+    """
     start = time.perf_counter()
     result = call()
     taken = time.perf_counter() - start
@@ -50,7 +54,7 @@ def alternate(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
     """Run the calls in turn, several rounds; returns the median of the seconds of each."""
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for times, call in zip(taken, calls):
+        for times, call in zip(taken, calls, strict=True):
             times.append(seconds(call))
     return [statistics.median(times) for times in taken]
 
@@ -62,7 +66,9 @@ def random_pairs(n_pairs: int, key_size: int, value_size: int) -> list[tuple[byt
 
 
 def pair_file(directory: Path, n_pairs: int, key_size: int, value_size: int) -> Path:
-    """A file of framed pairs, written in pieces so that this process stays small; there already, it is taken."""
+    """A file of framed pairs, written in pieces so that this process stays small; there already, it
+    is taken.
+    """
     path = directory / f"{n_pairs}-{key_size}-{value_size}"
     if not path.exists():
         piece = encode_pairs(random_pairs(50_000, key_size, value_size))
@@ -91,8 +97,8 @@ def kvproto_map(worker: Path, form_in: str = "kv", form_out: str = "kv") -> list
 def run(command: list[str], stdin: Path, *, quietly: bool = False) -> int:
     """Run a command from a file to /dev/null, without a shell; returns its peak memory in bytes.
 
-    That is the most of the process itself and each child that it has waited for. quietly: its stderr, where a job
-    tells of its progress, goes to /dev/null too.
+    That is the most of the process itself and each child that it has waited for. quietly: its
+    stderr, where a job tells of its progress, goes to /dev/null too.
     """
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, str(stdin), os.O_RDONLY, 0),

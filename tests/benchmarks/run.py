@@ -2,9 +2,10 @@
 
     PYTHONPATH=tests python -P -m benchmarks.run [--only NAME]
 
-Each benchmark is a script of its own beside this one and prints rows as JSON lines; it runs in its own process, so
-that none sees the memory of another. What is compared runs alternately, A B A B, and the medians are
-taken, because these machines drift; still, only the ratios of one run mean anything.
+Each benchmark is a script of its own beside this one and prints rows as JSON lines; it runs in its
+own process, so that none sees the memory of another. What is compared runs alternately, A B A B,
+and the medians are taken, because these machines drift; still, only the ratios of one run mean
+anything.
 """
 
 import argparse

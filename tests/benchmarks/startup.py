@@ -1,4 +1,6 @@
-"""What it costs to start: `import kvproto`, a whole `kvproto map` on nothing, a whole job on one line."""
+"""What it costs to start: `import kvproto`, a whole `kvproto map` on nothing, a whole job on one
+line.
+"""
 
 import os
 import sys

@@ -1,4 +1,6 @@
-"""A job of functions that keep nothing, or let go of what they had: its memory must not grow with its input."""
+"""A job of functions that keep nothing, or let go of what they had: its memory must not grow with
+its input.
+"""
 
 from kvproto.classic import Job
 from kvproto.classic.func import nop_reduce, sum_combiner

@@ -1,4 +1,6 @@
-"""The old names: what imports, what says that it is gone, who wins, and scripts written for the original."""
+"""The old names: what imports, what says that it is gone, who wins, and scripts written for the
+original.
+"""
 
 import importlib
 import json
@@ -18,7 +20,12 @@ def python(*arguments, cwd="/", **environment):
     """Run Python; returns the finished process, its stdout and stderr as str."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=False,
     )
 
 
@@ -206,7 +213,9 @@ BESIDE = "from disco.util import identity\ndef folded(word):\n    return identit
 
 @pytest.fixture
 def old_script(tmp_path):
-    """A script for the original, and a module beside it that imports from disco too; returns their directory."""
+    """A script for the original, and a module beside it that imports from disco too; returns their
+    directory.
+    """
     directory = tmp_path / "old"
     directory.mkdir()
     (directory / "count.py").write_text(SCRIPT)

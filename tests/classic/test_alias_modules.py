@@ -1,4 +1,6 @@
-"""The old modules that have code of their own: disco.util, compat, settings, netstring, modutil, fileutils, schemes."""
+"""The old modules that have code of their own: disco.util, compat, settings, netstring, modutil,
+fileutils, schemes.
+"""
 
 import functools
 import hashlib
@@ -102,7 +104,7 @@ def test_an_index_gives_its_urls_by_label(tmp_path):
     index = f"dir://{tmp_path}/index"
     assert util.parse_dir(index) == [f"{tmp_path}/{name}" for name in "bca"]
     assert util.parse_dir(index, partition=2) == [f"{tmp_path}/{name}" for name in "bc"]
-    assert list(util.read_index(index))[0] == ("10", f"{tmp_path}/a")
+    assert next(iter(util.read_index(index))) == ("10", f"{tmp_path}/a")
     assert [util.ispartitioned(x) for x in (index, [index], [[index]], [index, "a"], "a", [])] == [
         True
     ] * 3 + [False] * 3
@@ -161,7 +163,7 @@ def test_settings_are_those_given_then_those_of_the_environment_then_the_default
 
 def test_a_setting_that_is_not_there_is_an_error_with_those_that_are():
     with pytest.raises(
-        KeyError, match="DISCO_ERLANG: kvproto has no such setting.*it has .*DISCO_MASTER"
+        KeyError, match=r"DISCO_ERLANG: kvproto has no such setting.*it has .*DISCO_MASTER"
     ):
         DiscoSettings()["DISCO_ERLANG"]
     assert DiscoSettings().get("DISCO_ERLANG", "x") == "x"

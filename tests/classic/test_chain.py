@@ -99,7 +99,7 @@ def test_a_failure_stops_what_needs_it_and_nothing_else_and_is_told_with_the_sta
     )
     for _ in range(2):  # another wait says the same
         with pytest.raises(
-            JobError, match="(?s)a chain of jobs failed: .*ValueError: of the first job"
+            JobError, match=r"(?s)a chain of jobs failed: .*ValueError: of the first job"
         ) as caught:
             chain.wait()
         told = str(caught.value).splitlines()[-5:]
@@ -130,7 +130,7 @@ def test_a_circle_is_an_error_that_names_it_and_nothing_runs(home):
     for call in (JobChain.run, JobChain.wait):
         with pytest.raises(
             JobError,
-            match="need each other in a circle: (second -> third -> second|third -> second -> third)$",
+            match=r"need each other in a circle: (second -> third -> second|third -> second -> third)$",
         ):
             call(JobChain({first: ["raw://x"], second: [third], third: [first, second]}))
     assert not home.exists()

@@ -176,7 +176,7 @@ def test_a_stream_that_gives_no_iterable_is_an_error_that_names_it(tables):
     def nothing(stream, size, url, params):
         pass
 
-    with pytest.raises(JobError, match="nothing.*None"):
+    with pytest.raises(JobError, match=r"nothing.*None"):
         results(input=tables, map=nop_map, map_input_stream=[task_input_stream, nothing])
 
 

@@ -36,7 +36,8 @@ def test_a_real_program_read_as_text_runs():
 
 def test_a_script_keeps_its_bytes(tmp_path):
     first, rest = Path(program(tmp_path, ECHO)).read_text().split("\n", 1)
-    script = f"{first}\n# -*- coding: latin-1 -*- \udcff\n{rest}"  # which is no UTF-8, as Python would see
+    # which is no UTF-8, as Python would see
+    script = f"{first}\n# -*- coding: latin-1 -*- \udcff\n{rest}"
     assert results(input=["raw://a"], map={"op": script}) == [(b"", b"a")]
 
 

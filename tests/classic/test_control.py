@@ -1,4 +1,6 @@
-"""Jobs by their names, from the process that runs them and from others: state, events, values, kill, purge."""
+"""Jobs by their names, from the process that runs them and from others: state, events, values,
+kill, purge.
+"""
 
 import os
 import signal
@@ -33,7 +35,9 @@ def done():
 
 
 def in_thread(call):
-    """Start a call in a thread; gives a function that waits for it and returns what it returned or raised."""
+    """Start a call in a thread; gives a function that waits for it and returns what it returned or
+    raised.
+    """
     outcome = []
 
     def run():
@@ -87,7 +91,7 @@ def test_a_job_that_is_not_there_is_unknown():
         disco.profile_stats,
     ):
         with pytest.raises(
-            JobError, match="there is no job nobody@1: .*/jobs/nobody@1 is not there"
+            JobError, match=r"there is no job nobody@1: .*/jobs/nobody@1 is not there"
         ):
             ask("nobody@1")
     with pytest.raises(JobError, match="no job nobody@1"):
@@ -135,7 +139,7 @@ def test_events_go_on_behind_the_offset_of_the_last_one_known(done):
 
 def test_the_results_of_a_stage_are_there_when_it_has_ended(done):
     assert done.stageresults("reduce") == done.wait()
-    with pytest.raises(JobError, match="output of stage map .* was removed when the job ended"):
+    with pytest.raises(JobError, match=r"output of stage map .* was removed when the job ended"):
         done.stageresults("map")
     with pytest.raises(JobError, match="no stage 'shuffle'; it has had map, reduce"):
         done.stageresults("shuffle")
@@ -157,7 +161,7 @@ def test_the_output_of_the_map_is_there_while_the_reduce_runs(tmp_path):
     told.read_text()
     [path] = job.stageresults("map")
     assert os.path.isfile(path)
-    with pytest.raises(JobError, match="stage reduce of job .* has no results: the job is active"):
+    with pytest.raises(JobError, match=r"stage reduce of job .* has no results: the job is active"):
         job.stageresults("reduce")
     go.write_text("")
     job.wait()
@@ -357,7 +361,7 @@ def test_results_are_found_where_the_home_has_been_moved_to(done, home, tmp_path
 
 
 def test_what_only_a_cluster_has_says_that_it_is_not_carried_over():
-    with pytest.raises(AttributeError, match="Disco.nodeinfo is not carried over"):
+    with pytest.raises(AttributeError, match=r"Disco.nodeinfo is not carried over"):
         Disco().nodeinfo()
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         Disco().nonsense

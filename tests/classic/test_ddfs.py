@@ -1,4 +1,6 @@
-"""DDFS as code for the original uses it: push, tag, pull, chunk, attributes, the graph of tags; saved results."""
+"""DDFS as code for the original uses it: push, tag, pull, chunk, attributes, the graph of tags;
+saved results.
+"""
 
 import io
 import os
@@ -155,7 +157,7 @@ def test_put_has_the_new_urls_alone_and_blobs_that_no_tag_lists_are_removed(home
 
 def test_a_deleted_tag_takes_along_the_blobs_that_it_alone_lists(tmp_path, home):
     (tmp_path / "mine").write_bytes(b"not the store's")
-    _, [[own], [shared]] = DDFS().push(
+    _, [[_own], [shared]] = DDFS().push(
         "x", [(io.BytesIO(b"1"), "own"), (io.BytesIO(b"2"), "shared")]
     )
     DDFS().tag("x", [str(tmp_path / "mine"), (tmp_path / "mine").as_uri()])
@@ -200,7 +202,7 @@ def test_attributes_are_set_looked_up_and_deleted():
 
 
 def test_attributes_of_the_original_itself_are_refused():
-    with pytest.raises(DataError, match="ddfs:read-token: .* there are no tokens here") as caught:
+    with pytest.raises(DataError, match=r"ddfs:read-token: .* there are no tokens here") as caught:
         DDFS().setattr("x", "ddfs:read-token", "secret")
     assert caught.value.code == 404
     assert not DDFS().exists("x")
@@ -219,7 +221,7 @@ def test_a_change_that_changes_nothing_is_no_new_version():
 
 def test_what_is_pushed_twice_in_one_update_is_there_once():
     DDFS().push("x", [(io.BytesIO(b"1"), "a")])
-    made, urls = DDFS().push(
+    _made, urls = DDFS().push(
         "x", [(io.BytesIO(name), name.decode()) for name in (b"a", b"b", b"c", b"b")], update=True
     )
     assert len(urls) == 2

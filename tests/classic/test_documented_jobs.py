@@ -21,7 +21,8 @@ def numbers(entry, params):
     return [(number, entry) for number in range(6)]
 
 
-# --- readers and streams ----------------------------------------------------------------------------
+# --- readers and streams
+# ----------------------------------------------------------------------------
 
 
 @pytest.mark.documented("2 map_reader: chain_reader reads the results of an earlier job")
@@ -107,7 +108,8 @@ def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
     assert Path(job.wait()[0]).read_text() == "x=1\n"
 
 
-# --- partitions and combiners -----------------------------------------------------------------------
+# --- partitions and combiners
+# -----------------------------------------------------------------------
 
 
 @pytest.mark.documented("2 partition: decides which reduce gets a pair of the map")
@@ -189,7 +191,8 @@ def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
     ]
 
 
-# --- the job dict -----------------------------------------------------------------------------------
+# --- the job dict
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.documented(
@@ -211,7 +214,8 @@ def test_the_job_dict_has_the_parameters_of_job_and_arguments():
     assert (given["map?"], given["reduce?"]) == (True, True)
 
 
-# --- in a task --------------------------------------------------------------------------------------
+# --- in a task
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.documented("4 the worker module has both, and those that follow")

@@ -75,7 +75,7 @@ def test_each_documented_name_is_there(tmp_path, module):
         module,
         *NAMES[module].split(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,6 @@
-"""What becomes of jobs when the process that runs them is to end: by Ctrl-C, by an error, or at its script's end."""
+"""What becomes of jobs when the process that runs them is to end: by Ctrl-C, by an error, or at its
+script's end.
+"""
 
 import os
 import signal
@@ -187,7 +189,9 @@ Job("failing").run(input=["raw://x"], map=map)
 
 
 def test_a_failure_that_nobody_waits_for_is_told():
-    done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FAILS], capture_output=True, text=True, check=False
+    )
     assert (
         done.stderr.startswith("kvproto: job failing@")
         and "ValueError: nobody waits for me" in done.stderr
@@ -202,7 +206,9 @@ job = Job("asked").run(input=["raw://x"], map=lambda line, params: [(line, 1)])
 
 
 def test_a_prompt_that_is_left_lets_its_job_end_whatever_failed_there_before():
-    done = subprocess.run([sys.executable, "-i"], input=INTERACTIVE, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-i"], input=INTERACTIVE, capture_output=True, text=True, check=False
+    )
     assert "ZeroDivisionError" in done.stderr
     assert [status for _, status, _ in Disco().joblist()] == ["ready"]
 

@@ -311,7 +311,7 @@ def test_ctrl_c_and_a_killed_driver_leave_no_external_program(tmp_path, number):
 
 def test_how_long_an_external_program_may_stand_still_is_the_jobs_to_say(tmp_path):
     hang = program(tmp_path, "import time\ntime.sleep(60)\n")
-    with pytest.raises(JobError, match="for 0.2 s .idle."):
+    with pytest.raises(JobError, match=r"for 0.2 s .idle."):
         results(input=["raw://x"], map=external([hang]), ext_limits={"idle": 0.2}, attempts=1)
 
 

@@ -18,7 +18,12 @@ def run(tmp_path, code, **modules):
     for name, text in modules.items():
         (tmp_path / f"{name}.py").write_text(text)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     return done.stdout, done.stderr
 
@@ -51,5 +56,7 @@ except Exception as e:
 def test_kvproto_run_takes_a_job_from_such_a_module(tmp_path):
     (tmp_path / "jobs.py").write_text(TOP_LEVEL + "class Again(Job):\n    map = m\n")
     command = [sys.executable, "-m", "kvproto", "run", "-q", "jobs.Again", "raw://y"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.stdout, done.stderr) == ("('x', 1)\ny\t1\n", "")

@@ -67,7 +67,7 @@ def test_what_output_streams_wrote_is_whole_and_checked():
     assert sorted(result_iterator(urls)) == PAIRS
     with open(urls[0], "r+b") as file:
         file.truncate(os.path.getsize(urls[0]) - 1)
-    with pytest.raises(DataError, match="bytes were written|were written"):
+    with pytest.raises(DataError, match=r"bytes were written|were written"):
         list(result_iterator(urls))
 
 

@@ -1,4 +1,6 @@
-"""The progress of a job as a person sees it: on a terminal of any width, off one, as JSON lines; its figures."""
+"""The progress of a job as a person sees it: on a terminal of any width, off one, as JSON lines;
+its figures.
+"""
 
 import fcntl
 import io

@@ -109,14 +109,14 @@ def test_without_a_reader_the_entries_are_lines(tmp_path):
 def test_text_is_not_what_the_default_reader_expects(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("some text\n")
-    with pytest.raises(JobError, match="lines.txt"):
+    with pytest.raises(JobError, match=r"lines.txt"):
         results(input=[str(path)], reduce=nop_reduce)
 
 
 def test_entries_that_are_no_pairs_cannot_be_partitioned(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("b\na\n")
-    with pytest.raises(JobError, match="no .key, value. pair"):
+    with pytest.raises(JobError, match=r"no .key, value. pair"):
         results(input=[str(path)], reduce=nop_reduce, reduce_reader=None, partitions=2)
 
 

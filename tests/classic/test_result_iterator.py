@@ -16,7 +16,9 @@ from kvproto.errors import DataError
 
 @pytest.fixture
 def results():
-    """The result files of a job: two, of more than a block each, with the numbers from 0 to 99999."""
+    """The result files of a job: two, of more than a block each, with the numbers from 0
+    to 99999.
+    """
 
     def map(entry, params):
         return ((number, f"{number:50}") for number in range(100_000))

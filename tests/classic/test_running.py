@@ -1,4 +1,6 @@
-"""How a job of Python functions runs: beside others, with progress, through the death of its processes; and how it fails."""
+"""How a job of Python functions runs: beside others, with progress, through the death of its
+processes; and how it fails.
+"""
 
 import http.server
 import os

@@ -100,7 +100,7 @@ def test_the_pairs_of_an_external_map_are_sorted_for_a_function(tmp_path):
 
 
 def test_keys_of_several_types_are_an_error_that_names_them():
-    with pytest.raises(JobError, match="str.*int|int.*str"):
+    with pytest.raises(JobError, match=r"str.*int|int.*str"):
         results(input=["raw://a"], map=spread, params=["a", 1], reduce=nop_reduce, sort=True)
 
 
@@ -112,7 +112,7 @@ def test_a_sort_leaves_nothing_in_the_jobs_directory():
 
 @pytest.mark.parametrize("size", ["much", "10 %", "", "-1M", 3.5])
 def test_a_buffer_size_that_sort_would_not_take_is_refused_at_once(size):
-    with pytest.raises((ValueError, TypeError), match="sort_buffer_size|buffer"):
+    with pytest.raises((ValueError, TypeError), match=r"sort_buffer_size|buffer"):
         Job("refused").run(
             input=["raw://a"], map=spread, reduce=nop_reduce, sort=True, sort_buffer_size=size
         )

@@ -209,7 +209,7 @@ def test_an_output_function_that_gives_no_stream_is_named(functions, what):
 
 
 def test_an_output_stream_without_an_add_says_what_it_lacks():
-    with pytest.raises(NotImplementedError, match="^OutputStream has no add"):
+    with pytest.raises(NotImplementedError, match=r"^OutputStream has no add"):
         OutputStream(io.BytesIO()).add("key", "value")
 
 

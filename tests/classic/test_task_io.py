@@ -1,4 +1,6 @@
-"""Readers of task_io: results of our own as input from anywhere, gzip, regular expressions, lines."""
+"""Readers of task_io: results of our own as input from anywhere, gzip, regular
+expressions, lines.
+"""
 
 import gzip
 import io
@@ -89,7 +91,7 @@ def test_a_result_is_read_from_a_file_and_as_it_comes_from_the_web(tmp_path, n_p
 def test_a_result_that_was_cut_is_refused_by_its_name(tmp_path, kind):
     data = result_file(tmp_path / "result", kind)
     for size in range(1, len(data)):
-        with pytest.raises(DataError, match="http://host/x .*(cut short|no(t a)? result)"):
+        with pytest.raises(DataError, match=r"http://host/x .*(cut short|no(t a)? result)"):
             list(
                 chain_reader(
                     io.BufferedReader(Socket(data[:size])), None, "http://host/x", None, trust=True
@@ -201,7 +203,7 @@ def test_gzip_gives_text_whose_members_are_one(tmp_path):
 def test_gzip_that_is_cut_is_refused_by_its_name():
     first = len(gzip.compress(TEXT[:9].encode()))
     for size in set(range(len(ZIPPED))) - {first}:
-        with pytest.raises(DataError, match="input http://host/x.gz: "):
+        with pytest.raises(DataError, match=r"input http://host/x.gz: "):
             list(gzip_line_reader(io.BytesIO(ZIPPED[:size]), None, "http://host/x.gz", None))
 
 

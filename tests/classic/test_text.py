@@ -16,7 +16,9 @@ from kvproto.errors import JobError
 
 DATA = "naïve\n".encode() + b"\xff\x00\n\nend"
 LINES = ["naïve\n".encode(), b"\xff\x00\n", b"\n", b"end"]
-"""Of these the bytes differ in number from the characters, are no UTF-8, or would end a C string."""
+"""Of these the bytes differ in number from the characters, are no UTF-8, or would end a C
+string.
+"""
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""What the command writes to stdout and stderr arrives whole, or the exit status and an error say that it does not."""
+"""What the command writes to stdout and stderr arrives whole, or the exit status and an error say
+that it does not.
+"""
 
 import os
 import pty
@@ -42,7 +44,9 @@ def unbuffered():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A directory with a job module, a worker, and a home where the last job and a tag are larger than LIMIT."""
+    """A directory with a job module, a worker, and a home where the last job and a tag are larger
+    than LIMIT.
+    """
     path = tmp_path_factory.mktemp("here")
     (path / "here.py").write_text(MODULE)
     (path / "large").write_text(("v" * 99 + "\n") * 30_000)
@@ -77,7 +81,8 @@ def here(made, monkeypatch):
 )
 @pytest.mark.parametrize("unbuffered", ["1", ""])
 def test_a_stdout_that_takes_only_a_part_is_an_error(here, arguments, unbuffered):
-    def limit_files():  # the write that reaches the limit takes a part, as on a full disk, and the next one fails
+    # the write that reaches the limit takes a part, as on a full disk, and the next one fails
+    def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
 
     with open(here / "part", "wb") as out, open(here / "large", "rb") as large:
@@ -89,6 +94,7 @@ def test_a_stdout_that_takes_only_a_part_is_an_error(here, arguments, unbuffered
             stdout=out,
             stderr=subprocess.PIPE,
             preexec_fn=limit_files,
+            check=False,
         )
     assert (done.returncode, done.stderr) == (1, b"kvproto: stdout: File too large\n")
     assert os.path.getsize(here / "part") == LIMIT
@@ -127,6 +133,7 @@ def test_a_closed_stdout_is_an_error_without_traceback(here, arguments):
         cwd=here,
         capture_output=True,
         env=unbuffered(),
+        check=False,
     )
     assert done.returncode == 1
     assert (
@@ -139,7 +146,7 @@ def test_a_closed_stdout_is_an_error_without_traceback(here, arguments):
 def test_a_stderr_that_takes_nothing_does_not_fail_the_job(here, closing, progress):
     command = command_line("run", "--progress", progress, "here.One", "raw://entry")
     done = subprocess.run(
-        ["sh", "-c", f'"$@" {closing}', "sh", *command], cwd=here, capture_output=True
+        ["sh", "-c", f'"$@" {closing}', "sh", *command], cwd=here, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"entry\t1\n", b"")
 
@@ -148,7 +155,7 @@ def test_a_stderr_that_takes_nothing_does_not_fail_the_job(here, closing, progre
 def test_a_failed_job_is_told_by_its_exit_status_where_there_is_no_stderr(here, closing):
     command = command_line("run", "here.Rude", "raw://entry")
     done = subprocess.run(
-        ["sh", "-c", f'"$@" {closing}', "sh", *command], cwd=here, capture_output=True
+        ["sh", "-c", f'"$@" {closing}', "sh", *command], cwd=here, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, b"")
 
@@ -160,7 +167,10 @@ def test_what_a_job_says_reaches_a_terminal_without_control_characters(here, pro
     reader = threading.Thread(target=lambda: shown.extend(iter(lambda: read_terminal(ours), b"")))
     reader.start()
     subprocess.run(
-        command_line("run", "--progress", progress, "here.Rude", "raw://x"), cwd=here, stderr=theirs
+        command_line("run", "--progress", progress, "here.Rude", "raw://x"),
+        cwd=here,
+        stderr=theirs,
+        check=False,
     )
     os.close(theirs)
     reader.join()
@@ -206,7 +216,7 @@ def test_a_report_is_not_written_through_a_link_that_another_user_planted(here, 
             "check", "-k", "MAP-lockstep", "--html", "report.html", "--", program(tmp_path, ECHO)
         ),
     ]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert victim.read_text() == "precious"
     assert b"<html" in report.read_bytes()
 
@@ -218,7 +228,10 @@ def test_an_output_file_that_is_a_mount_point_is_written_in_place(here):
     """
     command = command_line("run", "-q", "-o", "bound", "here.One", "raw://entry")
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", *command], cwd=here, capture_output=True
+        ["unshare", "-m", "sh", "-c", script, "sh", *command],
+        cwd=here,
+        capture_output=True,
+        check=False,
     )
     if b"unshare" in done.stderr or done.returncode == 77:
         pytest.skip("mounting takes root")
@@ -243,7 +256,10 @@ def test_what_a_script_opens_as_descriptor_2_gets_no_messages(here):
         "    print(len(job.wait(show='nocolor')))\n"
     )
     done = subprocess.run(
-        ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "script.py"], cwd=here, capture_output=True
+        ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "script.py"],
+        cwd=here,
+        capture_output=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, b"1\n")
     assert (here / "mine").read_bytes() == b""
@@ -252,7 +268,9 @@ def test_what_a_script_opens_as_descriptor_2_gets_no_messages(here):
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_that_nobody_gets_is_an_error(option):
     done = subprocess.run(
-        ["sh", "-c", '"$@" >/dev/full', "sh", *command_line(option)], capture_output=True
+        ["sh", "-c", '"$@" >/dev/full', "sh", *command_line(option)],
+        capture_output=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (1, b"kvproto: stdout: No space left on device\n")
     assert b"kvproto" in kvproto_command(option).stdout

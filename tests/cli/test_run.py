@@ -68,7 +68,9 @@ ready.map = lengths
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """The working directory of the commands: a module with jobs, an input; a home of their own for the jobs."""
+    """The working directory of the commands: a module with jobs, an input; a home of their own for
+    the jobs.
+    """
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here.py").write_text(MODULE)

@@ -1,4 +1,6 @@
-"""`kvproto map` and `kvproto reduce`, run as a user runs them: a process, bytes in, bytes out, an exit status."""
+"""`kvproto map` and `kvproto reduce`, run as a user runs them: a process, bytes in, bytes out, an
+exit status.
+"""
 
 import json
 import os
@@ -7,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,9 @@ def through_echo(mode, stdin, *options):
 
 @pytest.fixture
 def start_shown(tmp_path):
-    """A worker that, for one pair of input, answers with its parameters (n bytes), arguments and files."""
+    """A worker that, for one pair of input, answers with its parameters (n bytes), arguments and
+    files.
+    """
 
     def run(n_bytes, *options, worker_arguments=()):
         worker = tmp_path / "shows_start"
@@ -348,12 +351,14 @@ def test_head_of_a_shell_pipe_gets_its_bytes_and_no_complaint(tmp_path):
     data = tmp_path / "input"
     data.write_bytes(b"line\n" * 1_000_000)
     line = f'"{sys.executable}" -m kvproto map -- "{ECHO}" < "{data}" | head -c 10'
-    done = subprocess.run(["sh", "-c", line], capture_output=True, cwd="/")
+    done = subprocess.run(["sh", "-c", line], capture_output=True, cwd="/", check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\tline\n\n\tli", b"")
 
 
 def test_an_answer_comes_out_before_the_input_ends():
-    """As in `tail -f log | kvproto map`: a pair is answered when it is there, not when the next one is."""
+    """As in `tail -f log | kvproto map`: a pair is answered when it is there, not when the next one
+    is.
+    """
     for form, pair in ("kv", kvproto.encode_pair(b"", b"one\n")), ("lines", b"one\n"):
         with subprocess.Popen(
             command_line("map", "--in", form, "--", ECHO),
@@ -370,7 +375,9 @@ def test_an_answer_comes_out_before_the_input_ends():
 
 @pytest.fixture
 def sigint_not_ignored():
-    """A process that a shell starts in the background ignores SIGINT, and so do its children: not during this test."""
+    """A process that a shell starts in the background ignores SIGINT, and so do its children: not
+    during this test.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -402,7 +409,9 @@ def test_a_signal_ends_it_as_it_ends_any_program(sigint_not_ignored, number):
 def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
     data = {"kv": kvproto.encode_pair(b"", b"one\n"), "lines": b"one\n"}[form]
     line = f'"{sys.executable}" -m kvproto map --in {form} -- "{ECHO}" {closed}'
-    done = subprocess.run(["sh", "-c", line], input=data, capture_output=True, cwd="/", timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", line], input=data, capture_output=True, cwd="/", timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (1, b"")
     assert says in done.stderr and b"Traceback" not in done.stderr
 
@@ -410,6 +419,6 @@ def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
 def test_without_stderr_nothing_of_it_gets_into_the_output():
     line = f'"{sys.executable}" -m kvproto map -f "{catalogue.HERE}/raw.py" -- "{catalogue.HERE}/stderr_not_utf8.py" 2>&-'
     done = subprocess.run(
-        ["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60
+        ["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"\tone\n\n")

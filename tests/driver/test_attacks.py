@@ -1,5 +1,6 @@
 """Workers that interfere with their supervisor, or leave a directory that resists its removal."""
 
+import contextlib
 import os
 import select
 import subprocess
@@ -22,7 +23,9 @@ FORGE = """
     sys.stdin.buffer.read()
     sys.exit(3)
 """
-"""A worker that writes a good exit status to every descriptor of its supervisor, and exits with another."""
+"""A worker that writes a good exit status to every descriptor of its supervisor, and exits with
+another.
+"""
 
 STEAL = """
     import glob, os, sys, threading
@@ -87,14 +90,12 @@ def test_a_worker_that_kills_its_supervisor_is_an_error_of_the_worker_and_leaves
 def working_in(directory):
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
+        with contextlib.suppress(OSError):
             found += [
                 place
                 for place in [os.readlink(f"/proc/{name}/cwd")]
                 if place.startswith(str(directory))
             ]
-        except OSError:
-            pass
     return found
 
 
@@ -144,7 +145,11 @@ def test_what_is_mounted_in_the_directory_is_not_touched_and_that_is_told(tmp_pa
     )
     command = [*UNSHARE, sys.executable, "-c", code, path]
     done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(private)}
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(private)},
+        check=False,
     )
     if "unshare" in done.stderr or "status 77" in done.stderr:
         pytest.skip("mounting takes root")
@@ -205,7 +210,9 @@ def test_a_job_runs_in_a_process_with_more_open_files_than_select_can_take(tmp_p
         "    with ExternalProgram(worker) as program: print(list(program.reduce([('k', 'v')])))\n"
     )
     (tmp_path / "many.py").write_text(code)
-    done = subprocess.run([sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("[(0, 0), (1, 1), (2, 2)]\n[]\n", "")
 
 
@@ -226,7 +233,7 @@ def test_a_tree_from_a_lower_layer_of_an_overlay_is_removed(tmp_path):
         "-c",
         code,
     ]
-    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("no overlay can be mounted here")
     assert (done.returncode, done.stderr) == (0, "")
@@ -239,7 +246,7 @@ def test_what_is_mounted_keeps_its_mode(tmp_path):
     mount = "mount --bind outside tree/m || exit 77"
     code = "from kvproto.driver.removal import remove_tree\ntry: remove_tree('tree')\nexcept OSError as e: print(e.strerror)"
     shell = [*UNSHARE, "sh", "-c", f'{mount}; exec "$@"', "sh", *BARE, sys.executable, "-c", code]
-    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("mounting takes root")
     assert (done.stdout, done.stderr) == ("Device or resource busy\n", "")

@@ -1,4 +1,6 @@
-"""The driver's own promises: what it sends a worker and when, what it gives back, and how it starts it."""
+"""The driver's own promises: what it sends a worker and when, what it gives back, and how it starts
+it.
+"""
 
 import os
 import threading
@@ -133,7 +135,8 @@ def test_an_answer_comes_before_the_next_entry_is_there(identity, private):
             yield b"%d" % index
 
     with ExternalProgram([identity]) as worker:
-        # Entry n + 1 is fetched before answer n is looked for, so that one answer is always under way.
+        # Entry n + 1 is fetched before answer n is looked for, so that one answer is always under
+        # way.
         for pairs in worker.map(entry for group in [entries()] for entry in released(group, asked)):
             answered.append(pairs)
     assert answered == [[(b"", b"%d" % index)] for index in range(5)]
@@ -165,7 +168,7 @@ def test_a_pair_that_cannot_be_sent_names_its_index(identity, private):
     with ExternalProgram([identity]) as worker:
         with pytest.raises(TypeError, match="value of pair 3 must be bytes or str, not int"):
             list(worker.map([("k", "v")] * 3 + [("k", 1)]))
-        with pytest.raises(TypeError, match="pair 0 .* int"):
+        with pytest.raises(TypeError, match=r"pair 0 .* int"):
             list(worker.reduce([1]))
 
 

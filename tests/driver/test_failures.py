@@ -1,4 +1,6 @@
-"""Each way of failing has its own error, ends in bounded time, and leaves nothing behind: the catalogue of workers, walked."""
+"""Each way of failing has its own error, ends in bounded time, and leaves nothing behind: the
+catalogue of workers, walked.
+"""
 
 import os
 import select
@@ -11,13 +13,17 @@ from kvproto import ExternalProgram, errors
 from kvproto.protocol.messages import Message
 
 PAIRS = [(b"key %d" % index, b"value") for index in range(1000)]
-"""Fits into a pipe: a worker that stops reading is noticed by what it does, not by a pipe that is full."""
+"""Fits into a pipe: a worker that stops reading is noticed by what it does, not by a pipe that is
+full.
+"""
 
 BIG_PAIRS = [(b"key %d" % index, b"v" * 8000) for index in range(1000)]
 """8 MB, which fits into no pipe: the driver has to write while it reads."""
 
 IDLE, GRACE = 1.5, 0.4
-"""Seconds, for workers that are to run into one of them; far enough apart that the right one comes first."""
+"""Seconds, for workers that are to run into one of them; far enough apart that the right one comes
+first.
+"""
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +45,9 @@ def processes_in(directory: Path) -> list[int]:
 
 
 def assert_ends(pid: int) -> None:
-    """Wait until a process that has been killed is no more; one that has not been killed is a failure."""
+    """Wait until a process that has been killed is no more; one that has not been killed is a
+    failure.
+    """
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -52,7 +60,9 @@ def assert_ends(pid: int) -> None:
 
 
 def limits(error: str | None) -> dict:
-    """Short limits for the workers that are to run into them, so that the test is quick; ample ones for the rest."""
+    """Short limits for the workers that are to run into them, so that the test is quick; ample ones
+    for the rest.
+    """
     if error in ("WorkerHung", "WorkerClosedStdout", "WorkerLeftChild"):
         return {"idle": IDLE, "grace": GRACE}
     return {"idle": 60, "grace": 60}
@@ -66,7 +76,9 @@ def run(files, mode, pairs, on_message, error):
 
 
 def runs():
-    """Each worker as map and as reduce, with little input and with much; those that take their time a little less often."""
+    """Each worker as map and as reduce, with little input and with much; those that take their time
+    a little less often.
+    """
     for case in catalogue.WORKERS:
         for mode in ("map", "reduce"):
             yield pytest.param(case, mode, PAIRS, id=f"{case.source}-{mode}-small")

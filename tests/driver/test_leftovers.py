@@ -1,4 +1,6 @@
-"""Nothing of a worker is left, neither a process nor a file nor a descriptor, however its run ends."""
+"""Nothing of a worker is left, neither a process nor a file nor a descriptor, however its
+run ends.
+"""
 
 import os
 import select
@@ -100,7 +102,9 @@ def test_nothing_is_left_when_a_signal_ends_the_driver(tmp_path, private, number
 
 
 def wait_until_empty(directory: Path) -> None:
-    """A killed driver cannot wait for its supervisor, which removes the directory last: so the test does."""
+    """A killed driver cannot wait for its supervisor, which removes the directory last: so the test
+    does.
+    """
     for entry in Path("/proc").iterdir():
         try:
             arguments = (
@@ -116,7 +120,9 @@ def wait_until_empty(directory: Path) -> None:
 
 
 def test_a_program_is_executed_while_other_threads_fork(identity, private):
-    """The kernel refuses to execute a file that any process has open for writing, a fork of another thread too."""
+    """The kernel refuses to execute a file that any process has open for writing, a fork of another
+    thread too.
+    """
     failures = []
 
     def run():

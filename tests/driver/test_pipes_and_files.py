@@ -25,7 +25,9 @@ sys.stdout.buffer.write(answer[6:])
 sys.stdout.flush()
 sys.stdin.buffer.read()
 """
-"""Writes 6 bytes of its answer, 1.6 MB to stderr, and the rest: a map when it has read all, a reduce before it reads."""
+"""Writes 6 bytes of its answer, 1.6 MB to stderr, and the rest: a map when it has read all, a
+reduce before it reads.
+"""
 
 
 def answer_of_talker(mode: str, given, answer: bytes) -> list:
@@ -87,7 +89,8 @@ def test_a_worker_with_libdisco_opens_no_file_and_writes_none(tmp_path):
         worker,
     ]
     subprocess.run(command, check=True)
-    limits = 'ulimit -f 0; ulimit -n 3; exec "$0" map'  # no file may grow, no descriptor be opened besides the three
+    # no file may grow, no descriptor be opened besides the three
+    limits = 'ulimit -f 0; ulimit -n 3; exec "$0" map'
     stdin = encode_params({}) + encode_pairs([("k", "v")])
     done = subprocess.run(
         ["sh", "-c", limits, worker], input=stdin, capture_output=True, check=True

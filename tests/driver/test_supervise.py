@@ -1,4 +1,6 @@
-"""The supervisor by itself: what it says of the worker, and that nothing outlives it, whatever goes wrong."""
+"""The supervisor by itself: what it says of the worker, and that nothing outlives it, whatever goes
+wrong.
+"""
 
 import fcntl
 import os
@@ -115,7 +117,7 @@ def assert_ended(*pidfds: int) -> None:
 
 @pytest.mark.parametrize("n_arguments", [0, 3])
 def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
-    done = subprocess.run([SUPERVISE, *["3"] * n_arguments], capture_output=True)
+    done = subprocess.run([SUPERVISE, *["3"] * n_arguments], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (64, b"")
     assert done.stderr == b"usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n"
 
@@ -240,7 +242,7 @@ UNSHARE = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user
 
 def test_where_the_kernel_lists_no_children_the_group_is_killed_all_the_same(tmp_path):
     if subprocess.run(
-        [*UNSHARE, "mount", "-t", "tmpfs", "none", "/proc"], capture_output=True
+        [*UNSHARE, "mount", "-t", "tmpfs", "none", "/proc"], capture_output=True, check=False
     ).returncode:
         pytest.skip("no mount namespace of its own is to be had here")
     hidden = [*UNSHARE, "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]

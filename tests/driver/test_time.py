@@ -1,4 +1,6 @@
-"""How long the driver waits for a worker, and for whom the clock stands still; what it makes of floods, signals and masks."""
+"""How long the driver waits for a worker, and for whom the clock stands still; what it makes of
+floods, signals and masks.
+"""
 
 import os
 import select
@@ -68,7 +70,9 @@ def test_a_slow_source_is_not_the_workers_idleness(identity, private):
 
 @pytest.mark.clause("LIFECYCLE-6")
 def test_a_slow_user_of_the_output_is_not_the_workers_grace(identity, private, monkeypatch):
-    """The worker has long exited when its user has done with the first piece: all that is in the pipe still comes."""
+    """The worker has long exited when its user has done with the first piece: all that is in the
+    pipe still comes.
+    """
     monkeypatch.setattr(
         "kvproto.driver.exchange._READ_BYTES", 1 << 15
     )  # many pieces after its exit, each in good time

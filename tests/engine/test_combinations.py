@@ -1,4 +1,5 @@
-"""Every combination of map, combiner, partitions, sort, streams and reduce gives the same words, each as often as it is there.
+"""Every combination of map, combiner, partitions, sort, streams and reduce gives the same words,
+each as often as it is there.
 
 Jobs run in this process, task after task; those at the end run in task processes.
 """
@@ -91,7 +92,9 @@ STREAMS = {  # name -> (output streams, reader)
 
 
 class InThisProcess:
-    """An engine: each call after the other, with what a task gets pickled as on its way to a process."""
+    """An engine: each call after the other, with what a task gets pickled as on its way to a
+    process.
+    """
 
     def run_stage(self, name, fn, calls, retries, on_event):
         data = cloudpickle.dumps(fn)
@@ -107,7 +110,7 @@ def programs(identity):
 @pytest.fixture
 def texts(tmp_path):
     paths = [tmp_path / f"text-{number}" for number in range(len(TEXTS))]
-    for path, text in zip(paths, TEXTS):
+    for path, text in zip(paths, TEXTS, strict=True):
         path.write_bytes(text)
     return [str(path) for path in paths]
 

@@ -1,4 +1,6 @@
-"""What is cut, damaged or lost between its writer and its reader is an error that names it, never a shorter result."""
+"""What is cut, damaged or lost between its writer and its reader is an error that names it, never a
+shorter result.
+"""
 
 import os
 from pathlib import Path
@@ -194,7 +196,7 @@ def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_erro
 
     with pytest.raises(
         JobError,
-        match="spool file .* is damaged: the .* bytes at offset 0 do not have their checksum",
+        match=r"spool file .* is damaged: the .* bytes at offset 0 do not have their checksum",
     ):
         results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)
 
@@ -269,7 +271,7 @@ def test_a_directory_of_results_from_which_one_was_removed_is_an_error():
 )
 def test_required_files_lie_below_the_working_directory(name, home):
     with pytest.raises(
-        FilesError, match="required_files: .* names no file below the working directory"
+        FilesError, match=r"required_files: .* names no file below the working directory"
     ):
         Job("files").run(input=["raw://x"], map=nop_map, required_files={name: b"data"})
     assert not home.exists()

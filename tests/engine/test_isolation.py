@@ -1,4 +1,6 @@
-"""What one task does to its process is not there for the next, and what it does to itself is its own error."""
+"""What one task does to its process is not there for the next, and what it does to itself is its
+own error.
+"""
 
 import os
 import signal

@@ -1,5 +1,8 @@
-"""A task that is killed at any moment while it publishes what it made is done again, and nothing of it is there twice."""
+"""A task that is killed at any moment while it publishes what it made is done again, and nothing of
+it is there twice.
+"""
 
+import contextlib
 import os
 import signal
 import threading
@@ -73,7 +76,9 @@ def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_pat
 
 
 def state():
-    """Descriptors and threads of this process, its children, and what is in the directory of temporary files."""
+    """Descriptors and threads of this process, its children, and what is in the directory of
+    temporary files.
+    """
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return (
             len(os.listdir("/proc/self/fd")),
@@ -107,10 +112,8 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
     before = []
     for functions in [{"map": nop_map}, *ends, *ends]:
         job = Job("left").run(input=["raw://a b"], **functions)
-        try:
+        with contextlib.suppress(JobError):
             list(result_iterator(job.wait()))
-        except JobError:
-            pass
         for thread in threading.enumerate():
             if thread.name == f"kvproto {job.job}":
                 thread.join()

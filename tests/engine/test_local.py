@@ -103,7 +103,9 @@ def test_a_process_that_dies_between_stages_costs_nothing(pool):
 
 
 def fork_that_waits_for_ever():
-    """Fork as C code does, which Python's own hooks do not see; the child holds all that its parent has open."""
+    """Fork as C code does, which Python's own hooks do not see; the child holds all that its parent
+    has open.
+    """
     libc = ctypes.PyDLL(None)
     if libc.fork() == 0:
         libc.pause()
@@ -211,7 +213,7 @@ def test_an_error_of_a_class_that_only_the_task_can_import_is_shown_all_the_same
 
         raise only_in_the_task.Odd("of a kind of its own")
 
-    with pytest.raises(TaskError, match="only_in_the_task.Odd: of a kind of its own") as caught:
+    with pytest.raises(TaskError, match=r"only_in_the_task.Odd: of a kind of its own") as caught:
         run(pool, fail, [0])
     assert caught.value.__cause__ is None
 
@@ -231,7 +233,7 @@ def test_a_worker_error_keeps_its_facts_on_the_way(pool):
 
 def test_what_cannot_be_sent_to_a_process_is_said_before_one_starts(pool, tmp_path):
     lock = threading.Lock()
-    with pytest.raises(JobError, match="cannot be sent to its task processes.*lock"):
+    with pytest.raises(JobError, match=r"cannot be sent to its task processes.*lock"):
         run(pool, lambda n: lock, [0])
     assert os.listdir(tmp_path) == []
 

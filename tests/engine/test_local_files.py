@@ -1,4 +1,6 @@
-"""The pool with a directory of required files: task processes work in it, import from it, load libraries from it."""
+"""The pool with a directory of required files: task processes work in it, import from it, load
+libraries from it.
+"""
 
 import ctypes
 import os

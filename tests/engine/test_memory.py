@@ -1,4 +1,6 @@
-"""What a task keeps in memory does not grow with its input, when its functions let go of what they had."""
+"""What a task keeps in memory does not grow with its input, when its functions let go of what they
+had.
+"""
 
 import re
 from pathlib import Path
@@ -12,7 +14,9 @@ from kvproto.classic.task_io import disco_output_stream
 
 PER_LINE = 100
 N_LINES = 3_000
-"""So many that a task's spool is full and its combiner has let go several times: from here on nothing may grow."""
+"""So many that a task's spool is full and its combiner has let go several times: from here on
+nothing may grow.
+"""
 
 
 def peak() -> int:
@@ -27,7 +31,9 @@ def different(line, params):
 
 
 def passing(iter, params):
-    """Gives what it gets, and at the end the memory that it took, and the map before it in the same process."""
+    """Gives what it gets, and at the end the memory that it took, and the map before it in the same
+    process.
+    """
     n_pairs = 0
     for _pair in iter:
         n_pairs += 1

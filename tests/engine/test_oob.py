@@ -1,4 +1,6 @@
-"""Out-of-band values: what is put comes back as it was; a wrong key, a wrong value and a missing one say so."""
+"""Out-of-band values: what is put comes back as it was; a wrong key, a wrong value and a missing
+one say so.
+"""
 
 import os
 import threading
@@ -56,11 +58,11 @@ def test_keys_are_sorted_and_the_last_value_of_one_counts(directory):
 
 
 def test_a_missing_value_names_the_job_and_the_keys_that_there_are(directory):
-    with pytest.raises(JobError, match="^job some@job has no out-of-band value 'x'; it has none$"):
+    with pytest.raises(JobError, match=r"^job some@job has no out-of-band value 'x'; it has none$"):
         oob.get(directory, "x")
     oob.put_all(directory, {f"k{number:02}": "" for number in range(21)})
     with pytest.raises(
-        JobError, match="no out-of-band value 'x'; it has k00, k01, .*, k19 and 1 more$"
+        JobError, match=r"no out-of-band value 'x'; it has k00, k01, .*, k19 and 1 more$"
     ):
         oob.get(directory, "x")
 

@@ -1,5 +1,7 @@
 """The plan: large files are cut, small ones share a task, and every line is read exactly once."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,11 +61,11 @@ def test_wherever_a_file_is_cut_each_line_is_read_once_and_whole(
     path.write_bytes(b"".join(lines) + unended)
     offsets = [0, *sorted(cut for cut in cuts if 0 < cut < path.stat().st_size), None]
     read = []
-    for start, end in zip(offsets, offsets[1:]):
+    for start, end in itertools.pairwise(offsets):
         file, size = open_input(str(path), start, end)
         with file:
             data = file.read()
         assert len(data) == size
-        assert data == b"" or data.endswith(b"\n") or end is None or data.endswith(unended)
+        assert data == b"" or data.endswith((b"\n", unended)) or end is None
         read.append(data)
     assert b"".join(read) == path.read_bytes()

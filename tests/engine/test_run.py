@@ -1,4 +1,6 @@
-"""A job through the engine: what its directory holds when an attempt is killed, the disk is full, or a listener raises."""
+"""A job through the engine: what its directory holds when an attempt is killed, the disk is full,
+or a listener raises.
+"""
 
 import os
 import signal

@@ -1,4 +1,6 @@
-"""The sort of a reduce's input: order, stability, any bytes and types, memory, errors, and nothing left behind."""
+"""The sort of a reduce's input: order, stability, any bytes and types, memory, errors, and nothing
+left behind.
+"""
 
 import os
 import random
@@ -51,7 +53,8 @@ def room(tmp_path_factory):
     return tmp_path_factory.mktemp("sort")
 
 
-# --- order, and what comes out is what went in -----------------------------------------------------
+# --- order, and what comes out is what went in
+# -----------------------------------------------------
 
 
 @pytest.mark.documented(
@@ -228,7 +231,8 @@ def test_nothing_is_sorted_to_nothing(room):
     ]
 
 
-# --- keys without an order -------------------------------------------------------------------------
+# --- keys without an order
+# -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,8 @@ def test_keys_whose_parts_have_no_order_are_shown_in_memory_and_in_the_merge(roo
         by_sort(apart, room, size=1000)
 
 
-# --- nothing is left -----------------------------------------------------------------------------------
+# --- nothing is left
+# -----------------------------------------------------------------------------------
 
 
 KEYS = {"text": "%d".__mod__, "bytes": b"%d".__mod__, "int": int}
@@ -300,7 +305,9 @@ def test_nothing_is_left_when_it_is_closed_early(room, key):
     assert key is int or os.listdir(room)
     done.close()
     assert os.listdir(room) == []
-    assert subprocess.run(["pgrep", "-f", str(room)], capture_output=True).stdout == b""
+    assert (
+        subprocess.run(["pgrep", "-f", str(room)], capture_output=True, check=False).stdout == b""
+    )
 
 
 IN_THE_MIDDLE = """
@@ -326,10 +333,14 @@ def test_the_program_and_its_files_are_gone_when_the_process_is_killed(tmp_path)
     assert wait([supervisor], timeout=30)
     os.close(supervisor)
     assert os.listdir(tmp_path) == []
-    assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b""
+    assert (
+        subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False).stdout
+        == b""
+    )
 
 
-# --- failures of the program and of the disk ---------------------------------------------------------------
+# --- failures of the program and of the disk
+# ---------------------------------------------------------------
 
 
 def test_without_the_program_it_is_named_and_no_other_try_is_made(room, monkeypatch):
@@ -399,7 +410,7 @@ def test_a_full_disk_is_an_error_that_no_other_try_mends_and_says_what_to_do(tmp
         key,
     ]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("no unshare to make a small disk with")
     if done.returncode == 77 or "unshare" in done.stderr:
@@ -424,7 +435,8 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
             )
 
 
-# --- memory --------------------------------------------------------------------------------------------
+# --- memory
+# --------------------------------------------------------------------------------------------
 
 
 MEASURED = """
@@ -450,7 +462,9 @@ print(peak(resource.RUSAGE_SELF) - before, peak(resource.RUSAGE_CHILDREN))
 
 @pytest.mark.parametrize("key", ["text", "bytes", "int", "tuple"])
 def test_ten_times_more_data_than_the_buffer_is_sorted_within_its_memory(tmp_path, key):
-    """96 MB of records, more as objects, with a buffer of 8 MiB: the program stays within twice that, this process too."""
+    """96 MB of records, more as objects, with a buffer of 8 MiB: the program stays within twice
+    that, this process too.
+    """
     argv = [sys.executable, "-P", "-c", MEASURED, str(tmp_path), key]
     here, program = map(
         int, subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
@@ -459,7 +473,8 @@ def test_ten_times_more_data_than_the_buffer_is_sorted_within_its_memory(tmp_pat
     assert os.listdir(tmp_path) == []
 
 
-# --- the buffer's size ---------------------------------------------------------------------------------
+# --- the buffer's size
+# ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -495,5 +510,5 @@ def test_a_size_that_sort_takes_is_taken(room, text):
     ],
 )
 def test_a_size_that_sort_would_not_take_is_a_value_error_that_says_what_it_takes(text):
-    with pytest.raises(ValueError, match="sort_buffer_size is what `sort -S` takes.*'10%'.*'64M'"):
+    with pytest.raises(ValueError, match=r"sort_buffer_size is what `sort -S` takes.*'10%'.*'64M'"):
         check_buffer_size(text)

@@ -1,4 +1,6 @@
-"""Web addresses as people paste them; passwords, sent to one host and shown nowhere; errors that no other try mends."""
+"""Web addresses as people paste them; passwords, sent to one host and shown nowhere; errors that no
+other try mends.
+"""
 
 import base64
 import gzip
@@ -187,7 +189,7 @@ def test_a_password_is_not_printed_by_the_command():
 @pytest.mark.parametrize("url", ["http://me:hush/slash@127.0.0.1/x", "disco://me:hush?@h/x"])
 def test_a_password_with_characters_of_an_address_is_told_how_to_write_and_not_printed(url):
     with pytest.raises(
-        (DataError, JobError), match="in a user name or a password write / [?] # and @ as"
+        (DataError, JobError), match=r"in a user name or a password write / [?] # and @ as"
     ) as caught:
         open_input(url)
     assert "hush" not in str(caught.value)

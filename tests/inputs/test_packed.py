@@ -151,7 +151,7 @@ def test_data_without_lines_is_kept_whole_in_a_tag_whatever_the_size_of_chunks(t
     assert (
         kvproto_command("tag", "put", "x", tmp_path / "data", "--chunk-size", "100").returncode == 0
     )
-    [[url]] = DDFS().urls("x")
+    [[_url]] = DDFS().urls("x")
     assert kvproto_command("tag", "get", "x").stdout == data
     if name == "gzip":
         lines = result_iterator(["tag://x"], reader=gzip_line_reader)

@@ -155,7 +155,7 @@ def test_a_file_that_goes_away_after_it_was_found_is_named(tree):
 def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
     path = tree / "long"
     path.write_bytes(b"line\n" * 100_000)
-    file, size = open_input(str(path), 0, 300_000)
+    file, _size = open_input(str(path), 0, 300_000)
     os.truncate(path, 200_000)
     with (
         file,
@@ -181,7 +181,9 @@ def test_raw_inputs_are_a_task_each_so_that_cores_share_what_is_computed_from_th
 
 @pytest.fixture
 def linked(tree, tmp_path_factory):
-    """A tree with links to directories of its own, of another tree, and to itself; hidden files, backups, a pipe."""
+    """A tree with links to directories of its own, of another tree, and to itself; hidden files,
+    backups, a pipe.
+    """
     other = tmp_path_factory.mktemp("other")
     (other / "deep").mkdir()
     (other / "deep" / "o.txt").write_bytes(b"o")
@@ -238,7 +240,7 @@ def test_a_link_that_is_the_input_itself_or_the_only_way_is_followed(linked):
 def test_hidden_files_and_backups_are_read_when_they_are_named(linked):
     named = {".hidden": ".hidden", ".h*": ".hidden", "sub/*~": "sub/c.txt~", ".git": ".git/config"}
     for pattern, name in named.items():
-        found, told = found_and_told(f"{linked}/{pattern}")
+        _found, told = found_and_told(f"{linked}/{pattern}")
         assert names(linked, find_inputs([f"{linked}/{pattern}"])) == [name]
         assert told == []
 
@@ -247,7 +249,7 @@ def test_what_is_passed_over_is_said_where_it_leaves_nothing(tree):
     (tree / "hidden").mkdir()
     (tree / "hidden" / ".x").write_bytes(b"")
     with pytest.raises(
-        DataError, match="there are no files in .*/hidden; passed over 1 hidden files or .*: .*/.x"
+        DataError, match=r"there are no files in .*/hidden; passed over 1 hidden files or .*: .*/.x"
     ):
         find_inputs([str(tree / "hidden")])
 

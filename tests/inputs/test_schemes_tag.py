@@ -1,4 +1,6 @@
-"""Tags, indexes and addresses of nodes as inputs: what they stand for, here and on another machine."""
+"""Tags, indexes and addresses of nodes as inputs: what they stand for, here and on
+another machine.
+"""
 
 import bz2
 import gzip

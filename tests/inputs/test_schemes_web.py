@@ -48,7 +48,9 @@ def test_a_body_is_read_with_its_length_in_chunks_and_to_the_end_of_the_connecti
 def broken(
     *, etag='"one"', cut=CUT, honest=True, in_chunks=False, give_range=True, etag_then=None, shift=0
 ):
-    """A page that breaks off after `cut` bytes the first time, and then gives ranges, or something else."""
+    """A page that breaks off after `cut` bytes the first time, and then gives ranges, or something
+    else.
+    """
 
     def give(handler, number):
         headers = {"ETag": etag} if etag else {}

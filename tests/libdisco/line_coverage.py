@@ -1,8 +1,10 @@
-"""Line coverage of csrc/ by the tests: libdisco, the compiled module kvproto._disco, the supervisor.
+"""Line coverage of csrc/ by the tests: libdisco, the compiled module kvproto._disco, the
+supervisor.
 
-Everything is built with --coverage in a scratch directory, the last two inside a copy of the installed package.
-Prints a table; fails when a file has fewer than MINIMUM percent (environment, default 95) of its lines run.
-Not counted: a process that a signal kills or whose user is another writes no counts.
+Everything is built with --coverage in a scratch directory, the last two inside a copy of the
+installed package. Prints a table; fails when a file has fewer than MINIMUM percent (environment,
+default 95) of its lines run. Not counted: a process that a signal kills or whose user is another
+writes no counts.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The fuzz targets under an ordinary compiler: every seed keeps the invariant, and a core with a fault in it does not.
+"""The fuzz targets under an ordinary compiler: every seed keeps the invariant, and a core with a
+fault in it does not.
 
-The faults are one line each, put into a copy of the sources; the seeds alone must find them, without any fuzzing.
+The faults are one line each, put into a copy of the sources; the seeds alone must find them,
+without any fuzzing.
 """
 
 import importlib.util
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,11 @@ def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.
         ["gcc", *warnings, f"-I{ROOT / 'include'}", f"-I{core}", *sources, "-o", binary]
     )
     return subprocess.run(
-        [binary, FUZZ / "seeds" / target], capture_output=True, text=True, timeout=PATIENCE
+        [binary, FUZZ / "seeds" / target],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 

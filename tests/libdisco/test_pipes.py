@@ -1,16 +1,15 @@
-"""libdisco between its pipes: it flushes exactly when its next read would block, and works for a driver that waits
-for each answer and for one that never waits.
+"""libdisco between its pipes: it flushes exactly when its next read would block, and works for a
+driver that waits for each answer and for one that never waits.
 
-The socket pair of kind SEQPACKET, used as stdout or stderr, keeps apart what each write(2) wrote: one recv() is one write.
+The socket pair of kind SEQPACKET, used as stdout or stderr, keeps apart what each write(2) wrote:
+one recv() is one write.
 """
 
 import fcntl
 import os
 import signal
 import socket
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from support.disco_programs import PATIENCE, Build, Talk, run

@@ -24,6 +24,7 @@ import termios
 import time
 
 from codec import Failed, Lines, Lists, has, pair_bytes, param_bytes
+import contextlib
 
 
 def lay_out(request, directory):
@@ -68,12 +69,10 @@ def guarded():
 
 
 def end_group(group):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         (os.kill if has("kills the worker alone") or has("shares its group") else os.killpg)(
             group, signal.SIGKILL
         )
-    except ProcessLookupError:
-        pass
 
 
 class Worker:
@@ -89,7 +88,7 @@ class Worker:
             *(pair_bytes(entry, self.limit) for entry in request["entries"]),
         ]
         self.queue = memoryview(b"".join(parts))
-        self.ends = [*itertools.accumulate(map(len, parts))][1:] + [len(self.queue)]
+        self.ends = [*[*itertools.accumulate(map(len, parts))][1:], len(self.queue)]
         program = lay_out(request, directory)
         read_end, self.stdin = os.pipe()
         self.guard = guarded()

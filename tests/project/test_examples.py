@@ -1,4 +1,6 @@
-"""The examples: each runs as its docstring says, and gives what a computation of another kind gives."""
+"""The examples: each runs as its docstring says, and gives what a computation of another kind
+gives.
+"""
 
 import collections
 import csv
@@ -28,7 +30,9 @@ _COMMAND = re.compile(r"^    (?:python -m )?(kvproto.+)$", re.MULTILINE)
 
 
 def documented(name, cwd, **given):
-    """Run the command line of an example's docstring, with what is given for its words in capitals; its stdout."""
+    """Run the command line of an example's docstring, with what is given for its words in capitals;
+    its stdout.
+    """
     words = []
     for word in shlex.split(
         _COMMAND.search(importlib.import_module(f"kvproto.examples.{name}").__doc__)[1]
@@ -36,7 +40,9 @@ def documented(name, cwd, **given):
         value = given.pop(word.rstrip("."), word)
         words += [value] if isinstance(value, str) else value
     assert not given, f"the command line of {name} has no {', '.join(given)}"
-    done = subprocess.run([sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -44,7 +50,10 @@ def documented(name, cwd, **given):
 @pytest.mark.parametrize("name", ["chain", "kmeans"])
 def test_a_script_without_its_arguments_shows_its_command_line(name):
     done = subprocess.run(
-        [sys.executable, "-m", f"kvproto.examples.{name}"], capture_output=True, text=True
+        [sys.executable, "-m", f"kvproto.examples.{name}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (
         done.returncode == 1
@@ -140,7 +149,9 @@ def test_kmeans_ends_where_each_centre_is_the_mean_of_its_points(tmp_path):
         groups[min(centres, key=lambda centre: math.dist(centre, point))].append(point)
     assert len(groups) == 6
     for centre, group in groups.items():
-        assert centre == pytest.approx(tuple(statistics.fmean(axis) for axis in zip(*group)))
+        assert centre == pytest.approx(
+            tuple(statistics.fmean(axis) for axis in zip(*group, strict=True))
+        )
     assert sorted((round(x / 10), round(y / 10)) for x, y in centres) == [
         (x, y) for x in range(3) for y in range(2)
     ]

@@ -1,4 +1,6 @@
-"""The package as a whole: its version is one, its names are there, and `pip install .` gives all that is promised."""
+"""The package as a whole: its version is one, its names are there, and `pip install .` gives all
+that is promised.
+"""
 
 import os
 import re
@@ -72,7 +74,8 @@ def elsewhere(tmp_path_factory):
         "--no-deps",
         "--no-build-isolation",
     ]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where meson and ninja are
+    # where meson and ninja are
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(
         [*wheel, "-w", str(top), str(ROOT)], check=True, env={**os.environ, "PATH": path}
     )
@@ -140,7 +143,10 @@ def test_pkg_config_finds_the_wheels_library_wherever_it_lies(elsewhere, tmp_pat
         ["cc", str(ROOT / "kvproto/examples/identity.c"), *query.stdout.split(), "-o", str(worker)],
         check=True,
     )
-    assert subprocess.run([worker, "map"], input=b"0\n", capture_output=True).returncode == 0
+    assert (
+        subprocess.run([worker, "map"], input=b"0\n", capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def test_make_install_gives_both_libraries_and_a_header_under_a_prefix(tmp_path):

@@ -42,7 +42,9 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def beside(tmp_path):
-    """A directory with a file for each name of the standard library, each of which fails when it is imported."""
+    """A directory with a file for each name of the standard library, each of which fails when it is
+    imported.
+    """
     for name in sys.stdlib_module_names - {"_frozen_importlib", "_frozen_importlib_external"}:
         (tmp_path / f"{name}.py").write_text(
             f"raise ImportError('this is the {name} of the user')\n"
@@ -54,7 +56,9 @@ def beside(tmp_path):
 
 
 def run(beside, *command):
-    done = subprocess.run(command, cwd=beside, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=beside, capture_output=True, text=True, timeout=60, check=False
+    )
     assert "of the user" not in done.stdout + done.stderr
     return done
 
@@ -115,6 +119,11 @@ def test_a_module_of_that_name_is_the_users_for_the_users_own_imports(tmp_path):
         "print(*result_iterator(Job().run(input=['raw://x'], map=profile.m, profile=True).wait()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.stdout, done.stderr) == ("('x', 'mine')\n", "")

@@ -1,4 +1,6 @@
-"""Pairs dealt to their partitions, compiled and in Python: each where `default_partition` has it, in the order given."""
+"""Pairs dealt to their partitions, compiled and in Python: each where `default_partition` has it,
+in the order given.
+"""
 
 import functools
 

@@ -364,7 +364,8 @@ def test_the_encoders_agree(codec_name, pairs, max_item):
     assert packed(codec_named(codec_name).primitives) == packed(_reference)
 
 
-# --- the primitives under the decoders -------------------------------------------------------------
+# --- the primitives under the decoders
+# -------------------------------------------------------------
 
 
 @every_python_codec
@@ -384,7 +385,8 @@ def test_a_scan_stops_where_the_reference_stops(codec_name, data, start, max_pai
     assert lists == due
 
 
-# --- lines and partitions, without pair objects ------------------------------------------------------
+# --- lines and partitions, without pair objects
+# ------------------------------------------------------
 
 texts = st.lists(st.sampled_from([b"\n", b"a", b"word", b"\r\n", b"\0"]), max_size=12).map(b"".join)
 

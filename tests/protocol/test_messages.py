@@ -49,7 +49,10 @@ def test_each_line_is_one_message_in_whatever_pieces(data, at):
     due = [by_hand(line) for line in lines + ([rest] if rest else [])]
     places = sorted(min(place, len(data)) for place in at)
     assert messages_of([data]) == due
-    assert messages_of(data[a:b] for a, b in zip([0, *places], [*places, len(data)])) == due
+    assert (
+        messages_of(data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True))
+        == due
+    )
 
 
 @pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")

@@ -1,4 +1,6 @@
-"""The compiled primitives where no caller in this package takes them: misuse, and memory that is not there."""
+"""The compiled primitives where no caller in this package takes them: misuse, and memory that is
+not there.
+"""
 
 import gc
 import resource

@@ -1,4 +1,6 @@
-"""Framed bytes checked as they pass: the same verdicts, in the same words, as the decoders that make objects."""
+"""Framed bytes checked as they pass: the same verdicts, in the same words, as the decoders that
+make objects.
+"""
 
 import pytest
 from hypothesis import given
@@ -35,7 +37,9 @@ def stream_named(name: str, kind: str, max_item: int):
 
 
 def fault_of(run) -> tuple:
-    """The values that run() gives one by one, and its fault as a comparable tuple, () without one."""
+    """The values that run() gives one by one, and its fault as a comparable tuple, ()
+    without one.
+    """
     values = []
     try:
         for value in run:

@@ -1,4 +1,6 @@
-"""Summing pairs as they come: the primitive, compiled and in Python, and what the job functions make of it."""
+"""Summing pairs as they come: the primitive, compiled and in Python, and what the job functions
+make of it.
+"""
 
 import random
 from fractions import Fraction

@@ -1,4 +1,6 @@
-"""Every byte vector, against every codec: whole, in pieces, with bytes behind it, and ended at every length."""
+"""Every byte vector, against every codec: whole, in pieces, with bytes behind it, and ended at
+every length.
+"""
 
 from random import Random
 
@@ -58,7 +60,9 @@ def expected(vector: Vector) -> Outcome:
 
 
 def lengths(vector: Vector) -> list[int]:
-    """The lengths at which to cut the vector's input: all of them, or of a long one those that may matter."""
+    """The lengths at which to cut the vector's input: all of them, or of a long one those that may
+    matter.
+    """
     n = len(vector.input)
     if n <= _MANY:
         return list(range(n))
@@ -68,7 +72,7 @@ def lengths(vector: Vector) -> list[int]:
 def random_pieces(vector: Vector, round: int) -> list[bytes]:
     random = Random(f"{vector.id} {round}")
     cuts = sorted(random.choices(range(len(vector.input) + 1), k=random.randint(1, 12)))
-    return [vector.input[a:b] for a, b in zip([0, *cuts], [*cuts, len(vector.input)])]
+    return [vector.input[a:b] for a, b in zip([0, *cuts], [*cuts, len(vector.input)], strict=True)]
 
 
 def run(codec, kind: str, pieces, vector: Vector) -> Outcome:
@@ -131,7 +135,9 @@ def test_a_byte_behind_a_stream_is_a_cut_size_and_changes_nothing_before(codec_n
 
 
 def layout(kind: str, values: list) -> list[tuple[str, int]]:
-    """The fields of encoded values, (name, length) one behind the other, known without decoding anything."""
+    """The fields of encoded values, (name, length) one behind the other, known without decoding
+    anything.
+    """
     fields = []
     for pairs in values if kind == "lists" else [values]:
         if kind == "lists":
@@ -298,7 +304,8 @@ def test_messages_encode_to_the_bytes_they_came_from(vector):
     assert (encoded == vector.input) == (vector.canonical and vector.verdict == "accept")
 
 
-# --- the limits are those of the clauses ------------------------------------------------------------
+# --- the limits are those of the clauses
+# ------------------------------------------------------------
 
 
 @pytest.mark.clause("LIMITS-1", "LIMITS-4")

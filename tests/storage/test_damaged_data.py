@@ -1,4 +1,6 @@
-"""Whatever reads stored or remote data ends with it or with an error of kvproto's own, however it was changed."""
+"""Whatever reads stored or remote data ends with it or with an error of kvproto's own, however it
+was changed.
+"""
 
 import cProfile
 import gzip
@@ -381,7 +383,9 @@ RESPONSES = [
 
 @pytest.fixture(scope="module")
 def raw_server():
-    """A server that answers each connection with the bytes that `give` has said last, whatever they are."""
+    """A server that answers each connection with the bytes that `give` has said last, whatever they
+    are.
+    """
     given_last = [b""]
 
     def serve():
@@ -431,4 +435,4 @@ STARTS = ["http://[", "http://a:b@/", "file://\0", "tag://a b", "dir://", "raw:/
 def test_an_address_of_any_characters_is_read_or_an_error(url):
     ends(lambda: find_inputs([url]))
     if not url.lower().startswith(("http", "disco", "dir", "tag")):  # which would ask for the host
-        ends(lambda: open_input(url)[0].close())
+        ends(open_input(url)[0].close)

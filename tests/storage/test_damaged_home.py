@@ -1,4 +1,6 @@
-"""One damaged file of the home is told by its name, and the rest goes on; what is acknowledged is on the disk."""
+"""One damaged file of the home is told by its name, and the rest goes on; what is acknowledged is
+on the disk.
+"""
 
 import os
 import stat

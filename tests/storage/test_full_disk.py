@@ -1,4 +1,6 @@
-"""A disk that is full, wherever a job meets it: the error names the file and says what to do, and no other try is made."""
+"""A disk that is full, wherever a job meets it: the error names the file and says what to do, and
+no other try is made.
+"""
 
 import re
 

@@ -1,4 +1,6 @@
-"""The original's result formats: files as it wrote them, and every way in which one can be cut or damaged."""
+"""The original's result formats: files as it wrote them, and every way in which one can be cut or
+damaged.
+"""
 
 import datetime
 import io
@@ -21,13 +23,16 @@ from kvproto.protocol.frames import MAX_ITEM
 
 
 def old_hunk(raw: bytes, *, is_compressed: bool = True) -> bytes:
-    """A hunk as the original wrote it, the closing one too: what is empty was compressed like any other."""
+    """A hunk as the original wrote it, the closing one too: what is empty was compressed like any
+    other.
+    """
     stored = zlib.compress(raw, 2) if is_compressed else raw
     return struct.pack("<BBIQ", 0x81, is_compressed, zlib.crc32(raw), len(stored)) + stored
 
 
-# (key, value) pickles, opcode by opcode, as cPickle of Python 2 writes them with protocol 1, which the original used:
-# ( mark, U short 8-bit string, X unicode, K 1-byte int, L long, G float, N None, q memo, c class, R call, t tuple, . end
+# (key, value) pickles, opcode by opcode, as cPickle of Python 2 writes them with protocol 1, which
+# the original used: ( mark, U short 8-bit string, X unicode, K 1-byte int, L long, G float, N None,
+# q memo, c class, R call, t tuple, . end
 WORD = b"(U\x04wordq\x01K\x03tq\x02."
 CAFE = b"(U\x05caf\xc3\xa9q\x01X\x05\x00\x00\x00caf\xc3\xa9q\x02tq\x03."
 BINARY = b"(U\x04\x00\xff\xfeaq\x01G\x3f\xf8\x00\x00\x00\x00\x00\x00tq\x02."
@@ -179,7 +184,7 @@ def test_what_is_written_is_read_again_of_its_own_type(pairs):
 def test_hunks_are_written_from_1_mib_on_as_python_2_reads_them():
     file = io.BytesIO()
     out = disco_output_stream(file, 0, "url", None)
-    for number in range(3):
+    for _number in range(3):
         out.add("key", b"x" * (600 << 10))
     assert len(file.getvalue()) > 0
     out.close()
@@ -270,7 +275,7 @@ def test_a_pair_that_could_not_be_read_again_is_not_written(monkeypatch):
 
     monkeypatch.setattr(hunks, "MAX_ITEM", 1000)
     with pytest.raises(
-        ValueError, match="a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"
+        ValueError, match=r"a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"
     ):
         hunks.HunkWriter(io.BytesIO()).add("k", "v" * 1000)
 

@@ -1,4 +1,6 @@
-"""Records of spool and result files: what goes in comes out, of its own type, and damage is never unpickled."""
+"""Records of spool and result files: what goes in comes out, of its own type, and damage is never
+unpickled.
+"""
 
 import pickle
 
@@ -56,7 +58,7 @@ def test_objects_of_a_class_that_cannot_be_imported_travel_with_their_class():
         def __init__(self, number):
             self.number = number
 
-    [[(key, value)]] = read_batches(OBJECTS, [pack_objects([("k", Local(3))])], "x")
+    [[(_key, value)]] = read_batches(OBJECTS, [pack_objects([("k", Local(3))])], "x")
     assert value.number == 3
 
 
@@ -68,7 +70,7 @@ class Tripwire:
 def test_damaged_objects_are_refused_by_name_and_never_unpickled():
     data = bytearray(pack_objects([("k", Tripwire())]))
     data[-3] ^= 1
-    with pytest.raises(DataError, match="^some file is damaged.*checksum"):
+    with pytest.raises(DataError, match=r"^some file is damaged.*checksum"):
         list(read_batches(OBJECTS, [bytes(data)], "some file"))
 
 

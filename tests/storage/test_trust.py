@@ -1,4 +1,6 @@
-"""Pickled objects of other users and from the network are unpickled when the user says so, and not before."""
+"""Pickled objects of other users and from the network are unpickled when the user says so, and not
+before.
+"""
 
 import os
 import shutil

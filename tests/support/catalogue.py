@@ -1,7 +1,9 @@
-"""The workers of `tests/workers`, as data: what each one does wrong, and what a driver must say about it.
+"""The workers of `tests/workers`, as data: what each one does wrong, and what a driver must say
+about it.
 
-A worker is one small program; its first comment line says its fault. `tests/driver/test_failures.py`
-walks this table for map and for reduce; a new way of failing is a new program and a new row.
+A worker is one small program; its first comment line says its fault.
+`tests/driver/test_failures.py` walks this table for map and for reduce; a new way of failing is a
+new program and a new row.
 """
 
 from __future__ import annotations
@@ -134,7 +136,9 @@ def find(source: str) -> Worker:
 
 
 def program(source: str, directory: Path) -> Path:
-    """The path of a worker that can be executed: the script itself, or the C program built into `directory`."""
+    """The path of a worker that can be executed: the script itself, or the C program built into
+    `directory`.
+    """
     path = HERE / source
     if source == IDENTITY:
         path = HERE.parent.parent / "kvproto" / "examples" / source
@@ -144,7 +148,9 @@ def program(source: str, directory: Path) -> Path:
 
 
 def compile_worker(source: Path, target: Path) -> Path:
-    """Build a C worker as a user does, with the flags that `kvproto config` prints; built already, it stays."""
+    """Build a C worker as a user does, with the flags that `kvproto config` prints; built already,
+    it stays.
+    """
     if not target.exists():
         flags = subprocess.run(
             [sys.executable, "-m", "kvproto", "config", "--cflags", "--libs"],
@@ -163,7 +169,9 @@ def compile_worker(source: Path, target: Path) -> Path:
 
 
 def with_interpreter(script: bytes) -> bytes:
-    """A Python script that is started by the Python of these tests, at once: most of what a short run takes is its start."""
+    """A Python script that is started by the Python of these tests, at once: most of what a short
+    run takes is its start.
+    """
     first, _, rest = script.partition(b"\n")
     return (
         b"#!%b -SE\n%b" % (os.path.realpath(sys.executable).encode(), rest)

@@ -1,11 +1,14 @@
-"""`pytest --clauses`: the tests of each clause of PROTOCOL.md and of each promise of the classic interface's documentation.
+"""`pytest --clauses`: the tests of each clause of PROTOCOL.md and of each promise of the classic
+interface's documentation.
 
-A test names what it shows: `@pytest.mark.clause("FRAME-1")`, `@pytest.mark.documented("2 map: is the map of the job")`,
-the number being that of a section below. The report replaces the run. It fails when a clause with a MUST has no test,
-when a test names a clause that does not exist, and when no promise begins with the name of a documented parameter.
+A test names what it shows: `@pytest.mark.clause("FRAME-1")`, `@pytest.mark.documented("2 map: is
+the map of the job")`, the number being that of a section below. The report replaces the run. It
+fails when a clause with a MUST has no test, when a test names a clause that does not exist, and
+when no promise begins with the name of a documented parameter.
 """
 
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -73,7 +76,8 @@ class Report:
                 if promise.startswith(f"{number} "):
                     lines += [promise, *by_promise[promise]]
         wrong = problems(by_clause, by_promise)
-        print(*lines, "", *wrong, sep="\n")
+        print(*lines, sep="\n")
+        print(*wrong, sep="\n", end="\n" * bool(wrong), file=sys.stderr)
         session.testsfailed = len(wrong)
         return True
 

@@ -1,7 +1,8 @@
-"""The codecs that must agree, each behind the same three calls: the Python reference, the compiled one, the C core.
+"""The codecs that must agree, each behind the same three calls: the Python reference, the compiled
+one, the C core.
 
-KVPROTO_PURE=1 asks for the reference alone, so then the tests are for it alone. Otherwise all three are
-under test, and one that is not built fails its tests: nothing is skipped in silence.
+KVPROTO_PURE=1 asks for the reference alone, so then the tests are for it alone. Otherwise all three
+are under test, and one that is not built fails its tests: nothing is skipped in silence.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _FIELDS = ("num-pairs", "key size", "key", "value size", "value")  # as disco_fi
 
 
 class Outcome(NamedTuple):
-    """What a codec made of a stream: the values, and the fault, if any. `wanted` is also the size of an item too large."""
+    """What a codec made of a stream: the values, and the fault, if any. `wanted` is also the size
+    of an item too large.
+    """
 
     values: list
     error: str = ""
@@ -90,7 +93,9 @@ class C:
         return outcome._replace(values=self._frames(frames, max_item))
 
     def lists(self, chunks, max_item: int) -> Outcome:
-        """Values are one flat list of pairs and, as its last element, the number of complete lists."""
+        """Values are one flat list of pairs and, as its last element, the number of
+        complete lists.
+        """
         outcome, frames, n_lists = self._walk(chunks, True, max_item)
         return outcome._replace(values=[*self._frames(frames, max_item), n_lists])
 
@@ -161,7 +166,9 @@ def codec_named(name: str):
 
 
 def agrees(codec, kind: str, outcome: Outcome, expected: Outcome) -> bool:
-    """Does the outcome say what is expected? `kind` is "pairs", "lists" or "params"; C gives lists in a form of its own."""
+    """Does the outcome say what is expected? `kind` is "pairs", "lists" or "params"; C gives lists
+    in a form of its own.
+    """
     if isinstance(codec, C) and kind == "lists":
         *pairs, n_lists = outcome.values
         due = [pair for pairs_of_list in expected.values for pair in pairs_of_list]

@@ -1,4 +1,5 @@
-"""What script.c is asked to do and what must come of it: the runs that are good, and those that end in die().
+"""What script.c is asked to do and what must come of it: the runs that are good, and those that end
+in die().
 
 Expected bytes are written with the Python codec, which is the reference.
 """
@@ -14,7 +15,9 @@ SET = encode_params({"some parameter": "a value", "": " \n", "n\u00e4me": "1 2\n
 
 
 def case(name, *arguments, stdin=b"", stdout=b"", says=(), error=None, clauses=()):
-    """One run of script.c: its arguments and input, its whole stdout, MSG lines, and the ERR line of a run that fails."""
+    """One run of script.c: its arguments and input, its whole stdout, MSG lines, and the ERR line
+    of a run that fails.
+    """
     return pytest.param(
         arguments, stdin, stdout, list(says), error, id=name, marks=pytest.mark.clause(*clauses)
     )

@@ -1,4 +1,6 @@
-"""The C test programs: how they are built, run and talked to. Real compilers, real processes, real pipes."""
+"""The C test programs: how they are built, run and talked to. Real compilers, real processes, real
+pipes.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +48,18 @@ KINDS = {
         "runner": ("qemu-ppc",),
     },
 }
-"""Ways to build. powerpc is big-endian with 32-bit addresses; portable knows nothing of stdio's buffers."""
+"""Ways to build. powerpc is big-endian with 32-bit addresses; portable knows nothing of stdio's
+buffers.
+"""
 
 PATIENCE = 60  # seconds until a process that hangs fails its test; no test measures time
 
 
 def compile_or_fail(command: list) -> str:
     """Run a compiler; returns what it printed, or fails with that."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -156,7 +162,9 @@ class Result:
 def run(
     command: list[str], *arguments: str, stdin=b"", faults: dict | None = None, **options
 ) -> Result:
-    """Run a program to its end on the bytes, or the open file, of stdin; faults are faults.c's environment."""
+    """Run a program to its end on the bytes, or the open file, of stdin; faults are faults.c's
+    environment.
+    """
     environment = dict(os.environ, **{name: str(value) for name, value in (faults or {}).items()})
     options.setdefault("stdout", subprocess.PIPE)
     options["input" if isinstance(stdin, bytes) else "stdin"] = stdin
@@ -167,7 +175,9 @@ def run(
 
 
 class Talk:
-    """A running program that is fed by hand. `receive` fails, instead of hanging, when nothing comes."""
+    """A running program that is fed by hand. `receive` fails, instead of hanging, when nothing
+    comes.
+    """
 
     def __init__(self, command: list[str], *arguments: str, **streams: int) -> None:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)

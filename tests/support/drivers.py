@@ -1,4 +1,6 @@
-"""A job in a driver of its own, a process that a test starts, whose map waits until the test lets it go on."""
+"""A job in a driver of its own, a process that a test starts, whose map waits until the test lets
+it go on.
+"""
 
 import os
 import select
@@ -30,9 +32,9 @@ _START = 'job = Job("driven").run(input=["raw://x"], map=map)'
 class Driver:
     """A driver with a job "driven" whose one map waits. Context manager: the driver is ended.
 
-    start, after  statements: how it starts the job with `map`, what it does when the map runs: wait, unless given
-    job           the job's full name
-    map_process   a pidfd of the process whose task the map is
+    start, after  statements: how it starts the job with `map`, what it does when the map runs:
+    wait, unless given job           the job's full name map_process   a pidfd of the process whose
+    task the map is
     """
 
     def __init__(self, directory: Path, after: str = "job.wait()", start: str = _START) -> None:

@@ -1,4 +1,6 @@
-"""What the tests of engine and classic jobs share: text, worker programs in Python, job functions."""
+"""What the tests of engine and classic jobs share: text, worker programs in Python, job
+functions.
+"""
 
 import collections
 import json
@@ -55,7 +57,9 @@ else:
 
 
 def program(directory: Path, body: str, name: str = "op") -> str:
-    """Write a worker program in Python: `pairs()`, `answer(pair, ...)` and `params` are there for its body."""
+    """Write a worker program in Python: `pairs()`, `answer(pair, ...)` and `params` are there for
+    its body.
+    """
     path = directory / name
     path.write_text(_HEAD + body)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)

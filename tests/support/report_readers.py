@@ -1,4 +1,6 @@
-"""Reports read back, each as its own kind of program would: what they say of which case, in which mode."""
+"""Reports read back, each as its own kind of program would: what they say of which case, in which
+mode.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def _noted(ok, status):
 
 
 class Page(HTMLParser):
-    """An HTML page: its tags must be closed as they are opened. `tags`, `ids`, `links`, `text`, `told`, `marked`."""
+    """An HTML page: its tags must be closed as they are opened. `tags`, `ids`, `links`, `text`,
+    `told`, `marked`.
+    """
 
     WORDS = {
         "passes": "pass",

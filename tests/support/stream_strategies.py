@@ -1,4 +1,6 @@
-"""Values and byte streams for Hypothesis, and ways of cutting them; used by the tests of all the decoders."""
+"""Values and byte streams for Hypothesis, and ways of cutting them; used by the tests of all the
+decoders.
+"""
 
 import pytest
 from hypothesis import strategies as st
@@ -14,7 +16,8 @@ items = st.binary(max_size=12) | st.sampled_from(
 )
 pair_lists = st.lists(st.tuples(items, items), max_size=8)
 list_lists = st.lists(pair_lists, max_size=5)
-# Bytes of which a good part is read as sizes that make sense: arbitrary bytes alone are nearly always too large.
+# Bytes of which a good part is read as sizes that make sense: arbitrary bytes alone are nearly
+# always too large.
 frame_like = st.lists(
     st.integers(0, 6).map(lambda size: size.to_bytes(4, "little"))
     | st.binary(max_size=5)
@@ -29,7 +32,7 @@ cuts = st.lists(st.integers(0, 80), max_size=6)
 
 def cut(data, at) -> list:
     places = sorted(min(place, len(data)) for place in at)
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)])]
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
 def encode(kind: str, values: list) -> bytes:

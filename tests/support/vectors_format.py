@@ -10,7 +10,9 @@ DIRECTORY = Path(__file__).parents[1] / "vectors"
 
 @dataclass
 class Vector:
-    """One vector. `values` is a list of pairs, of lists of pairs, of params or of messages, as its file's name says."""
+    """One vector. `values` is a list of pairs, of lists of pairs, of params or of messages, as its
+    file's name says.
+    """
 
     id: str = ""
     clauses: tuple[str, ...] = ()

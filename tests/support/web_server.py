@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def serving(pages):
-    """Serve `pages`, {path: function(handler, number)}; number counts the requests for that path from 1.
+    """Serve `pages`, {path: function(handler, number)}; number counts the requests for that path
+    from 1.
 
     Yields the server; its `url` is where it is, `requests` the list of (path, headers) so far.
     """
@@ -40,7 +41,9 @@ def serving(pages):
 
 
 def answer(handler, body=b"", status=200, length=True, **headers):
-    """Send a response; `length` is whether its Content-Length is given, or the number to give. Headers: Retry_After="3"."""
+    """Send a response; `length` is whether its Content-Length is given, or the number to give.
+    Headers: Retry_After="3".
+    """
     handler.send_response(status)
     if length is not False:
         headers["Content-Length"] = len(body) if length is True else length

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import time
+import contextlib
 
 
 def read_exactly(n_bytes):
@@ -68,10 +69,8 @@ def fork(lasts):
 def to_pipes_of(pid, data):
     """Write to all that another process has open, as far as that can be done."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
+        with contextlib.suppress(OSError):
             os.write(os.open(f"/proc/{pid}/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK), data)
-        except OSError:
-            pass
 
 
 def touch(name):

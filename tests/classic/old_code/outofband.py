@@ -13,7 +13,7 @@ class NotesJob(TestJob):
 
     @staticmethod
     def reduce(iter, params):
-        for k, v in iter:
+        for k, _v in iter:
             assert get("seen-%s" % k) == "note on %s" % k
         put("part-%d" % this_partition(), this_name())
         return []

@@ -3,10 +3,9 @@
 import os
 
 import raw
+import contextlib
 
 os.set_blocking(1, False)
 for pair in raw.read_pairs():
-    try:
+    with contextlib.suppress(BlockingIOError):
         os.write(1, raw.result_list(pair))
-    except BlockingIOError:
-        pass

@@ -3,10 +3,9 @@
 import os
 
 import raw
+import contextlib
 
 for pair in raw.read_pairs():
     answer = raw.result_list(pair)
-    try:
+    with contextlib.suppress(BrokenPipeError):
         os.write(1, answer)
-    except BrokenPipeError:
-        pass

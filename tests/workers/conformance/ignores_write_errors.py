@@ -3,9 +3,8 @@
 import os
 
 import raw
+import contextlib
 
 for pair in raw.read_pairs():
-    try:
+    with contextlib.suppress(OSError):
         os.write(1, raw.result_list(pair))
-    except OSError:
-        pass
