@@ -1,21 +1,26 @@
-"""The wire: pairs and result lists, to bytes and back.
+"""Frames: pairs and result lists, to bytes and back.
 
-Sans-I/O: bytes in, values out; "not yet" is an empty answer, end of file is `close()`. Sizes are
-u32 little-endian on every host. Item limits are checked when the size is there, before anything is
+Sans-I/O: bytes in, values out; "not yet" is an empty list, end of file is `close()`. Sizes are u32
+little-endian on every host. An item's limit is checked when its size has come, before anything is
 kept for it. Implements FRAME, LIST and LIMITS-1 of PROTOCOL.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
 from kvproto.protocol import native as _native
-from kvproto.protocol.reference import FINE, KEY_TOO_LARGE, U32
+from kvproto.protocol.reference import FINE, KEY_TOO_LARGE, U32, Bytes, Pair
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = [
     "MAX_ITEM",
     "ListDecoder",
+    "Pair",
     "PairDecoder",
     "decode_lists",
     "decode_pairs",
@@ -29,13 +34,33 @@ MAX_ITEM = 1 << 30
 
 _NO_LIMIT = (1 << 62) - 1
 
-Pair = tuple[bytes, bytes]
+Element = TypeVar("Element")
 
 
 def encode_pair(key: bytes | str, value: bytes | str, *, max_item: int = MAX_ITEM) -> bytes:
-    """Encode one pair: key item, value item; str as UTF-8 (FRAME-1 to FRAME-3).
+    """Encode one pair: the key item, then the value item.
 
-    Raises TypeError for anything but bytes and str, ValueError for an item over max_item bytes.
+    Parameters
+    ----------
+    key, value : bytes or str
+        A str is encoded as UTF-8.
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError
+        An item is neither bytes nor str.
+    ValueError
+        An item is over the limit.
+
+    Notes
+    -----
+    Implements FRAME-1 to FRAME-3.
     """
     return _native.pack_pairs(((key, value),), _checked_limit(max_item))[0]
 
@@ -43,9 +68,23 @@ def encode_pair(key: bytes | str, value: bytes | str, *, max_item: int = MAX_ITE
 def encode_pairs(
     pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM
 ) -> bytes:
-    """Encode an iterable of (key, value) pairs one behind the other, without a count (FRAME-3).
+    """Encode pairs one after the other, without a count (FRAME-3).
 
-    Raises TypeError or ValueError that names the index of the pair at fault.
+    Parameters
+    ----------
+    pairs : iterable of (key, value)
+        Keys and values are bytes or str.
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `encode_pair`; the message names the index of the pair.
     """
     return _native.pack_pairs(pairs, _checked_limit(max_item))[0]
 
@@ -53,28 +92,52 @@ def encode_pairs(
 def encode_list(
     pairs: Iterable[tuple[bytes | str, bytes | str]], *, max_item: int = MAX_ITEM
 ) -> bytes:
-    """Encode one result list: u32 num-pairs, then the pairs (LIST-1, LIST-2). Raises as `encode_pairs` does."""
+    """Encode one result list: u32 num-pairs, then the pairs (LIST-1, LIST-2).
+
+    Parameters and errors are those of `encode_pairs`.
+    """
     frames, n_pairs = _native.pack_pairs(pairs, _checked_limit(max_item))
     if n_pairs > 0xFFFFFFFF:
         raise ValueError(f"a result list holds at most 4294967295 pairs, not {n_pairs}")
     return U32.pack(n_pairs) + frames
 
 
-def decode_pairs(data, *, max_item: int = MAX_ITEM) -> list[Pair]:
-    """Decode a whole stream of pairs (a bytes-like object) to a list of (bytes, bytes).
+def decode_pairs(data: Buffer, *, max_item: int = MAX_ITEM) -> list[Pair]:
+    """Decode a whole stream of pairs.
 
-    Raises Truncated when data ends inside a pair, ItemTooLarge for an item over max_item bytes;
-    both carry `offset` and the pairs `decoded` before it (FRAME-4, LIMITS-1).
+    Parameters
+    ----------
+    data : bytes-like
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Returns
+    -------
+    list of (bytes, bytes)
+
+    Raises
+    ------
+    Truncated
+        The data ends inside a pair (FRAME-4).
+    ItemTooLarge
+        An item is over the limit (LIMITS-1).
+
+    Notes
+    -----
+    Both errors have the `offset` and, as `decoded`, the pairs before it.
     """
     return _decode_whole(PairDecoder(max_item=max_item), data)
 
 
-def decode_lists(data, *, max_item: int = MAX_ITEM) -> list[list[Pair]]:
-    """Decode a whole stream of result lists to a list of lists of (bytes, bytes). Raises as `decode_pairs` does (LIST-3)."""
+def decode_lists(data: Buffer, *, max_item: int = MAX_ITEM) -> list[list[Pair]]:
+    """Decode a whole stream of result lists to a list of lists of (bytes, bytes) (LIST-3).
+
+    Parameters and errors are those of `decode_pairs`.
+    """
     return _decode_whole(ListDecoder(max_item=max_item), data)
 
 
-def _decode_whole(decoder: _Decoder, data) -> list:
+def _decode_whole(decoder: _Decoder[Element], data: Buffer) -> list[Element]:
     decoded = decoder.feed(data)
     try:
         decoder.close()
@@ -84,13 +147,8 @@ def _decode_whole(decoder: _Decoder, data) -> list:
     return decoded
 
 
-class _Decoder:
-    """What both decoders share: bytes kept for later, the offset, and an error that stays.
-
-    feed(data)  give bytes as they come, cut anywhere; returns what they complete
-    close()     end of file; raises Truncated unless it falls on a boundary
-    offset      bytes of the stream up to the first that is not part of a complete element
-    """
+class _Decoder(Generic[Element]):
+    """What both decoders share: bytes kept for later, the offset, and an error that stays."""
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
         self.max_item = _checked_limit(max_item)
@@ -99,11 +157,23 @@ class _Decoder:
         self._fault: ProtocolError | None = None
         self._closed = False
 
-    def feed(self, data) -> list:
-        """Take bytes (any bytes-like object, cut anywhere) and return the elements they complete.
+    def feed(self, data: Buffer) -> list[Element]:
+        """Take the next bytes, cut anywhere.
 
-        Raises ItemTooLarge as soon as the 4 bytes of the size are there; the error's `decoded` holds
-        what this call had completed. Every later call raises the same error again.
+        Parameters
+        ----------
+        data : bytes-like
+
+        Returns
+        -------
+        list
+            The elements that these bytes complete.
+
+        Raises
+        ------
+        ItemTooLarge
+            As soon as the 4 bytes of the size have come. The error's `decoded` holds what this
+            call had completed. Every later call raises the same error again.
         """
         if self._closed:
             raise ValueError("feed() after close()")
@@ -114,7 +184,7 @@ class _Decoder:
             data = self._kept
         elif not isinstance(data, (bytes, bytearray)):
             data = memoryview(data).cast("B")
-        out: list = []
+        out: list[Element] = []
         position, fault = self._scan(data, out)
         if fault != FINE:
             self._fault = self._too_large(data, position, fault)
@@ -129,7 +199,13 @@ class _Decoder:
         return out
 
     def close(self) -> None:
-        """Say that the stream has ended. Raises Truncated when it ended inside an element (FRAME-4, LIST-3)."""
+        """Take the end of the stream.
+
+        Raises
+        ------
+        Truncated
+            The stream ends inside an element (FRAME-4, LIST-3).
+        """
         if self._fault is not None:
             raise self._fault
         self._closed = True
@@ -137,22 +213,21 @@ class _Decoder:
         if missing is not None:
             raise missing
 
-    def _scan(self, data, out: list) -> tuple[int, int]:
-        raise AssertionError("PairDecoder and ListDecoder say how")
+    def _scan(self, data: Bytes, out: list[Element]) -> tuple[int, int]:
+        raise NotImplementedError
 
     def _missing(self) -> Truncated | None:
-        raise AssertionError("PairDecoder and ListDecoder say when")
+        raise NotImplementedError
 
-    def _too_large(self, data, position: int, fault: int) -> ItemTooLarge:
-        field = "key size" if fault == KEY_TOO_LARGE else "value size"
+    def _too_large(self, data: Bytes, position: int, fault: int) -> ItemTooLarge:
+        field = "key size"
         if fault != KEY_TOO_LARGE:
-            position_of_size = position + 4 + U32.unpack_from(data, position)[0]
-        else:
-            position_of_size = position
+            field = "value size"
+            position += 4 + U32.unpack_from(data, position)[0]
         return ItemTooLarge(
             field=field,
-            offset=self.offset + position_of_size,
-            size=U32.unpack_from(data, position_of_size)[0],
+            offset=self.offset + position,
+            size=U32.unpack_from(data, position)[0],
             limit=self.max_item,
         )
 
@@ -176,24 +251,47 @@ class _Decoder:
         )
 
 
-class PairDecoder(_Decoder):
-    """Decode pairs from bytes as they come: `feed(data)` -> list of (bytes, bytes), `close()` at end of file.
+class PairDecoder(_Decoder[Pair]):
+    """Decode pairs from bytes as they come: `feed` the bytes, and `close` at end of file.
 
-    max_item   int, bytes: an item over it is ItemTooLarge
-    Memory: what is fed and not yet complete, at most one pair and one feed.
+    Parameters
+    ----------
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Attributes
+    ----------
+    offset : int
+        Bytes of the stream before the first pair that is not complete.
+
+    Notes
+    -----
+    The decoder holds what is not yet complete: at most one pair and one feed.
     """
 
-    def _scan(self, data, out: list) -> tuple[int, int]:
+    def _scan(self, data: Bytes, out: list[Pair]) -> tuple[int, int]:
         return _native.scan_pairs(data, 0, _NO_LIMIT, self.max_item, out)
 
     def _missing(self) -> Truncated | None:
         return self._missing_of_pair() if self._kept else None
 
 
-class ListDecoder(_Decoder):
-    """Decode result lists from bytes as they come: `feed(data)` -> list of lists of pairs, `close()` at end of file.
+class ListDecoder(_Decoder[list[Pair]]):
+    """Decode result lists from bytes as they come: `feed` the bytes, and `close` at end of file.
 
-    num-pairs is never allocated for (LIST-4): a list grows by the pairs that are there.
+    Parameters
+    ----------
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Attributes
+    ----------
+    offset : int
+        Bytes of the stream before the first element that is not complete.
+
+    Notes
+    -----
+    num-pairs is never used to allocate (LIST-4): a list grows by the pairs that have come.
     """
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
@@ -202,13 +300,13 @@ class ListDecoder(_Decoder):
         self._pairs_left = 0
 
     def list_under_way(self) -> tuple[int, int] | None:
-        """(offset, num-pairs) of the result list that has begun and is not complete; None between lists."""
+        """Return (offset, num-pairs) of the list that is not complete; None between lists."""
         if self._pairs is None:
             return None
         n_bytes = 4 + sum(8 + len(key) + len(value) for key, value in self._pairs)
         return self.offset - n_bytes, len(self._pairs) + self._pairs_left
 
-    def _scan(self, data, out: list) -> tuple[int, int]:
+    def _scan(self, data: Bytes, out: list[list[Pair]]) -> tuple[int, int]:
         position, self._pairs, self._pairs_left, fault = _native.scan_lists(
             data, 0, self._pairs, self._pairs_left, self.max_item, out
         )
@@ -223,13 +321,14 @@ class ListDecoder(_Decoder):
             )
         if self._kept:
             return self._missing_of_pair()
+        n_pairs = len(self._pairs)
         return Truncated(
             field="key size",
             offset=self.offset,
             wanted=4,
             had=0,
             clause="LIST-3",
-            context=f"; the result list has {len(self._pairs)} of its {len(self._pairs) + self._pairs_left} pairs",
+            context=f"; the result list has {n_pairs} of its {n_pairs + self._pairs_left} pairs",
         )
 
 

@@ -1,12 +1,15 @@
-"""Stderr lines: `**<MSG> text`, `**<ERR> text`, and whatever else a worker prints.
+"""Lines of stderr: `**<MSG> text`, `**<ERR> text`, and whatever else a worker prints.
 
-Untagged lines are kept and handed on as they are; nothing is dropped. A line is cut at 64 KiB and
+Untagged lines become messages too; nothing is dropped. A line is cut at 64 KiB, and the message
 says so. No I/O. Implements STDERR and LIMITS-3 of PROTOCOL.md.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["ERR", "MAX_LINE", "MSG", "Message", "MessageParser", "encode_message"]
 
@@ -14,7 +17,7 @@ MSG = "MSG"
 ERR = "ERR"
 
 MAX_LINE = 64 * 1024
-"""The most bytes of a line that are kept, tag and newline not counted: 64 KiB (LIMITS-3)."""
+"""The most bytes of a line that are kept, without tag and newline: 64 KiB (LIMITS-3)."""
 
 _TAGS = {b"**<MSG>": MSG, b"**<ERR>": ERR}
 _TAG_BYTES = 7
@@ -23,9 +26,14 @@ _TAG_BYTES = 7
 class Message(NamedTuple):
     """One line of stderr.
 
-    kind    "MSG", "ERR", or "" for an untagged line
-    text    bytes, without tag, the one space behind it, and newline
-    n_cut   int, bytes of the line that were dropped because it was longer than MAX_LINE
+    Attributes
+    ----------
+    kind : str
+        "MSG", "ERR", or "" for an untagged line.
+    text : bytes
+        The line without its tag, the one space after the tag, and its newline.
+    n_cut : int
+        Bytes that were dropped, because the line was longer than MAX_LINE.
     """
 
     kind: str
@@ -33,15 +41,34 @@ class Message(NamedTuple):
     n_cut: int = 0
 
     def __str__(self) -> str:
-        """The line for a person: text as UTF-8 with bad bytes escaped, and a note where it was cut."""
+        """Return the text as UTF-8, with bad bytes escaped and a note where it was cut."""
         text = self.text.decode("utf-8", "backslashreplace")
         return f"{text} [{self.n_cut} more bytes cut]" if self.n_cut else text
 
 
 def encode_message(kind: str, text: str | bytes) -> bytes:
-    """Encode a message: one tagged line for each line of text, one space behind the tag (STDERR-1 to STDERR-4).
+    """Encode a message: one tagged line for each line of text, with one space after the tag.
 
-    Raises ValueError for a kind that is neither MSG nor ERR, TypeError for text that is neither str nor bytes.
+    Parameters
+    ----------
+    kind : {"MSG", "ERR"}
+    text : str or bytes
+        A str is encoded as UTF-8.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        The kind is neither MSG nor ERR.
+    TypeError
+        The text is neither str nor bytes.
+
+    Notes
+    -----
+    Implements STDERR-1 to STDERR-4.
     """
     if kind not in (MSG, ERR):
         raise ValueError(f"the kind of a message is {MSG!r} or {ERR!r}, not {kind!r}")
@@ -57,17 +84,30 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
 
 
 class MessageParser:
-    """Split stderr into messages as it comes: `feed(data)` -> list of Message, `close()` -> the unended last line.
+    """Split stderr into messages as it comes.
 
-    Never fails: any bytes are some line. Memory: one line of at most MAX_LINE bytes and its tag.
+    Notes
+    -----
+    Any bytes are lines, so parsing never fails. The parser holds one line of at most MAX_LINE bytes
+    and its tag.
     """
 
     def __init__(self) -> None:
         self._line = bytearray()
         self._n_cut = 0
 
-    def feed(self, data) -> list[Message]:
-        """Take bytes (any bytes-like object), cut anywhere; returns the messages whose newline is there."""
+    def feed(self, data: Buffer) -> list[Message]:
+        """Take the next bytes, cut anywhere.
+
+        Parameters
+        ----------
+        data : bytes-like
+
+        Returns
+        -------
+        list of Message
+            The messages whose newline has come.
+        """
         messages = []
         *ended, rest = bytes(memoryview(data)).split(b"\n")
         for piece in ended:
@@ -77,7 +117,13 @@ class MessageParser:
         return messages
 
     def close(self) -> list[Message]:
-        """Say that the stream has ended; returns the last line when no newline ended it, else nothing."""
+        """Take the end of the stream.
+
+        Returns
+        -------
+        list of Message
+            The last line, if no newline ends it; otherwise empty.
+        """
         return [self._message()] if self._line else []
 
     def _keep(self, piece: bytes) -> None:

@@ -1,12 +1,22 @@
-"""The one seam to the compiled code: the primitives, compiled where they are built, the reference otherwise.
+"""The primitives of the codec: compiled ones where they are built, the reference otherwise.
 
-Everything above asks here and does not know which it gets. `NATIVE` says. KVPROTO_PURE=1 in the
-environment at import selects the reference. The compiled module is CPython only.
+The rest of kvproto asks here and does not know which it gets; `NATIVE` tells. KVPROTO_PURE=1 in the
+environment selects the reference. The compiled module is for CPython only.
 """
 
 from __future__ import annotations
 
 import os
+
+from kvproto.protocol.reference import (
+    deal_pairs,
+    frame_lines,
+    pack_pairs,
+    scan_lists,
+    scan_pairs,
+    split_frames,
+    sum_pairs,
+)
 
 __all__ = [
     "NATIVE",
@@ -21,36 +31,16 @@ __all__ = [
     "sum_pairs",
 ]
 
-NATIVE = False
-ffi = lib = None
-
-if os.environ.get("KVPROTO_PURE", "") in ("", "0"):
-    try:
-        from kvproto._disco import ffi, lib
-    except ModuleNotFoundError:  # never built here: the reference does the work
-        pass
-    else:
-        NATIVE = True
+try:
+    from kvproto._disco import ffi, lib
+except ModuleNotFoundError:  # a source tree that was not built: the reference does the work
+    NATIVE = False
+else:
+    NATIVE = os.environ.get("KVPROTO_PURE", "") in ("", "0")
 
 if NATIVE:
-    # The compiled functions that make Python objects are ordinary builtins; the module hands them over once.
-    _builtins: dict = {}
-    if lib.kvproto_export(id(_builtins)) != 0:
+    # cffi cannot pass Python objects. The compiled functions are builtins, put into a dict once.
+    _compiled: dict[str, object] = {}
+    if lib.kvproto_export(id(_compiled)) != 0:
         raise ImportError("kvproto._disco could not export its functions")
-    scan_pairs = _builtins["scan_pairs"]
-    scan_lists = _builtins["scan_lists"]
-    pack_pairs = _builtins["pack_pairs"]
-    frame_lines = _builtins["frame_lines"]
-    split_frames = _builtins["split_frames"]
-    sum_pairs = _builtins["sum_pairs"]
-    deal_pairs = _builtins["deal_pairs"]
-else:
-    from kvproto.protocol.reference import (
-        deal_pairs,
-        frame_lines,
-        pack_pairs,
-        scan_lists,
-        scan_pairs,
-        split_frames,
-        sum_pairs,
-    )
+    globals().update(_compiled)

@@ -1,17 +1,31 @@
 """Parameter sets: what a driver sends a worker before the first pair.
 
-A dict is `<total>\\n` and then, for each pair, `<klen> <key> <vlen> <value>\\n`; total and lengths are
-decimal and count bytes. str and bytes go out as they are, None as nothing. No I/O.
+A dict becomes `<total>\\n` and then, for each pair, `<klen> <key> <vlen> <value>\\n`; total and
+lengths are decimal and count bytes. str and bytes are sent as they are, None as nothing. No I/O.
 Implements PARAMS and LIMITS-4 of PROTOCOL.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kvproto.errors import ParamsError, Truncated
 
-__all__ = ["MAX_PARAMS", "decode_params", "encode_params"]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["MAX_PARAMS", "Params", "decode_params", "encode_params"]
+
+Params = (
+    Mapping[str, str | bytes]
+    | Mapping[bytes, str | bytes]
+    | Mapping[str | bytes, str | bytes]
+    | str
+    | bytes
+    | None
+)
+"""What `encode_params` takes."""
 
 MAX_PARAMS = 1 << 30
 """The most bytes that a parameter set may announce: 1 GiB (LIMITS-4)."""
@@ -20,14 +34,27 @@ _MAX_DIGITS = 10
 _TOTAL = "total"
 
 
-def encode_params(params: Mapping | str | bytes | None) -> bytes:
-    """Encode what `ext_params` may be.
+def encode_params(params: Params) -> bytes:
+    """Encode parameters.
 
-    dict of str or bytes to str or bytes -> a parameter set, keys and values as UTF-8; {} -> b"0\\n"
-    str, bytes -> as they are, unframed: the worker reads them its own way (PARAMS-6); None -> b"" (PARAMS-7)
+    Parameters
+    ----------
+    params : dict, str, bytes or None
+        A dict of str or bytes to str or bytes becomes a parameter set, keys and values as UTF-8;
+        `{}` becomes ``b"0\\n"``. str and bytes are not framed: the worker reads them in its own
+        way (PARAMS-6). None becomes ``b""`` (PARAMS-7).
 
-    Raises TypeError that names the type and the key; ValueError over 1 GiB, for a str that UTF-8 cannot encode, and
-    for a name given twice, once as str and once as bytes (PARAMS-8).
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError
+        A value of another type; the message names the key.
+    ValueError
+        The set is over 1 GiB, UTF-8 cannot encode a str, or the same name is there as str and as
+        bytes (PARAMS-8).
     """
     if params is None:
         return b""
@@ -37,25 +64,37 @@ def encode_params(params: Mapping | str | bytes | None) -> bytes:
         raise TypeError(
             f"parameters must be a dict, str, bytes or None, not {type(params).__name__}"
         )
-    entries = {}
+    entries: dict[bytes, bytes] = {}
     for key, value in params.items():
-        k, v = (
-            _to_bytes(key, f"the parameter name {key!r}"),
-            _to_bytes(value, f"the value of parameter {key!r}"),
-        )
-        if k in entries:
+        name = _to_bytes(key, f"the parameter name {key!r}")
+        encoded = _to_bytes(value, f"the value of parameter {key!r}")
+        if name in entries:
             raise ValueError(f"the parameter name {key!r} is there twice, as str and as bytes")
-        entries[k] = b"%d %b %d %b\n" % (len(k), k, len(v), v)
+        entries[name] = b"%d %b %d %b\n" % (len(name), name, len(encoded), encoded)
     body = b"".join(entries.values())
     if len(body) > MAX_PARAMS:
         raise ValueError(f"the parameter set has {len(body)} bytes, the limit is {MAX_PARAMS}")
     return b"%d\n%b" % (len(body), body)
 
 
-def decode_params(data) -> dict[bytes, bytes]:
-    """Decode one whole parameter set (a bytes-like object) to a dict of bytes; of two entries with one name the last counts (PARAMS-8).
+def decode_params(data: Buffer) -> dict[bytes, bytes]:
+    """Decode one whole parameter set.
 
-    Raises ParamsError (with `offset`) for bad form and for bytes after the set, Truncated when data ends inside it.
+    Parameters
+    ----------
+    data : bytes-like
+
+    Returns
+    -------
+    dict of bytes to bytes
+        Of two entries with one name, the last (PARAMS-8).
+
+    Raises
+    ------
+    ParamsError
+        The set is malformed, or bytes follow it; `offset` says where.
+    Truncated
+        The data ends inside the set.
     """
     data = bytes(memoryview(data))
     total, at = _number(data, 0, len(data), b"\n", _TOTAL)
@@ -87,19 +126,21 @@ def decode_params(data) -> dict[bytes, bytes]:
 
 
 def _item(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple[bytes, int]:
-    """Read `<length> <bytes><closing>` at `at`; returns the bytes and where the next thing begins."""
+    """Read `<length> <bytes><closing>` at `at`; return the bytes and the position after them."""
     size, start = _number(data, at, end, b" ", f"length of a {field}")
     stop = start + size
     if stop + 1 > end:
         raise ParamsError(
-            f"the {field} at byte {start} has {size} bytes, but the set ends {end - start} bytes later",
+            f"the {field} at byte {start} has {size} bytes, "
+            f"but the set ends {end - start} bytes later",
             offset=start,
             clause="PARAMS-5",
             field=field,
         )
     if data[stop : stop + 1] != closing:
         raise ParamsError(
-            f"the {field} that ends at byte {stop} must be followed by {closing!r}, not {data[stop : stop + 1]!r}",
+            f"the {field} that ends at byte {stop} must be followed by {closing!r}, "
+            f"not {data[stop : stop + 1]!r}",
             offset=stop,
             clause="PARAMS-2",
             field=field,
@@ -108,7 +149,7 @@ def _item(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple[b
 
 
 def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple[int, int]:
-    """Read 1 to 10 digits and the closing byte; returns the number and where the next thing begins (PARAMS-3)."""
+    """Read 1 to 10 digits and the closing byte; return the number and the position after them."""
     stop = at
     while stop < end and stop - at < _MAX_DIGITS and data[stop : stop + 1].isdigit():
         stop += 1
@@ -134,7 +175,7 @@ def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple
     return int(data[at:stop]), stop + 1
 
 
-def _to_bytes(item, what: str) -> bytes:
+def _to_bytes(item: object, what: str) -> bytes:
     if isinstance(item, str):
         try:
             return item.encode()

@@ -1,14 +1,19 @@
-"""The reference primitives in pure Python: what the compiled ones must agree with to the byte.
+"""The reference primitives in pure Python. The compiled ones must agree with them to the byte.
 
 Each function takes a buffer and a start, works through what is complete, and returns where it
-stopped. "Not yet" is a position short of the end, never an error; end of file is the callers'
-business. No I/O, no state. Implements FRAME-1 to FRAME-3, LIST-1, LIST-2, LIMITS-1.
+stopped. "Not yet" is a position short of the end, never an error; the callers handle end of file.
+No I/O, no state. Implements FRAME-1 to FRAME-3, LIST-1, LIST-2, LIMITS-1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
+from typing import Any
 from zlib import crc32
+
+Bytes = bytes | bytearray | memoryview
+Pair = tuple[bytes, bytes]
 
 U32 = Struct("<I")
 
@@ -16,8 +21,10 @@ U32 = Struct("<I")
 FINE, KEY_TOO_LARGE, VALUE_TOO_LARGE = 0, 1, 2
 
 
-def scan_pairs(data, start: int, max_pairs: int, max_item: int, out: list) -> tuple[int, int]:
-    """Append each complete pair of data[start:] to out, as (bytes, bytes), at most max_pairs of them.
+def scan_pairs(
+    data: Bytes, start: int, max_pairs: int, max_item: int, out: list[Pair]
+) -> tuple[int, int]:
+    """Append each complete pair of data[start:] to out, at most max_pairs of them.
 
     Returns (position after the last complete pair, FINE | KEY_TOO_LARGE | VALUE_TOO_LARGE).
     """
@@ -42,10 +49,18 @@ def scan_pairs(data, start: int, max_pairs: int, max_item: int, out: list) -> tu
     return position, FINE
 
 
-def scan_lists(data, start: int, pairs: list | None, pairs_left: int, max_item: int, out: list):
-    """Append each complete result list of data[start:] to out; `pairs` is the list under way, None between lists.
+def scan_lists(
+    data: Bytes,
+    start: int,
+    pairs: list[Pair] | None,
+    pairs_left: int,
+    max_item: int,
+    out: list[list[Pair]],
+) -> tuple[int, list[Pair] | None, int, int]:
+    """Append each complete result list of data[start:] to out.
 
-    Returns (position after the last complete element, pairs, pairs_left, fault as in `scan_pairs`).
+    `pairs` is the list under way, None between lists. Returns (position after the last complete
+    element, pairs, pairs_left, fault as in `scan_pairs`).
     """
     position = start
     while True:
@@ -64,39 +79,42 @@ def scan_lists(data, start: int, pairs: list | None, pairs_left: int, max_item: 
         pairs = None
 
 
-def pack_pairs(pairs, max_item: int, first_index: int = 0) -> tuple[bytes, int]:
+def pack_pairs(pairs: Iterable[object], max_item: int, first_index: int = 0) -> tuple[bytes, int]:
     """Encode an iterable of pairs; str is encoded as UTF-8.
 
-    Returns (frames, number of pairs). Raises TypeError or ValueError naming the pair's index from first_index.
+    Returns (frames, number of pairs). Raises TypeError or ValueError that names the index of the
+    pair, counted from first_index.
     """
-    parts = []
+    parts: list[bytes] = []
     n_pairs = 0
     for pair in pairs if isinstance(pairs, list) else list(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(
-                f"pair {first_index + n_pairs} is not a (key, value) tuple or list: {_describe(pair)}"
+                f"pair {first_index + n_pairs} is not a (key, value) tuple or list: "
+                f"{_describe(pair)}"
             )
-        for name, item in zip(("key", "value"), pair):
-            if isinstance(item, str):
-                item = _utf8(item, name, first_index + n_pairs)
-            elif not isinstance(item, bytes):
+        for name, item in zip(("key", "value"), pair, strict=True):
+            encoded = _utf8(item, name, first_index + n_pairs) if isinstance(item, str) else item
+            if not isinstance(encoded, bytes):
                 raise TypeError(
-                    f"the {name} of pair {first_index + n_pairs} must be bytes or str, not {type(item).__name__}"
+                    f"the {name} of pair {first_index + n_pairs} must be bytes or str, "
+                    f"not {type(item).__name__}"
                 )
-            if len(item) > max_item:
+            if len(encoded) > max_item:
                 raise ValueError(
-                    f"the {name} of pair {first_index + n_pairs} has {len(item)} bytes, the limit is {max_item}"
+                    f"the {name} of pair {first_index + n_pairs} has {len(encoded)} bytes, "
+                    f"the limit is {max_item}"
                 )
-            parts.append(U32.pack(len(item)))
-            parts.append(item)
+            parts.append(U32.pack(len(encoded)))
+            parts.append(encoded)
         n_pairs += 1
     return b"".join(parts), n_pairs
 
 
-def frame_lines(data, last: bool) -> tuple[bytes, int]:
-    """Frame each line of data, its newline included, as the value of an empty key; with `last` an unended line too.
+def frame_lines(data: Bytes, last: bool) -> tuple[bytes, int]:
+    """Frame each line of data, with its newline, as the value of an empty key.
 
-    Returns (frames, bytes of data taken).
+    With `last`, also a line that no newline ends. Returns (frames, bytes of data taken).
     """
     end = len(data) if last else bytes(data).rfind(b"\n") + 1
     parts = []
@@ -104,20 +122,20 @@ def frame_lines(data, last: bool) -> tuple[bytes, int]:
         if len(line) > 0xFFFFFFFE:
             raise ValueError(f"a line of {len(line) + 1} bytes: an item has at most 4294967295")
         parts.append(b"\0\0\0\0" + U32.pack(len(line) + 1) + line + b"\n")
-    rest = parts.pop()[8:-1]  # what stands behind the last newline
+    rest = parts.pop()[8:-1]  # after the last newline
     if rest:
         parts.append(b"\0\0\0\0" + U32.pack(len(rest)) + rest)
     return b"".join(parts), end
 
 
-def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
-    """Route each complete pair of data, as it is, to partition crc32(key) % n_partitions.
+def split_frames(data: Bytes, n_partitions: int) -> tuple[list[bytes], int]:
+    """Route the frames of each complete pair of data to partition crc32(key) % n_partitions.
 
-    Returns (frames of each partition, bytes of data taken). Items of any size pass: data was checked before.
+    Returns (frames of each partition, bytes of data taken). There is no limit: data was checked.
     """
     if n_partitions < 1:
         raise ValueError(f"n_partitions must be at least 1, not {n_partitions}")
-    partitions: list[list] = [[] for _ in range(n_partitions)]
+    partitions: list[list[bytes]] = [[] for _ in range(n_partitions)]
     position, end = 0, len(data)
     while end - position >= 8:
         value_at = position + 4 + U32.unpack_from(data, position)[0]
@@ -133,11 +151,13 @@ def split_frames(data, n_partitions: int) -> tuple[list[bytes], int]:
     return [b"".join(frames) for frames in partitions], position
 
 
-def deal_pairs(pairs: list, parts: list, other) -> None:
+def deal_pairs(
+    pairs: list[tuple[Any, ...]], parts: list[list[Any]], other: Callable[[Any], int]
+) -> None:
     """Append each pair, a tuple, to the list of its key's partition in parts.
 
-    str and bytes go by the crc32 of their (UTF-8) bytes, ints by their hash; of other keys, and of a str that UTF-8
-    cannot encode, other(key) says the partition.
+    The partition of str and bytes comes from the crc32 of their (UTF-8) bytes, that of an int from
+    its hash. For other keys, and for a str that UTF-8 cannot encode, it is other(key).
     """
     n_partitions = len(parts)
     for pair in pairs:
@@ -158,12 +178,12 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def sum_pairs(pairs, sums: dict, max_keys: int) -> list:
-    """Add each pair of an iterator to the sum of its key, as long as it is a tuple of two that can be added, and there
-    are fewer than max_keys sums.
+def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list[Any]:
+    """Add the value of each pair of an iterator to the sum of its key.
 
-    Returns the pair that it left to the caller, taken from the iterator, in a list; an empty one at the end. Raises
-    what the iterator raises, and nothing else.
+    Stops at a pair that is not a tuple of two or cannot be added, and when there are max_keys sums.
+    Returns a list with the pair that it took and did not add; an empty one at the end. Raises what
+    the iterator raises, and nothing else.
     """
     for pair in pairs:
         if len(sums) >= max_keys or type(pair) is not tuple or len(pair) != 2:
@@ -171,7 +191,7 @@ def sum_pairs(pairs, sums: dict, max_keys: int) -> list:
         key, value = pair
         try:
             sums[key] = sums.get(key, 0) + value
-        except Exception:  # the caller does the pair again, and gets it
+        except Exception:  # the caller adds the pair again, and gets the error
             return [pair]
     return []
 
@@ -185,7 +205,7 @@ def _utf8(text: str, name: str, index: int) -> bytes:
         ) from None
 
 
-def _describe(pair) -> str:
+def _describe(pair: object) -> str:
     if isinstance(pair, (tuple, list)):
         return f"{type(pair).__name__} of {len(pair)}"
     return type(pair).__name__
