@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kvproto.errors import DataError
-from kvproto.inputs.formats import checked_lines
+from kvproto.inputs.lines import checked_lines
 from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pairs
 from kvproto.protocol.native import frame_lines
 

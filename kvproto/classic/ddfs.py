@@ -28,7 +28,7 @@ from kvproto.classic.putting import (
 )
 from kvproto.errors import DataError
 from kvproto.inputs.schemes import find_inputs, tell
-from kvproto.inputs.schemes.tag import load, locate
+from kvproto.inputs.schemes.lists import load, locate
 from kvproto.inputs.tagged import remove_unused
 from kvproto.storage.blobs import CHUNK_SIZE, Blobs, blob_name
 from kvproto.storage.tags import DamagedTag, InvalidTag, NoSuchTag, TagStore, safe_name

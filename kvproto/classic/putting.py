@@ -6,10 +6,11 @@ import os
 from collections.abc import Container, Iterable
 from io import BufferedReader
 
-from kvproto.errors import DataError, JobError
-from kvproto.inputs.formats import HEAD_SIZE, has_lines
+from kvproto.errors import JobError
+from kvproto.inputs.lines import HEAD_SIZE, has_lines
+from kvproto.inputs.replicas import open_first
 from kvproto.inputs.schemes import Input, find_inputs, open_input
-from kvproto.inputs.schemes.tag import locate
+from kvproto.inputs.schemes.lists import locate
 from kvproto.inputs.tagged import remove_unused
 from kvproto.storage.blobs import CHUNK_SIZE, Blobs, blob_name, read_blocks
 from kvproto.storage.tags import TagStore, safe_name
@@ -166,10 +167,4 @@ def pushed(blobs: Blobs, source, name: str) -> str:
 
 def opened(found: Input) -> BufferedReader:
     """Open an input, or else one of its replicas. DataError when it is cut short while it is read."""
-    *others, last = (found.url, *found.replicas)
-    for url in others:
-        try:
-            return open_input(url)[0]
-        except (DataError, JobError):
-            continue
-    return open_input(last)[0]
+    return open_first((found.url, *found.replicas), lambda url: open_input(url)[0])

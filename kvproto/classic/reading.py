@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
 
 from kvproto.classic.task_io import chain_reader, task_input_stream
-from kvproto.errors import DataError, JobError
+from kvproto.inputs.lines import check_text, text_file
+from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import find_inputs
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.textfile import check_text, text_file
 from kvproto.storage.manifest import open_result
 from kvproto.storage.trust import trusting
 
@@ -73,27 +72,19 @@ def _result_stream(stream, size: int | None, url: str, params) -> tuple:
 
 
 def _entries(replicas: list[str], streams: list[Callable], params, trust: bool) -> Iterator:
-    """The entries of one input; when a replica fails, those of the next behind what was given."""
+    """The entries of one input; when a replica fails, the next one gives those that are missing."""
     n_given = 0
-    failed: list[DataError | JobError] = []
-    for url in replicas:
-        try:
-            with trusting(trust):
-                stream, _, _ = chain_input(streams, None, None, url, params)
-            with closing(stream):
-                check_text(stream, f"input {url}")
-                entries = iter(stream)
-                n_skipped = sum(1 for _ in islice(entries, n_given))
-                if n_skipped < n_given:
-                    raise DataError(
-                        f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more"
-                    )
-                for entry in entries:
-                    n_given += 1
-                    yield entry
-            return
-        except (DataError, JobError) as e:
-            failed.append(e)
-    for error in failed[:-1]:
-        failed[-1].add_note(f"before that: {error}")
-    raise failed[-1]
+
+    def read(url: str) -> Iterator:
+        nonlocal n_given
+        with trusting(trust):
+            stream, _, _ = chain_input(streams, None, None, url, params)
+        with closing(stream):
+            check_text(stream, f"input {url}")
+            entries = iter(stream)
+            skip(entries, n_given, url)
+            for entry in entries:
+                n_given += 1
+                yield entry
+
+    return failover(replicas, read)

@@ -86,7 +86,7 @@ def _put(args: argparse.Namespace) -> int:
 def _get(args: argparse.Namespace) -> int:
     from kvproto.classic.putting import canonizetag, opened
     from kvproto.inputs.schemes import find_inputs
-    from kvproto.inputs.schemes.tag import listed
+    from kvproto.inputs.schemes.lists import listed
     from kvproto.storage.blobs import read_blocks
 
     tag = canonizetag(args.name)

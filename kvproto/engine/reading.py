@@ -25,10 +25,9 @@ from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
-from kvproto.inputs.formats import BOM
+from kvproto.inputs.lines import BOM, check_text, line_too_long, skip_mark, text_file
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.textfile import check_text, line_too_long, skip_mark, text_file
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK

@@ -18,8 +18,8 @@ from zlib import crc32
 from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK, naming, open_regular, sync, writing
 from kvproto.storage.home import make_directory
-from kvproto.storage.records import RAW
-from kvproto.storage.results import RESULT_HEAD, Result, ResultWriters
+from kvproto.storage.records import RAW, RESULT_HEAD
+from kvproto.storage.results import Result, ResultWriters
 from kvproto.storage.spool import Segment, read_segment
 from kvproto.storage.store import LOCAL, Store
 

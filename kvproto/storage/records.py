@@ -17,11 +17,14 @@ from kvproto.errors import DataError, ProtocolError
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair
 
-__all__ = ["FRAMES", "OBJECTS", "RAW", "pack_frames", "pack_objects", "read_batches"]
+__all__ = ["FRAMES", "OBJECTS", "RAW", "RESULT_HEAD", "pack_frames", "pack_objects", "read_batches"]
 
 FRAMES = "frames"
 OBJECTS = "objects"
 RAW = "raw"
+
+RESULT_HEAD = b"kvproto result "
+"""The first bytes of every result file, of this version or another."""
 
 _BATCH_HEAD = Struct("<II")
 

@@ -18,14 +18,11 @@ from zlib import crc32
 
 from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK
-from kvproto.storage.records import FRAMES, OBJECTS, RAW, read_batches
+from kvproto.storage.records import FRAMES, OBJECTS, RAW, RESULT_HEAD, read_batches
 from kvproto.storage.spool import Partitions
 from kvproto.storage.store import LOCAL, Store, Writer
 
-__all__ = ["RESULT_HEAD", "Result", "ResultWriters", "as_result_file", "read_result_stream"]
-
-RESULT_HEAD = b"kvproto result "
-"""The first bytes of every result file, of this version or another."""
+__all__ = ["Result", "ResultWriters", "as_result_file", "read_result_stream"]
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")

@@ -12,9 +12,9 @@ from support.command_line import kvproto_command
 from support.jobs import events, results
 from support.web_server import answer, page, serving
 
+from kvproto._text import without_passwords
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto._text import without_passwords
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import find_inputs, open_input
 
@@ -56,7 +56,7 @@ def test_a_scheme_may_be_in_capitals(tmp_path):
 
 
 def test_a_host_of_other_letters_is_asked_for_in_the_ascii_form_of_its_name():
-    from kvproto.inputs.schemes.address import request_for
+    from kvproto.inputs.schemes.web import request_for
 
     request, _ = request_for("http://bücher.example:81/x", {})
     assert request.full_url == "http://xn--bcher-kva.example:81/x"

@@ -20,7 +20,7 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.task_io import chain_reader, default_stream, gzip_line_reader, map_line_reader
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.formats import checked_lines
+from kvproto.inputs.lines import checked_lines
 
 TEXT = b"".join(b"line %d of the text\n" % number for number in range(3000))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from io import BufferedReader
@@ -22,18 +23,19 @@ from typing import NamedTuple
 from kvproto._stdio import say
 from kvproto._text import printable, without_passwords
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.replicas import find_replicas
 
 __all__ = ["SCHEMES", "Input", "Tell", "find_inputs", "known_form", "open_input", "tell"]
 
 SCHEMES = {
     "": "files",
     "file": "files",
+    "raw": "files",
     "http": "web",
     "https": "web",
-    "raw": "raw",
-    "tag": "tag",
-    "dir": "dir",
-    "disco": "disco",
+    "tag": "lists",
+    "dir": "lists",
+    "disco": "nodes",
 }
 """Scheme -> module of this package, imported when a url needs it; "" is a plain path."""
 
@@ -73,15 +75,15 @@ def find_inputs(urls: Iterable[str | os.PathLike | Sequence], tell: Tell = tell)
     tell  is called with a text for what is passed over, such as the hidden files of a directory
     Raises DataError that names the url where there is nothing; for replicas, why each of them could not be found.
     """
-    found: list[Input] = []
+    inputs: list[Input] = []
     for url in urls:
-        if isinstance(url, (str, os.PathLike)):
-            found += _find(os.fspath(url), tell)
-        elif len(url) == 1:
-            found += _find(os.fspath(url[0]), tell)
+        replicas = [url] if isinstance(url, (str, os.PathLike)) else url
+        paths = [os.fspath(replica) for replica in replicas]
+        if len(paths) == 1:
+            inputs += _find(paths[0], tell)
         else:
-            found.append(_of_replicas([os.fspath(replica) for replica in url], tell))
-    return found
+            inputs.append(find_replicas(paths, lambda path: _find(path, tell)))
+    return inputs
 
 
 def _find(url: str, tell: Tell) -> list[Input]:
@@ -93,36 +95,10 @@ def _find(url: str, tell: Tell) -> list[Input]:
         )
     token = _depth.set(depth + 1)
     try:
-        return list(_module(url).find(url, tell))
+        module = _scheme("lists") if _is_tag_on_the_web(url) else _module(url)
+        return list(module.find(url, tell))
     finally:
         _depth.reset(token)
-
-
-def _of_replicas(urls: list[str], tell: Tell) -> Input:
-    if not urls:
-        raise ValueError(
-            "an empty list among the inputs: a list in them is the replicas of one input"
-        )
-    found: list[Input] = []
-    failed: list[str] = []
-    for url in urls:
-        try:
-            inputs = _find(url, tell)
-        except DataError as e:
-            failed.append(str(e))
-            continue
-        if len(inputs) != 1:
-            raise DataError(
-                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one"
-            )
-        found += inputs
-    if not found:
-        raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))
-    others = [other for one in found for other in (one.url, *one.replicas)][1:]
-    is_alike = len({one.n_bytes for one in found}) == 1
-    return found[0]._replace(
-        seekable=is_alike and all(one.seekable for one in found), replicas=tuple(others)
-    )
 
 
 def open_input(
@@ -161,4 +137,12 @@ def _module(url: str) -> ModuleType:
         raise DataError(
             f"{url}: there is no scheme {name}://; a plain path or one of {known} is", is_final=True
         )
-    return importlib.import_module(f"{__name__}.{SCHEMES[name]}")
+    return _scheme(SCHEMES[name])
+
+
+def _scheme(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _is_tag_on_the_web(url: str) -> bool:
+    return re.match("https?://[^/]*/ddfs/tag/", url) is not None

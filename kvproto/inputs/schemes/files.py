@@ -1,6 +1,8 @@
-"""Files of this machine: `file://` and plain paths. A directory is its files, a pattern what it matches; see `folders`.
+"""Data of this machine: files, `file://` and plain paths, and `raw://`, whose address itself is the data, as UTF-8.
 
-The size of a file is a hint: those of /proc have none, those of /sys too large a one, and others grow.
+A directory stands for its files, a pattern for those that it matches; see `folders`. The size of a file is a hint: those
+of /proc have none, those of /sys too large a one, and others grow. `raw://` has no size beforehand: the work for a few
+bytes may take long, so that each of these inputs is a task.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from collections.abc import Iterator
 from io import BufferedReader
 
 from kvproto.errors import DataError
+from kvproto.inputs.lines import line_too_long
 from kvproto.inputs.schemes import Input, Tell
 from kvproto.inputs.schemes.folders import Search
-from kvproto.inputs.textfile import line_too_long
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.manifest import check_directory, checked
 
 __all__ = ["find", "local_path", "open"]
+
+_RAW = "raw://"
 
 
 def local_path(url: str) -> str:
@@ -37,6 +41,9 @@ def local_path(url: str) -> str:
 
 def find(url: str, tell: Tell) -> Iterator[Input]:
     """The file itself, the files of a directory, or those that a pattern matches; each is opened once, as a trial."""
+    if url.startswith(_RAW):
+        yield Input(url, None, False)
+        return
     if not url:  # which abspath takes for the working directory, with all that is in it
         raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(local_path(url))
@@ -71,6 +78,9 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 
 def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
     """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
+    if url.startswith(_RAW):
+        data = url.removeprefix(_RAW).encode("utf-8", "surrogateescape")
+        return BufferedReader(io.BytesIO(data)), len(data)
     path = local_path(url)
     is_whole = start == 0 and end is None
     try:

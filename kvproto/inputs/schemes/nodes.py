@@ -1,4 +1,4 @@
-"""What `host` means in `disco://host/path`, `dir://host/path` and `tag://host/NAME`.
+"""`disco://host/path`, and what `host` means there, in `dir://host/path` and in `tag://host/NAME`.
 
 No host, localhost or the name of this machine, without a port: it is here, a file or the tag store. Anything else
 is a web server: with a port there, without one at PORT, where the original listened.
@@ -10,12 +10,30 @@ from __future__ import annotations
 
 import socket
 import urllib.parse
+from collections.abc import Iterable
+from io import BufferedReader
 
 from kvproto.errors import DataError
+from kvproto.inputs.schemes import Input, Tell, find_inputs, open_input
 
-__all__ = ["PORT", "check_remote", "host_of", "split"]
+__all__ = ["PORT", "check_remote", "find", "host_of", "open", "split"]
 
 PORT = 8989
+
+
+def find(url: str, tell: Tell) -> Iterable[Input]:
+    """What the file or the web address stands for."""
+    return find_inputs([_address(url)], tell)
+
+
+def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int | None]:
+    """The file or the body."""
+    return open_input(_address(url), start, end)
+
+
+def _address(url: str) -> str:
+    server, path = split(url)
+    return f"{server}/{path}"
 
 
 def split(url: str) -> tuple[str, str]:

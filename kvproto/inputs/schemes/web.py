@@ -11,11 +11,15 @@ body that is encoded with gzip is given as it comes: gzip_line_reader reads it, 
 A body with neither a length nor chunks ends where its connection does: there alone an end that came too early can
 go unnoticed, unless the connection was reset.
 
-`http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `tag`.
+Addresses are taken as people write them: blanks, letters such as é and other bytes are escaped; a user name and a
+password before the host become Basic authentication, for that host alone, not for another one that it redirects to.
+
+`http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `lists`.
 """
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import http.client
 import io
@@ -30,11 +34,11 @@ from collections.abc import Callable, Iterable, Mapping
 from io import BufferedReader
 
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.formats import HEAD_SIZE
+from kvproto.inputs.lines import HEAD_SIZE
 from kvproto.inputs.schemes import Input, Tell
-from kvproto.inputs.schemes.address import request_for
+from kvproto.inputs.schemes.nodes import host_of
 
-__all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open"]
+__all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open", "request_for"]
 
 ATTEMPTS = 5
 """Requests at most until one is answered, and breaks of connections in a row without a byte between them."""
@@ -49,15 +53,14 @@ _LONGEST_PAUSE = 60.0
 MAX_DOCUMENT = 256 << 20
 """Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
 
+_KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
+"""What is sent as it stands, besides letters, digits and `_.-`."""
+
 Sleep = Callable[[float], object]
 
 
 def find(url: str, tell: Tell) -> Iterable[Input]:
     """The address, its size unknown."""
-    if f"/{url.partition('://')[2].partition('/')[2]}".startswith("/ddfs/tag/"):
-        from kvproto.inputs.schemes import tag
-
-        return tag.find(url, tell)
     return [Input(url, None, False)]
 
 
@@ -280,3 +283,64 @@ def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int 
     if match is None:
         return None, None
     return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def request_for(
+    url: str, headers: Mapping[str, str]
+) -> tuple[urllib.request.Request, urllib.request.OpenerDirector]:
+    """A GET of url, and what opens it. ValueError for what is no web address."""
+    address, authorization = _split(url)
+    request = urllib.request.Request(address, headers={**headers, **authorization})
+    return request, urllib.request.build_opener(_Redirects)
+
+
+def _split(url: str) -> tuple[str, dict[str, str]]:
+    """The address as it is asked for, and the header with its user name and password."""
+    parts = urllib.parse.urlsplit(url.strip())
+    user, is_given, host = parts.netloc.rpartition("@")
+    if not host:
+        raise ValueError("there is no host in this address")
+    authorization = {}
+    if is_given:
+        user = user if ":" in user else f"{user}:"
+        token = base64.b64encode(
+            urllib.parse.unquote_to_bytes(user.encode("utf-8", "surrogateescape"))
+        ).decode("ascii")
+        authorization = {"Authorization": f"Basic {token}"}
+    host_of(host)
+    name, colon, port = (
+        host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
+    )
+    if not name.isascii():
+        name = name.encode("idna").decode("ascii")
+    path, query = _escaped(parts.path), _escaped(parts.query)
+    return urllib.parse.urlunsplit(
+        (parts.scheme, f"{name}{colon}{port}", path, query, "")
+    ), authorization
+
+
+def _escaped(text: str) -> str:
+    return urllib.parse.quote(text, safe=_KEPT, errors="surrogateescape")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects as urllib does, and keeps the password from other hosts."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        address, authorization = _split(newurl)
+        if not address.startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(
+                req.full_url, code, f"{msg}: it redirects to {newurl:.300}", headers, fp
+            )
+        request = super().redirect_request(req, fp, code, msg, headers, address)
+        if request is not None:
+            if _origin(address) != _origin(req.full_url):
+                request.remove_header("Authorization")
+            for name, value in authorization.items():
+                request.add_header(name, value)
+        return request
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc

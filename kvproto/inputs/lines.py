@@ -1,17 +1,29 @@
-"""Data that has no lines of text, told by its first bytes: compressed files, archives, UTF-16, and results of jobs.
+"""Inputs as lines of text, and the data that has none: compressed files, archives, UTF-16, and results of jobs.
 
-Nothing is unpacked here. Read as lines such data would be garbage, and what is cut at newlines cannot be unpacked.
+The first bytes tell such data. Nothing is unpacked here: read as lines it would be garbage, and pieces that are cut at
+newlines cannot be unpacked.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 
 from kvproto.errors import DataError
-from kvproto.storage.results import RESULT_HEAD
+from kvproto.storage.records import RESULT_HEAD
 
-__all__ = ["BOM", "HEAD_SIZE", "check_has_lines", "checked_lines", "has_lines"]
+__all__ = [
+    "BOM",
+    "HEAD_SIZE",
+    "check_has_lines",
+    "check_text",
+    "checked_lines",
+    "has_lines",
+    "line_too_long",
+    "skip_mark",
+    "text_file",
+]
 
 HEAD_SIZE = 32
 """Bytes from the start of an input that tell what it is."""
@@ -102,3 +114,31 @@ def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
             break
     yield head[n_given:]
     yield from pieces
+
+
+def check_text(stream, where: str) -> None:
+    """As `check_has_lines`, for a stream that is about to be read as lines, where it is a file that shows its bytes."""
+    buffer = getattr(stream, "buffer", stream)
+    if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
+        check_has_lines(head[:HEAD_SIZE], where)
+
+
+def line_too_long(url: str, limit: int) -> DataError:
+    """The error for a line of more than `limit` bytes."""
+    return DataError(
+        f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]",
+        is_final=True,
+    )
+
+
+def skip_mark(file) -> None:
+    """Skip the byte order mark at the start of a binary file; a text file has skipped it already."""
+    if hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM):
+        file.read(len(BOM))
+
+
+def text_file(file, is_start: bool = True) -> io.TextIOWrapper:
+    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without a byte order mark at its start."""
+    has_mark = is_start and hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM)
+    encoding = "utf-8-sig" if has_mark else "utf-8"  # which alone Python reads at full speed
+    return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")

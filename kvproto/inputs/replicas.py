@@ -1,0 +1,104 @@
+"""Inputs that have replicas: where one of them fails, the next is used.
+
+A replica fails with a DataError, or with a JobError: that says that another attempt would not help, and another
+replica may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from kvproto.errors import DataError, JobError
+
+if TYPE_CHECKING:
+    from kvproto.inputs.schemes import Input
+
+__all__ = ["failover", "find_replicas", "open_first", "skip"]
+
+T = TypeVar("T")
+
+Failed = Callable[[DataError | JobError, bool], object]
+_END = object()
+
+
+def failover(
+    urls: Sequence[str], read: Callable[[str], Iterator[T]], failed: Failed | None = None
+) -> Iterator[T]:
+    """Yield what `read(url)` yields for the first of the URLs; when that fails, for the next.
+
+    `read` has to leave out what was yielded before; see `skip`.
+
+    Parameters
+    ----------
+    urls
+        The replicas, at least one, in the order in which to try them.
+    read
+        Opens one of them and yields its entries.
+    failed
+        Called with the error of a replica and whether it was the last one, before the next is read.
+
+    Raises
+    ------
+    DataError, JobError
+        The error of the last replica; its notes have those of the others.
+    """
+    errors: list[DataError | JobError] = []
+    for url in urls:
+        try:
+            yield from read(url)
+            return
+        except (DataError, JobError) as e:
+            is_last = len(errors) == len(urls) - 1
+            if failed is not None:
+                failed(e, is_last)
+            if is_last:
+                for error in errors:
+                    e.add_note(f"before that: {error}")
+                raise
+            errors.append(e)
+
+
+def skip(entries: Iterator[object], n_entries: int, url: str) -> None:
+    """Skip the entries that another replica gave; DataError when this one has fewer."""
+    for n_skipped in range(n_entries):
+        if next(entries, _END) is _END:
+            raise DataError(
+                f"input {url}: {n_skipped} entries in it, and its replica had {n_entries} or more"
+            )
+
+
+def open_first(urls: Sequence[str], open_one: Callable[[str], T]) -> T:
+    """Open the first of the replicas that can be opened. Raises as `failover`."""
+    return next(failover(urls, lambda url: map(open_one, (url,))))
+
+
+def find_replicas(urls: Sequence[str], find: Callable[[str], list[Input]]) -> Input:
+    """Look up the replicas of one input, with `find` for each; leave out those that are not there.
+
+    DataError when there is none, or one stands for several inputs.
+    """
+    if not urls:
+        raise ValueError(
+            "an empty list among the inputs: a list in them is the replicas of one input"
+        )
+    present: list[Input] = []
+    failed: list[str] = []
+    for url in urls:
+        try:
+            inputs = find(url)
+        except DataError as e:
+            failed.append(str(e))
+            continue
+        if len(inputs) != 1:
+            raise DataError(
+                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one"
+            )
+        present += inputs
+    if not present:
+        raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))
+    others = [url for one in present for url in (one.url, *one.replicas)][1:]
+    is_alike = len({one.n_bytes for one in present}) == 1
+    return present[0]._replace(
+        seekable=is_alike and all(one.seekable for one in present), replicas=tuple(others)
+    )

@@ -1,0 +1,194 @@
+"""Addresses that stand for others: `tag://NAME` for what a tag lists, `dir://host/path` for what an index lists.
+
+A tag is in this user's store (`kvproto.storage.tags`). It stands for the inputs that it lists and those of the tags in
+it, each tag once. `tag://host/NAME` is a tag of another machine (see `nodes`): the document at
+http://host:8989/ddfs/tag/NAME, which may also be given itself; the tags in it are of that machine too.
+
+The lines of an index are inputs, `label url size`: the number of the partition that the input belongs to, and its bytes.
+The index is a file here or on the web (see `nodes`). It may be compressed with gzip, which shows when it was cut:
+otherwise an index that ends after a line looks whole. A url without a scheme is relative to the index.
+
+A tag or an index of another machine may name no data of this one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import urllib.parse
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from kvproto.errors import DataError
+from kvproto.inputs.lines import HEAD_SIZE, check_has_lines
+from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, web
+from kvproto.storage.atomic import open_regular
+from kvproto.storage.tags import TagStore, parse_document, tag_name
+
+__all__ = ["find", "listed", "load", "locate"]
+
+_ON_THE_WEB = "/ddfs/tag/"
+_MAX_TAGS = 100_000
+
+_MAX_LABEL = 999_999
+"""A job has a task for each partition up to the largest label."""
+
+
+def find(url: str, tell: Tell) -> Iterator[Input]:
+    """The inputs that a tag or an index lists, in order."""
+    return (_of_index if url.startswith("dir://") else _of_tag)(url, tell)
+
+
+def _of_tag(url: str, tell: Tell) -> Iterator[Input]:
+    """The inputs of a tag, in order. DataError that names the tag where one of them is not there."""
+    for name, replicas in listed(url):
+        try:
+            yield from find_inputs([replicas], tell)
+        except DataError as e:
+            raise DataError(f"tag {name}: {e}") from e
+
+
+def listed(url: str) -> Iterator[tuple[str, list[str]]]:
+    """The lists of urls of the tag and the tags in it, in order, each with the name of its tag."""
+    seen: set[tuple[str, str]] = set()
+    todo = [
+        iter([("", "", [known_form(url)])])
+    ]  # a stack, as tags may be nested as deeply as somebody likes
+    while todo:
+        server, name, replicas = next(todo[-1], (None, "", []))
+        if server is None:
+            todo.pop()
+        elif not any(map(_is_tag, replicas)):
+            yield name, replicas
+        elif len(replicas) > 1:
+            raise DataError(
+                f"tag {name}: a tag among replicas: {', '.join(replicas)}; each tag needs a list of its own"
+            )
+        else:
+            tag = locate(replicas[0], server)
+            if tag not in seen:
+                if len(seen) == _MAX_TAGS:
+                    raise DataError(f"tag {name}: there are more than {_MAX_TAGS} tags in {url}")
+                seen.add(tag)
+                todo.append(_lists(*tag))
+
+
+def _lists(server: str, name: str) -> Iterator[tuple[str, str, list[str]]]:
+    for replicas in load(server, name)["urls"]:
+        try:
+            replicas = [known_form(url) for url in replicas]
+            for url in replicas if server else ():
+                if not re.fullmatch("tag://[^/]*", url):  # which is one of that server
+                    nodes.check_remote(url)
+        except DataError as e:
+            raise DataError(f"tag {name}: {e}") from e
+        yield server, name, replicas
+
+
+def _is_tag(url: str) -> bool:
+    scheme, _, rest = url.partition("://")
+    return scheme == "tag" or (
+        scheme in ("http", "https") and f"/{rest.partition('/')[2]}".startswith(_ON_THE_WEB)
+    )
+
+
+def locate(url: str, server: str = "") -> tuple[str, str]:
+    """Where a tag is: the web address of its server, "" for the store here, and its name.
+
+    server  where a tag that names no host is
+    """
+    if not url.startswith("tag://"):
+        host, _, name = url.partition(_ON_THE_WEB)
+        return host, tag_name(name)
+    if "/" not in url.removeprefix("tag://"):
+        return server, tag_name(url)
+    host, name = nodes.split(url)
+    return host, tag_name(name)
+
+
+def load(server: str, name: str) -> dict[str, Any]:
+    """The document of a tag. DataError with code 404 when there is none."""
+    if not server:
+        return TagStore().get(name)
+    url = f"{server}{_ON_THE_WEB}{name}"
+    data = web.fetch(url)
+    check_has_lines(data[:HEAD_SIZE], url)
+    return parse_document(data, url)
+
+
+def _of_index(url: str, tell: Tell) -> Iterator[Input]:
+    """The inputs of an index, each with its label. DataError that names index and line for one that is wrong."""
+    server, path = nodes.split(url)
+    index = f"{server}/{path}"
+    for number, line in enumerate(io.BytesIO(_read(index)), 1):
+        try:
+            yield _parsed(line.decode("utf-8", "surrogateescape").removesuffix("\n"), index, tell)
+        except DataError as e:
+            raise DataError(f"index {index}, line {number}: {e}") from e
+
+
+def _read(index: str) -> bytes:
+    if _is_web(index):
+        data = web.fetch(index)
+    else:
+        try:
+            with open_regular(index) as file:
+                data = file.read(web.MAX_DOCUMENT + 1)
+        except (OSError, ValueError) as e:
+            raise DataError(f"index {index}: {getattr(e, 'strerror', e)}") from e
+    if data.startswith(b"\x1f\x8b"):
+        data = _unpacked(data, index)
+    check_has_lines(data[:HEAD_SIZE], f"index {index}")
+    if len(data) > web.MAX_DOCUMENT:
+        raise DataError(
+            f"index {index}: has more than {web.MAX_DOCUMENT} bytes, the limit for an index"
+        )
+    return data
+
+
+def _unpacked(data: bytes, index: str) -> bytes:
+    """What it holds; a byte more than the limit at most."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return file.read(web.MAX_DOCUMENT + 1)
+    except (OSError, EOFError, zlib.error) as e:
+        raise DataError(f"index {index}: {e}") from e
+
+
+def _parsed(line: str, index: str, tell: Tell) -> Input:
+    label, _, rest = line.partition(" ")
+    url, _, size = rest.rpartition(" ")
+    if not (_is_number(label) and url and _is_number(size)):
+        raise DataError(f"{line!r:.300} is not `label url size`")
+    if int(label) > _MAX_LABEL:
+        raise DataError(
+            f"{line!r:.300}: the label is the number of a partition, at most {_MAX_LABEL}"
+        )
+    if "://" not in url:
+        try:
+            url = (
+                urllib.parse.urljoin(index, url)
+                if _is_web(index)
+                else os.path.join(os.path.dirname(index), url)
+            )
+        except ValueError as e:
+            raise DataError(f"{url!r:.300}: {e}") from e
+    if _is_web(index):
+        nodes.check_remote(known_form(url))
+    found = find_inputs([url], tell)
+    if len(found) != 1:
+        raise DataError(f"{url} stands for {len(found)} inputs, and a line is one")
+    if found[0].n_bytes not in (None, int(size)):
+        raise DataError(f"{url} has {found[0].n_bytes} bytes, and not {size}")
+    return found[0]._replace(n_bytes=int(size), label=int(label))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def _is_web(index: str) -> bool:
+    return index.startswith("http://")
