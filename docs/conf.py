@@ -18,7 +18,8 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True  # else attributes that have a docstring too are there twice
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-python_maximum_signature_line_length = 80
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
 
 myst_heading_anchors = 3
 
@@ -27,6 +28,8 @@ html_title = f"kvproto {version}"
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_theme_options = {
     "light_css_variables": {"font-stack": "system-ui, sans-serif"},
 }
@@ -43,23 +46,24 @@ def give_clauses_an_address(app: Sphinx, document: nodes.document) -> None:
             labels[name.lower()] = (app.env.current_document.docname, name)
 
 
-def keep_columns(
-    app: Sphinx, what: str, name: str, thing: object, options, lines: list[str]
+def keep_layout(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
-    """Show what a docstring sets in columns as it stands."""
+    """Show columns of a docstring, and indented blocks of a module's docstring, as they stand."""
+    begins = re.compile(r" {4}\S|\S+(, \S+)*  +\S" if what == "module" else r"\S+(, \S+)*  +\S")
     shown: list[str] = []
-    in_columns = False
+    literal = False
     for line in lines:
-        if re.match(r"\S+(, \S+)*  +\S", line) and (not shown or not shown[-1]):
+        if begins.match(line) and (not shown or not shown[-1]):
             shown += ["::", ""]
-            in_columns = True
+            literal = True
         elif not line:
-            in_columns = False
-        shown.append("    " + line if in_columns else line)
+            literal = False
+        shown.append("    " + line if literal else line)
     lines[:] = shown
 
 
 def setup(app: Sphinx) -> None:
     app.add_lexer("hexdump", TextLexer)  # the dumps of PROTOCOL.md say what each field is
     app.connect("doctree-read", give_clauses_an_address)
-    app.connect("autodoc-process-docstring", keep_columns)
+    app.connect("autodoc-process-docstring", keep_layout)

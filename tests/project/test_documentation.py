@@ -121,10 +121,14 @@ def test_the_readme_says_of_bad_workers_what_was_measured():
                 assert cell.startswith(ending.removeprefix("waits "))
 
 
-@pytest.mark.parametrize("module", ["kvproto", "kvproto.classic", "kvproto.conformance"])
+@pytest.mark.parametrize(
+    "module", ["kvproto", "kvproto.classic", "kvproto.conformance", "kvproto.errors"]
+)
 def test_the_api_reference_has_each_public_name(module):
     reference = page(f"docs/api/{module.rpartition('.')[2]}.md")
-    described = set(re.findall(r"^\.\. auto\w+:: (\w+)$", reference, re.MULTILINE))
+    described = set(
+        re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)(?:\(\))?$", reference, re.MULTILINE)
+    )
     elsewhere = set(re.findall(r"`(\w+)`", reference))
     public = set(importlib.import_module(module).__all__)
     assert described <= public <= described | elsewhere
