@@ -11,13 +11,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TextIO
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
+from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.reading import result_iterator
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
 from kvproto.errors import WaitTimeout
 from kvproto.storage.trust import check_trusted
+
+if TYPE_CHECKING:
+    from kvproto.classic.job import Job
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
 
@@ -34,6 +38,8 @@ class Disco:
     jobname is the full name of a job, as `Job.name` and `joblist()` give it. JobError where there is no such job.
     """
 
+    job_class: ClassVar[type[Job]]  # `kvproto.classic.job` sets it
+
     def __init__(self, master=None, settings=None, proxy=None) -> None:
         self.master = master
         self.settings = settings
@@ -49,15 +55,11 @@ class Disco:
     @property
     def ddfs(self):
         """The tags of this user: `kvproto.classic.ddfs.DDFS`."""
-        from kvproto.classic.ddfs import DDFS
-
         return DDFS(self.master)
 
     def new_job(self, name: str, **jobargs):
         """Start a job: `Job(name).run(**jobargs)`."""
-        from kvproto.classic.job import Job
-
-        return Job(name=name, master=self).run(**jobargs)
+        return self.job_class(name=name, master=self).run(**jobargs)
 
     def joblist(self) -> list[tuple[str, str, float]]:
         """(name, status, when it was started in seconds since the epoch) of each job, the newest last."""

@@ -32,7 +32,7 @@ class Run(threading.Thread):
     def __init__(
         self, spec, inputs: Sequence, directory, n_processes: int, on_event, notes: Sequence[str]
     ) -> None:
-        from kvproto.engine.pool import LocalPool
+        from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads multiprocessing)
 
         super().__init__(name=f"kvproto {directory.job}")
         self.directory = directory

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from kvproto._stdio import stderr
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
-from kvproto.classic.old_parameters import NEEDLESS, SYNONYMS, check_names
+from kvproto.classic.checks import NEEDLESS, check_names
 from kvproto.classic.output import Output
 from kvproto.classic.progress import Progress
-from kvproto.classic.worker import PARAMETERS
+from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.cli.finding import find_function, find_job, of_the_user
 from kvproto.errors import JobError
 
@@ -75,7 +75,7 @@ def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict:
     Raises TypeError for a name that is no parameter, ValueError for a text that is not of its kind, JobError for a
     function that cannot be found.
     """
-    check_names(dict(parameters), PARAMETERS)
+    check_names(dict(parameters), [*PARAMETERS, *SYNONYMS])
     jobargs: dict = {}
     for given, text in parameters:
         if given in NEEDLESS:

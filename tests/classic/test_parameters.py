@@ -9,7 +9,8 @@ from support.jobs import results
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
-from kvproto.classic.old_parameters import NEEDLESS, REFUSED, SYNONYMS
+from kvproto.classic.checks import NEEDLESS, REFUSED
+from kvproto.classic.parameters import SYNONYMS, markdown
 from kvproto.classic.worker import PARAMETERS, Worker
 
 OF_RUN = [
@@ -21,6 +22,7 @@ OF_RUN = [
 
 def test_the_table_of_the_guide_names_the_parameters_that_there_are():
     parameters = table("docs/jobs.md", "| parameter | default |")
+    assert parameters.strip() == markdown().strip(), "kvproto.classic.parameters.markdown() gives it"
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", parameters, re.MULTILINE)
     assert [name for name, _ in rows] == [*PARAMETERS, *OF_RUN]
     for name, default in rows:
@@ -29,7 +31,7 @@ def test_the_table_of_the_guide_names_the_parameters_that_there_are():
 
 
 def test_the_help_of_run_names_the_parameters_that_there_are():
-    told = re.findall(r"^(\w+)  +\S", inspect.getdoc(Job.run), re.MULTILINE)
+    told = re.findall(r"^(\w+) : \S", inspect.getdoc(Job.run), re.MULTILINE)
     assert told == [*OF_RUN, *PARAMETERS]
 
 

@@ -1,0 +1,351 @@
+"""The parameters of a job: one table of their names, types, defaults, checks and descriptions.
+
+`Worker`, the command line, `help(Job.run)` and the documentation all use `TABLE`. A new parameter
+is a new row. `python -m kvproto.classic.parameters` prints the table as Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
+
+from kvproto.classic import checks
+from kvproto.classic.func import default_partition
+from kvproto.classic.params import Params
+from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+
+__all__ = ["OF_RUN", "PARAMETERS", "SYNONYMS", "TABLE", "Parameter", "described", "markdown"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name : str
+    type : str
+        The type, in words, for numpydoc.
+    default : object
+    text : str
+        What the parameter means, in Markdown.
+    check : callable, optional
+        ``check(name, value)`` returns the value that the job uses, or raises.
+    shown : str, optional
+        The default in words, where its ``repr`` says too little.
+    old_names : tuple of str, optional
+        The names that older programs use for this parameter.
+    """
+
+    name: str
+    type: str
+    default: Any
+    text: str
+    check: checks.Check = checks.as_it_is
+    shown: str = ""
+    old_names: tuple[str, ...] = ()
+
+
+_STREAMS = "sequence of functions"
+
+_ROWS = (
+    Parameter(
+        "name",
+        "str",
+        None,
+        "the beginning of the name of the job's directory",
+        shown="the class's name",
+    ),
+    Parameter(
+        "input",
+        "str, path or list",
+        None,
+        "a list of inputs, or one input: a file, a directory, a pattern, or a URL with `file://`,"
+        " `http://`, `https://`, `raw://` (the data itself), `tag://` or `dir://`. A list in the "
+        "list holds replicas of one input: if one fails, the next is read",
+        shown="none: give one",
+        old_names=("input_files",),
+    ),
+    Parameter(
+        "map",
+        "function or external program",
+        None,
+        "`map(entry, params)` gives (key, value) pairs; or an external program",
+        checks.program_or_function("entry, params"),
+        shown="none: the reduce reads the inputs",
+        old_names=("fun_map",),
+    ),
+    Parameter(
+        "map_init",
+        "function",
+        None,
+        "`map_init(input_iter, params)` is called once before the first entry. It may take "
+        "entries, or keep something in `params`. Each input is then a task of its own",
+        checks.function("input_iter, params"),
+    ),
+    Parameter(
+        "map_input_stream",
+        _STREAMS,
+        (task_input_stream,),
+        "functions `(stream, size, url, params)` that give a stream or (stream, size, url), "
+        "called one after the other. The last stream gives the entries",
+        checks.functions,
+        shown="opens the input",
+    ),
+    Parameter(
+        "map_reader",
+        "function",
+        None,
+        "`map_reader(fd, size, url, params)` gives the entries, as the last of the streams. One "
+        "task then reads the whole input",
+        checks.function(),
+        shown="the lines",
+    ),
+    Parameter(
+        "text",
+        "bool",
+        True,
+        "whether entries are str. With `False` they are bytes, and readers get binary files, "
+        "except for `raw://`, whose data is text",
+        checks.flag,
+    ),
+    Parameter(
+        "map_output_stream",
+        _STREAMS,
+        (task_output_stream,),
+        "functions `(stream, partition, url, params)` that give a stream. `add(key, value)` of "
+        "the last one writes the pairs",
+        checks.functions,
+        shown="kvproto's own format",
+    ),
+    Parameter(
+        "combiner",
+        "function",
+        None,
+        "`combiner(key, value, buffer, done, params)` gives pairs or `None`. `buffer` is a dict. "
+        "At the end it is called with `done` true and no key, once for each partition that had a "
+        "pair",
+        checks.function("key, value, buffer, done, params"),
+    ),
+    Parameter(
+        "partition",
+        "function",
+        default_partition,
+        "`partition(key, nr_partitions, params)` gives a number from 0 to `nr_partitions` - 1. "
+        "`hash(key) % nr_partitions` works too, because all tasks run with `PYTHONHASHSEED=0`",
+        checks.function("key, nr_partitions, params"),
+        shown="crc32 of the key",
+    ),
+    Parameter(
+        "partitions",
+        "int or None",
+        1,
+        "the number of partitions, at most 100,000. Each is one reduce task and one result file. "
+        "`None`: one, or as many as there are labels on the inputs of a reduce without map. "
+        "Results of a job carry the number of their partition",
+        checks.partitions,
+        old_names=("nr_reduces",),
+    ),
+    Parameter(
+        "merge_partitions",
+        "bool",
+        False,
+        "whether one reduce task reads all partitions, as with `partitions=1`",
+        checks.flag,
+    ),
+    Parameter(
+        "sort",
+        "bool",
+        False,
+        "whether the reduce gets its pairs in ascending order of keys, equal keys together",
+        checks.flag,
+    ),
+    Parameter(
+        "sort_buffer_size",
+        "str",
+        "10%",
+        "how much memory a sort may take, written as for `sort -S`: a share of all memory, or "
+        "`64M`, `2G`",
+        checks.buffer_size,
+    ),
+    Parameter(
+        "reduce",
+        "function or external program",
+        None,
+        "`reduce(iter, params)` gives pairs, `reduce(iter, out, params)` calls `out.add(key, "
+        "value)`; or an external program",
+        checks.program_or_function("iter, params", "iter, out, params"),
+        shown="`None`: map only",
+    ),
+    Parameter(
+        "reduce_init",
+        "function",
+        None,
+        "`reduce_init(input_iter, params)` is called once before the reduce, and may take pairs",
+        checks.function("input_iter, params"),
+    ),
+    Parameter(
+        "reduce_input_stream",
+        _STREAMS,
+        (task_input_stream,),
+        "like `map_input_stream`, for what the maps wrote or, without a map, for the inputs",
+        checks.functions,
+        shown="opens the input",
+    ),
+    Parameter(
+        "reduce_reader",
+        "function",
+        chain_reader,
+        "`reduce_reader(fd, size, url, params)`, as the last of these streams. The default is "
+        "`chain_reader`",
+        checks.function(),
+        shown="reads pairs",
+    ),
+    Parameter(
+        "reduce_output_stream",
+        _STREAMS,
+        (task_output_stream,),
+        "like `map_output_stream`, for the results",
+        checks.functions,
+        shown="kvproto's own format",
+    ),
+    Parameter(
+        "params",
+        "object",
+        Params(),
+        "any object. Each of these functions gets it, and each task has a copy of its own",
+    ),
+    Parameter(
+        "ext_params",
+        "dict, str, bytes or None",
+        {},
+        "what external programs get on stdin before the first pair: a dict (a parameter set), str"
+        " or bytes as they are, or `None` for nothing",
+        checks.ext_params,
+    ),
+    Parameter(
+        "ext_limits",
+        "dict of str to float",
+        {},
+        "how many seconds an external program may take: `start`, `idle`, `total`, `grace`, as for"
+        " `ExternalProgram`",
+        checks.ext_limits,
+    ),
+    Parameter(
+        "status_interval",
+        "int",
+        100_000,
+        "after how many entries a task reports how far it is; 0: never",
+        checks.interval,
+    ),
+    Parameter(
+        "required_files",
+        "sequence of paths, or dict of str to bytes",
+        (),
+        "paths, or `{name: contents}`: files for the working directory of the tasks. "
+        '`ctypes.CDLL("mylib.so")` finds them there too',
+        checks.required_files,
+    ),
+    Parameter(
+        "required_modules",
+        "sequence of str or (str, path)",
+        None,
+        "names of modules, or pairs of a name and the path of its file. The functions see these "
+        "modules without an import",
+        checks.required_modules,
+        shown="`None`: none",
+    ),
+    Parameter(
+        "scheduler", "dict", {}, '`{"max_cores": n}`: at most n tasks at a time', checks.scheduler
+    ),
+    Parameter(
+        "attempts",
+        "int",
+        3,
+        "how often a task is tried in all, if its input or its worker program fails. Errors of "
+        "functions fail the job at once",
+        checks.attempts,
+    ),
+    Parameter(
+        "trust",
+        "bool",
+        False,
+        "whether pickled inputs are read even if they belong to another user or come over http",
+        checks.flag,
+    ),
+    Parameter(
+        "keep_map",
+        "bool",
+        False,
+        "whether to keep the output of the maps for `Job.mapresults()`, until the job is purged",
+        checks.flag,
+    ),
+    Parameter(
+        "save",
+        "bool",
+        False,
+        "whether to keep the results under the tag `disco:results:JOB`, even when the job is purged",
+        checks.flag,
+        old_names=("save_results",),
+    ),
+    Parameter(
+        "profile",
+        "bool",
+        False,
+        "whether to profile each task, for `Job.profile_stats()`",
+        checks.flag,
+    ),
+)
+
+TABLE: dict[str, Parameter] = {row.name: row for row in _ROWS}
+"""Name -> parameter, in the order of the documentation."""
+
+PARAMETERS: dict[str, Any] = {row.name: row.default for row in _ROWS}
+"""Name -> default."""
+
+SYNONYMS = {old: row.name for row in _ROWS for old in row.old_names}
+"""Name that older programs use -> parameter."""
+
+OF_RUN = (
+    Parameter(
+        "processes",
+        "int",
+        None,
+        "of `run` alone: how many tasks run at a time",
+        shown="as many as there are cores",
+    ),
+    Parameter(
+        "on_event",
+        "function",
+        None,
+        "of `run` alone: a function that is called with each event, a dict. "
+        "`kvproto.classic.progress.Progress()` shows them",
+    ),
+)
+"""The parameters that only `Job.run` has."""
+
+
+def markdown() -> str:
+    """The table for the documentation; the parameters of `Job.run` alone are at the end."""
+    rows = "".join(
+        f"| `{row.name}` | {row.shown or f'`{row.default!r}`'} | {row.text} |\n"
+        for row in (*_ROWS, *OF_RUN)
+    )
+    return f"| parameter | default | |\n| --- | --- | --- |\n{rows}"
+
+
+def described(rows: Iterable[Parameter]) -> str:
+    """The entries of a numpydoc section, indented for the docstring of a method."""
+    indent = " " * 12
+    return "".join(
+        f"        {row.name} : {row.type}, default {row.shown or repr(row.default)}\n"
+        + fill(row.text, 100, initial_indent=indent, subsequent_indent=indent)
+        + "\n"
+        for row in rows
+    )
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
