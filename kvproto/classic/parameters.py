@@ -1,7 +1,7 @@
 """The parameters of a job: one table of their names, types, defaults, checks and descriptions.
 
 `Worker`, the command line, `help(Job.run)` and the documentation all use `TABLE`. A new parameter
-is a new row. `python -m kvproto.classic.parameters` prints the table as Markdown.
+is a new row.
 """
 
 from __future__ import annotations
@@ -345,7 +345,3 @@ def described(rows: Iterable[Parameter]) -> str:
         + "\n"
         for row in rows
     )
-
-
-if __name__ == "__main__":
-    print(markdown(), end="")
