@@ -22,7 +22,9 @@ OF_RUN = [
 
 def test_the_table_of_the_guide_names_the_parameters_that_there_are():
     parameters = table("docs/jobs.md", "| parameter | default |")
-    assert parameters.strip() == markdown().strip(), "kvproto.classic.parameters.markdown() gives it"
+    assert parameters.strip() == markdown().strip(), (
+        "kvproto.classic.parameters.markdown() gives it"
+    )
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", parameters, re.MULTILINE)
     assert [name for name, _ in rows] == [*PARAMETERS, *OF_RUN]
     for name, default in rows:
