@@ -4,13 +4,13 @@
  * given, and no behaviour is undefined: that holds in all of them, and is the sanitizers' to see,
  * and the guard page's of replay.c.
  *
- *   pairs.c lists.c params.c chunking.c         the core
+ *   pairs.c lists.c params.c lines.c chunking.c   the core
  *   messages.c sequences.c allocation.c         the classic layer, in the bottle of worker.h
- *   replay.c     a plain main: the inputs of seeds/, under any compiler (tests/libdisco/test_fuzz_replay.py)
- *   run          `make fuzz SECONDS=60`: all of them under libFuzzer; a crash is kept in
- * build/fuzz/ seeds.py     makes seeds/ from the byte vectors and the traffic of `kvproto check`;
- * what broke something is crash-* or found-* differential.py   the compiled codecs against the one
- * in Python
+ *   replay.c     a plain main: the inputs of seeds/, under any compiler
+ * (tests/libdisco/test_fuzz_replay.py) run          `make fuzz SECONDS=60`: all of them under
+ * libFuzzer; a crash is kept in build/fuzz/ seeds.py     makes seeds/ from the byte vectors and the
+ * traffic of `kvproto check`; what broke something is crash-* or found-* differential.py   the
+ * compiled codecs against the one in Python
  */
 #ifndef FUZZ_H
 #define FUZZ_H

@@ -46,6 +46,14 @@ static struct verdict expected(const uint8_t *data, uint64_t n_bytes, uint64_t l
             due.at = n_bytes;
             return due;
         }
+        uint8_t head[4];
+        uint32_t num_pairs = 0;
+        size_t n_head = 0;
+        HOLDS(disco_decode_list_head(data + due.at, n_bytes - due.at, &num_pairs, &n_head) ==
+              DISCO_OK);
+        HOLDS(num_pairs == number_at(data + due.at) && n_head == 4);
+        HOLDS(disco_encode_list_head(num_pairs, head, 4, &n_head) == DISCO_OK && n_head == 4);
+        HOLDS(memcmp(head, data + due.at, 4) == 0);
         due.list_offset = due.at;
         uint64_t n_left = number_at(data + due.at);
         due.at += 4;

@@ -6,10 +6,21 @@
  */
 #include "fuzz.h"
 
+/* Also into exactly the room that it needs, and not into less. */
 static void encodes_again(const uint8_t *data, size_t consumed, const disco_slice *key,
                           const disco_slice *value)
 {
     unsigned char size[4];
+    size_t n_bytes = 0;
+    uint8_t *encoded = exact_copy(data, consumed);
+    memset(encoded, 0xA5, consumed);
+    HOLDS(disco_encode_pair(key->data, key->n_bytes, value->data, value->n_bytes, UINT32_MAX,
+                            encoded, consumed - 1, &n_bytes) == DISCO_NO_ROOM);
+    HOLDS(n_bytes == consumed);
+    HOLDS(disco_encode_pair(key->data, key->n_bytes, value->data, value->n_bytes, UINT32_MAX,
+                            encoded, consumed, &n_bytes) == DISCO_OK);
+    HOLDS(n_bytes == consumed && memcmp(encoded, data, consumed) == 0);
+    free(encoded);
     HOLDS(key->data == data + 4 && value->data == key->data + key->n_bytes + 4);
     HOLDS(consumed == 8 + key->n_bytes + value->n_bytes);
     disco_put_u32(size, (uint32_t)key->n_bytes);

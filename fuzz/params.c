@@ -50,6 +50,30 @@ static int is_same(const disco_slice *one, const disco_slice *other)
     return one->data == other->data && one->n_bytes == other->n_bytes;
 }
 
+/* What is encoded is read again as what it was. */
+static void encodes_again(const disco_slice *key, const disco_slice *value)
+{
+    uint8_t head[11];
+    size_t n_bytes = 0, n_again = 0, at = 0;
+    uint32_t total = 0;
+    disco_slice key_again = {0}, value_again = {0};
+    HOLDS(disco_encode_params_entry(key->data, key->n_bytes, value->data, value->n_bytes, NULL, 0,
+                                    &n_bytes) == DISCO_NO_ROOM);
+    uint8_t *entry = malloc(n_bytes);
+    HOLDS(disco_encode_params_entry(key->data, key->n_bytes, value->data, value->n_bytes, entry,
+                                    n_bytes, &n_again) == DISCO_OK);
+    HOLDS(n_again == n_bytes);
+    HOLDS(disco_params_entry(entry, (uint32_t)n_bytes, &at, &key_again, &value_again) == DISCO_OK);
+    HOLDS(at == n_bytes && key_again.n_bytes == key->n_bytes);
+    HOLDS(memcmp(key_again.data, key->data, key->n_bytes) == 0);
+    HOLDS(value_again.n_bytes == value->n_bytes);
+    HOLDS(memcmp(value_again.data, value->data, value->n_bytes) == 0);
+    free(entry);
+    HOLDS(disco_encode_params_head((uint32_t)n_bytes, head, sizeof head, &n_again) == DISCO_OK);
+    HOLDS(disco_params_head(head, n_again, &total, &at) == DISCO_OK);
+    HOLDS(total == n_bytes && at == n_again);
+}
+
 static void entries_are_read(const uint8_t *data, size_t n_bytes)
 {
     uint8_t *entries = exact_copy(data, n_bytes);
@@ -65,6 +89,8 @@ static void entries_are_read(const uint8_t *data, size_t n_bytes)
         }
         HOLDS(status == due && at == due_at);
         HOLDS(status != DISCO_OK || is_same(&value, &due_value));
+        if (status == DISCO_OK)
+            encodes_again(&key, &value);
     }
     free(entries);
 }

@@ -143,6 +143,10 @@ def seeds() -> dict[str, bytes]:
         found[f"lists/{vector.id}"] = limit_byte(vector.max_item) + vector.input
         found[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\1\2\3\7" + vector.input
     found |= {f"params/{vector.id}": vector.input for vector in load("params")}
+    for vector in load("messages"):
+        found[f"lines/{vector.id}"] = b"\0\6" + vector.input
+    found["lines/over-64-kib"] = b"\xff\xff**<ERR> " + b"x" * 300
+    found["lines/over-64-kib-in-bytes"] = b"\xff\0" + b" y" * 200
     found |= {f"messages/{name}": data for name, data in MESSAGES.items()}
     for target in ("sequences", "allocation"):
         found |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}

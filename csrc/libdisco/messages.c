@@ -29,9 +29,8 @@ static size_t length_of_line(const char *text, size_t n_bytes)
     return newline != NULL ? (size_t)(newline - text) : n_bytes;
 }
 
-disco_status disco_encode_message(disco_message_kind kind, const void *text,
-                                            size_t text_size, void *out, size_t room,
-                                            size_t *n_bytes)
+disco_status disco_encode_message(disco_message_kind kind, const void *text, size_t text_size,
+                                  void *out, size_t room, size_t *n_bytes)
 {
     const char *source = text_size > 0 ? text : "";
     char *target = out;
@@ -93,9 +92,8 @@ static void take_kept_line(disco_message_parser *parser, disco_message *message)
     disco_messages_start(parser);
 }
 
-disco_status disco_decode_message(disco_message_parser *parser, const void *data,
-                                            size_t n_bytes, disco_message *message,
-                                            size_t *consumed)
+disco_status disco_decode_message(disco_message_parser *parser, const void *data, size_t n_bytes,
+                                  disco_message *message, size_t *consumed)
 {
     size_t n_line = length_of_line(data, n_bytes);
     if (n_line == n_bytes) {
@@ -113,8 +111,7 @@ disco_status disco_decode_message(disco_message_parser *parser, const void *data
     return DISCO_OK;
 }
 
-disco_status disco_decode_last_message(disco_message_parser *parser,
-                                                 disco_message *message)
+disco_status disco_decode_last_message(disco_message_parser *parser, disco_message *message)
 {
     if (parser->n_line == 0)
         return DISCO_END;

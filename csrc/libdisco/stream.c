@@ -107,11 +107,11 @@ static disco_status end_list(disco_stream *stream, const char *what)
         return disco_stream_fail(stream, DISCO_MISUSE,
                                  "%s after a key: write its value first [FRAME-3]", what);
     if (stream->pairs_left > 0)
-        return disco_stream_fail(
-            stream, DISCO_MISUSE,
-            "%s after %llu of the %llu pairs that the list announced [LIST-2]", what,
-            (unsigned long long)(stream->n_announced - stream->pairs_left),
-            (unsigned long long)stream->n_announced);
+        return disco_stream_fail(stream, DISCO_MISUSE,
+                                 "%s after %llu of the %llu pairs that the list announced [LIST-2]",
+                                 what,
+                                 (unsigned long long)(stream->n_announced - stream->pairs_left),
+                                 (unsigned long long)stream->n_announced);
     return DISCO_OK;
 }
 
@@ -162,9 +162,8 @@ disco_status disco_stream_write_half(disco_stream *stream, const void *data, siz
     return DISCO_OK;
 }
 
-disco_status disco_stream_write_pair(disco_stream *stream, const void *key,
-                                               size_t key_size, const void *value,
-                                               size_t value_size)
+disco_status disco_stream_write_pair(disco_stream *stream, const void *key, size_t key_size,
+                                     const void *value, size_t value_size)
 {
     return stream_write_pair(stream, key, key_size, value, value_size);
 }

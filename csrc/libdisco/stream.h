@@ -1,6 +1,6 @@
 /*
- * A stream: pairs in, result lists out, through two FILEs. Here are the paths that every pair takes,
- * inline; all that is rare is in stream.c. FRAME, LIST, MAP-4 and LIMITS-1 of PROTOCOL.md.
+ * A stream: pairs in, result lists out, through two FILEs. Here are the paths that every pair
+ * takes, inline; all that is rare is in stream.c. FRAME, LIST, MAP-4 and LIMITS-1 of PROTOCOL.md.
  *
  * The first error of a stream stays: every later call returns its status and does nothing.
  */

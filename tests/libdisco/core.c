@@ -211,9 +211,30 @@ static void parameter_entries(void)
     CHECK(value.n_bytes == 5 && memcmp(value.data, "value", 5) == 0);
 }
 
+/* Refused by the sizes alone, before a byte is looked at. */
+static void values_over_the_limits(void)
+{
+    const size_t gibibyte = (size_t)1 << 30;
+    size_t n = 99;
+    CHECK(disco_encode_pair("k", 3, "", 0, 2, NULL, 0, &n) == DISCO_TOO_LARGE && n == 0);
+    CHECK(disco_encode_pair("k", 1, "", 3, 2, NULL, 0, &n) == DISCO_TOO_LARGE && n == 5);
+    CHECK(disco_encode_pair("k", 1, "", 2, 2, NULL, 0, &n) == DISCO_NO_ROOM && n == 11);
+    CHECK(disco_encode_pair(NULL, 0, NULL, 0, 0, NULL, 0, &n) == DISCO_NO_ROOM && n == 8);
+    CHECK(disco_encode_params_head(1073741825u, NULL, 0, &n) == DISCO_TOO_LARGE);
+    CHECK(disco_encode_params_head(1073741824u, NULL, 0, &n) == DISCO_NO_ROOM && n == 11);
+    CHECK(disco_encode_params_entry("", gibibyte + 1, "", 0, NULL, 0, &n) == DISCO_TOO_LARGE);
+    CHECK(disco_encode_params_entry("", 0, "", gibibyte + 1, NULL, 0, &n) == DISCO_TOO_LARGE);
+    CHECK(disco_encode_params_entry("", 0, "", gibibyte, NULL, 0, &n) == DISCO_TOO_LARGE);
+    CHECK(disco_encode_params_entry("", 0, "", gibibyte - 15, NULL, 0, &n) == DISCO_NO_ROOM);
+    CHECK(n == gibibyte);
+    CHECK(disco_encode_params_entry("", 0, "", gibibyte - 14, NULL, 0, &n) == DISCO_TOO_LARGE);
+    CHECK(disco_encode_message(DISCO_MESSAGE_UNTAGGED, "", 0, NULL, 0, &n) == DISCO_MISUSE);
+}
+
 int main(void)
 {
     numbers();
+    values_over_the_limits();
     pairs_cut_anywhere();
     items_over_the_limit();
     walk_cut_anywhere(two_pairs, PAIRS_BYTES, 0, 0, 2);

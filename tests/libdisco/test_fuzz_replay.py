@@ -15,7 +15,16 @@ from support.codecs_under_test import NAMES
 from support.disco_programs import PATIENCE, ROOT, SANITIZE, compile_or_fail
 
 FUZZ = ROOT / "fuzz"
-TARGETS = ["pairs", "lists", "params", "chunking", "messages", "sequences", "allocation"]
+TARGETS = [
+    "pairs",
+    "lists",
+    "params",
+    "lines",
+    "chunking",
+    "messages",
+    "sequences",
+    "allocation",
+]
 
 FAULTS = {
     "limit-off-by-one": ("pairs", "inline.h", "if (size > max_item)", "if (size >= max_item)"),
@@ -43,6 +52,25 @@ FAULTS = {
         "params.c",
         "size >= total - *at",
         "size > total - *at",
+    ),
+    "pair-written-without-room": (
+        "pairs",
+        "wire.c",
+        "    if (room < *n_bytes)\n        return DISCO_NO_ROOM;\n    put_item",
+        "    put_item",
+    ),
+    "number-written-backwards": ("params", "params.c", "digits[--n_digits]", "*digits, n_digits--"),
+    "line-cut-too-late": (
+        "lines",
+        "messages.c",
+        "n_text < DISCO_MAX_LINE ? n_text :",
+        "n_text + 0 * ",
+    ),
+    "space-of-the-text-dropped": (
+        "lines",
+        "messages.c",
+        "line[n_tag] == ' ')\n        n_tag++",
+        "1)\n        n_tag++",
     ),
     "eleven-digits": ("params", "params.c", "MAX_DIGITS = 10", "MAX_DIGITS = 11"),
     "interrupted-write-given-up": (
@@ -139,7 +167,9 @@ def test_seeds_are_those_that_the_vectors_and_scripts_make():
 
 
 @pytest.mark.skipif(NAMES == ["reference"], reason="KVPROTO_PURE asks for the reference alone")
-@pytest.mark.parametrize("target", ["streams_agree", "parameter_sets_agree", "primitives_agree"])
+@pytest.mark.parametrize(
+    "target", ["streams_agree", "parameter_sets_agree", "encoders_agree", "primitives_agree"]
+)
 def test_codecs_agree_on_what_is_drawn(target):
     differential = module("differential")
     differential.run(getattr(differential, target), 0, 200)

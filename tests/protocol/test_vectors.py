@@ -9,15 +9,7 @@ from support.codecs_under_test import NAMES, Outcome, agrees, codec_named
 from support.vectors_format import Vector, load
 
 import kvproto.errors
-from kvproto import (
-    MessageParser,
-    ProtocolError,
-    decode_params,
-    encode_list,
-    encode_message,
-    encode_pairs,
-    encode_params,
-)
+from kvproto import ProtocolError, decode_params
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.protocol.params import MAX_PARAMS
 
@@ -201,12 +193,14 @@ def test_a_stream_that_breaks_a_clause_names_it(kind, vector):
 
 
 @pytest.mark.clause("FRAME-1", "FRAME-2", "FRAME-3", "LIST-1", "LIST-2")
+@every_codec
 @every_stream
-def test_values_encode_to_the_bytes_they_came_from(kind, vector):
+def test_values_encode_to_the_bytes_they_came_from(codec_name, kind, vector):
+    codec = codec_named(codec_name)
     if kind == "pairs":
-        encoded = encode_pairs(vector.values, max_item=vector.max_item)
+        encoded = codec.encode_pairs(vector.values, vector.max_item)
     else:
-        encoded = b"".join(encode_list(pairs, max_item=vector.max_item) for pairs in vector.values)
+        encoded = b"".join(codec.encode_list(pairs, vector.max_item) for pairs in vector.values)
     assert vector.input.startswith(encoded)
     assert len(encoded) == len(vector.input) or vector.error
 
@@ -250,36 +244,38 @@ def test_a_good_parameter_set_is_cut_at_any_shorter_length_and_over_at_any_longe
     assert agrees(codec, "params", codec.params(vector.input + b"0"), over)
 
 
+@every_params_codec
 @every_good_params
-def test_parameters_encode_to_the_bytes_they_came_from(vector):
-    assert (encode_params(dict(vector.values)) == vector.input) == vector.canonical
+def test_parameters_encode_to_the_bytes_they_came_from(codec_name, vector):
+    encoded = codec_named(codec_name).encode_params(dict(vector.values))
+    assert (encoded == vector.input) == vector.canonical
 
 
 # --- stderr -------------------------------------------------------------------------------------
 
 
-def messages_of(pieces) -> list:
-    parser = MessageParser()
-    messages = [message for piece in pieces for message in parser.feed(piece)]
-    return [tuple(message) for message in messages + parser.close()]
-
-
 @pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")
+@every_params_codec
 @every_message
-def test_messages_are_as_the_vector_says(vector):
+def test_messages_are_as_the_vector_says(codec_name, vector):
+    messages_of = codec_named(codec_name).messages
     assert messages_of([vector.input]) == vector.values
 
 
+@every_params_codec
 @every_message
-def test_messages_are_the_same_in_whatever_pieces(vector):
+def test_messages_are_the_same_in_whatever_pieces(codec_name, vector):
+    messages_of = codec_named(codec_name).messages
     assert messages_of(vector.input[i : i + 1] for i in range(len(vector.input))) == vector.values
     for round in range(8):
         pieces = random_pieces(vector, round)
         assert messages_of(pieces) == vector.values, pieces
 
 
+@every_params_codec
 @every_message
-def test_messages_before_the_end_stand_wherever_it_comes(vector):
+def test_messages_before_the_end_stand_wherever_it_comes(codec_name, vector):
+    messages_of = codec_named(codec_name).messages
     for n in lengths(vector):
         n_ended = vector.input[:n].count(b"\n")
         assert messages_of([vector.input[:n]])[:n_ended] == vector.values[:n_ended], n
@@ -288,8 +284,10 @@ def test_messages_before_the_end_stand_wherever_it_comes(vector):
         ), n
 
 
+@every_params_codec
 @every_message
-def test_a_newline_more_ends_the_last_line_or_is_an_empty_one(vector):
+def test_a_newline_more_ends_the_last_line_or_is_an_empty_one(codec_name, vector):
+    messages_of = codec_named(codec_name).messages
     unended = vector.input and not vector.input.endswith(b"\n")
     assert messages_of([vector.input + b"\n"]) == vector.values + (
         [] if unended else [("", b"", 0)]
@@ -299,8 +297,10 @@ def test_a_newline_more_ends_the_last_line_or_is_an_empty_one(vector):
 @pytest.mark.parametrize(
     "vector", [v for v in MESSAGES if all(kind for kind, *_ in v.values)], ids=lambda v: v.id
 )
-def test_messages_encode_to_the_bytes_they_came_from(vector):
-    encoded = b"".join(encode_message(kind, text) for kind, text, _ in vector.values)
+@every_params_codec
+def test_messages_encode_to_the_bytes_they_came_from(codec_name, vector):
+    codec = codec_named(codec_name)
+    encoded = b"".join(codec.encode_message(kind, text) for kind, text, _ in vector.values)
     assert (encoded == vector.input) == (vector.canonical and vector.verdict == "accept")
 
 

@@ -1,5 +1,5 @@
-"""The codecs that must agree, each behind the same three calls: the Python reference, the compiled
-one, the C core.
+"""The codecs that must agree, each with the same methods: the Python reference, the compiled one,
+the C core.
 
 KVPROTO_PURE=1 asks for the reference alone, so then the tests are for it alone. Otherwise all three
 are under test, and one that is not built fails its tests: nothing is skipped in silence.
@@ -8,9 +8,18 @@ are under test, and one that is not built fails its tests: nothing is skipped in
 from __future__ import annotations
 
 import os
+import struct
 from typing import NamedTuple
 
-from kvproto import ListDecoder, PairDecoder, ProtocolError, decode_params
+from kvproto import (
+    ListDecoder,
+    MessageParser,
+    PairDecoder,
+    ProtocolError,
+    decode_params,
+    encode_message,
+    encode_params,
+)
 from kvproto.errors import ItemTooLarge, Truncated
 from kvproto.protocol import native as _native
 from kvproto.protocol import reference as _reference
@@ -76,6 +85,28 @@ class Reference:
         except ProtocolError as e:
             return Outcome([], type(e).__name__, e.offset, e.field)
 
+    def messages(self, chunks) -> list[tuple[str, bytes, int]]:
+        parser = MessageParser()
+        messages = [message for chunk in chunks for message in parser.feed(chunk)]
+        return [tuple(message) for message in messages + parser.close()]
+
+    def encode_pairs(self, pairs, max_item: int) -> bytes | None:
+        """The bytes, or None when an item is over the limit."""
+        try:
+            return self.primitives.pack_pairs(pairs, max_item)[0]
+        except ValueError:
+            return None
+
+    def encode_list(self, pairs, max_item: int) -> bytes | None:
+        frames = self.encode_pairs(pairs, max_item)
+        return None if frames is None else struct.pack("<I", len(pairs)) + frames
+
+    def encode_params(self, params: dict[bytes, bytes]) -> bytes:
+        return encode_params(params)
+
+    def encode_message(self, kind: str, text: bytes) -> bytes:
+        return encode_message(kind, text)
+
 
 class Native(Reference):
     """The codec as users get it where the compiled module is built."""
@@ -120,6 +151,53 @@ class C:
             values[_bytes(key)] = _bytes(value)
         end = head + total[0]
         return Outcome([], "ParamsError", end) if len(data) > end else Outcome(list(values.items()))
+
+    def messages(self, chunks) -> list[tuple[str, bytes, int]]:
+        lib, new = _native.lib, _native.ffi.new
+        parser, message = new("disco_message_parser *"), new("disco_message *")
+        consumed, messages = new("size_t *"), []
+
+        def take() -> None:
+            kind = ("", "MSG", "ERR")[message.kind]
+            messages.append((kind, _bytes(message.text), message.n_cut))
+
+        lib.disco_messages_start(parser)
+        for chunk in chunks:
+            source, at = _native.ffi.from_buffer(chunk), 0
+            while at < len(chunk):
+                status = lib.disco_decode_message(
+                    parser, source + at, len(chunk) - at, message, consumed
+                )
+                at += consumed[0]
+                if status == lib.DISCO_OK:
+                    take()
+        if lib.disco_decode_last_message(parser, message) == lib.DISCO_OK:
+            take()
+        assert lib.disco_decode_last_message(parser, message) == lib.DISCO_END
+        return messages
+
+    def encode_pairs(self, pairs, max_item: int) -> bytes | None:
+        encode = _native.lib.disco_encode_pair
+        parts = [_encoded(encode, *_sized(key), *_sized(value), max_item) for key, value in pairs]
+        return None if None in parts else b"".join(parts)
+
+    def encode_list(self, pairs, max_item: int) -> bytes | None:
+        frames = self.encode_pairs(pairs, max_item)
+        head = _encoded(_native.lib.disco_encode_list_head, len(pairs))
+        return None if frames is None else head + frames
+
+    def encode_params(self, params: dict[bytes, bytes]) -> bytes:
+        encode = _native.lib.disco_encode_params_entry
+        entries = [
+            _encoded(encode, *_sized(name), *_sized(value)) for name, value in params.items()
+        ]
+        body = b"".join(entries)
+        return _encoded(_native.lib.disco_encode_params_head, len(body)) + body
+
+    def encode_message(self, kind: str, text: bytes) -> bytes:
+        return _encoded(
+            _native.lib.disco_encode_message, ("", "MSG", "ERR").index(kind), *_sized(text)
+        )
 
     def _walk(self, chunks, with_lists: bool, max_item: int) -> tuple[Outcome, bytes, int]:
         lib, ffi = _native.lib, _native.ffi
@@ -192,6 +270,30 @@ def _decoded(decoder, chunks) -> Outcome:
     except ItemTooLarge as e:
         return Outcome(values + e.decoded, "ItemTooLarge", e.offset, e.field, e.size, 0)
     return Outcome(values)
+
+
+def _sized(data: bytes) -> tuple[bytes, int]:
+    return data, len(data)
+
+
+def _encoded(encode, *arguments) -> bytes | None:
+    """What an encoder of C writes, measured first; None when it is too large.
+
+    It must write into exactly the room that it needs, and nothing into less.
+    """
+    lib, ffi = _native.lib, _native.ffi
+    n_bytes = ffi.new("size_t *")
+    status = encode(*arguments, ffi.NULL, 0, n_bytes)
+    if status == lib.DISCO_TOO_LARGE:
+        return None
+    assert status == lib.DISCO_NO_ROOM
+    size = n_bytes[0]
+    out = ffi.new("unsigned char[]", b"\xa5" * (size + 8))
+    assert encode(*arguments, out, size - 1, n_bytes) == lib.DISCO_NO_ROOM
+    assert (n_bytes[0], ffi.buffer(out)[size - 1 : size]) == (size, b"\xa5")
+    assert encode(*arguments, out, size, n_bytes) == lib.DISCO_OK
+    assert (n_bytes[0], ffi.buffer(out)[size : size + 8]) == (size, b"\xa5" * 8)
+    return bytes(ffi.buffer(out, size))
 
 
 def _bytes(piece) -> bytes:

@@ -1,0 +1,91 @@
+/*
+ * Invariant: any bytes of stderr, in any pieces, are messages: each line is one, with its tag, the
+ * one space after the tag and the newline taken off, and cut at 64 KiB with a count of what is
+ * missing. Encoded again, a tagged line is the same message, for each line of its text.
+ */
+#include "fuzz.h"
+
+static const char *const tags[] = {"", "**<MSG>", "**<ERR>"};
+
+/* Is it what the line is due to be? */
+static void is_message(const disco_message *message, const uint8_t *line, size_t n_line)
+{
+    int kind = 0;
+    for (int known = 1; known <= 2; known++)
+        if (n_line >= 7 && memcmp(line, tags[known], 7) == 0)
+            kind = known;
+    size_t n_tag = kind == 0 ? 0 : n_line > 7 && line[7] == 0x20 ? 8 : 7;
+    size_t n_text = n_line - n_tag < 65536 ? n_line - n_tag : 65536;
+    HOLDS((int)message->kind == kind && message->text.n_bytes == n_text);
+    HOLDS(n_text == 0 || memcmp(message->text.data, line + n_tag, n_text) == 0);
+    HOLDS(message->n_cut == n_line - n_tag - n_text);
+}
+
+static void encodes_again(const disco_message *message)
+{
+    size_t n_bytes = 0, consumed = 0, n_text = message->text.n_bytes;
+    disco_message again;
+    static disco_message_parser parser;
+    HOLDS(disco_encode_message(message->kind, message->text.data, n_text, NULL, 0, &n_bytes) ==
+          DISCO_NO_ROOM);
+    HOLDS(n_bytes == 8 + n_text + 1);
+    uint8_t *line = malloc(n_bytes);
+    HOLDS(disco_encode_message(message->kind, message->text.data, n_text, line, n_bytes,
+                               &n_bytes) == DISCO_OK);
+    disco_messages_start(&parser);
+    HOLDS(disco_decode_message(&parser, line, n_bytes, &again, &consumed) == DISCO_OK);
+    HOLDS(consumed == n_bytes && again.kind == message->kind && again.n_cut == 0);
+    HOLDS(again.text.n_bytes == n_text && memcmp(again.text.data, line + 8, n_text) == 0);
+    HOLDS(memcmp(line + 8, message->text.data, n_text) == 0);
+    free(line);
+}
+
+static size_t length_of_line(const uint8_t *data, size_t n_bytes)
+{
+    const uint8_t *newline = n_bytes == 0 ? NULL : memchr(data, 0x0A, n_bytes);
+    return newline == NULL ? n_bytes : (size_t)(newline - data);
+}
+
+/* Feed the data in pieces of n_piece bytes. */
+static void parses(const uint8_t *data, size_t n_bytes, size_t n_piece)
+{
+    static disco_message_parser parser;
+    disco_message message;
+    size_t line_at = 0, n_line = length_of_line(data, n_bytes);
+    disco_messages_start(&parser);
+    for (size_t at = 0; at < n_bytes;) {
+        size_t consumed = 0, n_there = n_piece < n_bytes - at ? n_piece : n_bytes - at;
+        uint8_t *piece = exact_copy(data + at, n_there);
+        disco_status status = disco_decode_message(&parser, piece, n_there, &message, &consumed);
+        HOLDS(status == (line_at + n_line < at + n_there ? DISCO_OK : DISCO_MORE));
+        HOLDS(at + consumed == (status == DISCO_OK ? line_at + n_line + 1 : at + n_there));
+        at += consumed;
+        if (status == DISCO_OK) {
+            is_message(&message, data + line_at, n_line);
+            line_at = at;
+            n_line = length_of_line(data + at, n_bytes - at);
+            if (message.kind != DISCO_MESSAGE_UNTAGGED)
+                encodes_again(&message);
+        }
+        free(piece);
+    }
+    disco_status last = disco_decode_last_message(&parser, &message);
+    HOLDS(last == (line_at < n_bytes ? DISCO_OK : DISCO_END));
+    if (last == DISCO_OK)
+        is_message(&message, data + line_at, n_bytes - line_at);
+}
+
+/* The input: how often the stream is there, the length of the pieces, the stream. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
+{
+    if (n_bytes < 2)
+        return 0;
+    size_t n_times = data[0] + (size_t)1, n_piece = data[1] + (size_t)1, n_part = n_bytes - 2;
+    uint8_t *stream = malloc(n_times * n_part + 1);
+    for (size_t index = 0; index < n_times; index++)
+        memcpy(stream + index * n_part, data + 2, n_part);
+    parses(stream, n_times * n_part, n_piece);
+    parses(stream, n_times * n_part, n_times * n_part);
+    free(stream);
+    return 0;
+}
