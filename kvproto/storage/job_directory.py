@@ -90,6 +90,7 @@ class JobDirectory(JobPaths):
                     self.oob,
                     self.profile,
                     self.files,
+                    self.map_results,
                     self.unfinished,
                     self.spool,
                     self.tmp,

@@ -13,11 +13,11 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from zlib import crc32
 
 from kvproto.errors import DataError
-from kvproto.storage.atomic import BLOCK, naming, open_regular, sync, writing
-from kvproto.storage.home import make_directory
+from kvproto.storage.atomic import BLOCK, naming, open_regular
 from kvproto.storage.records import RAW, RESULT_HEAD
 from kvproto.storage.results import Result, ResultWriters
 from kvproto.storage.spool import Segment, read_segment
@@ -50,7 +50,7 @@ def write_manifest(directory: str, results: Iterable[Result], store: Store = LOC
 def keep_map_results(
     directory: str, columns: list[list[Segment]], kind: str, store: Store = LOCAL
 ) -> None:
-    """Copy what the maps wrote, records of `kind`, to result files in `directory`, which is made, with their manifest.
+    """Copy what the maps wrote, records of `kind`, to result files in `directory`, with their manifest.
 
     There is one file for each partition. Where the maps have output streams of their own (RAW), there is one for
     each partition of each map, as only the streams know where their data ends.
@@ -58,8 +58,6 @@ def keep_map_results(
     columns  the segments of each partition, in the order of the maps
     Raises JobError for a full disk, DataError for a spool file that is cut or damaged.
     """
-    with writing(directory):
-        make_directory(directory)
     results = []
     for partition, column in enumerate(columns):
         if kind == RAW:
@@ -74,9 +72,6 @@ def keep_map_results(
             _copied(os.path.join(directory, f"map-{name}"), segments, kind, store)
             for name, segments in parts.items()
         ]
-    with writing(directory):
-        for path in (*(result.path for result in results), directory):
-            sync(path)
     write_manifest(directory, results, store)
 
 
@@ -86,7 +81,7 @@ def _copied(path: str, segments: Iterable[Segment], kind: str, store: Store) -> 
             for data in read_segment(segment, store):
                 writer.write(0, data, 0)
             writer.write(0, b"", segment.n_pairs)
-        return writer.publish()[0]
+        return writer.publish(on_disk=True)[0]
 
 
 def open_result(path: str) -> io.BufferedReader:
@@ -152,12 +147,12 @@ def partition_of(path: str) -> int | None:
 
 
 def names_of(directory: str, store: Store = LOCAL) -> list[str] | None:
-    """The names of the files in a directory of results, as written down; None where nothing is, as it is not complete."""
-    return (
-        [result.path for result in _listed(directory, store)]
-        if os.path.exists(_manifest(directory))
-        else None
-    )
+    """The names of the files in a directory of results, as written down; None without a manifest: it is not complete."""
+    job, name = os.path.split(_manifest(directory))
+    with suppress(FileNotFoundError):
+        if name in store.names(job):
+            return [result.path for result in _listed(directory, store)]
+    return None
 
 
 def _is_of_job(directory: str) -> bool:

@@ -84,15 +84,15 @@ class ResultWriters:
         written[1] += n_pairs
         written[2] = crc32(data, written[2])
 
-    def publish(self) -> list[Result]:
-        """Complete all files; return them in the order of paths."""
+    def publish(self, *, on_disk: bool = False) -> list[Result]:
+        """Complete all files; return them in the order of paths. `on_disk`: see `Writer`."""
         results = []
         for number, (n_bytes, n_pairs, crc) in enumerate(self._written):
             with ExitStack() as opened:
                 file = self._filled(number, opened)
                 if not self._is_raw:
                     file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
-                file.publish()
+                file.publish(on_disk=on_disk)
             results.append(Result(file.path, n_bytes, n_pairs, crc))
         return results
 
