@@ -187,7 +187,7 @@ class Worker:
     def milliseconds(self):
         """Until the next limit runs out."""
         if has("takes quiet for the end"):
-            return 50 if self.stdin < 0 else 5000
+            return 0 if self.stdin < 0 and self.lists.n_whole else None
         if has("has no limits of time"):
             return None
         answered = (

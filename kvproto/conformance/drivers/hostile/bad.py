@@ -111,25 +111,37 @@ def leaves_child(
     """Starts a child that keeps running and holds these descriptors; answers everything; exits.
 
     is_daemon  the child has its own session, and nobody but the kit's supervisor finds it
-    floods     the child writes to stderr without end
+    floods     the child writes to stderr without end, from the last answer on
     stays      the worker keeps running, too
     """
     is_ready, ready = os.pipe()
+    is_answered, answered = os.pipe()
+    has_begun, begun = os.pipe()
     if os.fork() == 0:
+        os.close(answered)
+        os.close(has_begun)
         for fd in {0, 1, 2} - set(holds):
             os.close(fd)
         if is_daemon:
             os.setsid()
             forget_kit()
         os.close(ready)
+        os.read(is_answered, 1)  # end of file: a flood before that only slows the answers down
+        if floods:
+            put(b"a child\n" * 8192, fd=2)
+        os.close(begun)
         while floods:
-            put(b"a child\n", fd=2)
+            put(b"a child\n" * 1024, fd=2)
         hang()
     os.close(ready)
+    os.close(is_answered)
+    os.close(begun)
     os.read(is_ready, 1)  # end of file: the child is ready
     take_params()
     for pair in pairs():
         put(packed(pair))
+    os.close(answered)
+    os.read(has_begun, 1)  # end of file: the flood, if any, has filled the pipe
     note(is_done=True)
     if stays:
         hang()
