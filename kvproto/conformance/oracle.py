@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
+from kvproto._text import signal_name
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.schedule import Answers
 from kvproto.conformance.trace import Finding, Trace
-from kvproto._text import signal_name
 
 __all__ = [
     "BAD_INPUT",

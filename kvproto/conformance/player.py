@@ -339,7 +339,8 @@ class _Player:
         return bool(ready)
 
     def _write(self) -> None:
-        n = os.write(self._process.stdin, self._queue[:_PIECE])
+        # In one write, so that the worker can read all that fits into the pipe at once.
+        n = os.write(self._process.stdin, self._queue)
         self._trace.n_sent += n
         self._queue = self._queue[n:]
 

@@ -259,6 +259,7 @@ class Checker:
             deadline=None,
             database=None,
             report_multiple_bugs=False,
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
             print_blob=False,
             verbosity=hypothesis.Verbosity.quiet,
             suppress_health_check=list(hypothesis.HealthCheck),

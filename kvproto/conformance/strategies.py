@@ -134,7 +134,10 @@ def schedules(
     cuts = sorted(draw(st.sets(st.integers(1, len(data)), max_size=5)) | {len(data)})
     read, begin, reads_stdout = Stdin(data), 0, True
     for cut in cuts:
-        steps.append(Send(data[begin:cut]))
+        if steps and isinstance(steps[-1], Send):  # two writes in a row may or may not be one read
+            steps[-1] = Send(steps[-1].data + data[begin:cut])
+        else:
+            steps.append(Send(data[begin:cut]))
         begin = cut
         n_due = sum(read.n_params + end <= cut for end in read.pairs.ends)
         can_wait = (
@@ -144,9 +147,11 @@ def schedules(
         choices += [Answers(n_due)] if can_wait else []
         choices += [] if is_closed else [Pause()]
         step = draw(st.sampled_from(choices))
-        if step == Pause():
-            step, reads_stdout = (Pause(), False) if reads_stdout else (Resume(), True)
-        steps += [step] if step else []
+        if step == Pause():  # between two writes, only Taken separates what the worker reads
+            steps += [Taken(), Pause() if reads_stdout else Resume()]
+            reads_stdout = not reads_stdout
+        elif step:
+            steps.append(step)
     steps += [] if reads_stdout else [Resume()]
     fault = read.fault
     return Schedule((*steps, End(), Exit()), setting.mode, breaks=fault.clause if fault else "")

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import catalogue
@@ -15,12 +16,58 @@ MUTANTS = catalogue.HERE / "conformance"
 RAW = ("-f", catalogue.HERE / "raw.py")
 
 
+LOGS = """#!{python} -IS
+import os, struct
+def take(n):
+    data = b""
+    while len(data) < n and (piece := os.read(0, n - len(data))):
+        data += piece
+        os.write(log, piece)
+    return data
+log = os.open("{log}", os.O_WRONLY | os.O_APPEND)
+try:
+    head = take(2)
+    while size := take(4):
+        pair = size
+        for item in "key", "value":
+            n, = struct.unpack("<I", size)
+            data = take(n)
+            size = take(4) if item == "key" else b""
+            pair += data + size
+            if len(data) < n:
+                os._exit(1)
+        answer = memoryview(b"\\1\\0\\0\\0" + pair)
+        while answer:
+            answer = answer[os.write(1, answer):]
+except (struct.error, OSError):
+    os._exit(1)
+os._exit(len(head) != 2)
+"""
+"""A worker that returns each pair and appends all its input to a file."""
+
+
+@pytest.fixture(scope="session")
+def fast(tmp_path_factory):
+    """Copy a Python worker with a first line that starts it fast; leave other arguments alone."""
+    directory = tmp_path_factory.mktemp("fast")
+
+    def copy(argument):
+        if not isinstance(argument, Path) or argument.suffix != ".py" or argument.name == "raw.py":
+            return str(argument)
+        path = directory / argument.name
+        path.write_bytes(catalogue.with_interpreter(argument.read_bytes()))
+        path.chmod(0o755)
+        return str(path)
+
+    return copy
+
+
 @pytest.fixture
-def check(tmp_path):
+def check(tmp_path, fast):
     """Run `kvproto check` in a directory of its own; the finished process."""
 
     def run(*arguments):
-        argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(str, arguments)]
+        argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(fast, arguments)]
         return subprocess.run(
             argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
@@ -213,16 +260,29 @@ def test_parameters_are_sent_before_the_pairs_of_every_case(check, tmp_path):
 
 
 def test_the_seed_says_which_schedules_are_drawn(check, tmp_path):
-    arguments = (*RAW, "-k", "MAP-drawn", "--examples", "40", "--mode", "map")
-    worker = catalogue.HERE / "conformance" / "short_reads.py"
-    none = check(*arguments[:-3], "0", "--", worker)
-    assert none.returncode == 0 and "n/a   MAP-drawn" in none.stdout
+    worker, log = tmp_path / "worker", tmp_path / "log"
+    worker.write_text(LOGS.format(python=sys.executable, log=str(log)))
+    worker.chmod(0o755)
     stdin = []
     for seed in ("1", "1", "2"):
-        done = check(*arguments, "--seed", seed, "--", worker)
-        assert done.returncode == 1
-        stdin.append((tmp_path / "kvproto-check" / "MAP-drawn.map" / "schedule.json").read_text())
-    assert stdin[0] == stdin[1]
+        log.write_bytes(b"")
+        done = check("-k", "MAP-drawn", "--examples", "8", "--seed", seed, "--", worker)
+        assert done.returncode == 0, done.stdout
+        stdin.append(log.read_bytes())
+    assert stdin[0] == stdin[1] != stdin[2]
+
+
+def test_the_same_seed_ends_in_the_same_evidence(check, tmp_path):
+    arguments = (*RAW, "-k", "MAP-drawn", "--mode", "map", "--examples")
+    worker = MUTANTS / "short_reads.py"
+    none = check(*arguments, "0", "--", worker)
+    assert none.returncode == 0 and "n/a   MAP-drawn" in none.stdout
+    evidence = []
+    for _ in range(2):
+        assert check(*arguments, "40", "--seed", "1", "--", worker).returncode == 1
+        path = tmp_path / "kvproto-check" / "MAP-drawn.map" / "schedule.json"
+        evidence.append(path.read_text())
+    assert evidence[0] == evidence[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kvproto-check"]
 
 

@@ -157,11 +157,11 @@ def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(dat
 
 
 def test_a_worker_that_drips_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(player, "ENDLESS", 2)
+    monkeypatch.setattr(player, "ENDLESS", 2 / LONG)
     trace = play(
         ahead(MAP, SMALL),
         script("while True: os.write(2, b'still busy\\n'), time.sleep(0.01)"),
-        1.5,
+        LONG,
     )
     assert trace.ending == "endless" and "bytes went on moving" in fault_of(trace).got
 

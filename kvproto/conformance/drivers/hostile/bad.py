@@ -111,15 +111,17 @@ def leaves_child(
     """Starts a child that keeps running and holds these descriptors; answers everything; exits.
 
     is_daemon  the child has its own session, and nobody but the kit's supervisor finds it
-    floods     the child writes to stderr without end, from the last answer on
+    floods     the child fills stderr before the exit, and writes on without end after it
     stays      the worker keeps running, too
     """
+    line = b"a child" * 140 + b"\n"
     is_ready, ready = os.pipe()
     is_answered, answered = os.pipe()
-    has_begun, begun = os.pipe()
+    is_full, full = os.pipe()
+    is_gone, alive = os.pipe()
     if os.fork() == 0:
         os.close(answered)
-        os.close(has_begun)
+        os.close(alive)
         for fd in {0, 1, 2} - set(holds):
             os.close(fd)
         if is_daemon:
@@ -128,20 +130,27 @@ def leaves_child(
         os.close(ready)
         os.read(is_answered, 1)  # end of file: a flood before that only slows the answers down
         if floods:
-            put(b"a child\n" * 8192, fd=2)
-        os.close(begun)
+            os.set_blocking(2, False)
+            try:
+                for _ in range(100):
+                    os.write(2, line)
+            except BlockingIOError:
+                pass
+            os.set_blocking(2, True)
+        os.close(full)
+        os.read(is_gone, 1)  # end of file: the worker has exited
         while floods:
-            put(b"a child\n" * 1024, fd=2)
+            put(line, fd=2)
         hang()
     os.close(ready)
     os.close(is_answered)
-    os.close(begun)
+    os.close(full)
     os.read(is_ready, 1)  # end of file: the child is ready
     take_params()
     for pair in pairs():
         put(packed(pair))
     os.close(answered)
-    os.read(has_begun, 1)  # end of file: the flood, if any, has filled the pipe
+    os.read(is_full, 1)  # end of file: the pipe is full if the child floods
     note(is_done=True)
     if stays:
         hang()
