@@ -160,7 +160,7 @@ class Disco:
         """
         import pstats
 
-        from kvproto.engine.profiles import check_profile
+        from kvproto.engine.context import check_profile
 
         paths = KeptJob(jobname).profiles(mode)
         for path in paths:

@@ -37,6 +37,7 @@ from kvproto.classic.task_io import (
     task_output_stream,
 )
 from kvproto.engine.partition import default_partition
+from kvproto.engine.spec import combines_batches
 from kvproto.protocol import native as _native
 
 __all__ = [
@@ -191,6 +192,11 @@ def nop_reduce(iter, out, params) -> None:
 _MAX_SUMS = 100_000
 
 
+def _take_sums(pairs: Iterator[tuple], buffer: dict) -> list[tuple]:
+    return _native.sum_pairs(pairs, buffer, _MAX_SUMS - 1)  # the pair after that empties the buffer
+
+
+@combines_batches(_take_sums)
 def sum_combiner(key, value, buffer: dict, done: bool, params):
     """Combiner that sums the values of each key; its buffer is let go at 100,000 keys."""
     if not done:
@@ -200,13 +206,6 @@ def sum_combiner(key, value, buffer: dict, done: bool, params):
     sums = list(buffer.items())
     buffer.clear()
     return sums
-
-
-def _take_sums(pairs: Iterator, buffer: dict) -> list:
-    return _native.sum_pairs(pairs, buffer, _MAX_SUMS - 1)  # the pair after that empties the buffer
-
-
-sum_combiner.take = _take_sums  # the engine's way in: see `route_pairs`
 
 
 def sum_reduce(iter, params) -> Iterator[tuple]:

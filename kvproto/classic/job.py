@@ -17,9 +17,8 @@ from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
 from kvproto.classic.running import Run, stopping
 from kvproto.classic.worker import Worker
-from kvproto.engine.kept import UNKNOWN, KeptJob
-from kvproto.engine.required import place_files
-from kvproto.engine.sweep import sweep
+from kvproto.engine.job import place_files
+from kvproto.engine.kept import UNKNOWN, KeptJob, sweep
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
 

@@ -1,6 +1,6 @@
 """What a job function may ask of the task that it runs in, and out-of-band values.
 
-Job functions find these names without importing them (`kvproto.engine.names`). Outside of a task they raise JobError.
+Job functions find these names without importing them (`kvproto.engine.context`). Outside of a task they raise JobError.
 """
 
 from __future__ import annotations

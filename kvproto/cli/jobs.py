@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Callable
 
-from kvproto.cli.shared import FORMS, add_command, days, seconds, tell_error, write_all
 from kvproto._text import printable
+from kvproto.cli.shared import FORMS, add_command, days, seconds, tell_error, write_all
 
 __all__ = ["add"]
 
@@ -146,8 +146,7 @@ def _print(line: str) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
-    from kvproto.engine.kept import KeptJob
-    from kvproto.engine.sweep import sweep
+    from kvproto.engine.kept import KeptJob, sweep
     from kvproto.errors import JobError
 
     sweep()

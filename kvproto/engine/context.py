@@ -1,40 +1,54 @@
-"""The task that runs in this process: its job, inputs and partition, its out-of-band values, its profile.
+"""The task that runs in this process: its job, inputs, partition and out-of-band values, and what its functions find.
 
-`running` makes a task the current one; job functions reach it through `kvproto.classic.task`. What a task
-puts is there for others when the task has succeeded, so that a failed attempt leaves nothing; it sees its own at once.
+`in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`. Values that a task puts are
+there for others when the task has succeeded, so that a failed attempt leaves nothing; the task itself sees them at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import marshal
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
 
-from kvproto.engine.clibraries import pass_str_as_bytes
-from kvproto.engine.names import bind, import_required
-from kvproto.engine.profiles import sealed
-from kvproto.engine.spec import JobSpec
+from kvproto.engine.spec import TaskSpec
 from kvproto.errors import JobError
 from kvproto.storage import oob
-from kvproto.storage.atomic import write_file
+from kvproto.storage.atomic import open_regular, write_file
 from kvproto.storage.home import home
 from kvproto.storage.trust import trusting
 
-__all__ = ["TaskContext", "current", "running"]
+__all__ = [
+    "TaskContext",
+    "check_profile",
+    "current",
+    "in_task",
+    "pass_str_as_bytes",
+    "sealed",
+]
 
 
 @dataclass
 class TaskContext:
     """A task.
 
-    job_path   str, the job's directory, whose last part is the job's name
-    stage      "map" or "reduce"
-    number     int, from 0: of the map task; of a reduce task its partition
-    inputs     list of urls: of a map task the one that is being read, as small inputs share a task; of a reduce task all, with a
-               map before it the files that the maps wrote
+    Parameters
+    ----------
+    job_path : str
+        The job's directory, whose last part is the job's name.
+    stage : str
+        "map" or "reduce".
+    number : int
+        Of the map task, from 0; of a reduce task its partition.
+    inputs : list of str
+        URLs: in a map the one that is being read, as small inputs share a task; in a reduce all of them, after a map
+        the files that the maps wrote.
     """
 
     job_path: str
@@ -45,14 +59,16 @@ class TaskContext:
 
     @property
     def job(self) -> str:
+        """The name of the job."""
         return os.path.basename(self.job_path)
 
     @property
     def host(self) -> str:
+        """The name of this machine."""
         return socket.gethostname()
 
     def reads(self, url: str) -> None:
-        """Take note that it is this input that is being read now."""
+        """Note that this is the input that is being read now."""
         self.inputs = [url]
 
     def put(self, key: str, value: bytes | str) -> None:
@@ -68,7 +84,7 @@ class TaskContext:
         return self._put[key] if key in self._put else oob.get(self._oob, key)
 
     def publish(self) -> None:
-        """Let others see what was put."""
+        """Let others see the values that were put."""
         oob.put_all(self._oob, self._put)
 
     @property
@@ -76,41 +92,133 @@ class TaskContext:
         return os.path.join(self.job_path, "oob")
 
 
-_current: TaskContext | None = None
+class _Process:
+    """This process."""
+
+    task: TaskContext | None = None
 
 
 def current() -> TaskContext:
     """The task of this process; JobError outside of one."""
-    if _current is None:
+    if _Process.task is None:
         raise JobError("this works in a job function while its task runs, and nowhere else")
-    return _current
+    return _Process.task
 
 
 @contextmanager
-def running(task: TaskContext, spec: JobSpec) -> Iterator[None]:
-    """Make `task` the current one for the body, its functions bound to their free names and profiled if the job wants that.
+def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
+    """Make `task` the current one for the body: its functions find their free names, and are profiled if the job says so.
 
-    Its values are published, and its profile is there, when the body ends well.
+    Its values are published, and its profile is there, when the body ends without an error.
     """
-    global _current
-    _current = task
+    _Process.task = task
     try:
-        functions = list(spec.functions())
-        bind(functions, {**spec.free_names(), **import_required(spec.required_modules)})
-        for function in functions:
+        _bind(spec.functions, {**spec.free_names(), **_import_required(spec.required_modules)})
+        for function in spec.functions:
             pass_str_as_bytes(getattr(function, "__globals__", {}).values())
         profile = os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")
         with trusting(spec.trust), _profiled(profile) if spec.profile else nullcontext():
             yield
         task.publish()
     finally:
-        _current = None
+        _Process.task = None
+
+
+# --- free names --------------------------------------------------------------------------------
+
+
+def _import_required(modules: Iterable[str]) -> dict[str, Any]:
+    """Import modules by their dotted names; each is found under the last part of its name."""
+    imported = {}
+    for name in modules:
+        try:
+            imported[name.rpartition(".")[2]] = importlib.import_module(name)
+        except ModuleNotFoundError as e:
+            raise JobError(f"required_modules: importing {name} failed: {e}") from e
+    return imported
+
+
+def _bind(functions: Iterable[Any], names: Mapping[str, Any]) -> None:
+    """Add names to the globals of functions, where helpers beside them find the names too.
+
+    A name that is there already stays as it is, and kvproto's own modules do.
+    """
+    for function in functions:
+        space = getattr(_unwrapped(function), "__globals__", None)
+        if space is not None and not str(space.get("__name__")).startswith(
+            ("kvproto.classic.", "kvproto.engine.")
+        ):
+            for name, value in names.items():
+                space.setdefault(name, value)
+
+
+def _unwrapped(function: Any) -> Any:
+    """The function below partials, methods and decorators that name what they wrap."""
+    while True:
+        inner = (
+            getattr(function, "func", None)
+            or getattr(function, "__func__", None)
+            or getattr(function, "__wrapped__", None)
+        )
+        if inner is None:
+            return function
+        function = inner
+
+
+# --- C libraries -------------------------------------------------------------------------------
+
+
+def pass_str_as_bytes(values: Iterable[Any]) -> None:
+    """Let the C libraries (ctypes) among values take a str as its bytes.
+
+    ctypes passes a str as wchar_t *, which a function that takes char * reads as one character, without an error. After
+    this, a function without `argtypes` gets the UTF-8 bytes, and lone surrogates as the bytes they stand for. One with
+    `argtypes` gets what these say; ctypes.c_wchar_p among them takes a str.
+    """
+    ctypes = sys.modules.get("ctypes")
+    for value in values if ctypes is not None else ():
+        if ctypes is not None and isinstance(value, ctypes.CDLL):
+            value._FuncPtr.__call__ = _call  # each library has a class of its own
+
+
+def _call(function: Any, *args: Any) -> Any:
+    if function.argtypes is None:
+        args = tuple(
+            arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg for arg in args
+        )
+    return super(type(function), function).__call__(*args)
+
+
+# --- profiles: `pstats` trusts its files, and a few damaged bytes make it ask for all memory ---------
+
+
+def sealed(profile: bytes) -> bytes:
+    """A profile with its checksum, after what `pstats` reads."""
+    return profile + _seal(profile)
+
+
+def check_profile(path: str) -> None:
+    """Raise JobError that names the file for a profile that cannot be read, was cut or changed."""
+    try:
+        with open_regular(path) as file:
+            data = file.read()
+    except OSError as e:
+        raise JobError(f"the profile {path} cannot be read: {e.strerror}") from e
+    n_seal = len(_seal(b""))
+    if data[-n_seal:] != _seal(data[:-n_seal]):
+        raise JobError(
+            f"the profile {path} is damaged: remove it, and the others of the job can be read"
+        )
+
+
+def _seal(data: bytes) -> bytes:
+    return b"\nkvproto %08x\n" % crc32(data)
 
 
 @contextmanager
 def _profiled(path: str) -> Iterator[None]:
-    """Profile the body; its file is there when the body ended well."""
-    import cProfile  # only where it is used, which is in the tasks
+    """Profile the body; its file is there when the body ended without an error."""
+    import cProfile  # noqa: PLC0415  slow, and only some jobs need it
 
     profiler = cProfile.Profile()
     profiler.enable()
@@ -119,4 +227,4 @@ def _profiled(path: str) -> Iterator[None]:
     finally:
         profiler.disable()
     profiler.create_stats()
-    write_file(path, sealed(marshal.dumps(profiler.stats)))  # as `dump_stats` writes them
+    write_file(path, sealed(marshal.dumps(profiler.stats)))  # as `dump_stats` does

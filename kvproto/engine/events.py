@@ -1,120 +1,355 @@
-"""Events: plain dicts that say what a job does, from the tasks to whoever watches, and to `events.jsonl`.
+"""Events: what a job does, from its tasks to whoever watches, and to `events.jsonl`.
 
-Each has "event" (what happened: one of the names below) and "time" (seconds since the epoch); the job's also "job".
-
-    job       started: "inputs", "bytes", "machine" (of its driver); see also done and failed
-    stage     a stage begins: "stage", "tasks", "bytes" (of input; 0 unknown)
-    progress  "stage", "done", "total" (tasks), "bytes" (read so far), "records" (entries read so far)
-    message   "stage", "task", "text": a line from a worker program or a print() in a job function
-    note      about the job as a whole: "text", such as which files of a directory are passed over
-    retry     "stage", "task", "attempt", "text": a failed attempt that will be tried again
-    done      the job is complete: "results" (paths), "seconds"
-    failed    the job failed: "text", the error whole
-
-Addresses are told without the passwords in them.
+`KINDS` lists them. In JSON, and for `on_event` of a job, an event is a dict: "time" (seconds since the
+epoch), "event" (the name of its kind), and its fields. Passwords in addresses are left out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, TypeAlias
 
-from kvproto._text import shortened, without_passwords
+from kvproto._text import printable, shortened, without_passwords
 from kvproto.storage.atomic import private
 from kvproto.storage.home import in_home
 
-__all__ = ["MAX_TOLD", "EventLog", "begin_task", "emit", "end_task", "is_in_task", "set_sink"]
+__all__ = [
+    "KINDS",
+    "MAX_EVENT",
+    "MAX_TOLD",
+    "Done",
+    "Event",
+    "EventLog",
+    "Failed",
+    "JobStarted",
+    "Message",
+    "Note",
+    "OnEvent",
+    "Progress",
+    "Read",
+    "Retry",
+    "StageStarted",
+    "Status",
+    "begin_task",
+    "emit_message",
+    "emit_read",
+    "emit_status",
+    "end_task",
+    "is_in_task",
+    "read_event",
+    "set_sink",
+]
+
+MAX_EVENT = 1 << 26
+"""Bytes that the line of an event may have: 64 MiB."""
 
 MAX_TOLD = 1 << 20
-"""Bytes of messages that a task may tell the driver: 1 MiB."""
+"""Bytes of messages that a task may send to the driver, and characters of one text: 1 MiB."""
+
+
+# --- the kinds ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of a kind; `name` is what JSON has for the kind."""
+
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class JobStarted(Event):
+    """The job begins: how many inputs it has, their bytes as far as they are known, the machine of its driver."""
+
+    name = "job"
+    job: str
+    inputs: int
+    bytes: int
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """A stage begins, with so many tasks and bytes of input (0: unknown)."""
+
+    name = "stage"
+    stage: str
+    tasks: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far a stage is: tasks done and in all, bytes and entries that were read."""
+
+    name = "progress"
+    stage: str
+    done: int
+    total: int
+    bytes: int
+    records: int
+
+
+@dataclass(frozen=True)
+class Message(Event):
+    """A line from a worker program (`kind` as in STDERR), or one that a job function printed."""
+
+    name = "message"
+    stage: str
+    task: int
+    text: str
+    kind: str = "MSG"
+
+
+@dataclass(frozen=True)
+class Status(Event):
+    """How many entries a task has read, every so many of them."""
+
+    name = "status"
+    stage: str
+    task: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """About the job as a whole, such as which files of a directory are skipped."""
+
+    name = "note"
+    text: str
+
+
+@dataclass(frozen=True)
+class Retry(Event):
+    """An attempt, counted from 1, failed, and another one follows. The lines of a worker's stderr are messages before it."""
+
+    name = "retry"
+    stage: str
+    task: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """The job is complete: paths of its results, or its tag."""
+
+    name = "done"
+    results: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The job failed; the text is the whole error."""
+
+    name = "failed"
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Read(Event):
+    """What a task has read since it last said so. `Progress` has the sums; this one is not written to the file."""
+
+    name = "read"
+    stage: str
+    task: int
+    bytes: int
+    records: int
+
+
+OnEvent: TypeAlias = Callable[[Event], None]
+
+KINDS: dict[str, type[Event]] = {
+    kind.name: kind
+    for kind in (JobStarted, StageStarted, Progress, Message, Status, Note, Retry, Done, Failed)
+}
+"""The kinds in `events.jsonl`, by name."""
+
+
+# --- as JSON -----------------------------------------------------------------------------------
+
+_LAST_TIME = 253_402_300_799  # the end of the year 9999
+_MAX_NUMBER = 1 << 63
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "list[str]": list,
+}
+_REQUIRED = {
+    kind.name: {
+        part.name: _TYPES[str(part.type)] for part in fields(kind) if part.default is MISSING
+    }
+    for kind in KINDS.values()
+}
+
+
+def as_dict(event: Event, now: float) -> dict[str, Any]:
+    """The event as JSON has it: without passwords, and a long text cut."""
+    of_kind = {part.name: getattr(event, part.name) for part in fields(event)}
+    if "text" in of_kind:
+        of_kind["text"] = without_passwords(shortened(of_kind["text"], MAX_TOLD))
+    return {"time": now, "event": event.name, **of_kind}
+
+
+def read_event(line: bytes) -> dict[str, Any]:
+    """Read a line of `events.jsonl`; kinds that are not in `KINDS` are read too. ValueError for a damaged one."""
+    try:
+        event = json.loads(line)
+    except RecursionError as e:
+        raise ValueError("its brackets are nested too deeply") from e
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise ValueError(f"{line!r:.200} is no event")
+    if not _is(event.get("time"), (int, float)) or not 0 <= event["time"] <= _LAST_TIME:
+        raise ValueError(f"{line!r:.200} is an event without a time")
+    for name, types in _REQUIRED.get(event["event"], {}).items():
+        if not _is(event.get(name), types):
+            raise ValueError(f"{line!r:.200} is an event without its {name!r}")
+    if event["event"] == Done.name and not all(
+        isinstance(url, str) and _is_printable(url) for url in event["results"]
+    ):
+        raise ValueError(f"{line!r:.200} is an event whose results are no paths")
+    return event
+
+
+def _is_printable(url: str) -> bool:
+    """Whether it can be the path or URL of a result: no control characters, no surrogates that stand for no byte."""
+    return printable(url) == url and not re.search("[\ud800-\udc7f\udd00-\udfff]", url)
+
+
+def _is(value: object, types: type | tuple[type, ...]) -> bool:
+    if isinstance(value, (int, float)):
+        is_number = isinstance(value, types) and not isinstance(value, bool)
+        return is_number and 0 <= value <= _MAX_NUMBER
+    return isinstance(value, types)
+
+
+# --- in a task process -------------------------------------------------------------------------
 
 _OVERHEAD = 100  # bytes of an event besides its text
-_SECONDS_BETWEEN = 1.0
 
-OnEvent = Callable[[dict], None]
 
-_sink: OnEvent | None = None
-_n_told = _n_untold = 0
+class _Channel:
+    """From the task of this process to the driver."""
+
+    sink: OnEvent | None = None
+    stage, task = "", 0
+    n_told = n_untold = 0
+
+
+_channel = _Channel()
 
 
 def set_sink(sink: OnEvent | None) -> None:
-    """In a task's process: where `emit` sends events. None: nowhere."""
-    global _sink
-    _sink = sink
+    """Say where the events of this task process go. None: nowhere."""
+    _channel.sink = sink
 
 
 def is_in_task() -> bool:
     """Whether this process runs tasks, and is not the driver of a job."""
-    return _sink is not None
+    return _channel.sink is not None
 
 
-def emit(event: str, **details) -> None:
-    """Tell the driver something from inside a task; without a channel to it, nothing happens.
+def emit_message(text: str, kind: str = "MSG") -> None:
+    """Send a line that the task says. Beyond MAX_TOLD bytes of a task the rest goes to the log of its process."""
+    _emit_text(Message(_channel.stage, _channel.task, text, kind), text)
 
-    Of the messages of one task the driver is told MAX_TOLD bytes; the rest goes to the log of the task's process.
-    """
-    global _n_told, _n_untold
-    if _sink is None:
+
+def emit_status(text: str) -> None:
+    """Send how far the task is; limited as `emit_message`."""
+    _emit_text(Status(_channel.stage, _channel.task, text), text)
+
+
+def emit_read(n_bytes: int, n_records: int) -> None:
+    """Send what the task has read since the last call."""
+    if _channel.sink is not None:
+        _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
+
+
+def _emit_text(event: Event, text: str) -> None:
+    if _channel.sink is None:
         return
-    if event in ("message", "status"):
-        _n_told += len(json.dumps(details["text"])) + _OVERHEAD
-        if _n_told > MAX_TOLD:
-            _n_untold += 1
-            print(details["text"], file=sys.__stderr__)
-            return
-    _sink({"event": event, **details})
+    _channel.n_told += len(json.dumps(text)) + _OVERHEAD
+    if _channel.n_told > MAX_TOLD:
+        _channel.n_untold += 1
+        print(text, file=sys.__stderr__)
+    else:
+        _channel.sink(event)
 
 
-def begin_task() -> None:
-    """A new task has not told anything yet."""
-    global _n_told, _n_untold
-    _n_told = _n_untold = 0
+def begin_task(stage: str, task: int) -> None:
+    """A new task, which has not sent anything yet."""
+    _channel.stage, _channel.task = stage, task
+    _channel.n_told = _channel.n_untold = 0
 
 
 def end_task(log: str) -> None:
     """Say how many messages are in `log` alone."""
-    if _n_untold and _sink is not None:
-        text = f"and {_n_untold:,} more messages, which are in {log}"
-        _sink({"event": "message", "kind": "MSG", "text": text})
+    n_untold = _channel.n_untold
+    if n_untold and _channel.sink is not None:
+        text = f"and {n_untold:,} more messages, which are in {log}"
+        _channel.sink(Message(_channel.stage, _channel.task, text))
+
+
+# --- in the driver -----------------------------------------------------------------------------
+
+_SECONDS_BETWEEN = 1.0
 
 
 class EventLog:
-    """Stamps events, writes them to a file as a JSON line each, then hands them to `on_event`.
+    """Stamps events, writes them to a file as lines of JSON, then hands them to `on_event` as dicts.
 
-    Of a stage's progress the file has one event a second, and the last. Raises JobError that names the file when it
-    cannot be written.
+    Of a stage's progress the file has one event a second, and the last.
+
+    Parameters
+    ----------
+    path : str
+        The file; events are appended.
+    on_event : callable or None
+        Called with each event.
+
+    Raises
+    ------
+    JobError
+        When the file cannot be written; it names the file.
     """
 
-    def __init__(self, path: str, on_event: OnEvent | None) -> None:
+    def __init__(self, path: str, on_event: Callable[[dict[str, Any]], object] | None) -> None:
         self._path = path
         with in_home(path):
-            self._file = open(path, "a", encoding="utf-8", opener=private)
+            self._file = open(path, "a", encoding="utf-8", opener=private)  # noqa: SIM115
         self._on_event = on_event
         self._next_progress = 0.0
 
-    def __call__(self, event: dict) -> None:
-        event = {"time": time.time(), **event}
-        if isinstance(event.get("text"), str):
-            event["text"] = without_passwords(shortened(event["text"], MAX_TOLD))
-        if event["event"] != "progress" or self._is_due(event):
+    def __call__(self, event: Event, now: float | None = None) -> None:
+        """Log an event; `now` is its time, seconds since the epoch, the clock's unless given."""
+        now = time.time() if now is None else now
+        told = as_dict(event, now)
+        if not isinstance(event, Progress) or self._is_due(event, now):
             with in_home(self._path):
-                self._file.write(json.dumps(event) + "\n")
+                self._file.write(json.dumps(told) + "\n")
                 self._file.flush()
-                if event["event"] == "done":
+                if isinstance(event, Done):
                     os.fsync(self._file.fileno())
         if self._on_event is not None:
-            self._on_event(event)
+            self._on_event(told)
 
-    def _is_due(self, progress: dict) -> bool:
-        if progress["time"] < self._next_progress and progress["done"] < progress["total"]:
+    def _is_due(self, progress: Progress, now: float) -> bool:
+        if now < self._next_progress and progress.done < progress.total:
             return False
-        self._next_progress = progress["time"] + _SECONDS_BETWEEN
+        self._next_progress = now + _SECONDS_BETWEEN
         return True
 
     def close(self) -> None:
+        """Close the file."""
         with suppress(OSError):  # what is still not written made an error before
             self._file.close()

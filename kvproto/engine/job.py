@@ -1,98 +1,142 @@
 """One job from its inputs to its result files, over any engine that has `run_stage`.
 
-Stages one after the other: all maps, then all reduces. Results count only when every task has succeeded;
+Stages run one after the other: all maps, then all reduces. Results count only when every task has succeeded;
 a job that fails leaves its events and logs, and no results.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from kvproto.engine.events import EventLog
-from kvproto.engine.output import map_kind
+from kvproto.engine.events import (
+    Done,
+    Event,
+    EventLog,
+    Failed,
+    JobStarted,
+    Note,
+    OnEvent,
+    Progress,
+    Read,
+    StageStarted,
+)
 from kvproto.engine.plan import plan_maps, plan_reduces
-from kvproto.engine.spec import InputChain, JobSpec
+from kvproto.engine.spec import InputChain, JobSpec, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
-from kvproto.errors import JobError, KVProtoError
+from kvproto.errors import JobError, KVProtoError, WorkerError
+from kvproto.inputs.schemes import Input
+from kvproto.storage.atomic import private
+from kvproto.storage.home import in_home, make_directory
 from kvproto.storage.job_directory import JobDirectory, machine
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
 
-__all__ = ["run_job"]
+__all__ = ["Engine", "place_files", "run_job"]
+
+_Call = TypeVar("_Call")
+_Returned = TypeVar("_Returned")
+
+
+class Engine(Protocol):
+    """What runs tasks; `kvproto.engine.pool.LocalPool` is the one for this machine."""
+
+    def run_stage(
+        self,
+        name: str,
+        fn: Callable[[Any], Any],
+        calls: Sequence[Any],
+        retries: int,
+        on_event: OnEvent,
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (index, fn(calls[index])) for each call, in any order; the first success of an index counts."""
 
 
 def run_job(
     spec: JobSpec,
-    inputs: Sequence,
+    inputs: Sequence[Input],
     directory: JobDirectory,
-    engine,
+    engine: Engine,
     n_processes: int,
-    on_event: Callable[[dict], None] | None = None,
+    on_event: Callable[[dict[str, Any]], object] | None = None,
     notes: Sequence[str] = (),
 ) -> list[str]:
-    """Run a job and return the paths of its result files, in the order of partitions (map only: of the inputs), or its tag.
+    """Run a job.
 
-    inputs       as `kvproto.classic.schemes.find_inputs` gives them
-    engine       has run_stage(name, fn, calls, retries, on_event) -> iterator of (index, result)
-    n_processes  for how many the input is cut
-    on_event     gets each event; what it raises stops the job
-    notes        texts about the inputs, told at the start
-    Raises JobError, which holds the failed task's error whole, and says so where the job is done and only its last
-    event could not be told: its results are there then.
+    Parameters
+    ----------
+    spec : JobSpec
+        The job.
+    inputs : sequence of Input
+        As `kvproto.classic.schemes.find_inputs` gives them.
+    directory : JobDirectory
+        Where all of the job is.
+    engine : Engine
+        Runs the tasks.
+    n_processes : int
+        How many tasks run at a time: the input is cut for so many.
+    on_event : callable or None
+        Called with each event, a dict (`kvproto.engine.events`); what it raises stops the job.
+    notes : sequence of str
+        About the inputs; the first events have them.
+
+    Returns
+    -------
+    list of str
+        Paths of the result files in the order of partitions (without a reduce: of the inputs), or the job's tag.
+
+    Raises
+    ------
+    JobError
+        With the failed task's error. Also where the job is done and only its last event could not be delivered:
+        the message says so, and the results are there.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
-            return _run_told(spec, inputs, directory, engine, n_processes, log, notes)
+            return _run_and_log(spec, inputs, directory, engine, n_processes, log, notes)
     finally:
         directory.tidy()
 
 
-def _run_told(
+def _run_and_log(
     spec: JobSpec,
-    inputs: Sequence,
+    inputs: Sequence[Input],
     directory: JobDirectory,
-    engine,
+    engine: Engine,
     n_processes: int,
-    log,
+    log: EventLog,
     notes: Sequence[str],
 ) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
-        n_bytes = sum(found.n_bytes or 0 for found in inputs)
-        log(
-            {
-                "event": "job",
-                "job": directory.job,
-                "inputs": len(inputs),
-                "bytes": n_bytes,
-                "machine": machine(),
-            }
-        )
+        n_bytes = sum(one.n_bytes or 0 for one in inputs)
+        log(JobStarted(directory.job, len(inputs), n_bytes, machine()))
         for note in notes:
-            log({"event": "note", "text": note})
+            log(Note(note))
         results = _run_stages(spec, inputs, directory, engine, n_processes, log)
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
-        if spec.save:
+        if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
     except BaseException as e:
-        untold = _tell_failure(log, directory, e, time.monotonic() - began)
+        undelivered = _log_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
-            message = f"job {directory.job} failed: {e}{untold}\nits logs are in {directory.path}"
-            raise JobError(message) from (
+            raise _job_error(directory, e, undelivered) from (
                 e.__cause__ if isinstance(e, JobError) else e
-            )  # the task's own, where it could travel
-        if untold:
-            e.add_note(untold.strip())
+            )
+        if undelivered:
+            e.add_note(undelivered.strip())
         raise
     try:
         _tidy(log, directory)
-        log({"event": "done", "results": paths, "seconds": time.monotonic() - began})
+        log(Done(paths, time.monotonic() - began))
     except Exception as e:  # of the file, or whatever on_event raises
         raise JobError(
             f"job {directory.job} is done and its results are in {directory.results}, "
@@ -101,70 +145,69 @@ def _run_told(
     return paths
 
 
-def _tell_failure(
+def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -> JobError:
+    """The job's error for that of a task or of the job itself: its text whole, its cause with all attributes."""
+    text = f"job {directory.job} failed: {error}{undelivered}\nits logs are in {directory.path}"
+    if not isinstance(error, JobError):
+        return JobError(text, cause=error)
+    if isinstance(error.cause, WorkerError):
+        # A traceback shows the cause too: the lines of the worker's stderr are in the job's text.
+        error.cause.args = (error.cause.report(with_stderr=False),)
+    return JobError(text, cause=error.cause, task=error.task)
+
+
+def _log_failure(
     log: EventLog, directory: JobDirectory, error: BaseException, seconds: float
 ) -> str:
-    """Give the last event of a job that failed; returns a line on why it could not be told, which hides no error."""
+    """Log the last event of a job that failed. Returns a line on why it could not be delivered, or ""."""
     try:
         _tidy(log, directory)
-        log({"event": "failed", "text": str(error) or type(error).__name__, "seconds": seconds})
+        log(Failed(str(error) or type(error).__name__, seconds))
     except Exception as e:  # of the file, or whatever on_event raises
-        return (
-            ""
-            if str(e) == str(error)
-            else f"\nnor could this be told to all: {type(e).__name__}: {e}"
-        )
+        if str(e) == str(error):
+            return ""
+        return f"\nnor could this be told to all: {type(e).__name__}: {e}"
     return ""
 
 
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
-    """Remove what the job does not need any more. That something resists does not change how the job ended."""
+    """Remove what only a running job needs. What cannot be removed does not change how the job ended."""
     for path in directory.tidy():
-        log(
-            {
-                "event": "note",
-                "text": f"{path} could not be removed; remove it by hand: rm -r {path}",
-            }
-        )
+        log(Note(f"{path} could not be removed; remove it by hand: rm -r {path}"))
 
 
 def _run_stages(
-    spec: JobSpec, inputs: Sequence, directory: JobDirectory, engine, n_processes: int, log
+    spec: JobSpec,
+    inputs: Sequence[Input],
+    directory: JobDirectory,
+    engine: Engine,
+    n_processes: int,
+    log: EventLog,
 ) -> list[Result]:
-    """Run the map, the reduce, or both; the results are in `unfinished`, and written down beside where they will be."""
+    """Run the map, the reduce, or both. The results are in `unfinished`, and named as they will be."""
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
-        if (
-            by_partition is None
-        ):  # the inputs are not partitioned as the job wants it: a map that gives each pair as it is
-            spec = replace(
-                spec,
-                map=_each_pair,
-                map_input=spec.reduce_input,
-                reduce_input=InputChain(),
-                map_init=None,
-                combiner=None,
-                map_output_stream=(),
-            )
-        else:
+        if by_partition is not None:
             calls = [
                 ReduceCall(number, [], splits, directory.unfinished)
                 for number, splits in enumerate(by_partition)
             ]
             return _run_reduce(spec, calls, directory, engine, log)
-    spec = replace(spec, n_partitions=spec.n_partitions or 1)
+        spec = _with_map(spec)
     is_lines = spec.map_input == InputChain() and spec.map_init is None
     tasks = plan_maps(inputs, n_processes, cut=is_lines, share=spec.map_init is None)
-    target = directory.unfinished if spec.reduce is None else directory.spool
+    map_spec = resolve_map(spec)
+    target = directory.spool if map_spec.has_reduce else directory.unfinished
     maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
-    task = functools.partial(map_task, replace(spec, save=None), directory.path)
-    mapped = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, log)
-    if spec.reduce is None:
+    task = functools.partial(map_task, map_spec, directory.path)
+    mapped: list[Any] = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, log)
+    if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
-    columns = [list(column) for column in zip(*mapped)] or [[]] * spec.n_partitions
+    columns = [list(column) for column in zip(*mapped, strict=True)]
+    columns = columns or [[] for _ in range(map_spec.n_partitions)]
     if spec.keep_map:
-        keep_map_results(directory.map_results, columns, map_kind(spec))
+        keep_map_results(directory.map_results, columns, map_spec.kind)
     calls = [
         ReduceCall(number, column, [], directory.unfinished)
         for number, column in enumerate(columns)
@@ -172,45 +215,92 @@ def _run_stages(
     return _run_reduce(spec, calls, directory, engine, log)
 
 
+def _with_map(spec: JobSpec) -> JobSpec:
+    """The job of a reduce alone whose inputs are not partitioned as it wants them: a map gives each pair as it is."""
+    return replace(
+        spec,
+        map=_each_pair,
+        map_input=spec.reduce_input,
+        reduce_input=InputChain(),
+        map_init=None,
+        combiner=None,
+        map_output_stream=(),
+    )
+
+
+def _each_pair(entry: Any, params: Any) -> list[Any]:
+    return [entry]
+
+
 def _run_reduce(
-    spec: JobSpec, calls: list[ReduceCall], directory: JobDirectory, engine, log
+    spec: JobSpec,
+    calls: Sequence[ReduceCall],
+    directory: JobDirectory,
+    engine: Engine,
+    log: EventLog,
 ) -> list[Result]:
-    n_bytes = sum(part.n_bytes for call in calls for part in (*call.segments, *call.splits))
-    task = functools.partial(reduce_task, replace(spec, save=None), directory.path)
+    n_bytes = sum(segment.n_bytes for call in calls for segment in call.segments)
+    n_bytes += sum(split.n_bytes for call in calls for split in call.splits)
+    task = functools.partial(reduce_task, resolve_reduce(spec), directory.path)
     reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, log)
     return [result for results in reduced for result in results]
 
 
-def _each_pair(entry, params) -> list:
-    """The map of a reduce that has none, where its inputs have to be partitioned."""
-    return [entry]
-
-
 def _run_stage(
-    engine, name: str, fn: Callable, calls: Sequence, attempts: int, n_bytes: int, log: EventLog
-) -> list:
+    engine: Engine,
+    name: str,
+    fn: Callable[[_Call], _Returned],
+    calls: Sequence[_Call],
+    attempts: int,
+    n_bytes: int,
+    log: EventLog,
+) -> list[_Returned]:
     """Run a stage to its end and return its results in the order of the calls."""
-    log({"event": "stage", "stage": name, "tasks": len(calls), "bytes": n_bytes})
-    results: list = [None] * len(calls)
-    progress = {
-        "event": "progress",
-        "stage": name,
-        "done": 0,
-        "total": len(calls),
-        "bytes": 0,
-        "records": 0,
-    }
+    log(StageStarted(name, len(calls), n_bytes))
+    results: dict[int, _Returned] = {}
+    n_read = n_records = 0
 
-    def on_event(event: dict) -> None:
-        if event["event"] == "progress":
-            progress["bytes"] += event["bytes"]
-            progress["records"] += event["records"]
-            log(dict(progress))
+    def log_progress() -> None:
+        log(Progress(name, len(results), len(calls), n_read, n_records))
+
+    def on_event(event: Event) -> None:
+        nonlocal n_read, n_records
+        if isinstance(event, Read):
+            n_read += event.bytes
+            n_records += event.records
+            log_progress()
         else:
             log(event)
 
     for index, result in engine.run_stage(name, fn, calls, attempts - 1, on_event):
         results[index] = result
-        progress["done"] += 1
-        log(dict(progress))
-    return results
+        log_progress()
+    return [results[index] for index in range(len(calls))]
+
+
+def place_files(directory: str, files: Mapping[str, str | bytes]) -> None:
+    """Put the required files of a job into its directory, where its tasks work.
+
+    Parameters
+    ----------
+    directory : str
+        Where the files go.
+    files : mapping of str to str or bytes
+        Name -> path of a file, which is copied with its permissions for the owner, or content. A name may have
+        directories, which are made; it must not lead out of the directory.
+
+    Raises
+    ------
+    JobError
+        When a file cannot be copied; it names the file.
+    """
+    for name, source in files.items():
+        path = os.path.join(directory, name)
+        with in_home(path):
+            make_directory(os.path.dirname(path))
+            if isinstance(source, bytes):
+                with open(path, "xb", opener=private) as file:
+                    file.write(source)
+            else:
+                shutil.copy(source, path)
+                os.chmod(path, os.stat(path).st_mode & 0o700)

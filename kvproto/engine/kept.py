@@ -1,24 +1,26 @@
-"""A job that is kept in its directory, seen from outside its driver: in any process, while it runs and later.
+"""The jobs of the home, seen from any process, while they run and later; and tidying up after drivers that were killed.
 
-What is said here of a job is read from its directory each time. Knows nothing of how a job is described or run.
+All that is known of a job is read from its directory each time.
 """
 
 from __future__ import annotations
 
 import difflib
+import glob
 import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 from kvproto.driver.removal import remove_tree
+from kvproto.engine.events import MAX_EVENT, Done, Failed, StageStarted, read_event
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.atomic import open_regular
-from kvproto.storage.eventform import MAX_EVENT, read_event
 from kvproto.storage.home import check_home, home
-from kvproto.storage.job_directory import JobPaths, has_driver, tell_to_stop
+from kvproto.storage.job_directory import JobPaths, has_driver, machine, tell_to_stop, tidied
 from kvproto.storage.manifest import names_of
 
 __all__ = [
@@ -31,30 +33,33 @@ __all__ = [
     "first_event",
     "resolve_job",
     "started",
+    "sweep",
 ]
 
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
 
 _SHOWN_JOBS = 10
 _LOOK_EACH = 0.05  # seconds from one look at a running job to the next
+_GRACE = 600.0  # seconds for which a hidden directory may be one that is being made
 
 
 class KeptJob:
-    """The job with the full name `job`. `paths` has the paths of its directory, which may not be there."""
+    """The job with the full name `job`; `paths` has the paths of its directory, which may be missing."""
 
     def __init__(self, job: str) -> None:
         self.job = job
         self.paths = JobPaths(job)
 
     def is_there(self) -> bool:
+        """Whether there is such a job."""
         return self._is_named() and os.path.isdir(self.paths.path)
 
     def _is_named(self) -> bool:
-        """Whether this can be the name of a job, and leads out of the directory of jobs or to a hidden one in no case."""
+        """Whether this can be the name of a job: neither outside of the directory of jobs nor hidden."""
         return bool(self.job) and "/" not in self.job and not self.job.startswith(".")
 
     def status(self) -> str:
-        """One of ACTIVE: its driver runs; READY: its results are there; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
+        """ACTIVE: its driver runs; READY: it has results; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
         return self.state()[0]
 
     def results(self) -> list[str]:
@@ -68,7 +73,7 @@ class KeptJob:
         if has_driver(self.paths.control):
             return ACTIVE, []
         last = self._last_event()
-        if last.get("event") != "done":
+        if last.get("event") != Done.name:
             return (DEAD if self.is_there() else UNKNOWN), []
         # As they were then: the home may be elsewhere now.
         return READY, [
@@ -79,11 +84,11 @@ class KeptJob:
     def stage_results(self, stage: str) -> list[str]:
         """The output files of a stage, "map" or "reduce", that has ended.
 
-        Of a map before a reduce they are result files where the job keeps them, else those in the spool while the job runs.
-        Raises JobError when it has not ended, is none of the job's, or its output was not kept.
+        Those of a map before a reduce are result files if the job keeps them; else the spool's, while the job runs.
+        JobError when the stage has not ended, is none of the job's, or its output was not kept.
         """
         status = self._known()
-        stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
+        stages = self._stages()
         if stage not in stages:
             raise JobError(
                 f"job {self.job} has had no stage {stage!r}; it has had {', '.join(stages) or 'none yet'}"
@@ -109,8 +114,8 @@ class KeptJob:
             if not name.endswith((".part", ".spill"))
         ]
 
-    def events(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
-        """Yield what has been told, from the byte `offset` of its events file on: (offset behind it, event)."""
+    def events(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (offset after it, event) for each event from the byte `offset` of the file on."""
         self._known()
         try:
             with open_regular(self.paths.events) as file:
@@ -127,19 +132,20 @@ class KeptJob:
         except ValueError as e:
             raise JobError(f"{self.paths.events} is damaged at byte {offset}: {e}") from e
 
-    def follow(self, offset: int = 0) -> Iterator[tuple[int, dict]]:
-        """Like `events`, and goes on with what is told later until the job is no longer active."""
+    def follow(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """As `events`, and go on with later events until the job is no longer active."""
         while True:
-            is_last = (
-                not self.is_active()
-            )  # known before the events are read: none comes after these then
-            for offset, event in self.events(offset):
-                yield offset, event
+            # Asked before the events are read: then none comes after these.
+            is_last = not self.is_active()
+            for after, event in self.events(offset):
+                yield after, event
+                offset = after
             if is_last:
                 return
             time.sleep(_LOOK_EACH)
 
     def is_active(self) -> bool:
+        """Whether its driver runs."""
         return self.status() == ACTIVE
 
     def ended_within(self, seconds: float = math.inf) -> bool:
@@ -159,7 +165,7 @@ class KeptJob:
         if status == READY:
             return results
         last = self._last_event()
-        if last.get("event") == "failed":
+        if last.get("event") == Failed.name:
             raise JobError(
                 f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}"
             )
@@ -173,10 +179,10 @@ class KeptJob:
             + f"\nits logs are in {self.paths.path}"
         )
 
-    def info(self) -> dict:
-        """What there is to tell in short: job, status, started (seconds since the epoch), directory, stages, results."""
+    def info(self) -> dict[str, Any]:
+        """A summary: job, status, started (seconds since the epoch), directory, stages, results."""
         status = self._known()
-        stages = [event["stage"] for _, event in self.events() if event["event"] == "stage"]
+        stages = self._stages()
         about = {
             "job": self.job,
             "status": status,
@@ -186,14 +192,14 @@ class KeptJob:
         return {**about, "stages": stages, "results": self.results()}
 
     def seconds(self) -> float | None:
-        """How long it has run, up to now or to its end; None where it ended without having told that."""
+        """How long it has run, until now or its end; None where it ended without a last event."""
         if self.status() == ACTIVE:
             return time.time() - started(self.job)
         last = self._last_event()
-        return last["seconds"] if last.get("event") in ("done", "failed") else None
+        return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
 
     def damage(self) -> str:
-        """What is wrong with the file of its events, where its first or its last one shows that; else ""."""
+        """What is wrong with the file of its events, as far as the first or last one shows it; else ""."""
         try:
             next(self.events(), None)
             line = self._last_line()
@@ -206,10 +212,12 @@ class KeptJob:
         return ""
 
     def oob_get(self, key: str) -> bytes | str:
+        """An out-of-band value; JobError when there is none."""
         self._known()
         return oob.get(self.paths.oob, key)
 
     def oob_list(self) -> list[str]:
+        """The keys of its out-of-band values, sorted."""
         self._known()
         return oob.list_keys(self.paths.oob)
 
@@ -217,11 +225,11 @@ class KeptJob:
         """The paths of its tasks' profiles, of one stage or of all. JobError when there are none."""
         self._known()
         names = sorted(os.listdir(self.paths.profile)) if os.path.isdir(self.paths.profile) else []
-        found = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
-        if not found:
+        names = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
+        if not names:
             of_stage = f" of stage {stage!r}" if stage else ""
             raise JobError(f"job {self.job} has no profiles{of_stage}: run it with profile=True")
-        return [os.path.join(self.paths.profile, name) for name in found]
+        return [os.path.join(self.paths.profile, name) for name in names]
 
     def kill(self) -> None:
         """Stop the job, and return when nothing of it runs any more. JobError when it is not active."""
@@ -233,7 +241,7 @@ class KeptJob:
         self.ended_within()
 
     def clean(self) -> None:
-        """Remove its logs, required files and profiles; results, events and out-of-band values stay. JobError while it is active."""
+        """Remove its logs, required files and profiles; the rest stays. JobError while it is active."""
         if self._known() == ACTIVE:
             raise JobError(f"job {self.job} is active: wait for it or kill it first")
         for path in (self.paths.logs, self.paths.files, self.paths.profile):
@@ -259,7 +267,13 @@ class KeptJob:
                 f"removing {left}: {e.strerror}; remove what is left of it by hand: rm -r {left}"
             ) from e
 
+    def _stages(self) -> list[str]:
+        """The stages that have begun."""
+        events = (event for _, event in self.events())
+        return [event["stage"] for event in events if event["event"] == StageStarted.name]
+
     def _known(self) -> str:
+        """Its status; JobError when there is no such job."""
         status = self.status()
         if not self._is_named():
             raise JobError(f"{self.job!r} is no name of a job")
@@ -267,8 +281,8 @@ class KeptJob:
             raise JobError(f"there is no job {self.job}: {self.paths.path} is not there")
         return status
 
-    def _last_event(self) -> dict:
-        """The last event; {} when there is none, or it was not written whole."""
+    def _last_event(self) -> dict[str, Any]:
+        """The last event; {} when there is none, or not all of it was written."""
         try:
             return read_event(self._last_line())
         except (OSError, ValueError):
@@ -281,7 +295,7 @@ class KeptJob:
             while True:
                 file.seek(max(0, size - n_bytes))
                 data = file.read(n_bytes)
-                before, newline, line = data.rstrip(b"\n").rpartition(b"\n")
+                before, newline, _ = data.rstrip(b"\n").rpartition(b"\n")
                 if newline or n_bytes >= min(size, MAX_EVENT):
                     return data[len(before) + len(newline) :]
                 n_bytes *= 4
@@ -299,22 +313,30 @@ def all_jobs() -> list[str]:
 
 
 def resolve_job(text: str) -> str:
-    """The full name of the job that text means: its name, or a beginning that no other has, or "@" for the last job.
+    """Find the full name of a job.
 
-    Raises JobError when there is no such job, or several.
+    Parameters
+    ----------
+    text : str
+        The name, or a beginning that no other job has; "@" is the last job.
+
+    Raises
+    ------
+    JobError
+        When there is no such job, or several.
     """
     jobs = all_jobs()
     if not jobs:
         raise JobError(f"there are no jobs in {home()}; KVPROTO_HOME says where jobs are kept")
     if text == "@":
         return max(jobs, key=started)
-    found = [job for job in jobs if text and job.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = "\n  ".join(sorted(found, key=started)[-_SHOWN_JOBS:])
+    matching = [job for job in jobs if text and job.startswith(text)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        shown = "\n  ".join(sorted(matching, key=started)[-_SHOWN_JOBS:])
         raise JobError(
-            f"{len(found)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
+            f"{len(matching)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
         )
     near = difflib.get_close_matches(
         text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
@@ -323,19 +345,63 @@ def resolve_job(text: str) -> str:
     raise JobError(f"there is no job {text} in {home()}{hint}")
 
 
-def first_event(paths: JobPaths) -> dict:
-    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or not there yet."""
+def first_event(paths: JobPaths) -> dict[str, Any]:
+    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or missing."""
     with open_regular(paths.events) as file:
         return read_event(file.readline(MAX_EVENT))
 
 
 def started(job: str) -> float:
-    """When a job began, in seconds since the epoch: the time of its first event, else that in its name, else its directory's."""
+    """When a job began, in seconds since the epoch, by its first event, else by its name or its directory."""
     with suppress(OSError, ValueError):
-        return first_event(JobPaths(job))["time"]
+        return float(first_event(JobPaths(job))["time"])
     try:
         return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
     except (ValueError, OverflowError):
         with suppress(OSError):
             return os.stat(JobPaths(job).path).st_mtime
     return 0.0
+
+
+def sweep() -> None:
+    """Remove what killed drivers left in the home, except results, events and logs.
+
+    What cannot be removed stays. JobError when others may write to the home.
+    """
+    check_home()
+    _sweep_tags()
+    jobs = os.path.join(home(), "jobs")
+    try:
+        entries = list(os.scandir(jobs))
+    except OSError:  # there are no jobs
+        return
+    for entry in entries:
+        with suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                continue
+            if not entry.name.startswith("."):
+                _sweep_job(JobPaths(entry.name))
+            elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _GRACE:
+                remove_tree(entry.path)
+
+
+def _sweep_job(paths: JobPaths) -> None:
+    """Tidy a job whose driver is dead: one that ends by itself removes `control`.
+
+    Nothing is known of a driver on another machine with the same home: its job is not touched.
+    """
+    if not os.path.lexists(paths.control) or has_driver(paths.control):
+        return
+    with suppress(ValueError):
+        if first_event(paths).get("machine") == machine() and not tidied(paths):
+            os.unlink(paths.control)
+
+
+def _sweep_tags() -> None:
+    """Remove documents of tags that were never finished."""
+    for path in glob.glob(
+        os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True
+    ):
+        with suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime > _GRACE:
+                os.unlink(path)

@@ -1,11 +1,12 @@
-"""How far a task is: bytes and records read, told to the driver now and then, and a status message every so many records."""
+"""How far a task is: counts what it reads and tells the driver now and then."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
-from kvproto.engine.events import emit
+from kvproto.engine.events import emit_read, emit_status
 from kvproto.errors import KVProtoError
 
 __all__ = ["Meter"]
@@ -14,18 +15,25 @@ _SECONDS_BETWEEN = 0.2
 
 
 class Meter:
-    """Counts what a task has read, and tells the driver.
+    """Counts what a task has read. A context manager: inside, the driver gets the counts five times a second.
 
-    Context manager: inside, the driver is told five times a second, however slow the map or reduce is.
+    Parameters
+    ----------
+    done : str
+        What happens to an item: a status message says "K items {done}".
+    status_interval : int
+        Records from one status message to the next; 0: none.
 
-    n_bytes      int, counted by `add`
-    n_records    int, counted by `add_records`, or by who makes one record at a time, which then calls
-                 `tell_status` when n_records has come to next_status (int, 0 for never)
-    failed       the error that reading ended with, or None
+    Attributes
+    ----------
+    n_bytes, n_records : int
+        Counted by `add` and `add_records`. Who makes one record at a time may count it in n_records itself, and call
+        `tell_status` when that has come to `next_status` (0: never).
+    failed : KVProtoError or None
+        The error that ended the reading.
     """
 
     def __init__(self, done: str, status_interval: int) -> None:
-        """Have "K items {done}" told every status_interval records; 0: never."""
         self.n_bytes = self.n_records = 0
         self.failed: KVProtoError | None = None
         self.next_status = status_interval
@@ -39,24 +47,27 @@ class Meter:
         self._teller.start()
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._has_ended.set()
         self._teller.join()
         self._tell()
 
     def add(self, n_bytes: int) -> None:
+        """Count bytes."""
         self.n_bytes += n_bytes
 
     def add_records(self, n_records: int) -> None:
+        """Count records, and send the status messages that are due."""
         self.n_records += n_records
         while self._interval and self.n_records >= self.next_status:
             self.tell_status()
 
     def tell_status(self) -> None:
-        emit("status", text=f"{self.next_status} items {self._done}")
+        """Send the status message that is due."""
+        emit_status(f"{self.next_status} items {self._done}")
         self.next_status += self._interval
 
-    def watched(self, entries: Iterator) -> Iterator:
+    def watched(self, entries: Iterator[Any]) -> Iterator[Any]:
         """The same entries; an error that ends them is kept for `check`."""
         try:
             yield from entries
@@ -65,7 +76,7 @@ class Meter:
             raise
 
     def check(self) -> None:
-        """Raise what reading failed with, though a job function caught it and went on with what it had."""
+        """Raise the error that ended the reading, even if a job function caught it and went on."""
         if self.failed is not None:
             raise self.failed
 
@@ -78,4 +89,4 @@ class Meter:
         now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._told
         if now != self._told:
             self._told = now
-            emit("progress", bytes=now[0] - n_bytes, records=now[1] - n_records)
+            emit_read(now[0] - n_bytes, now[1] - n_records)

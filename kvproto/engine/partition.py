@@ -1,22 +1,45 @@
-"""The partition of a key, where the job has no function for it."""
+"""The partition of a key: `default_partition`, and `Partitioner`, which cuts batches of pairs by any partition function."""
 
 from __future__ import annotations
 
+from typing import Any
 from zlib import crc32
 
-__all__ = ["default_partition"]
+from kvproto.inputs.streams import name_of
+from kvproto.protocol import native as _native
+
+__all__ = ["Partitioner", "default_partition"]
+
+_MAX_SEEN = 1 << 16  # keys whose partition is remembered
 
 
-def default_partition(key, nr_partitions: int, params=None) -> int:
-    """The partition of a key, the same in every process and run; equal keys go together (1 == 1.0 == True).
+def default_partition(key: Any, nr_partitions: int, params: Any = None) -> int:
+    """Give the partition of a key, the same in every process and run. Equal keys go together (1 == 1.0 == True).
 
-    bytes and str by the crc32 of their (UTF-8) bytes, numbers by their value, tuples by their items, None as 0.
-    Raises TypeError for other keys: give a partition function of your own.
+    Parameters
+    ----------
+    key : str, bytes, number, None or tuple of these
+        bytes and str count by the crc32 of their (UTF-8) bytes, numbers by their value, tuples by their items, None
+        as 0.
+    nr_partitions : int
+        At least 1.
+    params : object
+        Not used.
+
+    Returns
+    -------
+    int
+        From 0 to nr_partitions - 1.
+
+    Raises
+    ------
+    TypeError
+        For other keys: give the job a partition function for them.
     """
     return _stable_hash(key) % nr_partitions
 
 
-def _stable_hash(key) -> int:
+def _stable_hash(key: Any) -> int:
     if isinstance(key, str):
         try:
             return crc32(key.encode("utf-8", "surrogateescape"))
@@ -27,22 +50,77 @@ def _stable_hash(key) -> int:
     if key is None:
         return 0
     if isinstance(key, (int, float, complex)) or _is_number(key):
-        return (
-            hash(key) if key == key else 0
-        )  # equal numbers hash alike whatever their type, without a seed; not a NaN
+        # Equal numbers have equal hashes whatever their types, without a seed; a NaN has not.
+        return hash(key) if key == key else 0
     if isinstance(key, tuple):
-        return crc32(
-            b"".join(
-                (_stable_hash(item) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") for item in key
-            )
-        )
+        hashes = (_stable_hash(item) & 0xFFFFFFFFFFFFFFFF for item in key)
+        return crc32(b"".join(one.to_bytes(8, "little") for one in hashes))
     raise TypeError(
-        f"default_partition takes keys that are str, bytes, numbers, None or tuples of these, not {type(key).__name__}: "
-        "give the job a partition function for them"
+        "default_partition takes keys that are str, bytes, numbers, None or tuples of these, not "
+        f"{type(key).__name__}: give the job a partition function for them"
     )
 
 
-def _is_number(key) -> bool:
-    from numbers import Number  # decimals and fractions: rare, so that the import is theirs
+def _is_number(key: Any) -> bool:
+    from numbers import Number  # noqa: PLC0415  slow, and only decimals and fractions need it
 
     return isinstance(key, Number)
+
+
+class Partitioner:
+    """Cuts a batch of pairs into one list for each partition.
+
+    Parameters
+    ----------
+    function : callable
+        partition(key, n_partitions, params) -> int.
+    n_partitions : int
+        At least 1.
+    params : object
+        Handed to the function.
+    """
+
+    def __init__(self, function: Any, n_partitions: int, params: Any) -> None:
+        self._function = function
+        self._n = n_partitions
+        self._params = params
+        self._default = _DefaultPartitions(n_partitions)
+
+    def __call__(self, batch: list[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
+        if self._n == 1:
+            return [batch]
+        parts: list[list[tuple[Any, Any]]] = [[] for _ in range(self._n)]
+        if self._function is default_partition:
+            _native.deal_pairs(batch, parts, self._default)
+        else:
+            for pair in batch:
+                parts[self._checked(pair[0])].append(pair)
+        return parts
+
+    def _checked(self, key: Any) -> int:
+        number: Any = self._function(key, self._n, self._params)
+        if not isinstance(number, int) or not 0 <= number < self._n:
+            raise ValueError(
+                f"{name_of(self._function)} gave {number!r} for the key {key!r}: "
+                f"a partition is an int from 0 to {self._n - 1}"
+            )
+        return number
+
+
+class _DefaultPartitions:
+    """`default_partition` of the last keys, as keys repeat. Equal keys have equal partitions, so that a dict will do."""
+
+    def __init__(self, n_partitions: int) -> None:
+        self._n = n_partitions
+        self._seen: dict[Any, int] = {}
+
+    def __call__(self, key: Any) -> int:
+        try:
+            return self._seen[key]
+        except TypeError:  # not hashable: most such keys have no partition, and the error says why
+            return default_partition(key, self._n)
+        except KeyError:
+            if len(self._seen) > _MAX_SEEN:
+                self._seen.clear()
+            self._seen[key] = partition = default_partition(key, self._n)
+            return partition

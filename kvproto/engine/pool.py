@@ -1,7 +1,7 @@
 """The engine of this machine: a small pool of processes, each with one known task.
 
-A process that is killed costs only the task that it had, which is tried again in a fresh one. Leaving the pool
-leaves no process of it behind, and nothing that a task has started.
+A process that is killed costs only the task that it had, which another process tries again. Leaving the pool
+ends all its processes, and all that the tasks have started.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
+from typing import Any
 
 import cloudpickle
 
+from kvproto.engine.events import OnEvent, Retry
+from kvproto.engine.task_main import Failure
 from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import Cancelled, JobError, TaskError
 
-__all__ = ["Cancelled", "LocalPool", "n_cores"]
+__all__ = ["LocalPool", "n_cores"]
 
 
 def n_cores() -> int:
@@ -26,13 +29,22 @@ def n_cores() -> int:
 
 
 class LocalPool:
-    """Runs stages on n_processes processes. Context manager; processes start when there is a task for them.
+    """Runs stages on processes. A context manager; a process starts when there is a task for it.
 
-    log_directory    where each process has its log: `process-N.txt`, its stdout and stderr
-    tmp_directory    where each process has its TMPDIR: what it leaves there is removed with it
-    files_directory  where the processes work, and look first for modules and shared libraries; None: where this one does
-    prepare          called in each process before anything of a job is unpickled there; found by its name
-    stop_fd          a file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled
+    Parameters
+    ----------
+    n_processes : int
+        How many at most.
+    log_directory : str
+        Where each process has its log: `process-N.txt`, its stdout and stderr.
+    tmp_directory : str
+        Where each process has its TMPDIR, which is removed with the process.
+    files_directory : str or None
+        Where the processes work, and look first for modules and shared libraries. None: where this process does.
+    prepare : callable or None
+        Called in each process before anything of a job is unpickled there; a module's function.
+    stop_fd : int or None
+        A file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled.
     """
 
     def __init__(
@@ -57,28 +69,49 @@ class LocalPool:
     def __enter__(self) -> LocalPool:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         while self._processes:
             self._processes.pop().kill()
 
     def leave(self) -> None:
-        """Let go of the processes, in a fork of this one: they are to end with this one, though the fork lives on."""
+        """Close this fork's copies of the connections. The task processes end with the original process, even if the fork lives on."""
         for process in self._processes:
             process.leave()
 
     def run_stage(
         self,
         name: str,
-        fn: Callable,
-        calls: Sequence,
+        fn: Callable[[Any], Any],
+        calls: Sequence[Any],
         retries: int,
-        on_event: Callable[[dict], None],
-    ) -> Iterator[tuple[int, object]]:
-        """Yield (index, fn(calls[index])) for each call, in the order in which they are done.
+        on_event: OnEvent,
+    ) -> Iterator[tuple[int, Any]]:
+        """Run a function on each of several calls.
 
-        retries   how often a call is tried again, after an error that is worth it or the death of its process
-        on_event  gets the events of the tasks, and a "retry" for each failed attempt
-        Raises TaskError, which holds the error whole, when a call fails for good; the others are stopped then.
+        Parameters
+        ----------
+        name : str
+            Of the stage, for events and errors.
+        fn : callable
+            fn(call) -> result; it travels to the processes by cloudpickle.
+        calls : sequence
+            An attribute `label`, a str, says what a call is about if its process dies.
+        retries : int
+            How often a call is tried again, after an error that is worth it or the death of its process.
+        on_event : callable
+            Gets the events of the tasks, and a Retry for each failed attempt that is followed by another.
+
+        Yields
+        ------
+        tuple of (int, object)
+            The index of a call and its result, in the order in which they are done.
+
+        Raises
+        ------
+        TaskError
+            When a call fails for good; it has the whole error. The others are stopped then.
+        Cancelled
+            When stop_fd is readable.
         """
         stage = _Stage(name, calls, retries, on_event)
         data = pickle.dumps(("stage", name, self._prepare, _portable(fn)))
@@ -101,7 +134,7 @@ class LocalPool:
             index = stage.waiting[0]
             try:
                 process.send(data, stage, index, stage.call(index))
-            except OSError:  # it died with nothing to do: no task is charged with that
+            except OSError:  # it died while it was idle, which is no task's fault
                 self._processes.remove(process)
                 obituary = process.bury()
                 if process.n_calls == 0:
@@ -111,7 +144,9 @@ class LocalPool:
 
     def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
         busy = [p for p in self._processes if p.index is not None]
-        sources = {source: p for p in busy for source in (p.connection, p.status_fd)}
+        sources: dict[Any, TaskProcess] = {
+            source: p for p in busy for source in (p.connection, p.status_fd)
+        }
         ready = wait([*sources, *self._stop])
         if any(fd in ready for fd in self._stop):
             raise Cancelled(f"{stage.name}: stopped before its end, by a kill or Ctrl-C")
@@ -120,21 +155,22 @@ class LocalPool:
                 message = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
+                assert process.index is not None
                 stage.died(process.index, process.bury())
                 continue
             if message is None:
                 continue
             kind, *details = message
             if kind == "event":
-                stage.on_event({"stage": stage.name, "task": process.index, **details[0]})
+                stage.on_event(details[0])
                 continue
             process.index = None
             if kind == "error":
-                index, report, error, again = details
-                stage.failed(index, report, _restored(error), again)
+                stage.failed(*details)
             else:
                 stage.n_left -= 1
-                yield tuple(details)
+                index, result = details
+                yield index, result
 
     def _start(self) -> TaskProcess:
         log = os.path.join(self._log_directory, f"process-{self._n_started}.txt")
@@ -144,30 +180,21 @@ class LocalPool:
         return process
 
 
-def _portable(fn: Callable) -> bytes:
+def _portable(fn: Callable[[Any], Any]) -> bytes:
     try:
-        return cloudpickle.dumps(fn)
+        data: bytes = cloudpickle.dumps(fn)
     except Exception as e:  # whatever the objects in it raise
         raise JobError(
             f"the job's functions and params cannot be sent to its task processes: {e}; "
             "open files, locks and connections have to be made in the task"
         ) from e
-
-
-def _restored(error: bytes | None) -> BaseException | None:
-    """A task's error; None where its class is known in the task alone, for instance by a sys.path that it extended."""
-    try:
-        return error and pickle.loads(error)
-    except Exception:  # whatever the import of its module raises
-        return None
+    return data
 
 
 class _Stage:
     """The calls of one stage: which wait, how often each was tried."""
 
-    def __init__(
-        self, name: str, calls: Sequence, retries: int, on_event: Callable[[dict], None]
-    ) -> None:
+    def __init__(self, name: str, calls: Sequence[Any], retries: int, on_event: OnEvent) -> None:
         self.name = name
         self.on_event = on_event
         self.waiting = collections.deque(range(len(calls)))
@@ -177,32 +204,34 @@ class _Stage:
         self._n_failed = [0] * len(calls)
 
     def call(self, index: int) -> bytes:
-        return cloudpickle.dumps(self._calls[index])
+        data: bytes = cloudpickle.dumps(self._calls[index])
+        return data
 
     def died(self, index: int, obituary: str) -> None:
-        """The process of a call is dead: as `failed`, and says what a call that has a `label`, a str, was about."""
-        self.failed(
-            index,
-            "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None)))),
-            None,
-            True,
-        )
+        """The process of a call died: try the call again, or raise TaskError."""
+        text = "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None))))
+        self.failed(index, Failure(text, text, None, True))
 
-    def failed(self, index: int, report: str, error: BaseException | None, again: bool) -> None:
+    def failed(self, index: int, failure: Failure) -> None:
         """Try a call again, or raise TaskError."""
         self._n_failed[index] += 1
         attempt = self._n_failed[index]
-        if again and attempt <= self._retries:
-            self.on_event(
-                {
-                    "event": "retry",
-                    "stage": self.name,
-                    "task": index,
-                    "attempt": attempt,
-                    "text": report,
-                }
-            )
+        if failure.is_worth_another and attempt <= self._retries:
+            self.on_event(Retry(self.name, index, attempt, failure.brief))
             self.waiting.appendleft(index)
             return
         tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""
-        raise TaskError(f"task {self.name}:{index} failed{tried}:\n{report}") from error
+        text = f"task {self.name}:{index} failed{tried}:\n{failure.report}"
+        cause = _restored(failure.error)
+        raise TaskError(text, cause=cause, task=(self.name, index)) from cause
+
+
+def _restored(error: bytes | None) -> BaseException | None:
+    """A task's error; None where only the task knows its class, for instance by a sys.path that it extended."""
+    if error is None:
+        return None
+    try:
+        restored: BaseException = pickle.loads(error)
+    except Exception:  # whatever the import of its module raises
+        return None
+    return restored

@@ -1,13 +1,14 @@
-"""What a task reads: its splits as entries for a function, or as frames for an external program.
+"""What a task reads: splits as entries for a function, or as frames for an external program.
 
-The default entries are the lines, with their newline, as str: UTF-8, any other bytes kept as lone surrogates
+The default entries are the lines with their newline, as str: UTF-8, any other bytes as lone surrogates
 (`surrogateescape`), so that they come out as the same bytes. A byte order mark of UTF-8 before the first line is
-dropped. A reader of the user's own gets the same file object; the bytes, all of them, are at its `buffer`. A job may
-ask for bytes: then entries are bytes, and a reader gets a binary file, but for raw://, whose data was text. For an
-external program the lines become frames and no Python objects. Data that has no lines, compressed data above all, is
-an error where lines are read.
+dropped. A reader of the job gets the same file object, with the bytes at `buffer`. A job with text=False has bytes, and
+readers get binary files, except for raw://, whose data was text. For an external program lines become frames without
+Python objects. Data without lines, compressed data above all, is an error where lines are read.
 
-When an input fails, its next replica is read from the start, without what was given already.
+When an input fails, its next replica is read from the start, and what was given already is skipped.
+
+A reduce reads segments of spool files: as bytes, or through the job's own input streams as files.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
 from operator import length_hint
+from typing import Any, BinaryIO, Protocol
 
-from kvproto.engine.clibraries import pass_str_as_bytes
-from kvproto.engine.events import emit
+from kvproto.engine.context import pass_str_as_bytes
+from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
-from kvproto.engine.spec import External, InputChain, attributes, function_name
+from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.inputs.lines import BOM, check_text, line_too_long, skip_mark, text_file
 from kvproto.inputs.schemes import open_input
@@ -31,28 +33,46 @@ from kvproto.inputs.streams import chain_input
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
-from kvproto.storage.records import pack_frames
+from kvproto.storage.records import RAW, pack_frames
+from kvproto.storage.results import as_result_file
+from kvproto.storage.spool import Segment, read_segment
 
-__all__ = ["InputReader", "entry_frame"]
+__all__ = [
+    "InputReader",
+    "Opener",
+    "entry_frame",
+    "segment_chunks",
+    "segment_opener",
+    "segment_splits",
+]
+
+
+class Opener(Protocol):
+    """Opens a part of an input: its file, and the size in bytes of the part where that is known."""
+
+    def __call__(self, url: str, start: int, end: int | None) -> tuple[BinaryIO, int | None]: ...
 
 
 class InputReader:
     """The splits of one task, read in order. `place()` says where it is, for an error.
 
-    has_failed  bool: the input could not be read, or a reader or an init function raised
+    Attributes
+    ----------
+    has_failed : bool
+        The input could not be read, or a reader or an init function raised.
     """
 
     def __init__(
         self,
         splits: list[Split],
         input_chain: InputChain,
-        params,
+        params: Any,
         meter: Meter,
         *,
-        for_function: Callable | External,
-        init: Callable | None = None,
+        for_function: Function | External,
+        init: Function | None = None,
         is_text: bool = True,
-        opener: Callable = open_input,
+        opener: Opener = open_input,
         on_open: Callable[[str], None] = lambda url: None,
     ) -> None:
         self._splits = splits
@@ -67,11 +87,11 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
-        self._part: Sequence = ()
-        self._left: Iterator = iter(())
+        self._part: Sequence[Any] = ()
+        self._left: Iterator[Any] = iter(())
         self.has_failed = False
 
-    def entries(self) -> Iterator:
+    def entries(self) -> Iterator[Any]:
         """The entries of all splits, after the call of init, which may take some for itself."""
         entries = chain.from_iterable(
             self._of_replicas(split, self._entries_of) for split in self._splits
@@ -85,42 +105,38 @@ class InputReader:
                 raise
         return entries
 
-    def _of_replicas(self, split: Split, read: Callable[[Split, str], Iterator]) -> Iterator:
-        """Yield what `read(split, url)` gives, going on with the next replica where one fails.
+    def _of_replicas(
+        self, split: Split, read: Callable[[Split, str], Iterator[Any]]
+    ) -> Iterator[Any]:
+        """Yield what `read(split, url)` gives, and go on with the next replica where one fails.
 
-        What was given of the split is in n_records (entries) or _n_taken (bytes), and is skipped by the next.
+        n_records (entries) or _n_taken (bytes) counts what was given of the split; the next replica skips that.
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
         failed: list[str] = []
-        for left, url in zip(range(len(split.replicas), -1, -1), (split.url, *split.replicas)):
+        urls = (split.url, *split.replicas)
+        for n_left, url in zip(range(len(urls) - 1, -1, -1), urls, strict=True):
             try:
                 yield from read(split, url)
                 self._meter.check()  # a reader may have caught it
                 return
-            except (
-                DataError,
-                JobError,
-            ) as e:  # a JobError: no other try mends this one, another replica may be good
-                if not left:
+            except (DataError, JobError) as e:
+                # A JobError too: no other attempt helps, but another replica may be good.
+                if not n_left:
                     self.has_failed, self._meter.failed = True, e
                     for note in failed:
                         e.add_note(f"before that: {note}")
                     raise
                 self._meter.failed = None
                 failed.append(str(e))
-                emit(
-                    "message",
-                    kind="MSG",
-                    text=f"{e}; going on with its next replica, behind what was read",
-                )
-            except (
-                Exception
-            ):  # of a reader; never from the map: what uses an entry does not raise in here
+                emit_message(f"{e}; going on with its next replica, behind what was read")
+            except Exception:
+                # Of a reader, never of the map: what uses an entry does not raise in here.
                 self.has_failed = True
                 raise
 
-    def _entries_of(self, split: Split, url: str) -> Iterator:
+    def _entries_of(self, split: Split, url: str) -> Iterator[Any]:
         meter = self._meter
         with (
             self._opened(split, url) as (file, size),
@@ -143,18 +159,19 @@ class InputReader:
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
 
-    def _lines_of(self, file: io.TextIOWrapper | io.BufferedReader) -> Iterator[str | bytes]:
+    def _lines_of(self, file: Any) -> Iterator[str | bytes]:
         """Yield lines, many of them read and counted at a time."""
         meter = self._meter
         while lines := file.readlines(_LINES):
-            for self._part in self._until_status(lines):
+            for part in self._until_status(lines):
+                self._part = part
                 meter.n_records += len(self._part)
                 self._left = iter(self._part)
                 yield from self._left
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
 
-    def _until_status(self, entries: list) -> Iterator[list]:
+    def _until_status(self, entries: list[Any]) -> Iterator[list[Any]]:
         """Cut a list of entries where a status message is due."""
         while entries:
             n_due = self._meter.next_status - self._meter.n_records
@@ -163,7 +180,9 @@ class InputReader:
             entries = entries[n_entries:]
 
     @contextmanager
-    def _stream(self, file, size: int | None, url: str, is_start: bool) -> Iterator[Iterable]:
+    def _stream(
+        self, file: Any, size: int | None, url: str, is_start: bool
+    ) -> Iterator[Iterable[Any]]:
         """What the entries of an open input are taken from; closed at the end."""
         functions = self._chain.functions
         if file is not None and (self._is_text or url.startswith("raw://")):
@@ -197,30 +216,30 @@ class InputReader:
                 if not self._n_taken and file.peek(len(BOM)).startswith(BOM):
                     self._n_taken = len(BOM)
             _skip(file, self._n_taken, url)
-            held = bytearray()
+            begun = bytearray()
             wanted = BLOCK
             while block := file.read(BLOCK):
-                held += block
-                if len(held) >= wanted:
-                    frames, n_taken = _native.frame_lines(held, False)
-                    self._meter.add_records(held.count(b"\n", 0, n_taken))
-                    del held[:n_taken]
+                begun += block
+                if len(begun) >= wanted:
+                    frames, n_taken = _native.frame_lines(begun, False)
+                    self._meter.add_records(begun.count(b"\n", 0, n_taken))
+                    del begun[:n_taken]
                     self._n_taken += n_taken
-                    if len(held) > MAX_ITEM:
+                    if len(begun) > MAX_ITEM:
                         raise line_too_long(url, MAX_ITEM)
-                    # A long line is not looked through again for each block of it.
-                    wanted = min(max(BLOCK, 2 * len(held)), MAX_ITEM + 1)
+                    # A long line is not searched again for each of its blocks.
+                    wanted = min(max(BLOCK, 2 * len(begun)), MAX_ITEM + 1)
                     if frames:
                         yield frames
-            if held:
-                self._meter.add_records(held.count(b"\n") + (not held.endswith(b"\n")))
-                self._n_taken += len(held)
-                yield _native.frame_lines(held, True)[0]
+            if begun:
+                self._meter.add_records(begun.count(b"\n") + (not begun.endswith(b"\n")))
+                self._n_taken += len(begun)
+                yield _native.frame_lines(begun, True)[0]
 
     def place(self, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
 
-        is_in_function  it came out of the function for the last entry read; otherwise it may be any of those before
+        is_in_function: the function raised it for the last entry read; otherwise it may be any of those before.
         """
         n_left = length_hint(self._left)  # of the last part, which is counted whole
         n_read = self._meter.n_records - n_left
@@ -244,7 +263,7 @@ class InputReader:
         )
 
     @contextmanager
-    def _opened(self, split: Split, url: str):
+    def _opened(self, split: Split, url: str) -> Iterator[tuple[Any, int | None]]:
         self._url = url
         self._on_open(url)
         self._n_opened += 1
@@ -262,8 +281,8 @@ class InputReader:
                 yield buffered, size
 
 
-def entry_frame(entry, number: int, function) -> bytes:
-    """An entry as a frame: the value of an empty key, or a pair; TypeError names the function that made what is neither."""
+def entry_frame(entry: Any, number: int, function: Function | External | None) -> bytes:
+    """An entry as a frame: the value of an empty key, or a pair; TypeError names the function that made anything else."""
     try:
         return pack_frames([entry if isinstance(entry, tuple) else ("", entry)], number)
     except (TypeError, ValueError) as e:
@@ -277,7 +296,7 @@ _NONE = object()
 _LINES = 1 << 14  # characters, about: lines that are read and counted at a time
 
 
-def _skip(file, n_bytes: int, url: str) -> None:
+def _skip(file: Any, n_bytes: int, url: str) -> None:
     while n_bytes:
         block = file.read(min(BLOCK, n_bytes))
         if not block:
@@ -288,10 +307,10 @@ def _skip(file, n_bytes: int, url: str) -> None:
 class _Metered(io.RawIOBase):
     """An input whose bytes are counted as they are read, and whose errors name it.
 
-    has_lines  whether it is read as lines: then one that is longer than an item may be is an error before it is read whole
+    has_lines: it is read as lines, and one longer than an item may be is an error before all of it is read.
     """
 
-    def __init__(self, file, url: str, meter: Meter, has_lines: bool) -> None:
+    def __init__(self, file: Any, url: str, meter: Meter, has_lines: bool) -> None:
         self._file = file
         self._url = url
         self._meter = meter
@@ -301,9 +320,9 @@ class _Metered(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         try:
-            n_read = self._file.readinto(buffer)
+            n_read: int = self._file.readinto(buffer)
         except OSError as e:
             self._meter.failed = DataError(f"input {self._url}: {e.strerror or e}")
             raise self._meter.failed from e
@@ -321,3 +340,65 @@ class _Metered(io.RawIOBase):
         if self._n_unended > MAX_ITEM:
             self._meter.failed = line_too_long(self._url, MAX_ITEM)
             raise self._meter.failed
+
+
+# --- segments of the spool ---------------------------------------------------------------------
+
+
+def segment_chunks(segments: Iterable[Segment], meter: Meter) -> Iterator[bytes]:
+    """Yield the bytes of segments, one after the other, in blocks."""
+    for segment in segments:
+        for data in read_segment(segment):
+            meter.add(len(data))
+            yield data
+
+
+def segment_splits(segments: Iterable[Segment]) -> list[Split]:
+    """Segments as splits, for an InputReader with `segment_opener`; empty ones are left out."""
+    return [
+        Split(segment.path, segment.start, segment.start + segment.n_bytes, segment.n_bytes)
+        for segment in segments
+        if segment.n_bytes
+    ]
+
+
+def segment_opener(segments: Iterable[Segment], kind: str) -> Opener:
+    """What opens the splits of `segment_splits`.
+
+    The file is what the maps' output streams wrote (kind RAW); records in the engine's own format become a result
+    file, which `chain_reader` reads.
+    """
+    by_path = {segment.path: segment for segment in segments}
+
+    def open_segment(url: str, start: int, end: int | None) -> tuple[Any, int | None]:
+        segment = by_path[url]
+        chunks, size = read_segment(segment), segment.n_bytes
+        if kind != RAW:
+            chunks, size = as_result_file(
+                kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc
+            )
+        return io.BufferedReader(_Chunks(chunks), 1 << 16), size
+
+    return open_segment
+
+
+class _Chunks(io.RawIOBase):
+    """A file made of an iterator of bytes."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            data = next(self._chunks, None)
+            if data is None:
+                return 0
+            self._left = memoryview(data)
+        n_read = min(len(buffer), len(self._left))
+        buffer[:n_read] = self._left[:n_read]
+        self._left = self._left[n_read:]
+        return n_read

@@ -1,9 +1,8 @@
 """Sort pairs of Python objects that do not fit into memory: sorted runs in a file, then merged.
 
-Promises: ascending order of the keys as their own `<` has it, equal keys in the order in which they came; memory of about
-the limit, for which the size of pairs is estimated from a sample; the file has no name and is gone with this process.
-Keys that have no order among each other, and NaN, are an error that shows them.
-Refuses to know: jobs.
+Promises: ascending order of the keys by their own `<`, equal keys in the order in which they came; memory of about the
+limit, for which the size of pairs is estimated from a sample; the file has no name and ends with this process. Keys that
+cannot be ordered, and NaN, are an error that shows them.
 """
 
 from __future__ import annotations
@@ -13,59 +12,72 @@ import sys
 import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
 from types import FunctionType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from kvproto.errors import DataError
 from kvproto.storage.atomic import naming
 from kvproto.storage.records import OBJECTS, pack_objects, read_batches
 
-__all__ = ["no_order", "sort_in_runs"]
+__all__ = ["Pair", "no_order", "sort_in_runs"]
+
+Pair: TypeAlias = tuple[Any, Any]
 
 _FAN_IN = 16  # runs that are merged at once
 _SAMPLED = 32  # one of so many pairs is measured in all its depth
-_MAX_MEASURED = 10_000  # objects of one pair: what has more hangs together with all the world
+_MAX_MEASURED = 10_000  # objects of one pair: one with more refers to most of the process
 _MAX_BATCH = 1024  # pairs
 _BLOCK = 1 << 16  # bytes of a run that are read at a time
-_WHILE_SORTING = (
-    24  # bytes that a pair takes besides itself: its place in the list, and what the sort needs
-)
+_WHILE_SORTING = 24  # bytes of a pair besides itself: its place in the list, and the sort's
 
 _key = itemgetter(0)
 _value = itemgetter(1)
 
 
 def sort_in_runs(
-    batches: Iterable[list[tuple]], max_bytes: int, directory: str
-) -> Iterator[list[tuple]]:
+    batches: Iterable[list[Pair]], max_bytes: int, directory: str
+) -> Iterator[list[Pair]]:
     """Take lists of pairs and yield lists of them, in order.
 
-    max_bytes  int: of pairs that are held in memory; a single pair may have more
-    directory  where the file is, when there is more
-    Raises TypeError for keys that have no order, JobError for a full disk, DataError for one that fails.
+    Parameters
+    ----------
+    batches : iterable of list of pairs
+        The pairs.
+    max_bytes : int
+        Of pairs in memory; a single pair may have more.
+    directory : str
+        Where the file is, when there is more.
+
+    Raises
+    ------
+    TypeError, JobError, DataError
+        For keys that have no order, a full disk, and a disk that fails.
     """
     types = _KeyTypes()
-    held: list[tuple] = []
+    loaded: list[Pair] = []
     n_bytes = 0
     spilled = None
     try:
         for batch in batches:
             types.check(batch)
-            held += batch
+            loaded += batch
             n_bytes += _estimated(batch)
             if n_bytes > max_bytes:
                 # The batches of all runs that are merged, and what is made of them, must fit too.
-                n_wanted = min(max(max_bytes * len(held) // (n_bytes * 4 * _FAN_IN), 1), _MAX_BATCH)
+                n_wanted = min(
+                    max(max_bytes * len(loaded) // (n_bytes * 4 * _FAN_IN), 1), _MAX_BATCH
+                )
                 spilled = spilled or _Runs(directory, types)
-                spilled.add(_cut(_sorted(held, types), n_wanted))
-                held, n_bytes = [], 0
+                spilled.add(_cut(_sorted(loaded, types), n_wanted))
+                loaded, n_bytes = [], 0
         if spilled is None:
-            yield from _cut(_sorted(held, types), _MAX_BATCH)
+            yield from _cut(_sorted(loaded, types), _MAX_BATCH)
             return
-        spilled.add(_cut(_sorted(held, types), n_wanted))
-        del held, batch
+        spilled.add(_cut(_sorted(loaded, types), n_wanted))
+        del loaded, batch
         while len(spilled.runs) > _FAN_IN:
             fewer = _Runs(directory, types)
             for first in range(0, len(spilled.runs), _FAN_IN):
@@ -80,22 +92,22 @@ def sort_in_runs(
 
 
 class _KeyTypes:
-    """The types of the keys so far, with a key of each: tells early that keys have no order."""
+    """The types of the keys so far, with a key of each: an early error for keys that have no order."""
 
     def __init__(self) -> None:
         self._examples: dict[type, object] = {}
 
-    def check(self, batch: list[tuple]) -> None:
-        """Raise TypeError when a type that is new in this batch has no order, alone or with those before it, and for NaN."""
+    def check(self, batch: list[Pair]) -> None:
+        """Raise TypeError for NaN, and for a new type that has no order, by itself or with the earlier ones."""
         types = dict.fromkeys(map(type, map(_key, batch)))  # as a set, in order
-        for new in [found for found in types if found not in self._examples]:
+        for new in [one for one in types if one not in self._examples]:
             key = next(key for key, _ in batch if type(key) is new)
             if key is not None:
                 _is_less(key, key)
             for other in self._examples.values():
                 _is_less(other, key)
             self._examples[new] = key
-        if any(issubclass(found, float) for found in types):
+        if any(issubclass(one, float) for one in types):
             for key, _ in batch:
                 if key != key:
                     raise TypeError(
@@ -121,9 +133,9 @@ class _Runs:
         self._types = types
         self._where = f"{directory} (the sort's file there)"
         with naming(self._where, "writing"):
-            self._file = tempfile.TemporaryFile(dir=directory)
+            self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
 
-    def add(self, batches: Iterable[list[tuple]]) -> None:
+    def add(self, batches: Iterable[list[Pair]]) -> None:
         """Write one run, whose batches are sorted."""
         start = self._file.tell()
         for batch in batches:
@@ -134,45 +146,45 @@ class _Runs:
             self._file.flush()
         self.runs.append(_Run(start, self._file.tell() - start))
 
-    def merged(self, runs: list[_Run]) -> Iterator[list[tuple]]:
+    def merged(self, runs: list[_Run]) -> Iterator[list[Pair]]:
         """Yield the pairs of consecutive runs in order.
 
-        Of the runs' batches in memory, the smallest last key is the bound up to which all is known; what is below
-        it is sorted anew, which for a few lists that are sorted already is a merge.
+        Of the runs' batches in memory, the smallest last key is the bound up to which all keys are known. The pairs
+        below it are sorted again, which for a few sorted lists is a merge.
         """
         left = [read_batches(OBJECTS, self._chunks(run), self._where) for run in runs]
-        held: list[list[tuple]] = [[] for _ in runs]
+        loaded: list[list[Pair]] = [[] for _ in runs]
         while True:
-            for number, batch in enumerate(held):
+            for number, batch in enumerate(loaded):
                 if not batch:
-                    held[number] = next(left[number], [])
-            active = [number for number, batch in enumerate(held) if batch]
+                    loaded[number] = next(left[number], [])
+            active = [number for number, batch in enumerate(loaded) if batch]
             if not active:
                 return
             if not self._types.have_order:
-                yield held[active[0]]
-                held[active[0]] = []
+                yield loaded[active[0]]
+                loaded[active[0]] = []
                 continue
-            yield _sorted(self._take(held, active), self._types)
+            yield _sorted(self._take(loaded, active), self._types)
 
-    def _take(self, held: list[list[tuple]], active: list[int]) -> list[tuple]:
+    def _take(self, loaded: list[list[Pair]], active: list[int]) -> list[Pair]:
         """Remove from each batch what comes before all that is still in the file."""
         first = active[0]
         try:
             for number in active[1:]:
-                if held[number][-1][0] < held[first][-1][0]:
+                if loaded[number][-1][0] < loaded[first][-1][0]:
                     first = number
-            bound = held[first][-1][0]
+            bound = loaded[first][-1][0]
             taken = []
             for number in active:
-                # Keys equal to the bound: those of earlier runs go before, those of later ones wait, as this run may have more.
+                # Keys equal to the bound: this run may have more of them, so that those of later runs wait.
                 bisect = bisect_right if number <= first else bisect_left
-                n_taken = bisect(held[number], bound, key=_key)
-                taken += held[number][:n_taken]
-                held[number] = held[number][n_taken:]
+                n_taken = bisect(loaded[number], bound, key=_key)
+                taken += loaded[number][:n_taken]
+                loaded[number] = loaded[number][n_taken:]
             return taken
         except TypeError as e:
-            _explain(e, chain.from_iterable(held))
+            _explain(e, chain.from_iterable(loaded))
             raise
 
     def _chunks(self, run: _Run) -> Iterator[bytes]:
@@ -187,18 +199,16 @@ class _Runs:
             yield data
 
     def close(self) -> None:
-        try:
+        with suppress(OSError):  # a full disk: nobody needs what is still to be written
             self._file.close()
-        except OSError:
-            pass  # a full disk: what is still to be written is not wanted any more
 
 
-def _cut(pairs: list[tuple], n_wanted: int) -> Iterator[list[tuple]]:
+def _cut(pairs: list[Pair], n_wanted: int) -> Iterator[list[Pair]]:
     for first in range(0, len(pairs), n_wanted):
         yield pairs[first : first + n_wanted]
 
 
-def _sorted(pairs: list[tuple], types: _KeyTypes) -> list[tuple]:
+def _sorted(pairs: list[Pair], types: _KeyTypes) -> list[Pair]:
     """The same list, sorted; TypeError shows two keys that have no order."""
     if types.have_order:
         try:
@@ -209,7 +219,7 @@ def _sorted(pairs: list[tuple], types: _KeyTypes) -> list[tuple]:
     return pairs
 
 
-def _explain(error: TypeError, pairs: Iterable[tuple]) -> None:
+def _explain(error: TypeError, pairs: Iterable[Pair]) -> None:
     """Raise the TypeError that shows two keys, if it is keys that led to this one."""
     sorted((_Compared(key) for key, _ in pairs))
 
@@ -217,21 +227,21 @@ def _explain(error: TypeError, pairs: Iterable[tuple]) -> None:
 class _Compared:
     __slots__ = ("key",)
 
-    def __init__(self, key) -> None:
+    def __init__(self, key: Any) -> None:
         self.key = key
 
     def __lt__(self, other: _Compared) -> bool:
         return _is_less(self.key, other.key)
 
 
-def _is_less(key, other) -> bool:
+def _is_less(key: Any, other: Any) -> bool:
     try:
-        return key < other
+        return bool(key < other)
     except TypeError as e:
         raise no_order(key, other) from e
 
 
-def no_order(key, other) -> TypeError:
+def no_order(key: object, other: object) -> TypeError:
     """The error that says that two keys cannot be ordered."""
     names = sorted({type(key).__name__, type(other).__name__})
     types = f"type {names[0]}" if len(names) == 1 else f"types {names[0]} and {names[1]}"
@@ -241,7 +251,7 @@ def no_order(key, other) -> TypeError:
     )
 
 
-def _estimated(batch: list[tuple]) -> int:
+def _estimated(batch: list[Pair]) -> int:
     """Bytes of memory that a batch takes, about: its values' own exactly, what they refer to by a sample."""
     sample = batch[::_SAMPLED]
     deep = (
@@ -252,10 +262,10 @@ def _estimated(batch: list[tuple]) -> int:
     return deep + sum(map(sys.getsizeof, map(_value, batch))) + _WHILE_SORTING * len(batch)
 
 
-def _n_bytes(thing) -> int:
+def _n_bytes(thing: object) -> int:
     """Bytes of an object with all that it refers to."""
     n_bytes = 0
-    seen = set()
+    seen: set[int] = set()
     left = [thing]
     while left and len(seen) < _MAX_MEASURED:
         thing = left.pop()

@@ -1,19 +1,21 @@
-"""One task process under supervision: started, given calls, heard, and gone with all that its tasks have started.
+"""One task process, seen from the driver: starts it, sends it calls, reads its messages, ends it.
 
-Its supervisor kills it with all its descendants when this side lets go of it, and also when the driver is killed. The other
-side of the connection is `kvproto.engine.worker`.
+Its supervisor kills it with all its descendants when this side closes the connection, and also when the driver is
+killed. The other side of the connection is `kvproto.engine.task_main`.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection, Pipe
+from typing import Any
 
 from kvproto._text import signal_name
 from kvproto.driver.supervisor import Supervisor, is_readable
@@ -23,9 +25,13 @@ from kvproto.storage.home import home, in_home
 
 __all__ = ["TaskProcess"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from kvproto.engine.worker import main; sys.path[:0] = {first!r}; main({fd})"
+_BOOT = (
+    "import sys; sys.path[:] = {path!r}; from kvproto.engine.task_main import main; "
+    "sys.path[:0] = {first!r}; main({fd})"
+)
 _LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
-_TELL = 1.0  # seconds that the supervisor of a process which has closed its connection may take to say how it ended
+# Seconds until the supervisor of a process that closed its connection must say how it ended.
+_TELL = 1.0
 
 _FOR_ALL = {"PYTHONHASHSEED": "0"}
 """`hash(key)` is then the same in all tasks, so that equal keys meet in one partition."""
@@ -34,14 +40,25 @@ _FOR_ALL = {"PYTHONHASHSEED": "0"}
 class TaskProcess:
     """A process that runs tasks.
 
-    log              the file that gets its stdout and stderr
-    tmp_directory    where it has its TMPDIR, which is removed with it
-    files_directory  where it works, and looks first for modules and shared libraries; None: where this process does
+    Parameters
+    ----------
+    log : str
+        The file that gets its stdout and stderr.
+    tmp_directory : str
+        Where it has its TMPDIR, which is removed with it.
+    files_directory : str or None
+        Where it works, and looks first for modules and shared libraries. None: where this process does.
 
-    connection  to it: what `receive` reads
-    status_fd   readable when it may have ended
-    index       of the call that it has, None when idle
-    n_calls     calls that it was given
+    Attributes
+    ----------
+    connection : Connection
+        What `receive` reads.
+    status_fd : int
+        Readable when the process may have ended.
+    index : int or None
+        Of the call that it has; None when it is idle.
+    n_calls : int
+        Calls that it got.
     """
 
     def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
@@ -52,31 +69,23 @@ class TaskProcess:
         self._is_lost = False
         self._pidfd: int | None = None
         with in_home(log):
-            output = open(log, "ab", opener=private)
+            output = open(log, "ab", opener=private)  # noqa: SIM115
             own = tempfile.mkdtemp(prefix="task-", dir=tmp_directory)
             os.chmod(own, 0o700)  # whatever the umask
         ours, theirs = Pipe()
         with theirs, output:
             self.connection: Connection = ours
-            path, first, environment = (
-                sys.path,
-                [],
-                {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL},
-            )
+            path, first = sys.path, []
+            environment = {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL}
             if files_directory is not None:
                 path, first = _from_anywhere(path), [files_directory]
-                environment["LD_LIBRARY_PATH"] = ":".join(
-                    filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
-                )
+                libraries = filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
+                environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+            boot = _BOOT.format(path=path, first=first, fd=theirs.fileno())
+            # -P: Python's own first imports do not come from the working directory.
             self._supervisor = Supervisor(
                 own,
-                # -P: what Python itself imports at its start is not looked for in the working directory.
-                [
-                    sys.executable,
-                    "-P",
-                    "-c",
-                    _BOOT.format(path=path, first=first, fd=theirs.fileno()),
-                ],
+                [sys.executable, "-P", "-c", boot],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -87,7 +96,7 @@ class TaskProcess:
         self.status_fd = self._supervisor.status_fd
 
     def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
-        """Give it a call, and before the first one of a stage the stage's data. OSError when it has ended."""
+        """Send it a call, and before the first one of a stage the stage's data. OSError when it has ended."""
         if self._has_ended():
             raise BrokenPipeError
         if self._stage is not stage:
@@ -97,27 +106,27 @@ class TaskProcess:
         self.index = index
         self.n_calls += 1
 
-    def receive(self) -> tuple | None:
-        """The next message, None where there is none yet; EOFError, OSError when it has ended and all that it had sent is read.
+    def receive(self) -> tuple[Any, ...] | None:
+        """The next message, or None where there is none yet; EOFError or OSError when it has ended and all is read.
 
-        A process that a task forked may hold the socket open for as long as it likes: what the end of the
-        task process means is said to the socket here, after which it gives what is in it and then end of file.
+        A process that a task forked may keep the socket open for ever. So when the task process has ended, the
+        socket is shut down here: it then gives what is in it, and end of file.
         """
         if self._has_ended():
             with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
                 ours.shutdown(socket.SHUT_RD)
         elif not self.connection.poll():
             return None
-        return self.connection.recv()
+        message: tuple[Any, ...] = self.connection.recv()
+        return message
 
     def _has_ended(self) -> bool:
         """Whether it has ended, maybe before its supervisor has said so."""
         if self._is_judged():
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
-            self._pidfd = os.pidfd_open(
-                self._supervisor.pid
-            )  # which stays a zombie until its supervisor is told to end
+            # A zombie until its supervisor is told to end: the pid is still its own.
+            self._pidfd = os.pidfd_open(self._supervisor.pid)
         return self._pidfd is not None and is_readable(self._pidfd, 0)
 
     def _is_judged(self) -> bool:
@@ -138,7 +147,7 @@ class TaskProcess:
         self._close()
 
     def leave(self) -> None:
-        """Let go of it, in a fork of the driver: it is to end with the driver, though the fork lives on."""
+        """In a fork of the driver: close this fork's copy of the connection, so that the process ends with the driver."""
         self._supervisor.forget()
         self._close()
 
@@ -149,15 +158,14 @@ class TaskProcess:
             self._pidfd = None
 
     def bury(self) -> str:
-        """End what is left of one that ended by itself; returns how that came, with the end of its log."""
+        """End what is left of a process that ended by itself; returns how it ended, with the end of its log."""
         deadline = time.monotonic() + _TELL
         while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
             is_readable(self.status_fd, left)
-        how = f"the task's process ({self._supervisor.pid or sys.executable}) " + (
-            self._how()
-            if self._is_judged()
-            else "closed its connection to the driver and was killed"
-        )
+        how = "closed its connection to the driver and was killed"
+        if self._is_judged():
+            how = self._how()
+        how = f"the task's process ({self._supervisor.pid or sys.executable}) {how}"
         self.kill()
         try:
             with open(self._log, "rb") as file:
@@ -175,14 +183,13 @@ class TaskProcess:
             return "was killed together with its supervisor"
         if supervisor.exit_status >= 0:
             return f"ended with exit status {supervisor.exit_status}"
-        out_of_memory = (
-            ", as the kernel does when memory runs out" if supervisor.exit_status == -9 else ""
-        )
+        is_kill = supervisor.exit_status == -signal.SIGKILL
+        out_of_memory = ", as the kernel does when memory runs out" if is_kill else ""
         return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
 
 
 def _from_anywhere(path: list[str]) -> list[str]:
-    """sys.path as a process in another directory needs it; an entry that is no path, of an import hook, stays as it is."""
+    """sys.path for a process in another directory; an entry of an import hook, which is no path, stays as it is."""
     return [
         os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path
     ]

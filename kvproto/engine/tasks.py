@@ -1,7 +1,7 @@
-"""What a map task and a reduce task do. Run in a task's process; what they return is small and says where the data is.
+"""What a map task and a reduce task do, in a task process. What they return is small and says where the data is.
 
-A failing task leaves none of its output, and its error says which input and which entry it was at, as far as
-that is known: what is done with whole batches of pairs may fail for an earlier one.
+A failing task leaves none of its output. Its error says which input and which entry it was at, as far as
+that is known: where whole batches of pairs are handled, an earlier entry may be at fault.
 """
 
 from __future__ import annotations
@@ -14,35 +14,43 @@ from contextlib import contextmanager
 from itertools import chain
 from sys import getsizeof
 from types import GeneratorType
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
-from kvproto.engine.clibraries import pass_str_as_bytes
-from kvproto.engine.context import TaskContext, running
-from kvproto.engine.intermediate import segment_chunks, segment_opener, segment_splits
+from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
+from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
-from kvproto.engine.output import Output, map_kind, map_output, reduce_output
+from kvproto.engine.output import Output, map_output, reduce_output
 from kvproto.engine.plan import Split
-from kvproto.engine.program import run_program
-from kvproto.engine.reading import InputReader, entry_frame
+from kvproto.engine.reading import (
+    InputReader,
+    Opener,
+    entry_frame,
+    segment_chunks,
+    segment_opener,
+    segment_splits,
+)
 from kvproto.engine.shuffle import (
     PairSource,
     check_finished,
-    is_default_routing,
     iterable,
     route_frames,
     route_pairs,
     write_counted,
 )
 from kvproto.engine.sort import sort_frames, sort_pairs
-from kvproto.engine.spec import External, InputChain, JobSpec, attributes
+from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec, TaskSpec, attributes
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import open_input
+from kvproto.protocol.messages import Message
+from kvproto.storage.atomic import is_full
+from kvproto.storage.home import in_home
 from kvproto.storage.records import FRAMES, read_batches
 from kvproto.storage.results import Result
 from kvproto.storage.spool import Segment
 
-_ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
-
 __all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
+
+_ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
 
 
 class MapCall(NamedTuple):
@@ -64,7 +72,7 @@ class MapCall(NamedTuple):
 
 
 class ReduceCall(NamedTuple):
-    """A reduce task: its partition and what it reads: that column of the maps' segments, in map order, or splits of inputs."""
+    """A reduce task: its partition, and what it reads: the maps' segments of it, in map order, or splits of inputs."""
 
     partition: int
     segments: list[Segment]
@@ -77,121 +85,130 @@ class ReduceCall(NamedTuple):
         return f"partition: {self.partition}"
 
 
-def map_task(spec: JobSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
+# --- map ---------------------------------------------------------------------------------------
+
+
+def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
     """Run the map over the call's splits. Returns the segment of each partition; without a reduce, the results."""
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
         call.splits,
-        spec.map_input,
+        spec.input,
         spec.params,
         meter,
         for_function=spec.map,
-        init=spec.map_init,
+        init=spec.init,
         is_text=spec.text,
         on_open=task.reads,
     )
-    is_python = not isinstance(spec.map, External)
-    if is_python:
-        source = PairSource(chain.from_iterable(_mapped(spec, reader)), spec.map)
-    else:
-        frames = run_program("map", spec.map, reader.frames())
-        lists = read_batches(FRAMES, frames, "the external program's output")
-        source = PairSource(chain.from_iterable(lists), spec.map)
+    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.map)
 
     def place(error: Exception) -> str | None:
-        is_ours = isinstance(
-            error, (DataError, JobError)
-        )  # a file that cannot be written, say: that has nothing to do with an entry
-        if is_ours and not (source.is_giving or reader.has_failed):
-            return None
-        return reader.place(is_in_function=is_python and source.is_giving)
+        is_giving = source is not None and source.is_giving
+        is_ours = isinstance(error, (DataError, JobError))
+        if is_ours and not (is_giving or reader.has_failed):
+            return None  # a file that cannot be written, say: no entry is at fault
+        return reader.place(is_in_function=is_giving and not isinstance(spec.map, External))
 
     with (
-        running(task, spec),
+        in_task(task, spec),
         meter,
         _telling(spec, place),
         map_output(spec, call.number, call.directory) as output,
     ):
-        if is_default_routing(spec):
-            route_frames(frames, spec.n_partitions, output)
-        else:
+        if source is not None:
             route_pairs(spec, source, output.encode, output)
+        else:
+            route_frames(_map_frames(spec, reader), spec.n_partitions, output)
         meter.check()
         return output.publish()
 
 
-def _mapped(spec: JobSpec, reader: InputReader) -> Iterator[Iterator]:
+def _map_frames(spec: MapSpec, reader: InputReader) -> Iterator[bytes]:
+    """What an external program answers, as frames."""
+    assert isinstance(spec.map, External)
+    return _run_program("map", spec.map, reader.frames())
+
+
+def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
+    """What the map gives, as Python objects: those of a function, or those that an external program's frames hold."""
+    if isinstance(spec.map, External):
+        frames = _map_frames(spec, reader)
+        return chain.from_iterable(read_batches(FRAMES, frames, "the external program's output"))
+    return chain.from_iterable(_mapped(spec.map, spec.params, reader))
+
+
+def _mapped(function: Function, params: Any, reader: InputReader) -> Iterator[Iterable[Any]]:
     """Call the map with each entry; yields what it gives for one, not yet taken from it."""
-    function, params = spec.map, spec.params
     for entry in reader.entries():
         given = function(entry, params)
         yield given if type(given) in _ITERABLE else iterable(given, function)
 
 
-def reduce_task(spec: JobSpec, job_path: str, call: ReduceCall) -> list[Result]:
+# --- reduce ------------------------------------------------------------------------------------
+
+
+def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> list[Result]:
     """Run the reduce over one partition. Returns its result file."""
     urls = [segment.path for segment in call.segments] or [split.url for split in call.splits]
     task = TaskContext(job_path, "reduce", call.partition, urls)
     meter = Meter("reduced", spec.status_interval)
-    reader = None if _is_direct(spec) else _reader(spec, call, meter)
+    reader = None if spec.is_direct else _reader(spec, call, meter)
 
     def place(error: Exception) -> str:
-        at = (
-            f"\n{reader.place(is_in_function=False)}"
-            if reader is not None and reader.has_failed
-            else ""
-        )
+        has_failed = reader is not None and reader.has_failed
+        at = f"\n{reader.place(is_in_function=False)}" if reader and has_failed else ""
         return f"partition: {call.partition}{at}"
 
-    with running(task, spec), meter, _telling(spec, place):
-        with reduce_output(spec, call.partition, call.directory) as output:
-            if isinstance(spec.reduce, External):
-                frames = run_program(
-                    "reduce", spec.reduce, _frames_to_reduce(spec, call, meter, reader)
-                )
-                _write_frames(frames, spec, output)
-            else:
-                _reduce_with(spec, _entries_to_reduce(spec, call, meter, reader), output)
-            meter.check()
-            return output.publish()
+    with (
+        in_task(task, spec),
+        meter,
+        _telling(spec, place),
+        reduce_output(spec, call.partition, call.directory) as output,
+    ):
+        if isinstance(spec.reduce, External):
+            frames = _frames_to_reduce(spec, call, meter, reader)
+            _write_frames(_run_program("reduce", spec.reduce, frames), spec, output)
+        else:
+            entries = _entries_to_reduce(spec, call, meter, reader)
+            _reduce_with(spec.reduce, spec, entries, output)
+        meter.check()
+        return output.publish()
 
 
 def _entries_to_reduce(
-    spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
-) -> Iterator:
+    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+) -> Iterator[Any]:
     """What the reduce iterates over, after the call of its init, which may take some for itself."""
     if reader is None:
-        batches = read_batches(map_kind(spec), segment_chunks(call.segments, meter), "the spool")
+        assert spec.spool is not None
+        batches = read_batches(spec.spool, segment_chunks(call.segments, meter), "the spool")
         if spec.sort:
             batches = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
-        entries: Iterator = chain.from_iterable(_counted(batches, meter))
+        entries: Iterator[Any] = chain.from_iterable(_counted(batches, meter))
     else:
         entries = reader.entries()
         if spec.sort:
-            batches = PairSource(entries, (spec.map, *spec.reduce_input.functions)[-1]).batches(
-                lambda: 1024
-            )
-            entries = chain.from_iterable(
-                sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
-            )
+            batches = PairSource(entries, spec.source).batches(lambda: 1024)
+            sorted_ = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
+            entries = chain.from_iterable(sorted_)
     entries = meter.watched(entries)
-    if spec.reduce_init is not None:
-        given = spec.reduce_init(entries, spec.params)
+    if spec.init is not None:
+        given = spec.init(entries, spec.params)
         if given is not entries:
-            check_finished(given, spec.reduce_init)
+            check_finished(given, spec.init)
         pass_str_as_bytes(attributes(spec.params))
     return entries
 
 
 def _frames_to_reduce(
-    spec: JobSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
 ) -> Iterator[bytes]:
     """The same for an external program, as frames cut anywhere."""
-    if reader is not None or spec.reduce_init is not None:
-        function = (spec.map, *spec.reduce_input.functions)[-1]
+    if reader is not None or spec.init is not None:
         for number, entry in enumerate(_entries_to_reduce(spec, call, meter, reader)):
-            yield entry_frame(entry, number, function)
+            yield entry_frame(entry, number, spec.source)
         return
     chunks = segment_chunks(call.segments, meter)
     if spec.sort:
@@ -200,85 +217,77 @@ def _frames_to_reduce(
     meter.add_records(sum(segment.n_pairs for segment in call.segments))
 
 
-def _is_direct(spec: JobSpec) -> bool:
-    """Whether the reduce reads what the engine itself wrote, without a reader between."""
-    return spec.map is not None and spec.reduce_input == InputChain() and not spec.map_output_stream
-
-
-def _reader(spec: JobSpec, call: ReduceCall, meter: Meter) -> InputReader:
-    if spec.map is None:
-        return InputReader(
-            call.splits,
-            spec.reduce_input,
-            spec.params,
-            meter,
-            for_function=spec.reduce,
-            is_text=spec.text,
-        )
+def _reader(spec: ReduceSpec, call: ReduceCall, meter: Meter) -> InputReader:
+    """What reads inputs, or the spool by the job's own input streams."""
+    splits, opener = call.splits, cast(Opener, open_input)
+    if spec.spool is not None:
+        splits = segment_splits(call.segments)
+        opener = segment_opener(call.segments, spec.spool)
     return InputReader(
-        segment_splits(call.segments),
-        spec.reduce_input,
+        splits,
+        spec.input,
         spec.params,
         meter,
         for_function=spec.reduce,
         is_text=spec.text,
-        opener=segment_opener(call.segments, map_kind(spec)),
+        opener=opener,
     )
 
 
-def _counted(batches: Iterable[list], meter: Meter) -> Iterator[list]:
+def _counted(batches: Iterable[list[Pair]], meter: Meter) -> Iterator[list[Pair]]:
     for batch in batches:
         meter.add_records(len(batch))
         yield batch
 
 
-def _write_frames(frames: Iterator[bytes], spec: JobSpec, output: Output) -> None:
-    if not spec.reduce_output_stream:
+def _write_frames(frames: Iterator[bytes], spec: ReduceSpec, output: Output) -> None:
+    if not spec.output_stream:
         write_counted(frames, 0, output)
         return
     for pairs in read_batches(FRAMES, frames, "the external program's output"):
         output.write(0, pairs, len(pairs))
 
 
-def _reduce_with(spec: JobSpec, entries: Iterator, output: Output) -> None:
-    if _takes_output(spec.reduce):
-        if spec.reduce_output_stream:
-            given = spec.reduce(entries, output.stream(0), spec.params)
-        else:
-            out = _Out(output)
-            given = spec.reduce(entries, out, spec.params)
+def _reduce_with(
+    reduce: Function, spec: ReduceSpec, entries: Iterator[Any], output: Output
+) -> None:
+    if _takes_output(reduce):
+        stream = output.stream(0)
+        out = _Out(output) if stream is None else stream
+        given = reduce(entries, out, spec.params)
+        if isinstance(out, _Out):
             out.flush()
-        check_finished(given, spec.reduce)
+        check_finished(given, reduce)
         return
-    reduced = iterable(spec.reduce(entries, spec.params), spec.reduce)
-    for batch in PairSource(reduced, spec.reduce).batches(lambda: output.encode.n_wanted):
+    reduced = iterable(reduce(entries, spec.params), reduce)
+    for batch in PairSource(reduced, reduce).batches(lambda: output.encode.n_wanted):
         output.write(0, output.encode(batch), len(batch))
 
 
-_LARGE = 1 << 16  # bytes of a value that is not held with a thousand others
+_LARGE = 1 << 16  # bytes of a value that is not kept together with a thousand others
 
 
 class _Out:
-    """What a reduce of the form reduce(iter, out, params) adds its pairs to where the job has no output streams."""
+    """What a reduce of the form reduce(iter, out, params) adds pairs to, in a job without output streams."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._held: list[tuple] = []
+        self._pairs: list[Pair] = []
 
-    def add(self, key, value) -> None:
+    def add(self, key: Any, value: Any) -> None:
         """Add a pair to the results."""
-        self._held.append((key, value))
-        if len(self._held) >= self._output.encode.n_wanted or getsizeof(value) > _LARGE:
+        self._pairs.append((key, value))
+        if len(self._pairs) >= self._output.encode.n_wanted or getsizeof(value) > _LARGE:
             self.flush()
 
     def flush(self) -> None:
-        if self._held:
-            self._output.write(0, self._output.encode(self._held), len(self._held))
-            self._held = []
+        if self._pairs:
+            self._output.write(0, self._output.encode(self._pairs), len(self._pairs))
+            self._pairs = []
 
 
-def _takes_output(reduce) -> bool:
-    """Whether a reduce has the form with three arguments: it must have a third one that has no default."""
+def _takes_output(reduce: Function) -> bool:
+    """Whether a reduce has the form with three arguments: the third one has no default."""
     required = [
         parameter
         for parameter in inspect.signature(reduce).parameters.values()
@@ -288,9 +297,32 @@ def _takes_output(reduce) -> bool:
     return len(required) >= 3
 
 
+# --- both --------------------------------------------------------------------------------------
+
+
+def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterator[bytes]:
+    """Run an external program over frames, cut anywhere; yields those that it answers. Its messages become events."""
+    from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, and only some jobs need it
+
+    def tell(message: Message) -> None:
+        emit_message(str(message), message.kind)
+
+    limits: dict[str, Any] = program.limits
+    try:
+        with ExternalProgram(
+            program.files, mode=mode, params=program.params, on_message=tell, **limits
+        ) as worker:
+            yield from worker.map_frames(frames) if mode == "map" else worker.reduce_frames(frames)
+    except OSError as e:
+        if is_full(e):  # its directory is in the job's
+            with in_home(tempfile.gettempdir()):
+                raise
+        raise
+
+
 @contextmanager
-def _telling(spec: JobSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
-    """Add to an error of the body where the task was, None: that says nothing about this error; and what entries are."""
+def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
+    """Add to an error of the body where the task was (None: that says nothing about this error), and what entries are."""
     try:
         yield
     except Exception as e:

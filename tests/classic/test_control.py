@@ -14,7 +14,7 @@ from support.jobs import program, words
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.core import Disco
 from kvproto.classic.func import sum_reduce
-from kvproto.engine.profiles import sealed
+from kvproto.engine.context import sealed
 from kvproto.errors import JobError, KVProtoError
 from kvproto.storage import oob
 from kvproto.storage.job_directory import JobPaths

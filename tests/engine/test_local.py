@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from kvproto.driver.program import ExternalProgram
-from kvproto.engine.events import emit
-from kvproto.engine.pool import Cancelled, LocalPool
-from kvproto.errors import DataError, JobError, TaskError, WorkerError, WorkerReported
+from kvproto.engine.events import Message, Read, Retry, emit_read
+from kvproto.engine.pool import LocalPool
+from kvproto.errors import Cancelled, DataError, JobError, TaskError, WorkerError, WorkerReported
 
 
 @pytest.fixture
@@ -90,8 +90,9 @@ def test_a_killed_process_costs_only_its_task_which_is_tried_again(pool, tmp_pat
 
     results, events = run(pool, die_once, range(10))
     assert results == {n: n for n in range(10)}
-    assert [(e["event"], e["task"], e["attempt"]) for e in events] == [("retry", 3, 1)]
-    assert "was killed by SIGKILL, as the kernel does when memory runs out" in events[0]["text"]
+    [retry] = events
+    assert (type(retry), retry.stage, retry.task, retry.attempt) == (Retry, "stage", 3, 1)
+    assert "was killed by SIGKILL, as the kernel does when memory runs out" in retry.text
 
 
 def test_a_process_that_dies_between_stages_costs_nothing(pool):
@@ -129,7 +130,7 @@ def test_what_a_process_sent_before_it_died_counts(pool):
     events = []
     with pytest.raises(TaskError):
         list(pool.run_stage("stage", speak_and_die, [0], 0, events.append))
-    assert [event["text"] for event in events] == ["before the end"]
+    assert [event.text for event in events] == ["before the end"]
 
 
 def test_a_process_that_dies_between_stages_with_a_fork_of_it_alive_costs_nothing(pool):
@@ -162,7 +163,7 @@ def test_an_input_error_is_tried_again(pool, tmp_path):
 
     results, events = run(pool, unlucky, range(3))
     assert results == {0: 0, 1: 1, 2: 2}
-    assert [event["text"] for event in events] == ["DataError: not yet"] * 3
+    assert [event.text for event in events] == ["DataError: not yet"] * 3
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_bug_is_shown_with_the_traceback_of_the_function_and_not_of_the_engine
         run(pool, faulty, [0])
     said = str(caught.value)
     assert "in faulty" in said and "KeyError: 'missing'" in said
-    assert "engine/worker.py" not in said
+    assert "engine/task_main.py" not in said
 
 
 def test_an_error_that_cannot_be_pickled_is_shown_all_the_same(pool):
@@ -241,15 +242,15 @@ def test_what_cannot_be_sent_to_a_process_is_said_before_one_starts(pool, tmp_pa
 def test_events_and_prints_of_a_task_arrive_with_its_number(pool):
     def speak(n):
         print("two\nlines")
-        emit("progress", bytes=5)
+        emit_read(5, 1)
         print("unended", end="")
 
     _, events = run(pool, speak, [None])
     assert events == [
-        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "two"},
-        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "lines"},
-        {"stage": "stage", "task": 0, "event": "progress", "bytes": 5},
-        {"stage": "stage", "task": 0, "event": "message", "kind": "MSG", "text": "unended"},
+        Message("stage", 0, "two"),
+        Message("stage", 0, "lines"),
+        Read("stage", 0, 5, 1),
+        Message("stage", 0, "unended"),
     ]
 
 

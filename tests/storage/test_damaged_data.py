@@ -26,8 +26,8 @@ from kvproto.classic.core import Disco
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_reader
+from kvproto.engine.context import sealed
 from kvproto.engine.kept import KeptJob, resolve_job, started
-from kvproto.engine.profiles import sealed
 from kvproto.errors import KVProtoError
 from kvproto.forms import frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web

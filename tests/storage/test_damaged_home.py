@@ -12,8 +12,8 @@ from support.command_line import command_line, kvproto_command
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
+from kvproto.engine.events import read_event
 from kvproto.errors import JobError
-from kvproto.storage.eventform import read_event
 
 DAMAGES = [b"", b"[" * 100_000, "fifo"]
 

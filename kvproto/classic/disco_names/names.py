@@ -81,7 +81,7 @@ GONE: dict[str, str] = {
     "disco.events": "print() in a job function sends a message, raising an exception fails the task",
     "disco.future": "use itertools of the standard library",
     "disco.json": "use json of the standard library",
-    "disco.node": "task processes are kvproto.engine.worker, " + _PROGRAMS,
+    "disco.node": "task processes are kvproto.engine.task_main, " + _PROGRAMS,
     "disco.schemes.scheme_dfs": _STORE,
     "disco.schemes.scheme_discodb": _STORE,
     "disco.schemes.scheme_hdfs": _STORE,

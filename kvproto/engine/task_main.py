@@ -1,0 +1,279 @@
+"""The main of a task process: takes calls from the driver one at a time, and sends back events and results.
+
+It ends when the driver closes the connection or dies, in the middle of a task too: a thread reads the connection. What a
+job function prints becomes messages; descriptors 1 and 2 are the log. An error becomes a text for the person who wrote the
+job, with the frames of that person's code and none of kvproto's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kvproto._text import without_passwords
+from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
+from kvproto.errors import (
+    DataError,
+    JobError,
+    KVProtoError,
+    WorkerError,
+    WorkerNotStarted,
+    WorkerReported,
+)
+
+__all__ = ["Failure", "main"]
+
+_MAX_LINE = 1 << 16
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an attempt failed.
+
+    Parameters
+    ----------
+    report : str
+        The whole error.
+    brief : str
+        The same without the lines of a worker's stderr, for those who have seen them as messages.
+    error : bytes or None
+        The error as pickle where it survives that; bytes, as the driver may not know its class.
+    is_worth_another : bool
+        Another attempt may succeed.
+    """
+
+    report: str
+    brief: str
+    error: bytes | None
+    is_worth_another: bool
+
+
+def main(fd: int) -> None:
+    """Serve calls that come over the socket `fd` until it is closed.
+
+    In: ("stage", name, prepare as pickle or None, fn as cloudpickle bytes), ("call", index, call as bytes).
+    Out: ("event", Event), ("result", index, value), ("error", index, Failure).
+    """
+    os.set_inheritable(fd, False)
+    connection = Connection(fd)
+    calls: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()
+    sending = threading.Lock()  # a job function may have threads that print
+    os.register_at_fork(
+        before=sending.acquire, after_in_parent=sending.release, after_in_child=sending.release
+    )
+
+    def send(message: tuple[Any, ...]) -> None:
+        with sending:
+            connection.send(message)
+
+    set_sink(lambda event: send(("event", event)))
+    prints, surroundings = _Prints(), _Surroundings()
+    own, stage, data, log = os.getpid(), "", b"", _log_name()
+    while True:
+        kind, *details = calls.get()
+        if kind == "stage":
+            stage, prepare, data = details
+            if prepare is not None:
+                pickle.loads(prepare)()
+            continue
+        index, call = details
+        answer: tuple[Any, ...]
+        try:
+            sys.stdout = prints
+            begin_task(stage, index)
+            surroundings.restore()
+            # The function anew for each task: what one task keeps in params is not there for the next.
+            answer = ("result", index, _function(data)(pickle.loads(call)))
+        except BaseException as e:  # whatever it is, SystemExit too, this task has failed
+            answer = ("error", index, _failure(e))
+        if os.getpid() != own:
+            os._exit(1)  # a fork that came back from a job function: the answer is its parent's
+        prints.flush()
+        end_task(log)
+        send(answer)
+
+
+def _log_name() -> str:
+    """The file that this process has as its stderr."""
+    try:
+        return os.readlink("/proc/self/fd/2")
+    except OSError:
+        return "the log of the task's process"
+
+
+def _function(data: bytes) -> Callable[[Any], Any]:
+    try:
+        function: Callable[[Any], Any] = pickle.loads(data)
+    except ImportError as e:
+        raise JobError(
+            f"the job's functions or params need a module that its tasks cannot import: {e}; have it on sys.path when "
+            "the job is run, or give required_modules its name and the path of its file"
+        ) from e
+    return function
+
+
+def _receive(connection: Connection, calls: queue.SimpleQueue[tuple[Any, ...]]) -> None:
+    while True:
+        try:
+            calls.put(pickle.loads(connection.recv_bytes()))
+        except (EOFError, OSError):
+            # The driver is gone or wants no more: nobody is left to read a result.
+            os._exit(0)
+        except BaseException:
+            # No memory, say: without this thread the driver would wait for ever.
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+
+
+class _Surroundings:
+    """The working directory and the environment as they are now: what a task does to them is undone for the next."""
+
+    def __init__(self) -> None:
+        try:
+            self._directory: str | None = os.getcwd()
+        except FileNotFoundError:  # somebody removed it
+            self._directory = None
+        self._environment = dict(os.environ)
+
+    def restore(self) -> None:
+        if self._directory is not None:
+            os.chdir(self._directory)
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+
+
+class _Prints(io.TextIOBase):
+    """sys.stdout of a job function: each line becomes a message; one of more than 64 Ki characters is cut and says so."""
+
+    def __init__(self) -> None:
+        self._line, self._n_characters = "", 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, begun = text.split("\n")
+        for line in lines:
+            self._add(line)
+            self._tell()
+        self._add(begun)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._n_characters:
+            self._tell()
+
+    def _add(self, text: str) -> None:
+        self._n_characters += len(text)
+        self._line += text[: _MAX_LINE - len(self._line)]
+
+    def _tell(self) -> None:
+        n_characters = self._n_characters
+        cut = f" [cut: the line has {n_characters} characters]" if n_characters > _MAX_LINE else ""
+        line, self._line, self._n_characters = self._line + cut, "", 0
+        emit_message(line)
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def _failure(error: BaseException) -> Failure:
+    report = without_passwords(_report(error))
+    brief = report
+    if isinstance(error, WorkerError):
+        brief = without_passwords(_of_kvproto(error, error.report(with_stderr=False)))
+    return Failure(report, brief, _portable(error), _is_worth_another(error))
+
+
+def _is_worth_another(error: BaseException) -> bool:
+    """A worker or an input may do better next time; a worker's ERR, a final DataError or a bug will not."""
+    if isinstance(error, DataError):
+        return not error.is_final
+    is_final = isinstance(error, (WorkerReported, WorkerNotStarted))
+    return isinstance(error, WorkerError) and not is_final
+
+
+def _portable(error: BaseException) -> bytes | None:
+    try:
+        data = pickle.dumps(error)
+        return data if type(pickle.loads(data)) is type(error) else None
+    except Exception:  # whatever a job's own class raises
+        return None
+
+
+def _report(error: BaseException) -> str:
+    """The whole error: of kvproto's own what it says, of others the traceback without kvproto's frames.
+
+    What kvproto itself raises about a job function has no other frames: its traceback goes to the log.
+    """
+    if isinstance(error, KVProtoError):
+        return _of_kvproto(error, str(error))
+    error = _raised_by_the_user(error)
+    shown = traceback.TracebackException.from_exception(error, compact=True)
+    has_frames = [_without_ours(part) for part in _parts(shown)]
+    if any(has_frames):
+        return "".join(shown.format()).rstrip()
+    print(without_passwords("".join(traceback.format_exception(error))), file=sys.__stderr__)
+    if isinstance(error, (TypeError, ValueError)):
+        return "".join(traceback.format_exception_only(error)).rstrip()
+    # A bug in kvproto, whose frames are all there is to show.
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _of_kvproto(error: KVProtoError, text: str) -> str:
+    return "\n".join([f"{type(error).__name__}: {text}", *getattr(error, "__notes__", ())])
+
+
+def _raised_by_the_user(error: BaseException) -> BaseException:
+    """The StopIteration of a job function, which a generator of kvproto cannot pass on as it is; else the error."""
+    cause = error.__cause__
+    if (
+        not isinstance(error, RuntimeError)
+        or not isinstance(cause, StopIteration)
+        or "StopIteration" not in str(error)
+    ):
+        return error
+    frames = traceback.walk_tb(error.__traceback__)
+    if not all(_is_ours(frame.f_code.co_filename) for frame, _ in frames):
+        return error
+    for note in getattr(error, "__notes__", ()):
+        cause.add_note(note)
+    return cause
+
+
+def _parts(shown: traceback.TracebackException | None) -> list[traceback.TracebackException]:
+    """An error with its causes and contexts, and those of the errors in a group."""
+    if shown is None:
+        return []
+    inner = [shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())]
+    return [shown, *(part for other in inner for part in _parts(other))]
+
+
+def _without_ours(shown: traceback.TracebackException) -> bool:
+    """Remove the frames of kvproto, and of contextlib below them; whether others are left."""
+    kept, is_below_ours = [], True
+    for frame in shown.stack:
+        if _is_ours(frame.filename):
+            is_below_ours = True
+        elif not (is_below_ours and frame.filename == contextlib.__file__):
+            is_below_ours = False
+            kept.append(frame)
+    shown.stack[:] = kept
+    return bool(kept)
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
