@@ -87,6 +87,7 @@ def _restored(
 ) -> KVProtoError:
     """Make an error again without its constructor, which takes facts, not the finished message."""
     error = error_type.__new__(error_type, *args)
+    error.args = args  # an OSError, as WaitTimeout is one, leaves that to its constructor
     error.__dict__.update(attributes)
     error.__cause__ = cause
     return error
