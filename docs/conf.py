@@ -38,12 +38,10 @@ CLAUSE = re.compile(r"[A-Z]+-[0-9]+$")
 
 
 def give_clauses_an_address(app: Sphinx, document: nodes.document) -> None:
-    """Let protocol.html#MAP-4, and [MAP-4](#MAP-4) in these pages, lead to that clause."""
-    labels = app.env.domains.standard_domain.anonlabels
+    """Let protocol.html#MAP-4 lead to that clause."""
     for strong in document.findall(nodes.strong):
-        if CLAUSE.match(name := strong.astext()):
-            strong["ids"].append(name)
-            labels[name.lower()] = (app.env.current_document.docname, name)
+        if CLAUSE.match(strong.astext()):
+            strong["ids"].append(strong.astext())
 
 
 def keep_layout(

@@ -87,6 +87,28 @@ def test_the_error_table_has_a_row_for_each_error_in_the_order_of_the_tree():
         assert parent == "Exception" or names.index(parent) < names.index(name)
 
 
+@pytest.mark.parametrize("command", ["map", "run", "check"])
+def test_the_options_in_the_guides_are_those_of_the_command(command, tmp_path):
+    options = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+    usage = run(["kvproto", command, "--help"], tmp_path).partition("\nexamples:\n")[0]
+    known = set(options.findall(usage))
+    if command == "check":
+        listed = set(options.findall(table("docs/kit.md", "| option |")))
+        assert listed | {"-h", "--help", "--param", "--file"} == known
+    elif command == "run":
+        assert set(options.findall(table("docs/jobs.md", "| option |"))) <= known
+    else:
+        section = page("docs/workers.md").partition("\n## Parameters and supporting files\n")[2]
+        assert known >= set(options.findall(section.partition("\n## Debugging\n")[0])) > {"--in"}
+
+
+def test_the_functions_of_libdisco_in_the_guide_are_in_its_header():
+    section = page("docs/workers.md").partition("\n### What libdisco does for you\n")[2]
+    functions = set(re.findall(r"`(\w+)\(\)`", section.partition("\n## ")[0]))
+    header = set(re.findall(r"(\w+)\(", page("include/disco.h")))
+    assert len(functions) > 10 and functions - {"fread", "printf"} <= header
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_paths_in_tables_are_there(name):
     for path in re.findall(r"^\| .*?`((?:[\w.]+/)+[\w.]*)`", page(name), re.MULTILINE):
