@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import catalogue
 
 pytest_plugins = ["support.clauses"]
 
@@ -36,8 +37,6 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def identity(tmp_path_factory):
     """The path of the C worker that gives back what it gets."""
-    from support import catalogue
-
     return catalogue.program(catalogue.IDENTITY, tmp_path_factory.mktemp("workers"))
 
 

@@ -36,7 +36,11 @@ FAULTS = {
 
 PIPE = 'cat "$1" | "$2" "$3" | cat > "$4"'
 PARALLEL = 'parallel --pipe --block 10M{} "$2" "$3" < "$1" > "$4"'
-CHECKED = "import subprocess, sys; _, i, w, f, o = sys.argv; subprocess.run([w, f], stdin=open(i), stdout=open(o, 'w'), check=True)"
+CHECKED = (
+    "import subprocess, sys; _, i, w, f, o = sys.argv; "
+    "subprocess.run([w, f], stdin=open(i), "
+    "stdout=open(o, 'w'), check=True)"
+)
 
 
 def ended(output: bytes, lines: set[bytes], how: str) -> str:

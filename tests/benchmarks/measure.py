@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-
 from support import catalogue
 
 from kvproto import encode_pairs
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 
 
 def row(

@@ -49,7 +49,8 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
         "from kvproto.classic.disco_names.names import MODULES\n"
         "for name, sources in MODULES.items():\n"
         "    module = importlib.import_module(name)\n"
-        "    names = {export: source for source in map(importlib.import_module, sources) for export in source.__all__}\n"
+        "    names = {export: source for source in map(importlib.import_module, sources) "
+        "for export in source.__all__}\n"
         "    assert module.__all__ == sorted(names)\n"
         "    for export, source in names.items():\n"
         "        assert getattr(module, export) is getattr(source, export), (name, export)\n"
@@ -61,25 +62,34 @@ def test_every_module_of_the_table_has_the_very_objects_of_its_new_modules():
 @pytest.mark.parametrize(
     "statement",
     [
-        "from disco.core import Disco, DiscoError, Job, JobError, Params, result_iterator, classic_iterator",
+        "from disco.core import Disco, DiscoError, Job, JobError, Params, "
+        "result_iterator, classic_iterator",
         "from disco.ddfs import DDFS, canonizetag, istag, tagname",
         "from disco.task import Task, get, put, this_partition",
         "from disco.job import Job, JobChain",
         "from disco.worker import Worker",
         "from disco.worker.classic.worker import Params, Worker, get, put, this_host, this_name",
-        "from disco.worker.classic.func import chain_reader, nop_map, nop_reduce, sum_combiner, sum_reduce",
-        "from disco.func import chain_reader, default_partition, map_line_reader, notifier, nop_reduce, re_reader",
-        "from disco.worker.task_io import gzip_reader, task_input_stream, task_output_stream, InputStream",
-        "from disco.util import external, iterify, jobname, kvgroup, parse_dir, schemesplit, shuffled, urlsplit",
+        "from disco.worker.classic.func import chain_reader, nop_map, nop_reduce, "
+        "sum_combiner, sum_reduce",
+        "from disco.func import chain_reader, default_partition, map_line_reader, "
+        "notifier, nop_reduce, re_reader",
+        "from disco.worker.task_io import gzip_reader, task_input_stream, "
+        "task_output_stream, InputStream",
+        "from disco.util import external, iterify, jobname, kvgroup, parse_dir, "
+        "schemesplit, shuffled, urlsplit",
         "from disco.error import CommError, DataError, DiscoError, JobError",
-        "from disco.compat import BytesIO, StringIO, bytes_to_str, http_server, pickle_loads, str_to_bytes",
+        "from disco.compat import BytesIO, StringIO, bytes_to_str, http_server, "
+        "pickle_loads, str_to_bytes",
         "from disco.fileutils import DiscoOutputStream",
         "from disco.settings import DiscoSettings",
-        "from disco.schemes import open, scheme_file, scheme_raw; scheme_raw.input_stream; open('raw://x')",
+        "from disco.schemes import open, scheme_file, scheme_raw; "
+        "scheme_raw.input_stream; open('raw://x')",
         "from disco.test import FailedReply, TestCase, TestJob, TestServer",
-        "from disco.worker.classic import external, func, modutil, netstring, worker; external.package",
+        "from disco.worker.classic import external, func, modutil, netstring, worker; "
+        "external.package",
         "from disco.worker.classic.func import *; nop_map, chain_reader",
-        "import disco, disco.worker.classic.func as func; disco.worker.classic.func.nop_map; disco.external",
+        "import disco, disco.worker.classic.func as func; "
+        "disco.worker.classic.func.nop_map; disco.external",
         "from disco import func, util, worker; worker.Worker",
     ],
 )
@@ -95,7 +105,8 @@ def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
         "said = {}\n"
         "for name in GONE:\n"
         "    parent, dot, child = name.rpartition('.')\n"
-        "    hows = ['import ' + name] * (child == child.lower() and parent in PACKAGES) + [f'from {parent} import {child}'] * bool(dot)\n"
+        "    hows = ['import ' + name] * (child == child.lower() and parent in PACKAGES) "
+        "+ [f'from {parent} import {child}'] * bool(dot)\n"
         "    for how in hows:\n"
         "        try:\n"
         "            exec(how)\n"
@@ -129,7 +140,8 @@ def test_what_is_below_something_gone_is_gone_with_it():
 def test_a_name_that_never_was_there_is_an_error_with_those_that_are():
     done = python("-c", INSTALL + "from disco.error import DisoError")
     assert done.stderr.endswith(
-        "ImportError: kvproto has no 'DisoError' in disco.error; there are CommError, DataError, DiscoError, JobError\n"
+        "ImportError: kvproto has no 'DisoError' in disco.error; there are CommError, "
+        "DataError, DiscoError, JobError\n"
     )
     done = python("-c", INSTALL + "from disco import jobs")
     assert "kvproto has no 'jobs' in disco; there are compat, core, " in done.stderr
@@ -235,7 +247,9 @@ def test_a_module_runs_unchanged(old_script):
 
 def test_a_script_or_module_is_main_with_its_own_arguments_and_path(tmp_path):
     (tmp_path / "me.py").write_text(
-        "import sys, __main__\nprint(__name__, __file__, sys.argv, sys.path[0], __main__.__dict__ is globals())\nsys.exit(3)\n"
+        "import sys, __main__\n"
+        "print(__name__, __file__, sys.argv, sys.path[0], __main__.__dict__ is "
+        "globals())\nsys.exit(3)\n"
     )
     done = aliased(tmp_path / "me.py", "-m", "x")
     path = str(tmp_path / "me.py")

@@ -61,7 +61,8 @@ def printed(tmp_path):
 def test_what_the_maps_give_is_kept(printed):
     body = """
 job = Each().run(input=["raw://a"], reduce=lambda iter, params: [])
-print(of(job), list(result_iterator(job.mapresults())), job.mapresults() == Disco().mapresults(job.name))
+kept = job.mapresults()
+print(of(job), list(result_iterator(kept)), kept == Disco().mapresults(job.name))
 job = Each().run(input=["raw://a"], reduce=lambda iter, params: [], keep_map=False)
 job.wait()
 try:
@@ -93,19 +94,21 @@ def test_the_state_of_a_job_is_active_the_master_an_address_and_settings_are_the
 job = Each().run(input=["raw://a"])
 job.wait()
 print(job.jobinfo()["active"], Disco().jobinfo(job.name)["active"])
-print(Disco().master, job.disco.master, Disco("disco://elsewhere"), Disco().settings["DISCO_PORT"], job.settings["DISCO_PORT"])
+ports = Disco().settings["DISCO_PORT"], job.settings["DISCO_PORT"]
+print(Disco().master, job.disco.master, Disco("disco://elsewhere"), *ports)
 print(type(Disco().new_job("x", input=["raw://a"], map=func.nop_map)) is Job)
 """
     assert (
-        printed(body)
-        == "ready ready\ndisco://localhost disco://localhost Disco master at disco://elsewhere 8989 8989\nTrue\n"
+        printed(body) == "ready ready\ndisco://localhost disco://localhost Disco master at "
+        "disco://elsewhere 8989 8989\nTrue\n"
     )
 
 
 def test_job_functions_find_the_names_of_the_old_worker_module(printed):
     body = """
 def names(e, params):
-    return [(chain_reader.__name__, (re_reader, nop_map, map_line_reader, DataError, DiscoError, Params, external, os, sys)[0].__name__),
+    names = re_reader, nop_map, map_line_reader, DataError, DiscoError, Params, external, os, sys
+    return [(chain_reader.__name__, names[0].__name__),
             (bytes_to_str(str_to_bytes("é")), Task.stage + Task.mode)]
 print(list(result_iterator(Job("names").run(input=["raw://a"], map=names).wait())))
 """
@@ -128,9 +131,11 @@ print(of(Pairs().run(input=["lines"], partitions={partitions}, reduce_reader=Non
 def test_a_reduce_alone_keeps_the_partitions_of_the_results_that_it_reads(printed):
     body = """
 first = Each().run(input=["raw://" + letter for letter in "abcdef"], partitions=3)
-keys = [{pair[0] for pair, _ in result_iterator([url])} for url in Pairs().run(input=first.wait()).wait()]
+second = Pairs().run(input=first.wait())
+keys = [{pair[0] for pair, _ in result_iterator([url])} for url in second.wait()]
 print(len(keys), sorted(set.union(*keys)), sum(map(len, keys)))
-print(keys == [{e for e, _ in result_iterator([url for url in first.wait() if url.endswith(str(n))])} for n in range(3)])
+urls = [[url for url in first.wait() if url.endswith(str(n))] for n in range(3)]
+print(keys == [{e for e, _ in result_iterator(some)} for some in urls])
 print(len(Pairs().run(input=first.wait(), merge_partitions=True).wait()))
 """
     assert printed(body) == "3 ['a', 'b', 'c', 'd', 'e', 'f'] 6\nTrue\n1\n"
@@ -144,14 +149,16 @@ def inside(e, params):
     return [(open("data/deep/some").read(), "")]
 open("some", "w").write("here")
 print(of(Job("lib").run(input=["raw://a"], map=look, required_files=["some"])))
-print(of(Job("deep").run(input=["raw://a"], map=inside, required_files={"data/deep/some": "there"})))
+files = {"data/deep/some": "there"}
+print(of(Job("deep").run(input=["raw://a"], map=inside, required_files=files)))
 """
     assert printed(body) == "[('here', 'here')]\n[('there', '')]\n"
 
 
 def test_a_module_is_imported_by_its_name_in_a_fromlist_and_what_it_lacks_is_told(printed):
     body = """
-print(__import__("disco.util", fromlist=["disco.util"]).__name__, hasattr(__import__("disco.util").util, "pack"))
+util = __import__("disco.util", fromlist=["disco.util"])
+print(util.__name__, hasattr(__import__("disco.util").util, "pack"))
 try:
     from disco.util import pack
 except ImportError as e:
@@ -172,7 +179,8 @@ def test_old_arguments_are_taken_with_a_warning(printed):
 def test_with_bytes_entries_are_bytes_and_raw_data_is_not(printed):
     body = """
 open("lines", "wb").write(b"a\\xff")
-print(of(Each().run(input=["lines"])), of(Each().run(input=["raw://a"])), of(Each().run(input=["lines"], text=True)))
+lines, raw = Each().run(input=["lines"]), Each().run(input=["raw://a"])
+print(of(lines), of(raw), of(Each().run(input=["lines"], text=True)))
 """
     assert (
         printed(body, "--bytes")
@@ -184,8 +192,10 @@ def test_a_url_of_a_host_that_is_this_one_is_a_file(printed):
     body = """
 from disco.util import urlsplit
 where = {"disco_port": "9", "ddfs_data": "/ddfs", "disco_data": "/data"}
-print(*urlsplit("disco://h/ddfs/a/b", "h", **where), *urlsplit("http://h:9/disco/c", "h:9", **where)[::2])
-print(*urlsplit("disco://h/x", **where), *urlsplit("disco://other/x", "h", **where)[::2], *urlsplit("disco://h/disco/x", True, **where)[::2])
+here = urlsplit("disco://h/ddfs/a/b", "h", **where)
+print(*here, *urlsplit("http://h:9/disco/c", "h:9", **where)[::2])
+other = urlsplit("disco://other/x", "h", **where)[::2]
+print(*urlsplit("disco://h/x", **where), *other, *urlsplit("disco://h/disco/x", True, **where)[::2])
 """
     assert printed(body) == "file  /ddfs/a/b file /data/c\nhttp h:9 x http x file /data/x\n"
 
@@ -205,7 +215,10 @@ with warnings.catch_warnings(record=True, action="always") as told:
     ddfs.setattr("tag", "ddfs:read-token", "secret")
 print(told[0].message, ddfs.attrs("tag"))
 """
-    token = "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of files {}"
+    token = (
+        "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of "
+        "files {}"
+    )
     assert printed(body).splitlines() == [
         "['three', 'two', 'one']",
         "three 5 [b'three']",
@@ -228,7 +241,8 @@ DDFS().chunk("pairs", ["numbers"], reader=words, update=True)
 DDFS().chunk("words", "numbers", reader=words, params="words")
 def each(entry, params):
     return [(entry, 1)]
-found = result_iterator(Job("x").run(input=["tag://words"], map_reader=func.chain_reader, map=each).wait())
+job = Job("x").run(input=["tag://words"], map_reader=func.chain_reader, map=each)
+found = result_iterator(job.wait())
 print(sum(int(word) for word, _ in found), sum(n for _, n in result_iterator("tag://pairs")))
 try:
     DDFS().chunk("lists", "numbers", reader=lambda fd, size, url, params: [[1]])
@@ -248,6 +262,7 @@ def reader(fd, size, url, params):
     yield from fd
 with file("lines", "w") as lines:
     lines.write(b"a")
-print(isinstance("lines", file), list(result_iterator(Job("x").run(input=["lines"], map_reader=reader, map=func.nop_map).wait())))
+job = Job("x").run(input=["lines"], map_reader=reader, map=func.nop_map)
+print(isinstance("lines", file), list(result_iterator(job.wait())))
 """
     assert printed(body) == "False [('a', '')]\n"

@@ -130,7 +130,8 @@ def test_a_circle_is_an_error_that_names_it_and_nothing_runs(home):
     for call in (JobChain.run, JobChain.wait):
         with pytest.raises(
             JobError,
-            match=r"need each other in a circle: (second -> third -> second|third -> second -> third)$",
+            match=r"need each other in a circle: (second -> third -> second|third -> second -> "
+            r"third)$",
         ):
             call(JobChain({first: ["raw://x"], second: [third], third: [first, second]}))
     assert not home.exists()
@@ -166,7 +167,10 @@ def test_a_purge_removes_all_that_was_started(home):
 
 
 def test_ctrl_c_stops_the_jobs_of_a_chain_that_run(tmp_path):
-    chain = "Job.map = map; job = Job('driven'); from kvproto.classic import JobChain; JobChain({job: ['raw://x'], Job('next'): [job]}).wait()"
+    chain = (
+        "Job.map = map; job = Job('driven'); from kvproto.classic import JobChain; "
+        "JobChain({job: ['raw://x'], Job('next'): [job]}).wait()"
+    )
     with Driver(tmp_path / "driver", start=chain, after="") as driver:
         driver.process.send_signal(signal.SIGINT)
         said = driver.end()

@@ -2,6 +2,7 @@
 kill, purge.
 """
 
+import cProfile
 import os
 import signal
 import threading
@@ -178,8 +179,6 @@ def test_out_of_band_values_are_listed_and_given(done):
 
 
 def test_profiles_are_added_up_by_stage_or_all(done, capsys):
-    import cProfile
-
     for name in ("map-00000", "map-00001", "reduce-00000"):
         path = os.path.join(JobPaths(done.name).profile, name)
         cProfile.runctx("sum([1])", {}, {}, path)
@@ -298,7 +297,10 @@ def test_a_kill_ends_the_programs_of_the_job_too(tmp_path):
     path = program(
         tmp_path, f"open({str(told)!r}, 'w').write(str(os.getppid()))\nopen({str(go)!r}).read()\n"
     )
-    start = f"from kvproto.classic import external; job = Job('driven').run(input=['raw://x'], map=external([{path!r}]))"
+    start = (
+        f"from kvproto.classic import external; job = Job('driven').run(input=['raw://x'], "
+        f"map=external([{path!r}]))"
+    )
     with Driver(tmp_path / "driver", start=start) as driver:
         directory = JobPaths(driver.job).path
         assert len(processes_of(directory)) >= 2
@@ -364,4 +366,4 @@ def test_what_only_a_cluster_has_says_that_it_is_not_carried_over():
     with pytest.raises(AttributeError, match=r"Disco.nodeinfo is not carried over"):
         Disco().nodeinfo()
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        Disco().nonsense
+        _ = Disco().nonsense

@@ -57,7 +57,7 @@ def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(p
 )
 def test_the_documented_reduce_with_two_arguments_counts_the_values(poem):
     def fun_reduce(iter, params):
-        from kvproto.classic import kvgroup
+        from kvproto.classic import kvgroup  # noqa: PLC0415
 
         for k, vs in kvgroup(sorted(iter)):
             yield k, sum(1 for v in vs)
@@ -87,7 +87,10 @@ def bin_directory(tmp_path, monkeypatch):
     "ignore:unclosed file:ResourceWarning"
 )  # the files, opened as the documentation does it
 def test_an_external_task_is_a_dictionary_of_op_and_its_files(bin_directory):
-    fun_map = {"op": open("bin/external_map").read(), "config.txt": open("bin/config.txt").read()}
+    fun_map = {
+        "op": Path("bin/external_map").read_text(),
+        "config.txt": Path("bin/config.txt").read_text(),
+    }
     assert results(input=["raw://x"], map=fun_map) == [(b"configured", b"x")]
 
 

@@ -203,8 +203,8 @@ def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
 def test_the_job_dict_has_the_parameters_of_job_and_arguments():
     class Described(Job):
         map = staticmethod(nop_map)
-        scheduler = {"max_cores": 1, "force_local": True}
-        input = ["raw://never asked for"]
+        scheduler = {"max_cores": 1, "force_local": True}  # noqa: RUF012
+        input = ["raw://never asked for"]  # noqa: RUF012
 
     inputs = ["raw://a", ["raw://b", "raw://the same"], "tag://some:tag"]
     given = worker.Worker(partitions=3).jobdict(Described(), input=inputs, reduce=nop_reduce)

@@ -31,10 +31,12 @@ NAMES = {
     "disco.task": "get put",
     "disco.util": "external kvgroup",
     "disco.worker.classic.external": "",
-    "disco.worker.classic.func": "combiner default_partition init make_range_partition map nop_map nop_reduce "
+    "disco.worker.classic.func": "combiner default_partition init "
+    "make_range_partition map nop_map nop_reduce "
     "partition reduce reduce2 sum_combiner sum_reduce",
     "disco.worker.classic.netstring": "",
-    "disco.worker.classic.worker": "Params Worker Worker.getitem Worker.jobdict get put this_host this_inputs "
+    "disco.worker.classic.worker": "Params Worker Worker.getitem Worker.jobdict get "
+    "put this_host this_inputs "
     "this_master this_name this_partition",
     "disco.worker.task_io": "InputStream OutputStream.add chain_reader input_stream output_stream",
 }

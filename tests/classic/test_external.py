@@ -290,7 +290,10 @@ def test_ctrl_c_and_a_killed_driver_leave_no_external_program(tmp_path, number):
     os.mkfifo(told)
     os.mkfifo(never)
     reader = os.open(told, os.O_RDONLY | os.O_NONBLOCK)
-    body = f"import os\nwith open({str(told)!r}, 'w') as f:\n    f.write(str(os.getpid()))\nopen({str(never)!r}).read()\n"
+    body = (
+        f"import os\nwith open({str(told)!r}, 'w') as f:\n    f.write(str(os.getpid()))\n"
+        f"open({str(never)!r}).read()\n"
+    )
     argv = [sys.executable, "-c", INTERRUPTED, program(tmp_path, body)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as driver:
         ended = os.pidfd_open(driver.pid)

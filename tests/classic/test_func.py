@@ -63,7 +63,11 @@ def test_equal_keys_go_together(equal):
 
 
 def test_it_is_the_same_in_every_process_whatever_the_hash_seed():
-    script = f"from decimal import Decimal\nfrom kvproto.classic.func import default_partition as p\nprint([p(k, 1009) for k in {KEYS!r}])"
+    script = (
+        f"from decimal import Decimal\n"
+        f"from kvproto.classic.func import default_partition as p\n"
+        f"print([p(k, 1009) for k in {KEYS!r}])"
+    )
     expected = str([default_partition(key, 1009) for key in KEYS])
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed}

@@ -33,7 +33,10 @@ def test_a_module_that_starts_a_job_at_its_top_level_can_be_imported(tmp_path):
 
 
 def test_so_can_one_that_another_module_imports_and_its_functions_serve_later_jobs(tmp_path):
-    later = "import other\nfrom kvproto.classic import Job\nprint(len(Job().run(input=['raw://y'], map=other.job.m).wait()))"
+    later = (
+        "import other\nfrom kvproto.classic import Job\n"
+        "print(len(Job().run(input=['raw://y'], map=other.job.m).wait()))"
+    )
     assert run(tmp_path, later, job=TOP_LEVEL, other="import job") == ("('x', 1)\n1\n", "")
 
 
@@ -46,7 +49,10 @@ try:
 except Exception as e:
     print(e)
 """
-    other = "import kvproto.classic\nif 'job' not in __name__:\n    def m(e, params):\n        import job\n        return [(e, 1)]"
+    other = (
+        "import kvproto.classic\nif 'job' not in __name__:\n    def m(e, params):\n"
+        "        import job\n        return [(e, 1)]"
+    )
     out, err = run(tmp_path, code, job=TOP_LEVEL, other=other)
     assert f"{tmp_path}/job.py, line 7: the module job starts a job when it is imported" in out
     assert '`if __name__ == "__main__":`' in out

@@ -118,7 +118,7 @@ def test_no_input_and_an_empty_one_give_empty_partitions(inputs):
 class Count(Job):
     """The parameters as attributes: map plain, reduce static."""
 
-    input = ["raw://b a b"]
+    input = ["raw://b a b"]  # noqa: RUF012
     reduce = staticmethod(sum_reduce)
 
     def map(line, params):

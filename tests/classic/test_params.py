@@ -16,7 +16,7 @@ def test_what_is_given_is_an_attribute_that_can_be_set():
     params.x = params.y = 2
     assert (params.x, params.y) == (2, 2)
     with pytest.raises(AttributeError, match="'Params' object has no attribute 'z'"):
-        params.z
+        _ = params.z
 
 
 def test_it_is_written_with_its_contents():

@@ -71,7 +71,7 @@ class Screen:
         self.n_columns = n_columns
         self.said = ""
         self._main, terminal = os.openpty()
-        self.file = open(terminal, "w", encoding="utf-8", newline="")
+        self.file = open(terminal, "w", encoding="utf-8", newline="")  # noqa: SIM115
         self.resize(n_columns)
 
     def resize(self, n_columns):
@@ -236,7 +236,7 @@ def test_no_color_is_honoured(screen, monkeypatch):
 
 def test_a_terminal_that_is_not_utf_8_gets_bars_of_ascii(screen):
     shown, _ = screen()
-    latin = open(os.dup(shown.file.fileno()), "w", encoding="latin-1", errors="strict", newline="")
+    latin = open(os.dup(shown.file.fileno()), "w", encoding="latin-1", errors="strict", newline="")  # noqa: SIM115
     with latin:
         shown.show(Progress("auto", latin), MAP, WHOLE, DONE)
     assert shown.rows()[0] == f"map    {'-' * 40} {MAPPED}"

@@ -209,7 +209,7 @@ def test_a_reader_that_raises_says_behind_how_many_entries():
 
 def test_an_output_that_cannot_be_written_blames_no_entry():
     def map(line, params):
-        import resource
+        import resource  # noqa: PLC0415
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
         for number in range(100_000):
@@ -317,7 +317,8 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         (
             {"map": "words"},
             TypeError,
-            "map must be a function or an external program, not 'words'; external\\(\\[path\\]\\) makes one",
+            "map must be a function or an external program, not 'words'; "
+            "external\\(\\[path\\]\\) makes one",
         ),
         ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
         ({"map": {"program": b""}}, FilesError, "without 'op'"),

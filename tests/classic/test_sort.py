@@ -39,7 +39,7 @@ def spread(entry, params):
     ],
     ids=["bytes", "str", "numbers", "tuples"],
 )
-def test_a_reduce_gets_the_keys_in_ascending_order_and_the_values_of_one_in_the_order_they_were_given(
+def test_a_reduce_gets_keys_in_ascending_order_and_the_values_of_one_in_the_order_given(
     given,
 ):
     pairs = results(input=["raw://a"], map=spread, params=given, reduce=nop_reduce, sort=True)

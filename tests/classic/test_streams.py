@@ -182,7 +182,7 @@ def test_an_output_has_the_path_and_the_other_attributes_of_its_last_stream(tmp_
         out = chain_output([task_output_stream, disco_output_stream], sink, 0, "url", None)
         assert (out.path, out.stream) == (sink.name, sink)
         with pytest.raises(AttributeError, match="no_such"):
-            out.no_such
+            _ = out.no_such
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_module_that_the_tasks_cannot_import_is_named_with_what_to_do(tmp_path
     path.write_text("def map(entry, params):\n    yield entry, 1\n")
     with monkeypatch.context() as only_here:
         only_here.syspath_prepend(str(tmp_path))
-        from far_away import map
+        from far_away import map  # noqa: PLC0415
     with pytest.raises(
         JobError, match=r"cannot import: No module named 'far_away'; have it on sys.path"
     ):

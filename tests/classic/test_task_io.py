@@ -156,7 +156,8 @@ def test_a_result_can_come_compressed(tmp_path):
     [
         (
             b"To be or not\n",
-            r"host/x is not a result of a job: it begins with b'To be or not\\n'; .*no reader is needed",
+            r"host/x is not a result of a job: it begins with b'To be or not\\n'; .*no "
+            r"reader is needed",
         ),
         (b"1,2\n", "begins with b'1,2"),
         ("é\n".encode(), "begins with"),

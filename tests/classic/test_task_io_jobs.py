@@ -124,7 +124,8 @@ def test_a_result_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp_pa
     for map in (nop_map, external([program(tmp_path, COUNT)])):
         with pytest.raises(
             JobError,
-            match=f"input {urls[0]}: is a result of a job, which has no lines; map_reader=chain_reader",
+            match=f"input {urls[0]}: is a result of a job, which has no lines; "
+            f"map_reader=chain_reader",
         ):
             results(input=urls, map=map)
 

@@ -117,7 +117,8 @@ def library(tmp_path_factory):
     source = directory / "count.c"
     source.write_text(
         "#include <string.h>\n#include <wchar.h>\n"
-        "int length(const char *s) { return (int)strlen(s); }\nint wide_length(const wchar_t *s) { return (int)wcslen(s); }\n"
+        "int length(const char *s) { return (int)strlen(s); }\n"
+        "int wide_length(const wchar_t *s) { return (int)wcslen(s); }\n"
         "int difference(int a, const char *s) { return (int)strlen(s) - a; }\n"
     )
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
@@ -159,10 +160,11 @@ def test_so_does_one_in_a_dictionary_and_one_that_the_reduce_loads(library, text
 
 def test_so_does_one_in_a_global_name(library, text, tmp_path, monkeypatch):
     (tmp_path / "of_c.py").write_text(
-        f"import ctypes\nlib = ctypes.CDLL({library!r})\ndef count(line, params): return [('', lib.length(line))]\n"
+        f"import ctypes\nlib = ctypes.CDLL({library!r})\n"
+        f"def count(line, params): return [('', lib.length(line))]\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    import of_c
+    import of_c  # noqa: PLC0415
 
     assert results(input=text, map=of_c.count) == LENGTHS
 

@@ -297,7 +297,8 @@ def test_a_str_that_stands_for_other_bytes_is_written_as_these(here, form):
         (
             "kv",
             "'k', 1",
-            "pair 0 of the results (str, int) cannot be written as kv: int is neither bytes nor str",
+            "pair 0 of the results (str, int) cannot be written as kv: int is neither "
+            "bytes nor str",
         ),
     ],
 )

@@ -112,7 +112,8 @@ def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
         ("some.txt", "some.txt: is a file; write module.Class, .* and inputs behind it$"),
         (
             "some/jobs.py",
-            "some/jobs.py: is a file; write module.Class, .*; for what is in that module write some.jobs.NAME",
+            "some/jobs.py: is a file; write module.Class, .*; for what is in that module "
+            "write some.jobs.NAME",
         ),
     ],
 )
@@ -147,7 +148,10 @@ def test_a_module_that_fails_is_shown_with_its_own_frames_alone(
 
 def test_a_wrong_parameter_is_one_line():
     done = kvproto("run", "myjobs.Wrong")
-    said = b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'; external([path]) makes one\n"
+    said = (
+        b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'; "
+        b"external([path]) makes one\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 

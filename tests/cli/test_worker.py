@@ -28,7 +28,8 @@ import json, os, sys
 stdin, params = sys.stdin.buffer, sys.stdin.buffer.read(%d)
 rest = stdin.read()
 files = sorted(os.listdir("."))
-shown = json.dumps({"params": params.decode("latin-1"), "argv": sys.argv[1:], "files": files}).encode()
+shown = {"params": params.decode("latin-1"), "argv": sys.argv[1:], "files": files}
+shown = json.dumps(shown).encode()
 size = len(shown).to_bytes(4, "little")
 sys.stdout.buffer.write(b"\\x01\\0\\0\\0" + b"\\0\\0\\0\\0" + size + shown)
 """
@@ -328,8 +329,10 @@ def test_a_line_of_stderr_that_was_cut_says_so():
 def test_a_reader_that_goes_away_ends_it_quietly_and_the_worker_with_it(tmp_path):
     worker = tmp_path / "endless"
     worker.write_text(
-        "#!/usr/bin/env python3\nimport os, sys\nsys.stdin.buffer.read(2)\nos.write(2, b'%d\\n' % os.getpid())\n"
-        "while True: sys.stdout.buffer.write(b'\\x01\\0\\0\\0\\x01\\0\\0\\0k\\x01\\0\\0\\0v' * 1000)\n"
+        "#!/usr/bin/env python3\nimport os, sys\nsys.stdin.buffer.read(2)\n"
+        "os.write(2, b'%d\\n' % os.getpid())\n"
+        "while True: "
+        "sys.stdout.buffer.write(b'\\x01\\0\\0\\0\\x01\\0\\0\\0k\\x01\\0\\0\\0v' * 1000)\n"
     )
     worker.chmod(0o755)
     with subprocess.Popen(
@@ -417,7 +420,10 @@ def test_stdin_or_stdout_that_cannot_be_used_is_an_error(form, closed, says):
 
 
 def test_without_stderr_nothing_of_it_gets_into_the_output():
-    line = f'"{sys.executable}" -m kvproto map -f "{catalogue.HERE}/raw.py" -- "{catalogue.HERE}/stderr_not_utf8.py" 2>&-'
+    line = (
+        f'"{sys.executable}" -m kvproto map -f "{catalogue.HERE}/raw.py" -- '
+        f'"{catalogue.HERE}/stderr_not_utf8.py" 2>&-'
+    )
     done = subprocess.run(
         ["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60, check=False
     )

@@ -47,9 +47,11 @@ STEAL = """
 
 
 def test_an_exit_status_cannot_be_forged(tmp_path, private):
-    with ExternalProgram([script(tmp_path, FORGE)]) as worker:
-        with pytest.raises(errors.WorkerFailed, match="exit status 3"):
-            list(worker.reduce(PAIRS))
+    with (
+        ExternalProgram([script(tmp_path, FORGE)]) as worker,
+        pytest.raises(errors.WorkerFailed, match="exit status 3"),
+    ):
+        list(worker.reduce(PAIRS))
 
 
 @pytest.mark.parametrize("how", ["steal", "stop"])
@@ -62,9 +64,11 @@ def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits
         pidfds.append(os.pidfd_open(int(message.text)))
 
     path = script(tmp_path, STEAL)
-    with ExternalProgram([path], args=[how], on_message=note, idle=0.5, total=2) as worker:
-        with pytest.raises(errors.WorkerHung):
-            list(worker.reduce(PAIRS))
+    with (
+        ExternalProgram([path], args=[how], on_message=note, idle=0.5, total=2) as worker,
+        pytest.raises(errors.WorkerHung),
+    ):
+        list(worker.reduce(PAIRS))
     assert select.select(pidfds, [], [], 10)[0], "the worker lives on"
     assert not os.listdir(private)
 
@@ -103,7 +107,8 @@ RESISTING = {
     "deep": "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()",
     "read-only": "import os\nos.makedirs('a/b/c')\nopen('a/b/f', 'w').close()\n"
     "for path in ('a/b/c', 'a/b', 'a', '.'): os.chmod(path, 0o500 if path != 'a' else 0)",
-    "links": "import os\nos.symlink('../..', 'up')\nos.symlink('.', 'loop')\nos.makedirs('a')\nos.symlink('../..', 'a/up')",
+    "links": "import os\nos.symlink('../..', 'up')\nos.symlink('.', 'loop')\nos.makedirs('a')\n"
+    "os.symlink('../..', 'a/up')",
 }
 
 
@@ -117,7 +122,8 @@ def test_a_directory_that_resists_is_removed_and_nothing_beside_it(tmp_path, pri
     path = script(tmp_path, RESISTING[what] + "\nimport sys; sys.stdin.buffer.read()")
     code = (
         "import os, sys; from kvproto import ExternalProgram\n"
-        "with ExternalProgram([sys.argv[1]]) as worker: assert list(worker.reduce([('k', 'v')])) == []"
+        "with ExternalProgram([sys.argv[1]]) as worker: assert list(worker.reduce([('k', "
+        "'v')])) == []"
     )
     command = [*BARE, sys.executable, "-c", code, path]
     subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(private)})
@@ -141,7 +147,8 @@ def test_what_is_mounted_in_the_directory_is_not_touched_and_that_is_told(tmp_pa
     path = script(tmp_path, body, "/bin/sh")
     code = (
         "import sys; from kvproto import ExternalProgram\n"
-        "with ExternalProgram([sys.argv[1]], on_message=print) as worker: assert list(worker.reduce([])) == []"
+        "with ExternalProgram([sys.argv[1]], on_message=print) as worker: assert "
+        "list(worker.reduce([])) == []"
     )
     command = [*UNSHARE, sys.executable, "-c", code, path]
     done = subprocess.run(
@@ -181,9 +188,11 @@ def test_what_was_started_under_a_killed_supervisor_ends_too(tmp_path, what):
         "os.kill(os.getppid(), 9)\n"
     )
     if what == "worker":
-        with ExternalProgram([script(tmp_path, f"import os, subprocess\n{start}")]) as worker:
-            with pytest.raises(errors.WorkerCrashed):
-                list(worker.reduce(PAIRS))
+        with (
+            ExternalProgram([script(tmp_path, f"import os, subprocess\n{start}")]) as worker,
+            pytest.raises(errors.WorkerCrashed),
+        ):
+            list(worker.reduce(PAIRS))
     else:
         job = Job("kills").run(
             input=["raw://x"],
@@ -199,13 +208,15 @@ def test_what_was_started_under_a_killed_supervisor_ends_too(tmp_path, what):
 def test_a_job_runs_in_a_process_with_more_open_files_than_select_can_take(tmp_path):
     code = (
         "import os, resource\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, max(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, max(4096, "
+        "resource.getrlimit(resource.RLIMIT_NOFILE)[1])))\n"
         "held = [open(os.devnull) for _ in range(1100)]\n"
         "from kvproto.classic import Job, external, result_iterator\n"
         f"worker = external([{str(script(tmp_path, 'import sys; sys.stdin.buffer.read()'))!r}])\n"
         "pairs = lambda entry, params: [(n, n) for n in range(3)]\n"
         "if __name__ == '__main__':\n"
-        "    print(list(result_iterator(Job().run(input=['raw://x'], map=pairs, sort=True, reduce=lambda i, p: i).wait())))\n"
+        "    print(list(result_iterator(Job().run(input=['raw://x'], map=pairs, "
+        "sort=True, reduce=lambda i, p: i).wait())))\n"
         "    from kvproto import ExternalProgram\n"
         "    with ExternalProgram(worker) as program: print(list(program.reduce([('k', 'v')])))\n"
     )
@@ -244,7 +255,10 @@ def test_what_is_mounted_keeps_its_mode(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "outside").chmod(0o555)
     mount = "mount --bind outside tree/m || exit 77"
-    code = "from kvproto.driver.removal import remove_tree\ntry: remove_tree('tree')\nexcept OSError as e: print(e.strerror)"
+    code = (
+        "from kvproto.driver.removal import remove_tree\ntry: remove_tree('tree')\n"
+        "except OSError as e: print(e.strerror)"
+    )
     shell = [*UNSHARE, "sh", "-c", f'{mount}; exec "$@"', "sh", *BARE, sys.executable, "-c", code]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr or done.returncode == 77:

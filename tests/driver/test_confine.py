@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif("landlock" not in witnesses(), reason=WITNESSES[
 
 
 def confine(*arguments, before=(), **options):
-    return subprocess.run([*before, CONFINE, *arguments], capture_output=True, text=True, **options)
+    command = [*before, CONFINE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def sh(script, *, before=(), readable=SYSTEM, **options):

@@ -54,11 +54,11 @@ def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
 
 @pytest.mark.clause("LIFECYCLE-4")
 def test_a_reduce_that_fails_without_any_output_is_said_to(tmp_path, private):
-    with ExternalProgram([script(tmp_path, "cat >/dev/null; exit 3", "/bin/sh")]) as worker:
-        with pytest.raises(
-            errors.WorkerFailed, match="exited with exit status 3 without any output"
-        ):
-            list(worker.reduce(PAIRS))
+    with (
+        ExternalProgram([script(tmp_path, "cat >/dev/null; exit 3", "/bin/sh")]) as worker,
+        pytest.raises(errors.WorkerFailed, match="exited with exit status 3 without any output"),
+    ):
+        list(worker.reduce(PAIRS))
 
 
 @pytest.mark.clause("LIST-4", "REDUCE-2")
@@ -198,8 +198,10 @@ def test_a_worker_gets_its_mode_its_directory_and_its_own_process_group(tmp_path
         TELL
         + """
     sys.stdin.buffer.read()
-    tell((b"argv", " ".join(sys.argv[1:]).encode()), (b"files", " ".join(sorted(os.listdir("."))).encode()),
-         (b"data", open("data.txt", "rb").read()), (b"group", b"own" if os.getpgrp() == os.getpid() else b"shared"),
+    tell((b"argv", " ".join(sys.argv[1:]).encode()),
+         (b"files", " ".join(sorted(os.listdir("."))).encode()),
+         (b"data", open("data.txt", "rb").read()),
+         (b"group", b"own" if os.getpgrp() == os.getpid() else b"shared"),
          (b"op", b"executable" if os.access("op", os.X_OK) else b"not"))
     """
     )
@@ -332,16 +334,20 @@ def test_an_error_line_fails_a_worker_that_exits_0_after_good_output(tmp_path, p
     cat >/dev/null
     printf '**<ERR> the cause\\n**<ERR> and more of it\\n' >&2
     """
-    with ExternalProgram([script(tmp_path, body, "/bin/sh")]) as worker:
-        with pytest.raises(errors.WorkerReported, match="the cause\n +and more of it"):
-            list(worker.reduce(PAIRS))
+    with (
+        ExternalProgram([script(tmp_path, body, "/bin/sh")]) as worker,
+        pytest.raises(errors.WorkerReported, match=r"the cause\n +and more of it"),
+    ):
+        list(worker.reduce(PAIRS))
 
 
 def test_a_worker_error_carries_the_facts(tmp_path, private):
     program = catalogue.program("exits_after_first.py", tmp_path)
-    with ExternalProgram([program, catalogue.HERE / "raw.py"]) as worker:
-        with pytest.raises(errors.WorkerExitedEarly) as caught:
-            list(worker.map(PAIRS))
+    with (
+        ExternalProgram([program, catalogue.HERE / "raw.py"]) as worker,
+        pytest.raises(errors.WorkerExitedEarly) as caught,
+    ):
+        list(worker.map(PAIRS))
     error = caught.value
     assert error.argv == (str(program), "map")
     assert (error.status, error.signal_name, error.pair_index) == (0, None, 1)

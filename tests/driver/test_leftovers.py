@@ -18,8 +18,10 @@ from kvproto.protocol.messages import Message
 
 FAMILY = """
     import os, subprocess, sys
-    sleepers = [subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["sleep", "1000"], start_new_session=True)]
-    grandchild = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE, text=True)
+    sleep = ["sleep", "1000"]
+    sleepers = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
+    shell = ["sh", "-c", "setsid sleep 1000 & echo $!"]
+    grandchild = subprocess.Popen(shell, stdout=subprocess.PIPE, text=True)
     pids = [os.getpid(), *(sleeper.pid for sleeper in sleepers), int(grandchild.stdout.readline())]
     print("**<MSG>", *pids, file=sys.stderr, flush=True)
     sys.stdin.buffer.read()

@@ -102,9 +102,11 @@ def test_a_crash_is_a_crash_when_the_time_is_up_too(tmp_path, private):
         assert not select.select([], [], [], 0.8)[0]
         yield b"y"
 
-    with ExternalProgram([script(tmp_path, "kill -SEGV $$", "/bin/sh")], total=0.4) as worker:
-        with pytest.raises(errors.WorkerCrashed, match="SIGSEGV"):
-            list(worker.map(entries()))
+    with (
+        ExternalProgram([script(tmp_path, "kill -SEGV $$", "/bin/sh")], total=0.4) as worker,
+        pytest.raises(errors.WorkerCrashed, match="SIGSEGV"),
+    ):
+        list(worker.map(entries()))
 
 
 def test_an_iterator_of_a_program_that_was_closed_says_so_and_reads_nobody_elses_output(
@@ -168,9 +170,11 @@ def test_a_flood_of_error_lines_ends_in_a_short_report(tmp_path, private):
     for _ in range(2000):
         sys.stderr.write("**<ERR> " + "e" * 60_000 + "\\n")
     """
-    with ExternalProgram([script(tmp_path, body)]) as worker:
-        with pytest.raises(errors.WorkerReported) as caught:
-            list(worker.reduce([]))
+    with (
+        ExternalProgram([script(tmp_path, body)]) as worker,
+        pytest.raises(errors.WorkerReported) as caught,
+    ):
+        list(worker.reduce([]))
     assert len(str(caught.value)) < 100_000
     assert "(1990 more lines)" in str(caught.value)
 
@@ -212,9 +216,11 @@ def test_a_worker_that_fails_by_itself_is_not_told_to_read_on(tmp_path, private)
         ("raise ZeroDivisionError", "what it said on stderr"),
         ("import os; os._exit(127)", "cannot find"),
     ):
-        with ExternalProgram([script(tmp_path, body)]) as worker:
-            with pytest.raises(errors.WorkerExitedEarly, match=says):
-                list(worker.map(PAIRS))
+        with (
+            ExternalProgram([script(tmp_path, body)]) as worker,
+            pytest.raises(errors.WorkerExitedEarly, match=says),
+        ):
+            list(worker.map(PAIRS))
     crlf = tmp_path / "crlf"
     crlf.write_bytes(b"#!/usr/bin/env python3\r\nprint(1)\r\n")
     crlf.chmod(0o755)

@@ -5,6 +5,7 @@ Jobs run in this process, task after task; those at the end run in task processe
 """
 
 import collections
+import functools
 import itertools
 import json
 import pickle
@@ -145,10 +146,10 @@ def found_lines(urls, reader):
     """(line -> times, key -> the files that it is in) in results."""
     lines, places = collections.Counter(), collections.defaultdict(set)
     for url in urls:
-        for key, value in result_iterator([url], reader=reader):
+        for pair in result_iterator([url], reader=reader):
             key, value = (
                 item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item
-                for item in (key, value)
+                for item in pair
             )
             places[key].add(url)
             if key:
@@ -251,6 +252,10 @@ def test_keys_of_any_type_come_out_as_they_are(combiner, partitions):
     )
 
 
+def give(keys, line, params):
+    return [(key, 1) for key in keys]
+
+
 def test_all_keys_of_one_type_are_sorted():
     for keys in [
         [None] * 5,
@@ -260,7 +265,7 @@ def test_all_keys_of_one_type_are_sorted():
     ]:
         jobargs = {
             "input": ["raw://x"],
-            "map": lambda line, params: [(key, 1) for key in keys],
+            "map": functools.partial(give, keys),
             "reduce": each,
             "sort": True,
         }

@@ -121,7 +121,7 @@ def test_whatever_a_function_raises_fails_the_job_with_it(where, error, says):
 def test_a_task_that_exits_at_once_fails_after_its_retries():
     with pytest.raises(
         JobError,
-        match="failed after 3 attempts; .*\nthe task's process .* ended with exit status 0",
+        match=r"failed after 3 attempts; .*\nthe task's process .* ended with exit status 0",
     ):
         results(input=["raw://x"], map=lambda entry, params: os._exit(0))
 

@@ -125,7 +125,10 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
 @pytest.mark.parametrize("what", ["worker", "task"])
 def test_a_killed_supervisor_costs_one_attempt_as_a_killed_worker_does(tmp_path, what):
     mark = tmp_path / "killed"
-    once = f"if not os.path.exists({str(mark)!r}):\n    open({str(mark)!r}, 'w').close()\n    os.kill(os.getppid(), 9)\n    sys.stdin.read()\n"
+    once = (
+        f"if not os.path.exists({str(mark)!r}):\n    open({str(mark)!r}, 'w').close()\n"
+        f"    os.kill(os.getppid(), 9)\n    sys.stdin.read()\n"
+    )
 
     def map(entry, params):
         if not os.path.exists(params):

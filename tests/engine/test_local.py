@@ -207,10 +207,10 @@ def test_an_error_of_a_class_that_only_the_task_can_import_is_shown_all_the_same
     (tmp_path / "only_in_the_task.py").write_text("class Odd(Exception):\n    pass\n")
 
     def fail(n):
-        import sys
+        import sys  # noqa: PLC0415
 
         sys.path.append(str(tmp_path))
-        import only_in_the_task
+        import only_in_the_task  # noqa: PLC0415
 
         raise only_in_the_task.Odd("of a kind of its own")
 

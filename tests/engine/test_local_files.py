@@ -34,7 +34,7 @@ def in_files(tmp_path):
 def test_a_task_works_in_the_directory_of_the_required_files(in_files):
     files, call = in_files
     (files / "data.txt").write_text("required")
-    assert call(lambda: (os.getcwd(), open("data.txt").read())) == (str(files), "required")
+    assert call(lambda: (os.getcwd(), open("data.txt").read())) == (str(files), "required")  # noqa: SIM115
 
 
 def test_a_required_module_is_found_before_one_of_the_same_name_elsewhere(
@@ -46,7 +46,7 @@ def test_a_required_module_is_found_before_one_of_the_same_name_elsewhere(
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def read():
-        import a_module_of_the_job
+        import a_module_of_the_job  # noqa: PLC0415
 
         return a_module_of_the_job.TEXT
 
@@ -64,8 +64,8 @@ def test_modules_are_found_through_relative_entries_of_sys_path_as_in_the_driver
     monkeypatch.setattr(sys, "path", ["", "sub", "__hook_of_an_editable_install__", *sys.path])
 
     def read():
-        import below_the_script
-        import beside_the_script
+        import below_the_script  # noqa: PLC0415
+        import beside_the_script  # noqa: PLC0415
 
         return (
             beside_the_script.TEXT,

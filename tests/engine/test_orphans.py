@@ -43,7 +43,13 @@ def double_fork():
     time.sleep(1000)
 
 def map(entry, params):
-    {"program": start_program, "processes": start_processes, "GIL": hold_the_gil, "forks": double_fork}[entry]()
+    does = {
+        "program": start_program,
+        "processes": start_processes,
+        "GIL": hold_the_gil,
+        "forks": double_fork,
+    }
+    does[entry]()
     return []
 
 if __name__ == "__main__":

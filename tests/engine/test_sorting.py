@@ -3,6 +3,7 @@ left behind.
 """
 
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def test_keys_of_a_class_that_has_only_less_than_stay_in_order_on_disk_too(room)
     )
 
 
-class Colour(str, Enum):
+class Colour(str, Enum):  # noqa: UP042
     RED = "red"
 
 
@@ -215,8 +216,6 @@ class Tripwire:
 
 
 def test_frames_are_never_unpickled(room):
-    import pickle
-
     frames = encode_pairs(
         [(b"k", b"p" + pickle.dumps(Tripwire())), (b"a", b"k" + pickle.dumps(Tripwire()))]
     )
@@ -442,7 +441,12 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
 MEASURED = """
 import resource, sys
 from kvproto.engine.sort import sort_pairs
-key = {"text": "%08d".__mod__, "bytes": b"%08d".__mod__, "int": int, "tuple": lambda number: (number, "x")}[sys.argv[2]]
+key = {
+    "text": "%08d".__mod__,
+    "bytes": b"%08d".__mod__,
+    "int": int,
+    "tuple": lambda number: (number, "x"),
+}[sys.argv[2]]
 N = 1_000_000
 def peak(whose):
     return resource.getrusage(whose).ru_maxrss >> 10

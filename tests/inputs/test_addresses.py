@@ -5,6 +5,7 @@ other try mends.
 import base64
 import gzip
 import json
+import pickle
 import time
 
 import pytest
@@ -16,7 +17,8 @@ from kvproto._text import without_passwords
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.schemes import find_inputs, open_input
+from kvproto.inputs.schemes import find_inputs, open_input, web
+from kvproto.inputs.schemes.web import request_for
 
 
 def lines_of(url):
@@ -56,8 +58,6 @@ def test_a_scheme_may_be_in_capitals(tmp_path):
 
 
 def test_a_host_of_other_letters_is_asked_for_in_the_ascii_form_of_its_name():
-    from kvproto.inputs.schemes.web import request_for
-
     request, _ = request_for("http://bücher.example:81/x", {})
     assert request.full_url == "http://xn--bcher-kva.example:81/x"
 
@@ -240,7 +240,6 @@ def test_a_permanent_error_of_one_replica_leads_to_the_next(tmp_path):
 
 def test_an_error_that_is_final_is_so_in_the_next_process_too():
     error = DataError("x", code=7, is_final=True)
-    import pickle
 
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.is_final, copy.code, DataError("y").is_final) == (True, 7, False)
@@ -261,8 +260,6 @@ def test_a_function_of_a_job_may_say_that_no_other_try_mends_its_error():
 
 
 def test_a_document_of_a_server_has_a_limit(monkeypatch):
-    from kvproto.inputs.schemes import web
-
     monkeypatch.setattr(web, "MAX_DOCUMENT", 20_000)
     tag = json.dumps({"urls": [["raw://" + "x" * 20_000]]}).encode()
     pages = {"/ddfs/tag/x": page(tag), "/index": page(b"0 raw://x 1\n" * 2000)}

@@ -266,9 +266,11 @@ def test_packed_data_of_a_server_that_sends_a_byte_at_a_time_is_told():
             handler.wfile.write(bytes([byte]))
             handler.wfile.flush()
 
-    with serving({"/": give}) as server:
-        with pytest.raises(DataError, match="is compressed with gzip"):
-            list(result_iterator([f"{server.url}/"], reader=None))
+    with (
+        serving({"/": give}) as server,
+        pytest.raises(DataError, match="is compressed with gzip"),
+    ):
+        list(result_iterator([f"{server.url}/"], reader=None))
 
 
 # --- the byte order mark ---------------------------------------------------------------------

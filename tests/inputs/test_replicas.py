@@ -1,7 +1,9 @@
 """Inputs with replicas: the next one is read when one fails, from where the other got to."""
 
 import gzip
+import http.server
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def whole(tmp_path):
 def packed_lines(fd, size, url, params):
     """Lines of a gzip file, in which an error is one of the input."""
     try:
-        yield from gzip.open(fd.buffer, "rt")
+        yield from gzip.open(fd.buffer, "rt")  # noqa: SIM115
     except (EOFError, gzip.BadGzipFile) as e:
         raise DataError(f"{url}: {e}") from e
 
@@ -114,9 +116,6 @@ def long(tmp_path):
 @pytest.fixture
 def http_cut(whole, long):
     """The address of a server that breaks off in the middle of each of two files."""
-    import http.server
-    import threading
-
     served = {"/": Path(whole).read_bytes(), "/long": Path(long).read_bytes()}
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -128,9 +128,11 @@ def test_another_machine_names_nothing_of_this_one(files, here):
 
 def test_an_index_of_another_machine_names_no_tag_of_this_one(files):
     tag("x", [[files[0]]])
-    with serving({"/index": page(b"0 tag://x 10\n")}) as server:
-        with pytest.raises(DataError, match="'tag://x': another machine named it"):
-            find_inputs([f"dir://{server.url.removeprefix('http://')}/index"])
+    with (
+        serving({"/index": page(b"0 tag://x 10\n")}) as server,
+        pytest.raises(DataError, match="'tag://x': another machine named it"),
+    ):
+        find_inputs([f"dir://{server.url.removeprefix('http://')}/index"])
 
 
 def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are_not(
@@ -229,9 +231,11 @@ def test_a_compressed_document_says_what_it_is(tmp_path):
     with pytest.raises(DataError, match=f"index {tmp_path}/index: is compressed with bzip2"):
         find_inputs([f"dir://{tmp_path}/index"])
     tag = gzip.compress(b'{"urls": []}')
-    with serving({"/ddfs/tag/x": page(tag, Content_Encoding="gzip")}) as server:
-        with pytest.raises(DataError, match=f"{server.url}/ddfs/tag/x: is compressed with gzip"):
-            find_inputs([f"{server.url}/ddfs/tag/x"])
+    with (
+        serving({"/ddfs/tag/x": page(tag, Content_Encoding="gzip")}) as server,
+        pytest.raises(DataError, match=f"{server.url}/ddfs/tag/x: is compressed with gzip"),
+    ):
+        find_inputs([f"{server.url}/ddfs/tag/x"])
 
 
 @pytest.mark.documented("3 input: disco:// is a file of a node")

@@ -178,9 +178,11 @@ def test_a_range_of_other_data_is_refused_though_the_server_gives_it(headers):
                 **{"Content_Range": f"bytes {CUT}-{len(BODY) - 1}/{len(BODY)}", **headers},
             )
 
-    with serving({"/": give}) as server:
-        with pytest.raises(DataError, match="another part or other data"):
-            read(f"{server.url}/")
+    with (
+        serving({"/": give}) as server,
+        pytest.raises(DataError, match="another part or other data"),
+    ):
+        read(f"{server.url}/")
 
 
 def test_a_rest_that_is_refused_is_worth_another_try_of_the_task():
@@ -190,9 +192,11 @@ def test_a_rest_that_is_refused_is_worth_another_try_of_the_task():
         else:
             answer(handler, b"", 416)
 
-    with serving({"/": give}) as server:
-        with pytest.raises(DataError, match=f"after {CUT} bytes; asked for the rest: .*416"):
-            read(f"{server.url}/")
+    with (
+        serving({"/": give}) as server,
+        pytest.raises(DataError, match=f"after {CUT} bytes; asked for the rest: .*416"),
+    ):
+        read(f"{server.url}/")
 
 
 def test_a_server_that_is_busy_is_asked_again_with_pauses_that_double():

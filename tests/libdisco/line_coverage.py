@@ -18,13 +18,13 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from support.disco_programs import LIBRARY, WRAPPED
+
 import kvproto
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CSRC = ROOT / "csrc"
-
-from support.disco_programs import LIBRARY, WRAPPED
 
 MEASURED = [
     "gcc",

@@ -216,14 +216,16 @@ def test_echo_program_of_the_documentation(judy, tmp_path_factory, tmp_path, sou
     assert result.messages == ["Got key <k> val <v>", "2 key-value pairs read ok"]
     assert run(echo, stdin=encode_params({"another": "x"})).errors == ["parameter missing"]
     assert run(echo, stdin=encode_params({"zero\0byte": "x"})).errors == [
-        "the name of parameter 0 has a zero byte, which a JudySL array cannot hold: use disco_params_read()"
+        "the name of parameter 0 has a zero byte, which a JudySL array cannot hold: use "
+        "disco_params_read()"
     ]
 
 
 def test_library_without_judy_has_no_trace_of_it(tmp_path_factory, tmp_path):
     source = tmp_path / "none.c"
     source.write_text(
-        "#include <disco.h>\n#ifdef Pvoid_t\n#error Judy\n#endif\nint main(void) { return disco_version()[0] != '0'; }\n"
+        "#include <disco.h>\n#ifdef Pvoid_t\n#error Judy\n#endif\n"
+        "int main(void) { return disco_version()[0] != '0'; }\n"
     )
     library = Build.plain(tmp_path_factory).library()
     flags = [*C11, *Build.plain(tmp_path_factory).flags]

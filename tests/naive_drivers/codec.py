@@ -1,4 +1,4 @@
-"""What the driver in naive.py writes and reads, and the faults that it is told to have: each has("...") is one."""
+"""What the driver in naive.py writes and reads, and its faults: each has("...") is one."""
 
 import base64
 import re
@@ -17,7 +17,7 @@ class Failed(Exception):
     pass
 
 
-# --- what goes out ----------------------------------------------------------------------------------
+# --- what goes out --------------------------------------------------------------------------------
 
 
 def octets(value):
@@ -74,7 +74,7 @@ def param_bytes(request):
     return (b"%010d\n%b" if has("writes leading zeros") else b"%d\n%b") % (len(body), body)
 
 
-# --- what comes in ----------------------------------------------------------------------------------
+# --- what comes in --------------------------------------------------------------------------------
 
 
 class Lists:

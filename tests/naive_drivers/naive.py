@@ -8,6 +8,7 @@ group when this process is killed.
 """
 
 import base64
+import contextlib
 import fcntl
 import itertools
 import json
@@ -24,7 +25,6 @@ import termios
 import time
 
 from codec import Failed, Lines, Lists, has, pair_bytes, param_bytes
-import contextlib
 
 
 def lay_out(request, directory):

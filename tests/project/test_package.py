@@ -48,7 +48,10 @@ def test_every_public_name_is_there_and_documented():
 
 
 def test_the_reference_is_selected_by_the_environment():
-    code = "import kvproto, kvproto.protocol.native as n; print(n.NATIVE, kvproto.decode_pairs(kvproto.encode_pairs([('k', 'v')])))"
+    code = (
+        "import kvproto, kvproto.protocol.native as n; print(n.NATIVE, "
+        "kvproto.decode_pairs(kvproto.encode_pairs([('k', 'v')])))"
+    )
     for value, native in (("1", "False"), ("0", "True"), ("", "True")):
         told = subprocess.run(
             [sys.executable, "-P", "-c", code],

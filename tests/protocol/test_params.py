@@ -111,7 +111,8 @@ def test_what_cannot_be_a_parameter_is_named_with_its_type(params, text):
         ),
         (
             {"\ud800": ""},
-            "the parameter name '\\ud800' is a str that UTF-8 cannot encode: surrogates not allowed",
+            "the parameter name '\\ud800' is a str that UTF-8 cannot encode: surrogates "
+            "not allowed",
         ),
     ],
 )

@@ -348,7 +348,7 @@ def test_a_result_that_was_changed_is_read_or_an_error(home, kinds_of_results, c
 )
 def test_lines_of_a_shell_pipe_that_were_changed_are_read_or_an_error(data):
     for read in (frames_from_jsonl, frames_from_text, frames_from_lines):
-        ends(lambda: consumed(read([data[:7], data[7:]])))
+        ends(lambda read=read: consumed(read([data[:7], data[7:]])))
 
 
 # --- from the web ----------------------------------------------------------------------------
@@ -375,8 +375,10 @@ def test_a_document_of_a_server_that_was_changed_is_read_or_an_error(documents, 
 
 RESPONSES = [
     b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: "x"\r\nRetry-After: 3\r\n\r\none\ntwo\n',
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n4;x=y\r\ntwo\n\r\n0\r\nX: y\r\n\r\n",
-    b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-7/8\r\nContent-Encoding: gzip\r\n\r\none\ntwo\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n4;x=y\r\ntwo\n"
+    b"\r\n0\r\nX: y\r\n\r\n",
+    b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-7/8\r\nContent-Encoding: gzip\r\n\r\n"
+    b"one\ntwo\n",
     b"HTTP/1.0 503 Busy\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 -2359\r\n\r\n",
 ]
 

@@ -46,14 +46,18 @@ def test_the_segments_lie_one_behind_the_other_and_fill_the_file(tmp_path):
 
 
 def test_a_writer_that_fails_leaves_no_file_and_none_is_there_before_it_is_whole(tmp_path):
-    with pytest.raises(ZeroDivisionError):
-        with SpoolWriter(str(tmp_path / "map-0"), 1, max_held=0) as writer:
-            writer.write(0, b"data", 1)
-            assert not (tmp_path / "map-0").exists()
-            raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError):
-        with ResultWriters([str(tmp_path / "r0"), str(tmp_path / "r1")], FRAMES):
-            raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        SpoolWriter(str(tmp_path / "map-0"), 1, max_held=0) as writer,
+    ):
+        writer.write(0, b"data", 1)
+        assert not (tmp_path / "map-0").exists()
+        raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        ResultWriters([str(tmp_path / "r0"), str(tmp_path / "r1")], FRAMES),
+    ):
+        raise ZeroDivisionError
     assert os.listdir(tmp_path) == []
 
 

@@ -24,7 +24,8 @@ def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkey
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "file"))
     with pytest.raises(
         JobError,
-        match=f"writing {tmp_path}/file: Not a directory; .* below {tmp_path}/file: .* KVPROTO_HOME",
+        match=f"writing {tmp_path}/file: Not a directory; .* below {tmp_path}/file: .* "
+        f"KVPROTO_HOME",
     ):
         Job("nowhere").run(input=["raw://x"], map=words)
 
@@ -65,7 +66,8 @@ def fill(event):
 job = Job("big")
 try:
     functions = {"function": map, "talker": talk}
-    job.run(input=["raw://x"], map=functions.get(sys.argv[2]) or external(["/bin/cat"]), on_event=fill).wait()
+    map = functions.get(sys.argv[2]) or external(["/bin/cat"])
+    job.run(input=["raw://x"], map=map, on_event=fill).wait()
 except Exception as e:
     print(type(e).__name__, e)
 """
@@ -141,7 +143,8 @@ def test_a_name_that_means_no_job_or_several_says_which_there_are(home):
     first, second = make("count", "count")
     with pytest.raises(
         JobError,
-        match=f"2 jobs begin with cou: give more of the name. The last ones:\n  {first}\n  {second}$",
+        match=f"2 jobs begin with cou: give more of the name. The last ones:\n  {first}\n"
+        f"  {second}$",
     ):
         resolve_job("cou")
     with pytest.raises(JobError, match=rf"there is no job cuont@2 in {home}; did you mean count\?"):

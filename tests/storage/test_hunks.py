@@ -20,6 +20,7 @@ from kvproto.classic.task_io import (
 )
 from kvproto.errors import DataError
 from kvproto.protocol.frames import MAX_ITEM
+from kvproto.storage import hunks
 
 
 def old_hunk(raw: bytes, *, is_compressed: bool = True) -> bytes:
@@ -38,7 +39,10 @@ CAFE = b"(U\x05caf\xc3\xa9q\x01X\x05\x00\x00\x00caf\xc3\xa9q\x02tq\x03."
 BINARY = b"(U\x04\x00\xff\xfeaq\x01G\x3f\xf8\x00\x00\x00\x00\x00\x00tq\x02."
 LONG = b"(NL123456789012345678901L\ntq\x01."
 LIST = b"(U\x01kq\x01]q\x02(K\x01U\x01vq\x03etq\x04."
-DATE = b"(U\x01dq\x01cdatetime\ndatetime\nq\x02(U\n\x07\xda\x0c\x1f\x17;;\x00\x00\x00q\x03tq\x04Rq\x05tq\x06."
+DATE = (
+    b"(U\x01dq\x01cdatetime\ndatetime\nq\x02(U\n"
+    b"\x07\xda\x0c\x1f\x17;;\x00\x00\x00q\x03tq\x04Rq\x05tq\x06."
+)
 DAY = b"(U\x01dq\x01cdatetime\ndate\nq\x02(U\x04\x07\xda\x0c\x1fq\x03tq\x04Rq\x05tq\x06."
 PROTOCOL_0 = b"(S'w\\xc3\\xb6rd'\np1\nI3\ntp2\n."
 PROTOCOL_2 = b"\x80\x02U\x04wordq\x01K\x03\x86q\x02."
@@ -254,8 +258,6 @@ def test_what_is_no_netstring_names_its_place(data, what):
 
 
 def test_a_hunk_that_unpacks_to_more_than_the_limit_is_refused_and_not_unpacked(monkeypatch):
-    from kvproto.storage import hunks
-
     monkeypatch.setattr(hunks, "MAX_HUNK", 1000)
     with pytest.raises(
         DataError, match="part-0, at byte 0: the hunk unpacks to more than 1000 bytes, the limit"
@@ -271,8 +273,6 @@ def test_a_hunk_whose_compressed_data_does_not_end_where_it_does_is_damaged(spoi
 
 
 def test_a_pair_that_could_not_be_read_again_is_not_written(monkeypatch):
-    from kvproto.storage import hunks
-
     monkeypatch.setattr(hunks, "MAX_ITEM", 1000)
     with pytest.raises(
         ValueError, match=r"a pair of [0-9]+ bytes, pickled: the limit is 1000; its key is 'k'"

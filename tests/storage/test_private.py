@@ -12,7 +12,7 @@ import pytest
 from support.command_line import kvproto_command
 from support.jobs import ECHO, program, results, words
 
-from kvproto.classic import Job, external
+from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map
 from kvproto.engine.kept import sweep
 from kvproto.errors import JobError
@@ -100,7 +100,10 @@ def test_a_home_of_another_user_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_user_without_a_home_directory_is_told_to_give_one(tmp_path):
-    code = "from kvproto.cli import main; import os, pwd, sys; pwd.getpwuid = {}.__getitem__; sys.exit(main())"
+    code = (
+        "from kvproto.cli import main; import os, pwd, sys; pwd.getpwuid = {}.__getitem__; "
+        "sys.exit(main())"
+    )
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -174,7 +177,6 @@ def test_a_job_that_runs_and_one_that_is_being_made_are_not_swept(tmp_path):
     job.map = lambda entry, params: map(
         entry, [os.path.dirname(os.path.dirname(os.environ["TMPDIR"]))]
     )
-    from kvproto.classic import result_iterator
 
     [(before, after)] = list(result_iterator(job.run(input=["raw://x"], params=params).wait()))
     assert before == after and "control" in before

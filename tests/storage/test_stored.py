@@ -11,6 +11,8 @@ import pytest
 from support.command_line import command_line, kvproto_command
 
 from kvproto.classic.ddfs import DDFS
+from kvproto.inputs import tagged
+from kvproto.storage.blobs import Blobs
 from kvproto.storage.tags import TagStore
 
 
@@ -186,9 +188,6 @@ def test_with_a_damaged_tag_data_stays_until_that_is_deleted(home):
 
 
 def test_a_blob_that_is_put_under_its_tag_late_is_new_again(home):
-    from kvproto.inputs import tagged
-    from kvproto.storage.blobs import Blobs
-
     with Blobs() as made:
         url = made.put("x", [b"data"])
         before = os.stat(path_of(url)).st_ctime_ns

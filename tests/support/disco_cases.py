@@ -218,7 +218,11 @@ GOOD = [
     ),
 ]
 SHORT = "the stream ends inside the {} at byte {}: {} bytes wanted, {} there [{}]"
-TOO_LARGE = "the {} at byte {} announces {} bytes, the limit is {}; raise it by disco_set_max_item() if that is meant [LIMITS-1]"
+TOO_LARGE = (
+    "the {} at byte {} announces {} bytes, the limit is {}; "
+    "raise it by disco_set_max_item() "
+    "if that is meant [LIMITS-1]"
+)
 BEHIND = encode_list([("k", "v")])
 BAD = [
     *(
@@ -355,7 +359,8 @@ BAD = [
         "prefix:1",
         f"pair-of-size:{(1 << 30) + 1}",
         stdout=None,
-        error="an item of 1073741825 bytes is over the limit, which is 1073741824; raise it by disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
+        error="an item of 1073741825 bytes is over the limit, which is 1073741824; raise it by "
+        "disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
         clauses=["LIMITS-1"],
     ),
     case(
@@ -364,7 +369,8 @@ BAD = [
         "prefix:1",
         f"pair-of-size:{1 << 32}",
         stdout=None,
-        error="an item of 4294967296 bytes is over the limit, which is 4294967295; raise it by disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
+        error="an item of 4294967296 bytes is over the limit, which is 4294967295; raise it by "
+        "disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
     ),
     case(
         "raw_parameters_cut",
@@ -380,17 +386,20 @@ BAD = [
             (
                 "with_a_sign",
                 b"-1\n",
-                "the total at byte 0 must be 1 to 10 digits and '\\n', but byte 0 is '-' [PARAMS-3]",
+                "the total at byte 0 must be 1 to 10 digits and '\\n', but byte 0 is '-' "
+                "[PARAMS-3]",
             ),
             (
                 "of_eleven_digits",
                 b"00000000001\n",
-                "the total at byte 0 must be 1 to 10 digits and '\\n', but byte 10 is '1' [PARAMS-3]",
+                "the total at byte 0 must be 1 to 10 digits and '\\n', but byte 10 is '1' "
+                "[PARAMS-3]",
             ),
             (
                 "over_the_limit",
                 b"1073741825\n",
-                "the total at byte 0 announces 1073741825 bytes, the limit is 1073741824 [LIMITS-4]",
+                "the total at byte 0 announces 1073741825 bytes, the limit is 1073741824 "
+                "[LIMITS-4]",
             ),
             (
                 "cut_in_the_entries",
@@ -405,32 +414,38 @@ BAD = [
             (
                 "with_a_bad_name_length",
                 b"8\n\x001 a 1 x",
-                "the length of a parameter name must be 1 to 10 digits and ' ', but byte 2 is '\\x00' [PARAMS-3]",
+                "the length of a parameter name must be 1 to 10 digits and ' ', but byte "
+                "2 is '\\x00' [PARAMS-3]",
             ),
             (
                 "with_a_bad_value_length",
                 b"8\n1 a x x\n",
-                "the length of a parameter value must be 1 to 10 digits and ' ', but byte 6 is 'x' [PARAMS-3]",
+                "the length of a parameter value must be 1 to 10 digits and ' ', but byte "
+                "6 is 'x' [PARAMS-3]",
             ),
             (
                 "with_a_name_not_closed",
                 b"8\n1 ab1 x\n",
-                "the parameter name that ends at byte 5 must be followed by ' ', not 'b' [PARAMS-2]",
+                "the parameter name that ends at byte 5 must be followed by ' ', not 'b' "
+                "[PARAMS-2]",
             ),
             (
                 "with_a_value_not_closed",
                 b"8\n1 a 1 x ",
-                "the parameter value that ends at byte 9 must be followed by '\\n', not ' ' [PARAMS-2]",
+                "the parameter value that ends at byte 9 must be followed by '\\n', not ' "
+                "' [PARAMS-2]",
             ),
             (
                 "with_a_name_over_the_total",
                 b"8\n9 a 1 x\n",
-                "the parameter set ends inside the parameter name, or its length, at byte 4 [PARAMS-5]",
+                "the parameter set ends inside the parameter name, or its length, at byte "
+                "4 [PARAMS-5]",
             ),
             (
                 "with_a_value_over_the_total",
                 b"8\n1 a 2 x\n",
-                "the parameter set ends inside the parameter value, or its length, at byte 8 [PARAMS-5]",
+                "the parameter set ends inside the parameter value, or its length, at "
+                "byte 8 [PARAMS-5]",
             ),
         ]
     ),

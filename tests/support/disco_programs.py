@@ -169,7 +169,12 @@ def run(
     options.setdefault("stdout", subprocess.PIPE)
     options["input" if isinstance(stdin, bytes) else "stdin"] = stdin
     done = subprocess.run(
-        [*command, *arguments], stderr=subprocess.PIPE, env=environment, timeout=PATIENCE, **options
+        [*command, *arguments],
+        stderr=subprocess.PIPE,
+        env=environment,
+        timeout=PATIENCE,
+        check=False,
+        **options,
     )
     return Result(done.returncode, done.stdout or b"", done.stderr)
 

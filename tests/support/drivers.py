@@ -50,7 +50,7 @@ class Driver:
         )
         self.map_process = os.pidfd_open(int(self._told(fd)))
         [self.job] = set(all_jobs()) - jobs
-        self._runs = open(runs, "r+b", buffering=0)  # both ends: it waits for nobody
+        self._runs = open(runs, "r+b", buffering=0)  # both ends: it waits for nobody  # noqa: SIM115
         self._runs.write(b"\n")
 
     def _told(self, fd: int) -> bytes:

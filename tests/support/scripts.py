@@ -19,7 +19,8 @@ TELL = """
     import os, struct, sys
     def item(data): return struct.pack("<I", len(data)) + data
     def tell(*pairs):
-        sys.stdout.buffer.write(struct.pack("<I", len(pairs)) + b"".join(item(k) + item(v) for k, v in pairs))
+        data = b"".join(item(key) + item(value) for key, value in pairs)
+        sys.stdout.buffer.write(struct.pack("<I", len(pairs)) + data)
         sys.stdout.flush()
 """
 """The beginning of a script that writes result lists: tell((key, value), ...)."""

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 (as programs for the original are written)
 from disco.job import JobChain
 from disco.test import TestCase, TestJob
 from disco.worker.classic import func

@@ -1,3 +1,4 @@
+# ruff: noqa: UP031 (as programs for the original are written)
 import gzip
 import threading
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F821, PLC0415, RUF012, UP031 (as programs for the original are written)
 import os
 
 from disco.test import TestCase, TestJob

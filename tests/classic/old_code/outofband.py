@@ -1,3 +1,4 @@
+# ruff: noqa: F821, UP031 (as programs for the original are written)
 from disco.job import JobChain
 from disco.test import TestCase, TestJob
 from disco.util import load_oob

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012, UP031 (as programs for the original are written)
 import collections
 
 from disco.test import TestCase, TestJob
