@@ -61,8 +61,8 @@ def printed(tmp_path):
 def test_what_the_maps_give_is_kept(printed):
     body = """
 job = Each().run(input=["raw://a"], reduce=lambda iter, params: [])
-kept = job.mapresults()
-print(of(job), list(result_iterator(kept)), kept == Disco().mapresults(job.name))
+print(of(job), list(result_iterator(job.mapresults())), end=' ')
+print(job.mapresults() == Disco().mapresults(job.name))
 job = Each().run(input=["raw://a"], reduce=lambda iter, params: [], keep_map=False)
 job.wait()
 try:

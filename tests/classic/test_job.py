@@ -153,7 +153,14 @@ def test_a_job_is_an_instance_with_methods_and_attributes():
 
 
 @pytest.mark.documented("5 map: gives an iterable of pairs for an entry")
-@pytest.mark.parametrize("map", [words, words, functools.partial(with_factor, 1)])
+@pytest.mark.parametrize(
+    "map",
+    [
+        words,
+        lambda line, params: [(word, 1) for word in line.split()],
+        functools.partial(with_factor, 1),
+    ],
+)
 def test_a_job_is_keyword_arguments_with_functions_of_any_kind(map):
     assert dict(results(input=["raw://b a b"], map=map, reduce=sum_reduce)) == {"a": 1, "b": 2}
 

@@ -191,7 +191,7 @@ def test_a_worker_that_a_process_has_open_for_writing_is_waited_for(witness, mon
         writers.append(open(f"{directory}/op", "ab"))
 
     monkeypatch.setattr(_process, "_write_files", leave_open)
-    monkeypatch.setattr(os, "sched_yield", writers[0].close)
+    monkeypatch.setattr(os, "sched_yield", lambda: writers[0].close())  # noqa: PLW0108
     assert run(shell("echo out"), witness) == (0, b"out\n", b"", [])
     assert writers[0].closed
 

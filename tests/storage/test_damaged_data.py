@@ -437,4 +437,8 @@ STARTS = ["http://[", "http://a:b@/", "file://\0", "tag://a b", "dir://", "raw:/
 def test_an_address_of_any_characters_is_read_or_an_error(url):
     ends(lambda: find_inputs([url]))
     if not url.lower().startswith(("http", "disco", "dir", "tag")):  # which would ask for the host
-        ends(open_input(url)[0].close)
+
+        def read():
+            open_input(url)[0].close()
+
+        ends(read)
