@@ -86,8 +86,8 @@ static int allow(int ruleset_fd, const char *path, uint64_t rights)
 {
     struct stat info;
     int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0)
-        return 0; /* who cannot reach a path now will not reach it later */
+    if (fd < 0) /* who cannot reach a path now will not reach it later */
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ? 0 : -1;
     if (fstat(fd, &info) != 0 || !S_ISDIR(info.st_mode))
         rights &= OF_A_FILE;
     struct path_beneath rule = {.allowed_access = rights, .parent_fd = fd};
@@ -106,7 +106,6 @@ static int confine(char **readable)
     int ruleset_fd = (int)syscall(CREATE_RULESET, &all, sizeof all, 0);
     if (ruleset_fd < 0)
         return fail(OS_ERROR, "no ruleset");
-    fcntl(ruleset_fd, F_SETFD, FD_CLOEXEC);
     if (allow(ruleset_fd, ".", READS) != 0)
         return fail(OS_ERROR, ".");
     for (; *readable != NULL; readable++)

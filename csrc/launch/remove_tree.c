@@ -140,7 +140,7 @@ static void empty(struct removal *removal, int fd, int depth)
         close(fd);
         return;
     }
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    for (struct dirent *entry; errno = 0, (entry = readdir(entries)) != NULL;) {
         if (is_dots(entry->d_name))
             continue;
         if (is_directory(fd, entry->d_name))
@@ -148,6 +148,8 @@ static void empty(struct removal *removal, int fd, int depth)
         else
             remove_file(removal, fd, entry->d_name);
     }
+    if (errno != 0)
+        note(removal, errno);
     closedir(entries);
 }
 

@@ -27,11 +27,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { USAGE = 64, OS_ERROR = 71, BUSY_WAIT_MS = 5000 };
+
+enum { CLOSE_RANGE = 436 }; /* the same on all machines; headers may lack it */
 
 static void say(int status_fd, const char *what, int number)
 {
@@ -65,21 +68,28 @@ static void reset_signals(void)
         signal(number, SIG_DFL); /* those that cannot be set stay as they are */
 }
 
-static void be_worker(char **argv, int error_fd, pid_t supervisor)
+/* Report errno to the supervisor and end: the program does not start. */
+static void give_up(int error_fd)
 {
-    setpgid(0, 0);
-    reset_signals();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != supervisor)
-        _exit(OS_ERROR);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    exec_program(argv);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)
         _exit(OS_ERROR);
-    _exit(127);
+    _exit(OS_ERROR);
+}
+
+static void be_worker(char **argv, int error_fd, pid_t supervisor)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    reset_signals();
+    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        give_up(error_fd);
+    if (getppid() != supervisor)
+        _exit(OS_ERROR);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) != 0)
+        give_up(error_fd);
+    exec_program(argv);
+    give_up(error_fd);
 }
 
 /* Start the worker and say how that went. Returns its pid, -1 when it could not be started. */
@@ -106,34 +116,47 @@ static pid_t start_worker(char **argv, int status_fd)
     return worker;
 }
 
-/*
- * Of the descriptors that a program under supervision gets, close those that are not needed here.
- */
-static void let_go_of_others(int control_fd, int status_fd, int signal_fd)
+static int is_kept(int fd, const int kept[3])
+{
+    return fd == kept[0] || fd == kept[1] || fd == kept[2];
+}
+
+/* Close all descriptors except the three, on a kernel without close_range(). */
+static void close_listed(const int kept[3])
 {
     DIR *open_fds = opendir("/proc/self/fd");
     if (open_fds == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(open_fds)) != NULL;) {
         int fd = atoi(entry->d_name);
-        if (fd > 2 && fd != control_fd && fd != status_fd && fd != signal_fd &&
-            fd != dirfd(open_fds))
+        if (fd > 2 && !is_kept(fd, kept) && fd != dirfd(open_fds))
             close(fd);
     }
     closedir(open_fds);
 }
 
-/*
- * The worker's pipes are not this process's to hold: end of file must mean that nobody else has
- * them.
- */
-static void let_go_of_stdio(void)
+static int ascending(const void *one, const void *other)
 {
-    int null_fd = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null_fd, fd);
-    if (null_fd > 2)
-        close(null_fd);
+    return *(const int *)one - *(const int *)other;
+}
+
+/*
+ * Close all descriptors except the three. The worker's pipes must not stay open here: end of file
+ * has to mean that no process of the worker has them.
+ */
+static void keep_only(int kept[3])
+{
+    int next = 3, failed = 0;
+    for (int fd = 0; fd < 3; fd++)
+        close(fd);
+    qsort(kept, 3, sizeof kept[0], ascending);
+    for (int index = 0; index < 3; index++) {
+        if (kept[index] > next)
+            failed |= syscall(CLOSE_RANGE, next, kept[index] - 1, 0) != 0;
+        next = kept[index] + 1;
+    }
+    if (failed || syscall(CLOSE_RANGE, next, ~0U, 0) != 0)
+        close_listed(kept);
 }
 
 /*
@@ -210,6 +233,26 @@ static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
     }
 }
 
+/*
+ * Set up what a worker is supervised with: its signals and its descendants come to this process.
+ * Returns the descriptor that tells of the signals, or -1 with errno.
+ */
+static int prepare(void)
+{
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGHUP);
+    reset_signals(); /* with SIGCHLD ignored, nobody could tell how the worker ended */
+    /* Without SIGPIPE, `start` for a driver that is gone is only an error of write(). */
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_SETMASK, &watched, NULL) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+        return -1;
+    return signalfd(-1, &watched, SFD_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 5) {
@@ -218,31 +261,21 @@ int main(int argc, char **argv)
     }
     int control_fd = atoi(argv[1]), status_fd = atoi(argv[2]);
     const char *directory = argv[3];
-    fcntl(control_fd, F_SETFD, FD_CLOEXEC);
-    fcntl(status_fd, F_SETFD, FD_CLOEXEC);
-    sigset_t watched;
-    sigemptyset(&watched);
-    sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGTERM);
-    sigaddset(&watched, SIGINT);
-    sigaddset(&watched, SIGHUP);
-    reset_signals(); /* with SIGCHLD ignored, nobody could tell how the worker ended */
-    sigprocmask(SIG_SETMASK, &watched, NULL);
-    /* A driver that is no more cannot be told anything, not even `start`. */
-    signal(SIGPIPE, SIG_IGN);
-    int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    pid_t worker = start_worker(argv + 4, status_fd);
-    let_go_of_stdio();
-    let_go_of_others(control_fd, status_fd, signal_fd);
+    if (fcntl(control_fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(status_fd, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf(stderr, "supervise: CONTROL or STATUS: %s\n", strerror(errno));
+        return USAGE;
+    }
+    int signal_fd = prepare();
+    pid_t worker = -1;
+    if (signal_fd < 0)
+        say(status_fd, "error", errno);
+    else
+        worker = start_worker(argv + 4, status_fd);
+    keep_only((int[]){control_fd, status_fd, signal_fd});
     if (worker > 0) {
         watch(worker, control_fd, status_fd, signal_fd);
         kill_all(worker);
     }
-    for (int fd = 0; fd <= 2; fd++)
-        close(fd); /* the removal needs some, and there may be no more */
-    close(signal_fd);
-    if (chdir("/") == 0)
-        kvproto_remove_tree(directory); /* whoever needs to know what is left looks for it */
+    kvproto_remove_tree(directory); /* whoever needs to know what is left looks for it */
     return 0;
 }

@@ -139,6 +139,13 @@ def test_rules_that_cannot_be_had_leave_the_program_unstarted(call, other_kernel
     )
 
 
+def test_a_readable_that_cannot_be_opened_now_leaves_the_program_unstarted(other_kernel, tmp_path):
+    before = [*other_kernel("openat", "error=EMFILE"), "-P", str(tmp_path)]
+    done = confine(*SYSTEM, str(tmp_path), "--", "/bin/echo", "started", before=before)
+    assert (done.returncode, done.stdout) == (71, "")
+    assert done.stderr == f"confine: {tmp_path}: Too many open files\n"
+
+
 def version_of_the_kernel():
     return ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
 

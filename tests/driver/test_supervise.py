@@ -237,6 +237,77 @@ def test_a_process_that_cannot_be_had_is_told_by_its_errno(tmp_path):
         assert supervised.process.wait(PATIENCE) == 0
 
 
+def injected(call: str, fault: str) -> list[str]:
+    """A command that starts a program for which a system call fails."""
+    quiet = ["strace", "-qqq", "-f", "-e", "signal=none", "-o", "/dev/null"]
+    return [*quiet, "-e", f"trace={call}", "-e", f"inject={call}:{fault}"]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize(
+    ("call", "fault", "number"),
+    [
+        ("signalfd4", "error=EMFILE", 24),
+        ("prctl", "error=EINVAL:when=1", 22),
+        ("setpgid", "error=EPERM", 1),
+    ],
+    ids=["the exit cannot be seen", "descendants would escape", "there is no group to kill"],
+)
+def test_a_worker_that_cannot_be_supervised_is_not_started(tmp_path, call, fault, number):
+    with Supervised(tmp_path, "exec sleep 1000", launcher=injected(call, fault)) as supervised:
+        assert supervised.line() == ("error", number)
+        supervised.ends_clean()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_directory_that_cannot_be_read_is_the_reason_why_it_is_left(tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").touch()
+    call = (
+        "import sys; from kvproto._disco import ffi, lib; "
+        "print(lib.kvproto_remove_tree(ffi.new('char[]', sys.argv[1].encode())))"
+    )
+    faulty = [*injected("getdents64", "error=EIO"), "-P", tree]
+    done = subprocess.run(
+        [*faulty, sys.executable, "-c", call, tree], capture_output=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (b"5\n", b"")
+
+
+def test_descriptors_that_are_not_open_are_a_wrong_call(tmp_path):
+    done = subprocess.run(
+        [SUPERVISE, "97", "98", tmp_path, "/bin/true"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == "supervise: CONTROL or STATUS: Bad file descriptor\n"
+
+
+def hiding(place: str) -> list[str]:
+    """A command that starts a program for which the directory is empty."""
+    return [*UNSHARE, "sh", "-c", f'mount -t tmpfs none {place} && exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("lacking", ["/dev", "/proc", "close_range"])
+def test_the_supervisor_holds_no_descriptor_of_the_worker(tmp_path, lacking):
+    launcher = injected(lacking, "error=ENOSYS") if lacking[0] != "/" else hiding(lacking)
+    if subprocess.run([*launcher, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace of its own is to be had here, or no strace")
+    extra, spare = os.pipe()
+    with Supervised(tmp_path, "exec sleep 1000", launcher=launcher, pass_fds=[spare]) as supervised:
+        os.close(spare)
+        os.close(extra)
+        word, pid = supervised.line()
+        assert word == "start"
+        supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        wait_until_it_sleeps(supervisor)
+        kept = {link.readlink().name for link in Path(f"/proc/{supervisor}/fd").iterdir()}
+        assert len(kept) == len(list(Path(f"/proc/{supervisor}/fd").iterdir())) == 3
+        assert "anon_inode:[signalfd]" in kept
+        supervised.let_go()
+        supervised.ends_clean()
+
+
 UNSHARE = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
 
 
