@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from contract.languages import program
+from support.languages import program
 from measure import alternate, directory, row, run, worker
 
 CHECK = [sys.executable, "-P", "-m", "kvproto", "check"]

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from contract.languages import LANGUAGES, missing
-from contract.languages import program as contract_program
+from support.languages import LANGUAGES, missing
+from support.languages import program as contract_program
 from support import conformance_mutants as mutants
 from support import contract_mutants
 

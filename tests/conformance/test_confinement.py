@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from contract.languages import LANGUAGES, missing
-from contract.languages import program as contract_program
+from support.languages import LANGUAGES, missing
+from support.languages import program as contract_program
 
 from kvproto.conformance import confinement
 from kvproto.conformance.confinement import WITNESSES, readable, through, witnesses

@@ -1,4 +1,4 @@
-"""The workers of tests/contract: each follows every clause of the contract, in both modes, as a real process."""
+"""The contract workers: each follows every clause of the contract, in both modes, as a real process."""
 
 import array
 import fcntl
@@ -10,7 +10,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from contract.languages import LANGUAGES, missing, opens_null, program
+from support.languages import LANGUAGES, missing, opens_null, program
 
 from kvproto import ExternalProgram, encode_list, encode_pairs, encode_params, errors
 

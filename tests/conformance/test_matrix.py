@@ -4,7 +4,7 @@ import os
 from fnmatch import fnmatchcase
 
 import pytest
-from contract.languages import LANGUAGES, missing, program
+from support.languages import LANGUAGES, missing, program
 from support import catalogue, contract_mutants
 from support import conformance_mutants as mutants
 

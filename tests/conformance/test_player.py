@@ -1,8 +1,8 @@
 """Playing a schedule: what is proved, what is not, and what the trace says."""
 
 import pytest
-from contract.languages import LANGUAGES, missing
-from contract.languages import program as contract_program
+from support.languages import LANGUAGES, missing
+from support.languages import program as contract_program
 from support import conformance_mutants as mutants
 
 from kvproto.conformance import player

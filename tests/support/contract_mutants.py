@@ -1,4 +1,4 @@
-"""Faults of a worker, each one a change of a line or two in one of tests/contract, and the case that must tell it.
+"""Faults of a worker, each one a change of a line or two in one of the contract workers, and the case that must tell it.
 
 `TOLD` are workers that say they follow the contract, and fail it; `ANY` are workers of which nobody knows what they
 compute. A new fault is a new row.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.languages import HERE
-
 from kvproto.conformance.player import Program
 from support import catalogue
+from support.languages import HERE
 
 Told = tuple[str, str]
 NOT_SEEN = ("", "")
@@ -90,14 +89,14 @@ SINK = """        for _ in pairs(stdin):
 LISTED = "sorted(params.items())"
 SAY = 'text = needed(params, b"text")\n        for'
 CHECK_LIMIT = "    if size > MAX_BYTES:"
-READ = "    data = stdin.read(min(size, PIECE))"
+READ = "    first = stdin.read(min(size, PIECE))"
 FLUSH = "        self.stdout.flush()\n"
 AFTER = '        yield read_item(stdin, "key"), read_item(stdin, "value")\n'
 
 
 def _flushed_if(condition: str, then: str = "pass") -> tuple[str, str]:
     """stdout is flushed only under a condition before stdin is read; Tied.n, for all to use, is 0 at first."""
-    head = "    def readinto(self, buffer):\n"
+    head = "    def readinto(self, buffer: Any) -> int:\n"
     return head + FLUSH, f"    n = 0\n\n{head}        if {condition}:\n    {FLUSH}        {then}\n"
 
 

@@ -1,6 +1,6 @@
-"""The workers beside this file, which follow kvproto/conformance/CONTRACT.md, and how each is built.
+"""How to build the workers that are installed with the kit and follow CONTRACT.md.
 
-A worker is one source, written from that text and PROTOCOL.md alone: a new language is a new source and a new row.
+A new language is a new source beside the others, and a new row here.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).parent
+import kvproto.conformance
+
+HERE = Path(kvproto.conformance.__file__).parent / "workers" / "contract"
 
 
 class Language(NamedTuple):
     """How a worker is made.
 
-    source   str, its file in this directory
-    needs    tuple of str, the commands without which it cannot be built or run
-    build    tuple of str, the command that builds it, with {source} and {program}; none: the source is the program
-    opens_null   bool, whether its run-time opens /dev/null where stdout is not open, so that a program cannot see it
+    source      the file in HERE
+    needs       the commands that building or running it requires
+    build       the command that builds it, with {source} and {program}; empty for a script
+    opens_null  whether its run-time opens /dev/null in place of a closed stdout
     """
 
     source: str
@@ -54,18 +56,18 @@ LANGUAGES = {
 
 
 def missing(name: str) -> list[str]:
-    """The commands that this machine lacks for a language."""
+    """List the commands that this machine lacks for a language."""
     return [command for command in LANGUAGES[name].needs if shutil.which(command) is None]
 
 
 def opens_null(path: str) -> bool:
-    """Whether a program that was made here is in a language of which Language.opens_null holds."""
+    """Whether a program is in a language with `opens_null`."""
     names = [{name, language.source} for name, language in LANGUAGES.items() if language.opens_null]
     return any(Path(path).name in some for some in names)
 
 
 def program(name: str, directory: Path) -> list[str]:
-    """Build the worker of a language in a directory: the path of the program, then those of its supporting files."""
+    """Build the worker of a language; return the paths of the program and its supporting files."""
     language = LANGUAGES[name]
     source, target = HERE / language.source, directory / name
     if not language.build:
@@ -86,7 +88,7 @@ def program(name: str, directory: Path) -> list[str]:
 
 
 def _launcher(path: Path) -> str:
-    """A script that starts the classes beside it: small options, because a start is most of what a short run takes."""
+    """Write a script that starts the classes beside it, fast."""
     options = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
     path.write_text(f'#!/bin/sh\nexec java {options} -cp "$(dirname "$0")" Contract "$@"\n')
     path.chmod(0o755)

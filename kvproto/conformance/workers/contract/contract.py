@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""The reference contract (kvproto/conformance/CONTRACT.md) in Python, with its standard library alone."""
+"""The reference contract (kvproto/conformance/CONTRACT.md) in Python, standard library only."""
+
+from __future__ import annotations
 
 import io
 import os
 import struct
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 U32 = struct.Struct("<I")
 PIECE = 1 << 20  # bytes asked for at a time, whatever size was announced
@@ -12,33 +16,33 @@ MAX_BYTES = 1 << 30
 
 
 class Fault(Exception):
-    """What is wrong, for the ERR line."""
+    """The text of an ERR line."""
 
 
 class Tied(io.RawIOBase):
-    """stdin, below its buffer: whenever the buffer has to be filled, stdout is flushed first."""
+    """Unbuffered stdin, which flushes stdout before each read."""
 
-    def __init__(self, stdout):
+    def __init__(self, stdout: io.BufferedWriter[Any]) -> None:
         self.stdout = stdout
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         self.stdout.flush()
         return os.readv(0, [buffer])
 
 
-def tell(tag, text):
+def tell(tag: bytes, text: bytes) -> None:
     line = b"**<%s> %s\n" % (tag, text.replace(b"\n", b"\n**<%s> " % tag))
     os.write(2, line)
 
 
-def read_exactly(stdin, size, what):
-    data = stdin.read(min(size, PIECE))
-    if len(data) == size:
-        return data
-    data = bytearray(data)
+def read_exactly(stdin: io.BufferedIOBase, size: int, what: str) -> bytes:
+    first = stdin.read(min(size, PIECE))
+    if len(first) == size:
+        return first
+    data = bytearray(first)
     while len(data) < size:
         piece = stdin.read(min(size - len(data), PIECE))
         if not piece:
@@ -47,19 +51,19 @@ def read_exactly(stdin, size, what):
     return bytes(data)
 
 
-def read_item(stdin, what):
+def read_item(stdin: io.BufferedReader, what: str) -> bytes:
     size = int.from_bytes(read_exactly(stdin, 4, "a size"), "little")
     if size > MAX_BYTES:
         raise Fault(f"a {what} of {size} bytes is over the limit of {MAX_BYTES}")
     return read_exactly(stdin, size, what)
 
 
-def pairs(stdin):
+def pairs(stdin: io.BufferedReader) -> Iterator[tuple[bytes, bytes]]:
     while stdin.peek(1):
         yield read_item(stdin, "key"), read_item(stdin, "value")
 
 
-def read_number(stdin, closing, what):
+def read_number(stdin: io.BufferedIOBase, closing: bytes, what: str) -> int:
     digits = b""
     while (byte := stdin.read(1)) != closing:
         digits += byte
@@ -70,14 +74,14 @@ def read_number(stdin, closing, what):
     return int(digits)
 
 
-def read_params(stdin):
+def read_params(stdin: io.BufferedReader) -> dict[bytes, bytes]:
     total = read_number(stdin, b"\n", "the total")
     if total > MAX_BYTES:
         raise Fault(f"parameters of {total} bytes are over the limit of {MAX_BYTES}")
     entries = io.BytesIO(read_exactly(stdin, total, "the parameter set"))
-    params = {}
+    params: dict[bytes, bytes] = {}
     while entries.tell() < total:
-        halves = []
+        halves: list[bytes] = []
         for what, closing in ("name", b" "), ("value", b"\n"):
             size = read_number(entries, b" ", f"the size of a {what}")
             halves.append(read_exactly(entries, size, f"parameters: a {what}"))
@@ -87,34 +91,36 @@ def read_params(stdin):
     return params
 
 
-def needed(params, name):
+def needed(params: dict[bytes, bytes], name: bytes) -> bytes:
     if name not in params:
         raise Fault(f"the parameter {name.decode()} is missing")
     return params[name]
 
 
-def number(params, name):
+def number(params: dict[bytes, bytes], name: bytes) -> int:
     text = needed(params, name)
     if not (text.isdigit() and len(text) <= 10 and int(text) < 1 << 32):
         raise Fault(f"the parameter {name.decode()} is not a number up to 4294967295")
     return int(text)
 
 
-def write_list(stdout, count, some_pairs):
+def write_list(
+    stdout: io.BufferedWriter[Any], count: int, some_pairs: Iterable[tuple[bytes, bytes]]
+) -> None:
     stdout.write(U32.pack(count))
     for key, value in some_pairs:
         stdout.write(U32.pack(len(key)) + key)
         stdout.write(U32.pack(len(value)) + value)
 
 
-def read_file(name):
+def read_file(name: bytes) -> bytes:
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
         raise Fault(f"not the plain name of a file: {name!r}")
     with open(name, "rb") as file:
         return file.read()
 
 
-def run(mode, stdin, stdout):
+def run(mode: str, stdin: io.BufferedReader, stdout: io.BufferedWriter[Any]) -> None:
     params = read_params(stdin)
     do = params.get(b"do", b"echo")
     if do == b"echo" or (do == b"hold" and mode == "map"):
@@ -152,15 +158,14 @@ def run(mode, stdin, stdout):
         for _ in pairs(stdin):
             write_list(stdout, 1, [(name, contents)])
     elif do == b"hold":
-        held = list(pairs(stdin))
-        write_list(stdout, len(held), held)
+        every = list(pairs(stdin))
+        write_list(stdout, len(every), every)
     else:
         raise Fault(f"do={do!r}: not a thing that the contract knows")
 
 
-def main():
+def main() -> None:
     mode = sys.argv[-1] if len(sys.argv) > 1 else ""
-    stdout = None
     try:
         if mode not in ("map", "reduce"):
             raise Fault(f"the last argument is map or reduce, not {mode!r}")
@@ -173,7 +178,8 @@ def main():
     except (Fault, OSError, MemoryError) as error:
         text = "out of memory" if isinstance(error, MemoryError) else str(error)
         tell(b"ERR", text.encode(errors="surrogateescape"))
-        os._exit(1)  # what stdout still holds cannot be written: nobody is to try again
+        os._exit(1)  # what stdout still holds cannot be written: do not try again at exit
 
 
-main()
+if __name__ == "__main__":
+    main()
