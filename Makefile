@@ -4,7 +4,7 @@
 #   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
 #   make test-fast                     without those marked slow: what to run after each change
 #   make clauses                       the tests of each clause of PROTOCOL.md
-#   make lint                          ruff, mypy --strict, the order of imports
+#   make lint                          ruff, mypy --strict, the order of imports, and lint-c: clang-format, gcc -fanalyzer
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
 #   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
 #   make matrix                        every broken worker under every case of the kit that is not long
@@ -24,7 +24,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test test-fast clauses lint matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
+.PHONY: build test test-fast clauses lint lint-c matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
@@ -40,11 +40,22 @@ test-fast: build
 clauses: build
 	$(BIN)/pytest --clauses
 
-lint: .venv/lint
+lint: .venv/lint lint-c
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+C_FORMATTED := $(shell find csrc include fuzz tests kvproto -name '*.[ch]' -o -name '*.cpp')
+C_ANALYSED := $(shell find csrc -name '*.c')
+C_CHECKED := -std=gnu11 -O1 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fanalyzer \
+             -DDISCO_STDIO_GLIBC -DPy_LIMITED_API=0x030b0000 -Iinclude -Icsrc/libdisco -Icsrc/native
+
+# The layout of C by clang-format; what gcc finds by following the paths through each function.
+lint-c: .venv/lint
+	$(BIN)/clang-format --dry-run -Werror $(C_FORMATTED)
+	set -e; python=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	for source in $(C_ANALYSED); do gcc $(C_CHECKED) -isystem "$$python" -c $$source -o /dev/null; done
 
 matrix: build
 	MATRIX=all $(PYTEST) tests/conformance/test_matrix.py
