@@ -35,6 +35,7 @@ __all__ = [
     "is_stopped",
     "look",
     "memory",
+    "peak",
     "proof",
     "readers",
 ]
@@ -214,6 +215,14 @@ def memory(supervisor: int) -> tuple[int, int]:
         except (OSError, KeyError):
             continue  # it has just ended
     return asked, touched
+
+
+def peak(pid: int) -> int:
+    """Return the most memory that a process has touched, in bytes; 0 if it has ended."""
+    try:
+        return int(_status(str(pid))["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return 0
 
 
 def _below(pid: int) -> list[int]:

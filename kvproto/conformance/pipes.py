@@ -1,0 +1,70 @@
+"""Moves bytes between the kit and a process that it started: workers, and adapters of drivers."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+
+from kvproto.driver.process import SupervisedProcess
+from kvproto.errors import KVProtoError
+
+__all__ = ["Pipes"]
+
+_PIECE = 1 << 16
+
+
+class Pipes:
+    """The descriptors of a process, and the one loop step that all playing consists of.
+
+    take           called with a descriptor and the bytes that were read from it
+    also           more descriptors to read
+    queue          what is still to be written to stdin
+    open           descriptors that are not at end of file
+    paused         descriptors that are not read for now
+    is_supervised  False when the process lost its supervisor
+    """
+
+    def __init__(
+        self, process: SupervisedProcess, take: Callable[[int, bytes], None], *also: int
+    ) -> None:
+        self._process, self._take = process, take
+        self.queue = memoryview(b"")
+        self.open = {process.stdout, process.stderr, *also}
+        self.paused: set[int] = set()
+        self.is_supervised = True
+
+    def move(self, milliseconds: float) -> bool:
+        """Wait until something can move, and move it; return whether anything did."""
+        process = self._process
+        poll = select.poll()
+        for fd in self.open - self.paused:
+            poll.register(fd, select.POLLIN)
+        if process.exit_status is None:
+            if self.queue:
+                poll.register(process.stdin, select.POLLOUT)
+            if self.is_supervised:
+                poll.register(process.status_fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(milliseconds)]
+        for fd in ready:
+            if fd == process.stdin:
+                # In one write, so that the process can read all that fits into the pipe at once.
+                self.queue = self.queue[os.write(fd, self.queue) :]
+            elif fd == process.status_fd:
+                self._read_status()
+            else:
+                self._read(fd)
+        return bool(ready)
+
+    def _read(self, fd: int) -> None:
+        data = os.read(fd, _PIECE)
+        if data:
+            self._take(fd, data)
+        else:
+            self.open.discard(fd)
+
+    def _read_status(self) -> None:
+        try:
+            self._process.read_status()
+        except (KVProtoError, ValueError):  # it was killed, or the worker wrote there
+            self.is_supervised = False
