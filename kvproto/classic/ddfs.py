@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+Tag = str | Iterable[str]
+"""A tag: its name, or tag://NAME; of several the first."""
+
+
 def istag(url: str | Iterable[str]) -> bool:
     """Whether it is the url of a tag, or a list that begins with one."""
     first = url if isinstance(url, str) else next(iter(url), "")

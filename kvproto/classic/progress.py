@@ -1,8 +1,8 @@
-"""Show the events of a job to a person: live lines on a terminal, plain lines elsewhere, or JSON lines.
+"""Show the events of a job to a person: live lines, plain lines or JSON lines.
 
-Writes to stderr, so that results on stdout stay clean. What task processes say and the errors of failed attempts are
-lines of their own, above the live ones. With `rich` installed the live lines have bars; it decides on colours and
-characters, by NO_COLOR, TERM and the encoding.
+Everything goes to stderr, so that stdout has only results. Messages of task processes and errors of
+failed attempts are lines of their own, above the live ones. If `rich` is installed, the live lines
+have bars; it chooses colours and characters by NO_COLOR, TERM and the encoding.
 """
 
 from __future__ import annotations
@@ -13,32 +13,35 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from kvproto._stdio import stderr
-from kvproto.classic.figures import Stage, amount
-from kvproto.classic.live import LiveLines
 from kvproto._text import printable
 
-__all__ = ["KINDS", "Progress", "amount"]
+__all__ = ["KINDS", "LiveLines", "Progress", "Stage", "amount"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
 _OF_ONE_ATTEMPT = re.compile(r"(?<=/tmp/)[^\s/'\"]+|\(\d+\)|\b0x[0-9a-f]{6,}\b")
-"""What differs between two attempts that fail in the same way: names of temporary files, process ids, addresses."""
+"""Matches what differs between two attempts that fail in the same way: temporary names, ids."""
 
 _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
 LEAST_BAR = 10
-"""Columns that figures leave to a bar; more than MOST_BAR it does not take."""
 MOST_BAR = 40
+"""The width of a bar, in columns."""
 
 
 class Progress:
-    """A callable for `on_event` of `Job.run`.
+    """Show events; an instance is a function for `on_event` of `Job.run`.
 
-    kind  "bar": live lines; "plain": a line every 5 seconds and at the end of a stage, and one for each status
-          message; "jsonl": each event as a JSON line; "none": nothing; "auto": bar on a terminal, else plain
-    file  where to; stderr unless given
+    Parameters
+    ----------
+    kind : {"auto", "bar", "plain", "jsonl", "none"}
+        "bar": live lines. "plain": a line every 5 seconds and at the end of a stage, and one for
+        each status message. "jsonl": each event as a JSON line. "none": nothing. "auto": "bar" on a
+        terminal, otherwise "plain".
+    file : text file, optional
+        stderr unless given.
     """
 
     def __init__(self, kind: str = "auto", file: TextIO | None = None) -> None:
@@ -55,7 +58,8 @@ class Progress:
         self._failures: dict[str, str] = {}
         self._shown = 0.0
 
-    def __call__(self, event: dict) -> None:
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show an event."""
         if self._kind == "jsonl":
             self._file.write(json.dumps(event) + "\n")
             self._file.flush()
@@ -65,22 +69,22 @@ class Progress:
                 show(event)
 
     def close(self) -> None:
-        """Let the live lines stand, to write on below them: for who stops looking before the job's end."""
+        """Leave the live lines as they are and continue below them, before the end of the job."""
         if self._live is not None and self._stages:
             self._status = ""
             self._draw()
             self._live.leave()
             self._stages = []
 
-    def _on_stage(self, event: dict) -> None:
+    def _on_stage(self, event: dict[str, Any]) -> None:
         self._stages.append(Stage(event))
         self._status = ""
         self._shown = time.monotonic()
         if self._live is not None:
             self._draw()
 
-    def _on_progress(self, event: dict) -> None:
-        if not self._stages:  # a file of events that was damaged, or is followed from its middle on
+    def _on_progress(self, event: dict[str, Any]) -> None:
+        if not self._stages:  # damaged events, or only the later ones
             return
         stage = self._stages[-1]
         stage.update(event)
@@ -91,22 +95,20 @@ class Progress:
             else:
                 self._say(f"{stage.name:6} {stage.figures()}")
 
-    def _on_status(self, event: dict) -> None:
+    def _on_status(self, event: dict[str, Any]) -> None:
         text = f"{event['stage']}:{event['task']}: {event['text']}"
         if self._live is None:
             self._say(text)
         else:
-            self._status = printable(
-                text
-            )  # drawn with the next figures, which come as often as a reader can follow
+            self._status = printable(text)  # drawn with the next figures
 
-    def _on_message(self, event: dict) -> None:
+    def _on_message(self, event: dict[str, Any]) -> None:
         self._say(f"{event['stage']}:{event['task']}: {event['text']}")
 
-    def _on_note(self, event: dict) -> None:
+    def _on_note(self, event: dict[str, Any]) -> None:
         self._say(event["text"])
 
-    def _on_retry(self, event: dict) -> None:
+    def _on_retry(self, event: dict[str, Any]) -> None:
         task = f"{event['stage']}:{event['task']}"
         failure = _OF_ONE_ATTEMPT.sub("*", event["text"])
         if self._failures.get(task) == failure:
@@ -115,10 +117,10 @@ class Progress:
             self._say(f"{task}: attempt {event['attempt']} failed, trying again:\n{event['text']}")
         self._failures[task] = failure
 
-    def _on_done(self, event: dict) -> None:
+    def _on_done(self, event: dict[str, Any]) -> None:
         self.close()
 
-    _on_failed = _on_done  # its error is raised; it begins on a line of its own
+    _on_failed = _on_done  # the error that follows begins on a line of its own
 
     def _say(self, text: str) -> None:
         text = printable(text)
@@ -129,9 +131,8 @@ class Progress:
             self._file.flush()
 
     def _draw(self) -> None:
-        n_columns = (
-            self._live.n_columns() - 1
-        )  # in the last column some terminals break the line already
+        assert self._live is not None
+        n_columns = self._live.n_columns() - 1  # some terminals break a line in the last column
         lines = [self._line(stage, n_columns) for stage in self._stages]
         if self._status:
             lines.append(self._status[:n_columns])
@@ -147,10 +148,10 @@ class Progress:
 
 
 def _bars(file: TextIO) -> Callable[[float, int], str] | None:
-    """What draws a bar of (share, columns) for `file`, as far as it shows colours and characters; None without rich."""
+    """Return what draws a bar of (share, columns) on `file`; None without rich."""
     try:
-        from rich.console import Console
-        from rich.progress_bar import ProgressBar
+        from rich.console import Console  # noqa: PLC0415 (it is slow to load, and optional)
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
     console = Console(file=file)
@@ -161,3 +162,144 @@ def _bars(file: TextIO) -> Callable[[float, int], str] | None:
         return captured.get()
 
     return bar
+
+
+# --- the figures of a stage ---------------------------------------------------------------------
+
+
+def amount(n_bytes: float) -> str:
+    """Format a number of bytes for a person: "1 byte", "1.0 kB", "12.3 MB", "1.0 GB"."""
+    if n_bytes < 999.5:
+        n = round(n_bytes)
+        return f"{n} byte{'s' * (n != 1)}"
+    for unit, size in (("kB", 1e3), ("MB", 1e6)):
+        if n_bytes / size < 999.95:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1e9:.1f} GB"
+
+
+class Stage:
+    """The figures of a running stage, from its "stage" event on.
+
+    Attributes
+    ----------
+    name : str
+        "map" or "reduce".
+    is_done : bool
+        Whether all tasks are done.
+    share : float
+        How much is done, from 0 to 1: of the bytes if their number is known, else of the tasks. It
+        is 1 only when the stage is done.
+    """
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        self.name = event["stage"]
+        self._n_tasks = event["tasks"]
+        self._n_bytes_in_all = event["bytes"]
+        self._began = self._now = event["time"]
+        self._n_done = self._n_bytes = self._n_items = 0
+
+    def update(self, event: dict[str, Any]) -> None:
+        """Take the figures of a "progress" event."""
+        self._now = event["time"]
+        self._n_done, self._n_bytes, self._n_items = event["done"], event["bytes"], event["records"]
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self._n_done >= self._n_tasks)
+
+    @property
+    def share(self) -> float:
+        if self.is_done:
+            return 1.0
+        if self._n_bytes_in_all:
+            # a failed attempt's bytes count twice
+            return min(float(self._n_bytes / self._n_bytes_in_all), 0.99)
+        return float(self._n_done / self._n_tasks)
+
+    def figures(self, n_columns: int | None = None) -> str:
+        """Return one line of at most n_columns characters, without the least important figures."""
+        figures = self._ranked()
+        while n_columns is not None and len(_joined(figures)) > n_columns and figures:
+            figures.remove(max(figures))
+        return _joined(figures)
+
+    def _ranked(self) -> list[tuple[int, str]]:
+        """The figures in their order, each with its rank; the highest rank is dropped first."""
+        seconds = self._now - self._began
+        figures = [
+            (5, f"{self._n_done}/{self._n_tasks} tasks"),
+            (0, f"{int(100 * self.share):3d} %"),
+            (6, f"{amount(self._n_bytes)}, {self._n_items:,} item{'s' * (self._n_items != 1)}"),
+        ]
+        if seconds > 0:
+            figures.append((4, f"{amount(self._n_bytes / seconds)}/s"))
+            figures.append((3, f"{self._n_items / seconds:,.0f} items/s"))
+            if self.is_done:
+                figures.append((2, _clock(seconds)))
+            elif self.share:
+                figures.append((2, f"{_clock(seconds / self.share - seconds)} left"))
+        return figures
+
+
+def _joined(figures: list[tuple[int, str]]) -> str:
+    return "  ".join(text for _, text in figures)
+
+
+def _clock(seconds: float) -> str:
+    """0:07, 12:34, 1:02:03."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+# --- live lines ---------------------------------------------------------------------------------
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class LiveLines:
+    """Lines that stay at the bottom of a terminal while messages scroll above them.
+
+    Uses return, cursor up and clear to the end, nothing else of a terminal. The cursor stays
+    visible, so that a killed process leaves a terminal that works.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lines: list[str] = []
+
+    def n_columns(self) -> int:
+        """Return the width of the terminal, or 80 if it is unknown."""
+        try:
+            return os.get_terminal_size(self._file.fileno()).columns or 80
+        except (OSError, ValueError):  # no terminal; no descriptor
+            return 80
+
+    def draw(self, lines: list[str]) -> None:
+        """Replace the lines. Each must be narrower than the terminal; it may have colours."""
+        self._write(self._erased() + "\n".join(lines))
+        self._lines = lines
+
+    def say(self, text: str) -> None:
+        """Write text above the lines."""
+        self._write(f"{self._erased()}{text}\n" + "\n".join(self._lines))
+
+    def leave(self) -> None:
+        """Leave the lines where they are and continue below them."""
+        if self._lines:
+            self._write("\n")
+            self._lines = []
+
+    def _erased(self) -> str:
+        """What clears the lines; in a terminal that became narrower they take more rows."""
+        if not self._lines:
+            return ""
+        n_columns = self.n_columns()
+        n_rows = sum(max(1, -(-len(_COLOUR.sub("", line)) // n_columns)) for line in self._lines)
+        return "\r" + "\x1b[A" * (n_rows - 1) + "\x1b[J"
+
+    def _write(self, text: str) -> None:
+        self._file.write(text)
+        self._file.flush()

@@ -21,9 +21,9 @@ from itertools import zip_longest
 from unittest import SkipTest
 
 from kvproto.classic.core import result_iterator
-from kvproto.classic.disco_names.compat import str_to_bytes
-from kvproto.classic.disco_names.job import Disco, Job
-from kvproto.classic.disco_names.settings import DiscoSettings
+from kvproto.classic.disco_names.compat import DiscoSettings, str_to_bytes
+from kvproto.classic.disco_names.files import DDFS
+from kvproto.classic.disco_names.jobs import Disco, Job
 from kvproto.classic.disco_names.util import iterify
 from kvproto.errors import DataError
 
@@ -114,8 +114,6 @@ class TestCase(unittest.TestCase):
     @property
     def ddfs(self):
         """The tags of this user."""
-        from kvproto.classic.disco_names.ddfs import DDFS
-
         return DDFS(settings=self.settings)
 
     @property

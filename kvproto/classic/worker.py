@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from kvproto.classic import disco_names as alias
 from kvproto.classic.checks import check_names
-from kvproto.classic.disco_names.modutil import guess_modules
+from kvproto.classic.disco_names.compat import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS, TABLE
 from kvproto.classic.params import Params
@@ -266,7 +266,7 @@ def _free_names() -> dict[str, Any]:
     """The names that a job function finds without an import, in a task."""
     if not alias.is_installed():
         return NAMES
-    from kvproto.classic.disco_names.worker import free_names  # slow: it imports http.server
+    from kvproto.classic.disco_names.jobs import free_names  # noqa: PLC0415 (it loads subprocess)
 
     return {**NAMES, **free_names()}
 

@@ -10,16 +10,13 @@ import sys
 
 import pytest
 
-from kvproto.classic.disco_names import (
-    compat,
-    external,
-    fileutils,
-    modutil,
-    netstring,
-    schemes,
-    util,
-)
-from kvproto.classic.disco_names.settings import DiscoSettings
+from kvproto.classic.disco_names import compat, util
+from kvproto.classic.disco_names import compat as modutil
+from kvproto.classic.disco_names import compat as netstring
+from kvproto.classic.disco_names import files as fileutils
+from kvproto.classic.disco_names import files as schemes
+from kvproto.classic.disco_names import jobs as external
+from kvproto.classic.disco_names.compat import DiscoSettings
 from kvproto.classic.task_io import disco_input_stream
 from kvproto.errors import DataError, JobError
 from kvproto.protocol.params import decode_params

@@ -13,8 +13,7 @@ import termios
 
 import pytest
 
-from kvproto.classic.figures import Stage, amount
-from kvproto.classic.progress import KINDS, Progress
+from kvproto.classic.progress import KINDS, Progress, Stage, amount
 
 MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
 HALF = {

@@ -15,10 +15,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
+from typing import NoReturn
 
-from kvproto.classic.disco_names.names import GONE, MODULES
+from kvproto.classic.disco_names.names import GONE, MODULES, exports
 
 __all__ = ["entries_are_bytes", "install", "is_installed"]
 
@@ -78,7 +80,7 @@ class _Finder:
         return any(spec is not None and spec.loader is not None for spec in specs)
 
 
-class _Loader:
+class _Loader(Loader):
     """Makes a module with the names that the table's modules export."""
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -86,19 +88,18 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        sources = [importlib.import_module(source) for source in MODULES[name]]
-        exported = {
-            export: getattr(source, export) for source in sources for export in source.__all__
-        }
+        modules = exports(name)
+        names = {export: getattr(source, export) for export, source in modules.items()}
 
-        def missing(attribute: str):
+        def missing(attribute: str) -> NoReturn:
             if _is_importing(sys._getframe(1)):
                 raise ImportError(_explained(f"{name}.{attribute}"), name=f"{name}.{attribute}")
             raise AttributeError(_explained(f"{name}.{attribute}"))
 
-        for source in sources:
-            vars(module).update(_own(source))
-        vars(module).update(exported, __all__=sorted(exported), __getattr__=missing)
+        for source in MODULES[name]:
+            if ":" not in source:
+                vars(module).update(_own(importlib.import_module(source)))
+        vars(module).update(names, __all__=sorted(names), __getattr__=missing)
         module.__doc__ = f"The names of {name} in kvproto."
 
 
@@ -107,7 +108,7 @@ def _is_importing(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM
 
 
-def _own(source: ModuleType) -> dict:
+def _own(source: ModuleType) -> dict[str, object]:
     """What a module defines, with what `import *` leaves alone: func.map, which would hide the builtin."""
     public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
     return {

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["GONE", "MODULES"]
+import importlib
+from types import ModuleType
+
+__all__ = ["GONE", "MODULES", "exports"]
 
 _OLD = "kvproto.classic.disco_names."
-_FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "func")
-_WORKER = ("kvproto.classic.worker", _OLD + "worker")
-_SCHEME = (_OLD + "schemes",)
+_FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "jobs:notifier")
+_WORKER = ("kvproto.classic.worker", _OLD + "jobs:Worker free_names")
+_SCHEME = (_OLD + "files:SCHEMES",)
+_MODUTIL = (_OLD + "compat:MODUTIL",)
+_NETSTRING = (_OLD + "compat:NETSTRING",)
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "disco": (_OLD + "top",),
-    "disco.compat": (_OLD + "compat",),
+    "disco": (_OLD + "jobs:external",),
+    "disco.compat": (_OLD + "compat:COMPAT",),
     "disco.core": (
         "kvproto.classic.core",
-        _OLD + "job",
         "kvproto.classic.params",
-        _OLD + "core",
-        _OLD + "error",
+        _OLD + "jobs:Disco Job classic_iterator",
+        _OLD + "compat:ERROR",
     ),
-    "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "ddfs"),
-    "disco.error": (_OLD + "error",),
-    "disco.fileutils": (_OLD + "fileutils",),
+    "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "files:DDFS"),
+    "disco.error": (_OLD + "compat:ERROR",),
+    "disco.fileutils": (_OLD + "files:DiscoOutputStream",),
     "disco.func": _FUNC,
-    "disco.job": (_OLD + "job", "kvproto.classic.chain"),
-    "disco.modutil": (_OLD + "modutil",),
-    "disco.netstring": (_OLD + "netstring",),
-    "disco.schemes": (_OLD + "schemes",),
+    "disco.job": (_OLD + "jobs:Disco Job", "kvproto.classic.chain"),
+    "disco.modutil": _MODUTIL,
+    "disco.netstring": _NETSTRING,
+    "disco.schemes": _SCHEME,
     "disco.schemes.scheme_dir": _SCHEME,
     "disco.schemes.scheme_disco": _SCHEME,
     "disco.schemes.scheme_file": _SCHEME,
@@ -34,21 +38,37 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.schemes.scheme_https": _SCHEME,
     "disco.schemes.scheme_raw": _SCHEME,
     "disco.schemes.scheme_tag": _SCHEME,
-    "disco.settings": (_OLD + "settings",),
-    "disco.task": ("kvproto.classic.task", _OLD + "task"),
+    "disco.settings": (_OLD + "compat:DiscoSettings",),
+    "disco.task": ("kvproto.classic.task", _OLD + "jobs:Task"),
     "disco.test": ("kvproto.classic.testing",),
     "disco.util": ("kvproto.classic.util", _OLD + "util"),
     "disco.worker": _WORKER,
     "disco.worker.classic": (),
-    "disco.worker.classic.external": (_OLD + "external",),
+    "disco.worker.classic.external": (_OLD + "jobs:EXTERNAL",),
     "disco.worker.classic.func": _FUNC,
-    "disco.worker.classic.modutil": (_OLD + "modutil",),
-    "disco.worker.classic.netstring": (_OLD + "netstring",),
+    "disco.worker.classic.modutil": _MODUTIL,
+    "disco.worker.classic.netstring": _NETSTRING,
     "disco.worker.classic.worker": (*_WORKER, *_FUNC),
-    "disco.worker.modutil": (_OLD + "modutil",),
+    "disco.worker.modutil": _MODUTIL,
     "disco.worker.task_io": ("kvproto.classic.task_io",),
 }
-"""Old module -> the modules whose `__all__` it has."""
+"""Old module -> the modules whose `__all__` it has, or MODULE:NAMES for a part of one.
+
+NAMES are names with spaces between them, or the constant in capitals that lists them.
+"""
+
+
+def exports(old: str) -> dict[str, ModuleType]:
+    """The names of an old module, each with the module that has it now."""
+    modules: dict[str, ModuleType] = {}
+    for source in MODULES[old]:
+        name, _, part = source.partition(":")
+        module = importlib.import_module(name)
+        is_list = part.isupper()
+        names = getattr(module, part or "__all__") if is_list or not part else part.split()
+        modules.update(dict.fromkeys(names, module))
+    return modules
+
 
 _NO_MASTER = "there is no master: jobs run on this machine, and disco.core.Disco knows them by their directories"
 _PIPELINE = (

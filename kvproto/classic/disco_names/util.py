@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple, NoReturn
 
-from kvproto.classic.disco_names.settings import DiscoSettings
+from kvproto.classic.disco_names.compat import DiscoSettings
+from kvproto.classic.core import Disco
 from kvproto.driver.program import external
 from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import find_inputs
 
 __all__ = [
     "chainify",
@@ -194,8 +196,6 @@ def ispartitioned(input) -> bool:
 
 def read_index(dir: str) -> Iterator[tuple[str, str]]:
     """(label, url) of each input in the index that a dir:// url names."""
-    from kvproto.inputs.schemes import find_inputs
-
     for found in find_inputs([dir]):
         yield str(found.label), found.url
 
@@ -228,8 +228,6 @@ def reify(dotted_name: str):
 
 def load_oob(host, name: str, key: str) -> bytes | str:
     """The out-of-band value of the job called `name`; host means nothing here."""
-    from kvproto.classic.core import Disco
-
     return Disco(host).oob_get(name, key)
 
 

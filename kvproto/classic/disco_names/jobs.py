@@ -1,0 +1,192 @@
+"""The original's Job, Disco, Worker and Task, with what else its programs ask of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kvproto.classic import core, func, job, task, worker
+from kvproto.classic.core import result_iterator
+from kvproto.classic.disco_names import compat, entries_are_bytes
+from kvproto.classic.disco_names.compat import DiscoSettings
+from kvproto.classic.disco_names.files import DDFS
+from kvproto.classic.func import noop
+from kvproto.driver.program import external
+from kvproto.engine.context import current
+from kvproto.engine.spec import JobSpec
+from kvproto.protocol.frames import MAX_ITEM as MAX_ITEM_SIZE
+
+EXTERNAL = ("MAX_ITEM_SIZE", "package")
+
+__all__ = [
+    *EXTERNAL,
+    "Disco",
+    "Job",
+    "Task",
+    "Worker",
+    "classic_iterator",
+    "external",
+    "free_names",
+    "notifier",
+]
+
+classic_iterator = result_iterator
+notifier = noop
+package = external
+
+_HOST = socket.gethostname()
+
+
+# --- worker ------------------------------------------------------------------------------------
+
+
+class Worker(worker.Worker):
+    """The parameters with the original's defaults: the output of the maps is kept.
+
+    `partitions` may be 0, which means None.
+    """
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the parameters and their defaults."""
+        return {**super().defaults(), "keep_map": True, "text": not entries_are_bytes()}
+
+    def getitem(
+        self, key: str, job: worker.Described, jobargs: Mapping[str, Any], default: Any = None
+    ) -> Any:
+        """Find the value of a parameter of a job."""
+        value = super().getitem(key, job, jobargs, default)
+        return None if key == "partitions" and value == 0 else value
+
+    def spec(self, job: worker.Described, jobargs: Mapping[str, Any]) -> JobSpec:
+        """Make of the parameters what the engine runs.
+
+        A reduce without map has as many partitions as its inputs have labels, whatever it says.
+        """
+        spec = super().spec(job, jobargs)
+        if spec.map is None and not self.getitem("merge_partitions", job, jobargs):
+            return replace(spec, n_partitions=None)
+        return spec
+
+    def required_files(
+        self, job: worker.Described, jobargs: Mapping[str, Any]
+    ) -> dict[str, str | bytes]:
+        """Return the files for the working directory of the tasks.
+
+        Files that are given by path are in lib/ too, where the original had them.
+        """
+        files = super().required_files(job, jobargs)
+        in_lib = {f"lib/{name}": path for name, path in files.items() if isinstance(path, str)}
+        return {**files, **in_lib}
+
+
+def free_names() -> dict[str, Any]:
+    """Return what job functions found without an import: name -> object."""
+    return {
+        **{name: getattr(func, name) for name in func.__all__},
+        **{name: getattr(compat, name) for name in (*compat.COMPAT, *compat.ERROR)},
+        "Params": worker.Params,
+        "Task": Task,
+        "external": external,
+        "os": os,
+        "sys": sys,
+    }
+
+
+# --- jobs --------------------------------------------------------------------------------------
+
+
+class Disco(core.Disco):
+    """The jobs of this user.
+
+    `master` is an address, and `settings` are `DiscoSettings`. Neither has an effect.
+    """
+
+    def __init__(self, master: object = None, settings: Any = None, proxy: object = None) -> None:
+        settings = DiscoSettings() if settings is None else settings
+        super().__init__(master or DiscoSettings(settings)["DISCO_MASTER"], settings, proxy)
+
+    def __repr__(self) -> str:
+        return f"Disco master at {self.master}"
+
+    @property
+    def ddfs(self) -> DDFS:
+        """The tags of this user."""
+        return DDFS(self.master)
+
+    def new_job(self, name: str, **jobargs: Any) -> job.Job:
+        """Start a job: ``Job(name).run(**jobargs)``."""
+        return Job(name=name, master=self).run(**jobargs)
+
+    def jobinfo(self, jobname: str) -> dict[str, Any]:
+        """Return a summary of a job; ``active`` is its status too."""
+        info = super().jobinfo(jobname)
+        return {**info, "active": info["status"]}
+
+    def events(  # type: ignore[override]  # the original's events are tuples
+        self, jobname: str, offset: int = 0, follow: bool = False
+    ) -> Iterator[tuple[int, tuple[str, str, str]]]:
+        """Yield (offset, (time, host, message)) for each event of a job."""
+        for end, event in super().events(jobname, offset, follow):
+            moment = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(event["time"]))
+            yield end, (moment, _HOST, _message(event))
+
+
+class Job(job.Job):
+    """A map/reduce job. `settings` are those of its Disco."""
+
+    Worker = Worker
+    Disco = Disco
+
+    @property
+    def settings(self) -> Any:
+        """The settings of the job, or DiscoSettings."""
+        return self.disco.settings
+
+
+def _message(event: dict[str, Any]) -> str:
+    """An event in a line, in the original's words."""
+    kind, where = event["event"], f"[{event.get('stage')}:{event.get('task', '')}]"
+    texts = {
+        "job": lambda: f"New job: {event['job']}",
+        "stage": lambda: f"{event['stage']}: {event['tasks']} tasks",
+        "progress": lambda: f"{event['stage']}: {event['done']} of {event['total']} tasks are done",
+        "message": lambda: f"MSG: {where} {event['text']}",
+        "note": lambda: f"MSG: {event['text']}",
+        "retry": lambda: f"WARN: {where} {event['text']}",
+        "done": lambda: "READY: Job finished",
+        "failed": lambda: f"ERROR: {event['text']}",
+    }
+    return texts[kind]() if kind in texts else kind
+
+
+# --- task --------------------------------------------------------------------------------------
+
+
+class _Task:
+    """The task that this process runs; JobError outside of a task.
+
+    Attributes
+    ----------
+    host, jobname, master : str
+        As `this_host`, `this_name` and `this_master` return them.
+    mode, stage : str
+        "map" or "reduce".
+    taskid : int
+        From 0: the number of the map task, or of the reduce task's partition.
+    """
+
+    host = property(lambda self: task.this_host())
+    jobname = property(lambda self: task.this_name())
+    master = property(lambda self: task.this_master())
+    mode = stage = property(lambda self: current().stage)
+    taskid = property(lambda self: task.this_partition())
+    get = staticmethod(task.get)
+    put = staticmethod(task.put)
+
+
+Task = _Task()
