@@ -14,7 +14,7 @@ import time
 
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
-from kvproto.classic.running import stopping
+from kvproto.classic.threads import stopping
 from kvproto.engine.kept import ACTIVE, READY, UNKNOWN
 from kvproto.errors import JobError
 

@@ -1,26 +1,25 @@
-"""Jobs by their names: what needs no more than the directories that jobs leave.
-
-There is no master: `Disco` answers from the directories of this user's jobs (`kvproto.storage.home`), whichever
-process runs them or ran them.
-"""
+"""`Disco`: the jobs of this user, of any process, by their names."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TextIO, overload
 
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
-from kvproto.classic.reading import result_iterator
+from kvproto.classic.results import result_iterator
+from kvproto.engine.context import check_profile
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
 from kvproto.errors import WaitTimeout
 from kvproto.storage.trust import check_trusted
 
 if TYPE_CHECKING:
+    import pstats
+
     from kvproto.classic.job import Job
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
@@ -32,53 +31,99 @@ _POLL = 0.05
 _OF_CLUSTERS = {"blacklist", "config", "jobpack", "nodeinfo", "submit", "whitelist"}
 
 
-class Disco:
-    """The jobs of this user. `master`, `settings` and `proxy` are taken for the sake of older programs, and mean nothing.
+class _Named(Protocol):
+    name: str
 
-    jobname is the full name of a job, as `Job.name` and `joblist()` give it. JobError where there is no such job.
+
+JobSpec = str | _Named | tuple[Any, ...]
+"""A job: its full name, a Job, or a tuple that begins with the name."""
+
+State = tuple[str, list[str]]
+"""The status and the results of a job."""
+
+
+class Disco:
+    """The jobs of this user.
+
+    There is no master and no server: everything comes from the directories of the jobs. `jobname`
+    is the full name of a job everywhere, as `Job.name` and `joblist` give it. Each method raises
+    JobError if there is no such job.
+
+    Parameters
+    ----------
+    master, settings, proxy : object, optional
+        Older programs give them; they have no effect.
     """
 
     job_class: ClassVar[type[Job]]  # `kvproto.classic.job` sets it
 
-    def __init__(self, master=None, settings=None, proxy=None) -> None:
+    def __init__(self, master: object = None, settings: Any = None, proxy: object = None) -> None:
         self.master = master
         self.settings = settings
         self.proxy = proxy
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> NoReturn:
         if name in _OF_CLUSTERS:
             raise AttributeError(
-                f"Disco.{name} is not carried over: jobs run on this machine, without a master or nodes"
+                f"Disco.{name} is not carried over: "
+                "jobs run on this machine, without a master or nodes"
             )
         raise AttributeError(f"Disco has no attribute {name!r}")
 
     @property
-    def ddfs(self):
-        """The tags of this user: `kvproto.classic.ddfs.DDFS`."""
+    def ddfs(self) -> DDFS:
+        """The tags of this user."""
         return DDFS(self.master)
 
-    def new_job(self, name: str, **jobargs):
-        """Start a job: `Job(name).run(**jobargs)`."""
+    def new_job(self, name: str, **jobargs: Any) -> Job:
+        """Start a job: ``Job(name).run(**jobargs)``."""
         return self.job_class(name=name, master=self).run(**jobargs)
 
     def joblist(self) -> list[tuple[str, str, float]]:
-        """(name, status, when it was started in seconds since the epoch) of each job, the newest last."""
+        """List the jobs, the newest last.
+
+        Returns
+        -------
+        list of (str, str, float)
+            The name, the status, and when the job was started, in seconds since the epoch.
+        """
         jobs = [(name, KeptJob(name).status(), started(name)) for name in all_jobs()]
         return sorted(
-            (job for job in jobs if job[1] != UNKNOWN), key=lambda job: (job[2], job[0])
-        )  # not what was purged meanwhile
+            (job for job in jobs if job[1] != UNKNOWN),  # some may have been purged meanwhile
+            key=lambda job: (job[2], job[0]),
+        )
 
-    def jobinfo(self, jobname: str) -> dict:
-        """What there is to tell of a job in short: job, status, started, directory, stages, results."""
+    def jobinfo(self, jobname: str) -> dict[str, Any]:
+        """Summarize a job: job, status, started, directory, stages, results."""
         return KeptJob(jobname).info()
 
-    def results(self, jobspec, timeout: float = 2000):
-        """The status and results of a job, or of each of several.
+    @overload
+    def results(  # type: ignore[overload-overlap]  # a str is an iterable of str
+        self, jobspec: str | _Named, timeout: float = 2000
+    ) -> State: ...
 
-        jobspec  a Job or a name, for (status, results), where status is "active", "ready", "dead" or "unknown job" and results
-                 is a list, empty unless ready; or a list of jobs, names, or tuples that begin with a name, for two lists of
-                 (name, (status, results)): those that are not active, and those that are
-        timeout  milliseconds to wait for the end of one of them, while all are active
+    @overload
+    def results(
+        self, jobspec: Iterable[JobSpec], timeout: float = 2000
+    ) -> tuple[list[tuple[str, State]], list[tuple[str, State]]]: ...
+
+    def results(self, jobspec: Any, timeout: float = 2000) -> Any:
+        """Return the status and the results of a job, or of several.
+
+        Parameters
+        ----------
+        jobspec : Job, str or list
+            A job or its name; or a list of jobs, names, and tuples that begin with a name.
+        timeout : float
+            Milliseconds to wait for the end of a job, as long as all of them are active.
+
+        Returns
+        -------
+        (status, results)
+            For one job: "active", "ready", "dead" or "unknown job", and a list of str that is empty
+            unless the job is ready.
+        (ended, active)
+            For a list: two lists of (name, (status, results)).
         """
         is_one = isinstance(jobspec, str) or hasattr(jobspec, "name")
         jobs = [KeptJob(_name(job)) for job in ([jobspec] if is_one else jobspec)]
@@ -95,24 +140,33 @@ class Disco:
         return [state for state in states if state not in active], active
 
     def stageresults(self, jobname: str, stage: str) -> list[str]:
-        """The output files of a stage, "map" or "reduce", that has ended.
+        """Return the output files of a stage that has ended, "map" or "reduce".
 
-        Of a map before a reduce they are there for `result_iterator` when the job was run with keep_map=True, until it is
-        purged; otherwise the job has files in its own format while it runs.
+        The output of a map before a reduce is there if the job was run with keep_map=True, until
+        the job is purged. Without keep_map, `result_iterator` cannot read it.
         """
         return KeptJob(jobname).stage_results(stage)
 
     def mapresults(self, jobname: str) -> list[str]:
-        """What the maps gave, for `result_iterator`: of a job that was run with keep_map=True, or has no reduce."""
+        """Return the output files of the maps, of a job with keep_map=True or without a reduce."""
         return KeptJob(jobname).stage_results("map")
 
     def events(
         self, jobname: str, offset: int = 0, follow: bool = False
-    ) -> Iterator[tuple[int, dict]]:
-        """Yield (offset, event) for what the job has told, a dict each (`kvproto.engine.events`).
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the events of a job.
 
-        offset  skips what was told before: the one that came with the last event known
-        follow  whether to go on with what is told later, until the job has ended
+        Parameters
+        ----------
+        offset : int
+            Start after the event that came with this offset.
+        follow : bool
+            Whether to wait for more events until the job has ended.
+
+        Yields
+        ------
+        (int, dict)
+            An offset, and an event as `kvproto.engine.events` describes them.
         """
         job = KeptJob(jobname)
         return job.follow(offset) if follow else job.events(offset)
@@ -125,14 +179,31 @@ class Disco:
         clean: bool = False,
         show: bool | str | None = None,
     ) -> list[str]:
-        """Wait until a job, of any process, has ended; returns the paths of its results, or its tag, for `result_iterator`.
+        """Wait until a job of any process has ended. Ctrl-C ends the wait, not the job.
 
-        poll_interval  means nothing: a job is looked at ten times a second
-        timeout        seconds; WaitTimeout, a JobError, when they are over, and the job goes on
-        clean          whether to call `clean` in the end
-        show           True shows the job's events on stderr, "nocolor" as plain lines, "raw" as JSON; False does not; None does what
-                       the variable DISCO_EVENTS says, which has one of these words or is empty
-        Raises JobError with the error whole when the job failed, or was killed, or its driver is gone. Ctrl-C ends the wait alone.
+        Parameters
+        ----------
+        poll_interval : float
+            Has no effect: the status is checked ten times a second.
+        timeout : float, optional
+            Seconds.
+        clean : bool
+            Whether to call `clean` at the end.
+        show : bool or str, optional
+            True shows the events on stderr, "nocolor" as plain lines, "raw" as JSON. False shows
+            nothing. None uses the environment variable DISCO_EVENTS: one of these words, or empty.
+
+        Returns
+        -------
+        list of str
+            The paths of the results, or the job's tag, for `result_iterator`.
+
+        Raises
+        ------
+        JobError
+            If the job failed, was killed, or lost its driver; with the whole error.
+        WaitTimeout
+            After `timeout` seconds; the job goes on.
         """
         job = KeptJob(jobname)
         job.info()
@@ -145,22 +216,26 @@ class Disco:
                 job.clean()
 
     def oob_get(self, jobname: str, key: str) -> bytes | str:
-        """The out-of-band value that a task of the job put under key, bytes or str as it was."""
+        """Return the out-of-band value that a task put under `key`."""
         return KeptJob(jobname).oob_get(key)
 
     def oob_list(self, jobname: str) -> list[str]:
-        """The keys of the job's out-of-band values, sorted."""
+        """Return the sorted keys of the job's out-of-band values."""
         return KeptJob(jobname).oob_list()
 
-    def profile_stats(self, jobname: str, mode: str = "", stream: TextIO | None = None):
-        """What the tasks of a job with `profile` true spent their time on: a pstats.Stats of all of them.
+    def profile_stats(
+        self, jobname: str, mode: str = "", stream: TextIO | None = None
+    ) -> pstats.Stats:
+        """Return the profile of all tasks of a job with ``profile=True``.
 
-        mode    "map", "reduce", or "": both
-        stream  where its print_... methods write; stdout unless given
+        Parameters
+        ----------
+        mode : str
+            "map", "reduce", or "" for both.
+        stream : text file, optional
+            Where the ``print_...`` methods write; stdout unless given.
         """
-        import pstats
-
-        from kvproto.engine.context import check_profile
+        import pstats  # noqa: PLC0415 (it is slow to load)
 
         paths = KeptJob(jobname).profiles(mode)
         for path in paths:
@@ -170,18 +245,21 @@ class Disco:
         return stats.strip_dirs().sort_stats("cumulative")
 
     def kill(self, jobname: str) -> None:
-        """Stop a job of any process; returns when nothing of it runs any more. JobError when it is not active."""
+        """Stop a job of any process, and return when all its processes have ended.
+
+        JobError if the job is not active.
+        """
         KeptJob(jobname).kill()
 
     def clean(self, jobname: str) -> None:
-        """Remove the logs, required files and profiles of a job that has ended; its results stay."""
+        """Remove the logs, required files and profiles of an ended job; keep its results."""
         KeptJob(jobname).clean()
 
     def purge(self, jobname: str) -> None:
-        """Remove a job with all that it has, its results too; one that is active is killed first."""
+        """Remove a job and everything it has, results too; an active job is killed first."""
         KeptJob(jobname).purge()
 
-    def result_iterator(self, *args, **kwargs) -> Iterator:
+    def result_iterator(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """See the function `result_iterator`."""
         return result_iterator(*args, **kwargs)
 
@@ -192,23 +270,31 @@ def watch(
     timeout: float | None,
     show: bool | str | None,
 ) -> bool:
-    """Wait for the end of a job, showing its events as `Disco.wait` says; False when timeout seconds are over.
+    """Wait for the end of a job, and show its events as `Disco.wait` does.
 
-    ended_within  waits for the end, or for so many seconds; returns whether it came
+    Parameters
+    ----------
+    ended_within : callable
+        Waits for the end for at most so many seconds, and returns whether it came.
+
+    Returns
+    -------
+    bool
+        False after `timeout` seconds.
     """
     if show is None:
         show = os.environ.get("DISCO_EVENTS")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     offset = 0
-    with closing(
-        Progress({"raw": "jsonl", "nocolor": "plain"}.get(show, "auto") if show else "none")
-    ) as progress:
+    kind = {"raw": "jsonl", "nocolor": "plain"}.get(str(show), "auto") if show else "none"
+    with closing(Progress(kind)) as progress:
         while True:
             left = deadline - time.monotonic()
             has_ended = ended_within(max(0, min(left, _TURN)))
             if show:
-                for offset, event in job.events(offset):
+                for end, event in job.events(offset):
                     progress(event)
+                    offset = end
             if has_ended or left <= _TURN:
                 return has_ended
 
@@ -218,5 +304,5 @@ def timed_out(jobname: str, timeout: float | None) -> WaitTimeout:
     return WaitTimeout(f"job {jobname} is not done{after}; it goes on")
 
 
-def _name(job) -> str:
-    return job if isinstance(job, str) else job.name if hasattr(job, "name") else job[0]
+def _name(job: Any) -> str:
+    return str(job if isinstance(job, str) else job.name if hasattr(job, "name") else job[0])

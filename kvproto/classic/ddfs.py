@@ -66,7 +66,9 @@ class DDFS:
     master  kept as an attribute; code for the original names one, and a proxy and settings, which mean nothing
     """
 
-    def __init__(self, master: str | None = None, proxy=None, settings=None) -> None:
+    def __init__(
+        self, master: object = None, proxy: object = None, settings: object = None
+    ) -> None:
         self.master = master
 
     _newest_first = False

@@ -15,7 +15,7 @@ from kvproto.classic.checks import attributes, check_names
 from kvproto.classic.core import Disco, timed_out, watch
 from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
-from kvproto.classic.running import Run, stopping
+from kvproto.classic.threads import JobThread, stopping
 from kvproto.classic.worker import Worker
 from kvproto.engine.job import place_files
 from kvproto.engine.kept import UNKNOWN, KeptJob, sweep
@@ -74,7 +74,7 @@ class Job:
             self.name = type(self).__name__
         self.disco = master if isinstance(master, core.Disco) else self.Disco(master, settings)
         self.worker = worker if isinstance(worker, Worker) else self.Worker(**(worker or {}))
-        self._run: Run | None = None
+        self._run: JobThread | None = None
 
     def __repr__(self) -> str:
         if "_run" not in vars(self):  # the __init__ of a subclass has not called this one
@@ -85,7 +85,7 @@ class Job:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the thread: with a method of the job, only its attributes travel to the tasks."""
+        """Leave out the thread, so that a method of the job can travel to the tasks."""
         return {**self.__dict__, "_run": None}
 
     def run(
@@ -135,7 +135,7 @@ class Job:
         directory = JobDirectory(spec.name)
         try:
             place_files(directory.files, files)
-            self._run = Run(spec, inputs, directory, n_processes, on_event, notes)
+            self._run = JobThread(spec, inputs, directory, n_processes, on_event, notes)
         except BaseException:
             directory.discard()
             raise

@@ -286,7 +286,8 @@ _ROWS = (
         "save",
         "bool",
         False,
-        "whether to keep the results under the tag `disco:results:JOB`, even when the job is purged",
+        "whether to keep the results under the tag `disco:results:JOB`, even when the job is "
+        "purged",
         checks.flag,
         old_names=("save_results",),
     ),

@@ -1,12 +1,13 @@
-"""The old names: makes `disco.job`, `disco.util` and the rest importable, as names for what kvproto has.
+"""The old names: `disco.job`, `disco.util` and the rest become names for what kvproto has.
 
     from kvproto.classic import disco_names as alias
     alias.install()
     from disco.core import Job, result_iterator
 
-`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's module. With `--bytes` before the
-script its jobs have text=False, for code that was written for the original on Python 3, where lines were bytes. Where a real
-`disco` package can be imported, that one is. What there is, and what to use for what there is not, is in `names`.
+`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's
+module. With `--bytes` before the script its jobs have text=False, for code that was written for the
+original on Python 3, where lines were bytes. A real `disco` package, if there is one, comes first.
+The tables in `names` say where a name is now, or what to use instead of it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ _TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
 
 
 def install(*, with_bytes: bool = False) -> None:
-    """Make the old names importable in this process, and in the task processes that it starts. Twice is as good as once.
+    """Make the old names importable in this process and its task processes.
 
-    with_bytes  whether jobs have text=False unless they say otherwise
+    Parameters
+    ----------
+    with_bytes : bool
+        Whether jobs have text=False by default.
     """
     os.environ[_VARIABLE] = "bytes" if with_bytes or entries_are_bytes() else "1"
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -44,19 +48,19 @@ def install(*, with_bytes: bool = False) -> None:
 
 
 def is_installed() -> bool:
-    """Whether this process, or the one that started it, has installed them."""
+    """Whether this process, or the one that started it, has installed the names."""
     return _VARIABLE in os.environ
 
 
 def entries_are_bytes() -> bool:
-    """Whether jobs have text=False unless they say otherwise."""
+    """Whether jobs have text=False by default."""
     return os.environ.get(_VARIABLE) == "bytes"
 
 
 class _Finder:
     """Finds the modules of the table, unless another finder has a real package.
 
-    It comes first, because a mere directory called `disco` would otherwise be found as a namespace package.
+    It comes first; otherwise a directory called `disco` would become a namespace package.
     """
 
     def find_spec(
@@ -104,12 +108,12 @@ class _Loader(Loader):
 
 
 def _is_importing(frame: FrameType) -> bool:
-    """Whether it is at `from module import name`, which hides what an AttributeError says."""
+    """Whether the frame is at `from module import name`, which hides the text of an AttributeError."""
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM
 
 
 def _own(source: ModuleType) -> dict[str, object]:
-    """What a module defines, with what `import *` leaves alone: func.map, which would hide the builtin."""
+    """What a module defines, also names that `import *` leaves out, such as func.map."""
     public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
     return {
         name: value
@@ -119,7 +123,7 @@ def _own(source: ModuleType) -> dict[str, object]:
 
 
 def _explained(name: str) -> str:
-    """What to say of a name that is not there."""
+    """The message for a name that does not exist."""
     if name in GONE:
         return f"{name} is not carried over to kvproto; {GONE[name]}"
     parent, _, child = name.rpartition(".")

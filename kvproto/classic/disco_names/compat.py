@@ -36,20 +36,37 @@ from kvproto.protocol.params import MAX_PARAMS as MAX_PACKET_LEN
 from kvproto.protocol.params import decode_params, encode_params
 from kvproto.storage.home import home
 
-COMPAT = (
+__all__ = [
+    "MAX_LEN_STRING",
+    "MAX_PACKET_LEN",
     "BytesIO",
+    "CommError",
+    "DataError",
+    "DiscoError",
+    "DiscoSettings",
+    "JobError",
+    "ModUtilImportError",
+    "NetStringError",
     "StringIO",
     "UnpicklingError",
     "basestring",
     "bytes_of_int",
     "bytes_to_str",
+    "decode_netstring_fd",
+    "decode_netstring_str",
+    "encode_netstring_fd",
+    "encode_netstring_str",
     "file",
+    "find_modules",
     "force_ascii",
     "force_utf8",
+    "guess_modules",
     "http_server",
     "httplib",
     "int_of_byte",
     "integer_types",
+    "locate_modules",
+    "parse_function",
     "pickle_dump",
     "pickle_dumps",
     "pickle_load",
@@ -58,26 +75,7 @@ COMPAT = (
     "str_to_bytes",
     "urlencode",
     "zip_longest",
-)
-ERROR = ("CommError", "DataError", "DiscoError", "JobError")
-MODUTIL = (
-    "ModUtilImportError",
-    "find_modules",
-    "guess_modules",
-    "locate_modules",
-    "parse_function",
-)
-NETSTRING = (
-    "MAX_LEN_STRING",
-    "MAX_PACKET_LEN",
-    "NetStringError",
-    "decode_netstring_fd",
-    "decode_netstring_str",
-    "encode_netstring_fd",
-    "encode_netstring_str",
-)
-
-__all__ = [*COMPAT, *ERROR, *MODUTIL, *NETSTRING, "DiscoSettings"]
+]
 
 
 # --- compat ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from kvproto.classic import ddfs
 from kvproto.classic.ddfs import Tag
 from kvproto.classic.putting import opened
-from kvproto.classic.reading import result_iterator
+from kvproto.classic.results import result_iterator
 from kvproto.classic.task_io import (
     chain_reader,
     disco_output_stream,
@@ -28,9 +28,14 @@ from kvproto.storage.blobs import CHUNK_SIZE, Blobs
 from kvproto.storage.hunks import HunkWriter
 from kvproto.storage.tags import safe_name
 
-SCHEMES = ("import_scheme", "input_stream", "open", "open_chain")
-
-__all__ = [*SCHEMES, "DDFS", "DiscoOutputStream"]
+__all__ = [
+    "DDFS",
+    "DiscoOutputStream",
+    "import_scheme",
+    "input_stream",
+    "open",
+    "open_chain",
+]
 
 _TOKENS = ("ddfs:read-token", "ddfs:write-token")
 
@@ -47,17 +52,18 @@ class DDFS(ddfs.DDFS):
 
         `blobfilter(name)` says which. Each file has its `url`, and its size as its length.
         """
-        for urls in self.blobs(tag, ignore_missing=False):
-            if blobfilter(self.blob_name(urls[0])):
+        for replicas in self.blobs(tag, ignore_missing=False):
+            if blobfilter(self.blob_name(replicas[0])):
                 yield from (
-                    _Blob(opened(found), found.url, found.n_bytes) for found in find_inputs([urls])
+                    _Blob(opened(found), found.url, found.n_bytes)
+                    for found in find_inputs([replicas])
                 )
 
     def chunk(
         self,
         tag: Tag,
         urls: Any,
-        *ignored: object,
+        *ignored: Any,
         reader: Callable[..., Any] | None = None,
         input_stream: Sequence[Callable[..., Any]] = (task_input_stream,),
         params: object = None,
@@ -74,7 +80,7 @@ class DDFS(ddfs.DDFS):
             options.update(update=update, chunk_size=chunk_size)
             return super().chunk(tag, urls, *ignored, **options)
         known = self._known(tag) if update else ()
-        made: list[list[str]] = []
+        made = []
         with Blobs() as blobs:
             for url in [urls] if isinstance(urls, (str, os.PathLike)) else urls:
                 replicas = [url] if isinstance(url, (str, os.PathLike)) else list(url)
@@ -89,7 +95,7 @@ class DDFS(ddfs.DDFS):
             return self.tag(tag, made), made
 
     def setattr(self, tag: Tag, attr: str, val: object, token: object = None) -> None:
-        """Set an attribute of the tag. A token protects nothing: it gets a warning, and is dropped."""
+        """Set an attribute of the tag. A token protects nothing: it is dropped with a warning."""
         if attr in _TOKENS:
             warnings.warn(
                 f"{attr} protects nothing: a tag is its user's alone, by the permissions of files",

@@ -15,16 +15,15 @@ from kvproto.classic.core import result_iterator
 from kvproto.classic.disco_names import compat, entries_are_bytes
 from kvproto.classic.disco_names.compat import DiscoSettings
 from kvproto.classic.disco_names.files import DDFS
+from kvproto.classic.disco_names.names import exports
 from kvproto.classic.func import noop
 from kvproto.driver.program import external
 from kvproto.engine.context import current
 from kvproto.engine.spec import JobSpec
 from kvproto.protocol.frames import MAX_ITEM as MAX_ITEM_SIZE
 
-EXTERNAL = ("MAX_ITEM_SIZE", "package")
-
 __all__ = [
-    *EXTERNAL,
+    "MAX_ITEM_SIZE",
     "Disco",
     "Job",
     "Task",
@@ -33,6 +32,7 @@ __all__ = [
     "external",
     "free_names",
     "notifier",
+    "package",
 ]
 
 classic_iterator = result_iterator
@@ -88,7 +88,10 @@ def free_names() -> dict[str, Any]:
     """Return what job functions found without an import: name -> object."""
     return {
         **{name: getattr(func, name) for name in func.__all__},
-        **{name: getattr(compat, name) for name in (*compat.COMPAT, *compat.ERROR)},
+        **{
+            name: getattr(compat, name)
+            for name in (*exports("disco.compat"), *exports("disco.error"))
+        },
         "Params": worker.Params,
         "Task": Task,
         "external": external,
@@ -152,16 +155,16 @@ def _message(event: dict[str, Any]) -> str:
     """An event in a line, in the original's words."""
     kind, where = event["event"], f"[{event.get('stage')}:{event.get('task', '')}]"
     texts = {
-        "job": lambda: f"New job: {event['job']}",
-        "stage": lambda: f"{event['stage']}: {event['tasks']} tasks",
-        "progress": lambda: f"{event['stage']}: {event['done']} of {event['total']} tasks are done",
-        "message": lambda: f"MSG: {where} {event['text']}",
-        "note": lambda: f"MSG: {event['text']}",
-        "retry": lambda: f"WARN: {where} {event['text']}",
-        "done": lambda: "READY: Job finished",
-        "failed": lambda: f"ERROR: {event['text']}",
+        "job": "New job: {job}",
+        "stage": "{stage}: {tasks} tasks",
+        "progress": "{stage}: {done} of {total} tasks are done",
+        "message": "MSG: {where} {text}",
+        "note": "MSG: {text}",
+        "retry": "WARN: {where} {text}",
+        "done": "READY: Job finished",
+        "failed": "ERROR: {text}",
     }
-    return texts[kind]() if kind in texts else kind
+    return texts[kind].format(where=where, **event) if kind in texts else str(kind)
 
 
 # --- task --------------------------------------------------------------------------------------

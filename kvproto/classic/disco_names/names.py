@@ -1,4 +1,4 @@
-"""The tables of the old names: where each module's names are now, and what to use for those that are nowhere."""
+"""The tables of the old names: where they are now, and what to use instead of those that are gone."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ __all__ = ["GONE", "MODULES", "exports"]
 _OLD = "kvproto.classic.disco_names."
 _FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "jobs:notifier")
 _WORKER = ("kvproto.classic.worker", _OLD + "jobs:Worker free_names")
-_SCHEME = (_OLD + "files:SCHEMES",)
-_MODUTIL = (_OLD + "compat:MODUTIL",)
-_NETSTRING = (_OLD + "compat:NETSTRING",)
+_SCHEME = (_OLD + "files:import_scheme input_stream open open_chain",)
+_COMPAT = (
+    _OLD + "compat:BytesIO StringIO UnpicklingError basestring bytes_of_int bytes_to_str file "
+    "force_ascii force_utf8 http_server httplib int_of_byte integer_types pickle_dump "
+    "pickle_dumps pickle_load pickle_loads socket_server str_to_bytes urlencode "
+    "zip_longest",
+)
+_ERROR = (_OLD + "compat:CommError DataError DiscoError JobError",)
+_MODUTIL = (
+    _OLD + "compat:ModUtilImportError find_modules guess_modules locate_modules parse_function",
+)
+_NETSTRING = (
+    _OLD + "compat:MAX_LEN_STRING MAX_PACKET_LEN NetStringError decode_netstring_fd "
+    "decode_netstring_str encode_netstring_fd encode_netstring_str",
+)
 
 MODULES: dict[str, tuple[str, ...]] = {
     "disco": (_OLD + "jobs:external",),
-    "disco.compat": (_OLD + "compat:COMPAT",),
+    "disco.compat": _COMPAT,
     "disco.core": (
         "kvproto.classic.core",
         "kvproto.classic.params",
         _OLD + "jobs:Disco Job classic_iterator",
-        _OLD + "compat:ERROR",
+        *_ERROR,
     ),
     "disco.ddfs": ("kvproto.classic.ddfs", _OLD + "files:DDFS"),
-    "disco.error": (_OLD + "compat:ERROR",),
+    "disco.error": _ERROR,
     "disco.fileutils": (_OLD + "files:DiscoOutputStream",),
     "disco.func": _FUNC,
     "disco.job": (_OLD + "jobs:Disco Job", "kvproto.classic.chain"),
@@ -44,7 +56,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.util": ("kvproto.classic.util", _OLD + "util"),
     "disco.worker": _WORKER,
     "disco.worker.classic": (),
-    "disco.worker.classic.external": (_OLD + "jobs:EXTERNAL",),
+    "disco.worker.classic.external": (_OLD + "jobs:MAX_ITEM_SIZE package",),
     "disco.worker.classic.func": _FUNC,
     "disco.worker.classic.modutil": _MODUTIL,
     "disco.worker.classic.netstring": _NETSTRING,
@@ -52,35 +64,39 @@ MODULES: dict[str, tuple[str, ...]] = {
     "disco.worker.modutil": _MODUTIL,
     "disco.worker.task_io": ("kvproto.classic.task_io",),
 }
-"""Old module -> the modules whose `__all__` it has, or MODULE:NAMES for a part of one.
-
-NAMES are names with spaces between them, or the constant in capitals that lists them.
-"""
+"""Old module -> the modules whose `__all__` it has, or MODULE:NAMES for some names of one."""
 
 
 def exports(old: str) -> dict[str, ModuleType]:
     """The names of an old module, each with the module that has it now."""
     modules: dict[str, ModuleType] = {}
     for source in MODULES[old]:
-        name, _, part = source.partition(":")
+        name, _, names = source.partition(":")
         module = importlib.import_module(name)
-        is_list = part.isupper()
-        names = getattr(module, part or "__all__") if is_list or not part else part.split()
-        modules.update(dict.fromkeys(names, module))
+        modules.update(dict.fromkeys(names.split() or module.__all__, module))
     return modules
 
 
-_NO_MASTER = "there is no master: jobs run on this machine, and disco.core.Disco knows them by their directories"
+_NO_MASTER = (
+    "there is no master: jobs run on this machine, and disco.core.Disco knows them by their "
+    "directories"
+)
 _PIPELINE = (
     "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"
 )
 _STORE = "give the job a reader that opens it, or read it to files first"
 _PROGRAMS = "kvproto.ExternalProgram runs a worker program"
-_OWN = "kvproto opens and publishes the files of a job itself; disco_output_stream writes the old format"
+_OWN = (
+    "kvproto opens and publishes the files of a job itself; disco_output_stream writes the old "
+    "format"
+)
 _OLD_READER = (
     "entries are lines unless map_reader says otherwise, chain_reader reads the results of jobs"
 )
-_OLD_WRITER = "results are written by map_output_stream and reduce_output_stream; leave them out for kvproto's own files"
+_OLD_WRITER = (
+    "results are written by map_output_stream and reduce_output_stream; leave them out for "
+    "kvproto's own files"
+)
 _FIXTURE = (
     "derive the test from TestCase and its jobs from TestJob, as tests of Disco 0.4 and later do"
 )
@@ -89,7 +105,9 @@ GONE: dict[str, str] = {
     "discodb": _STORE,
     "disco.bencode": "use json of the standard library",
     "disco.cli": "the command is kvproto; kvproto --help",
-    "disco.comm": "use urllib.request; inputs by http:// are read, and tried again, by the job itself",
+    "disco.comm": (
+        "use urllib.request; inputs by http:// are read, and tried again, by the job itself"
+    ),
     "disco.comm_curl": "use urllib.request",
     "disco.comm_httplib": "use urllib.request",
     "disco.comm_pycurl": "use urllib.request",
@@ -98,7 +116,9 @@ GONE: dict[str, str] = {
     "disco.dencode": "use json of the standard library",
     "disco.dfs": _STORE,
     "disco.eventmonitor": "Job.wait(show=True) shows events, Job.events() gives them",
-    "disco.events": "print() in a job function sends a message, raising an exception fails the task",
+    "disco.events": (
+        "print() in a job function sends a message, raising an exception fails the task"
+    ),
     "disco.future": "use itertools of the standard library",
     "disco.json": "use json of the standard library",
     "disco.node": "task processes are kvproto.engine.task_main, " + _PROGRAMS,
@@ -110,8 +130,12 @@ GONE: dict[str, str] = {
     "disco.schemes.scheme_mongodb": _STORE,
     "disco.schemes.scheme_redis": _STORE,
     "disco.schemes.scheme_s3": _STORE,
-    "disco.sysutil": "set a limit with resource.setrlimit before the job, its task processes inherit it",
-    "disco.worker.classic.task": "job functions find put, get and this_partition without importing them, and in disco.task",
+    "disco.sysutil": (
+        "set a limit with resource.setrlimit before the job, its task processes inherit it"
+    ),
+    "disco.worker.classic.task": (
+        "job functions find put, get and this_partition without importing them, and in disco.task"
+    ),
     "disco.worker.pipeline": _PIPELINE,
     "disco.worker.simple": _PIPELINE,
     # single names
@@ -124,7 +148,9 @@ GONE: dict[str, str] = {
     "disco.fileutils.Chunker": "disco.ddfs.DDFS.chunk cuts large files",
     "disco.fileutils.DiscoOutput": _OWN,
     "disco.fileutils.DiscoOutputStream_v0": "DiscoOutputStream writes both formats",
-    "disco.fileutils.DiscoOutputStream_v1": "DiscoOutputStream writes both formats; derive from OutputStream of disco.worker.task_io",
+    "disco.fileutils.DiscoOutputStream_v1": (
+        "DiscoOutputStream writes both formats; derive from OutputStream of disco.worker.task_io"
+    ),
     "disco.fileutils.DiscoZipFile": "required_files sends files to the tasks",
     "disco.fileutils.NonBlockingInput": _PROGRAMS,
     "disco.func.netstr_reader": _OLD_READER,
@@ -140,12 +166,16 @@ GONE: dict[str, str] = {
     "disco.test.InterruptTest": "Ctrl-C stops the test and its job",
     "disco.test.TestLoader": "use unittest.TestLoader, and the environment for settings",
     "disco.test.TestPipe": _PIPELINE,
-    "disco.test.TestRunner": "use python -m kvproto.classic.alias -m unittest, and the environment for settings",
+    "disco.test.TestRunner": (
+        "use python -m kvproto.classic.alias -m unittest, and the environment for settings"
+    ),
     "disco.util.argcount": "use inspect.signature",
     "disco.util.ddfs_name": "disco.ddfs has what names of tags need",
     "disco.util.deref": "find_inputs of kvproto.classic.schemes lists what urls stand for",
     "disco.util.dsorted": "a job with sort = True sorts on disk",
-    "disco.util.globalize": "functions find put, get, this_partition and required_modules without an import",
+    "disco.util.globalize": (
+        "functions find put, get, this_partition and required_modules without an import"
+    ),
     "disco.util.inputexpand": "find_inputs of kvproto.classic.schemes lists what urls stand for",
     "disco.util.inputlist": "find_inputs of kvproto.classic.schemes lists what urls stand for",
     "disco.util.localize": _NO_MASTER,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple, NoReturn
 
-from kvproto.classic.disco_names.compat import DiscoSettings
 from kvproto.classic.core import Disco
+from kvproto.classic.disco_names.compat import DiscoSettings
 from kvproto.driver.program import external
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import find_inputs

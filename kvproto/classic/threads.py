@@ -1,0 +1,161 @@
+"""The threads that run the jobs of this process, and what happens to them at its end.
+
+Ctrl-C in a wait stops the job. If the main thread ends with an error or by Ctrl-C, all jobs stop.
+If it ends without an error, the jobs run to their end, and errors go to stderr. While jobs run,
+SIGTERM and SIGHUP do what Ctrl-C does, and then end the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from kvproto._stdio import say
+from kvproto.classic import disco_names as alias
+from kvproto.driver.signals import NUMBERS, Ended, end_by
+from kvproto.engine.spec import JobSpec
+from kvproto.inputs.schemes import Input
+from kvproto.storage.job_directory import JobDirectory
+
+__all__ = ["JobThread", "stop", "stopping"]
+
+_threads: set[JobThread] = set()
+
+
+class JobThread(threading.Thread):
+    """The thread that runs a job. After `ended` it has `results`, or an `error`.
+
+    `ended` is an event because an interrupted join() marks a thread as ended (CPython 3.11).
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        inputs: Sequence[Input],
+        directory: JobDirectory,
+        n_processes: int,
+        on_event: Callable[[dict[str, Any]], object] | None,
+        notes: Sequence[str],
+    ) -> None:
+        from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads multiprocessing)
+
+        super().__init__(name=f"kvproto {directory.job}")
+        self.directory = directory
+        self.results: list[str] = []
+        self.error: BaseException | None = None
+        self.ended = threading.Event()
+        self.pool = LocalPool(
+            n_processes,
+            log_directory=directory.logs,
+            tmp_directory=directory.tmp,
+            files_directory=directory.files if os.listdir(directory.files) else None,
+            prepare=alias.install if alias.is_installed() else None,
+            stop_fd=directory.stop_fd,
+        )
+        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)
+
+    def start(self) -> None:
+        _threads.add(self)
+        _take_signals()
+        try:
+            super().start()
+        except RuntimeError:  # the process cannot start another thread
+            _threads.discard(self)
+            self.directory.discard()
+            raise
+
+    def run(self) -> None:
+        try:
+            # here, so that an error in the import ends the job too
+            from kvproto.engine.job import run_job  # noqa: PLC0415 (it loads multiprocessing)
+
+            with self.pool:
+                self.results = run_job(*self._arguments)
+        except BaseException as e:
+            self.error = e
+        finally:
+            self.directory.close()  # last: when it is closed, all processes have ended
+            _threads.discard(self)
+            self.ended.set()
+
+
+def stop(threads: Sequence[JobThread]) -> None:
+    """Stop the jobs that have not ended, wait for their end, and print where their logs are."""
+    threads = [thread for thread in threads if not thread.ended.is_set()]
+    for thread in threads:
+        thread.directory.stop()
+    for thread in threads:
+        thread.ended.wait()
+        job = thread.directory
+        say(f"kvproto: job {job.job} was stopped; its logs are in {job.path}")
+
+
+@contextmanager
+def stopping(threads: Callable[[], Sequence[JobThread]]) -> Iterator[None]:
+    """Stop jobs when Ctrl-C, SIGTERM or SIGHUP interrupts the body; the signal has its effect then."""
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        stop(threads())
+        _end_if_asked(e)
+        raise
+
+
+def _end_if_asked(error: BaseException | None) -> None:
+    """End by the signal that became this error, if this module handles the signal."""
+    if isinstance(error, Ended) and error.number in _ours:
+        stop(list(_threads))
+        end_by(error.number)
+
+
+_ours: set[int] = set()  # signals that are handled here
+
+
+def _take_signals() -> None:
+    """Let SIGTERM and SIGHUP interrupt the main thread as Ctrl-C does, unless they are handled."""
+    if threading.current_thread() is threading.main_thread():
+        for number in NUMBERS:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, _interrupt)
+                _ours.add(number)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    for each in _ours:
+        signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
+    if not _threads:
+        end_by(number)
+    raise Ended(number)
+
+
+def _at_exit() -> None:
+    """After the main thread: stop the jobs if it ended with an error, or wait for their end."""
+    threads = list(_threads)
+    is_prompt = hasattr(sys, "ps1")  # where the last error is that of an earlier line
+    if (hasattr(sys, "last_exc") or hasattr(sys, "last_type")) and not is_prompt:
+        stop(threads)
+        _end_if_asked(getattr(sys, "last_value", None))
+        return
+    with suppress(KeyboardInterrupt), stopping(lambda: threads):
+        for thread in threads:
+            thread.ended.wait()
+            if thread.error is not None:
+                say(f"kvproto: {thread.error}")
+
+
+def _after_fork() -> None:
+    """In a fork, close its copies of what the jobs have open, so that the parent's death shows."""
+    for thread in _threads:
+        thread.directory.leave()
+        thread.pool.leave()
+    _threads.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+# as concurrent.futures does: an atexit function would run after the wait for all threads
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
