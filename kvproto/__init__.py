@@ -1,15 +1,13 @@
-"""kvproto: programs in any language as map and reduce functions, over the Disco external interface.
+"""Programs in any language as map and reduce functions, over the Disco external interface.
 
-The codec (`wire`, `netstring`, `messages`) is here; the driver is `ExternalProgram`; jobs are in
-`kvproto.classic`; the conformance kit is `kvproto.conformance`. PROTOCOL.md is the normative text.
+The codec is here: pairs, result lists, parameters and messages, to bytes and back. The driver is
+`ExternalProgram`. Jobs are in `kvproto.classic`, the conformance kit is `kvproto.conformance`.
+PROTOCOL.md is the normative text.
 """
 
-# isort: off
-from kvproto._standard import prefer_standard_library
+from kvproto import _standard as _standard  # first: it decides what the other imports find
 
-prefer_standard_library()  # before anything else is imported
-
-# isort: on
+# isort: split
 from kvproto.driver.program import ExternalProgram, external
 from kvproto.errors import KVProtoError, ProtocolError, WorkerError
 from kvproto.protocol.frames import (

@@ -1,7 +1,7 @@
-"""Writing to stdout and stderr so that all of it arrives, or an error says that it does not.
+"""Writing to stdout and stderr: all of it arrives, or an error says that it did not.
 
-Python's own `sys.stdout` may be missing (`>&-`), and with PYTHONUNBUFFERED its `buffer` is a raw file, whose `write` may
-take only a part. Everything that kvproto prints goes through `write_all` instead.
+Python's own `sys.stdout` may be missing (`>&-`). With PYTHONUNBUFFERED its `buffer` is a raw file,
+whose `write` may take only a part. So everything that kvproto prints goes through `write_all`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import errno
 import io
 import os
-import select
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kvproto._text import printable
+from kvproto.driver.supervisor import ready_fds
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["StandardFile", "say", "stderr", "stdout", "write_all"]
 
 _NAMES = {1: "stdout", 2: "stderr"}
 
 
-def write_all(fd: int, data) -> None:
-    """Write all of data, bytes or the like, to descriptor 1 or 2, and wait where a non-blocking one has no room.
+def write_all(fd: int, data: Buffer) -> None:
+    """Write all of data to descriptor 1 or 2, also when the descriptor is non-blocking.
 
     Raises OSError that names the descriptor "stdout" or "stderr".
     """
@@ -30,20 +34,14 @@ def write_all(fd: int, data) -> None:
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:
-            _wait_for_room(fd)
+            ready_fds([], [fd])
         except OSError as e:
             why = "it is closed" if e.errno == errno.EBADF else e.strerror
             raise OSError(e.errno, why, _NAMES.get(fd, fd)) from None
 
 
-def _wait_for_room(fd: int) -> None:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    poll.poll()
-
-
 class StandardFile(io.RawIOBase):
-    """Descriptor 1 or 2 as a file whose `write` always takes everything; to be wrapped in a buffer."""
+    """Descriptor 1 or 2 as a raw file whose `write` takes everything."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -59,29 +57,31 @@ class StandardFile(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:
+    def write(self, data: Buffer) -> int:
         write_all(self._fd, data)
-        return len(data)
+        return memoryview(data).nbytes
 
 
 class _BestEffort(StandardFile):
-    """Stderr for progress and messages: a stderr that is full or closed must not fail the work itself."""
+    """Stderr for progress and messages. A stderr that is full or closed does not fail the work."""
 
-    def write(self, data) -> int:
-        if (
-            sys.__stderr__ is None
-        ):  # it was closed when Python started: descriptor 2 is another file by now
-            return len(data)
+    def write(self, data: Buffer) -> int:
+        n_bytes = memoryview(data).nbytes
+        if sys.__stderr__ is None:  # closed when Python started: descriptor 2 is another file now
+            return n_bytes
         try:
             return super().write(data)
         except BrokenPipeError:
-            raise  # whoever read it is gone: end, as other programs do
+            raise  # its reader is gone: end, as other programs do
         except OSError:
-            return len(data)
+            return n_bytes
 
 
 def stdout() -> io.TextIOWrapper:
-    """A text file on descriptor 1, in the encoding of `sys.stdout`, for code that prints. Close it to learn whether all arrived."""
+    """Open descriptor 1 as a text file in the encoding of `sys.stdout`, for code that prints.
+
+    Closing it raises OSError unless all arrived.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(StandardFile(1)), encoding=encoding, write_through=True
@@ -89,7 +89,10 @@ def stdout() -> io.TextIOWrapper:
 
 
 def stderr() -> io.TextIOWrapper:
-    """A text file on descriptor 2, in the encoding of `sys.stderr`. What cannot be written to it is dropped."""
+    """Open descriptor 2 as a text file in the encoding of `sys.stderr`.
+
+    What cannot be written to it is dropped.
+    """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(_BestEffort(2)),
@@ -100,5 +103,5 @@ def stderr() -> io.TextIOWrapper:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr, if there is one; control characters in it are shown as escapes."""
+    """Write a line to stderr, if there is one, with control characters escaped."""
     _BestEffort(2).write(f"{printable(text)}\n".encode("utf-8", "backslashreplace"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kvproto.driver.contents import as_bytes
+from kvproto.driver.program import as_bytes
 from kvproto.engine.sort import check_buffer_size
 from kvproto.engine.spec import function_name
 from kvproto.errors import FilesError

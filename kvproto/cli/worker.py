@@ -181,7 +181,7 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
     """
     if form == "kv":
         return 0, lambda: None
-    from kvproto.driver.pump import Pump
+    from kvproto.driver.source import Pump
 
     if form == "lines":
         from kvproto.forms import frames_from_lines as read

@@ -1,1 +1,1 @@
-"""The driver: one external program, from its start to its end. The only package that knows pipes and processes."""
+"""One external program, from its start to its end. Only this package knows pipes and processes."""

@@ -1,7 +1,7 @@
 """One run of a worker: feed it, drain it, watch the clock, judge it.
 
-One poll loop over its stdin, stdout, stderr and the word of its supervisor; all descriptors are
-non-blocking, so that neither side can wait for the other in a circle. Used by `external` alone.
+One loop over its stdin, stdout, stderr and the news of its supervisor. All descriptors are
+non-blocking, so that the two sides can never wait for each other in a circle.
 Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the driver's side.
 """
 
@@ -9,112 +9,145 @@ from __future__ import annotations
 
 import collections
 import os
-import select
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, Unpack
 
+from kvproto._text import shortened
 from kvproto.driver import verdict as _verdict
 from kvproto.driver.process import SupervisedProcess
-from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError
+from kvproto.driver.source import Source
+from kvproto.driver.supervisor import ready_fds
+from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError, WorkerFacts
 from kvproto.protocol.messages import ERR, Message, MessageParser
 
-__all__ = ["Exchange", "Timeouts"]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
-_READ_BYTES = (
-    1 << 19
-)  # a pipe is locked while one side copies: less than all of it keeps the other side going
+__all__ = ["LIMITS", "Exchange", "Limits"]
+
+# A pipe is locked while one side copies. Less than all of it keeps the other side going.
+_READ_BYTES = 1 << 19
 _STDERR_BYTES = 1 << 16
 _TAIL_LINES = 20
 
-
-class Timeouts(NamedTuple):
-    """Seconds; None is for ever. See `ExternalProgram`."""
-
-    start: float | None
-    idle: float | None
-    total: float | None
-    grace: float | None
+Decoded_co = TypeVar("Decoded_co", covariant=True)
 
 
-class Exchange:
-    """A worker's run, from its start to its verdict; a context manager that leaves nothing behind.
+class Limits(NamedTuple):
+    """Seconds that a worker may take; None is for ever. See `ExternalProgram`."""
 
-    Its user takes `output()`, decodes it by `decoded()`, and counts the result lists by `answered()`.
+    start: float | None = 30.0
+    idle: float | None = 300.0
+    total: float | None = None
+    grace: float | None = 10.0
+
+
+LIMITS = Limits()
+"""The limits unless others are given; `LIMITS._fields` are their names."""
+
+
+class Decoder(Protocol[Decoded_co]):
+    """What an exchange gives the worker's output to: a ListDecoder or a FrameStream."""
+
+    def feed(self, data: Buffer) -> Decoded_co: ...
+
+    def close(self) -> None: ...
+
+    def list_under_way(self) -> tuple[int, int] | None: ...
+
+
+class Exchange(Generic[Decoded_co]):
+    """A worker's run, from its start to its verdict. Leaving the context leaves nothing behind.
+
+    Parameters
+    ----------
+    process : SupervisedProcess
+    source : Source
+        The input.
+    decoder : ListDecoder or FrameStream
+        What `output` decodes stdout with.
+    argv : list of str
+        The program and its arguments, for errors.
+    answers_each_pair : bool
+        The worker runs as a map.
+    preamble : bytes
+        The parameters, which are sent first.
+    limits : Limits
+    on_message : callable, optional
+        Called with each Message of stderr.
+    live : set of Exchange
+        Holds this exchange as long as it is open.
     """
 
     def __init__(
         self,
         process: SupervisedProcess,
-        source,
+        source: Source,
+        decoder: Decoder[Decoded_co],
         *,
         argv: list[str],
         answers_each_pair: bool,
         preamble: bytes,
-        timeouts: Timeouts,
+        limits: Limits,
         on_message: Callable[[Message], object] | None,
-        live: set[Exchange],
+        live: set[Exchange[Any]],
     ) -> None:
         self.process = process
         self.source = source
+        self.decoder = decoder
         self.argv = argv
         self.answers_each_pair = answers_each_pair
-        self.timeouts = timeouts
+        self.limits = limits
         self.n_lists = 0
         self.n_sent = 0
         self.n_received = 0
-        self._room = bytearray(_READ_BYTES)
-        self.recent = (
-            b""  # the last bytes of stdout before `current`, and the piece under way: for a hexdump
-        )
-        self.current = memoryview(b"")
-        self.errors: list[str] = []  # what the first **<ERR> lines said
+        self.recent = b""  # the last bytes of stdout before `current`, for a hexdump
+        self.current = memoryview(b"")  # the piece of stdout that is being decoded
+        self.errors: list[str] = []  # the first **<ERR> lines
         self.n_errors = 0
         self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self.input_ended = False
         self.stdout_ended = False
+        self._stderr_ended = False
+        self._room = bytearray(_READ_BYTES)
         self._pending = memoryview(preamble)
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live
-        self._away = 0.0  # seconds that its user or a slow source took: they are not the worker's
+        self._away = 0.0  # seconds that the user or a slow source took: they are not the worker's
         self._began = self._moved = self._now()
-        self._expired = ""  # the deadline that had passed a round ago
+        self._expired = ""  # the limit that had been reached a round ago
         self._suspended = self._closed = False
         self._grace_began: float | None = None
-        self._poller = select.poll()
-        for fd in (process.stdout, process.stderr, process.status_fd):
-            self._poller.register(fd, select.POLLIN)
 
-    def __enter__(self) -> Exchange:
+    def __enter__(self) -> Exchange[Decoded_co]:
         self._live.add(self)
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._suspended = True
         self.close()
 
     def close(self) -> None:
-        """Kill the worker if it still runs, and all it left; whoever goes on with `output()` gets an error."""
+        """Kill the worker, if it still runs, and all it left. Then `output` raises an error."""
         self._closed = True
         self._live.discard(self)
         if self._suspended:
             self.process.close()
-        else:  # it runs, in another thread or further up: the descriptors are still in use there
+        else:  # it runs, in another thread or further up: the descriptors are in use there
             self.process.kill()
         if self.process.left is not None and self._on_message is not None:
             left = os.fsencode(self.process.left)
             self._on_message(
                 Message("", b"kvproto: the worker's directory could not be removed: rm -r " + left)
             )
-            self.process.left = None  # told once
+            self.process.left = None  # one message is enough
 
-    def output(self, decoder) -> Iterator[memoryview]:
-        """Drive the worker to its end; gives what it writes to stdout, as it comes, and then judges it.
+    def output(self) -> Iterator[Decoded_co]:
+        """Run the worker to its end, yield what it writes to stdout, decoded, and judge it.
 
         Each piece is valid until the next.
-
-        decoder   the ListDecoder or FrameStream that its user feeds it to
         """
         while not self._is_over():
             ready = self._wait()
@@ -122,39 +155,32 @@ class Exchange:
                 self._read_status()
             if self.process.stderr in ready:
                 self._read_stderr()
-            if self.process.stdout in ready:
-                data = self._read_stdout()
-                if data is not None and not self.errors:
-                    left = time.monotonic()
-                    self._suspended = True
-                    yield data
-                    self._suspended = False
-                    self._away += time.monotonic() - left
-                    self._check_open()
+            if self.process.stdout in ready and self._read_stdout() and not self.errors:
+                decoded = self._decoded()
+                left = time.monotonic()
+                self._suspended = True
+                yield decoded
+                self._suspended = False
+                self._away += time.monotonic() - left
+                self._check_open()
             if self.process.stdin in ready:
                 self._write()
             elif self.source.fileno in ready:
                 self._refill()
-        self._last_message()
-        _verdict.judge(self, decoder)
-
-    def decoded(self, decoder, data: memoryview):
-        """decoder.feed(data), with a ProtocolError turned into the worker's: it is its output that is at fault."""
-        try:
-            return decoder.feed(data)
-        except ProtocolError as fault:
-            self._read_stderr()
-            raise _verdict.bad_output(self, decoder, fault) from fault
+        self._read_last_messages()
+        _verdict.judge(self)
 
     def answered(self, n_lists: int) -> None:
-        """Note that n_lists result lists have come in all; in a map, more than there were pairs is an error."""
+        """Note that n_lists result lists have come in all. In a map, there is one for each pair."""
         self.n_lists = n_lists
         if self.answers_each_pair and n_lists > self.source.n_pairs:
             raise _verdict.too_many_lists(self)
 
-    def fail(self, kind: type[WorkerError], what: str, **details) -> WorkerError:
-        """An error of that kind with all that is known of this run."""
-        known = {
+    def fail(
+        self, kind: Callable[..., WorkerError], what: str, **details: Unpack[WorkerFacts]
+    ) -> WorkerError:
+        """Make an error of a kind with all that is known of this run."""
+        facts: WorkerFacts = {
             "argv": self.argv,
             "status": self.process.exit_status,
             "n_sent": self.n_sent,
@@ -163,18 +189,18 @@ class Exchange:
             "stderr_tail": self.tail,
         }
         if self.answers_each_pair and self.n_lists < self.source.n_pairs:
-            known["pair_index"] = self.n_lists
-        return kind(what, **{**known, **details})
+            facts["pair_index"] = self.n_lists
+        return kind(what, **{**facts, **details})
 
     def _now(self) -> float:
-        """The worker's time: it stands still while its user or a source is at work."""
+        """The worker's time: it stands still while the user or a source is at work."""
         return time.monotonic() - self._away
 
     def _check_open(self) -> None:
         if self._closed:
             raise KVProtoError(f"{' '.join(self.argv)}: closed while its output was being read")
 
-    # --- the loop's parts ------------------------------------------------------------------------
+    # --- waiting ---------------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
         if self.process.start_errno is not None:
@@ -182,56 +208,46 @@ class Exchange:
         return self.process.exit_status is not None and self.stdout_ended
 
     def _wait(self) -> set[int]:
-        """Wait until something can be done; raises WorkerHung and its like when a time has run out."""
-        self._watch_input()
+        """Wait until something can be done; raise WorkerHung and its like when time is up."""
         self._watch_grace()
         name, seconds = self._next_deadline()
-        ready = self._poller.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        ready = ready_fds(*self._watched(), seconds=seconds)
         self._check_open()
         if seconds is None or seconds > 0:
             self._expired = ""
-        elif (
-            not ready or self._expired == name
-        ):  # what was there already when the time was up has been looked at
+        elif not ready or self._expired == name:  # what was there when time was up has been read
             self._read_stderr()
             raise _verdict.out_of_time(self, name)
         else:
             self._expired = name
-        return {fd for fd, _ in ready}
+        return ready
 
-    def _watch_input(self) -> None:
-        """Poll stdin while there is something to write or to fetch, the source's descriptor when that is to be read."""
-        process, source = self.process, self.source
+    def _watched(self) -> tuple[list[int], list[int]]:
+        """The descriptors to read from, and those to write to."""
+        process = self.process
+        readable = [process.status_fd]
+        if not self.stdout_ended:
+            readable.append(process.stdout)
+        if not self._stderr_ended:
+            readable.append(process.stderr)
         if self.input_ended or process.exit_status is not None:
-            self._watch(process.stdin, 0)
-            self._watch(source.fileno, 0)
-            return
-        must_fetch = not self._pending and source.fileno is not None
-        self._watch(process.stdin, 0 if must_fetch else select.POLLOUT)
-        self._watch(source.fileno, select.POLLIN if must_fetch else 0)
-
-    def _watch(self, fd: int | None, events: int) -> None:
-        if fd is None:
-            return
-        if events:
-            self._poller.register(fd, events)
-        else:
-            try:
-                self._poller.unregister(fd)
-            except KeyError:
-                pass  # was not watched
+            return readable, []
+        if not self._pending and self.source.fileno is not None:
+            return [*readable, self.source.fileno], []
+        return readable, [process.stdin]
 
     def _watch_grace(self) -> None:
-        """The clock of grace runs from the moment when all that is left for the worker to do is to exit."""
-        all_answered = (
-            self.answers_each_pair and self.input_ended and self.n_lists >= self.source.n_pairs
-        )
+        """Start the clock of grace when all that is left for the worker to do is to exit."""
+        all_answered = self.input_ended and self._has_answered()
         if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
             self._grace_began = self._grace_began or self._now()
 
     def _next_deadline(self) -> tuple[str, float | None]:
-        """The next deadline and the seconds left until then; total goes by the clock on the wall, the others by the worker's."""
-        start, idle, total, grace = self.timeouts
+        """The next limit and the seconds until then.
+
+        `total` counts the time on the wall, the others the worker's.
+        """
+        start, idle, total, grace = self.limits
         now = self._now()
         left = []
         if start is not None and self.process.pid is None:
@@ -252,8 +268,13 @@ class Exchange:
         source_is_due = (
             not self._pending and self.source.fileno is not None and not self.input_ended
         )
-        all_answered = self.answers_each_pair and self.n_lists >= self.source.n_pairs
-        return not (source_is_due and (all_answered or not self.answers_each_pair))
+        return not (source_is_due and (self._has_answered() or not self.answers_each_pair))
+
+    def _has_answered(self) -> bool:
+        """Whether a map has answered all pairs that were read from the source."""
+        return self.answers_each_pair and self.n_lists >= self.source.n_pairs
+
+    # --- moving bytes ----------------------------------------------------------------------------
 
     def _read_status(self) -> None:
         try:
@@ -263,53 +284,61 @@ class Exchange:
             raise _verdict.lost(self, e) from None
         self._moved = self._now()
 
-    def _read_stdout(self) -> memoryview | None:
+    def _read_stdout(self) -> bool:
+        """Read the next piece of stdout into `current`; False when there is none."""
         before = bytes(self.current[-_verdict.KEPT_BYTES :])
         try:
             n_bytes = os.readv(self.process.stdout, (self._room,))
         except BlockingIOError:
-            return None
+            return False
         self._moved = self._now()
         if not n_bytes:
             self.stdout_ended = True
-            self._watch(self.process.stdout, 0)
-            return None
+            return False
         self.recent = (self.recent + before)[-_verdict.KEPT_BYTES :]
         self.current = memoryview(self._room)[:n_bytes]
         self.n_received += n_bytes
-        return self.current
+        return True
+
+    def _decoded(self) -> Decoded_co:
+        """Decode `current`. What breaks the framing is the worker's error."""
+        try:
+            return self.decoder.feed(self.current)
+        except ProtocolError as fault:
+            self._read_stderr()
+            raise _verdict.bad_output(self, fault) from fault
 
     def _read_stderr(self) -> None:
-        """Take what is there; a flood is taken piece by piece, between the other things."""
+        """Read one piece of stderr: a flood must not keep the loop from its other work."""
         try:
             data = os.read(self.process.stderr, _STDERR_BYTES)
         except BlockingIOError:
             return
         self._moved = self._now()
-        if not data:
-            self._watch(self.process.stderr, 0)
-        self._hand_on(self._messages.feed(data))
+        self._stderr_ended = not data
+        self._take(self._messages.feed(data))
 
-    def _last_message(self) -> None:
-        """What a worker that has exited left in its stderr, the unended last line included.
+    def _read_last_messages(self) -> None:
+        """Read what a worker that has exited left in its stderr, with an unended last line.
 
-        No more than is there now: a process that it left may hold the other end, and write for ever.
+        No more than is there now: a process that it left may hold the other end and write for ever.
         """
         n_left = self.process.n_unread_stderr()
         while n_left > 0:
             data = os.read(self.process.stderr, min(n_left, _STDERR_BYTES))
             n_left -= len(data)
-            self._hand_on(self._messages.feed(data))
-        self._hand_on(self._messages.close())
+            self._take(self._messages.feed(data))
+        self._take(self._messages.close())
 
-    def _hand_on(self, messages: list[Message]) -> None:
+    def _take(self, messages: list[Message]) -> None:
         for message in messages:
-            self.tail.append(_verdict.shortened(str(message)))
+            line = shortened(str(message), _verdict.LINE_CHARACTERS)
+            self.tail.append(line)
             if message.kind == ERR:
                 self.n_errors += 1
                 if self.n_errors <= _verdict.LISTED_ERRORS:
-                    self.errors.append(_verdict.shortened(str(message)))
-                self._end_input()  # nothing more to do for it but to say the rest, and exit
+                    self.errors.append(line)
+                self._end_input()  # all that it still has to do is to write more lines, and exit
             if self._on_message is not None:
                 self._on_message(message)
 
@@ -336,5 +365,4 @@ class Exchange:
 
     def _end_input(self) -> None:
         self.input_ended = True
-        self._watch(self.process.stdin, 0)
         self.process.close_stdin()

@@ -1,7 +1,7 @@
-"""One supervised process: files laid out, started, watched, and gone without a trace.
+"""One worker process, from its files to its end.
 
-`SupervisedProcess` lays out a worker's files, starts it under a `Supervisor`, and has its pipes. It is used by `external`, and
-by the conformance kit. Implements FILES-1.
+`SupervisedProcess` writes a worker's files, starts it under a `Supervisor`, and holds its pipes.
+The driver and the conformance kit use it. Implements FILES-1.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from kvproto.driver.removal import remove_tree
-from kvproto.driver.supervisor import SUPERVISE, Supervisor
+from kvproto.driver.supervisor import SUPERVISE, Supervisor, remove_tree
 
 __all__ = ["SUPERVISE", "SupervisedProcess"]
 
@@ -29,21 +28,33 @@ _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
 class SupervisedProcess:
-    """A worker under supervision: `files` (name -> bytes) written to a directory of its own, `op` started there.
+    """A worker under supervision, started as `op` in a directory of its own.
 
-    output        a path that it gets as its stdout, opened for writing; None: the pipe. `stdout` is then at end of file
-    environment   name -> value; None: ours
-    through       a program, by its whole path, and its arguments, that starts `./op` in its stead: the command is
-                  `[*through, "./op", *arguments]`, and pid and exit status are that program's
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        The files of the directory, `op` among them.
+    arguments : list of str
+    output : str, optional
+        A path to be opened as the worker's stdout. `stdout` is then at end of file.
+    environment : mapping of str to str, optional
+        This process's unless given.
+    through : sequence of str
+        A program, by its whole path, and its arguments, that starts `./op`: the command is
+        `[*through, "./op", *arguments]`, and pid and exit status are that program's.
 
-    directory               of the worker, until `close()`
-    stdin, stdout, stderr   file descriptors of this side, non-blocking, closed by `close()`
-    status_fd               readable when `read_status()` has something to say
-    pid                     of the worker, once it has started; None before
-    start_errno             why it could not be started; None when it could
-    first_line              of the program, to tell why it could not be started
-    exit_status             None while it runs; then as subprocess gives it, -N for signal N
-    left                    the directory, when it could not be removed at the end; else None
+    Attributes
+    ----------
+    directory : str
+        The worker's, until `close`.
+    stdin, stdout, stderr : int
+        File descriptors of this side, non-blocking, until `close`.
+    status_fd : int
+        Readable when `read_status` has news.
+    first_line : str
+        Of the program; it may tell why the program could not be started.
+    left : str or None
+        The directory, when it could not be removed at the end.
     """
 
     def __init__(
@@ -59,7 +70,7 @@ class SupervisedProcess:
         self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
         self._open: set[int] = set()
         self._supervisor: Supervisor | None = None
-        # A Ctrl-C in the middle of this would lose what is under way; it comes when there is something to close.
+        # A signal in the middle of this would leave things behind. It waits until `close` can run.
         before = signal.pthread_sigmask(
             signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
         )
@@ -72,7 +83,11 @@ class SupervisedProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _start(
-        self, files: Mapping[str, bytes], command: list[str], output: str | None, environment
+        self,
+        files: Mapping[str, bytes],
+        command: list[str],
+        output: str | None,
+        environment: Mapping[str, str] | None,
     ) -> None:
         _live.add(self)
         child_stdin, self.stdin = self._pipe()
@@ -106,46 +121,50 @@ class SupervisedProcess:
                 remove_tree(directory)
             raise
         self.status_fd = self._supervisor.status_fd
-        # The read end of the worker's stdin stays open here: it alone tells what a dead worker left unread.
+        # The read end of stdin stays open here, to count what a dead worker left unread.
         self._stdin_read_end = child_stdin
         for fd in (child_stdout, child_stderr):
             self._close_fd(fd)
 
     @property
     def pid(self) -> int | None:
-        return self._supervisor and self._supervisor.pid
+        """The worker's pid, once it has started."""
+        return self._supervisor.pid if self._supervisor is not None else None
 
     @property
     def start_errno(self) -> int | None:
-        return self._supervisor and self._supervisor.start_errno
+        """Why the worker could not be started."""
+        return self._supervisor.start_errno if self._supervisor is not None else None
 
     @property
     def exit_status(self) -> int | None:
-        return self._supervisor and self._supervisor.exit_status
+        """None while the worker runs; then as subprocess has it, -N for signal N."""
+        return self._supervisor.exit_status if self._supervisor is not None else None
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The parent of the worker. It adopts what the worker starts and leaves."""
+        return self._supervisor.supervisor_pid if self._supervisor is not None else 0
 
     def read_status(self) -> None:
-        """Take in what the supervisor has said so far: sets pid, start_errno, exit_status. WorkerCrashed when it was killed."""
-        self._supervisor.read_status()
+        """Read the news of the supervisor. Raises WorkerCrashed when the supervisor was killed."""
+        if self._supervisor is not None:
+            self._supervisor.read_status()
 
     def close_stdin(self) -> None:
-        """Give the worker its end of file."""
+        """Close its stdin, so that the worker sees end of file."""
         self._close_fd(self.stdin)
 
     def n_unread(self) -> int:
         """Bytes in the worker's stdin that it has not read."""
         return _n_bytes_in(self._stdin_read_end)
 
-    @property
-    def supervisor_pid(self) -> int:
-        """The process whose child the worker is; what the worker started and left becomes its child too."""
-        return self._supervisor.supervisor_pid
-
     def close_stdout(self) -> None:
-        """Read no more of its stdout: it then writes to a pipe that has no reader."""
+        """Close its stdout, so that the worker writes to a pipe without a reader."""
         self._close_fd(self.stdout)
 
     def descendants(self) -> list[str]:
-        """Processes that the worker started and that have lost their parent, as `name (pid)`."""
+        """List the processes that the worker started and left, as `name (pid)`."""
         pid = self.supervisor_pid
         try:
             pids = _text(f"/proc/{pid}/task/{pid}/children").split()
@@ -154,7 +173,7 @@ class SupervisedProcess:
         return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]
 
     def state(self) -> str:
-        """What the worker is doing, in the kernel's word: "sleeping", "running", "stopped"; "" when unknown."""
+        """Return the kernel's word for what the worker does ("sleeping"); "" when unknown."""
         try:
             lines = _text(f"/proc/{self.pid}/status").splitlines()
         except OSError:
@@ -164,13 +183,16 @@ class SupervisedProcess:
         )
 
     def kill(self) -> None:
-        """Kill what still runs, wait until it is gone with its directory. May be called again, and by another thread."""
+        """Kill what still runs, and wait until it is gone with its directory.
+
+        May be called again, and by another thread.
+        """
         if self._supervisor is not None:
             self._supervisor.end()
             self.left = self.directory if os.path.lexists(self.directory) else None
 
     def close(self) -> None:
-        """As `kill`; and close the pipes."""
+        """Kill what still runs, and close the pipes."""
         self.kill()
         if self._supervisor is not None:
             self._supervisor.close()
@@ -187,7 +209,7 @@ class SupervisedProcess:
         return _n_bytes_in(self.stderr)
 
     def forget(self) -> None:
-        """In a process that was forked: let go of the pipes, which are the parent's."""
+        """Close this fork's copies of the pipes. The worker stays the original process's."""
         if self._supervisor is not None:
             self._supervisor.forget()
         self._supervisor = None
@@ -218,7 +240,8 @@ os.register_at_fork(after_in_child=_forget_all)
 
 
 def _n_bytes_in(pipe: int) -> int:
-    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+    (n_bytes,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(n_bytes)
 
 
 def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
@@ -239,10 +262,11 @@ def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
 
 
 def _wait_for_writers(path: str) -> None:
-    """Wait until no process has this file of ours open for writing, since it cannot be executed until then.
+    """Wait until no process has this file open for writing: before that, it cannot be executed.
 
-    A process that another thread is forking just now may hold a copy of the descriptor until its exec. The supervisor
-    waits for that with the program that it starts itself. A read lease is given only where nobody writes.
+    A process that another thread has just forked holds a copy of the descriptor until its exec. The
+    supervisor waits for that too, with the program that it starts itself. The kernel grants a read
+    lease only when nobody writes.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -253,7 +277,7 @@ def _wait_for_writers(path: str) -> None:
             except BlockingIOError:
                 os.sched_yield()
             except OSError:
-                return  # a file system without leases: what is busy is then told by who executes it
+                return  # a file system without leases: whoever executes it reports a busy file
             else:
                 fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
                 return
@@ -262,11 +286,11 @@ def _wait_for_writers(path: str) -> None:
 
 
 def _enlarge(pipe: int) -> None:
-    """Ask for a pipe of 1 MiB: a writer and a reader then wake each other less often. Beyond the user's share, none."""
+    """Ask for a pipe of 1 MiB, so that writer and reader wake each other less often."""
     try:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError as e:
-        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):
+        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):  # over the user's share
             raise
 
 

@@ -1,8 +1,8 @@
-"""The driver: one external program as a map or a reduce, over the protocol of PROTOCOL.md.
+"""External programs: package one, and run it as a map or a reduce.
 
-Promises: it writes ahead and never waits for a list, with bounded memory; a worker that fails in whatever
-way ends in an error of its own class that says where; nothing of the worker is left afterwards, neither a
-process nor its directory. Refuses to know: jobs, partitions, where pairs come from or go to.
+Promises: the driver writes ahead and never waits for a list, in bounded memory; a worker that fails
+in whatever way ends in an error of its own class that says where; neither a process nor a directory
+of the worker is left. It knows nothing of jobs, partitions, and where pairs come from or go to.
 Implements the driver's side of MAP, REDUCE, STDERR, LIFECYCLE and FILES.
 """
 
@@ -11,65 +11,98 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from kvproto.driver.contents import as_bytes
-from kvproto.driver.exchange import Exchange, Timeouts
+from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, Limits
 from kvproto.driver.process import SupervisedProcess
-from kvproto.driver.source import BytesSource, DescriptorSource, PairSource
+from kvproto.driver.source import BytesSource, DescriptorSource, PairSource, Source
 from kvproto.errors import FilesError, WorkerNotStarted
 from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder
 from kvproto.protocol.messages import Message
-from kvproto.protocol.params import encode_params
+from kvproto.protocol.params import Params, encode_params
 from kvproto.protocol.stream import FrameStream
 
-__all__ = ["ExternalProgram", "external"]
+__all__ = ["ExternalProgram", "as_bytes", "external"]
 
 MODES = ("map", "reduce")
 
-Files = Mapping[str, bytes | str] | Iterable[str | os.PathLike]
+Path = str | os.PathLike[str]
+Item = bytes | str
+Files = Mapping[str, bytes | str] | Iterable[Path]
 
 
-def external(files: Iterable[str | os.PathLike]) -> dict[str, bytes]:
-    """Package an external program for a job: {"op": its bytes, "<base name>": bytes of a supporting file, ...}.
+def external(files: Iterable[Path]) -> dict[str, bytes]:
+    """Package an external program for a job.
 
-    files   paths; the first is the executable, the rest its supporting files, in any order
+    Parameters
+    ----------
+    files : iterable of str or path-like
+        The paths of the executable and, after it, of its supporting files.
 
-    Raises FilesError for no file at all or two of one base name, WorkerNotStarted for a program that is
-    not there or not executable, OSError for a supporting file that cannot be read (FILES-1, FILES-2).
+    Returns
+    -------
+    dict of str to bytes
+        "op" is the program; the others have the base names of their paths.
+
+    Raises
+    ------
+    FilesError
+        There is no path at all, or two have one base name (FILES-1, FILES-2).
+    WorkerNotStarted
+        The program does not exist or is not executable.
+    OSError
+        A supporting file cannot be read.
     """
-    if isinstance(files, (str, bytes, os.PathLike)):
-        raise TypeError("external() takes a list of paths; for one program: external([path])")
-    paths = [os.fspath(path) for path in files]
-    if not paths:
-        raise FilesError("external() needs at least one path: the program")
-    program, *others = paths
+    program, *others = _paths(files)
     packaged = {"op": _read_program(program)}
     for path in others:
         name = os.path.basename(path)
         if name in packaged:
             raise FilesError(
-                f"{path}: the directory of a worker is flat and has a file {name!r} already; rename one [FILES-2]"
+                f"{path}: the directory of a worker is flat and has a file {name!r} already; "
+                "rename one [FILES-2]"
             )
         packaged[name] = _read(path)
     return packaged
 
 
 class ExternalProgram:
-    """An external program, to be run as a map or a reduce as often as you like; a context manager.
+    """An external program, to be run as a map or a reduce any number of times.
 
-    files        what `external` takes or gives: a list of paths, or {"op": bytes, "<name>": bytes, ...}
-    mode         "map" or "reduce", when it is to be used as that alone; None for both
-    params       what `encode_params` takes: a dict (default {}), str or bytes for raw parameters, None for none
-    args         arguments for the program, before the mode
-    start        seconds until the program has been executed
-    idle         seconds without a byte moving in any direction while it is waited for; None: for ever
-    total        seconds for a whole run; None (default): no limit
-    grace        seconds from the last thing it has to do until it has exited
-    on_message   called with each `Message` of its stderr, as it comes
-    max_item     bytes, limit of an item in either direction (LIMITS-1)
+    Leaving the context kills what still runs.
 
-    Leaving the context kills what still runs. Raises FilesError for names that break FILES-2, and what
-    `external` raises. Every method raises a WorkerError of its own kind for each way of failing; what it has
-    given by then is to be discarded (LIFECYCLE-4).
+    Parameters
+    ----------
+    files : iterable of paths, or mapping of str to bytes
+        What `external` takes or returns.
+    mode : {"map", "reduce"}, optional
+        The only mode that the program is for.
+    params : dict, str, bytes or None
+        What `encode_params` takes: a dict, str or bytes for raw parameters, None for none.
+    args : iterable of str
+        Arguments of the program, before the mode.
+    start : float or None
+        Seconds until the program has been executed. None is no limit, here and below.
+    idle : float or None
+        Seconds without a byte moving in any direction while the driver waits for the program.
+    total : float or None
+        Seconds for a whole run.
+    grace : float or None
+        Seconds from the last thing that the program has to do until it has exited.
+    on_message : callable, optional
+        Called with each `Message` of its stderr, as it comes.
+    max_item : int
+        Limit of an item in bytes, in either direction (LIMITS-1).
+
+    Raises
+    ------
+    FilesError
+        Names break FILES-2.
+    WorkerNotStarted, OSError
+        As `external`.
+
+    Notes
+    -----
+    Every method raises a subclass of `WorkerError` for each way of failing. Discard what it has
+    yielded by then (LIFECYCLE-4).
     """
 
     def __init__(
@@ -77,99 +110,134 @@ class ExternalProgram:
         files: Files,
         *,
         mode: str | None = None,
-        params: Mapping | str | bytes | None = {},
+        params: Params = {},  # noqa: B006  # never changed, and it shows what the default is
         args: Iterable[str] = (),
-        start: float = 30.0,
-        idle: float | None = 300.0,
-        total: float | None = None,
-        grace: float = 10.0,
+        start: float | None = LIMITS.start,
+        idle: float | None = LIMITS.idle,
+        total: float | None = LIMITS.total,
+        grace: float | None = LIMITS.grace,
         on_message: Callable[[Message], object] | None = None,
         max_item: int = MAX_ITEM,
     ) -> None:
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode is 'map', 'reduce' or None, not {mode!r}")
-        for name, seconds in (("start", start), ("idle", idle), ("total", total), ("grace", grace)):
+        self._limits = Limits(start, idle, total, grace)
+        for name, seconds in self._limits._asdict().items():
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name} is a number of seconds above 0, or None, not {seconds!r}")
         if isinstance(files, Mapping):
             self._files, self.name = _checked_files(files), "op"
         else:
-            paths = list(files) if not isinstance(files, (str, bytes, os.PathLike)) else files
-            self._files = external(paths)
-            self.name = os.fspath(paths[0])
+            paths = _paths(files)
+            self._files, self.name = external(paths), paths[0]
         self._mode = mode
         self._params = encode_params(params)
         self._args = [str(arg) for arg in args]
-        self._timeouts = Timeouts(start, idle, total, grace)
         self._on_message = on_message
         self._max_item = max_item
-        self._live: set[Exchange] = set()
+        self._live: set[Exchange[object]] = set()
 
-    def map(self, entries: Iterable[bytes | str | tuple]) -> Iterator[list[Pair]]:
-        """Run it as a map: one list of (bytes, bytes) for each entry, in order (MAP-2).
+    def map(self, entries: Iterable[Item | tuple[Item, Item]]) -> Iterator[list[Pair]]:
+        """Run the program as a map.
 
-        entries   iterable of bytes or str (the value of a pair with an empty key), or of (key, value)
+        Parameters
+        ----------
+        entries : iterable
+            bytes or str (the value of a pair with an empty key), or (key, value).
 
-        While entries is asked for its next one, everything else stands still; what comes at its leisure is better
-        given as a descriptor to `map_frames`.
+        Yields
+        ------
+        list of (bytes, bytes)
+            One list for each entry, in order (MAP-2).
+
+        Notes
+        -----
+        The run waits while `entries` makes its next entry. For input that comes slowly, give a
+        descriptor to `map_frames`.
         """
         if isinstance(entries, (bytes, str)):
             raise TypeError("map() takes an iterable of entries; for a single one: map([entry])")
+        source = PairSource(entries, with_entries=True, max_item=self._max_item)
         decoder = ListDecoder(max_item=self._max_item)
-        with self._exchange(
-            "map", PairSource(entries, with_entries=True, max_item=self._max_item)
-        ) as exchange:
-            for data in exchange.output(decoder):
-                lists = exchange.decoded(decoder, data)
+        with self._exchange("map", source, decoder) as exchange:
+            for lists in exchange.output():
                 exchange.answered(exchange.n_lists + len(lists))
                 yield from lists
 
-    def reduce(self, pairs: Iterable[tuple]) -> Iterator[Pair]:
-        """Run it as a reduce: the pairs of its lists, one by one, as they come (REDUCE-2).
+    def reduce(self, pairs: Iterable[tuple[Item, Item]]) -> Iterator[Pair]:
+        """Run the program as a reduce.
 
-        pairs   iterable of (key, value), bytes or str
+        Parameters
+        ----------
+        pairs : iterable of (key, value)
+            bytes or str.
+
+        Yields
+        ------
+        (bytes, bytes)
+            The pairs of the program's lists, as they come (REDUCE-2).
         """
-        # A list may be as long as the whole output: its pairs are given as they come, not when it is complete.
+        # A list may be as long as the whole output: yield its pairs before it is complete.
+        source = PairSource(pairs, with_entries=False, max_item=self._max_item)
         lists = FrameStream(with_lists=True, max_item=self._max_item)
         decoder = PairDecoder(max_item=self._max_item)
-        with self._exchange(
-            "reduce", PairSource(pairs, with_entries=False, max_item=self._max_item)
-        ) as exchange:
-            for data in exchange.output(lists):
-                yield from decoder.feed(exchange.decoded(lists, data))
+        with self._exchange("reduce", source, lists) as exchange:
+            for frames in exchange.output():
+                yield from decoder.feed(frames)
 
     def map_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
-        """Run it as a map without an object per pair: framed pairs in, the pairs of its lists out, one behind the other.
+        """Run the program as a map without a Python object for a pair.
 
-        frames   a readable file descriptor, or an iterable of bytes; pairs as `encode_pairs` makes them, cut anywhere
+        Parameters
+        ----------
+        frames : int or iterable of bytes
+            A readable file descriptor, or pieces cut anywhere: pairs as `encode_pairs` encodes.
 
-        Gives bytes, cut anywhere. Raises ProtocolError when frames break the framing.
+        Yields
+        ------
+        bytes
+            The pairs of the program's lists, one after the other, cut anywhere.
+
+        Raises
+        ------
+        ProtocolError
+            The frames break the framing.
         """
         return self._frames("map", frames)
 
     def reduce_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
-        """Run it as a reduce without an object per pair; frames and what it gives are as for `map_frames`."""
+        """Run the program as a reduce without a Python object for a pair; see `map_frames`."""
         return self._frames("reduce", frames)
 
     def pipe_frames(
         self, mode: str, frames: int | Iterable[bytes], write: Callable[[memoryview], object]
     ) -> None:
-        """As `map_frames` or `reduce_frames`, by mode, to a function: the fastest way from one descriptor to another.
+        """Do as `map_frames` or `reduce_frames`, and give the output to a function.
 
-        write   called with each piece, a memoryview that is valid during the call only
+        This is the fastest way from one descriptor to another.
+
+        Parameters
+        ----------
+        mode : {"map", "reduce"}
+        frames : int or iterable of bytes
+        write : callable
+            Called with each piece, a memoryview that is valid during the call only.
         """
         for pairs in self._views(mode, frames):
             write(pairs)
 
     def close(self) -> None:
-        """Kill what still runs and wait until it is gone; an iterator that is still in use raises KVProtoError."""
+        """Kill what still runs, and wait until it is gone.
+
+        An iterator that is still in use raises KVProtoError.
+        """
         for exchange in tuple(self._live):
             exchange.close()
 
     def __enter__(self) -> ExternalProgram:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _frames(self, mode: str, frames: int | Iterable[bytes]) -> Iterator[bytes]:
@@ -177,37 +245,89 @@ class ExternalProgram:
             yield bytes(pairs)
 
     def _views(self, mode: str, frames: int | Iterable[bytes]) -> Iterator[memoryview]:
+        source: Source
+        if isinstance(frames, int):
+            source = DescriptorSource(frames, max_item=self._max_item)
+        else:
+            source = BytesSource(frames, max_item=self._max_item)
         lists = FrameStream(with_lists=True, max_item=self._max_item)
-        kind = DescriptorSource if isinstance(frames, int) else BytesSource
-        with self._exchange(mode, kind(frames, max_item=self._max_item)) as exchange:
-            for data in exchange.output(lists):
-                pairs = exchange.decoded(lists, data)
+        with self._exchange(mode, source, lists) as exchange:
+            for pairs in exchange.output():
                 exchange.answered(lists.n_lists)
                 if pairs:
                     yield pairs
 
-    def _exchange(self, mode: str, source) -> Exchange:
+    def _exchange(
+        self, mode: str, source: Source, decoder: Decoder[Decoded_co]
+    ) -> Exchange[Decoded_co]:
         if self._mode not in (None, mode):
             raise ValueError(f"this program was made with mode={self._mode!r}")
         return Exchange(
             SupervisedProcess(self._files, [*self._args, mode]),
             source,
+            decoder,
             argv=[self.name, *self._args, mode],
             answers_each_pair=mode == "map",
             preamble=self._params,
-            timeouts=self._timeouts,
+            limits=self._limits,
             on_message=self._on_message,
             live=self._live,
         )
 
 
+def as_bytes(content: bytes | str, name: str) -> bytes:
+    """Return the content of a file that was read as bytes or as text.
+
+    Parameters
+    ----------
+    content : bytes or str
+        A str is encoded as UTF-8, with lone surrogates as the bytes that they stand for. A binary
+        of this machine (ELF) may have been read as latin-1.
+    name : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    FilesError
+        The str has lost bytes, as reading in text mode changes line ends, or stands for no bytes.
+    TypeError
+        The content is neither bytes nor str.
+    """
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, str):
+        raise TypeError(f"the content of {name} must be bytes or str, not {type(content).__name__}")
+    help_text = "open(path, 'rb').read() gives the bytes of a file"
+    is_binary = content.startswith("\x7fELF")
+    if is_binary and "\r" not in content and "\n" in content:
+        raise FilesError(
+            f"{name} is a binary that was read as text, which changed its line ends: {help_text}"
+        )
+    try:
+        if is_binary and max(content) <= "\xff":
+            return content.encode("latin-1")
+        return content.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as e:
+        raise FilesError(
+            f"{name} cannot be written as bytes: {content[e.start]!r} at character {e.start}: "
+            f"{help_text}"
+        ) from None
+
+
+def _paths(files: Iterable[Path]) -> list[str]:
+    if isinstance(files, (str, bytes, os.PathLike)):
+        raise TypeError("external() takes a list of paths; for one program: external([path])")
+    paths = [os.fspath(path) for path in files]
+    if not paths:
+        raise FilesError("external() needs at least one path: the program")
+    return paths
+
+
 def _read_program(path: str) -> bytes:
     trouble = advice = ""
     if not os.path.exists(path):
-        trouble, advice = (
-            "there is no such file",
-            "give the path of the program; PATH is not searched",
-        )
+        trouble = "there is no such file"
+        advice = "give the path of the program; PATH is not searched"
     elif not os.path.isfile(path):
         trouble, advice = "it is not a regular file", "give the path of the program"
     elif not os.access(path, os.X_OK):
@@ -229,13 +349,8 @@ def _checked_files(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
         )
     checked = {}
     for name, content in files.items():
-        if (
-            not isinstance(name, str)
-            or not name
-            or "/" in name
-            or "\0" in name
-            or name in (".", "..")
-        ):
+        is_plain = isinstance(name, str) and name not in ("", ".", "..")
+        if not is_plain or "/" in name or "\0" in name:
             raise FilesError(
                 f"{name!r} is not a plain file name: the directory of a worker is flat [FILES-2]"
             )

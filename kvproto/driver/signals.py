@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as Ctrl-C: workers are killed, temporary files removed, and then the signal has its effect."""
+"""SIGTERM and SIGHUP end a program as Ctrl-C does: workers are killed, temporary files removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """A signal asks this process to end. `number`: which one."""
+    """The signal `number` asks this process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -23,7 +23,10 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def as_interrupts() -> Iterator[None]:
-    """Within this, the first of these signals raises Ended in the main thread. One that is ignored (nohup) stays ignored."""
+    """Raise Ended in the main thread at the first of these signals.
+
+    A signal that is ignored, as under nohup, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -31,7 +34,7 @@ def as_interrupts() -> Iterator[None]:
 
     def end(number: int, frame: object) -> None:
         for each in ours:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the clearing up
+            signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the cleanup
         raise Ended(number)
 
     for number in ours:
@@ -44,7 +47,7 @@ def as_interrupts() -> Iterator[None]:
 
 
 def end_by(number: int) -> int:
-    """End as the signal ends a program that does not handle it, so that a shell sees what happened."""
+    """End as a program that does not handle the signal, so that a shell sees what happened."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number

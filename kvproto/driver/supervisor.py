@@ -1,8 +1,9 @@
-"""A program under the small program `supervise` (csrc/launch/supervise.c), so that nothing of it outlives this process.
+"""A program under `supervise` (csrc/launch/supervise.c): nothing of it outlives this process.
 
-`supervise` kills the program with all its descendants, and removes a directory, as soon as this process lets go of it or
-dies. Promises: `end()` comes back in bounded time, also when the program has stopped or killed its supervisor.
-Implements LIFECYCLE-5.
+`supervise` kills the program with all its descendants, and removes a directory, as soon as this
+process ends it or dies. Promises: `end()` returns in bounded time, even when the program has
+stopped or killed its supervisor. `ready_fds` and `remove_tree` are here too, since every process
+that kvproto starts needs them. Implements LIFECYCLE-5.
 """
 
 from __future__ import annotations
@@ -14,38 +15,64 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import IO, TYPE_CHECKING
 
-from kvproto.driver.removal import remove_tree
 from kvproto.errors import KVProtoError, WorkerCrashed
+from kvproto.protocol import native as _native
 
-__all__ = ["SUPERVISE", "Supervisor", "is_readable"]
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["SUPERVISE", "Supervisor", "ready_fds", "remove_tree"]
 
 SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "supervise")
-"""The path of the supervisor; its arguments are in csrc/launch/supervise.c."""
+"""The path of the supervisor; csrc/launch/supervise.c describes its arguments."""
+
+Stdio = int | IO[bytes] | None
+"""What subprocess.Popen takes as stdin, stdout and stderr."""
 
 _MARK = "KVPROTO_SUPERVISED"  # a variable in the environment of all that runs under one supervisor
 _LOOK_EACH = 0.05  # seconds between two looks at a supervisor that does not end
-_STOPPED_FOR = 2.0  # seconds that a supervisor may be found stopped in, until it is killed
+_STOPPED_FOR = 2.0  # seconds that a supervisor may be stopped before it is killed
 
 
 class Supervisor:
-    """Starts `command` under supervision.
+    """A command that runs under supervision.
 
-    directory        is removed at the end
-    command          a path and arguments
-    stdin, stdout, stderr   what subprocess.Popen takes
-    environment      name -> value; None: ours
-    cwd              where the program starts
-    pass_fds         descriptors that the program gets too
+    Parameters
+    ----------
+    directory : str
+        Removed at the end.
+    command : sequence of str
+        A path and arguments.
+    stdin, stdout, stderr
+        What subprocess.Popen takes.
+    environment : mapping of str to str, optional
+        This process's unless given.
+    cwd : str, optional
+        Where the program starts.
+    pass_fds : sequence of int
+        More descriptors for the program.
 
-    popen        of the supervisor, with the files that subprocess.PIPE makes
-    status_fd    readable when `read_status()` has something to say
-    pid          of the program, once it has started; None before
-    start_errno  why it could not be started; None when it could
-    exit_status  None while it runs; then as subprocess gives it, -N for signal N
+    Attributes
+    ----------
+    popen : subprocess.Popen
+        The supervisor, with the files that subprocess.PIPE makes.
+    status_fd : int
+        Readable when `read_status` has news.
+    pid : int or None
+        Of the program, once it has started.
+    start_errno : int or None
+        Why the program could not be started.
+    exit_status : int or None
+        None while it runs; then as subprocess has it, -N for signal N.
+
+    Raises
+    ------
+    KVProtoError
+        The supervisor was not built.
     """
 
     def __init__(
@@ -53,17 +80,19 @@ class Supervisor:
         directory: str,
         command: Sequence[str],
         *,
+        stdin: Stdio = None,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
         environment: Mapping[str, str] | None = None,
         cwd: str | None = None,
         pass_fds: Sequence[int] = (),
-        **stdio: Any,
     ) -> None:
-        import subprocess  # not for those who import kvproto for its codec alone
+        import subprocess  # noqa: PLC0415  # slow, and `import kvproto` for the codec does without
 
         if not os.path.exists(SUPERVISE):
             raise KVProtoError(
-                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; "
-                "install it with `pip install .` or `make build`, and start Python in another folder"
+                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; install "
+                "it with `pip install .` or `make build`, and start Python in another folder"
             )
         self.pid: int | None = None
         self.start_errno: int | None = None
@@ -71,21 +100,20 @@ class Supervisor:
         self._directory = directory
         self._status_text = b""
         self._waiting = threading.Lock()
-        environment = dict(os.environ if environment is None else environment)
-        environment[_MARK] = (
-            uuid.uuid4().hex
-        )  # what it starts inherits this, and can be found by it
-        self._mark = f"{_MARK}={environment[_MARK]}".encode()
+        mark = uuid.uuid4().hex  # all that the program starts inherits this, and is found by it
+        self._mark = f"{_MARK}={mark}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()
         try:
-            self.popen = subprocess.Popen(
+            self.popen: subprocess.Popen[bytes] = subprocess.Popen(
                 [SUPERVISE, str(control.fileno()), str(status.fileno()), directory, *command],
-                env=environment,
+                env={**(os.environ if environment is None else environment), _MARK: mark},
                 cwd=cwd,
                 pass_fds=(control.fileno(), status.fileno(), *pass_fds),
                 process_group=0,
-                **stdio,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
             )
         except BaseException:
             self._control.close()
@@ -99,23 +127,27 @@ class Supervisor:
 
     @property
     def supervisor_pid(self) -> int:
-        """The process whose child the program is; what the program started and left becomes its child too."""
+        """The parent of the program. It adopts what the program starts and leaves."""
         return self.popen.pid
 
     def read_status(self) -> None:
-        """Take in what the supervisor has said so far. Raises WorkerCrashed when it was killed, and the program with it."""
+        """Read the news of the supervisor: sets pid, start_errno and exit_status.
+
+        Raises WorkerCrashed when the supervisor was killed, and the program with it.
+        """
         try:
-            said = self._status.recv(4096)
+            data = self._status.recv(4096)
         except BlockingIOError:
             return
         except ConnectionResetError:
-            said = b""
-        if not said and self.exit_status is None and self.start_errno is None:
+            data = b""
+        if not data and self.exit_status is None and self.start_errno is None:
             raise WorkerCrashed(
                 "its supervisor was killed, which killed the worker too",
-                advice="a worker must not send signals to its parent; if it does not, look for a kill for want of memory",
+                advice="a worker must not send signals to its parent; "
+                "if it does not, look for a kill for want of memory",
             )
-        self._status_text += said
+        self._status_text += data
         *lines, self._status_text = self._status_text.split(b"\n")
         for line in lines:
             word, number = line.split()
@@ -127,21 +159,25 @@ class Supervisor:
                 self.exit_status = os.waitstatus_to_exitcode(int(number))
 
     def end(self) -> None:
-        """Kill what still runs and wait until it is gone with its directory. May be called again, and by another thread."""
-        # A byte, since a process that was forked meanwhile may hold this end too and keep it from its end of file.
-        with suppress(OSError):  # the supervisor is gone already, or this is the second call
+        """Kill what still runs, and wait until it is gone with its directory.
+
+        May be called again, and by another thread.
+        """
+        # A byte, since a process that was forked meanwhile may hold this end too, and then the
+        # supervisor sees no end of file.
+        with suppress(OSError):  # the supervisor has ended, or this is the second call
             self._control.send(b"!")
         self._control.close()
         self._wait()
 
     def close(self) -> None:
-        """As `end`; and read no status any more."""
+        """End it, and close the connection to it."""
         self.end()
         self._status.close()
 
     def forget(self) -> None:
-        """In a process that was forked: let go of it, as it is the parent's."""
-        self.popen.returncode = 0  # not this process's child: nothing to wait for
+        """Close this fork's copies of the connection. The program stays the original process's."""
+        self.popen.returncode = 0  # not a child of this fork: there is nothing to wait for
         self._control.close()
         self._status.close()
 
@@ -149,14 +185,14 @@ class Supervisor:
         with self._waiting:  # another thread that waits could reap it under this one
             if self.popen.poll() is None:
                 self._wait_for_end()
-            if self.popen.wait() != 0:  # it did not come to its work
+            if self.popen.wait() != 0:  # it was killed before it had cleared up
                 self._clear_up()
 
     def _wait_for_end(self) -> None:
         stopped = 0.0
         watch = os.pidfd_open(self.popen.pid)
         try:
-            while not is_readable(watch, _LOOK_EACH):
+            while not ready_fds([watch], seconds=_LOOK_EACH):
                 if stopped >= _STOPPED_FOR:
                     self.popen.kill()
                 elif _is_stopped(self.popen.pid):
@@ -166,24 +202,59 @@ class Supervisor:
             os.close(watch)
 
     def _clear_up(self) -> None:
-        """Do what a killed supervisor has left undone. The program itself was killed with it, by the kernel."""
+        """Do what a killed supervisor left undone. The kernel has killed the program with it."""
         deadline = time.monotonic() + _STOPPED_FOR
         while time.monotonic() < deadline and (left := _marked(self._mark)):
             for pidfd in left:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             for pidfd in left:
-                is_readable(pidfd, max(0.0, deadline - time.monotonic()))
+                ready_fds([pidfd], seconds=deadline - time.monotonic())
                 os.close(pidfd)
         with suppress(OSError):  # whoever needs to know what is left looks for it
             remove_tree(self._directory)
 
 
-def is_readable(fd: int, seconds: float | None = None) -> bool:
-    """Wait until a descriptor, of any number, is readable; False when the seconds are over. None: wait for ever."""
+def ready_fds(
+    readable: Iterable[int], writable: Iterable[int] = (), seconds: float | None = None
+) -> set[int]:
+    """Wait until a descriptor is ready. The one place that polls.
+
+    Parameters
+    ----------
+    readable, writable : iterable of int
+        Descriptors of any number, to wait for input or for room.
+    seconds : float, optional
+        The longest wait; a wait without end unless given.
+
+    Returns
+    -------
+    set of int
+        The descriptors that are ready, at end of file or in error; empty when time is up.
+    """
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if seconds is None else seconds * 1000))
+    for fd in readable:
+        poll.register(fd, select.POLLIN)
+    for fd in writable:
+        poll.register(fd, select.POLLOUT)
+    return {fd for fd, _ in poll.poll(None if seconds is None else max(0.0, seconds) * 1000)}
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory tree of ours, whatever a worker or a job function has made of it.
+
+    Follows no link, enters no mount, takes any depth, and makes directories writable where their
+    owner may do that. Nothing happens when there is no such path.
+
+    Raises
+    ------
+    OSError
+        With the path, when something is left; all that can be removed is removed then.
+    """
+    ffi, lib = _native.ffi, _native.lib  # with KVPROTO_PURE too: there is no other implementation
+    error = lib.kvproto_remove_tree(ffi.new("char[]", os.fsencode(path)))
+    if error:
+        raise OSError(error, os.strerror(error), path)
 
 
 def _is_stopped(pid: int) -> bool:
@@ -196,21 +267,19 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _marked(mark: bytes) -> list[int]:
-    """A pidfd for each process that has inherited a mark in its environment, and has not ended."""
-    found = []
+    """A pidfd for each process that has inherited a mark in its environment and still runs."""
+    marked = []
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             with suppress(OSError):
-                pidfd = os.pidfd_open(
-                    int(name)
-                )  # first, so that the pid cannot become another process's meanwhile
+                pidfd = os.pidfd_open(int(name))  # first, so that the pid cannot be used again
                 try:
                     with open(f"/proc/{name}/environ", "rb") as file:
                         is_ours = mark in file.read().split(b"\0")
                 except OSError:
                     is_ours = False
                 if is_ours:
-                    found.append(pidfd)
+                    marked.append(pidfd)
                 else:
                     os.close(pidfd)
-    return found
+    return marked

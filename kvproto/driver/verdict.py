@@ -1,8 +1,7 @@
-"""What went wrong with a worker, told from what is known of its run: one error of one kind, or none.
+"""What went wrong with a worker: one error of one kind, or none.
 
-The order of the questions is the order of causes: a program that could not start has no output to judge,
-one that crashed has a better reason for a list cut short than bad framing. Used by `external` alone.
-Implements LIFECYCLE-4.
+The questions are in the order of causes: a program that could not start has no output to judge; one
+that crashed has a better reason for a list cut short than bad framing. Implements LIFECYCLE-4.
 """
 
 from __future__ import annotations
@@ -10,32 +9,53 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from kvproto._text import signal_name
-from kvproto.errors import ProtocolError, WorkerClosedStdout, WorkerCrashed, WorkerError, WorkerExitedEarly, WorkerFailed, WorkerHung, WorkerLeftChild, WorkerNotStarted, WorkerOutputError, WorkerReported, WorkerWroteText
+from kvproto.errors import (
+    ProtocolError,
+    WorkerClosedStdout,
+    WorkerCrashed,
+    WorkerError,
+    WorkerExitedEarly,
+    WorkerFacts,
+    WorkerFailed,
+    WorkerHung,
+    WorkerLeftChild,
+    WorkerNotStarted,
+    WorkerOutputError,
+    WorkerReported,
+    WorkerWroteText,
+)
+
+if TYPE_CHECKING:
+    from kvproto.driver.exchange import Exchange
 
 __all__ = [
     "KEPT_BYTES",
+    "LINE_CHARACTERS",
     "LISTED_ERRORS",
     "bad_output",
     "judge",
+    "lost",
     "out_of_time",
-    "shortened",
     "too_many_lists",
     "why_not_started",
 ]
 
 KEPT_BYTES = 4096
-"""How much of stdout before the piece under way is kept, to be shown when it turns out to be at fault."""
+"""Bytes of stdout that are kept from before the current piece, to be shown in an error."""
 
 LISTED_ERRORS = 10
 """How many **<ERR> lines an error repeats."""
 
-_SHOWN_OF_A_LINE = 1000
+LINE_CHARACTERS = 1000
+"""How much of a line of stderr an error shows."""
 
 
-def judge(exchange, decoder) -> None:
-    """Raise what is wrong with a worker that has exited; return when it succeeded (LIFECYCLE-4)."""
+def judge(exchange: Exchange[Any]) -> None:
+    """Raise what is wrong with a worker that has exited; return when it succeeded."""
     process = exchange.process
     if process.start_errno is not None:
         what, advice = why_not_started(process.start_errno, process.first_line)
@@ -43,19 +63,20 @@ def judge(exchange, decoder) -> None:
     if exchange.errors:
         raise _reported(exchange)
     status = process.exit_status
-    if status < 0:
+    if status is not None and status < 0:
         raise exchange.fail(WorkerCrashed, f"killed by {signal_name(status)}")
     if not exchange.input_ended or process.n_unread():
         what = f"exited with exit status {status} before it had read all its input"
         raise exchange.fail(WorkerExitedEarly, what, **_hint(exchange))
     try:
-        decoder.close()
+        exchange.decoder.close()
     except ProtocolError as fault:
-        raise bad_output(exchange, decoder, fault) from fault
+        raise bad_output(exchange, fault) from fault
     if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
         raise exchange.fail(
             WorkerExitedEarly,
-            f"exited with exit status {status}, having answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
+            f"exited with exit status {status}, "
+            f"having answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
             **_hint(exchange),
         )
     if status != 0:
@@ -63,15 +84,15 @@ def judge(exchange, decoder) -> None:
         raise exchange.fail(WorkerFailed, f"exited with exit status {status} {after}")
 
 
-def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
-    """The error for output that breaks the framing; text where frames belong gets its own."""
+def bad_output(exchange: Exchange[Any], fault: ProtocolError) -> WorkerError:
+    """The error for output that breaks the framing; text in place of frames has its own."""
     window, window_offset = _recent_output(exchange)
     at = fault.offset - window_offset
     if exchange.errors:
         return _reported(exchange)
-    text = _text_for_a_list(decoder, fault, window, window_offset)
+    text = _text_for_a_list(exchange, fault, window, window_offset)
     if text:
-        begins = _list_offset(decoder, fault)
+        begins = _list_offset(exchange, fault)
         what = f"it wrote text to stdout at byte {begins}, where a result list belongs: {text!r}"
         return exchange.fail(
             WorkerWroteText, what, hexdump=hexdump(window, window_offset, begins - window_offset)
@@ -82,27 +103,28 @@ def bad_output(exchange, decoder, fault: ProtocolError) -> WorkerError:
     )
 
 
-def too_many_lists(exchange) -> WorkerError:
+def too_many_lists(exchange: Exchange[Any]) -> WorkerError:
     """The error for a result list that answers no pair."""
     return exchange.fail(
         WorkerOutputError,
         f"it wrote at least {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
-        advice="write exactly one result list for each pair you read, after you have read it (MAP-2, MAP-3)",
+        advice="write exactly one result list for each pair you read, "
+        "after you have read it (MAP-2, MAP-3)",
     )
 
 
-def lost(exchange, error: WorkerCrashed) -> WorkerError:
-    """The error for a worker that is gone with its supervisor, with all that is known of this run."""
+def lost(exchange: Exchange[Any], error: WorkerCrashed) -> WorkerError:
+    """The error for a worker that was killed with its supervisor."""
     if exchange.errors:
         return _reported(exchange)
     return exchange.fail(WorkerCrashed, error.what, advice=error.advice)
 
 
-def out_of_time(exchange, name: str) -> WorkerError:
-    """The error for the deadline `name`, from what the worker was about when it passed."""
+def out_of_time(exchange: Exchange[Any], name: str) -> WorkerError:
+    """The error for the limit `name`, from what the worker did when it was reached."""
     if exchange.errors:
         return _reported(exchange)
-    process, seconds = exchange.process, getattr(exchange.timeouts, name)
+    process, seconds = exchange.process, float(getattr(exchange.limits, name))
     if name == "grace" and process.exit_status is not None:
         left = ", ".join(process.descendants()) or "a process that cannot be named"
         return exchange.fail(
@@ -114,15 +136,15 @@ def out_of_time(exchange, name: str) -> WorkerError:
         )
     state = process.state()
     return exchange.fail(
-        WorkerHung,
+        partial(WorkerHung, timeout=name),
         f"{_stuck_for(exchange, name, seconds)}; killed"
         + (f" (the kernel calls it {state})" if state else ""),
-        timeout=name,
-        advice=f"find out what it waits for; if it needs more time, raise the {name} time-out (now {seconds:g} s)",
+        advice="find out what it waits for; "
+        f"if it needs more time, raise the {name} time-out (now {seconds:g} s)",
     )
 
 
-def _stuck_for(exchange, name: str, seconds: float) -> str:
+def _stuck_for(exchange: Exchange[Any], name: str, seconds: float) -> str:
     if name == "start":
         return f"not executed after {seconds:g} s"
     if name == "total":
@@ -137,29 +159,25 @@ def _stuck_for(exchange, name: str, seconds: float) -> str:
     return f"it has read all that was sent and wrote nothing for {seconds:g} s (idle)"
 
 
-def _reported(exchange) -> WorkerError:
-    said = list(exchange.errors)
-    if exchange.n_errors > len(said):
-        said.append(f"({exchange.n_errors - len(said)} more lines)")
-    return exchange.fail(WorkerReported, "it reported an error: " + "\n    ".join(said))
+def _reported(exchange: Exchange[Any]) -> WorkerError:
+    lines = list(exchange.errors)
+    if exchange.n_errors > len(lines):
+        lines.append(f"({exchange.n_errors - len(lines)} more lines)")
+    return exchange.fail(WorkerReported, "it reported an error: " + "\n    ".join(lines))
 
 
-def shortened(line: str) -> str:
-    """A line of stderr as an error shows it: not all of 64 KiB."""
-    n_more = len(line) - _SHOWN_OF_A_LINE
-    return line if n_more <= 0 else f"{line[:_SHOWN_OF_A_LINE]} [{n_more} more characters]"
-
-
-def _hint(exchange) -> dict:
-    """Better advice than the general one for a program that failed, as its exit status says."""
+def _hint(exchange: Exchange[Any]) -> WorkerFacts:
+    """Better advice than the general one, where the exit status gives it."""
     status = exchange.process.exit_status
     if status in (126, 127) and exchange.process.first_line.endswith("\r"):
         return {
-            "advice": "its first line ends in CR LF, and the CR counts as part of a name there: sed -i 's/\\r$//' it"
+            "advice": "its first line ends in CR LF, and the CR counts as part of a name there: "
+            "sed -i 's/\\r$//' it"
         }
     if status in (126, 127):
         return {
-            "advice": "a shell or env exits so when it cannot find or execute a command: is all it calls installed?"
+            "advice": "a shell or env exits so when it cannot find or execute a command: "
+            "is all it calls installed?"
         }
     if status:
         return {"advice": "it failed by itself; its cause is in what it said on stderr"}
@@ -167,7 +185,7 @@ def _hint(exchange) -> dict:
 
 
 def why_not_started(number: int, first_line: str) -> tuple[str, str]:
-    """What an errno of execve(2) means for a program that begins with `first_line`, and what to do about it."""
+    """What an errno of execve(2) means for a program, and what to do about it."""
     if number == errno.ENOEXEC:
         what = "neither a binary of this machine nor a script that begins with #!"
         advice = (
@@ -175,7 +193,10 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
         )
     elif number == errno.ENOENT and first_line.startswith("#!"):
         what = f"its interpreter is not there: {first_line[2:].strip()}"
-        advice = "install the interpreter, or correct the first line; a line that ends in CR LF names one that ends in CR"
+        advice = (
+            "install the interpreter, or correct the first line; "
+            "a line that ends in CR LF names one that ends in CR"
+        )
     elif number == errno.ENOENT:
         what = "the dynamic loader that it names is not there"
         advice = "compile it for this system"
@@ -190,32 +211,34 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
     return f"could not be executed: {what}", advice
 
 
-def _recent_output(exchange) -> tuple[bytes, int]:
+def _recent_output(exchange: Exchange[Any]) -> tuple[bytes, int]:
     """The last of stdout that is kept, and its offset in the stream."""
     window = exchange.recent + bytes(exchange.current)
     return window, exchange.n_received - len(window)
 
 
-def _text_for_a_list(decoder, fault: ProtocolError, window: bytes, window_offset: int) -> str:
-    """The line of text that stands where a result list should begin; "" when what stands there is a number.
+def _text_for_a_list(
+    exchange: Exchange[Any], fault: ProtocolError, window: bytes, window_offset: int
+) -> str:
+    """The line of text where a result list should begin; "" when a number is there.
 
     A count of four printable bytes is over 150 million: no worker means that.
     """
-    at = max(0, _list_offset(decoder, fault) - window_offset)
-    under_way = decoder.list_under_way()
+    at = max(0, _list_offset(exchange, fault) - window_offset)
+    under_way = exchange.decoder.list_under_way()
     head = struct.pack("<I", under_way[1]) if under_way else window[at : at + 4]
     if not head or not all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
         return ""
     return window[at : at + 80].decode("ascii", "replace").strip().split("\n")[0]
 
 
-def _list_offset(decoder, fault: ProtocolError) -> int:
-    under_way = decoder.list_under_way()
+def _list_offset(exchange: Exchange[Any], fault: ProtocolError) -> int:
+    under_way = exchange.decoder.list_under_way()
     return under_way[0] if under_way else fault.offset
 
 
 def hexdump(window: bytes, window_offset: int, at: int) -> str:
-    """Rows of 16 bytes around window[at], with stream offsets, the row of the fault marked and its byte pointed at."""
+    """Rows of 16 bytes around window[at], with offsets in the stream and a mark at that byte."""
     first = max(0, (at - 32) // 16 * 16)
     rows = []
     for start in range(first, min(len(window), at + 48), 16):

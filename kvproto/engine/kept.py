@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from kvproto.driver.removal import remove_tree
+from kvproto.driver.supervisor import remove_tree
 from kvproto.engine.events import MAX_EVENT, Done, Failed, StageStarted, read_event
 from kvproto.errors import JobError
 from kvproto.storage import oob

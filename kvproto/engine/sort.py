@@ -29,8 +29,7 @@ from typing import Any, NoReturn
 import cloudpickle
 
 from kvproto._text import signal_name
-from kvproto.driver.removal import remove_tree
-from kvproto.driver.supervisor import Supervisor, is_readable
+from kvproto.driver.supervisor import Supervisor, ready_fds, remove_tree
 from kvproto.engine.sort_runs import Pair, no_order, sort_in_runs
 from kvproto.errors import DataError, JobError, WorkerCrashed
 from kvproto.storage.atomic import naming
@@ -239,7 +238,7 @@ class _Program:
         supervisor = self._supervisor
         try:
             while supervisor.exit_status is None and supervisor.start_errno is None:
-                is_readable(supervisor.status_fd)
+                ready_fds([supervisor.status_fd])
                 supervisor.read_status()
         except WorkerCrashed:
             return None

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from kvproto._text import signal_name
-from kvproto.driver.supervisor import Supervisor, is_readable
+from kvproto.driver.supervisor import Supervisor, ready_fds
 from kvproto.errors import WorkerCrashed
 from kvproto.storage.atomic import private
 from kvproto.storage.home import home, in_home
@@ -127,7 +127,7 @@ class TaskProcess:
         if self._pidfd is None and self._supervisor.pid is not None:
             # A zombie until its supervisor is told to end: the pid is still its own.
             self._pidfd = os.pidfd_open(self._supervisor.pid)
-        return self._pidfd is not None and is_readable(self._pidfd, 0)
+        return self._pidfd is not None and bool(ready_fds([self._pidfd], seconds=0))
 
     def _is_judged(self) -> bool:
         """Whether its supervisor has said how it ended, or is gone."""
@@ -161,7 +161,7 @@ class TaskProcess:
         """End what is left of a process that ended by itself; returns how it ended, with the end of its log."""
         deadline = time.monotonic() + _TELL
         while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
-            is_readable(self.status_fd, left)
+            ready_fds([self.status_fd], seconds=left)
         how = "closed its connection to the driver and was killed"
         if self._is_judged():
             how = self._how()

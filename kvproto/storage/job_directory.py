@@ -32,7 +32,7 @@ import time
 import uuid
 from contextlib import suppress
 
-from kvproto.driver.removal import remove_tree
+from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.store import LOCAL

@@ -233,7 +233,7 @@ def test_a_tree_from_a_lower_layer_of_an_overlay_is_removed(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "lower/tree/a/b/file").touch()
     mount = "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged || exit 77"
-    code = "from kvproto.driver.removal import remove_tree; remove_tree('merged/tree')"
+    code = "from kvproto.driver.supervisor import remove_tree; remove_tree('merged/tree')"
     shell = [
         *UNSHARE,
         "sh",
@@ -256,7 +256,7 @@ def test_what_is_mounted_keeps_its_mode(tmp_path):
     (tmp_path / "outside").chmod(0o555)
     mount = "mount --bind outside tree/m || exit 77"
     code = (
-        "from kvproto.driver.removal import remove_tree\ntry: remove_tree('tree')\n"
+        "from kvproto.driver.supervisor import remove_tree\ntry: remove_tree('tree')\n"
         "except OSError as e: print(e.strerror)"
     )
     shell = [*UNSHARE, "sh", "-c", f'{mount}; exec "$@"', "sh", *BARE, sys.executable, "-c", code]
