@@ -65,7 +65,7 @@ def test_a_worker_that_steals_from_its_supervisor_or_stops_it_ends_at_its_limits
 
     path = script(tmp_path, STEAL)
     with (
-        ExternalProgram([path], args=[how], on_message=note, idle=0.5, total=2) as worker,
+        ExternalProgram([path], args=[how], on_message=note, idle=3, total=6) as worker,
         pytest.raises(errors.WorkerHung),
     ):
         list(worker.reduce(PAIRS))
