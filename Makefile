@@ -24,7 +24,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test test-fast clauses lint lint-c matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
+.PHONY: build test test-fast clauses lint lint-c lint-imports lint-style lint-types matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
@@ -40,11 +40,17 @@ test-fast: build
 clauses: build
 	$(BIN)/pytest --clauses
 
-lint: .venv/lint lint-c
+lint: lint-imports lint-style lint-types lint-c
+
+lint-imports: .venv/lint
+	$(BIN)/lint-imports
+
+lint-style: .venv/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint-types: .venv/lint
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 
 C_FORMATTED := $(shell find csrc include fuzz tests kvproto -name '*.[ch]' -o -name '*.cpp')
 C_ANALYSED := $(shell find csrc -name '*.c')

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import pytest
 from support.command_line import command_line, kvproto_command
 
+from kvproto.engine.kept import all_jobs, started
+
 MODULE = """
 import time
 from kvproto.classic import Job
@@ -37,16 +39,27 @@ class Waits(Job):
 """
 
 
+def prepare(directory):
+    """Make a directory with a module of jobs, and an input."""
+    (directory / "here.py").write_text(MODULE)
+    (directory / "input").write_text("one\nthree\n")
+    return directory
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """The working directory of the commands: a module with jobs, an input; a home of their own for
-    the jobs.
-    """
-    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "here.py").write_text(MODULE)
-    (tmp_path / "input").write_text("one\nthree\n")
-    return tmp_path
+def here(tmp_path):
+    """The directory in which the test's commands work."""
+    return prepare(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def two_jobs(tmp_path_factory):
+    """A home with two jobs that are done, for tests that change nothing in it."""
+    directory = prepare(tmp_path_factory.mktemp("two"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KVPROTO_HOME", str(directory / "home"))
+        patch.chdir(directory)
+        return directory / "home", [run("Lengths"), run("Lengths")]
 
 
 def command(*arguments):
@@ -79,7 +92,7 @@ def table():
 
 
 def names():
-    return [row[0] for row in table()]
+    return sorted(all_jobs(), key=started)
 
 
 @pytest.fixture
@@ -138,9 +151,10 @@ def test_a_job_is_named_whole_or_by_a_beginning_of_its_own_or_as_the_last_one():
 @pytest.mark.parametrize(
     "arguments", [["results"], ["events"], ["wait"], ["oob"], ["kill"], ["purge"], ["pstats"]]
 )
-def test_a_name_that_is_no_job_or_several_jobs_is_an_error(arguments):
+def test_a_name_that_is_no_job_or_several_jobs_is_an_error(arguments, two_jobs, monkeypatch):
     assert re.fullmatch(r"kvproto: there are no jobs in .*/home; .*\n", refused(*arguments, "@"))
-    first, second = run("Lengths"), run("Lengths")
+    home, [first, second] = two_jobs
+    monkeypatch.setenv("KVPROTO_HOME", str(home))
     assert refused(*arguments, "Nothing").startswith("kvproto: there is no job Nothing in")
     several = refused(*arguments, "Len")
     assert (
