@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from support.languages import program
 from measure import alternate, directory, row, run, worker
+from support.languages import program
 
 CHECK = [sys.executable, "-P", "-m", "kvproto", "check"]
 

@@ -10,13 +10,23 @@ anything.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("codec", "driver", "flushing", "startup", "demo", "wordcount", "conformance")
+BENCHMARKS = (
+    "codec",
+    "libdisco",
+    "driver",
+    "flushing",
+    "startup",
+    "demo",
+    "wordcount",
+    "conformance",
+)
 
 
 def main() -> int:
@@ -24,11 +34,14 @@ def main() -> int:
     parser.add_argument("--only", choices=BENCHMARKS)
     names = [only] if (only := parser.parse_args().only) else BENCHMARKS
     n_missed = n_broken = 0
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     print(f"{'':<64} {'measured':>14} {'asked':>14}")
     with tempfile.TemporaryDirectory(prefix="kvproto-bench-") as directory:
         for name in names:
             command = [sys.executable, str(HERE / f"{name}.py"), directory]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/") as process:
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, text=True, cwd="/", env=environment
+            ) as process:
                 for line in process.stdout:
                     n_missed += show(name, **json.loads(line))
             n_broken += process.returncode != 0
