@@ -1,6 +1,6 @@
 """How the tasks of a job get run: plan -> map tasks -> spool -> reduce tasks -> result files.
 
-A job is described by a `JobSpec` (`spec`); `run` carries it out with any engine that has `run_stage`;
-`local` is the one for this machine. Knows files and processes of its own; knows neither the pipes of
-external programs (`kvproto.external`) nor how a job was written down (`kvproto.classic`).
+A `JobSpec` (`spec`) describes a job. `run_job` (`job`) runs it on any engine with a `run_stage`;
+`LocalPool` (`pool`) is the one for this machine. Refuses to know the pipes of external programs
+(`kvproto.driver`) and how a job is written down (`kvproto.classic`).
 """

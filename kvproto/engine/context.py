@@ -1,7 +1,8 @@
-"""The task that runs in this process: its job, inputs, partition and out-of-band values, and what its functions find.
+"""The task of this process: its inputs, out-of-band values, and the names that its functions find.
 
-`in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`. Values that a task puts are
-there for others when the task has succeeded, so that a failed attempt leaves nothing; the task itself sees them at once.
+`in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`.
+Values that a task puts are there for others when the task has succeeded, so that a failed attempt
+leaves nothing; the task itself sees them at once.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class TaskContext:
     number : int
         Of the map task, from 0; of a reduce task its partition.
     inputs : list of str
-        URLs: in a map the one that is being read, as small inputs share a task; in a reduce all of them, after a map
-        the files that the maps wrote.
+        URLs: in a map the one that is being read, as small inputs share a task; in a reduce all of
+        them, after a map the files that the maps wrote.
     """
 
     job_path: str
@@ -78,7 +79,7 @@ class TaskContext:
         self._put[key] = value
 
     def get(self, key: str, job: str | None = None) -> bytes | str:
-        """An out-of-band value of this job, of this task too, or of another job; JobError when there is none."""
+        """An out-of-band value of this job or of another one; JobError when there is none."""
         if job is not None and job != self.job:
             return oob.get(os.path.join(home(), "jobs", job, "oob"), key)
         return self._put[key] if key in self._put else oob.get(self._oob, key)
@@ -107,7 +108,7 @@ def current() -> TaskContext:
 
 @contextmanager
 def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
-    """Make `task` the current one for the body: its functions find their free names, and are profiled if the job says so.
+    """Make `task` the current one for the body, with its free names, profiled if the job says so.
 
     Its values are published, and its profile is there, when the body ends without an error.
     """
@@ -171,9 +172,10 @@ def _unwrapped(function: Any) -> Any:
 def pass_str_as_bytes(values: Iterable[Any]) -> None:
     """Let the C libraries (ctypes) among values take a str as its bytes.
 
-    ctypes passes a str as wchar_t *, which a function that takes char * reads as one character, without an error. After
-    this, a function without `argtypes` gets the UTF-8 bytes, and lone surrogates as the bytes they stand for. One with
-    `argtypes` gets what these say; ctypes.c_wchar_p among them takes a str.
+    ctypes passes a str as wchar_t *, which a function that takes char * reads as one character,
+    without an error. After this, a function without `argtypes` gets the UTF-8 bytes, and lone
+    surrogates as the bytes they stand for. One with `argtypes` gets what these say;
+    ctypes.c_wchar_p among them takes a str.
     """
     ctypes = sys.modules.get("ctypes")
     for value in values if ctypes is not None else ():
@@ -189,7 +191,7 @@ def _call(function: Any, *args: Any) -> Any:
     return super(type(function), function).__call__(*args)
 
 
-# --- profiles: `pstats` trusts its files, and a few damaged bytes make it ask for all memory ---------
+# --- profiles: `pstats` trusts its files, and damaged bytes can make it ask for all memory --------
 
 
 def sealed(profile: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Events: what a job does, from its tasks to whoever watches, and to `events.jsonl`.
 
-`KINDS` lists them. In JSON, and for `on_event` of a job, an event is a dict: "time" (seconds since the
-epoch), "event" (the name of its kind), and its fields. Passwords in addresses are left out.
+`KINDS` lists them. In JSON, and for `on_event` of a job, an event is a dict: "time" (seconds since
+the epoch), "event" (the name of its kind), and its fields. Passwords in addresses are left out.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Event:
 
 @dataclass(frozen=True)
 class JobStarted(Event):
-    """The job begins: how many inputs it has, their bytes as far as they are known, the machine of its driver."""
+    """The job begins: its inputs, their bytes as far as they are known, its driver's machine."""
 
     name = "job"
     job: str
@@ -128,7 +128,7 @@ class Note(Event):
 
 @dataclass(frozen=True)
 class Retry(Event):
-    """An attempt, counted from 1, failed, and another one follows. The lines of a worker's stderr are messages before it."""
+    """Attempt number `attempt` failed, and another one follows. Stderr is in messages."""
 
     name = "retry"
     stage: str
@@ -157,7 +157,7 @@ class Failed(Event):
 
 @dataclass(frozen=True)
 class Read(Event):
-    """What a task has read since it last said so. `Progress` has the sums; this one is not written to the file."""
+    """What a task has read since the last such event. Not in the file: `Progress` has the sums."""
 
     name = "read"
     stage: str
@@ -202,7 +202,7 @@ def as_dict(event: Event, now: float) -> dict[str, Any]:
 
 
 def read_event(line: bytes) -> dict[str, Any]:
-    """Read a line of `events.jsonl`; kinds that are not in `KINDS` are read too. ValueError for a damaged one."""
+    """Read a line of `events.jsonl`, of any kind. ValueError for a damaged one."""
     try:
         event = json.loads(line)
     except RecursionError as e:
@@ -222,7 +222,7 @@ def read_event(line: bytes) -> dict[str, Any]:
 
 
 def _is_printable(url: str) -> bool:
-    """Whether it can be the path or URL of a result: no control characters, no surrogates that stand for no byte."""
+    """Whether it can be the path or URL of a result: no control characters or stray surrogates."""
     return printable(url) == url and not re.search("[\ud800-\udc7f\udd00-\udfff]", url)
 
 
@@ -260,7 +260,7 @@ def is_in_task() -> bool:
 
 
 def emit_message(text: str, kind: str = "MSG") -> None:
-    """Send a line that the task says. Beyond MAX_TOLD bytes of a task the rest goes to the log of its process."""
+    """Send a line that the task says. After MAX_TOLD bytes of a task, it goes to the log."""
     _emit_text(Message(_channel.stage, _channel.task, text, kind), text)
 
 
@@ -306,7 +306,7 @@ _SECONDS_BETWEEN = 1.0
 
 
 class EventLog:
-    """Stamps events, writes them to a file as lines of JSON, then hands them to `on_event` as dicts.
+    """Writes events to a file as lines of JSON, then hands them to `on_event` as dicts.
 
     Of a stage's progress the file has one event a second, and the last.
 

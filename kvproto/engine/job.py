@@ -1,7 +1,7 @@
 """One job from its inputs to its result files, over any engine that has `run_stage`.
 
-Stages run one after the other: all maps, then all reduces. Results count only when every task has succeeded;
-a job that fails leaves its events and logs, and no results.
+Stages run one after the other: all maps, then all reduces. Results count only when every task has
+succeeded; a job that fails leaves its events and logs, and no results.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Engine(Protocol):
         retries: int,
         on_event: OnEvent,
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (index, fn(calls[index])) for each call, in any order; the first success of an index counts."""
+        """Yield (index, fn(calls[index])) for each call, in any order. The first success counts."""
 
 
 def run_job(
@@ -89,13 +89,14 @@ def run_job(
     Returns
     -------
     list of str
-        Paths of the result files in the order of partitions (without a reduce: of the inputs), or the job's tag.
+        Paths of the result files in the order of partitions (without a reduce: of the inputs), or
+        the job's tag.
 
     Raises
     ------
     JobError
-        With the failed task's error. Also where the job is done and only its last event could not be delivered:
-        the message says so, and the results are there.
+        With the failed task's error. Also where the job is done and only its last event could not
+        be delivered: the message says so, and the results are there.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
@@ -146,7 +147,7 @@ def _run_and_log(
 
 
 def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -> JobError:
-    """The job's error for that of a task or of the job itself: its text whole, its cause with all attributes."""
+    """The job's error: the text of the task's error, and that error as its cause."""
     text = f"job {directory.job} failed: {error}{undelivered}\nits logs are in {directory.path}"
     if not isinstance(error, JobError):
         return JobError(text, cause=error)
@@ -159,7 +160,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
 def _log_failure(
     log: EventLog, directory: JobDirectory, error: BaseException, seconds: float
 ) -> str:
-    """Log the last event of a job that failed. Returns a line on why it could not be delivered, or ""."""
+    """Log the last event of a failed job. Returns why it could not be delivered, or ""."""
     try:
         _tidy(log, directory)
         log(Failed(str(error) or type(error).__name__, seconds))
@@ -171,7 +172,7 @@ def _log_failure(
 
 
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
-    """Remove what only a running job needs. What cannot be removed does not change how the job ended."""
+    """Remove what only a running job needs. What cannot be removed becomes a note."""
     for path in directory.tidy():
         log(Note(f"{path} could not be removed; remove it by hand: rm -r {path}"))
 
@@ -184,7 +185,7 @@ def _run_stages(
     n_processes: int,
     log: EventLog,
 ) -> list[Result]:
-    """Run the map, the reduce, or both. The results are in `unfinished`, and named as they will be."""
+    """Run the map, the reduce, or both. The result files are in `unfinished`."""
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
         if by_partition is not None:
@@ -216,7 +217,7 @@ def _run_stages(
 
 
 def _with_map(spec: JobSpec) -> JobSpec:
-    """The job of a reduce alone whose inputs are not partitioned as it wants them: a map gives each pair as it is."""
+    """Give a job a map that passes pairs on, as its inputs are not partitioned as it wants."""
     return replace(
         spec,
         map=_each_pair,
@@ -286,8 +287,8 @@ def place_files(directory: str, files: Mapping[str, str | bytes]) -> None:
     directory : str
         Where the files go.
     files : mapping of str to str or bytes
-        Name -> path of a file, which is copied with its permissions for the owner, or content. A name may have
-        directories, which are made; it must not lead out of the directory.
+        Name -> path of a file, which is copied with its permissions for the owner, or content. A
+        name may have directories, which are made; it must not lead out of the directory.
 
     Raises
     ------

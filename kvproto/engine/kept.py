@@ -1,4 +1,4 @@
-"""The jobs of the home, seen from any process, while they run and later; and tidying up after drivers that were killed.
+"""The jobs of the home, seen from any process; and tidying up after drivers that were killed.
 
 All that is known of a job is read from its directory each time.
 """
@@ -44,7 +44,7 @@ _GRACE = 600.0  # seconds for which a hidden directory may be one that is being 
 
 
 class KeptJob:
-    """The job with the full name `job`; `paths` has the paths of its directory, which may be missing."""
+    """The job with the full name `job`; `paths` has its directory, which may be missing."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -55,11 +55,11 @@ class KeptJob:
         return self._is_named() and os.path.isdir(self.paths.path)
 
     def _is_named(self) -> bool:
-        """Whether this can be the name of a job: neither outside of the directory of jobs nor hidden."""
+        """Whether this can be the name of a job: not a path, and not hidden."""
         return bool(self.job) and "/" not in self.job and not self.job.startswith(".")
 
     def status(self) -> str:
-        """ACTIVE: its driver runs; READY: it has results; DEAD: it failed, was killed, or lost its driver; UNKNOWN."""
+        """ACTIVE (its driver runs), READY (it has results), DEAD (it has none), or UNKNOWN."""
         return self.state()[0]
 
     def results(self) -> list[str]:
@@ -84,14 +84,15 @@ class KeptJob:
     def stage_results(self, stage: str) -> list[str]:
         """The output files of a stage, "map" or "reduce", that has ended.
 
-        Those of a map before a reduce are result files if the job keeps them; else the spool's, while the job runs.
-        JobError when the stage has not ended, is none of the job's, or its output was not kept.
+        Those of a map before a reduce are result files if the job keeps them, else the spool's
+        while the job runs. JobError when there are none.
         """
         status = self._known()
         stages = self._stages()
         if stage not in stages:
             raise JobError(
-                f"job {self.job} has had no stage {stage!r}; it has had {', '.join(stages) or 'none yet'}"
+                f"job {self.job} has had no stage {stage!r}; "
+                f"it has had {', '.join(stages) or 'none yet'}"
             )
         if stage == stages[-1]:
             if status != READY:
@@ -106,7 +107,8 @@ class KeptJob:
             names = sorted(name for name in os.listdir(self.paths.spool) if name.startswith(stage))
         except FileNotFoundError:
             raise JobError(
-                f"the output of stage {stage} of job {self.job} was removed when the job ended: run it with keep_map=True"
+                f"the output of stage {stage} of job {self.job} was removed when the job ended: "
+                "run it with keep_map=True"
             ) from None
         return [
             os.path.join(self.paths.spool, name)
@@ -165,19 +167,12 @@ class KeptJob:
         if status == READY:
             return results
         last = self._last_event()
+        why = f"is {status}: its driver, the process that ran it, ended before the job did"
         if last.get("event") == Failed.name:
-            raise JobError(
-                f"job {self.job} failed: {last['text']}\nits logs are in {self.paths.path}"
-            )
-        raise JobError(
-            f"job {self.job} is {status}: "
-            + (
-                "it has not ended"
-                if status == ACTIVE
-                else "its driver, the process that ran it, ended before the job did"
-            )
-            + f"\nits logs are in {self.paths.path}"
-        )
+            why = f"failed: {last['text']}"
+        elif status == ACTIVE:
+            why = "is active: it has not ended"
+        raise JobError(f"job {self.job} {why}\nits logs are in {self.paths.path}")
 
     def info(self) -> dict[str, Any]:
         """A summary: job, status, started (seconds since the epoch), directory, stages, results."""
@@ -199,7 +194,7 @@ class KeptJob:
         return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
 
     def damage(self) -> str:
-        """What is wrong with the file of its events, as far as the first or last one shows it; else ""."""
+        """What is wrong with its events, as far as the first or the last one shows it; else ""."""
         try:
             next(self.events(), None)
             line = self._last_line()
@@ -222,7 +217,7 @@ class KeptJob:
         return oob.list_keys(self.paths.oob)
 
     def profiles(self, stage: str = "") -> list[str]:
-        """The paths of its tasks' profiles, of one stage or of all. JobError when there are none."""
+        """The paths of its profiles, of one stage or of all. JobError when there are none."""
         self._known()
         names = sorted(os.listdir(self.paths.profile)) if os.path.isdir(self.paths.profile) else []
         names = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
@@ -232,7 +227,7 @@ class KeptJob:
         return [os.path.join(self.paths.profile, name) for name in names]
 
     def kill(self) -> None:
-        """Stop the job, and return when nothing of it runs any more. JobError when it is not active."""
+        """Stop the job, and return when it has ended. JobError when it is not active."""
         status = self._known()
         if not tell_to_stop(self.paths.control):
             raise JobError(
@@ -241,19 +236,17 @@ class KeptJob:
         self.ended_within()
 
     def clean(self) -> None:
-        """Remove its logs, required files and profiles; the rest stays. JobError while it is active."""
+        """Remove its logs, required files and profiles. JobError while it is active."""
         if self._known() == ACTIVE:
             raise JobError(f"job {self.job} is active: wait for it or kill it first")
         for path in (self.paths.logs, self.paths.files, self.paths.profile):
             try:
                 remove_tree(path)
             except OSError as e:
-                raise JobError(
-                    f"removing {path}: {e.strerror}; remove what is left of it by hand: rm -r {path}"
-                ) from e
+                raise _not_removed(path, e) from e
 
     def purge(self) -> None:
-        """Remove the job with all that it has, results included; one that is active is killed first."""
+        """Remove the job with its results; kill it first if it is active."""
         if self._known() == ACTIVE:
             self.kill()
         jobs, name = os.path.split(self.paths.path)
@@ -262,10 +255,7 @@ class KeptJob:
             os.rename(self.paths.path, aside)  # the job is gone at once, and whole
             remove_tree(aside)
         except OSError as e:
-            left = e.filename or self.paths.path
-            raise JobError(
-                f"removing {left}: {e.strerror}; remove what is left of it by hand: rm -r {left}"
-            ) from e
+            raise _not_removed(e.filename or self.paths.path, e) from e
 
     def _stages(self) -> list[str]:
         """The stages that have begun."""
@@ -301,6 +291,11 @@ class KeptJob:
                 n_bytes *= 4
 
 
+def _not_removed(path: str, e: OSError) -> JobError:
+    by_hand = f"remove what is left of it by hand: rm -r {path}"
+    return JobError(f"removing {path}: {e.strerror}; {by_hand}")
+
+
 def all_jobs() -> list[str]:
     """The names of all jobs that are there, sorted. JobError when others may write to the home."""
     check_home()
@@ -313,17 +308,9 @@ def all_jobs() -> list[str]:
 
 
 def resolve_job(text: str) -> str:
-    """Find the full name of a job.
+    """The full name of a job, for a beginning that no other has, or "@" for the last job.
 
-    Parameters
-    ----------
-    text : str
-        The name, or a beginning that no other job has; "@" is the last job.
-
-    Raises
-    ------
-    JobError
-        When there is no such job, or several.
+    JobError when there is no such job, or several.
     """
     jobs = all_jobs()
     if not jobs:
@@ -336,7 +323,8 @@ def resolve_job(text: str) -> str:
     if matching:
         shown = "\n  ".join(sorted(matching, key=started)[-_SHOWN_JOBS:])
         raise JobError(
-            f"{len(matching)} jobs begin with {text}: give more of the name. The last ones:\n  {shown}"
+            f"{len(matching)} jobs begin with {text}: give more of the name. "
+            f"The last ones:\n  {shown}"
         )
     near = difflib.get_close_matches(
         text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
@@ -346,13 +334,13 @@ def resolve_job(text: str) -> str:
 
 
 def first_event(paths: JobPaths) -> dict[str, Any]:
-    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged or missing."""
+    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged."""
     with open_regular(paths.events) as file:
         return read_event(file.readline(MAX_EVENT))
 
 
 def started(job: str) -> float:
-    """When a job began, in seconds since the epoch, by its first event, else by its name or its directory."""
+    """When a job began, in seconds since the epoch: by its first event, name or directory."""
     with suppress(OSError, ValueError):
         return float(first_event(JobPaths(job))["time"])
     try:

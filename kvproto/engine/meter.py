@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from kvproto.engine.events import emit_read, emit_status
-from kvproto.errors import KVProtoError
+from kvproto.errors import DataError, KVProtoError
+from kvproto.inputs.lines import line_too_long
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "MeteredFile"]
 
 _SECONDS_BETWEEN = 0.2
 
 
 class Meter:
-    """Counts what a task has read. A context manager: inside, the driver gets the counts five times a second.
+    """Counts what a task has read; inside its context the driver gets the counts now and then.
 
     Parameters
     ----------
@@ -27,8 +29,8 @@ class Meter:
     Attributes
     ----------
     n_bytes, n_records : int
-        Counted by `add` and `add_records`. Who makes one record at a time may count it in n_records itself, and call
-        `tell_status` when that has come to `next_status` (0: never).
+        Counted by `add` and `add_records`. Who makes one record at a time may count it in n_records
+        itself, and call `tell_status` when that has come to `next_status` (0: never).
     failed : KVProtoError or None
         The error that ended the reading.
     """
@@ -90,3 +92,51 @@ class Meter:
         if now != self._told:
             self._told = now
             emit_read(now[0] - n_bytes, now[1] - n_records)
+
+
+class MeteredFile(io.RawIOBase):
+    """An input whose bytes are counted as they are read, and whose errors name it.
+
+    Parameters
+    ----------
+    file : file object
+        The input.
+    url : str
+        For errors.
+    meter : Meter
+        Counts the bytes, and keeps an error.
+    max_line : int or None
+        Bytes that a line may have, where it is read as lines: a longer one is an error before all
+        of it is read.
+    """
+
+    def __init__(self, file: Any, url: str, meter: Meter, max_line: int | None) -> None:
+        self._file = file
+        self._url = url
+        self._meter = meter
+        self._max_line = max_line
+        self._n_unended = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            n_read: int = self._file.readinto(buffer)
+        except OSError as e:
+            self._meter.failed = DataError(f"input {self._url}: {e.strerror or e}")
+            raise self._meter.failed from e
+        except KVProtoError as e:
+            self._meter.failed = e
+            raise
+        self._meter.add(n_read)
+        if self._max_line is not None:
+            self._check_line(bytes(buffer[:n_read]), self._max_line)
+        return n_read
+
+    def _check_line(self, data: bytes, max_line: int) -> None:
+        end = data.rfind(b"\n") + 1
+        self._n_unended = len(data) - end if end else self._n_unended + len(data)
+        if self._n_unended > max_line:
+            self._meter.failed = line_too_long(self._url, max_line)
+            raise self._meter.failed

@@ -1,7 +1,7 @@
-"""Where the pairs of a task go: spool or result files, in the engine's records or as the job's output streams write them.
+"""Where the pairs of a task go: spool or result files, as records or by the job's output streams.
 
-Batches of pairs go through an encoder to a writer. With output streams the encoder passes batches on as they are, and
-the writer adds each pair to its partition's stream.
+Batches of pairs go through an encoder to a writer. With output streams the encoder passes batches
+on as they are, and the writer adds each pair to its partition's stream.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Output:
         )
 
     def stream(self, partition: int) -> _Counted | None:
-        """The last output stream of a partition, which counts what is added; None for a job without such streams."""
+        """The last output stream of a partition; None for a job without such streams."""
         return None if self._streams is None else _Counted(self._streams, partition)
 
     def publish(self) -> list[Any]:
         """Close the streams and publish the files: segments of the spool, or results."""
         if os.getpid() != self._owner:
-            # A fork that came back from a job function: it would write all that is buffered a second time.
+            # A fork that came back from a job function: it would write the buffers a second time.
             os._exit(1)
         if self._streams is not None:
             self._streams.close()
@@ -65,7 +65,7 @@ class Output:
 
 @contextmanager
 def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
-    """The output of map task `number`: its file in the spool, or without a reduce its result files."""
+    """The output of map task `number`: its spool file, or without a reduce its result files."""
     opened: SpoolWriter | ResultWriters
     if spec.has_reduce:
         # Another attempt of this task may be under way: the first success counts.
@@ -154,7 +154,7 @@ class _Counted:
 
 
 class _Sink:
-    """The file below a partition's output streams; `path` is where it will be when the task has succeeded."""
+    """The file below a partition's output streams; `path` is where it will be in the end."""
 
     def __init__(self, writer: SpoolWriter | ResultWriters, number: int, path: str) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""The partition of a key: `default_partition`, and `Partitioner`, which cuts batches of pairs by any partition function."""
+"""The partition of a key, and batches of pairs cut by a partition function."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ _MAX_SEEN = 1 << 16  # keys whose partition is remembered
 
 
 def default_partition(key: Any, nr_partitions: int, params: Any = None) -> int:
-    """Give the partition of a key, the same in every process and run. Equal keys go together (1 == 1.0 == True).
+    """Give the partition of a key, the same in every process and run.
+
+    Equal keys go together (1 == 1.0 == True).
 
     Parameters
     ----------
     key : str, bytes, number, None or tuple of these
-        bytes and str count by the crc32 of their (UTF-8) bytes, numbers by their value, tuples by their items, None
-        as 0.
+        bytes and str count by the crc32 of their (UTF-8) bytes, numbers by their value, tuples by
+        their items, None as 0.
     nr_partitions : int
         At least 1.
     params : object
@@ -108,7 +110,7 @@ class Partitioner:
 
 
 class _DefaultPartitions:
-    """`default_partition` of the last keys, as keys repeat. Equal keys have equal partitions, so that a dict will do."""
+    """`default_partition` of the last keys, as keys repeat. Equal keys have equal partitions."""
 
     def __init__(self, n_partitions: int) -> None:
         self._n = n_partitions

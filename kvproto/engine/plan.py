@@ -1,7 +1,8 @@
 """Which task reads what: inputs to splits, splits to tasks. Sizes in, splits out; no I/O.
 
-A large file is cut so that all cores work on it; small files share a task so that thousands of them do not become
-thousands of tasks. The cuts are offsets; the reader moves each to the start of the next line.
+A large file is cut so that all cores work on it; small files share a task so that thousands of them
+do not become thousands of tasks. The cuts are offsets; the reader moves each to the start of the
+next line.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["MAX_TASK", "MIN_TASK", "Split", "plan_maps", "plan_reduces"]
 
 MIN_TASK = 1 << 20
 MAX_TASK = 64 << 20
-"""Bytes of input that a map task gets, at least and at most: 1 MiB, 64 MiB (a file that cannot be cut may be larger)."""
+"""Bytes of input for a map task: 1 to 64 MiB, or one larger file that cannot be cut."""
 
 _TASKS_EACH = 4  # tasks per process: few enough to cost nothing, enough to end together
 
@@ -73,10 +74,10 @@ def plan_maps(
 
 
 def plan_reduces(inputs: Iterable[Input], n_partitions: int | None) -> list[list[Split]] | None:
-    """Plan the tasks of a reduce without a map: the splits of each partition. None: a shuffle by keys is needed.
+    """Plan a reduce without a map: the splits of each partition, or None for a shuffle.
 
-    One partition reads all inputs. Of several, or of None (as many as the labels need), each reads the inputs
-    with its label, if all inputs have one.
+    One partition reads all inputs. Of several, or of None (as many as the labels need), each reads
+    the inputs with its label, if all inputs have one.
     """
     inputs = list(inputs)
     if n_partitions is None:

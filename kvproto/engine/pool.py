@@ -1,7 +1,7 @@
 """The engine of this machine: a small pool of processes, each with one known task.
 
-A process that is killed costs only the task that it had, which another process tries again. Leaving the pool
-ends all its processes, and all that the tasks have started.
+A process that is killed costs only the task that it had, which another process tries again. Leaving
+the pool ends all its processes, and all that the tasks have started.
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ class LocalPool:
     tmp_directory : str
         Where each process has its TMPDIR, which is removed with the process.
     files_directory : str or None
-        Where the processes work, and look first for modules and shared libraries. None: where this process does.
+        Where the processes work, and look first for modules and shared libraries. None: where this
+        process does.
     prepare : callable or None
         Called in each process before anything of a job is unpickled there; a module's function.
     stop_fd : int or None
-        A file descriptor: when it is readable, the stage that runs, and each later one, raises Cancelled.
+        A file descriptor: when it is readable, the stage that runs, and each later one, raises
+        Cancelled.
     """
 
     def __init__(
@@ -74,7 +76,10 @@ class LocalPool:
             self._processes.pop().kill()
 
     def leave(self) -> None:
-        """Close this fork's copies of the connections. The task processes end with the original process, even if the fork lives on."""
+        """Close this fork's copies of the connections.
+
+        The task processes end with the original process, even if the fork lives on.
+        """
         for process in self._processes:
             process.leave()
 
@@ -97,9 +102,11 @@ class LocalPool:
         calls : sequence
             An attribute `label`, a str, says what a call is about if its process dies.
         retries : int
-            How often a call is tried again, after an error that is worth it or the death of its process.
+            How often a call is tried again, after an error that is worth it or the death of its
+            process.
         on_event : callable
-            Gets the events of the tasks, and a Retry for each failed attempt that is followed by another.
+            Gets the events of the tasks, and a Retry for each failed attempt that is followed by
+            another.
 
         Yields
         ------
@@ -227,7 +234,7 @@ class _Stage:
 
 
 def _restored(error: bytes | None) -> BaseException | None:
-    """A task's error; None where only the task knows its class, for instance by a sys.path that it extended."""
+    """A task's error; None where only the task can import its class."""
     if error is None:
         return None
     try:

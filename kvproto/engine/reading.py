@@ -1,10 +1,11 @@
 """What a task reads: splits as entries for a function, or as frames for an external program.
 
-The default entries are the lines with their newline, as str: UTF-8, any other bytes as lone surrogates
-(`surrogateescape`), so that they come out as the same bytes. A byte order mark of UTF-8 before the first line is
-dropped. A reader of the job gets the same file object, with the bytes at `buffer`. A job with text=False has bytes, and
-readers get binary files, except for raw://, whose data was text. For an external program lines become frames without
-Python objects. Data without lines, compressed data above all, is an error where lines are read.
+The default entries are the lines with their newline, as str: UTF-8, any other bytes as lone
+surrogates (`surrogateescape`), so that they come out as the same bytes. A byte order mark of UTF-8
+before the first line is dropped. A reader of the job gets the same file object, with the bytes at
+`buffer`. A job with text=False has bytes, and readers get binary files, except for raw://, whose
+data was text. For an external program lines become frames without Python objects. Data without
+lines, compressed data above all, is an error where lines are read.
 
 When an input fails, its next replica is read from the start, and what was given already is skipped.
 
@@ -22,11 +23,11 @@ from typing import Any, BinaryIO, Protocol
 
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.events import emit_message
-from kvproto.engine.meter import Meter
+from kvproto.engine.meter import Meter, MeteredFile
 from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
-from kvproto.errors import DataError, JobError, KVProtoError
+from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import BOM, check_text, line_too_long, skip_mark, text_file
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
@@ -110,7 +111,8 @@ class InputReader:
     ) -> Iterator[Any]:
         """Yield what `read(split, url)` gives, and go on with the next replica where one fails.
 
-        n_records (entries) or _n_taken (bytes) counts what was given of the split; the next replica skips that.
+        n_records (entries) or _n_taken (bytes) counts what was given of the split; the next replica
+        skips that.
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
@@ -147,7 +149,8 @@ class InputReader:
             for n_skipped in range(n_given):
                 if next(entries, _NONE) is _NONE:
                     raise DataError(
-                        f"input {url}: {n_skipped} entries in it, and its replica had {n_given} or more"
+                        f"input {url}: {n_skipped} entries in it, "
+                        f"and its replica had {n_given} or more"
                     )
             if not self._chain.functions:
                 yield from self._lines_of(stream)
@@ -199,7 +202,7 @@ class InputReader:
             yield iterable(stream, functions[-1], "entries")
 
     def frames(self) -> Iterator[bytes]:
-        """Yield the entries of all splits as frames, cut anywhere: an entry is the value of an empty key, or a pair."""
+        """Yield entries as frames, cut anywhere: the value of an empty key, or a pair."""
         if self._chain != InputChain() or self._init is not None:
             function = self._chain.functions[-1] if self._chain.functions else self._function
             for number, entry in enumerate(self.entries()):
@@ -209,7 +212,7 @@ class InputReader:
             yield from self._of_replicas(split, self._line_frames)
 
     def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
-        """Frame the lines of a file block by block; memory is that of a block or of the longest line."""
+        """Frame the lines of a file; the memory is that of a block or of the longest line."""
         with self._opened(split, url) as (file, _):
             if split.start == 0:
                 check_text(file, f"input {url}")
@@ -239,7 +242,8 @@ class InputReader:
     def place(self, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
 
-        is_in_function: the function raised it for the last entry read; otherwise it may be any of those before.
+        is_in_function: the function raised it for the last entry read; otherwise it may be any of
+        those before.
         """
         n_left = length_hint(self._left)  # of the last part, which is counted whole
         n_read = self._meter.n_records - n_left
@@ -274,15 +278,17 @@ class InputReader:
         with file:
             if url == split.url and split.end is None and size is not None and size < split.n_bytes:
                 raise DataError(
-                    f"input {url}: was cut short after the job began: {size} bytes, it had {split.n_bytes}"
+                    f"input {url}: was cut short after the job began: "
+                    f"{size} bytes, it had {split.n_bytes}"
                 )
-            metered = _Metered(file, url, self._meter, has_lines=not self._chain.functions)
+            max_line = None if self._chain.functions else MAX_ITEM
+            metered = MeteredFile(file, url, self._meter, max_line)
             with io.BufferedReader(metered, 1 << 18) as buffered:
                 yield buffered, size
 
 
 def entry_frame(entry: Any, number: int, function: Function | External | None) -> bytes:
-    """An entry as a frame: the value of an empty key, or a pair; TypeError names the function that made anything else."""
+    """An entry as a frame. TypeError names the function that made what cannot be one."""
     try:
         return pack_frames([entry if isinstance(entry, tuple) else ("", entry)], number)
     except (TypeError, ValueError) as e:
@@ -302,44 +308,6 @@ def _skip(file: Any, n_bytes: int, url: str) -> None:
         if not block:
             raise DataError(f"input {url}: shorter than its replica, {n_bytes} bytes are missing")
         n_bytes -= len(block)
-
-
-class _Metered(io.RawIOBase):
-    """An input whose bytes are counted as they are read, and whose errors name it.
-
-    has_lines: it is read as lines, and one longer than an item may be is an error before all of it is read.
-    """
-
-    def __init__(self, file: Any, url: str, meter: Meter, has_lines: bool) -> None:
-        self._file = file
-        self._url = url
-        self._meter = meter
-        self._has_lines = has_lines
-        self._n_unended = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            n_read: int = self._file.readinto(buffer)
-        except OSError as e:
-            self._meter.failed = DataError(f"input {self._url}: {e.strerror or e}")
-            raise self._meter.failed from e
-        except KVProtoError as e:
-            self._meter.failed = e
-            raise
-        self._meter.add(n_read)
-        if self._has_lines:
-            self._check_line(bytes(buffer[:n_read]))
-        return n_read
-
-    def _check_line(self, data: bytes) -> None:
-        end = data.rfind(b"\n") + 1
-        self._n_unended = len(data) - end if end else self._n_unended + len(data)
-        if self._n_unended > MAX_ITEM:
-            self._meter.failed = line_too_long(self._url, MAX_ITEM)
-            raise self._meter.failed
 
 
 # --- segments of the spool ---------------------------------------------------------------------
@@ -365,8 +333,8 @@ def segment_splits(segments: Iterable[Segment]) -> list[Split]:
 def segment_opener(segments: Iterable[Segment], kind: str) -> Opener:
     """What opens the splits of `segment_splits`.
 
-    The file is what the maps' output streams wrote (kind RAW); records in the engine's own format become a result
-    file, which `chain_reader` reads.
+    The file is what the maps' output streams wrote (kind RAW); records in the engine's own format
+    become a result file, which `chain_reader` reads.
     """
     by_path = {segment.path: segment for segment in segments}
 

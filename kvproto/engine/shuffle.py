@@ -1,7 +1,8 @@
 """From a map's output to the partitions: combine, partition, encode.
 
-Pairs of Python objects go in batches through combiner and partition function (`route_pairs`). Frames of an external
-program go as bytes to the partitions of `default_partition` (`route_frames`): no pair becomes an object.
+Pairs of Python objects go in batches through combiner and partition function (`route_pairs`).
+Frames of an external program go as bytes to the partitions of `default_partition` (`route_frames`):
+no pair becomes an object.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Writer(Protocol):
 
 
 class BatchEncoder(Protocol):
-    """Makes of a batch of pairs what a writer takes; `n_wanted` is how many pairs the next batch should have."""
+    """Encodes a batch of pairs for a writer; the next batch should have `n_wanted` pairs."""
 
     n_wanted: int
 
@@ -106,7 +107,8 @@ class PairSource:
     Attributes
     ----------
     is_giving : bool
-        Pairs are being taken. After an error: it came from where they are made, and not from what was done with them.
+        Pairs are being taken. After an error: it came from where they are made, and not from what
+        was done with them.
     """
 
     def __init__(self, pairs: Iterable[Any], function: Function | External | None) -> None:
@@ -116,7 +118,7 @@ class PairSource:
         self._n_safe = _STEP
 
     def batches(self, n_wanted: Callable[[], int]) -> Iterator[list[Pair]]:
-        """Yield lists of n_wanted() pairs; TypeError names the function when it gave what is no pair."""
+        """Yield lists of n_wanted() pairs; TypeError names the function that gave no pair."""
         while batch := self._take(n_wanted()):
             yield _pairs(batch, self._function)
 
@@ -148,17 +150,18 @@ class PairSource:
 def iterable(
     given: Any, function: Function | External, of: str = "(key, value) pairs"
 ) -> Iterator[Any]:
-    """Iterate over what a job function returned; TypeError that names the function when that cannot be done."""
+    """Iterate over what a job function returned; TypeError that names the function."""
     try:
         return iter(given)
     except TypeError:
         raise TypeError(
-            f"{function_name(function)} returned {given!r:.200}: it must yield {of}, or return a list of them"
+            f"{function_name(function)} returned {given!r:.200}: "
+            f"it must yield {of}, or return a list of them"
         ) from None
 
 
 def check_finished(given: Any, function: Function) -> None:
-    """Raise TypeError when a function that must do its work when it is called returned what has not begun yet."""
+    """Raise TypeError when a function that must do its work at once returned a generator."""
     if (
         inspect.isgenerator(given)
         or inspect.iscoroutine(given)
@@ -168,7 +171,8 @@ def check_finished(given: Any, function: Function) -> None:
         if inspect.iscoroutine(given):
             given.close()  # which would else warn that it was never awaited
         raise TypeError(
-            f"{function_name(function)} returned {given!r:.200}, which nobody runs: it must do its work when it is "
+            f"{function_name(function)} returned {given!r:.200}, which nobody runs: "
+            "it must do its work when it is "
             "called. A reduce that yields its pairs takes two arguments, (iter, params)"
         )
 
@@ -190,7 +194,7 @@ def route_pairs(spec: MapSpec, source: PairSource, encode: BatchEncoder, writer:
 
 
 def _combine_all(combiner: BatchCombiner, params: Any, source: PairSource) -> Iterator[list[Pair]]:
-    """Combine with one buffer for all partitions: equal keys still meet, and fewer keys need a partition."""
+    """Combine with one buffer for all partitions, so that fewer keys need a partition."""
     buffer: dict[Any, Any] = {}
     while left := source.left_by(combiner, buffer):
         for key, value in left:
@@ -290,5 +294,6 @@ def _pair(item: Any, function: Function | External | None) -> Pair:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return item[0], item[1]
     raise TypeError(
-        f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: give tuples of two"
+        f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: "
+        "give tuples of two"
     )

@@ -1,13 +1,14 @@
-"""The sort of a reduce's input: by the program `sort` for keys of bytes or text, in runs of our own for all others.
+"""The sort of a reduce's input: by the program `sort` for bytes and text, in runs for other keys.
 
-Promises: ascending order of keys, equal keys in the order in which they came; memory of about the buffer, the rest on
-disk below the directory given. The program and its files are gone when the generator ends or is closed, and also when
-its process dies. The type of the first key decides: bytes (bytearray too) and str go through the program, in the order
-of bytes and of code points; keys of other types are compared with `<`. Keys that cannot be ordered are a TypeError.
+Promises: ascending order of keys, equal keys in the order in which they came; memory of about the
+buffer, the rest on disk below the directory given. The program and its files are gone when the
+generator ends or is closed, and also when its process dies. The type of the first key decides:
+bytes (bytearray too) and str go through the program, in the order of bytes and of code points; keys
+of other types are compared with `<`. Keys that cannot be ordered are a TypeError.
 
-The program sorts records KEY 02 VALUE 00. The bytes 00, 01 and 02 of keys and values become 01 03, 01 04 and 01 05,
-which keeps the order of keys. Text is UTF-8. The value of a Python object begins with a letter for its type. Pairs are
-handled in whole batches: for each pair there is little more to do than to make its objects.
+The program sorts records KEY 02 VALUE 00. The bytes 00, 01 and 02 of keys and values become 01 03,
+01 04 and 01 05, which keeps the order of keys. Text is UTF-8. The value of a Python object begins
+with a letter for its type.
 """
 
 from __future__ import annotations
@@ -45,10 +46,7 @@ _MIN_BYTES, _MAX_BYTES = 1 << 20, 64 << 20
 
 
 def check_buffer_size(text: object) -> None:
-    """Raise ValueError unless `sort -S` takes it.
-
-    "10%" is a part of the memory; "64M", "1G" and "512K" are sizes, "100b" is bytes, and "100" is KiB.
-    """
+    """Raise ValueError unless `sort -S` takes it: "10%", "1G", "64M", "9b" (bytes), "9" (KiB)."""
     _n_buffer_bytes(text)
 
 
@@ -61,8 +59,8 @@ def _n_buffer_bytes(text: object) -> int:
         if n_bytes < 1 << 63:
             return n_bytes
     raise ValueError(
-        f"sort_buffer_size is what `sort -S` takes, as a str: a part of the memory such as '10%', or a size "
-        f"such as '512K', '64M' or '1G'; not {text!r:.100}"
+        "sort_buffer_size is what `sort -S` takes, as a str: a part of the memory such as '10%', "
+        f"or a size such as '512K', '64M' or '1G'; not {text!r:.100}"
     )
 
 
@@ -86,24 +84,20 @@ def sort_pairs(
     batches : iterable of list of pairs
         The pairs.
     buffer_size : str
-        Memory, as for `check_buffer_size`. Pairs with keys of other types than bytes and text are in the memory of
-        the task itself, of which they take at most 64 MiB.
+        Memory, as for `check_buffer_size`; at most 64 MiB for keys other than bytes and text.
     directory : str
         For what does not fit into memory.
 
     Yields
     ------
     list of pairs
-        In the order of keys. None as every key has an order, and so have int, float and bool together; NaN has not.
+        In the order of keys. None as every key has an order, and so have int, float and bool
+        together; NaN has not.
 
     Raises
     ------
-    TypeError
-        For keys that have no order.
-    JobError
-        For a full disk, or without a program `sort`.
-    DataError
-        When the program or the disk fails.
+    TypeError, JobError, DataError
+        For keys without an order; a full disk or no program `sort`; a program or disk that fails.
     """
     batches = filter(None, batches)
     first = next(batches, None)
@@ -123,10 +117,9 @@ def _sort_with_program(
 ) -> Iterator[list[Pair]]:
     """The same for keys of text or of bytes, as the first key is."""
     is_text = isinstance(key, str)
+    records = (_encode_objects(batch, is_text) for batch in batches)
     try:
-        for block in _sort_records(
-            (_encode_objects(batch, is_text) for batch in batches), buffer_size, directory
-        ):
+        for block in _sort_records(records, buffer_size, directory):
             yield _decode_objects(block, is_text)
     except _WrongKey as e:
         raise no_order(key, e.key) from None
@@ -139,37 +132,34 @@ _FULL = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT)}
 
 
 def _sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> Iterator[bytes]:
-    """Take blocks of whole records and yield such blocks, sorted, without their last 00; errors as for `sort_pairs`."""
+    """Sort blocks of records; yields blocks without their last 00. Errors: see `sort_pairs`."""
     with naming(directory, "sorting in"):
         own = tempfile.mkdtemp(prefix="sort-", dir=directory)
         os.chmod(own, 0o700)  # whatever the umask
-    n_given = n_sorted = 0
+    n_in = n_out = 0
     try:
         with _Program(buffer_size, own) as program:
             for block in blocks:
                 program.write(block)
-                n_given += block.count(b"\0")
+                n_in += block.count(b"\0")
             for block in program.sorted():
-                n_sorted += block.count(b"\0") + 1
+                n_out += block.count(b"\0") + 1
                 yield block
-        if n_sorted != n_given:
-            raise DataError(
-                f"the program `sort` was given {n_given} records and gave back {n_sorted}"
-            )
+        if n_out != n_in:
+            raise DataError(f"the program `sort` was given {n_in} records and gave back {n_out}")
     finally:
         with suppress(OSError):
             remove_tree(own)  # usually the supervisor has removed it
 
 
 class _Program:
-    """A `sort` that runs under supervision: first all `write()`s, then `sorted()`. Leaving the context ends it."""
+    """A supervised `sort`: all `write()`s, then `sorted()`. Leaving the context ends it."""
 
     def __init__(self, buffer_size: str, directory: str) -> None:
         program = shutil.which("sort")
         if program is None:
-            raise JobError(
-                "there is no program `sort` on the PATH: install it (GNU coreutils), or have no sort=True"
-            )
+            what = "there is no program `sort` on the PATH"
+            raise JobError(f"{what}: install it (GNU coreutils), or have no sort=True")
         self._directory = directory
         # One core: the pool has a task for each.
         options = ["-z", "-s", "-t\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
@@ -243,9 +233,8 @@ class _Program:
         except WorkerCrashed:
             return None
         if supervisor.start_errno is not None:
-            raise JobError(
-                f"the program `sort` cannot be started: {os.strerror(supervisor.start_errno)}"
-            )
+            reason = os.strerror(supervisor.start_errno)
+            raise JobError(f"the program `sort` cannot be started: {reason}")
         return supervisor.exit_status
 
 
@@ -271,7 +260,7 @@ def _decode_bytes(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _encode_objects(pairs: list[Pair], is_text: bool) -> bytes:
-    """Encode pairs with values of any type and keys of text, or of bytes; _WrongKey for another key."""
+    """Encode pairs with any values and keys of text, or of bytes; _WrongKey for another key."""
     types: set[tuple[type, type]] = {(type(key), type(value)) for key, value in pairs}
     template = _TEMPLATES.get(types.pop()) if len(types) == 1 else None
     if template is not None and ("%s" in template) == is_text:
@@ -348,11 +337,11 @@ def _split(data: bytes, between: bytes, as_text: bool) -> tuple[list[Any], list[
 
 
 def _mark() -> str:
-    """Text that data hardly has in it; who uses it makes sure. No end of it is also its beginning."""
+    """Text that is hardly in any data (callers check). No end of it is also its beginning."""
     return f"<{os.urandom(8).hex()}>"
 
 
-# --- records: one pair at a time, where types are mixed or have no template ------------------------
+# --- records: one pair at a time, for mixed types and those without a template --------------------
 
 
 def _as_bytes(pair: tuple[Any, Any], is_text: bool) -> tuple[bytes, bytes]:

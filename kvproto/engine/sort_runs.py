@@ -1,8 +1,8 @@
 """Sort pairs of Python objects that do not fit into memory: sorted runs in a file, then merged.
 
-Promises: ascending order of the keys by their own `<`, equal keys in the order in which they came; memory of about the
-limit, for which the size of pairs is estimated from a sample; the file has no name and ends with this process. Keys that
-cannot be ordered, and NaN, are an error that shows them.
+Promises: ascending order of the keys by their own `<`, equal keys in the order in which they came;
+memory of about the limit, for which the size of pairs is estimated from a sample; the file has no
+name and ends with this process. Keys that cannot be ordered, and NaN, are an error that shows them.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ def sort_in_runs(
 
 
 class _KeyTypes:
-    """The types of the keys so far, with a key of each: an early error for keys that have no order."""
+    """The types of the keys so far, with a key of each, for an early error."""
 
     def __init__(self) -> None:
         self._examples: dict[type, object] = {}
 
     def check(self, batch: list[Pair]) -> None:
-        """Raise TypeError for NaN, and for a new type that has no order, by itself or with the earlier ones."""
+        """Raise TypeError for NaN, and for a new type without an order among the others."""
         types = dict.fromkeys(map(type, map(_key, batch)))  # as a set, in order
         for new in [one for one in types if one not in self._examples]:
             key = next(key for key, _ in batch if type(key) is new)
@@ -111,7 +111,8 @@ class _KeyTypes:
             for key, _ in batch:
                 if key != key:
                     raise TypeError(
-                        f"sort: the key {key!r} has no place in an order; give another key in its place"
+                        f"sort: the key {key!r} has no place in an order; "
+                        "give another key in its place"
                     )
 
     @property
@@ -149,8 +150,8 @@ class _Runs:
     def merged(self, runs: list[_Run]) -> Iterator[list[Pair]]:
         """Yield the pairs of consecutive runs in order.
 
-        Of the runs' batches in memory, the smallest last key is the bound up to which all keys are known. The pairs
-        below it are sorted again, which for a few sorted lists is a merge.
+        Of the runs' batches in memory, the smallest last key is the bound up to which all keys are
+        known. The pairs below it are sorted again, which for a few sorted lists is a merge.
         """
         left = [read_batches(OBJECTS, self._chunks(run), self._where) for run in runs]
         loaded: list[list[Pair]] = [[] for _ in runs]
@@ -177,7 +178,7 @@ class _Runs:
             bound = loaded[first][-1][0]
             taken = []
             for number in active:
-                # Keys equal to the bound: this run may have more of them, so that those of later runs wait.
+                # Keys equal to the bound: this run may have more, so those of later runs wait.
                 bisect = bisect_right if number <= first else bisect_left
                 n_taken = bisect(loaded[number], bound, key=_key)
                 taken += loaded[number][:n_taken]
@@ -252,7 +253,7 @@ def no_order(key: object, other: object) -> TypeError:
 
 
 def _estimated(batch: list[Pair]) -> int:
-    """Bytes of memory that a batch takes, about: its values' own exactly, what they refer to by a sample."""
+    """Bytes of memory of a batch: its values exactly, what they refer to by a sample."""
     sample = batch[::_SAMPLED]
     deep = (
         sum(_n_bytes(pair) - sys.getsizeof(pair[1]) for pair in sample)

@@ -1,7 +1,8 @@
 """What the engine knows about a job: functions and values, nothing left to look up.
 
-A `JobSpec` describes the job; `resolve_map` and `resolve_reduce` make of it what the tasks of a stage get, which
-travels to the task processes as cloudpickle bytes, once for each stage and process. Each task has its own copy.
+A `JobSpec` describes the job; `resolve_map` and `resolve_reduce` make of it what the tasks of a
+stage get, which travels to the task processes as cloudpickle bytes, once for each stage and
+process. Each task has its own copy.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class External:
     params : bytes or None
         What the program gets on stdin first, encoded; None: nothing.
     limits : dict of str to float or None
-        Seconds, by the names that `kvproto.ExternalProgram` has for them: start, idle, total, grace.
+        Seconds, by the names that `kvproto.ExternalProgram` has for them: start, idle, total,
+        grace.
     """
 
     files: dict[str, bytes]
@@ -61,8 +63,9 @@ class InputChain:
     Parameters
     ----------
     functions : tuple of callable
-        Input stream functions, called one after the other as `kvproto.classic.task_io.chain_input` does. None of
-        them: the entries are the lines (of a map), or the pairs that the maps wrote (of a reduce).
+        Input stream functions, called one after the other as `kvproto.classic.task_io.chain_input`
+        does. None of them: the entries are the lines (of a map), or the pairs that the maps wrote
+        (of a reduce).
     opens : bool
         Whether the engine opens the URL for the first function; otherwise that function does.
     """
@@ -83,8 +86,9 @@ class BatchCombiner(Protocol):
     def take(self, pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
         """Combine pairs from the iterator for as long as that is simple.
 
-        Returns the pair that it took and could not combine, in a list; that one then goes to `__call__`. An empty
-        list: there are no more pairs. What it raises must come from the iterator.
+        Returns the pair that it took and could not combine, in a list; that one then goes to
+        `__call__`. An empty list: there are no more pairs. What it raises must come from the
+        iterator.
         """
 
 
@@ -114,13 +118,15 @@ class JobSpec:
     map : callable, External or None
         map(entry, params) -> iterable of pairs. None: the reduce reads the inputs.
     reduce : callable, External or None
-        reduce(iter, params) -> iterable of pairs, or reduce(iter, out, params). None: the results are the map's.
+        reduce(iter, params) -> iterable of pairs, or reduce(iter, out, params). None: the results
+        are the map's.
     combiner : callable or None
         combiner(key, value, buffer, done, params) -> iterable of pairs or None.
     partition : callable or None
         partition(key, n_partitions, params) -> int. None: crc32 of the key.
     n_partitions : int or None
-        Result files of the reduce, at least 1. None: one, or of a reduce alone one for each label of its inputs.
+        Result files of the reduce, at least 1. None: one, or of a reduce alone one for each label
+        of its inputs.
     map_init, reduce_init : callable or None
         init(input_iter, params), called once in each task.
     map_input, reduce_input : InputChain
@@ -195,7 +201,7 @@ class JobSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """What the tasks of both stages get; the fields are those of the `JobSpec`, and all its functions."""
+    """What the tasks of both stages get: fields of the `JobSpec`, and all functions of the job."""
 
     functions: tuple[Function, ...]
     free_names: Callable[[], Mapping[str, Any]]
@@ -224,8 +230,8 @@ class MapSpec(TaskSpec):
     kind : str
         Of the records that it writes: FRAMES, OBJECTS, or RAW for output streams.
     in_frames : bool
-        The path of its pairs: frames from an external program to the partitions, without Python objects;
-        otherwise pairs of objects.
+        The path of its pairs: frames from an external program to the partitions, without Python
+        objects; otherwise pairs of objects.
     """
 
     map: Function | External
@@ -335,7 +341,7 @@ def attributes(value: object) -> list[Any]:
 
 
 def function_name(function: Function | External | None) -> str:
-    """Name a job function for a person: "wordcount.WordCount.map", or "the external program"; None: "the input"."""
+    """Name a function for a person, as in "wordcount.WordCount.map"; None is the input."""
     if function is None:
         return "the input"
     if isinstance(function, External):

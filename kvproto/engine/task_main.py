@@ -1,8 +1,9 @@
-"""The main of a task process: takes calls from the driver one at a time, and sends back events and results.
+"""The main of a task process: takes calls from the driver one at a time, sends events and results.
 
-It ends when the driver closes the connection or dies, in the middle of a task too: a thread reads the connection. What a
-job function prints becomes messages; descriptors 1 and 2 are the log. An error becomes a text for the person who wrote the
-job, with the frames of that person's code and none of kvproto's.
+It ends when the driver closes the connection or dies, in the middle of a task too: a thread reads
+the connection. What a job function prints becomes messages; descriptors 1 and 2 are the log. An
+error becomes a text for the person who wrote the job, with the frames of that person's code and
+none of kvproto's.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Failure:
 def main(fd: int) -> None:
     """Serve calls that come over the socket `fd` until it is closed.
 
-    In: ("stage", name, prepare as pickle or None, fn as cloudpickle bytes), ("call", index, call as bytes).
-    Out: ("event", Event), ("result", index, value), ("error", index, Failure).
+    In: ("stage", name, prepare as pickle or None, fn as cloudpickle bytes), ("call", index, call as
+    bytes). Out: ("event", Event), ("result", index, value), ("error", index, Failure).
     """
     os.set_inheritable(fd, False)
     connection = Connection(fd)
@@ -94,7 +95,7 @@ def main(fd: int) -> None:
             sys.stdout = prints
             begin_task(stage, index)
             surroundings.restore()
-            # The function anew for each task: what one task keeps in params is not there for the next.
+            # The function anew for each task: what one task keeps in params ends with it.
             answer = ("result", index, _function(data)(pickle.loads(call)))
         except BaseException as e:  # whatever it is, SystemExit too, this task has failed
             answer = ("error", index, _failure(e))
@@ -118,7 +119,8 @@ def _function(data: bytes) -> Callable[[Any], Any]:
         function: Callable[[Any], Any] = pickle.loads(data)
     except ImportError as e:
         raise JobError(
-            f"the job's functions or params need a module that its tasks cannot import: {e}; have it on sys.path when "
+            "the job's functions or params need a module that its tasks cannot import: "
+            f"{e}; have it on sys.path when "
             "the job is run, or give required_modules its name and the path of its file"
         ) from e
     return function
@@ -138,7 +140,7 @@ def _receive(connection: Connection, calls: queue.SimpleQueue[tuple[Any, ...]]) 
 
 
 class _Surroundings:
-    """The working directory and the environment as they are now: what a task does to them is undone for the next."""
+    """The working directory and environment: what a task does to them is undone for the next."""
 
     def __init__(self) -> None:
         try:
@@ -156,7 +158,7 @@ class _Surroundings:
 
 
 class _Prints(io.TextIOBase):
-    """sys.stdout of a job function: each line becomes a message; one of more than 64 Ki characters is cut and says so."""
+    """sys.stdout of a job function: each line becomes a message, cut at 64 Ki characters."""
 
     def __init__(self) -> None:
         self._line, self._n_characters = "", 0
@@ -199,7 +201,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _is_worth_another(error: BaseException) -> bool:
-    """A worker or an input may do better next time; a worker's ERR, a final DataError or a bug will not."""
+    """Whether another attempt may succeed: not after an ERR, a final DataError or a bug."""
     if isinstance(error, DataError):
         return not error.is_final
     is_final = isinstance(error, (WorkerReported, WorkerNotStarted))
@@ -215,9 +217,10 @@ def _portable(error: BaseException) -> bytes | None:
 
 
 def _report(error: BaseException) -> str:
-    """The whole error: of kvproto's own what it says, of others the traceback without kvproto's frames.
+    """The whole error: kvproto's own text, or the traceback without kvproto's frames.
 
-    What kvproto itself raises about a job function has no other frames: its traceback goes to the log.
+    What kvproto itself raises about a job function has no other frames: its traceback goes to the
+    log.
     """
     if isinstance(error, KVProtoError):
         return _of_kvproto(error, str(error))
@@ -238,7 +241,7 @@ def _of_kvproto(error: KVProtoError, text: str) -> str:
 
 
 def _raised_by_the_user(error: BaseException) -> BaseException:
-    """The StopIteration of a job function, which a generator of kvproto cannot pass on as it is; else the error."""
+    """The StopIteration of a job function, which a generator cannot pass on; else the error."""
     cause = error.__cause__
     if (
         not isinstance(error, RuntimeError)

@@ -1,7 +1,7 @@
 """One task process, seen from the driver: starts it, sends it calls, reads its messages, ends it.
 
-Its supervisor kills it with all its descendants when this side closes the connection, and also when the driver is
-killed. The other side of the connection is `kvproto.engine.task_main`.
+Its supervisor kills it with all its descendants when this side closes the connection, and also when
+the driver is killed. The other side of the connection is `kvproto.engine.task_main`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class TaskProcess:
     tmp_directory : str
         Where it has its TMPDIR, which is removed with it.
     files_directory : str or None
-        Where it works, and looks first for modules and shared libraries. None: where this process does.
+        Where it works, and looks first for modules and shared libraries. None: where this process
+        does.
 
     Attributes
     ----------
@@ -96,7 +97,7 @@ class TaskProcess:
         self.status_fd = self._supervisor.status_fd
 
     def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
-        """Send it a call, and before the first one of a stage the stage's data. OSError when it has ended."""
+        """Send it a call, after the data of a new stage. OSError when it has ended."""
         if self._has_ended():
             raise BrokenPipeError
         if self._stage is not stage:
@@ -107,10 +108,10 @@ class TaskProcess:
         self.n_calls += 1
 
     def receive(self) -> tuple[Any, ...] | None:
-        """The next message, or None where there is none yet; EOFError or OSError when it has ended and all is read.
+        """The next message, or None where there is none yet; EOFError or OSError after the last.
 
-        A process that a task forked may keep the socket open for ever. So when the task process has ended, the
-        socket is shut down here: it then gives what is in it, and end of file.
+        A process that a task forked may keep the socket open for ever. So when the task process has
+        ended, the socket is shut down here: it then gives what is in it, and end of file.
         """
         if self._has_ended():
             with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
@@ -147,7 +148,7 @@ class TaskProcess:
         self._close()
 
     def leave(self) -> None:
-        """In a fork of the driver: close this fork's copy of the connection, so that the process ends with the driver."""
+        """In a fork of the driver: close this fork's copy of the connection."""
         self._supervisor.forget()
         self._close()
 
@@ -158,7 +159,7 @@ class TaskProcess:
             self._pidfd = None
 
     def bury(self) -> str:
-        """End what is left of a process that ended by itself; returns how it ended, with the end of its log."""
+        """End what is left of a process that ended; returns how it ended, and its log's end."""
         deadline = time.monotonic() + _TELL
         while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
             ready_fds([self.status_fd], seconds=left)
@@ -189,7 +190,7 @@ class TaskProcess:
 
 
 def _from_anywhere(path: list[str]) -> list[str]:
-    """sys.path for a process in another directory; an entry of an import hook, which is no path, stays as it is."""
+    """sys.path for a process in another directory; entries of import hooks stay as they are."""
     return [
         os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path
     ]

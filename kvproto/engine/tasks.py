@@ -1,7 +1,7 @@
-"""What a map task and a reduce task do, in a task process. What they return is small and says where the data is.
+"""What map and reduce tasks do, in a task process. Their results say where the data is.
 
-A failing task leaves none of its output. Its error says which input and which entry it was at, as far as
-that is known: where whole batches of pairs are handled, an earlier entry may be at fault.
+A failing task leaves none of its output. Its error says which input and which entry it was at, as
+far as that is known: where whole batches of pairs are handled, an earlier entry may be at fault.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class MapCall(NamedTuple):
 
 
 class ReduceCall(NamedTuple):
-    """A reduce task: its partition, and what it reads: the maps' segments of it, in map order, or splits of inputs."""
+    """A reduce task: its partition, and segments of it in map order, or splits of inputs."""
 
     partition: int
     segments: list[Segment]
@@ -89,7 +89,7 @@ class ReduceCall(NamedTuple):
 
 
 def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
-    """Run the map over the call's splits. Returns the segment of each partition; without a reduce, the results."""
+    """Run the map over the call's splits. Returns the segment of each partition, or the results."""
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
@@ -132,7 +132,7 @@ def _map_frames(spec: MapSpec, reader: InputReader) -> Iterator[bytes]:
 
 
 def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
-    """What the map gives, as Python objects: those of a function, or those that an external program's frames hold."""
+    """What the map gives, as Python objects."""
     if isinstance(spec.map, External):
         frames = _map_frames(spec, reader)
         return chain.from_iterable(read_batches(FRAMES, frames, "the external program's output"))
@@ -268,7 +268,7 @@ _LARGE = 1 << 16  # bytes of a value that is not kept together with a thousand o
 
 
 class _Out:
-    """What a reduce of the form reduce(iter, out, params) adds pairs to, in a job without output streams."""
+    """What a reduce(iter, out, params) adds pairs to, in a job without output streams."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -301,8 +301,8 @@ def _takes_output(reduce: Function) -> bool:
 
 
 def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterator[bytes]:
-    """Run an external program over frames, cut anywhere; yields those that it answers. Its messages become events."""
-    from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, and only some jobs need it
+    """Run a program over frames; yields those that it answers. Its messages become events."""
+    from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, not for all jobs
 
     def tell(message: Message) -> None:
         emit_message(str(message), message.kind)
@@ -322,7 +322,7 @@ def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Itera
 
 @contextmanager
 def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
-    """Add to an error of the body where the task was (None: that says nothing about this error), and what entries are."""
+    """Add to an error of the body what `place` says of it, and what entries are."""
     try:
         yield
     except Exception as e:
