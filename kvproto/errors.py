@@ -337,6 +337,14 @@ class JobError(KVProtoError):
         self.cause = cause
         self.task = task
 
+    def report(self, with_stderr: bool = True) -> str:
+        """Return the text of the error, with or without the lines of a worker's stderr."""
+        text = str(self)
+        if with_stderr or not isinstance(self.cause, WorkerError):
+            return text
+        whole, brief = (self.cause.report(with_stderr=flag) for flag in (True, False))
+        return text.replace(printable(without_passwords(whole)), brief)
+
 
 class TaskError(JobError):
     """One task failed for good, after its retries."""

@@ -61,7 +61,13 @@ def run(
             job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
-        out.write(result_iterator(job.wait(show=False)), form)
+        try:
+            results = job.wait(show=False)
+        except JobError as e:
+            if progress not in ("none", "jsonl"):
+                e.args = (e.report(with_stderr=False),)  # its lines were shown when they came
+            raise
+        out.write(result_iterator(results), form)
     return 0
 
 

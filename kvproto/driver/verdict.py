@@ -160,10 +160,12 @@ def _stuck_for(exchange: Exchange[Any], name: str, seconds: float) -> str:
 
 
 def _reported(exchange: Exchange[Any]) -> WorkerError:
-    lines = list(exchange.errors)
-    if exchange.n_errors > len(lines):
-        lines.append(f"({exchange.n_errors - len(lines)} more lines)")
-    return exchange.fail(WorkerReported, "it reported an error: " + "\n    ".join(lines))
+    # The error has the last lines of stderr anyway.
+    lines = [line for line in exchange.errors if line not in exchange.tail]
+    if exchange.n_errors > len(exchange.errors):
+        lines.append(f"({exchange.n_errors - len(exchange.errors)} more lines)")
+    what = "it reported an error" + (": " + "\n    ".join(lines) if lines else "")
+    return exchange.fail(WorkerReported, what)
 
 
 def _hint(exchange: Exchange[Any]) -> WorkerFacts:

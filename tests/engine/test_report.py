@@ -2,12 +2,15 @@
 
 import contextlib
 import re
+import traceback
 
 import pytest
-from support.jobs import results
+from support.command_line import kvproto_command
+from support.jobs import program, results
 
+from kvproto.classic import Job, external
 from kvproto.classic.func import nop_map, nop_reduce
-from kvproto.errors import JobError
+from kvproto.errors import JobError, WorkerCrashed, WorkerReported
 
 
 def inner():
@@ -99,3 +102,47 @@ def test_an_init_that_takes_more_than_there_is_is_told_as_what_it_is():
     assert "StopIteration" in text and "generator raised" not in text
     assert re.findall(r'File "([^"]+)"', text) == [__file__]
     assert "after 1 entries of this task" in text
+
+
+CRASHES = "import os\nsys.stderr.write('words\\n')\nsys.stderr.flush()\nos.abort()\n"
+REPORTS = "sys.stderr.write('**<ERR> words\\n')\nsys.stderr.flush()\nsys.stdin.read()\n"
+
+
+@pytest.mark.parametrize("body, error", [(CRASHES, WorkerCrashed), (REPORTS, WorkerReported)])
+def test_what_a_worker_said_stands_once_in_the_error_and_in_its_traceback(tmp_path, body, error):
+    job = Job("said").run(input=["raw://x"], map=external([program(tmp_path, body)]), attempts=1)
+    with pytest.raises(JobError) as caught:
+        job.wait()
+    assert str(caught.value).count("words") == 1
+    assert "".join(traceback.format_exception(caught.value)).count("words") == 1
+    cause = caught.value.cause
+    assert type(cause) is error and caught.value.task == ("map", 0)
+    assert (cause.argv, cause.pair_index, cause.stderr_tail) == (("op", "map"), 0, ("words",))
+
+
+@pytest.mark.parametrize("body", [CRASHES, REPORTS])
+@pytest.mark.parametrize("progress", ["plain", "none"])
+def test_what_a_worker_said_is_shown_once_by_the_command(tmp_path, body, progress):
+    shown = kvproto_command(
+        "run",
+        "kvproto.classic.Job",
+        "-m",
+        program(tmp_path, body),
+        "-P",
+        "attempts",
+        "1",
+        "--progress",
+        progress,
+        "raw://x",
+    )
+    assert shown.returncode == 1 and shown.stderr.decode().count("words") == 1
+
+
+def test_a_failed_attempt_is_told_without_what_the_worker_said(tmp_path):
+    job = Job("said").run(input=["raw://x"], map=external([program(tmp_path, CRASHES)]), attempts=2)
+    with pytest.raises(JobError):
+        job.wait()
+    events = [event for _, event in job.events()]
+    [retry] = [event["text"] for event in events if event["event"] == "retry"]
+    assert "WorkerCrashed" in retry and "words" not in retry
+    assert [e["text"] for e in events if e["event"] == "message"] == ["words", "words"]
