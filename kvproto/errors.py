@@ -12,7 +12,6 @@
         KitFault, KnownError
 
 A caller's own mistake, such as a wrong type, is a TypeError or a ValueError and never one of these.
-This module knows no pipes, processes or files; it holds facts and words about them.
 """
 
 from __future__ import annotations
@@ -59,8 +58,7 @@ class KVProtoError(Exception):
 
     Notes
     -----
-    Errors of this tree survive pickling with their attributes, and with a `__cause__` of this tree.
-
+    These errors survive pickling with their attributes, and with a `__cause__` of this tree.
     The text may quote a worker, a server or a file. It is safe to print: control characters are
     escaped, and the passwords of addresses are left out.
     """
@@ -251,9 +249,7 @@ class WorkerExitedEarly(WorkerError):
 class WorkerFailed(WorkerError):
     """All its output was well formed, and then it exited with a status other than 0."""
 
-    advice = (
-        "exit with status 0 after success; if this was a failure, its cause is in the lines above"
-    )
+    advice = "exit with status 0 after success; the cause of a failure is in the lines above"
 
 
 class WorkerCrashed(WorkerError):
@@ -277,8 +273,7 @@ class WorkerOutputError(WorkerError):
     """
 
     advice = (
-        "see PROTOCOL.md, sections FRAME and LIST; "
-        "`u32 little-endian num-pairs`, then exactly that many pairs"
+        "see FRAME, LIST in PROTOCOL.md: u32 little-endian num-pairs, then exactly so many pairs"
     )
 
 
@@ -321,17 +316,14 @@ class JobError(KVProtoError):
     Attributes
     ----------
     cause : BaseException or None
-        The error of the task that failed, for example a WorkerError with its attributes. None
-        when no task failed, or when the error could not be sent from the task's process.
+        The error of the task that failed, such as a WorkerError. None when no task failed, or
+        when its process could not send the error.
     task : tuple of (str, int), or None
         The stage of that task, "map" or "reduce", and its number from 0.
     """
 
     def __init__(
-        self,
-        *args: object,
-        cause: BaseException | None = None,
-        task: tuple[str, int] | None = None,
+        self, *args: object, cause: BaseException | None = None, task: tuple[str, int] | None = None
     ) -> None:
         super().__init__(*args)
         self.cause = cause
@@ -408,9 +400,6 @@ class NoSuchTag(DataError):
 
 class DamagedTag(DataError):
     """The document of a tag cannot be read, or is malformed; the text names its file."""
-
-
-# --- the conformance kit -----------------------------------------------------------------------
 
 
 class KitFault(KVProtoError):
