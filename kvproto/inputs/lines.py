@@ -1,16 +1,20 @@
-"""Inputs as lines of text, and the data that has none: compressed files, archives, UTF-16, and results of jobs.
+"""Inputs as text, in lines or in items that match an expression; and the data that has none:
+compressed files, archives, UTF-16, and results of jobs.
 
-The first bytes tell such data. Nothing is unpacked here: read as lines it would be garbage, and pieces that are cut at
-newlines cannot be unpacked.
+The first bytes tell such data. Nothing is unpacked here: read as lines it would be garbage, and
+pieces that are cut at newlines cannot be unpacked.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from kvproto.errors import DataError
+from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.records import RESULT_HEAD
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "checked_lines",
     "has_lines",
     "line_too_long",
+    "re_reader",
     "skip_mark",
     "text_file",
 ]
@@ -31,7 +36,10 @@ HEAD_SIZE = 32
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, which some editors put before a text."""
 
-_UNPACK = "unpack it first with `{}`, or give map_reader a function that reads fd.buffer with Python's module {}"
+_UNPACK = (
+    "unpack it first with `{}`, or give map_reader a function that reads fd.buffer "
+    "with Python's module {}"
+)
 _TO_UTF_8 = "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"
 _READ_PAIRS = "map_reader=chain_reader reads its pairs"
 _GUNZIP = "map_reader=gzip_line_reader reads its lines, or unpack it first with `gunzip`"
@@ -81,12 +89,14 @@ _ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.D
 
 
 def has_lines(head: bytes) -> bool:
-    """Whether data that begins with head, HEAD_SIZE bytes of it are enough, can be read as lines."""
+    """Whether data can be read as lines. head is its beginning; HEAD_SIZE bytes are enough."""
     return _ALL.match(head) is None
 
 
 def check_has_lines(head: bytes, where: str) -> None:
-    """Raise a DataError, which no other try mends, that says what the data is and what to do when it has no lines."""
+    """Raise a DataError, which no other try mends, that says what the data is and what to do when
+    it has no lines.
+    """
     if has_lines(head):
         return
     what, advice = next(
@@ -96,7 +106,8 @@ def check_has_lines(head: bytes, where: str) -> None:
 
 
 def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
-    """The pieces of data that is read as lines, without a byte order mark; an error when it has none.
+    """The pieces of data that is read as lines, without a byte order mark; an error when it has
+    none.
 
     Nothing is held back but what may be the beginning of a mark.
     """
@@ -116,8 +127,10 @@ def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
     yield from pieces
 
 
-def check_text(stream, where: str) -> None:
-    """As `check_has_lines`, for a stream that is about to be read as lines, where it is a file that shows its bytes."""
+def check_text(stream: object, where: str) -> None:
+    """As `check_has_lines`, for a stream that is about to be read as lines, where it is a file that
+    shows its bytes.
+    """
     buffer = getattr(stream, "buffer", stream)
     if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
         check_has_lines(head[:HEAD_SIZE], where)
@@ -131,14 +144,136 @@ def line_too_long(url: str, limit: int) -> DataError:
     )
 
 
-def skip_mark(file) -> None:
-    """Skip the byte order mark at the start of a binary file; a text file has skipped it already."""
+def skip_mark(file: Any) -> None:
+    """Skip the byte order mark at the start of a binary file; text files have skipped it."""
     if hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM):
         file.read(len(BOM))
 
 
-def text_file(file, is_start: bool = True) -> io.TextIOWrapper:
-    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without a byte order mark at its start."""
+def text_file(file: io.BufferedReader, is_start: bool = True) -> io.TextIOWrapper:
+    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without a byte order
+    mark at its start.
+    """
     has_mark = is_start and hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM)
     encoding = "utf-8-sig" if has_mark else "utf-8"  # which alone Python reads at full speed
     return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")
+
+
+def re_reader(
+    item_re_str: Any,
+    fd: Any,
+    size: int | None,
+    fname: str,
+    output_tail: bool = False,
+    read_buffer_size: int = 8192,
+) -> Iterator[tuple[Any, ...]]:
+    """Match a regular expression again and again, each time where the last match ended.
+
+        def html_reader(fd, size, url, params):
+            for item in re_reader("(?s)<HTML>(.*?)</HTML>\\n?", fd, size, url):
+                yield item[0]
+
+    Parameters
+    ----------
+    item_re_str : str or bytes, or a compiled pattern
+        The expression of an item. The groups are of its type. It must show the end of an item: a
+        match that reaches the end of what has been read waits for more, but any earlier end counts.
+    fd
+        The file.
+    size : int or None
+        How many bytes to read; None or 0: to the end.
+    fname : str
+        The URL of the input, for errors.
+    output_tail : bool
+        Whether to yield (tail,) when the end of the input does not match; otherwise a message
+        says so.
+    read_buffer_size : int
+        How many bytes to read at a time; more when an item is longer. Memory holds the longest
+        item, at most 1 GiB.
+
+    Yields
+    ------
+    tuple
+        The groups of a match.
+
+    Raises
+    ------
+    ValueError
+        The expression matches the empty string.
+    DataError
+        The input has fewer than `size` bytes, or 1 GiB of it does not match.
+    """
+    pattern = re.compile(item_re_str)
+    source = _Pieces(fd, size, fname, isinstance(pattern.pattern, str))
+    rest = pattern.pattern[:0]
+    while True:
+        # A long item is not searched again for each of its pieces.
+        piece = source.read(max(read_buffer_size, len(rest)))
+        rest += piece
+        while rest and (match := pattern.match(rest)):
+            if not match.end():
+                raise ValueError(
+                    f"re_reader: {pattern.pattern!r} matches the empty string: "
+                    "an item must be longer"
+                )
+            if match.end() == len(rest) and piece:
+                break  # it may go on
+            yield match.groups()
+            rest = rest[match.end() :]
+            if len(rest) > 2 * read_buffer_size:
+                # After a long item, short ones are not cut off all of the rest.
+                rest, piece = source.shorten(rest, read_buffer_size), rest
+        if not piece:
+            break
+        if len(rest) > MAX_ITEM:
+            what = f"{pattern.pattern!r} does not match {MAX_ITEM} bytes, {rest[:100]!r}..."
+            raise DataError(f"input {fname}: {what}", is_final=True)
+    if rest and output_tail:
+        yield (rest,)
+    elif rest:
+        print(
+            f"re_reader: the end of {fname} does not match and is left out, "
+            f"{len(rest)} long: {rest[:100]!r}"
+        )
+
+
+class _Pieces:
+    """A stream in pieces of str or bytes, up to a size in bytes; fewer are a DataError."""
+
+    def __init__(self, fd: Any, size: int | None, name: str, is_text: bool) -> None:
+        self._file = getattr(fd, "buffer", fd)
+        self._size = size
+        self._name = name
+        self._n_read = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self._is_text = is_text
+        self._pushed: Any = self._decode(b"", False)
+        self._at = 0
+
+    def _decode(self, data: bytes, is_end: bool) -> Any:
+        return self._decoder.decode(data, is_end) if self._is_text else data
+
+    def read(self, n_wanted: int) -> Any:
+        """Read about n_wanted bytes or characters; nothing at the end."""
+        if piece := self._pushed[self._at : self._at + n_wanted]:
+            self._at += len(piece)
+            return piece
+        while data := self._file.read(
+            min(n_wanted, self._size - self._n_read) if self._size else n_wanted
+        ):
+            if isinstance(data, str):
+                data = data.encode("utf-8", "surrogateescape")
+            self._n_read += len(data)
+            if piece := self._decode(data, False):
+                return piece
+        if self._size and self._n_read < self._size:
+            raise DataError(
+                f"input {self._name} is cut short: {self._size} bytes expected, "
+                f"{self._n_read} there"
+            )
+        return self._decode(b"", True)
+
+    def shorten(self, rest: Any, n_kept: int) -> Any:
+        """Give back the end of what was read last: `read` returns it again."""
+        self._pushed, self._at = rest[n_kept:] + self._pushed[self._at :], 0
+        return rest[:n_kept]

@@ -1,7 +1,7 @@
 """Inputs that have replicas: where one of them fails, the next is used.
 
-A replica fails with a DataError, or with a JobError: that says that another attempt would not help, and another
-replica may.
+A replica fails with a DataError, or with a JobError: that says that another attempt would not help,
+and another replica may.
 """
 
 from __future__ import annotations

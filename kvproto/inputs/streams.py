@@ -1,10 +1,10 @@
-"""Streams and chains of functions that make them: how an input becomes entries, and an output's pairs bytes.
+"""Chains of streams: how an input becomes entries, and how the pairs of an output become bytes.
 
-    input_stream(stream, size, url, params)        gives a stream, or (stream, size, url)
-    output_stream(stream, partition, url, params)  gives a stream, or (stream, url)
+    input_stream(stream, size, url, params)        returns a stream, or (stream, size, url)
+    output_stream(stream, partition, url, params)  returns a stream, or (stream, url)
 
-Each function gets what the one before it gave. The last input stream is iterated over, the last output stream is
-added to. A function may do without params, when it takes three arguments.
+Each function gets what the one before it returned. The last input stream is iterated over, the last
+output stream is added to. A function with three arguments gets no params.
 """
 
 from __future__ import annotations
@@ -12,41 +12,54 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 __all__ = ["InputStream", "OutputStream", "chain_input", "chain_output", "name_of"]
 
 
 class InputStream:
-    """An input as a file: `read` gives what is in it, iterating gives the entries. Derive from it what makes others.
+    """An input as a file: `read` gives its content, iterating gives its entries.
 
-    stream  the file that it reads, at that name
+    A base class for streams.
+
+    Parameters
+    ----------
+    stream
+        The file that it reads; also an attribute.
     """
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
-    def __iter__(self) -> Iterator:
-        """The entries: those of the stream below."""
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the entries: those of the stream below."""
         return iter(self.stream)
 
-    def read(self, num_bytes: int | None = None):
-        """At most num_bytes of the input, all that is left without it."""
+    def read(self, num_bytes: int | None = None) -> Any:
+        """Read at most num_bytes of the input, or all that is left."""
         return self.stream.read(-1 if num_bytes is None else num_bytes)
 
     def close(self) -> None:
-        """Called when the input has been read, or not to its end; the stream below is closed after this one."""
+        """Called when the input has been read, to its end or not; the stream below is closed after
+        this one.
+        """
 
 
 class OutputStream:
-    """An output as a file. Derive from it what turns a pair into bytes, in `add`, and write those.
+    """An output as a file.
 
-    stream  the file that it writes to, at that name
+    A base class for streams whose `add` turns a pair into bytes and writes them.
+
+    Parameters
+    ----------
+    stream
+        The file that it writes to; also an attribute.
     """
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
-    def add(self, key, value) -> None:
+    def add(self, key: Any, value: Any) -> None:
         """Add a pair."""
         raise NotImplementedError(
             f"{type(self).__name__} has no add(key, value), which encodes a pair and writes that"
@@ -57,110 +70,161 @@ class OutputStream:
         self.stream.write(data)
 
     def close(self) -> None:
-        """Called after the last pair; what is held back is to be written. The stream below is closed after this one."""
+        """Called after the last pair, to write what is left.
+
+        The stream below is closed after this one.
+        """
 
     @property
     def path(self) -> str:
         """The path of the file that is written in the end."""
-        return self.stream.path
+        path: str = self.stream.path
+        return path
 
 
-def chain_input(streams: Sequence[Callable], stream, size: int | None, url: str, params) -> tuple:
-    """Call the functions of an input one after the other: (stream, size, url) as the last of them leaves it.
+def chain_input(
+    streams: Sequence[Callable[..., Any]], stream: Any, size: int | None, url: str, params: Any
+) -> tuple[Any, int | None, str]:
+    """Call the functions of an input one after the other.
 
-    The stream is iterated over once; its `close` closes those below it too, but not the one that is handed in.
-    TypeError names the function that gives neither a stream nor such a tuple. A stream can be iterated over or read.
+    Parameters
+    ----------
+    streams
+        Input stream functions.
+    stream, size, url
+        What the first of them gets: a file or None, its size in bytes or None, the URL of the
+        input.
+    params
+        The parameters of the job.
+
+    Returns
+    -------
+    tuple
+        (stream, size, url) from the last function. The stream can be iterated over once, or read.
+        Its `close` also closes the streams below it, but not the one that was passed in.
+
+    Raises
+    ------
+    TypeError
+        A function returned neither a stream nor such a tuple; the text names it.
     """
-    with ExitStack() as made:
+    with ExitStack() as opened:
         for function in streams:
-            below, given = stream, _call(function, stream, size, url, params)
-            if isinstance(given, tuple) and len(given) == 3:
-                stream, size, url = given
+            below, result = stream, _call(function, stream, size, url, params)
+            if isinstance(result, tuple) and len(result) == 3:
+                stream, size, url = result
             else:
-                stream = given
+                stream = result
             if isinstance(stream, (str, bytes, tuple)) or not (
                 isinstance(stream, Iterable) or hasattr(stream, "read")
             ):
                 raise TypeError(
-                    f"{name_of(function)} gave {given!r:.200} for the input {url}: an input stream function gives "
-                    "a stream, which is a file or yields entries, or (stream, size, url)"
+                    f"{name_of(function)} gave {result!r:.200} for the input {url}: an input "
+                    "stream function gives a stream, which is a file or yields entries, "
+                    "or (stream, size, url)"
                 )
             if stream is not below:
-                _to_be_closed(stream, made)
-        return _InputChain(stream, made.pop_all()), size, url
+                _close_later(stream, opened)
+        return _InputChain(stream, opened.pop_all()), size, url
 
 
-def chain_output(streams: Sequence[Callable], stream, partition: int, url: str, params):
-    """Call the functions of an output one after the other: the last stream, whose `close` closes those below it too.
+def chain_output(
+    streams: Sequence[Callable[..., Any]], stream: Any, partition: int, url: str, params: Any
+) -> Any:
+    """Call the functions of an output one after the other.
 
-    `stream`, the sink that is handed in, is left open. TypeError names the function that gives no stream, or, as the
-    last one, a stream without add(key, value).
+    Parameters
+    ----------
+    streams
+        Output stream functions.
+    stream
+        The file below them. It stays open.
+    partition
+        The number of the partition whose pairs are written, from 0.
+    url
+        Where the output is written.
+    params
+        The parameters of the job.
+
+    Returns
+    -------
+    stream
+        The last stream, with add(key, value). Its `close` also closes those below it.
+
+    Raises
+    ------
+    TypeError
+        A function returned no stream, or the last one a stream without add(key, value); the text
+        names it.
     """
-    made = ExitStack()  # not to be left when a function fails: closing an output may finish it
+    opened = ExitStack()  # not left when a function fails: closing an output may finish it
     function = None
     for function in streams:
-        given = _call(function, stream, partition, url, params)
-        below, (stream, url) = (
-            stream,
-            given if isinstance(given, tuple) and len(given) == 2 else (given, url),
-        )
+        result = _call(function, stream, partition, url, params)
+        below = stream
+        stream, url = result if isinstance(result, tuple) and len(result) == 2 else (result, url)
         if not (hasattr(stream, "add") or hasattr(stream, "write")):
             raise TypeError(
-                f"{name_of(function)} gave {given!r:.200}: an output stream function gives a stream, "
-                "which has write(data) or add(key, value), or (stream, url)"
+                f"{name_of(function)} gave {result!r:.200}: an output stream function gives a "
+                "stream, which has write(data) or add(key, value), or (stream, url)"
             )
         if stream is not below:
-            _to_be_closed(stream, made)
+            _close_later(stream, opened)
     if not hasattr(stream, "add"):
         name = name_of(function) if function else "an empty chain"
         raise TypeError(
             f"{name} gave {stream!r:.200}, which has no add(key, value) for the pairs: "
             "disco_output_stream or plain_output_stream, as the last one, gives a stream that has"
         )
-    return _Chain(stream, made)
+    return _Chain(stream, opened)
 
 
 class _Chain:
-    """The last stream of a chain, but that closing it closes all.
+    """The last stream of a chain; closing it closes all of them.
 
-    It holds them all: a text file that nobody holds closes its `buffer`, which the stream above may still read.
+    It keeps them all alive: a text file without a reference closes its `buffer`, which the stream
+    above may still read.
     """
 
-    def __init__(self, last, made: ExitStack) -> None:
+    def __init__(self, last: Any, opened: ExitStack) -> None:
         self._last = last
-        self.close = made.close
+        self.close = opened.close
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._last, name)
 
 
 class _InputChain(_Chain):
-    _entries: Iterator | None = None
+    _entries: Iterator[Any] | None = None
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         if self._entries is None:
             self._entries = iter(self._last)
         return self._entries
 
-    def __next__(self):
+    def __next__(self) -> Any:
         return next(iter(self))
 
 
-def _to_be_closed(stream, made: ExitStack) -> None:
+def _close_later(stream: Any, opened: ExitStack) -> None:
     if hasattr(stream, "close"):
-        made.callback(stream.close)
+        opened.callback(stream.close)
 
 
-def _call(function: Callable, stream, size_or_partition, url: str, params):
+def _call(
+    function: Callable[..., Any], stream: Any, size_or_partition: int | None, url: str, params: Any
+) -> Any:
     arguments = (stream, size_or_partition, url, params)
     return function(*arguments) if _takes_params(function) else function(*arguments[:3])
 
 
-def _takes_params(function: Callable) -> bool:
-    """Whether the fourth argument is params: not so when it has a default of its own, as in re_reader and its like."""
+def _takes_params(function: Callable[..., Any]) -> bool:
+    """Whether the fourth argument is params; not when it has a default of its own, as that of
+    re_reader.
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except ValueError:  # of a builtin, which does not tell
+    except ValueError:  # a builtin without a signature
         return True
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return True

@@ -1,7 +1,7 @@
 """Which blobs the tags list, by their urls, and the removal of those that none lists.
 
-A tag may list any url, and whoever changes one may not know this store. A blob goes here by its path relative to the
-directory of all blobs (`kvproto.storage.blobs`).
+A tag may list any url, and whoever changes one may not know this store. A blob goes here by its
+path relative to the directory of all blobs (`kvproto.storage.blobs`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
 
 
 def unused(grace: float) -> list[str]:
-    """The blobs that no tag lists, and what killed puts left, all older than `grace` seconds, for `collect`.
+    """The blobs that no tag lists, and what killed puts left, all older than `grace` seconds, for
+    `collect`.
 
     Newer ones may belong to a put that is under way. DataError when a damaged tag may list them.
     """

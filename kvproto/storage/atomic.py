@@ -1,10 +1,10 @@
 """Files that are there whole or not at all: the one way in which this package writes them.
 
-The content goes to a file beside the target, under a random name that is created exclusively. It gets
-the name of the target when it is complete. A failure before that leaves the target as it was.
+The content goes to a file beside the target, under a random name that is created exclusively. It
+gets the name of the target when it is complete. A failure before that leaves the target as it was.
 
-Errors of the file system name the target. What they are depends on who named the file: see `writing`,
-`kvproto.storage.home.in_home` and `OutputFile`.
+Errors of the file system name the target. What they are depends on who named the file: see
+`writing`, `kvproto.storage.home.in_home` and `OutputFile`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def open_raw(path: str) -> FileIO:
 
 
 def sync(path: str) -> None:
-    """Return when the content of a file, or the names in a directory, would survive a crash of the machine."""
+    """Return when the content of a file, or the names in a directory, would survive a crash of the
+    machine.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -103,7 +105,9 @@ def sync(path: str) -> None:
 
 
 class AtomicFile:
-    """A binary file that becomes `path` by `publish()`. A context manager: without publish() it leaves nothing.
+    """A binary file that becomes `path` by `publish()`.
+
+    A context manager: without publish() it leaves nothing.
 
     errors  what an OSError becomes
     """
@@ -190,8 +194,8 @@ def write_file(path: str, data: bytes, *, errors: ErrorsOf = writing) -> None:
 class OutputFile(AtomicFile):
     """A file that the user names. A file that it replaces keeps its owner and mode.
 
-    Pipes and devices are written to directly. So is, at the end, a file that cannot be replaced because
-    something is mounted there. Every error is an OSError that names `path`.
+    Pipes and devices are written to directly. So is, at the end, a file that cannot be replaced
+    because something is mounted there. Every error is an OSError that names `path`.
     """
 
     def __init__(self, path: str) -> None:

@@ -1,10 +1,12 @@
 """The data of the tag store: blobs, files below `ddfs/blob/` in `kvproto.storage.home.home()`.
 
-Each blob is whole, never changes, and is named NAME$UNIQUE after what it was made from; tags list it by its file:// url.
-A blob of lines, which `put_chunks` makes, is named NAME$UNIQUE.lines, so that `chain_reader` knows it.
+Each blob is whole, never changes, and is named NAME$UNIQUE after what it was made from; tags list
+it by its file:// url. A blob of lines, which `put_chunks` makes, is named NAME$UNIQUE.lines, so
+that `chain_reader` knows it.
 
-Only a file whose real path is that of a blob, NAME$UNIQUE in its directory, is ever removed; nor is one on another file
-system that is mounted inside the store. `kvproto.inputs.tagged` knows which blobs the tags list.
+Only a file whose real path is that of a blob, NAME$UNIQUE in its directory, is ever removed, and
+none on another file system that is mounted inside the store. `kvproto.inputs.tagged` knows which
+blobs the tags list.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import re
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK, AtomicFile, naming, sync
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 CHUNK_SIZE = 64 << 20
-"""Bytes of a file that make a blob of their own, and what is left of the last line: 64 MiB."""
+"""Bytes of a file in one blob, besides the rest of the last line: 64 MiB."""
 
 _OWN = re.compile(r"([0-9a-f]{2})/[A-Za-z0-9_\-@:]{0,200}\$\1[0-9a-f]{30}(\.lines)?")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8,32}\.part$")
@@ -50,16 +52,17 @@ def blob_name(url: str) -> str:
     return url.rpartition("/")[2].partition("$")[0]
 
 
-def read_blocks(file) -> Iterator[bytes]:
+def read_blocks(file: IO[str] | IO[bytes]) -> Iterator[bytes]:
     """Yield what is in a file, 1 MiB at a time; text as UTF-8."""
     while block := file.read(BLOCK):
         yield block.encode("utf-8", "surrogateescape") if isinstance(block, str) else block
 
 
 class Blobs:
-    """Makes blobs. Context manager: when its body fails, the blobs made in it are removed, as no tag lists them.
+    """Makes blobs. A context manager: when its body fails, it removes them, as no tag lists them.
 
-    Errors of the file system are DataErrors that name the file, or JobErrors that name KVPROTO_HOME.
+    Errors of the file system are DataErrors that name the file, or JobErrors that name
+    KVPROTO_HOME.
     """
 
     def __init__(self) -> None:
@@ -68,13 +71,13 @@ class Blobs:
     def __enter__(self) -> Blobs:
         return self
 
-    def __exit__(self, exc_type, *exc_info) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *exc_info: object) -> None:
         if exc_type is not None:
             for path in self._made:
                 remove("/".join(path.rsplit("/", 2)[1:]))
 
     def put(self, name: str, blocks: Iterable[bytes], *, is_chunk: bool = False) -> str:
-        """Make a blob of blocks of bytes, on the disk when this returns; returns its url."""
+        """Make a blob of blocks of bytes and return its URL; it is on the disk then."""
         path = self._new(name, ".lines" if is_chunk else "")
         with AtomicFile(path) as file:
             for block in blocks:
@@ -84,7 +87,10 @@ class Blobs:
         return _url_of(path)
 
     def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
-        """Make blobs of lines, at least one, of chunk_size bytes and the rest of the last line; return their urls."""
+        """Make blobs of lines, at least one, and return their URLs.
+
+        Each has chunk_size bytes and the rest of the last line.
+        """
         urls: list[str] = []
         while (block := file.read(min(BLOCK, chunk_size))) or not urls:
             urls.append(
@@ -95,7 +101,7 @@ class Blobs:
         return urls
 
     def put_file(self, name: str, path: str) -> str:
-        """Make a blob of a file that will not change, where possible by a hard link; returns its url."""
+        """Make a blob of a file that will not change, if possible a hard link; return its URL."""
         new = self._new(name)
         with naming(path, "reading"), open(path, "rb") as file:
             try:
@@ -108,7 +114,10 @@ class Blobs:
         return _url_of(new)
 
     def touch(self) -> None:
-        """Make its blobs new again for `unused`, before a tag lists them: it may be long since they were made."""
+        """Make the blobs new for the removal of unused ones, before a tag lists them.
+
+        Making them may have taken long.
+        """
         for path in self._made:
             with naming(path, "keeping"):
                 os.utime(path)
@@ -134,7 +143,7 @@ def _to_line_end(file: BinaryIO, block: bytes, n_wanted: int) -> Iterator[bytes]
 
 
 def blob_path(path: str) -> str | None:
-    """The path of a blob relative to the directory of all blobs, by any path of its file; None for other files."""
+    """The path of a blob below the directory of all blobs, by any path of it; None for others."""
     path = os.path.realpath(path)
     top, folder = os.path.split(os.path.dirname(path))
     own = f"{folder}/{os.path.basename(path)}"
@@ -161,7 +170,7 @@ def _names(path: str) -> list[str]:
 
 
 def changed(own: str) -> float:
-    """When a blob was made, linked or touched, in seconds since the epoch; infinity when it is gone."""
+    """When a blob was made, linked or touched: seconds since the epoch, infinity if it is gone."""
     try:
         return os.lstat(os.path.join(directory(), own)).st_ctime
     except FileNotFoundError:
@@ -179,7 +188,8 @@ def remove(own: str) -> None:
             try:
                 if _mount(inner) != _mount(top):
                     raise DataError(
-                        f"{path} is not removed: it is on another file system, mounted inside the store"
+                        f"{path} is not removed: it is on another file system, "
+                        "mounted inside the store"
                     )
                 os.unlink(name, dir_fd=inner)
             finally:
@@ -193,7 +203,7 @@ def remove(own: str) -> None:
 
 
 def _mount(fd: int) -> tuple[int, str]:
-    """What tells whether two directories are of one mount: the device alone does not, for a bind mount."""
+    """Identify the mount of a directory. A bind mount has the device of another one."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
             mount = next((line for line in file if line.startswith("mnt_id:")), "")
@@ -203,5 +213,5 @@ def _mount(fd: int) -> tuple[int, str]:
 
 
 def _url_of(path: str) -> str:
-    """The url of a blob by its whole path."""
+    """The URL of a blob by its whole path."""
     return "file://" + urllib.parse.quote(path, safe="/$:@")

@@ -1,7 +1,7 @@
 """The home: the directory that holds all jobs and the tag store, and who may write there.
 
-It is $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. All of it belongs to its user alone:
-directories have mode 0700 and files 0600, whatever the umask.
+It is $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. All of it belongs
+to its user alone: directories have mode 0700 and files 0600, whatever the umask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["check_home", "home", "in_home", "make_directory", "make_home"]
 
 
 def home() -> str:
-    """The directory that holds all jobs; absolute, maybe not there yet. JobError when there is no place for it."""
+    """The absolute path of the home, which may not exist yet; JobError when there is no place."""
     chosen = os.environ.get("KVPROTO_HOME")
     if not chosen:
         data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
@@ -33,7 +33,10 @@ def home() -> str:
 
 
 def make_home() -> str:
-    """The same directory, made if it was not there. JobError when others may write to it, or it cannot be made."""
+    """Make the home if it does not exist, and return its path.
+
+    JobError when others may write to it, or it cannot be made.
+    """
     path = home()
     with in_home(path):
         make_directory(path)
@@ -50,18 +53,22 @@ def check_home() -> None:
 
 @contextmanager
 def in_home(path: str) -> Iterator[None]:
-    """Turn an OSError of the body, which writes `path` below the home, into a JobError that says how to have another home."""
+    """Turn an OSError of the body, which writes `path` below the home, into a JobError.
+
+    It says how to choose another home.
+    """
     try:
         yield
     except OSError as e:
         raise JobError(
-            f"writing {path}: {e.strerror or e}; jobs are kept below {home()}: free some room there, "
-            "or set KVPROTO_HOME to another directory, with room, that you may write to"
+            f"writing {path}: {e.strerror or e}; jobs are kept below {home()}: "
+            "free some room there, or set KVPROTO_HOME to another directory, "
+            "with room, that you may write to"
         ) from e
 
 
 def make_directory(path: str) -> None:
-    """Make a directory of mode 0700, whatever the umask, and the parents that are missing, unless it exists."""
+    """Make a directory, unless it exists, and its parents: mode 0700, whatever the umask."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
@@ -77,15 +84,16 @@ def make_directory(path: str) -> None:
 
 
 def check_is_ours(path: str) -> None:
-    """Raise JobError when others may write to the directory: what they put there would run as ours."""
+    """Raise JobError when others may write to the directory: their files would run as ours."""
     status = os.stat(path)
     if status.st_uid != os.geteuid():
         raise JobError(
-            f"{path} belongs to another user (uid {status.st_uid}), who could change the jobs in it; "
-            "set KVPROTO_HOME to a directory of your own"
+            f"{path} belongs to another user (uid {status.st_uid}), "
+            "who could change the jobs in it; set KVPROTO_HOME to a directory of your own"
         )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise JobError(
-            f"other users may write to {path} (mode {stat.S_IMODE(status.st_mode):04o}), and could change the jobs in it: "
-            f"chmod go-w {path}, or set KVPROTO_HOME to another directory"
+            f"other users may write to {path} (mode {stat.S_IMODE(status.st_mode):04o}), "
+            f"and could change the jobs in it: chmod go-w {path}, "
+            "or set KVPROTO_HOME to another directory"
         )

@@ -1,13 +1,15 @@
 """The two formats in which the original Disco kept its results: hunks, and the older netstrings.
 
-Hunks: 14 bytes `<BBIQ` = 0x81, whether zlib has compressed it, crc32 of the raw bytes, bytes stored; then these.
-A hunk holds pickled (key, value) pairs, one behind the other, or the lines of a chunk of data. One without any closes
-the file; files written one behind the other can be read too. Netstrings: `<bytes> <key> <bytes> <value>` and a newline
-for each pair, no end mark.
+A hunk begins with 14 bytes, `<BBIQ`: 0x81, whether it is compressed with zlib, the crc32 of the raw
+bytes, and the number of bytes that follow. It holds pickled (key, value) pairs, or the lines of a
+chunk of data, one after the other. A hunk without any closes the file; concatenated files can be
+read too. Netstrings are `<bytes> <key> <bytes> <value>` and a newline for each pair, without an end
+mark.
 
-An 8-bit string of Python 2 becomes a str: UTF-8, any other bytes kept as lone surrogates (`surrogateescape`), as
-the lines of an input do; so do the strings of netstrings. What is cut or damaged is a DataError with its byte offset.
-Unpickling runs what the pickle says: read files of those alone whom you trust.
+8-bit strings of Python 2 and the strings of netstrings become str: UTF-8, with any other bytes as
+lone surrogates (`surrogateescape`), as in the lines of an input. Data that is cut or damaged is a
+DataError with the byte offset. Unpickling runs what the pickle says: only read files of people whom
+you trust.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from __future__ import annotations
 import io
 import pickle
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import Protocol
+from typing import Any, Protocol
 
 from kvproto.errors import DataError
 from kvproto.protocol.frames import MAX_ITEM
@@ -26,36 +28,41 @@ __all__ = ["Bytes", "HunkWriter", "encode_netstrings", "read_hunks", "read_netst
 
 _HEAD = Struct("<BBIQ")
 _VERSION = 0x81
-_HUNK = 1 << 20  # raw bytes from which on a hunk is written
+_HUNK = 1 << 20  # raw bytes that make a hunk
 _LEVEL = 2
 MAX_HUNK = MAX_ITEM + _HUNK
-"""Bytes of a hunk, unpacked: a record of the largest size, behind others."""
+"""Bytes of an unpacked hunk: the largest record, after others."""
 _PROTOCOL = 2  # the highest that Python 2 reads
 _BLOCK = 1 << 20
 
 
-class Bytes:
-    """A binary file read by exact numbers of bytes, one after the other. `offset` is that of the next byte.
+class Readable(Protocol):
+    """A file whose read(n) gives up to n bytes, and none at the end."""
 
-    file   anything whose read(n) gives up to n bytes, and none at the end
-    where  what it is called in errors
+    def read(self, n_bytes: int, /) -> bytes: ...
+
+
+class Bytes:
+    """A binary file that is read by exact numbers of bytes. `offset` is that of the next byte.
+
+    where  its name in errors
     ahead  bytes before those of the file
     """
 
-    def __init__(self, file, where: str, ahead: bytes = b"") -> None:
+    def __init__(self, file: Readable, where: str, ahead: bytes = b"") -> None:
         self._file = file
         self._ahead = ahead
         self.where = where
         self.offset = 0
 
     def peek(self, n_bytes: int) -> bytes:
-        """The next n_bytes, fewer at the end, which stay the next ones."""
+        """Look at the next n_bytes, fewer at the end, without reading them."""
         while len(self._ahead) < n_bytes and (data := self._file.read(n_bytes - len(self._ahead))):
             self._ahead += data
         return self._ahead[:n_bytes]
 
     def read(self, n_bytes: int) -> bytes:
-        """Up to n_bytes, none at the end."""
+        """Read up to n_bytes, none at the end."""
         data, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
         data = data or self._file.read(n_bytes)
         self.offset += len(data)
@@ -65,7 +72,7 @@ class Bytes:
         return False
 
     def exactly(self, n_bytes: int, what: str) -> bytes:
-        """The next n_bytes, read in blocks, so that memory is for what is there and not for what is announced."""
+        """Read n_bytes, in blocks: memory follows what is present, not what is announced."""
         start = self.offset
         if n_bytes > MAX_ITEM:
             raise self.error(start, f"announces {n_bytes} bytes of {what}, the limit is {MAX_ITEM}")
@@ -87,13 +94,15 @@ class Bytes:
 
 
 class _Damaged(DataError):
-    """A hunk is there in its whole length, and what is in it is not what was written."""
+    """A hunk has its whole length, and its content is not what was written."""
 
 
-def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator:
-    """Yield the pairs or lines of hunks. DataError for one that is cut or damaged, before its pairs, and for no closing one.
+def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator[Any]:
+    """Yield the pairs or lines of hunks.
 
-    ignore_corrupt  whether to tell of a damaged hunk in a message and go on with the next; one that is cut is an error still
+    DataError for a hunk that is cut or damaged, before its pairs, and for a missing closing hunk.
+    With ignore_corrupt a message reports a damaged hunk, and reading continues with the next one; a
+    cut is still an error.
     """
     is_closed = False
     while source.peek(1):
@@ -101,12 +110,14 @@ def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator:
         try:
             raw = _read_hunk(source)
             is_closed = not raw
-            yield from raw and _unpickled(raw, source)
+            if raw:
+                yield from _unpickled(raw, source)
         except _Damaged as e:
             if not ignore_corrupt:
                 raise
             print(
-                f"{e}; its pairs are left out from here on, {source.offset - start} bytes of the file"
+                f"{e}; its pairs are left out from here on, "
+                f"{source.offset - start} bytes of the file"
             )
     if not is_closed:
         raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
@@ -129,7 +140,7 @@ def _read_hunk(source: Bytes) -> bytes:
 
 
 def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
-    """What zlib makes of a hunk, which may be at most MAX_HUNK bytes: a few can stand for a thousand times as many."""
+    """Decompress a hunk. The result is limited: a few bytes can expand a thousandfold."""
     unpacking = zlib.decompressobj()
     try:
         raw = unpacking.decompress(stored, MAX_HUNK + 1)
@@ -148,7 +159,7 @@ def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
     return raw
 
 
-def _unpickled(raw: bytes, source: Bytes) -> Iterator:
+def _unpickled(raw: bytes, source: Bytes) -> Iterator[Any]:
     file = io.BytesIO(raw)
     while file.tell() < len(raw):
         start = file.tell()
@@ -161,13 +172,16 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator:
                 _Damaged,
             ) from e
         if not isinstance(pair, (str, bytes)) and not (isinstance(pair, tuple) and len(pair) == 2):
-            what = f"the hunk that ends here holds {pair!r:.200}, which is neither a (key, value) pair nor a line"
+            what = (
+                f"the hunk that ends here holds {pair!r:.200}, "
+                "which is neither a (key, value) pair nor a line"
+            )
             raise source.error(source.offset, what)
         yield pair
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name)
         return (
             _of_bytes(found)
@@ -176,10 +190,10 @@ class _Unpickler(pickle.Unpickler):
         )
 
 
-def _of_bytes(cls: type):
-    """Make a date or time, whose state in Python 2 was an 8-bit string, not text."""
+def _of_bytes(cls: type) -> Callable[..., object]:
+    """What makes dates and times: their state in Python 2 was an 8-bit string, not text."""
 
-    def make(state, *rest):
+    def make(state: object, *rest: object) -> object:
         return cls(
             state.encode("utf-8", "surrogateescape") if isinstance(state, str) else state, *rest
         )
@@ -201,24 +215,31 @@ class HunkWriter:
         self._parts: list[bytes] = []
         self._n_bytes = 0
 
-    def add(self, key, value) -> None:
-        """Add a pair of anything that can be pickled. ValueError for more than 1 GiB, which could not be read again."""
+    def add(self, key: object, value: object) -> None:
+        """Add a pair of anything that can be pickled.
+
+        ValueError for more than 1 GiB, which could not be read again.
+        """
         data = pickle.dumps((key, value), _PROTOCOL)
         if len(data) > MAX_ITEM:
             what = f"the limit is {MAX_ITEM}; its key is {key!r:.100}"
             raise ValueError(f"a pair of {len(data)} bytes, pickled: {what}")
-        self._hold(data)
+        self._append(data)
 
     def add_line(self, line: str | bytes) -> None:
-        """Add a line, or another str or bytes, in the place of a pair. ValueError for more than 1 GiB."""
+        """Add a line, or another str or bytes, in the place of a pair.
+
+        ValueError for more than 1 GiB.
+        """
         data = pickle.dumps(line, _PROTOCOL)
         if len(data) > MAX_ITEM:
             raise ValueError(
-                f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; it begins with {line[:100]!r}"
+                f"a line of {len(data)} bytes, pickled: the limit is {MAX_ITEM}; "
+                f"it begins with {line[:100]!r}"
             )
-        self._hold(data)
+        self._append(data)
 
-    def _hold(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> None:
         self._parts.append(data)
         self._n_bytes += len(data)
         if self._n_bytes >= _HUNK:
@@ -237,14 +258,16 @@ class HunkWriter:
         self._parts, self._n_bytes = [], 0
 
 
-def encode_netstrings(key, value) -> bytes:
-    """One pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes), what is neither as str() gives it."""
-    return b"%d %s %d %s\n" % tuple(
-        part for item in map(_encoded, (key, value)) for part in (len(item), item)
-    )
+def encode_netstrings(key: object, value: object) -> bytes:
+    """Encode a pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes).
+
+    Any other object is written as str() shows it.
+    """
+    data, more = _encoded(key), _encoded(value)
+    return b"%d %b %d %b\n" % (len(data), data, len(more), more)
 
 
-def _encoded(item) -> bytes:
+def _encoded(item: object) -> bytes:
     return (
         bytes(item)
         if isinstance(item, (bytes, bytearray))
@@ -253,7 +276,7 @@ def _encoded(item) -> bytes:
 
 
 def read_netstrings(source: Bytes) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of netstrings. A file that was cut behind a pair cannot be told from a whole one."""
+    """Yield the pairs of netstrings. A file that was cut after a pair looks whole."""
     while source.peek(1):
         yield _netstring(source, b" "), _netstring(source, b"\n")
 

@@ -16,8 +16,8 @@ Each job has a directory below `kvproto.storage.home.home()`:
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
-The kernel closes `control` when the driver ends, in whatever way: whoever opens it for writing then finds no reader.
-Writing to it stops the job, as soon as the driver's pool sees that it is readable.
+The kernel closes `control` when the driver ends, in whatever way: whoever opens it for writing then
+finds no reader. Writing to it stops the job, as soon as the driver's pool sees that it is readable.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 
 
 class JobPaths:
-    """The paths in the directory of the job `job`, which may or may not be there."""
+    """The paths in the directory of the job `job`, whether or not they exist."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -68,10 +68,12 @@ class JobPaths:
 
 
 class JobDirectory(JobPaths):
-    """The directory of a new job, with this process as its driver until `close()`. `job` is its unique name.
+    """The directory of a new job. This process is its driver until `close()`.
 
-    stop_fd  a file descriptor that is readable when the job shall stop
-    Raises JobError that names the path and KVPROTO_HOME when it cannot be made.
+    JobError that names the path and KVPROTO_HOME when it cannot be made.
+
+    job      the unique name of the job
+    stop_fd  a file descriptor that becomes readable when the job has to stop
     """
 
     def __init__(self, name: str) -> None:
@@ -79,9 +81,8 @@ class JobDirectory(JobPaths):
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
         make_home()
         jobs, name = os.path.split(self.path)
-        aside = os.path.join(
-            jobs, f".{name}"
-        )  # renamed when it has its driver: a job that is there never seems to have lost it
+        # It is renamed when it has its driver: no job seems to have lost the driver.
+        aside = os.path.join(jobs, f".{name}")
         with in_home(self.path):
             make_directory(jobs)
             try:
@@ -110,23 +111,24 @@ class JobDirectory(JobPaths):
         self._driver.stop()
 
     def close(self) -> None:
-        """The job has ended, as far as others can tell: nothing of it may run any more."""
+        """Let others see that the job has ended. Nothing of it may run any more."""
         self._driver.close()
 
     def leave(self) -> None:
-        """Have no part in the job, in a process that its driver has forked."""
+        """Close this fork's copy of the connection: only the original process is the driver."""
         self._driver.leave()
 
     def discard(self) -> None:
-        """Remove it: there is to be no such job."""
+        """Remove the job."""
         self.close()
         with suppress(OSError):
             remove_tree(self.path)
 
     def publish(self, paths: list[str]) -> list[str]:
-        """Make paths, all of them in `unfinished`, the results, at once and on the disk; returns them under their new names.
+        """Make files in `unfinished` the results, at once and on the disk; return their paths.
 
-        What else is there, the file that a killed attempt was writing, is removed: `results` holds whole files only.
+        Other files there, which killed attempts were writing, are removed: `results` holds only
+        whole files.
         """
         names = {os.path.basename(path) for path in paths}
         with in_home(self.results):
@@ -141,12 +143,15 @@ class JobDirectory(JobPaths):
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
     def tidy(self) -> list[str]:
-        """As `tidied`, for this job."""
+        """Remove what only a running job needs; see `tidied`."""
         return tidied(self)
 
 
 def tidied(paths: JobPaths) -> list[str]:
-    """Remove what only a running job needs, and what killed tasks had begun to write. Returns what could not be removed."""
+    """Remove what only a running job needs, and the unfinished files of killed tasks.
+
+    Return what could not be removed.
+    """
     begun = [paths.unfinished, paths.spool, paths.tmp]
     if not os.path.exists(f"{paths.map_results}.jsonl"):
         begun.append(paths.map_results)
@@ -165,7 +170,10 @@ def tidied(paths: JobPaths) -> list[str]:
 
 
 def machine() -> str:
-    """What this machine calls itself since it was started. Only there can be told whether a driver lives: a FIFO is the kernel's."""
+    """Identify this machine, from its start to its end.
+
+    A FIFO belongs to the kernel: only the machine of a driver knows whether it lives.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -174,38 +182,37 @@ def machine() -> str:
 
 
 class DriverEnd:
-    """The driver's end, at `path`, where nothing must be yet. `fd` is readable from `stop()` on. OSError when it cannot be made.
+    """The driver's end of a new FIFO, `path`; `fd` becomes readable by `stop()`.
 
-    `stop` may be called from any thread, also when all is over: then it does nothing.
+    `stop` may be called from any thread, and does nothing after `close`.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         os.mkfifo(path, 0o600)
         os.chmod(path, 0o600)  # whatever the umask
-        # A writer of its own, too: the last other one that closes it would otherwise make it readable, for end of file.
+        # It is a writer too: otherwise it would become readable, for the end of file, when the
+        # last other writer closes it.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._is_open = True
-        self._using = (
-            threading.Lock()
-        )  # the number of a descriptor that was closed may be another's
+        self._using = threading.Lock()  # a closed descriptor's number may be another file's
 
     def stop(self) -> None:
-        """Tell this driver to stop."""
+        """Ask this driver to stop."""
         with self._using:
             if self._is_open:
                 _write(self.fd)
 
     def moved(self, path: str) -> None:
-        """Its directory has another name now."""
+        """Note the new path of the FIFO."""
         self._path = path
 
     def leave(self) -> None:
-        """This process, a fork of the driver, is none."""
+        """Close the copy of a fork."""
         os.close(self.fd)
 
     def close(self) -> None:
-        """The job has no driver any more."""
+        """Remove the FIFO: the job has no driver any more."""
         with self._using:
             self._is_open = False
             os.close(self.fd)
@@ -214,7 +221,7 @@ class DriverEnd:
 
 
 def has_driver(path: str) -> bool:
-    """Whether a process holds the driver's end."""
+    """Whether a process holds the driver's end open."""
     fd = _open(path)
     if fd is None:
         return False
@@ -223,7 +230,7 @@ def has_driver(path: str) -> bool:
 
 
 def tell_to_stop(path: str) -> bool:
-    """Tell the driver to stop; False when there is none."""
+    """Ask the driver to stop; False when there is none."""
     fd = _open(path)
     if fd is None:
         return False
@@ -237,7 +244,7 @@ def tell_to_stop(path: str) -> bool:
 
 
 def _open(path: str) -> int | None:
-    """The FIFO for writing; None where nobody reads it, or something else is there."""
+    """Open the FIFO for writing; None when nobody reads it, or it is no FIFO."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as e:
@@ -251,5 +258,5 @@ def _open(path: str) -> int | None:
 
 
 def _write(fd: int) -> None:
-    with suppress(BlockingIOError):  # full: it was told often enough
+    with suppress(BlockingIOError):  # full: it was asked often enough
         os.write(fd, b"stop\n")

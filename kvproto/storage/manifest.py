@@ -1,10 +1,9 @@
-"""The manifest of a job's results: their sizes and checksums, in `results.jsonl` beside the directory `results`.
+"""The manifest of a job's results: their sizes and checksums.
 
-`map-results` has one too.
-
-A line for each result, and a last one with the checksum of the lines: a change of any byte of it is noticed.
-
-The engine's own result files carry these themselves; of what a job's own output streams wrote only the manifest knows.
+It is `results.jsonl` beside the directory `results`; `map-results` has one too. It has a line for
+each result and a last line with the checksum of the others, so that any changed byte is noticed.
+Result files of the engine also carry their size and checksum themselves; those of a job's own
+output streams do not.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from kvproto.errors import DataError
@@ -22,6 +22,9 @@ from kvproto.storage.records import RAW, RESULT_HEAD
 from kvproto.storage.results import Result, ResultWriters
 from kvproto.storage.spool import Segment, read_segment
 from kvproto.storage.store import LOCAL, Store
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = [
     "check_directory",
@@ -36,7 +39,7 @@ __all__ = [
 
 
 def write_manifest(directory: str, results: Iterable[Result], store: Store = LOCAL) -> None:
-    """Write down what is in results, which will be in `directory`, before they are there."""
+    """Write the manifest of results that are going to be in `directory`."""
     lines = [
         json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n"
         for result in results
@@ -50,10 +53,11 @@ def write_manifest(directory: str, results: Iterable[Result], store: Store = LOC
 def keep_map_results(
     directory: str, columns: list[list[Segment]], kind: str, store: Store = LOCAL
 ) -> None:
-    """Copy what the maps wrote, records of `kind`, to result files in `directory`, with their manifest.
+    """Copy what the maps wrote, records of `kind`, to result files in `directory`, with their
+    manifest.
 
-    There is one file for each partition. Where the maps have output streams of their own (RAW), there is one for
-    each partition of each map, as only the streams know where their data ends.
+    There is one file for each partition. Where the maps have output streams of their own (RAW),
+    there is one for each partition of each map, as only the streams know where their data ends.
 
     columns  the segments of each partition, in the order of the maps
     Raises JobError for a full disk, DataError for a spool file that is cut or damaged.
@@ -85,16 +89,16 @@ def _copied(path: str, segments: Iterable[Segment], kind: str, store: Store) -> 
 
 
 def open_result(path: str) -> io.BufferedReader:
-    """Open a result file for a reader of the user's own; DataError that names it when it is not what the job wrote."""
+    """Open a result file for a reader; DataError that names it unless it is what the job wrote."""
     with naming(path, "reading"):
         return checked(open_regular(path), path)
 
 
 def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
-    """A file that is open at its beginning, or, where it is among a job's results, one that is an error unless it is whole.
+    """Check an open file, at its beginning, if it is among a job's results; return it or a wrapper.
 
-    Of what output streams wrote the length is looked at now, the checksum when it is read to its end. A file of the
-    engine's own format has both in itself. Raises DataError, and has closed the file then.
+    The length of a file that output streams wrote is checked now, its checksum when it is read to
+    its end. A file in the engine's own format has both in itself. DataError closes the file.
     """
     try:
         result = None if _has_header(file) else written(path)
@@ -103,7 +107,8 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
         size = os.fstat(file.fileno()).st_size
         if size != result.n_bytes:
             raise DataError(
-                f"result file {path} has {size} bytes, {result.n_bytes} were written; run the job again"
+                f"result file {path} has {size} bytes, {result.n_bytes} were written; "
+                "run the job again"
             )
     except BaseException:
         file.close()
@@ -112,9 +117,9 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
 
 
 def written(path: str, store: Store = LOCAL) -> Result | None:
-    """What a job wrote down of this one of its results; None where path is not in a job's directory.
+    """What the manifest says of a result; None for a path that is not in a job's directory.
 
-    Raises DataError when the manifest is missing or damaged, or does not name it.
+    DataError when the manifest is missing or damaged, or does not name the file.
     """
     directory, name = os.path.split(os.path.abspath(path))
     if not _is_of_job(directory):
@@ -123,31 +128,33 @@ def written(path: str, store: Store = LOCAL) -> Result | None:
         if result.path == name:
             return result
     raise DataError(
-        f"{path} is not among the results that {_manifest(directory)} says were written; run the job again"
+        f"{path} is not among the results that {_manifest(directory)} says were written; "
+        "run the job again"
     )
 
 
 def check_directory(directory: str, store: Store = LOCAL) -> None:
-    """Raise DataError when it is the directory of a job's results and one of them is not there."""
+    """Raise DataError when a directory has a job's results and one of them is missing."""
     directory = os.path.abspath(directory)
     if _is_of_job(directory):
         there = set(store.names(directory))
         for result in _listed(directory, store):
             if result.path not in there:
                 raise DataError(
-                    f"result file {os.path.join(directory, result.path)} is not there any more; run the job again"
+                    f"result file {os.path.join(directory, result.path)} is not there any more; "
+                    "run the job again"
                 )
 
 
 def partition_of(path: str) -> int | None:
-    """The partition that a file holds, where it is among the results of a job: the last number in its name; else None."""
+    """The partition of a file among the results of a job, from its name; None for other files."""
     directory, name = os.path.split(os.path.abspath(path))
     number = name.rpartition("-")[2]
     return int(number) if number.isdecimal() and _is_of_job(directory) else None
 
 
 def names_of(directory: str, store: Store = LOCAL) -> list[str] | None:
-    """The names of the files in a directory of results, as written down; None without a manifest: it is not complete."""
+    """The names of the files in a directory of results; None without a manifest: not complete."""
     job, name = os.path.split(_manifest(directory))
     with suppress(FileNotFoundError):
         if name in store.names(job):
@@ -167,7 +174,8 @@ def _listed(directory: str, store: Store) -> Iterator[Result]:
     text = b"".join(lines[:-1])
     if not lines or lines[-1] != _last_line(text):
         raise DataError(
-            f"{manifest}, which says what the job wrote, is damaged or was cut short; run the job again"
+            f"{manifest}, which says what the job wrote, is damaged or was cut short; "
+            "run the job again"
         )
     for line in lines[:-1]:
         try:
@@ -183,8 +191,8 @@ def _last_line(text: bytes) -> bytes:
     return b'{"crc": %d}\n' % crc32(text)
 
 
-def _result(fields: dict) -> Result:
-    """A line of a manifest. TypeError or ValueError for what is none."""
+def _result(fields: dict[str, Any]) -> Result:
+    """Read a line of a manifest; TypeError or ValueError when it is none."""
     result = Result(**fields)
     if not isinstance(result.path, str) or not all(isinstance(field, int) for field in result[1:]):
         raise ValueError(f"{fields!r:.200} does not describe a result")
@@ -202,7 +210,7 @@ def _has_header(file: io.BufferedReader) -> bool:
 
 
 class _Checked(io.RawIOBase):
-    """A file that must have a checksum when it is read to its end."""
+    """A file whose checksum is checked at its end."""
 
     def __init__(self, file: io.BufferedReader, path: str, crc: int) -> None:
         self._file = file
@@ -213,10 +221,10 @@ class _Checked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         n_read = self._file.readinto(buffer)
         self._crc = crc32(memoryview(buffer)[:n_read], self._crc)
-        if not n_read and len(buffer) and self._crc != self._wanted:
+        if not n_read and memoryview(buffer).nbytes and self._crc != self._wanted:
             raise DataError(f"result file {self._path} is damaged: it does not have its checksum")
         return n_read
 

@@ -1,8 +1,8 @@
-"""Out-of-band values: small facts that a job's tasks leave for later tasks and for the client, a file for each key.
+"""Out-of-band values: small values that the tasks of a job leave for later tasks and the client.
 
-The file's name is the sha256 of the key, which may be longer than a file's name can be. In it: `b` for bytes or `s` for
-str, the key, a space, the crc32 of these and the value in hex, a newline, the value (str as UTF-8). It is written aside and renamed: a
-value is there whole or not at all. One that was cut or damaged later is an error.
+Each key has a file, whose name is the sha256 of the key, as a key may be longer than the name of a
+file. It holds `b` for bytes or `s` for str, the key, a space, the crc32 of all this and the value
+in hex, a newline, and the value (str as UTF-8). A value that was cut or damaged later is an error.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ _MAX_HEAD = MAX_KEY + 16  # bytes before the value
 
 
 def check_key(key: str) -> None:
-    """Raise ValueError for a key that is empty, too long, or has other characters than `A-Z a-z 0-9 _ - : @`."""
-    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_\-:@]{1,%d}" % MAX_KEY, key):
+    """Raise ValueError for a key that is empty, too long or not of `A-Z a-z 0-9 _ - : @`."""
+    if not isinstance(key, str) or not re.fullmatch(rf"[A-Za-z0-9_\-:@]{{1,{MAX_KEY}}}", key):
         raise ValueError(
-            f"{key!r} cannot be the key of an out-of-band value: it needs 1 to {MAX_KEY} of the characters A-Z a-z 0-9 _ - : @"
+            f"{key!r} cannot be the key of an out-of-band value: "
+            f"it needs 1 to {MAX_KEY} of the characters A-Z a-z 0-9 _ - : @"
         )
 
 
 def check_value(key: str, value: bytes | str) -> None:
-    """Raise TypeError for what is neither bytes nor str."""
+    """Raise TypeError unless the value is bytes or str."""
     if not isinstance(value, (bytes, str)):
         raise TypeError(
             f"the out-of-band value {key!r} must be bytes or str, not {type(value).__name__}"
@@ -44,9 +45,10 @@ def check_value(key: str, value: bytes | str) -> None:
 
 
 def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
-    """Store values, all of them checked before the first is written; one that was there under the same key is replaced.
+    """Store values, after checking all of them; a value of the same key is replaced.
 
-    Raises ValueError and TypeError as `check_key` and `check_value`, JobError that names the file which cannot be written.
+    Raises ValueError and TypeError as `check_key` and `check_value`, and JobError that names a file
+    that cannot be written.
     """
     for key, value in values.items():
         check_key(key)
@@ -62,7 +64,7 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
 
 
 def get(directory: str, key: str) -> bytes | str:
-    """The value as it was put, bytes or str. JobError that names the job and its keys when there is none."""
+    """The value as it was put; JobError that names the job and its keys when there is none."""
     check_key(key)
     try:
         with open_regular(_path(directory, key)) as file:
@@ -87,12 +89,13 @@ def get(directory: str, key: str) -> bytes | str:
     except UnicodeDecodeError:
         pass
     raise JobError(
-        f"the out-of-band value {key!r} of job {_job(directory)} is damaged: {_path(directory, key)}"
+        f"the out-of-band value {key!r} of job {_job(directory)} is damaged: "
+        f"{_path(directory, key)}"
     )
 
 
 def list_keys(directory: str) -> list[str]:
-    """The keys of the values that are there, sorted. A file so damaged that it names no key is told on stderr."""
+    """The keys of all values, sorted. A file too damaged to name its key is reported on stderr."""
     keys = []
     try:
         names = os.listdir(directory)

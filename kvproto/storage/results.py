@@ -1,8 +1,8 @@
-"""Result files: a header with the kind of records, the records, and a trailer with length, count and checksum.
+"""Result files: a header, the records, and a trailer with their length, number and checksum.
 
-Written aside and renamed, so that a name always stands for a whole file; a file that was cut or damaged
-later is an error that names it, and one that is cut is refused before its first pair. What a job's own output
-streams wrote (RAW) has neither header nor trailer: see `kvproto.storage.manifest`.
+A file that was cut or damaged later is an error that names it, and a cut is noticed before the
+first pair. Files that the job's own output streams wrote (RAW) have neither header nor trailer: see
+`kvproto.storage.manifest`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
 from struct import Struct
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeGuard
 from zlib import crc32
 
 from kvproto.errors import DataError
@@ -31,7 +31,7 @@ _MAX_OPEN = 64  # files that are written at a time
 
 
 class Result(NamedTuple):
-    """A result file that is there: its path, the bytes of its records and their crc32, its pairs."""
+    """A complete result file: its path, the bytes, number and crc32 of its records."""
 
     path: str
     n_bytes: int
@@ -40,10 +40,10 @@ class Result(NamedTuple):
 
 
 class ResultWriters:
-    """Writes one result file for each of `paths`, with records of `kind`; they are there after `publish()`.
+    """Writes a result file for each of `paths`, with records of `kind`; `publish` completes them.
 
-    A context manager: without publish() it leaves no file. There may be too few descriptors to write many files
-    at once: then their data is collected first, and each file is written in turn.
+    A context manager: without publish() it leaves no file. Writing many files at once could take
+    too many descriptors: their data is collected first, and each file is written in turn.
     """
 
     def __init__(self, paths: list[str], kind: str, *, store: Store = LOCAL) -> None:
@@ -105,28 +105,49 @@ class ResultWriters:
         return file
 
 
+class Source(Protocol):
+    """A binary file; one read may give less than is asked for, and gives nothing at the end."""
+
+    def read(self, n_bytes: int, /) -> bytes: ...
+
+    def seekable(self) -> bool: ...
+
+
+class SeekableSource(Source, Protocol):
+    """A binary file that can be sought."""
+
+    def tell(self) -> int: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
+def _is_seekable(file: Source) -> TypeGuard[SeekableSource]:
+    return file.seekable()
+
+
 def as_result_file(
     kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int
 ) -> tuple[Iterator[bytes], int]:
-    """Records of `kind` as the bytes of a result file, and its size."""
+    """Make records of `kind` the bytes of a result file; return these and its size."""
     header, trailer = _HEADERS[kind], _TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC)
     return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
 
 def read_result_stream(
-    file, where: str, before_unpickling: Callable[[], None] | None = None
-) -> Iterator[tuple]:
-    """Yield the pairs of a result file that is open at its beginning; any binary file will do, from the web too.
+    file: Source, where: str, before_unpickling: Callable[[], None] | None = None
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the pairs of a result file, from any binary file at its beginning.
 
-    They are (bytes, bytes) from an external program, Python objects from a function. DataError that names `where` when
-    it is no result file, was cut or damaged. `before_unpickling` may raise what forbids that. The trailer of a file that can be sought is checked first; otherwise
-    damage may show at its place or at the end, after good pairs.
+    They are (bytes, bytes) from an external program, Python objects from a function. DataError that
+    names `where` when it is no result file, was cut or damaged. `before_unpickling` is called
+    before objects are unpickled, and may raise an error. The trailer of a seekable file is checked
+    first; otherwise damage may show only after good pairs.
     """
     kind = _read_header(file, where)
     if kind == OBJECTS and before_unpickling is not None:
         before_unpickling()
     body = _Body(file, where)
-    if file.seekable():
+    if _is_seekable(file):
         _check_trailer(file, where)
     n_read = 0
     for batch in read_batches(kind, body.chunks(), f"result file {where}"):
@@ -138,8 +159,8 @@ def read_result_stream(
         )
 
 
-def _read_header(file, where: str) -> str:
-    """The kind of records; leaves the file at the first one."""
+def _read_header(file: Source, where: str) -> str:
+    """Read the header: the kind of the records."""
     header = _read(file, len(RESULT_HEAD))
     while (
         header.startswith(RESULT_HEAD)
@@ -156,8 +177,8 @@ def _read_header(file, where: str) -> str:
     )
 
 
-def _check_trailer(file, where: str) -> None:
-    """See that the trailer is at the end of the file; leaves the file where it is."""
+def _check_trailer(file: SeekableSource, where: str) -> None:
+    """Check that the file ends with its trailer; leave its position as it is."""
     start = file.tell()
     end = file.seek(0, os.SEEK_END)
     file.seek(max(start, end - _TRAILER.size))
@@ -172,12 +193,13 @@ def _check_trailer(file, where: str) -> None:
 
 def _cut(where: str) -> DataError:
     return DataError(
-        f"result file {where} is cut short or damaged: it does not end with its trailer; run the job again"
+        f"result file {where} is cut short or damaged: it does not end with its trailer; "
+        "run the job again"
     )
 
 
-def _read(file, n_bytes: int) -> bytes:
-    """The next n_bytes, fewer at the end: one read of a raw file or of a connection may give less than there is."""
+def _read(file: Source, n_bytes: int) -> bytes:
+    """Read n_bytes, fewer at the end. One read of a connection may give less than it has."""
     data = b""
     while len(data) < n_bytes and (more := file.read(n_bytes - len(data))):
         data += more
@@ -185,32 +207,29 @@ def _read(file, n_bytes: int) -> bytes:
 
 
 class _Body:
-    """The records of a file, checked against the trailer behind them; `n_pairs` is what that says, in the end."""
+    """The records of a file, checked against its trailer, which sets `n_pairs` at the end."""
 
-    def __init__(self, file, where: str) -> None:
+    def __init__(self, file: Source, where: str) -> None:
         self._file = file
         self._where = where
         self.n_pairs = 0
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the records, cut anywhere; the last of them, of about a block, when all have been checked."""
-        held = records = b""
-        found = n_bytes = 0
+        """Yield the records, cut anywhere; the last block only when all have been checked."""
+        end = records = b""
+        actual = n_bytes = 0
         while data := self._file.read(BLOCK):
             yield records
-            held += data
-            records, held = (
-                held[: -_TRAILER.size],
-                held[-_TRAILER.size :],
-            )  # what is held may be the trailer
-            found = crc32(records, found)
+            end += data
+            records, end = end[: -_TRAILER.size], end[-_TRAILER.size :]  # maybe the trailer
+            actual = crc32(records, actual)
             n_bytes += len(records)
-        if len(held) < _TRAILER.size:
+        if len(end) < _TRAILER.size:
             raise _cut(self._where)
-        expected, self.n_pairs, crc, magic = _TRAILER.unpack(held)
+        expected, self.n_pairs, crc, magic = _TRAILER.unpack(end)
         if magic != _MAGIC or n_bytes != expected:
             raise _cut(self._where)
-        if found != crc:
+        if actual != crc:
             raise DataError(
                 f"result file {self._where} is damaged: its records do not have their checksum"
             )

@@ -1,7 +1,7 @@
 """The shuffle's files: one for each map attempt, its partitions one after the other.
 
-A map task writes with `SpoolWriter`, which returns R segments, one for each partition. A reduce task gets its
-own column of segments and reads each of them as a range.
+A map task writes with `SpoolWriter`, which returns R segments, one for each partition. A reduce
+task gets its own column of segments and reads each of them as a range.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Segment(NamedTuple):
 
 
 class SpoolWriter:
-    """Collects a map task's output by partition; `publish` writes the file `path` and returns its segments.
+    """Collects a map task's output by partition; `publish` writes the file `path` and returns its
+    segments.
 
     A context manager: without publish() it leaves no file.
     """
@@ -82,7 +83,10 @@ class SpoolWriter:
 
 
 def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
-    """Yield the bytes of a segment in blocks; DataError that names the file when it is short or damaged."""
+    """Yield the bytes of a segment in blocks;
+
+    DataError that names the file when it is short or damaged.
+    """
     crc, left = 0, segment.n_bytes
     with (
         naming(segment.path, "reading"),
@@ -106,7 +110,8 @@ def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
 
 
 class Partitions:
-    """Data for many partitions, added in any order: in memory up to a limit, then in a nameless file.
+    """Data for many partitions, added in any order: in memory up to a limit, then in a nameless
+    file.
 
     path  where that file is made; it disappears with this process
     """
@@ -142,7 +147,8 @@ class Partitions:
     def _spill(self) -> None:
         with writing(self._path):
             if self._file is None:
-                self._file = open(self._path, "x+b", buffering=0, opener=private)
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._file = FileIO(private(self._path, flags), "r+")
                 os.unlink(self._path)  # it is gone with its last descriptor
             for chunks, spilled in zip(self._in_memory, self._spilled, strict=True):
                 if chunks:

@@ -1,8 +1,8 @@
 """Where the bytes of jobs live: a small interface, and the files of this machine behind it.
 
-Spool files, result files and manifests are written and read through a `Store`. They are written once, as a
-whole, and never change; they go by a path, and a reader wants a range of one. An object store can be another
-implementation: a path is then the address of an object.
+Spool files, result files and manifests are written and read through a `Store`. They are written
+once, as a whole, and never change; they go by a path, and a reader wants a range of one. An object
+store can be another implementation: a path is then the address of an object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ __all__ = ["LOCAL", "LocalFiles", "Store", "Writer"]
 
 
 class Writer(Protocol):
-    """A file that is being written. It exists after `publish`; left without that, it leaves nothing."""
+    """A file that is being written.
+
+    It exists after `publish`; left without that, it leaves nothing.
+    """
 
     path: str
 
@@ -33,13 +36,19 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """A place for files. `create` and what it returns raise DataError or JobError, the others OSError."""
+    """A place for files.
+
+    `create` and what it returns raise DataError or JobError, the others OSError.
+    """
 
     def create(self, path: str) -> Writer:
         """Begin a file, which replaces the one of that path when it is published."""
 
     def open_range(self, path: str, start: int = 0, n_bytes: int | None = None) -> io.RawIOBase:
-        """Open a file at the byte `start`. At most n_bytes are going to be read; None: any number."""
+        """Open a file at the byte `start`.
+
+        At most n_bytes are going to be read; None: any number.
+        """
 
     def names(self, directory: str) -> list[str]:
         """List the names of the files in a directory, in any order."""

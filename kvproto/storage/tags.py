@@ -1,17 +1,18 @@
-"""The tag store: names that stand for lists of data, in a directory, for any number of processes, without a server.
+"""The tag store: names that stand for lists of data. It is a directory and needs no server.
 
 A tag is a JSON document, below `ddfs/tag/` in `kvproto.storage.home.home()`:
 
     {"version": 1, "id": "NAME$7", "last-modified": "2024/05/17 09:30:00",
      "urls": [[replica, ...], ...], "user-data": {}}
 
-Each inner list of urls is one input, or [tag://OTHER]: those of that tag. A change is a new version, a file
-NAME/0000000008.json, which appears whole, and only if there is none of that number: of two that change a tag at the
-same time, one is second and begins again with what the first made, so that nothing is lost. The version before is
-emptied and keeps its name, so that whoever is late finds it taken; a version that says {} means that the tag is deleted.
+Each inner list of URLs is one input, or [tag://OTHER] for those of that tag. A change is a new
+version, a file NAME/0000000008.json. It appears whole, and only if there is none of that number:
+when two processes change a tag at the same time, the second one starts again from the version of
+the first, and nothing is lost. The old version is emptied and keeps its name, so that its number
+stays taken. A version with the content {} means that the tag is deleted.
 
-A change is on the disk when it is acknowledged. A damaged document concerns its own tag alone, which can still be
-deleted or replaced.
+A change is on the disk when it is acknowledged. A damaged document affects only its own tag,
+which can still be deleted or replaced.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
 
 from kvproto.errors import DamagedTag, DataError, InvalidTag, NoSuchTag
 from kvproto.storage.atomic import AtomicFile, open_regular
@@ -37,6 +39,8 @@ __all__ = [
     "tag_name",
 ]
 
+Document = dict[str, Any]
+
 MAX_NAME = 511
 """Characters that the name of a tag may have."""
 
@@ -46,44 +50,54 @@ _MEND = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it 
 
 
 def tag_name(tag: str) -> str:
-    """The name in `NAME` or `tag://NAME`. InvalidTag for what is none."""
+    """The name in `NAME` or `tag://NAME`; InvalidTag for anything else."""
     name = tag.removeprefix("tag://")
     if not re.fullmatch(r"[A-Za-z0-9_\-@:]+", name) or len(name) > MAX_NAME:
         raise InvalidTag(
-            f"{tag}: not the name of a tag: it has letters, digits, _ - @ : and at most {MAX_NAME} of them"
+            f"{tag}: not the name of a tag: "
+            f"it has letters, digits, _ - @ : and at most {MAX_NAME} of them"
         )
     return name
 
 
 def safe_name(name: str) -> str:
-    """The name with `_` for each character that names of tags and blobs do not have."""
+    """The name with `_` for each character that names of tags and blobs cannot have."""
     return re.sub(r"[^A-Za-z0-9_\-@:]", "_", name)
 
 
 class TagStore:
-    """The tags of this user. Errors of the file system, and a home that others may write to, are JobErrors."""
+    """The tags of this user.
+
+    Errors of the file system, and a home that others may write to, are JobErrors.
+    """
 
     def __init__(self) -> None:
         self.directory = os.path.join(home(), "ddfs", "tag")
         if os.path.isdir(home()):
             check_home()
 
-    def get(self, name: str) -> dict:
-        """The document of a tag. NoSuchTag when there is none, DamagedTag when it cannot be read."""
+    def get(self, name: str) -> Document:
+        """The document of a tag.
+
+        NoSuchTag when there is none, DamagedTag when it cannot be read.
+        """
         number = self._last_number(name)
         document = self._read(name, number)
         if not document:
             raise NoSuchTag(
-                f"tag {name}: there is none of this name in {self.directory}; `kvproto tag ls` lists them"
+                f"tag {name}: there is none of this name in {self.directory}; "
+                "`kvproto tag ls` lists them"
             )
         return document
 
-    def update(self, name: str, change: Callable[[dict], None], *, replace: bool = False) -> dict:
-        """Change the document of a tag, made if there is none, by `change(document)`; returns the new one.
+    def update(
+        self, name: str, change: Callable[[Document], None], *, replace: bool = False
+    ) -> Document:
+        """Change the document of a tag, or of a new one, by `change(document)`, and return it.
 
-        change is called again, with a new document, when another process was quicker. With `replace` a damaged
-        document counts as an empty one; without it, it is an error, as what it lists would be lost. Where nothing changes
-        there is no new version.
+        When another process was faster, change is called again with the new document. With
+        `replace` a damaged document counts as empty; without it, that is an error, because the data
+        in it would be lost. A change that changes nothing makes no version.
         """
         while True:
             number = self._last_number(name)
@@ -109,7 +123,7 @@ class TagStore:
                 return document
 
     def delete(self, name: str) -> bool:
-        """Delete a tag, damaged or not; its blobs stay. Returns whether there was one."""
+        """Delete a tag, damaged or not, and return whether there was one. Its blobs stay."""
         while True:
             number = self._last_number(name)
             with suppress(DamagedTag):
@@ -119,7 +133,7 @@ class TagStore:
                 return True
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names of all tags that begin with prefix, in order, damaged ones too."""
+        """The names of all tags that begin with prefix, sorted, including damaged ones."""
         return sorted(
             name
             for name in _walk(self.directory, "")
@@ -147,8 +161,8 @@ class TagStore:
             except PermissionError as e:
                 raise DamagedTag(f"tag {name}: {path} cannot be listed: {e.strerror}") from e
 
-    def _read(self, name: str, number: int) -> dict:
-        """The document of the version `number`, or of the one that has replaced it; {} when there is none."""
+    def _read(self, name: str, number: int) -> Document:
+        """The document of a version, or of the one that replaced it; {} when there is none."""
         while number:
             path = _version(self._path(name), number)
             try:
@@ -182,8 +196,8 @@ class TagStore:
                 except FileExistsError:
                     return False
         if number > 1:
-            # The change is made: an old version that keeps its data only takes room. It is replaced, not cut short, as
-            # somebody may be reading it.
+            # The change is made: an old version that keeps its data only takes room. It is
+            # replaced, not cut short, as somebody may be reading it.
             old = _version(path, number - 1)
             with suppress(OSError), AtomicFile(old, errors=_as_they_are) as file:
                 file.publish()
@@ -210,10 +224,10 @@ def _last_number(path: str) -> int:
     )
 
 
-def parse_document(data: bytes, place: str) -> dict:
-    """The document of a tag from its JSON. DataError that names the place when it is none."""
+def parse_document(data: bytes, place: str) -> Document:
+    """The document of a tag from its JSON; DataError that names the place for anything else."""
     try:
-        document = json.loads(data)
+        document: Document = json.loads(data)
     except (ValueError, RecursionError) as e:
         raise DataError(f"{place}: not the document of a tag: {e}") from e
     urls = document.get("urls") if isinstance(document, dict) else None
@@ -230,12 +244,12 @@ def parse_document(data: bytes, place: str) -> dict:
     return document
 
 
-def _are_str(urls: list) -> bool:
+def _are_str(urls: list[object]) -> bool:
     return all(isinstance(url, str) for url in urls)
 
 
 def _walk(directory: str, start: str) -> Iterator[str]:
-    """The names below directory, deleted ones too; start is what comes before them."""
+    """The names below directory, including deleted ones; start is their beginning."""
     try:
         entries = list(os.scandir(directory))
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Whose pickles are unpickled: unpickling runs what the pickle says, so that it is an act of trust in who wrote it.
+"""Whose pickles are unpickled. It runs what the pickle says, and so needs trust.
 
-Trusted are files of this user, which is whose jobs run here, and of root. Everything else, files of other users and what
-comes over a network, takes an explicit word: `trust=True` or `--trust`. What is not pickled, the pairs of external
-programs, needs none.
+Files of this user, whose jobs run here, and of root are trusted. Files of other users and data from
+a network need `trust=True` or `--trust`. Data that is not pickled, the pairs of external programs,
+needs no trust.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _trusts: ContextVar[bool] = ContextVar("trusts", default=False)
 
 @contextmanager
 def trusting(trust: bool) -> Iterator[None]:
-    """Have `trusts()` say so for the body."""
+    """Set what `trusts()` returns in the body."""
     token = _trusts.set(trust)
     try:
         yield
@@ -31,12 +31,15 @@ def trusting(trust: bool) -> Iterator[None]:
 
 
 def trusts() -> bool:
-    """Whether the user has said that pickles from anywhere are to be unpickled."""
+    """Whether the user trusts pickles from anywhere."""
     return _trusts.get()
 
 
-def check_trusted(file, url: str) -> None:
-    """Raise DataError when what `file` reads, from `url`, may be somebody else's. None: the file of that path."""
+def check_trusted(file: object, url: str) -> None:
+    """Raise DataError when the data in `file`, from `url`, may be somebody else's.
+
+    A file without a descriptor is judged by the owner of the path in `url`.
+    """
     if "://" in url and not url.startswith("file://"):
         raise _untrusted(url, "from the network")
     owner = _owner(file, url.removeprefix("file://"))
@@ -44,10 +47,10 @@ def check_trusted(file, url: str) -> None:
         raise _untrusted(url, f"in a file of another user (uid {owner})")
 
 
-def _owner(file, path: str) -> int | None:
-    """Whose file it is; None for one that exists in this process alone."""
+def _owner(file: object, path: str) -> int | None:
+    """The owner of a file; None for one that exists only in this process."""
     try:
-        status = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
         try:
             status = os.stat(path)
@@ -58,7 +61,8 @@ def _owner(file, path: str) -> int | None:
 
 def _untrusted(url: str, whose: str) -> DataError:
     return DataError(
-        f"{url} has pickled Python objects, {whose}: whoever wrote them could run any program here, as you. "
-        "If you trust them: `--trust` on the command line, trust=True for a job, result_iterator or chain_reader",
+        f"{url} has pickled Python objects, {whose}: whoever wrote them could run any program "
+        "here, as you. If you trust them: `--trust` on the command line, trust=True for a job, "
+        "result_iterator or chain_reader",
         is_final=True,
     )

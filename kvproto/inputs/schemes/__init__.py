@@ -1,12 +1,13 @@
-"""Where inputs come from: a url's scheme says how it is listed and opened.
+"""Where inputs come from: the scheme of a URL decides how it is listed and opened.
 
 A scheme is a row of SCHEMES and a module of this package with
 
-    find(url, tell) -> iterable of Input     what it stands for, looked up before the job starts; tell(text) says what
-                                             of it is passed over
-    open(url, start, end) -> (file, size)    in the task; see `open_input`; not there where an address stands for others
+    find(url, tell) -> iterable of Input
+        What the URL stands for, looked up before the job starts. tell(text) says what is left out.
+    open(url, start, end) -> (file, size)
+        See `open_input`; called in the task. A module whose URLs stand for others has none.
 
-Modules get urls as `known_form` gives them. What cannot be found or read is a DataError that names the url.
+Modules get URLs from `known_form`. A URL that cannot be found or read is a DataError that names it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from io import BufferedReader
-from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from kvproto._stdio import say
 from kvproto._text import printable, without_passwords
@@ -37,28 +37,47 @@ SCHEMES = {
     "dir": "lists",
     "disco": "nodes",
 }
-"""Scheme -> module of this package, imported when a url needs it; "" is a plain path."""
+"""Scheme -> module of this package, imported when a URL needs it; "" is a plain path."""
 
 
 Tell = Callable[[str], object]
+"""Called with a text for the person who runs the job."""
+
+Path = str | os.PathLike[str]
+
+
+class Scheme(Protocol):
+    """A module of this package."""
+
+    def find(self, url: str, tell: Tell) -> Iterable[Input]: ...
+
+    def open(self, url: str, start: int, end: int | None) -> tuple[BufferedReader, int | None]: ...
+
 
 _MAX_DEPTH = 16
 _depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 def tell(text: str) -> None:
-    """Say something on stderr to whoever runs this process."""
+    """Write a message on stderr, without passwords."""
     say(printable(without_passwords(f"kvproto: {text}")))
 
 
 class Input(NamedTuple):
     """One input of a job.
 
-    url        str
-    n_bytes    int, or None where the scheme cannot tell before it is read
-    seekable   bool: `open_input` can give a range of it, and of each replica
-    replicas   tuple of str: other urls of the same data, in the order in which to try them
-    label      int or None: the partition that it belongs to, where an index says so
+    Attributes
+    ----------
+    url : str
+        Where it is.
+    n_bytes : int or None
+        Its size in bytes, if it is known before it is read.
+    seekable : bool
+        Whether `open_input` can open a range of it, and of each replica.
+    replicas : tuple of str
+        Other URLs of the same data, in the order in which to try them.
+    label : int or None
+        The partition that it belongs to, if an index says so.
     """
 
     url: str
@@ -68,12 +87,25 @@ class Input(NamedTuple):
     label: int | None = None
 
 
-def find_inputs(urls: Iterable[str | os.PathLike | Sequence], tell: Tell = tell) -> list[Input]:
-    """List the inputs that urls stand for, in order.
+def find_inputs(urls: Iterable[Path | Sequence[Path]], tell: Tell = tell) -> list[Input]:
+    """List the inputs that URLs stand for, in order.
 
-    urls  urls and paths, or lists of them, each list the replicas of one input: those that cannot be found are left out
-    tell  is called with a text for what is passed over, such as the hidden files of a directory
-    Raises DataError that names the url where there is nothing; for replicas, why each of them could not be found.
+    Parameters
+    ----------
+    urls : iterable of str, path or list
+        URLs and paths. A list has the replicas of one input; those that cannot be found are left
+        out.
+    tell : callable
+        Called with a text about what is left out, such as the hidden files of a directory.
+
+    Returns
+    -------
+    list of Input
+
+    Raises
+    ------
+    DataError
+        There is nothing at a URL, which the text names. For replicas, it says why none was found.
     """
     inputs: list[Input] = []
     for url in urls:
@@ -91,7 +123,8 @@ def _find(url: str, tell: Tell) -> list[Input]:
     depth = _depth.get()
     if depth == _MAX_DEPTH:
         raise DataError(
-            f"input {url}: stands at the end of {depth} addresses that each name the next: is it a circle?"
+            f"input {url}: stands at the end of {depth} addresses that each name the next: "
+            "is it a circle?"
         )
     token = _depth.set(depth + 1)
     try:
@@ -104,22 +137,41 @@ def _find(url: str, tell: Tell) -> list[Input]:
 def open_input(
     url: str, start: int = 0, end: int | None = None
 ) -> tuple[BufferedReader, int | None]:
-    """Open an input for reading: (binary file, its size in bytes or None).
+    """Open an input for reading.
 
-    The size is what is known beforehand: the file may have more by the time it is read, and then more is read.
-    With start and end (offsets, seekable inputs alone) the file is the lines that begin in that range.
+    Parameters
+    ----------
+    url : str
+        A URL or a path, as `Input` has it.
+    start, end : int, int or None
+        Offsets in bytes, for seekable inputs: the file has the lines that begin in this range.
+
+    Returns
+    -------
+    file : binary file
+        The data.
+    size : int or None
+        Its size in bytes, if that is known. A file that has grown since is read to its end.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    JobError
+        It cannot be read, and another attempt would not help; or the URL stands for other inputs.
     """
     url = known_form(url)
     module = _module(url)
     if not hasattr(module, "open"):
         raise JobError(
-            f"input {url}: stands for other inputs and has no data of its own; `find_inputs` lists them"
+            f"input {url}: stands for other inputs and has no data of its own; "
+            "`find_inputs` lists them"
         )
     return module.open(url, start, end)
 
 
 def known_form(url: str) -> str:
-    """The url with its scheme in small letters. DataError for what no address can be: characters that have no bytes."""
+    """The URL with its scheme in small letters; DataError when it cannot be encoded as bytes."""
     try:
         os.fsencode(url)
     except UnicodeEncodeError as e:
@@ -128,7 +180,7 @@ def known_form(url: str) -> str:
     return f"{scheme.lower()}://{rest}" if separator and scheme.lower() in SCHEMES else url
 
 
-def _module(url: str) -> ModuleType:
+def _module(url: str) -> Scheme:
     name, separator, _ = url.partition("://")
     if not separator:
         name = ""
@@ -140,8 +192,8 @@ def _module(url: str) -> ModuleType:
     return _scheme(SCHEMES[name])
 
 
-def _scheme(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")
+def _scheme(name: str) -> Scheme:
+    return cast(Scheme, importlib.import_module(f"{__name__}.{name}"))
 
 
 def _is_tag_on_the_web(url: str) -> bool:

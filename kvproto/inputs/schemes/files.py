@@ -1,8 +1,9 @@
-"""Data of this machine: files, `file://` and plain paths, and `raw://`, whose address itself is the data, as UTF-8.
+"""Data of this machine: plain paths and `file://`, and `raw://`, whose rest is the data, as UTF-8.
 
-A directory stands for its files, a pattern for those that it matches; see `folders`. The size of a file is a hint: those
-of /proc have none, those of /sys too large a one, and others grow. `raw://` has no size beforehand: the work for a few
-bytes may take long, so that each of these inputs is a task.
+A directory stands for its files, a pattern for those that it matches; see `folders`. The size of a
+file is a hint: files of /proc have none, files of /sys a larger one than they have, and others
+grow. `raw://` inputs have no size beforehand: the work for a few bytes may take long, so that each
+of them is a task.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import stat
 import urllib.parse
 from collections.abc import Iterator
 from io import BufferedReader
+from typing import TYPE_CHECKING
 
 from kvproto.errors import DataError
 from kvproto.inputs.lines import line_too_long
@@ -23,13 +25,16 @@ from kvproto.inputs.schemes.folders import Search
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.manifest import check_directory, checked
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 __all__ = ["find", "local_path", "open"]
 
 _RAW = "raw://"
 
 
 def local_path(url: str) -> str:
-    """The path in a file:// url, or the path as it is. DataError for a file of another machine."""
+    """The path in a file:// URL, or the path itself; DataError for a file of another machine."""
     if not url.startswith("file://"):
         return url
     host, _, path = url.removeprefix("file://").partition("/")
@@ -40,7 +45,10 @@ def local_path(url: str) -> str:
 
 
 def find(url: str, tell: Tell) -> Iterator[Input]:
-    """The file itself, the files of a directory, or those that a pattern matches; each is opened once, as a trial."""
+    """The file, the files of a directory or those that match a pattern.
+
+    Each is opened as a test.
+    """
     if url.startswith(_RAW):
         yield Input(url, None, False)
         return
@@ -77,7 +85,10 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
-    """The file, or the lines that begin in its range. A result of a job is checked against what was written of it."""
+    """Open the file, or the lines that begin in its range.
+
+    The result of a job is checked against its manifest.
+    """
     if url.startswith(_RAW):
         data = url.removeprefix(_RAW).encode("utf-8", "surrogateescape")
         return BufferedReader(io.BytesIO(data)), len(data)
@@ -98,7 +109,7 @@ def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
 
 def _opened(raw: io.FileIO, path: str) -> tuple[BufferedReader, int]:
     status = os.fstat(raw.fileno())
-    file = BufferedReader(raw, 1 << 18)
+    file: BufferedReader = BufferedReader(raw, 1 << 18)
     return (checked(file, path) if stat.S_ISREG(status.st_mode) else file), status.st_size
 
 
@@ -109,7 +120,8 @@ def _range(
     if size < max(start, end or 0):
         n_planned = max(start, end or 0)
         raise DataError(
-            f"input {url}: was cut short after the job began: {size} bytes, it had {n_planned} or more"
+            f"input {url}: was cut short after the job began: {size} bytes, "
+            f"it had {n_planned} or more"
         )
     file = checked(BufferedReader(raw, 1 << 16), path)
     first, last = (
@@ -121,20 +133,24 @@ def _range(
 
 
 class _Whole(io.FileIO):
-    """A file to its end, wherever that is by then; an error when the file has become shorter than it was."""
-
-    read = io.RawIOBase.read
-    readall = io.RawIOBase.readall
+    """A file up to its end, even if it grows; an error when it shrinks."""
 
     def __init__(self, path: str, url: str) -> None:
         super().__init__(path, "rb")
         self._url = url
         self._size = os.fstat(self.fileno()).st_size
 
-    def readinto(self, buffer) -> int:
+    def read(self, n_bytes: int | None = -1, /) -> bytes:
+        return io.RawIOBase.read(self, -1 if n_bytes is None else n_bytes) or b""
+
+    def readall(self) -> bytes:
+        return io.RawIOBase.readall(self) or b""
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
         try:
             n_read = super().readinto(buffer)
-            if not n_read and len(buffer) and self._size > os.fstat(self.fileno()).st_size:
+            is_end = not n_read and memoryview(buffer).nbytes > 0
+            if is_end and self._size > os.fstat(self.fileno()).st_size:
                 n_missing = self._size - self.tell()
                 if n_missing > 0:
                     what = f"was cut short while it was read, {n_missing} bytes are missing"
@@ -145,7 +161,7 @@ class _Whole(io.FileIO):
 
 
 def _line_start(file: BufferedReader, at: int, url: str) -> int:
-    """The offset of the first line that begins at `at` or later. DataError for a line that is too long for any reader."""
+    """The offset of the first line that begins at `at` or later; DataError when one is too long."""
     if at == 0:
         return 0
     file.seek(at - 1)
@@ -158,7 +174,7 @@ def _line_start(file: BufferedReader, at: int, url: str) -> int:
 
 
 class _Range(io.RawIOBase):
-    """The next n_bytes of a file, and not one more; fewer are an error."""
+    """Exactly the next n_bytes of a file; fewer are an error."""
 
     def __init__(self, file: BufferedReader, n_bytes: int, name: str) -> None:
         self._file = file
@@ -168,12 +184,13 @@ class _Range(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)[: self._left]
         n_read = self._file.readinto(view)
         if view and not n_read:
             raise DataError(
-                f"input {self.name}: was cut short while it was read, {self._left} bytes are missing"
+                f"input {self.name}: was cut short while it was read, "
+                f"{self._left} bytes are missing"
             )
         self._left -= n_read
         return n_read

@@ -1,10 +1,10 @@
 """Which files a directory or a pattern stands for.
 
-One rule for both, for `**` as for a directory that is an input: files are taken recursively, in order of their names,
-those of a directory before those of the directories in it. Links to directories are followed; a directory that has been
-entered, by whatever name, is not entered again, so that a circle of links ends and nothing is read twice. Hidden files
-and directories (`.name`) and what editors leave (`name~`, `#name#`) are passed over, as is what is neither file nor
-directory. A pattern gets hidden names by a dot of its own, as in a shell.
+A directory and the pattern `**` follow the same rules. Files are taken recursively, sorted by name,
+the files of a directory before those of its subdirectories. Links to directories are followed, but
+no directory is entered twice, by whatever name: circles of links end and nothing is read twice.
+Hidden files and directories (`.name`), backups of editors (`name~`, `#name#`), pipes, sockets and
+devices are left out. As in a shell, a pattern matches hidden names if it begins with a dot.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ _SPECIAL = "pipes, sockets or devices"
 
 
 class Search:
-    """One search: `files_of` a directory or `matching` a pattern; then `passed_over` says what was left out, and why."""
+    """A search for the files of a directory or pattern;
+
+    `passed_over` then says what it left out.
+    """
 
     def __init__(self) -> None:
         self._passed: dict[str, dict[str, None]] = {}  # what -> paths, each once
         self._entered: set[tuple[int, int]] = set()
 
     def files_of(self, top: str) -> Iterator[str]:
-        """The files of a directory. DataError where one of the directories cannot be listed."""
+        """Yield the files of a directory;
+
+        DataError when one of its directories cannot be listed.
+        """
         for path, entries in self._walk(top, is_strict=True):
             yield from (
                 os.path.join(path, name)
@@ -44,24 +50,25 @@ class Search:
             )
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that match an absolute pattern, sorted. As in a shell, no directory has to be one that can be listed."""
+
         parts = [part for part in pattern.split("/") if part]
         paths = {"/": None}
         for part in [*parts, "*"] if parts[-1] == "**" else parts:
             self._entered.clear()
             by_name = sorted(paths, key=os.path.islink)
-            paths = dict.fromkeys(found for path in by_name for found in self._step(path, part))
+            paths = dict.fromkeys(step for path in by_name for step in self._step(path, part))
         return sorted(path for path in paths if not os.path.isdir(path) and self._is_file(path))
 
     def passed_over(self) -> str:
-        """What was left out, in one line; nothing when all was taken."""
+        """Describe what was left out in one line; empty when nothing was."""
         return "; ".join(
-            f"{len(paths)} {what}: {', '.join(list(paths)[:_MAX_SHOWN])}{', ...' * (len(paths) > _MAX_SHOWN)}"
+            f"{len(paths)} {what}: {', '.join(list(paths)[:_MAX_SHOWN])}"
+            + ", ..." * (len(paths) > _MAX_SHOWN)
             for what, paths in self._passed.items()
         )
 
     def _step(self, path: str, part: str) -> Iterator[str]:
-        """What one part of a pattern makes of a path: directories on the way to its last part, and then files."""
+        """Extend a path by one part of a pattern, to directories or, for the last part, files."""
         if part == "**":
             yield from (folder for folder, _ in self._walk(path, is_strict=False))
         elif not glob.has_magic(part):
@@ -74,14 +81,13 @@ class Search:
                     yield os.path.join(path, name)
 
     def _walk(self, top: str, *, is_strict: bool) -> Iterator[tuple[str, list[str]]]:
-        """Yield the directories from top down, each with the sorted names of what in it is no directory."""
+        """Yield the directories from top on, each with its other entries, sorted."""
         links: list[str] = []
-        found = []
+        folders = []
         todo = [top]
         while todo or links:
-            path = (
-                todo.pop() if todo else links.pop(0)
-            )  # links last: a directory goes by its own name where it has one
+            # Links come last: a directory is known by its own name if possible.
+            path = todo.pop() if todo else links.pop(0)
             try:
                 status = os.stat(path)
                 if (status.st_dev, status.st_ino) in self._entered:
@@ -94,12 +100,12 @@ class Search:
                     raise DataError(f"input {path}: {e.strerror}") from e
                 continue
             names = [name for name in sorted(entries) if not self._is_passed(path, name)]
-            folders = {name: None for name in names if os.path.isdir(os.path.join(path, name))}
-            found.append((path, [name for name in names if name not in folders]))
-            for name in folders:
+            inner_folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
+            folders.append((path, [name for name in names if name not in set(inner_folders)]))
+            for name in inner_folders:
                 inner = os.path.join(path, name)
                 (links if os.path.islink(inner) else todo).append(inner)
-        yield from sorted(found, key=lambda one: one[0].split("/"))
+        yield from sorted(folders, key=lambda one: one[0].split("/"))
 
     def _is_passed(self, path: str, name: str, part: str = "") -> bool:
         if name.startswith(".") and not part.startswith("."):
@@ -113,7 +119,7 @@ class Search:
         return True
 
     def _is_file(self, path: str) -> bool:
-        """Whether it is a file; a link to what is not there is data that is missing."""
+        """Whether it is a file; a broken link is a DataError."""
         if not os.path.exists(path):
             raise DataError(f"input {path}: a link to what is not there: {os.path.realpath(path)}")
         if os.path.isfile(path):

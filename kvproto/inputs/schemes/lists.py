@@ -1,12 +1,15 @@
-"""Addresses that stand for others: `tag://NAME` for what a tag lists, `dir://host/path` for what an index lists.
+"""URLs that stand for others: those that a tag lists (`tag://NAME`) or an index
+(`dir://host/path`).
 
-A tag is in this user's store (`kvproto.storage.tags`). It stands for the inputs that it lists and those of the tags in
-it, each tag once. `tag://host/NAME` is a tag of another machine (see `nodes`): the document at
-http://host:8989/ddfs/tag/NAME, which may also be given itself; the tags in it are of that machine too.
+A tag is in this user's store (`kvproto.storage.tags`). It stands for the inputs that it lists and
+those of the tags in it, each tag once. `tag://host/NAME` is a tag of another machine (see `nodes`):
+the document at http://host:8989/ddfs/tag/NAME, which may also be given itself; the tags in it are
+of that machine too.
 
-The lines of an index are inputs, `label url size`: the number of the partition that the input belongs to, and its bytes.
-The index is a file here or on the web (see `nodes`). It may be compressed with gzip, which shows when it was cut:
-otherwise an index that ends after a line looks whole. A url without a scheme is relative to the index.
+The lines of an index are inputs, `label url size`: the number of the partition that the input
+belongs to, and its bytes. The index is a file here or on the web (see `nodes`). It may be
+compressed with gzip, which shows when it was cut: otherwise an index that ends after a line looks
+whole. A url without a scheme is relative to the index.
 
 A tag or an index of another machine may name no data of this one.
 """
@@ -43,7 +46,7 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 
 
 def _of_tag(url: str, tell: Tell) -> Iterator[Input]:
-    """The inputs of a tag, in order. DataError that names the tag where one of them is not there."""
+    """The inputs of a tag, in order; DataError that names the tag when one does not exist."""
     for name, replicas in listed(url):
         try:
             yield from find_inputs([replicas], tell)
@@ -52,11 +55,9 @@ def _of_tag(url: str, tell: Tell) -> Iterator[Input]:
 
 
 def listed(url: str) -> Iterator[tuple[str, list[str]]]:
-    """The lists of urls of the tag and the tags in it, in order, each with the name of its tag."""
+    """Yield the lists of URLs of a tag and the tags in it, each with the name of its tag."""
     seen: set[tuple[str, str]] = set()
-    todo = [
-        iter([("", "", [known_form(url)])])
-    ]  # a stack, as tags may be nested as deeply as somebody likes
+    todo = [iter([("", "", [known_form(url)])])]  # a stack: tags may be nested very deeply
     while todo:
         server, name, replicas = next(todo[-1], (None, "", []))
         if server is None:
@@ -65,7 +66,8 @@ def listed(url: str) -> Iterator[tuple[str, list[str]]]:
             yield name, replicas
         elif len(replicas) > 1:
             raise DataError(
-                f"tag {name}: a tag among replicas: {', '.join(replicas)}; each tag needs a list of its own"
+                f"tag {name}: a tag among replicas: {', '.join(replicas)}; "
+                "each tag needs a list of its own"
             )
         else:
             tag = locate(replicas[0], server)
@@ -79,13 +81,13 @@ def listed(url: str) -> Iterator[tuple[str, list[str]]]:
 def _lists(server: str, name: str) -> Iterator[tuple[str, str, list[str]]]:
     for replicas in load(server, name)["urls"]:
         try:
-            replicas = [known_form(url) for url in replicas]
-            for url in replicas if server else ():
-                if not re.fullmatch("tag://[^/]*", url):  # which is one of that server
+            urls = [known_form(url) for url in replicas]
+            for url in urls if server else ():
+                if not re.fullmatch("tag://[^/]*", url):  # a tag of that server
                     nodes.check_remote(url)
         except DataError as e:
             raise DataError(f"tag {name}: {e}") from e
-        yield server, name, replicas
+        yield server, name, urls
 
 
 def _is_tag(url: str) -> bool:
@@ -120,7 +122,10 @@ def load(server: str, name: str) -> dict[str, Any]:
 
 
 def _of_index(url: str, tell: Tell) -> Iterator[Input]:
-    """The inputs of an index, each with its label. DataError that names index and line for one that is wrong."""
+    """The inputs of an index, each with its label.
+
+    DataError that names index and line for one that is wrong.
+    """
     server, path = nodes.split(url)
     index = f"{server}/{path}"
     for number, line in enumerate(io.BytesIO(_read(index)), 1):

@@ -1,9 +1,10 @@
 """`disco://host/path`, and what `host` means there, in `dir://host/path` and in `tag://host/NAME`.
 
-No host, localhost or the name of this machine, without a port: it is here, a file or the tag store. Anything else
-is a web server: with a port there, without one at PORT, where the original listened.
+No host, localhost or the name of this machine, without a port, is this machine: its files or its
+tag store. Anything else is a web server, at the port of the address or else at PORT, as in the
+original.
 
-What another machine gives, a tag or an index, may name data of the web, and none of this machine.
+A tag or an index of another machine may name data on the web, but none of this machine.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ PORT = 8989
 
 
 def find(url: str, tell: Tell) -> Iterable[Input]:
-    """What the file or the web address stands for."""
+    """Find what the file or the web address stands for."""
     return find_inputs([_address(url)], tell)
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int | None]:
-    """The file or the body."""
+    """Open the file or the web address."""
     return open_input(_address(url), start, end)
 
 
@@ -37,7 +38,7 @@ def _address(url: str) -> str:
 
 
 def split(url: str) -> tuple[str, str]:
-    """The web address of the host, "http://host:port", or "" for here; and the path, without the slash before it."""
+    """Split into "http://host:port", or "" for this machine, and the path without its slash."""
     netloc, slash, path = url.partition("://")[2].partition("/")
     if not slash:
         raise DataError(f"input {url}: has no path; write //host/path, or ///path for this machine")
@@ -51,11 +52,11 @@ def split(url: str) -> tuple[str, str]:
 
 
 def host_of(netloc: str) -> tuple[str | None, int | None]:
-    """Host and port in what stands before the path of an address. ValueError, which quotes nothing, for a wrong one."""
+    """The host and the port in an address; ValueError, which quotes nothing, for a wrong one."""
     parts = urllib.parse.urlsplit(f"//{netloc}")
     try:
         return parts.hostname, parts.port
-    except ValueError:  # whose text may have a piece of a password
+    except ValueError:  # its text may have a piece of a password
         raise ValueError(
             "its port is no number from 0 to 65535; "
             "in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
@@ -63,13 +64,14 @@ def host_of(netloc: str) -> tuple[str | None, int | None]:
 
 
 def check_remote(url: str) -> None:
-    """Raise DataError for a url of something on this machine: a path, file://, tag://NAME, or a node that is here."""
+    """Raise DataError for a URL of this machine: a path, file://, tag://NAME, a node that is it."""
     scheme, separator, rest = url.partition("://")
     is_node = scheme in ("dir", "disco") or (scheme == "tag" and "/" in rest)
     is_here = not split(url)[0] if is_node else not separator or scheme in ("file", "tag")
     if is_here:
         raise DataError(
-            f"{url!r:.300}: another machine named it, and it is of this one, which is not read on its word; "
-            "if that is meant, copy the list to a tag or an index here",
+            f"{url!r:.300}: another machine named it, and it is of this one, "
+            "which is not read on its word; if that is meant, "
+            "copy the list to a tag or an index here",
             is_final=True,
         )

@@ -1,18 +1,22 @@
-"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the task.
+"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the
+task.
 
-What another try may mend (a refused or broken connection, a time-out, the statuses 408, 429 and 5xx) is tried again
-here, ATTEMPTS times in all, with pauses that double. When a connection breaks inside a body, the rest is asked for
-as a range of the same entity, which its ETag or else Last-Modified tells; where that is not to be had, it is an
-error. What is left is a DataError; a request that the server refuses for what it is, a JobError.
+What another try may mend (a refused or broken connection, a time-out, the statuses 408, 429 and
+5xx) is tried again here, ATTEMPTS times in all, with pauses that double. When a connection breaks
+inside a body, the rest is asked for as a range of the same entity, which its ETag or else
+Last-Modified tells; where that is not to be had, it is an error. What is left is a DataError; a
+request that the server refuses for what it is, a JobError.
 
-An answer that is not the whole body as it is, but a part of it or an encoding that is not unpacked here, is an error. A
-body that is encoded with gzip is given as it comes: gzip_line_reader reads it, and reading it as lines is an error.
+An answer that is not the whole body as it is, but a part of it or an encoding that is not unpacked
+here, is an error. A body that is encoded with gzip is given as it comes: gzip_line_reader reads it,
+and reading it as lines is an error.
 
-A body with neither a length nor chunks ends where its connection does: there alone an end that came too early can
-go unnoticed, unless the connection was reset.
+A body with neither a length nor chunks ends where its connection does: there alone an end that came
+too early can go unnoticed, unless the connection was reset.
 
-Addresses are taken as people write them: blanks, letters such as é and other bytes are escaped; a user name and a
-password before the host become Basic authentication, for that host alone, not for another one that it redirects to.
+Addresses are taken as people write them: blanks, letters such as é and other bytes are escaped; a
+user name and a password before the host become Basic authentication, for that host alone, not for
+another one that it redirects to.
 
 `http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `lists`.
 """
@@ -31,17 +35,24 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import BufferedReader
+from typing import IO, TYPE_CHECKING
 
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import HEAD_SIZE
 from kvproto.inputs.schemes import Input, Tell
 from kvproto.inputs.schemes.nodes import host_of
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 __all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open", "request_for"]
 
 ATTEMPTS = 5
-"""Requests at most until one is answered, and breaks of connections in a row without a byte between them."""
+"""Requests at most until one is answered, and breaks of connections in a row without a byte between
+them.
+"""
 
 _TIMEOUT = 60.0
 """Seconds without a byte from a server."""
@@ -78,7 +89,10 @@ def open(
 
 
 def fetch(url: str) -> bytes:
-    """All of a body: for documents that are read before a job starts. DataError whatever went wrong."""
+    """All of a body: for documents that are read before a job starts.
+
+    DataError whatever went wrong.
+    """
     try:
         file, _ = open(url, 0, None)
     except JobError as e:
@@ -93,7 +107,9 @@ def fetch(url: str) -> bytes:
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
-    """Raise DataError, which no other try mends, for an answer that is not all of the body as it is."""
+    """Raise DataError, which no other try mends, for an answer that is not all of the body as it
+    is.
+    """
     headers = response.headers
     sizes = {
         size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")
@@ -133,7 +149,8 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
     for attempt in range(1, ATTEMPTS + 1):
         try:
             request, opener = request_for(url, headers)
-            return opener.open(request, timeout=_TIMEOUT)
+            response: http.client.HTTPResponse = opener.open(request, timeout=_TIMEOUT)
+            return response
         except (ValueError, OverflowError, http.client.InvalidURL) as e:  # no address
             raise JobError(f"input {url}: {e}") from e
         except (OSError, http.client.HTTPException) as e:
@@ -151,9 +168,11 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether no other try mends it: no such host, a wrong certificate, a bad redirect, most statuses 4xx.
+    """Whether no other try mends it: no such host, a wrong certificate, a bad redirect, most
+    statuses 4xx.
 
-    Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not, as other 5xx do.
+    Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not,
+    as other 5xx do.
     """
     if isinstance(error, urllib.error.HTTPError):
         return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (
@@ -166,7 +185,9 @@ def _is_final(error: Exception) -> bool:
 
 
 def _pause(attempt: int, error: Exception) -> float:
-    """Seconds until the attempt after this one: doubling, or as long as the server asks for, if that is longer."""
+    """Seconds until the attempt after this one: doubling, or as long as the server asks for, if
+    that is longer.
+    """
     asked = (
         error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     )
@@ -174,11 +195,9 @@ def _pause(attempt: int, error: Exception) -> float:
     if asked.isdecimal():
         seconds = float(asked)
     elif asked:
-        try:
+        with suppress(ValueError, TypeError, OverflowError):  # neither seconds nor a date
             seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            pass  # neither seconds nor a date: it says nothing
-    return min(max(seconds, _FIRST_PAUSE * 2 ** (attempt - 1)), _LONGEST_PAUSE)
+    return min(max(seconds, _FIRST_PAUSE * 2.0 ** (attempt - 1)), _LONGEST_PAUSE)
 
 
 class _Body(io.RawIOBase):
@@ -198,7 +217,7 @@ class _Body(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """What there is, but at first enough to see what the data is."""
         view = memoryview(buffer)
         n_wanted = min(HEAD_SIZE - self._n_given, len(view)) if self._n_given < HEAD_SIZE else 1
@@ -216,7 +235,7 @@ class _Body(io.RawIOBase):
             self._go_on()
         return n_done
 
-    def _read(self, buffer) -> int:
+    def _read(self, buffer: memoryview) -> int:
         """What this connection gives; `_broken` says that, and how, it will not give all."""
         try:
             n_read = self._response.readinto(buffer)
@@ -253,7 +272,8 @@ class _Body(io.RawIOBase):
         self._broken = None
         if response.status != 206:
             raise DataError(
-                f"{place}; the rest cannot be had: the data has changed, or the server gives no ranges"
+                f"{place}; the rest cannot be had: the data has changed, "
+                "or the server gives no ranges"
             )
         start, size = _content_range(response)
         is_same_size = None in (size, self._size) or size == self._size
@@ -326,7 +346,15 @@ def _escaped(text: str) -> str:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects as urllib does, and keeps the password from other hosts."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         address, authorization = _split(newurl)
         if not address.startswith(("http://", "https://")):
             raise urllib.error.HTTPError(
