@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
@@ -29,6 +30,7 @@ from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import BOM, check_text, line_too_long, skip_mark, text_file
+from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
 from kvproto.protocol import native as _native
@@ -111,32 +113,22 @@ class InputReader:
     ) -> Iterator[Any]:
         """Yield what `read(split, url)` gives, and go on with the next replica where one fails.
 
-        n_records (entries) or _n_taken (bytes) counts what was given of the split; the next replica
-        skips that.
+        n_records (entries) or _n_taken (bytes) counts what was given of the split, for the next
+        replica to skip.
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
-        failed: list[str] = []
-        urls = (split.url, *split.replicas)
-        for n_left, url in zip(range(len(urls) - 1, -1, -1), urls, strict=True):
-            try:
-                yield from read(split, url)
-                self._meter.check()  # a reader may have caught it
-                return
-            except (DataError, JobError) as e:
-                # A JobError too: no other attempt helps, but another replica may be good.
-                if not n_left:
-                    self.has_failed, self._meter.failed = True, e
-                    for note in failed:
-                        e.add_note(f"before that: {note}")
-                    raise
-                self._meter.failed = None
-                failed.append(str(e))
-                emit_message(f"{e}; going on with its next replica, behind what was read")
-            except Exception:
-                # Of a reader, never of the map: what uses an entry does not raise in here.
-                self.has_failed = True
-                raise
+        return failover((split.url, *split.replicas), partial(read, split), self._failed)
+
+    def _failed(self, error: Exception, is_last: bool) -> None:
+        """Note an error of a replica or a reader; none of the map gets here."""
+        if not is_last:
+            self._meter.failed = None
+            emit_message(f"{error}; going on with its next replica, behind what was read")
+            return
+        self.has_failed = True
+        if isinstance(error, (DataError, JobError)):
+            self._meter.failed = error
 
     def _entries_of(self, split: Split, url: str) -> Iterator[Any]:
         meter = self._meter
@@ -145,22 +137,17 @@ class InputReader:
             self._stream(file, size, url, split.start == 0) as stream,
         ):
             entries = iter(stream)
-            n_given = meter.n_records - self._n_before
-            for n_skipped in range(n_given):
-                if next(entries, _NONE) is _NONE:
-                    raise DataError(
-                        f"input {url}: {n_skipped} entries in it, "
-                        f"and its replica had {n_given} or more"
-                    )
+            skip(entries, meter.n_records - self._n_before, url)
             if not self._chain.functions:
                 yield from self._lines_of(stream)
-                return
+                entries = iter(())
             for entry in entries:  # one at a time: the next may take its time
                 self._part = (entry,)
                 meter.n_records += 1
                 yield entry
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
+        meter.check()  # a reader may have caught the error
 
     def _lines_of(self, file: Any) -> Iterator[str | bytes]:
         """Yield lines, many of them read and counted at a time."""
@@ -238,6 +225,7 @@ class InputReader:
                 self._meter.add_records(begun.count(b"\n") + (not begun.endswith(b"\n")))
                 self._n_taken += len(begun)
                 yield _native.frame_lines(begun, True)[0]
+        self._meter.check()
 
     def place(self, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
@@ -296,8 +284,6 @@ def entry_frame(entry: Any, number: int, function: Function | External | None) -
             f"{function_name(function)} gave an entry that an external program cannot be sent: {e}"
         ) from None
 
-
-_NONE = object()
 
 _LINES = 1 << 14  # characters, about: lines that are read and counted at a time
 

@@ -83,7 +83,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"Rar!\x1a\x07", "is a rar archive", _UNPACK_FIRST.format("unrar x")),
     (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", _TO_UTF_8),
 )
-"""What begins so, what it is, and what to do."""
+"""How the data begins, what it is, and what to do."""
 
 _ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.DOTALL)
 
@@ -94,9 +94,7 @@ def has_lines(head: bytes) -> bool:
 
 
 def check_has_lines(head: bytes, where: str) -> None:
-    """Raise a DataError, which no other try mends, that says what the data is and what to do when
-    it has no lines.
-    """
+    """Raise a final DataError for data without lines; it says what the data is and what to do."""
     if has_lines(head):
         return
     what, advice = next(
@@ -106,10 +104,9 @@ def check_has_lines(head: bytes, where: str) -> None:
 
 
 def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
-    """The pieces of data that is read as lines, without a byte order mark; an error when it has
-    none.
+    """Yield data that is read as lines without its byte order mark; an error when it has no lines.
 
-    Nothing is held back but what may be the beginning of a mark.
+    Only what may be the beginning of a mark is delayed.
     """
     pieces = iter(pieces)
     head, n_given = b"", 0
@@ -128,9 +125,7 @@ def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
 
 
 def check_text(stream: object, where: str) -> None:
-    """As `check_has_lines`, for a stream that is about to be read as lines, where it is a file that
-    shows its bytes.
-    """
+    """As `check_has_lines`, for a stream at its beginning, if it is a file that can be peeked."""
     buffer = getattr(stream, "buffer", stream)
     if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
         check_has_lines(head[:HEAD_SIZE], where)

@@ -18,7 +18,7 @@ __all__ = ["failover", "find_replicas", "open_first", "skip"]
 
 T = TypeVar("T")
 
-Failed = Callable[[DataError | JobError, bool], object]
+Failed = Callable[[Exception, bool], object]
 _END = object()
 
 
@@ -36,24 +36,25 @@ def failover(
     read
         Opens one of them and yields its entries.
     failed
-        Called with the error of a replica and whether it was the last one, before the next is read.
+        Called with each error and whether reading ends with it, before the next replica is read.
 
     Raises
     ------
     DataError, JobError
         The error of the last replica; its notes have those of the others.
     """
-    errors: list[DataError | JobError] = []
+    errors: list[Exception] = []
     for url in urls:
         try:
             yield from read(url)
             return
-        except (DataError, JobError) as e:
-            is_last = len(errors) == len(urls) - 1
+        except Exception as e:
+            is_of_replica = isinstance(e, (DataError, JobError))
+            is_last = not is_of_replica or len(errors) == len(urls) - 1
             if failed is not None:
                 failed(e, is_last)
             if is_last:
-                for error in errors:
+                for error in errors if is_of_replica else ():
                     e.add_note(f"before that: {error}")
                 raise
             errors.append(e)

@@ -1,6 +1,6 @@
-"""Which blobs the tags list, by their urls, and the removal of those that none lists.
+"""Which blobs the tags list, by their URLs, and the removal of those that no tag lists.
 
-A tag may list any url, and whoever changes one may not know this store. A blob goes here by its
+A tag may list any URL, and whoever changes one may not know this store. Here a blob is known by its
 path relative to the directory of all blobs (`kvproto.storage.blobs`).
 """
 
@@ -19,12 +19,12 @@ __all__ = ["collect", "is_chunk", "remove_unused", "unused"]
 
 
 def is_chunk(url: str) -> bool:
-    """Whether it is the url of a blob of lines."""
+    """Whether it is the URL of a blob of lines."""
     return url.endswith(".lines") and _own(url) is not None
 
 
 def remove_unused(lists: Iterable[list[str]]) -> None:
-    """Remove the blobs in these lists of urls that no tag lists any more.
+    """Remove the blobs in these lists of URLs that no tag lists any more.
 
     When a damaged tag may list them, nothing is removed, and stderr says so.
     """
@@ -41,21 +41,19 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
 
 
 def unused(grace: float) -> list[str]:
-    """The blobs that no tag lists, and what killed puts left, all older than `grace` seconds, for
-    `collect`.
+    """List what to `collect`: blobs that no tag lists and what killed puts left.
 
-    Newer ones may belong to a put that is under way. DataError when a damaged tag may list them.
+    All of it is older than `grace` seconds. Newer ones may belong to a put that is under way. DataError when a damaged tag may list them.
     """
     latest = time.time() - grace
-    old = [
-        own for own in all_blobs() if changed(own) <= latest
-    ]  # looked up before the tags, which may get more
+    # Looked up before the tags, which may get more.
+    old = [own for own in all_blobs() if changed(own) <= latest]
     listed = _listed()
     return [own for own in old if own not in listed]
 
 
 def collect(blobs: Iterable[str], grace: float) -> None:
-    """Remove what `unused` blobs, but for what somebody has touched since."""
+    """Remove unused blobs, except those that somebody has touched since."""
     latest = time.time() - grace
     for own in blobs:
         if changed(own) <= latest:
@@ -63,7 +61,7 @@ def collect(blobs: Iterable[str], grace: float) -> None:
 
 
 def _listed() -> set[str]:
-    """The blobs that tags list."""
+    """The blobs that the tags list."""
     store = TagStore()
     listed: set[str] = set()
     for name in store.names():
@@ -79,12 +77,12 @@ def _listed() -> set[str]:
 
 
 def _own(url: str) -> str | None:
-    """The relative path of a blob; None for the url of anything else."""
+    """The relative path of a blob; None for the URL of anything else."""
     try:
         url = known_form(url)
         if url.startswith("disco://"):
             server, path = nodes.split(url)
             url = f"/{path}" if not server else url
         return blob_path(local_path(url))
-    except (DataError, ValueError):  # another host, or what can be no path
+    except (DataError, ValueError):  # another host, or not a path
         return None

@@ -39,8 +39,7 @@ class Segment(NamedTuple):
 
 
 class SpoolWriter:
-    """Collects a map task's output by partition; `publish` writes the file `path` and returns its
-    segments.
+    """Collects a map task's output by partition; `publish` writes it to the file `path`.
 
     A context manager: without publish() it leaves no file.
     """
@@ -69,7 +68,7 @@ class SpoolWriter:
         self._partitions.add(partition, data)
 
     def publish(self) -> list[Segment]:
-        """Write the file, and return the segment of each partition in order."""
+        """Write the file and return the segment of each partition, in order."""
         segments = []
         start = 0
         for partition, n_bytes in enumerate(self._n_bytes):

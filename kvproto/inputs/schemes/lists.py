@@ -98,9 +98,9 @@ def _is_tag(url: str) -> bool:
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:
-    """Where a tag is: the web address of its server, "" for the store here, and its name.
+    """Locate a tag: the web address of its server, "" for the store here, and its name.
 
-    server  where a tag that names no host is
+    server  the place of a tag without a host
     """
     if not url.startswith("tag://"):
         host, _, name = url.partition(_ON_THE_WEB)
@@ -122,10 +122,7 @@ def load(server: str, name: str) -> dict[str, Any]:
 
 
 def _of_index(url: str, tell: Tell) -> Iterator[Input]:
-    """The inputs of an index, each with its label.
-
-    DataError that names index and line for one that is wrong.
-    """
+    """The inputs of an index, with their labels; DataError that names the line of a wrong one."""
     server, path = nodes.split(url)
     index = f"{server}/{path}"
     for number, line in enumerate(io.BytesIO(_read(index)), 1):
@@ -155,7 +152,7 @@ def _read(index: str) -> bytes:
 
 
 def _unpacked(data: bytes, index: str) -> bytes:
-    """What it holds; a byte more than the limit at most."""
+    """Decompress an index, up to one byte more than the limit."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             return file.read(web.MAX_DOCUMENT + 1)
@@ -183,12 +180,12 @@ def _parsed(line: str, index: str, tell: Tell) -> Input:
             raise DataError(f"{url!r:.300}: {e}") from e
     if _is_web(index):
         nodes.check_remote(known_form(url))
-    found = find_inputs([url], tell)
-    if len(found) != 1:
-        raise DataError(f"{url} stands for {len(found)} inputs, and a line is one")
-    if found[0].n_bytes not in (None, int(size)):
-        raise DataError(f"{url} has {found[0].n_bytes} bytes, and not {size}")
-    return found[0]._replace(n_bytes=int(size), label=int(label))
+    inputs = find_inputs([url], tell)
+    if len(inputs) != 1:
+        raise DataError(f"{url} stands for {len(inputs)} inputs, and a line is one")
+    if inputs[0].n_bytes not in (None, int(size)):
+        raise DataError(f"{url} has {inputs[0].n_bytes} bytes, and not {size}")
+    return inputs[0]._replace(n_bytes=int(size), label=int(label))
 
 
 def _is_number(text: str) -> bool:

@@ -1,21 +1,18 @@
-"""Web addresses: `http://` and `https://`, read as they come; whether one is there shows in the
-task.
+"""Web addresses, `http://` and `https://`. Whether one exists shows in the task that reads it.
 
-What another try may mend (a refused or broken connection, a time-out, the statuses 408, 429 and
-5xx) is tried again here, ATTEMPTS times in all, with pauses that double. When a connection breaks
-inside a body, the rest is asked for as a range of the same entity, which its ETag or else
-Last-Modified tells; where that is not to be had, it is an error. What is left is a DataError; a
-request that the server refuses for what it is, a JobError.
+Errors that may pass (a refused or broken connection, a timeout, the statuses 408, 429 and 5xx) are
+retried, with ATTEMPTS requests in all and pauses that double. When a connection breaks inside a
+body, the rest is requested as a range of the same entity, which its ETag or Last-Modified
+identifies; without them, or without ranges, the break is an error. Errors that remain are
+DataErrors. When the server refuses the request itself, that is a JobError.
 
-An answer that is not the whole body as it is, but a part of it or an encoding that is not unpacked
-here, is an error. A body that is encoded with gzip is given as it comes: gzip_line_reader reads it,
-and reading it as lines is an error.
+A response that is only a part of the body, or has an encoding that is not decoded here, is an
+error. A body in gzip encoding is passed on as it is: gzip_line_reader reads it, and reading it as
+lines is an error. A body with neither a length nor chunks ends with its connection: only there can
+an early end go unnoticed, unless the connection was reset.
 
-A body with neither a length nor chunks ends where its connection does: there alone an end that came
-too early can go unnoticed, unless the connection was reset.
-
-Addresses are taken as people write them: blanks, letters such as é and other bytes are escaped; a
-user name and a password before the host become Basic authentication, for that host alone, not for
+Addresses are taken as people write them: spaces, letters such as é and other bytes are escaped. A
+user name and a password before the host become Basic authentication, for that host only, not for
 another one that it redirects to.
 
 `http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `lists`.
@@ -50,9 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open", "request_for"]
 
 ATTEMPTS = 5
-"""Requests at most until one is answered, and breaks of connections in a row without a byte between
-them.
-"""
+"""Requests until one is answered, and breaks of connections without a byte between them."""
 
 _TIMEOUT = 60.0
 """Seconds without a byte from a server."""
@@ -65,20 +60,20 @@ MAX_DOCUMENT = 256 << 20
 """Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
 
 _KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
-"""What is sent as it stands, besides letters, digits and `_.-`."""
+"""Characters that are not escaped, besides letters, digits and `_.-`."""
 
 Sleep = Callable[[float], object]
 
 
 def find(url: str, tell: Tell) -> Iterable[Input]:
-    """The address, its size unknown."""
+    """The address itself; its size is unknown."""
     return [Input(url, None, False)]
 
 
 def open(
     url: str, start: int, end: int | None, *, sleep: Sleep = time.sleep
 ) -> tuple[BufferedReader, int | None]:
-    """The body of the response to a GET. `sleep(seconds)` is called between attempts."""
+    """Open the body of the response to a GET; `sleep(seconds)` is called between attempts."""
     response = _request(url, {}, sleep)
     try:
         _check_whole(response, url)
@@ -89,10 +84,7 @@ def open(
 
 
 def fetch(url: str) -> bytes:
-    """All of a body: for documents that are read before a job starts.
-
-    DataError whatever went wrong.
-    """
+    """Read a document that is needed before a job starts. Every failure is a DataError."""
     try:
         file, _ = open(url, 0, None)
     except JobError as e:
@@ -107,9 +99,7 @@ def fetch(url: str) -> bytes:
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
-    """Raise DataError, which no other try mends, for an answer that is not all of the body as it
-    is.
-    """
+    """Raise a final DataError for a response that is not the whole body as it is."""
     headers = response.headers
     sizes = {
         size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")
@@ -168,11 +158,11 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether no other try mends it: no such host, a wrong certificate, a bad redirect, most
-    statuses 4xx.
+    """Whether another attempt would fail too.
 
-    Of these 408 Request Timeout, 425 Too Early and 429 Too Many Requests pass; 501 and 505 do not,
-    as other 5xx do.
+    That is so without such a host, for a wrong certificate, a bad redirect, and most statuses 4xx,
+    but not for 408 Request Timeout, 425 Too Early and 429 Too Many Requests. Of the statuses 5xx,
+    it is so for 501 and 505.
     """
     if isinstance(error, urllib.error.HTTPError):
         return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (
@@ -185,9 +175,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _pause(attempt: int, error: Exception) -> float:
-    """Seconds until the attempt after this one: doubling, or as long as the server asks for, if
-    that is longer.
-    """
+    """Seconds until the next attempt: they double, unless the server asks for a longer pause."""
     asked = (
         error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     )
@@ -201,7 +189,7 @@ def _pause(attempt: int, error: Exception) -> float:
 
 
 class _Body(io.RawIOBase):
-    """The body of a response, whole or an error, over as many connections as that takes."""
+    """The body of a response, over as many connections as it takes; whole, or an error."""
 
     def __init__(self, response: http.client.HTTPResponse, url: str, sleep: Sleep) -> None:
         self._response = response
@@ -236,7 +224,7 @@ class _Body(io.RawIOBase):
         return n_done
 
     def _read(self, buffer: memoryview) -> int:
-        """What this connection gives; `_broken` says that, and how, it will not give all."""
+        """Read from this connection; `_broken` says how it ended too early, if it did."""
         try:
             n_read = self._response.readinto(buffer)
         except http.client.IncompleteRead as e:
@@ -290,13 +278,13 @@ class _Body(io.RawIOBase):
 
 
 def _validator(response: http.client.HTTPResponse) -> str | None:
-    """What tells the same bytes: a strong ETag, else Last-Modified."""
+    """What identifies the same bytes: a strong ETag, else Last-Modified."""
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
-    """Where the part of a 206 begins, and the size of the whole; None for what it does not say."""
+    """The start of a partial response and the size of the whole; None if it does not say them."""
     match = re.fullmatch(
         r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII
     )
@@ -308,14 +296,14 @@ def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int 
 def request_for(
     url: str, headers: Mapping[str, str]
 ) -> tuple[urllib.request.Request, urllib.request.OpenerDirector]:
-    """A GET of url, and what opens it. ValueError for what is no web address."""
+    """A GET request and what opens it; ValueError when the URL is no web address."""
     address, authorization = _split(url)
     request = urllib.request.Request(address, headers={**headers, **authorization})
     return request, urllib.request.build_opener(_Redirects)
 
 
 def _split(url: str) -> tuple[str, dict[str, str]]:
-    """The address as it is asked for, and the header with its user name and password."""
+    """The address to request, and the header with its user name and password."""
     parts = urllib.parse.urlsplit(url.strip())
     user, is_given, host = parts.netloc.rpartition("@")
     if not host:
