@@ -41,9 +41,10 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
 
 
 def unused(grace: float) -> list[str]:
-    """List what to `collect`: blobs that no tag lists and what killed puts left.
+    """List what to `collect`: blobs that no tag lists, and what killed puts left.
 
-    All of it is older than `grace` seconds. Newer ones may belong to a put that is under way. DataError when a damaged tag may list them.
+    All of it is older than `grace` seconds: newer blobs may belong to a put that is under way.
+    DataError when a damaged tag may list them.
     """
     latest = time.time() - grace
     # Looked up before the tags, which may get more.

@@ -1,4 +1,4 @@
-"""Where the bytes of jobs live: a small interface, and the files of this machine as its implementation.
+"""Where the bytes of jobs live: a small interface, and its implementation on this machine.
 
 Spool files, result files and manifests are written and read through a `Store`. They are written
 once, as a whole, and never change; they go by a path, and a reader wants a range of one. An object
