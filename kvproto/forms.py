@@ -1,64 +1,124 @@
-"""The forms that pairs take outside the wire, lines and text, to frames and back, piece by piece; see `jsonl` too.
-
-Every function is a generator from an iterable of bytes, cut anywhere, to an iterable of bytes; frames are
-bare pairs. Holds one piece and what of it is incomplete. No I/O; the forms are kvproto's own, no clause says them.
+"""The forms of pairs outside the protocol: lines, text, JSON lines and frames, in and out.
 
 lines   each line, its newline included, is the value of an empty key
-text    key, tab, value, newline; made for people and for sort(1): the first tab ends the key, and what holds
-        tabs and newlines of its own needs another form
+text    key, tab, value, newline, for people and for sort(1); the first tab ends the key, so that
+        keys and values with tabs or newlines need another form
+jsonl   one pair a line, [key, value]; an item is a JSON string if it is UTF-8, otherwise
+        {"base64": "..."}; in the input a lone item is a value with an empty key
+kv      the frames that workers read and write
+
+Readers and writers are generators from pieces of bytes, cut anywhere, to pieces of bytes. They
+hold one piece and the part of it that is incomplete. The forms are kvproto's own; no clause
+defines them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from kvproto.errors import DataError
 from kvproto.inputs.lines import checked_lines
-from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pairs
+from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair, encode_pairs
 from kvproto.protocol.native import frame_lines
 
 __all__ = [
-    "decoded_pairs",
+    "READERS",
+    "WRITERS",
+    "encoder",
+    "frames_from_jsonl",
     "frames_from_lines",
     "frames_from_text",
+    "jsonl_from_frames",
     "text_from_frames",
-    "whole_lines",
 ]
 
 
-def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Frame each line, its newline included, as the value of an empty key; a last line without newline too.
+# --- from lines to frames -----------------------------------------------------------------------
 
-    A byte order mark before the first line is dropped. Raises as `whole_lines` does, and DataError for data that has no
-    lines, such as compressed data.
+
+def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Frame each line, its newline included, as the value of an empty key.
+
+    A byte order mark before the first line is dropped.
+
+    Raises
+    ------
+    DataError
+        For a line of more than `max_item` bytes, and for compressed and other data without lines.
     """
-    for lines in whole_lines(checked_lines(pieces, "the input"), max_item):
+    for lines in _whole_lines(checked_lines(pieces, "the input"), max_item):
         yield frame_lines(lines, True)[0]
 
 
 def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Frame each line: the key up to its first tab, the value behind it, without newline; no tab: an empty value.
+    """Frame each line: the key up to the first tab, the value after it; no tab means no value.
 
-    Raises as `whole_lines` does.
+    Raises
+    ------
+    DataError
+        For a line of more than `max_item` bytes.
     """
-    for lines in whole_lines(pieces, max_item):
+    for lines in _whole_lines(pieces, max_item):
         ended = lines[:-1] if lines.endswith(b"\n") else lines
-        yield encode_pairs(
-            [line.partition(b"\t")[::2] for line in ended.split(b"\n")], max_item=max_item
-        )
+        parts = [line.partition(b"\t") for line in ended.split(b"\n")]
+        yield encode_pairs([(key, value) for key, _, value in parts], max_item=max_item)
 
 
-def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Write each pair as key, tab, value, newline; the bytes of both as they are."""
-    for pairs in decoded_pairs(frames, max_item):
-        yield b"".join([b"%b\t%b\n" % pair for pair in pairs])
+def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Frame the pair of each line, except for blank lines.
 
-
-def whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
-    """Cut behind newlines: each block is one or more whole lines; the last one may lack its newline.
-
-    Raises DataError for a line that grows beyond max_item bytes before it ends.
+    Raises
+    ------
+    DataError
+        For a line of more than `max_item` bytes or without a pair; the error has its number.
     """
+    import json  # noqa: PLC0415 (it is slow to load)
+
+    n_lines = 0
+    for block in _whole_lines(pieces, max_item):
+        lines = block.removesuffix(b"\n").split(b"\n")
+        pairs = [
+            _pair_of_line(line, number, json.loads)
+            for number, line in enumerate(lines, n_lines + 1)
+            if line.strip()
+        ]
+        n_lines += len(lines)
+        yield encode_pairs(pairs)
+
+
+def _pair_of_line(line: bytes, number: int, loads: Callable[[bytes], Any]) -> tuple[bytes, bytes]:
+    try:
+        entry = loads(line)
+        if isinstance(entry, list):
+            key, value = entry
+            return _item_of_json(key), _item_of_json(value)
+        return b"", _item_of_json(entry)
+    except (ValueError, TypeError, RecursionError):
+        shown = line[:80].decode("utf-8", "backslashreplace")
+        raise DataError(
+            f"line {number} of the input is neither [key, value] nor a value: {shown}; "
+            'a key or value is a JSON string or {"base64": "..."}'
+        ) from None
+
+
+def _item_of_json(item: object) -> bytes:
+    if isinstance(item, dict):
+        ((name, text),) = item.items()
+        if name != "base64":
+            raise ValueError(name)
+        if not isinstance(text, str):
+            raise TypeError(text)
+        return a2b_base64(text.encode("ascii"), strict_mode=True) if text else b""
+    if not isinstance(item, str):
+        raise TypeError(item)
+    return item.encode()
+
+
+def _whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
+    """Cut at the ends of lines: each block has one or more; the last one may lack its newline."""
     unended: list[bytes] = []
     n_unended = 0
     for piece in pieces:
@@ -70,15 +130,138 @@ def whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
         n_unended += len(piece) - end
         if n_unended > max_item:
             raise DataError(
-                f"a line of more than {max_item} bytes in the input; raise max_item if that is meant"
+                f"a line of more than {max_item} bytes in the input; "
+                "raise max_item if that is meant"
             )
     if n_unended:
         yield b"".join(unended)
 
 
-def decoded_pairs(frames: Iterable[bytes], max_item: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Decode frames; one list for each piece. Raises as `decode_pairs` does."""
+# --- from frames to lines -----------------------------------------------------------------------
+
+
+def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Write each pair as key, tab, value, newline; the bytes of both as they are."""
+    for pairs in _decoded(frames, max_item):
+        yield b"".join([b"%b\t%b\n" % pair for pair in pairs])
+
+
+def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Write each pair as a JSON line. `frames_from_jsonl` turns it into the same bytes again."""
+    encode = encoder("jsonl")
+    for pairs in _decoded(frames, max_item):
+        yield b"".join([encode(*pair) for pair in pairs])
+
+
+def _decoded(frames: Iterable[bytes], max_item: int) -> Iterator[list[tuple[bytes, bytes]]]:
     decoder = PairDecoder(max_item=max_item)
     for frame in frames:
         yield decoder.feed(frame)
     decoder.close()
+
+
+READERS = {"lines": frames_from_lines, "text": frames_from_text, "jsonl": frames_from_jsonl}
+"""Form -> what makes frames of it."""
+
+WRITERS = {"text": text_from_frames, "jsonl": jsonl_from_frames}
+"""Form -> what makes it of frames."""
+
+
+# --- from Python objects to lines and frames ----------------------------------------------------
+
+
+def encoder(form: str) -> Callable[[Any, Any], bytes]:
+    """Return what encodes a key and a value, any Python objects, in a form.
+
+    Parameters
+    ----------
+    form : {"text", "jsonl", "kv"}
+        "text" writes objects as ``str`` shows them, without the newline at the end of a key or a
+        value. "jsonl" takes what JSON has, and bytes; a float that JSON lacks becomes
+        {"float": "nan"}, "inf" or "-inf". "kv" takes bytes and str.
+
+    Returns
+    -------
+    callable
+        (key, value) -> bytes. TypeError, ValueError or RecursionError for a pair that the form
+        cannot hold.
+    """
+    return _ENCODERS[form]()
+
+
+def _text_encoder() -> Callable[[Any, Any], bytes]:
+    def encode(key: Any, value: Any) -> bytes:
+        return b"%b\t%b\n" % (
+            _shown(key).removesuffix(b"\n"),
+            _shown(value).removesuffix(b"\n"),
+        )
+
+    return encode
+
+
+def _shown(item: object) -> bytes:
+    return item if isinstance(item, bytes) else _bytes_of(str(item))
+
+
+def _jsonl_encoder() -> Callable[[Any, Any], bytes]:
+    import json  # noqa: PLC0415 (it is slow to load)
+
+    dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_json_of).encode
+
+    def encode(key: Any, value: Any) -> bytes:
+        items = [_json_of(one) if isinstance(one, (bytes, str)) else one for one in (key, value)]
+        try:
+            text = dumps(items)
+        except ValueError:  # JSON has no NaN and no infinity
+            text = dumps(_with_named_floats(items))
+        return text.encode() + b"\n"
+
+    return encode
+
+
+def _json_of(item: object) -> str | dict[str, str]:
+    """The JSON of bytes, or of a str as of its bytes."""
+    if not isinstance(item, (bytes, str)):
+        raise TypeError(f"JSON has no {type(item).__name__}; --out text shows any object")
+    data = item if isinstance(item, bytes) else _bytes_of(item)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": b2a_base64(data, newline=False).decode()}
+
+
+def _with_named_floats(item: object) -> object:
+    """The same object, with each float that JSON lacks as {"float": "nan"}, "inf" or "-inf"."""
+    if isinstance(item, float) and not math.isfinite(item):
+        return {"float": repr(float(item))}
+    if isinstance(item, dict):
+        return {_with_named_key(key): _with_named_floats(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_with_named_floats(part) for part in item]
+    return item
+
+
+def _with_named_key(key: object) -> object:
+    return repr(float(key)) if isinstance(key, float) and not math.isfinite(key) else key
+
+
+def _kv_encoder() -> Callable[[Any, Any], bytes]:
+    def encode(key: Any, value: Any) -> bytes:
+        for item in (key, value):
+            if not isinstance(item, (bytes, str)):
+                raise TypeError(
+                    f"{type(item).__name__} is neither bytes nor str; "
+                    "--out text and jsonl write more"
+                )
+        return encode_pair(
+            *(item if isinstance(item, bytes) else _bytes_of(item) for item in (key, value))
+        )
+
+    return encode
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+_ENCODERS = {"text": _text_encoder, "jsonl": _jsonl_encoder, "kv": _kv_encoder}

@@ -1,9 +1,10 @@
 """The command `kvproto`: argument parsing and printing, nothing else.
 
-Promises: stdout carries data alone, stderr the worker's messages and the error; exit status 0 after success,
-1 after an error, 2 for wrong usage; a reader that goes away (`| head`), Ctrl-C, SIGTERM or SIGHUP ends it as it ends
-any Unix tool, the worker killed. Each group of commands is a module with `add(commands)`; each command imports what it
-needs when it runs, so that `kvproto map` starts quickly.
+stdout gets only data; stderr gets the worker's messages and the error. The exit status is 0 after
+success, 1 after an error, 2 for wrong usage. A reader that goes away (`| head`), Ctrl-C, SIGTERM
+and SIGHUP end the command as they end any Unix tool, and kill the worker. Each module has
+`add(commands)`. Each command imports what it needs when it runs, so that `kvproto map` starts
+quickly.
 """
 
 from __future__ import annotations
@@ -14,24 +15,24 @@ import signal
 import sys
 
 import kvproto
-from kvproto.cli import check, config, jobs, run, tag, worker
+from kvproto.cli import check, config, jobs, map_reduce, run, tag
 from kvproto.cli.shared import say, tell_error, write_all
 from kvproto.driver.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-GROUPS = (worker, check, run, jobs, tag, config)
+GROUPS = (map_reduce, check, run, jobs, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; argv without the program's name, by default sys.argv's. Returns the exit status."""
+    """Run the command and return the exit status; argv is without the program's name."""
     _hold_standard_descriptors()
     try:
         args = _arguments(sys.argv[1:] if argv is None else argv)
         with as_interrupts():
-            return args.run(args)
+            return int(args.run(args))
     except BrokenPipeError:
         return end_by(signal.SIGPIPE)
     except Ended as e:
@@ -44,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    """Parse the command line; what is wrong with it ends the program with status 2."""
+    """Parse the command line; an error in it ends the program with status 2."""
     options, program = _cut_at_dashes(run.join_parameters(argv))
     args, strays = _parser().parse_known_args(options)
     if "input" in args and not any(stray.startswith("-") for stray in strays):
-        args.input += strays  # argparse takes no more of them where an option stands between
+        args.input += strays  # argparse stops at an option between them
     elif strays:
         hint = (
             f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`"
@@ -70,9 +71,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse itself takes no notice of a stdout that does not take its help."""
+    """argparse ignores a stdout that fails."""
 
-    def _print_message(self, message, file=None) -> None:
+    def _print_message(self, message: str, file: object = None) -> None:
         if message and file is sys.stdout:
             write_all(1, message.encode("utf-8", "backslashreplace"))
         elif message:
@@ -93,9 +94,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _hold_standard_descriptors() -> None:
-    """Where a standard descriptor is closed, put /dev/null opened so that its use fails; stderr's does not.
+    """Open /dev/null as each closed standard descriptor; its use fails, except that of stderr.
 
-    Otherwise a pipe of the driver would take its number, and be read as the input or get the output.
+    Otherwise a pipe of the driver would get its number, and become the input or the output.
     """
     for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -105,7 +106,7 @@ def _hold_standard_descriptors() -> None:
 
 
 def _cut_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
-    """Split at the first `--`: argparse itself treats what stands behind it differently in each Python."""
+    """Split at the first `--`: versions of argparse differ in what they do with the rest."""
     if "--" not in arguments:
         return arguments, None
     at = arguments.index("--")

@@ -6,10 +6,17 @@ import argparse
 import contextlib
 import os
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
-from kvproto.cli.shared import add_command, seconds, tell_error, write_all
 from kvproto._text import printable
+from kvproto.cli.check_reports import REPORTS, check_reports, write_reports
+from kvproto.cli.shared import Commands, add_command, key_value, seconds, tell_error, write_all
+
+if TYPE_CHECKING:
+    from kvproto.conformance.player import Program
+    from kvproto.conformance.runner import Check, Result
 
 __all__ = ["add"]
 
@@ -20,25 +27,25 @@ WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
 DIRECTORY = "kvproto-check"
 
 DETAILS = f"""
-Each case runs the worker several times and watches what it does; most cases need not know what it computes. Each
-fault is reported once, with the smallest input that shows it, and leaves a directory in ./{DIRECTORY}/ with the
-bytes and a repro.sh.
+Each case runs the worker several times and watches what it does; most cases need not know what it
+computes. Each fault is reported once, with the smallest input that shows it, and leaves a
+directory in ./{DIRECTORY}/ with the bytes and a repro.sh.
 
-The worker gets an environment of the kit's own, so that yours does not change the verdict: only PATH, HOME, LANG and
-TMPDIR are as they are here. --env NAME hands on one more variable.
+The worker gets an environment of the kit's own, so that yours does not change the verdict: only
+PATH, HOME, LANG and TMPDIR are as they are here. --env NAME hands on one more variable.
 
-With --driver, a driver is checked. The program after `--` is then an adapter: it reads a request on stdin, lets the
-driver run one worker, and prints the outcome (kvproto/conformance/drivers/ADAPTER.md). The kit brings the workers,
-most of them hostile.
+With --driver, a driver is checked. The program after `--` is then an adapter: it reads a request
+on stdin, lets the driver run one worker, and prints the outcome
+(kvproto/conformance/drivers/ADAPTER.md). The kit brings the workers, most of them hostile.
 
-levels: must (the default) asks what a worker must do; should also asks what it should do; info adds what is worth
-knowing, which never fails a worker
+levels: must (the default) asks what a worker must do; should also asks what it should do; info
+adds what is worth knowing, which never fails a worker
 
-contracts: --contract reference is for a worker that follows the small contract in kvproto/conformance/CONTRACT.md;
-each of its answers is then checked byte for byte
+contracts: --contract reference is for a worker that follows the small contract in
+kvproto/conformance/CONTRACT.md; each of its answers is then checked byte for byte
 
-exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does not start,
-4 no case was selected
+exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does
+not start, 4 no case was selected
 
 examples:
   kvproto check -- ./worker
@@ -49,7 +56,7 @@ examples:
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the commands of this module."""
     parser = add_command(
         commands,
@@ -84,8 +91,8 @@ def add(commands) -> None:
         "-p",
         "--param",
         dest="params",
-        metavar="NAME=VALUE",
-        type=_param,
+        metavar="KEY=VALUE",
+        type=key_value,
         action="append",
         default=[],
         help="a parameter that the worker needs; may be repeated",
@@ -111,8 +118,9 @@ def add(commands) -> None:
         "--timeout",
         metavar="SECONDS",
         type=seconds,
-        help=f"how long no byte may move where a hang cannot be proved (default: {WORKER_TIMEOUT:g}); "
-        f"with --driver, how long an answer may take (default: {DRIVER_TIMEOUT:g})",
+        help="how long no byte may move where a hang cannot be proved "
+        f"(default: {WORKER_TIMEOUT:g}); with --driver, how long an answer may take "
+        f"(default: {DRIVER_TIMEOUT:g})",
     )
     parser.add_argument(
         "--driver", action="store_true", help="check a driver; its adapter goes after `--`"
@@ -185,7 +193,8 @@ def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
         name = {"--param": "params", "--file": "files"}.get(option, option[2:].replace("-", "_"))
         if getattr(args, name) != args.parser.get_default(name):
             args.parser.error(
-                f"{option} is for workers, not for --driver; each failure of a driver leaves a repro.sh"
+                f"{option} is for workers, not for --driver; "
+                "each failure of a driver leaves a repro.sh"
             )
 
 
@@ -205,22 +214,17 @@ def _variable(name: str) -> str:
     return name
 
 
-def _param(text: str) -> tuple[bytes, bytes]:
-    name, equals, value = os.fsencode(text).partition(b"=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
-def _cases(args: argparse.Namespace) -> tuple:
+def _cases(args: argparse.Namespace) -> tuple[Any, ...]:
     if args.driver:
-        from kvproto.conformance.drivers.cases import CASES
-    else:
-        from kvproto.conformance.workers import CASES
-    return tuple(CASES)
+        from kvproto.conformance.drivers import cases
+
+        return tuple(cases.CASES)
+    from kvproto.conformance import workers
+
+    return tuple(workers.CASES)
 
 
-def _selected(args: argparse.Namespace) -> list:
+def _selected(args: argparse.Namespace) -> list[Any]:
     from kvproto.conformance.runner import select_from
 
     modes = ("map", "reduce") if args.mode == "both" else (args.mode,)
@@ -240,8 +244,6 @@ def _how_to_list(args: argparse.Namespace) -> str:
 
 
 def _known(path: str | None) -> frozenset[str]:
-    from pathlib import Path
-
     from kvproto.conformance.runner import read_known
 
     return frozenset() if path is None else read_known(Path(path))
@@ -264,18 +266,18 @@ def _explain(args: argparse.Namespace) -> int:
     from kvproto.conformance.schedule import Setting
 
     name = args.explain
-    found = [case for case in _cases(args) if case.id.lower() == name.lower()]
-    if not found:
-        said = printable(f"kvproto: there is no case {name}; {_how_to_list(args)}\n")
-        write_all(2, said.encode("utf-8", "backslashreplace"))
+    cases = [case for case in _cases(args) if case.id.lower() == name.lower()]
+    if not cases:
+        text = printable(f"kvproto: there is no case {name}; {_how_to_list(args)}\n")
+        write_all(2, text.encode("utf-8", "backslashreplace"))
         return NOTHING
-    case = found[0]
+    case = cases[0]
     _say(driver_case.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
     return CONFORMS
 
 
-def _program(worker: list[str], files: list[str], handed_on: list[str]):
-    """The worker as the kit wants it. A name that the shell would look up in PATH is refused, with the way out."""
+def _program(worker: list[str], files: list[str], variables: list[str]) -> Program:
+    """Describe the worker to the kit; refuse a name that only PATH resolves, with advice."""
     import shutil
 
     from kvproto.conformance.player import Program
@@ -283,13 +285,16 @@ def _program(worker: list[str], files: list[str], handed_on: list[str]):
     from kvproto.errors import WorkerNotStarted
 
     path, *arguments = worker
-    found = "/" not in path and not os.path.exists(path) and shutil.which(path)
-    if found:
-        advice = f"give the script itself, executable and with `#!{found}` as its first line [FILES-4], or {found}"
+    installed = "/" not in path and not os.path.exists(path) and shutil.which(path)
+    if installed:
+        advice = (
+            f"give the script itself, executable and with `#!{installed}` as its first line "
+            f"[FILES-4], or {installed}"
+        )
         raise WorkerNotStarted(
             f"{path} is found only in PATH, which is not searched", argv=[path], advice=advice
         )
-    return Program(path, external([path, *files]), tuple(arguments), tuple(handed_on))
+    return Program(path, external([path, *files]), tuple(arguments), tuple(variables))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -299,7 +304,7 @@ def _check(args: argparse.Namespace) -> int:
         args.parser.error("no worker: put it after `--`, as in `kvproto check -- ./worker`")
     check = Check(
         _program(args.worker, args.files, args.env),
-        tuple(args.params),
+        tuple((os.fsencode(key), os.fsencode(value)) for key, value in args.params),
         args.contract,
         args.timeout or WORKER_TIMEOUT,
         args.examples,
@@ -319,8 +324,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _nothing_left_of_hypothesis():
-    """It keeps tables for later in the current directory, which is not ours."""
+def _nothing_left_of_hypothesis() -> Iterator[None]:
+    """Keep the tables of Hypothesis out of the current directory."""
     import tempfile
 
     try:
@@ -355,8 +360,6 @@ def _check_driver(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from kvproto.conformance.evidence import load
     from kvproto.conformance.player import play
     from kvproto.conformance.runner import Check, Result, judged
@@ -374,8 +377,8 @@ def _replay(args: argparse.Namespace) -> int:
     return _tell(args, check, [Result(replay.case, replay.mode, verdict)])
 
 
-def _tell(args: argparse.Namespace, check, results: list) -> int:
-    """Keep the evidence, write the reports that are asked for, print the one for a terminal."""
+def _tell(args: argparse.Namespace, check: Check, results: list[Result]) -> int:
+    """Keep the evidence, write the report files, print the report for a terminal."""
     from kvproto.conformance.evidence import keep
     from kvproto.conformance.report.text import report
 
@@ -390,10 +393,8 @@ def _tell(args: argparse.Namespace, check, results: list) -> int:
     return DOES_NOT if any(result.fails for result in results) else CONFORMS
 
 
-def _kept(results: list, keep) -> dict[str, str]:
-    """The directory of the evidence of each failure, which `keep` writes."""
-    from pathlib import Path
-
+def _kept(results: list[Result], keep: Callable[[Result, Path], object]) -> dict[str, str]:
+    """Let `keep` write the evidence of each failure, and return the directories."""
     from kvproto.conformance.report.parts import failures
 
     directories = {
@@ -409,13 +410,13 @@ def _say(text: str) -> None:
 
 
 class _Progress:
-    """A line on stderr, where that is a terminal: how many checks are done."""
+    """A line on stderr, if that is a terminal, with the number of checks that are done."""
 
     def __init__(self, n_all: int) -> None:
         self._n_all, self._n_done, self._n_fails = n_all, 0, 0
         self._is_shown = os.isatty(2)
 
-    def __call__(self, result) -> None:
+    def __call__(self, result: Result) -> None:
         self._n_done += 1
         self._n_fails += result.fails
         if self._is_shown:
@@ -425,6 +426,6 @@ class _Progress:
     def __enter__(self) -> _Progress:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self._is_shown:
             write_all(2, b"\r\x1b[K")

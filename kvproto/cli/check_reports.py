@@ -6,8 +6,12 @@ import argparse
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from kvproto.storage.atomic import OutputFile
+
+if TYPE_CHECKING:
+    from kvproto.conformance.runner import Result
 
 __all__ = ["REPORTS", "check_reports", "write_reports"]
 
@@ -20,7 +24,7 @@ REPORTS = {
 
 
 def check_reports(args: argparse.Namespace) -> None:
-    """Raise OSError where a report that is asked for cannot be written, and ValueError where two have one file."""
+    """Raise OSError for a report that cannot be written, ValueError for two in one file."""
     paths = [path for name in REPORTS if (path := getattr(args, name)) is not None]
     for path in paths:
         if paths.count(path) > 1:
@@ -31,20 +35,25 @@ def check_reports(args: argparse.Namespace) -> None:
 def write_reports(
     args: argparse.Namespace,
     argv: list[str],
-    results: list,
+    results: list[Result],
     directories: dict[str, str],
     contract: str = "",
 ) -> None:
-    """Write the reports that are asked for.
+    """Write the report files.
 
-    argv          the worker, or the adapter of a driver
-    directories   ID.mode -> where the evidence of a failure is
-    contract      what the worker follows
+    Parameters
+    ----------
+    argv : list of str
+        The worker, or the adapter of a driver.
+    directories : dict of str to str
+        ID.mode -> directory with the evidence of a failure.
+    contract : str
+        The contract that the worker follows.
     """
     from kvproto.conformance.report.as_html import as_html
     from kvproto.conformance.report.machine import as_json, junit, tap
 
-    def page(subject: str, results: list, directories: dict[str, str]) -> str:
+    def page(subject: str, results: list[Result], directories: dict[str, str]) -> str:
         return as_html(subject, results, directories, _about(args, argv, results, contract))
 
     subject = argv[0] if contract else " ".join(argv)
@@ -70,7 +79,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _about(
-    args: argparse.Namespace, argv: list[str], results: list, contract: str
+    args: argparse.Namespace, argv: list[str], results: list[Result], contract: str
 ) -> dict[str, str]:
     """What was run, in words."""
     import shlex

@@ -6,20 +6,22 @@ import argparse
 import os
 
 import kvproto
-from kvproto.cli.shared import add_command, write_all
+from kvproto.cli.shared import Commands, add_command, write_all
 
 __all__ = ["add"]
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the command of this module."""
     parser = add_command(
         commands,
         "config",
-        "print the flags that build a C worker: cc worker.c $(kvproto config --cflags --libs) -o worker",
+        "print the flags that build a C worker: "
+        "cc worker.c $(kvproto config --cflags --libs) -o worker",
         _print_config,
-        epilog="--libs names the static library by its path, so that the worker runs without kvproto; where the "
-        "compiler ($CC or cc) has libJudy, it is offered to the linker in a way that only programs which call "
+        epilog="--libs names the static library by its path, so that the worker runs without "
+        "kvproto; where the compiler ($CC or cc) has libJudy, it is offered to the linker in a way "
+        "that only programs which call "
         "read_parameters() come to depend on it.",
     )
     parser.add_argument("--cflags", action="store_true", help="flags for the compiler")

@@ -1,4 +1,4 @@
-"""`kvproto jobs` and what else can be done with a job by its name, from any process: while it runs, and later."""
+"""`kvproto jobs`, and the other commands for jobs by their names, running or not."""
 
 from __future__ import annotations
 
@@ -6,24 +6,45 @@ import argparse
 import io
 import os
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kvproto._text import printable
-from kvproto.cli.shared import FORMS, add_command, days, seconds, tell_error, write_all
+from kvproto.cli.shared import (
+    FORMS,
+    Commands,
+    Run,
+    add_command,
+    days,
+    seconds,
+    tell_error,
+    write_all,
+)
+
+if TYPE_CHECKING:
+    from kvproto.classic.core import Disco
 
 __all__ = ["add"]
 
 TIMED_OUT = 124
-"""The exit status of a wait whose time is over; that of timeout(1)."""
+"""The exit status of a wait after its timeout, as of timeout(1)."""
 
-NAME = "NAME is a job's name in `kvproto jobs`, or as much of its beginning as no other job has; @ is the last job."
+NAME = (
+    "NAME is a job's name in `kvproto jobs`, or as much of its beginning as no other job has; "
+    "@ is the last job."
+)
 STATUS = "exit status: 0 done, 1 an error, such as no job of that name, 2 wrong usage"
-STATUS_OF_WAIT = f"exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, {TIMED_OUT} time is over"
+STATUS_OF_WAIT = (
+    "exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, "
+    f"{TIMED_OUT} time is over"
+)
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the commands of this module."""
-    summary = "list the jobs: name, status (active, ready or dead), start, seconds, number of result files"
+    summary = (
+        "list the jobs: "
+        "name, status (active, ready or dead), start, seconds, number of result files"
+    )
     _add(
         commands,
         "jobs",
@@ -96,14 +117,14 @@ def add(commands) -> None:
 
 
 def _add(
-    commands,
+    commands: Commands,
     name: str,
     summary: str,
-    run: Callable,
+    run: Run,
     example: str,
     about_names: str = NAME,
     status: str = STATUS,
-):
+) -> argparse.ArgumentParser:
     return add_command(
         commands,
         name,
@@ -115,14 +136,14 @@ def _add(
 
 
 def _add_named(
-    commands,
+    commands: Commands,
     name: str,
     summary: str,
-    run: Callable,
+    run: Run,
     example: str,
     several: str | None = None,
-    **details,
-):
+    **details: str,
+) -> argparse.ArgumentParser:
     """Add a command that takes the name of a job, or several: "+" or "*"."""
     parser = _add(commands, name, summary, run, f"kvproto {name} {example}", **details)
     if several:
@@ -132,8 +153,8 @@ def _add_named(
     return parser
 
 
-def _job(name: str) -> tuple:
-    """The Disco that answers for jobs, and the full name of the job."""
+def _job(name: str) -> tuple[Disco, str]:
+    """A Disco, and the full name of the job."""
     from kvproto.classic.core import Disco
     from kvproto.engine.kept import resolve_job
 
@@ -166,10 +187,9 @@ def _list(args: argparse.Namespace) -> int:
             )
         )
     n_name = max(len(row[0]) for row in rows)
-    for name, status, started, n_seconds, n_results in rows:
-        _print(
-            f"{printable(name):{n_name}}  {status:6}  {started:19}  {n_seconds:>9}  {n_results:>7}"
-        )
+    for row in rows:
+        name = f"{printable(row[0]):{n_name}}"
+        _print(f"{name}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}")
     return 0
 
 
@@ -180,7 +200,7 @@ def _results(args: argparse.Namespace) -> int:
         _print_urls(urls)
         return 0
     from kvproto.classic.core import result_iterator
-    from kvproto.classic.output import Output
+    from kvproto.cli.run_job import Output
 
     with Output() as out:
         out.write(result_iterator(urls, trust=args.trust), args.form)
@@ -249,7 +269,7 @@ def _purge(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ended_jobs(n_days: float) -> list[tuple]:
+def _ended_jobs(n_days: float) -> list[tuple[Disco, str]]:
     from kvproto.classic.core import Disco
 
     disco, latest = Disco(), time.time() - n_days * 86400
@@ -262,9 +282,9 @@ def _ended_jobs(n_days: float) -> list[tuple]:
 
 def _pstats(args: argparse.Namespace) -> int:
     disco, name = _job(args.name)
-    stats = disco.profile_stats(name).sort_stats(args.sort)
-    stats.files = []  # a line for each task, which says nothing
-    stats.stream = io.StringIO()
+    text = io.StringIO()
+    stats = disco.profile_stats(name, stream=text).sort_stats(args.sort)
+    vars(stats)["files"] = []  # otherwise print_stats lists the file of each task
     stats.print_stats(args.n_lines)
-    _print(stats.stream.getvalue())
+    _print(text.getvalue())
     return 0

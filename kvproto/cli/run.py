@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 
 from kvproto._stdio import stdout
-from kvproto.cli.shared import FORMS, add_command
+from kvproto.cli.shared import FORMS, Commands, add_command, key_value
 
 __all__ = ["add", "join_parameters"]
 
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
 
-BETWEEN = "\0"
-"""What stands between name and value of a parameter in one argument; no argument of a process holds it."""
-
 RUN_DETAILS = """
-A parameter is given as -P NAME VALUE: params as it stands, a number or True, False, None where the parameter has such
-a default, a function as module.function. `help(kvproto.classic.Job.run)` in Python lists the parameters.
+A parameter is given as -P NAME=VALUE or -P NAME VALUE: params as it stands, a number or True,
+False, None where the parameter has such a default, a function as module.function.
+`help(kvproto.classic.Job.run)` in Python lists the parameters.
 
 forms of the results:
-  text    key, tab, value, newline; objects as str() shows them; for people: without the newline at their end
-  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}, NaN as {"float": "nan"}
+  text    key, tab, value, newline; objects as str() shows them; for people: without the newline
+          at their end
+  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."},
+          NaN as {"float": "nan"}
   kv      pairs as a worker reads and writes them; bytes and str alone
 
-exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage; Ctrl-C stops the job
+exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage;
+Ctrl-C stops the job
 
 examples:
   kvproto run grep.Grep -P params 'err|warn' /var/log/syslog
@@ -31,13 +32,13 @@ examples:
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the commands of this module."""
     _add_run(commands)
     _add_demo(commands)
 
 
-def _add_run(commands) -> None:
+def _add_run(commands: Commands) -> None:
     parser = add_command(
         commands,
         "run",
@@ -63,9 +64,9 @@ def _add_run(commands) -> None:
     parser.add_argument(
         "-P",
         dest="parameters",
-        type=_name_and_value,
+        type=_parameter,
         action="append",
-        metavar="NAME VALUE",
+        metavar="NAME=VALUE",
         help="a parameter of the job; as often as you like",
     )
     for flag, name, what in (
@@ -103,7 +104,8 @@ def _add_run(commands) -> None:
         dest="parameters",
         action="append_const",
         const=("trust", "True"),
-        help="read pickled inputs also where they are another user's or from the network: it runs what they say",
+        help="read pickled inputs also where they are another user's or from the network: "
+        "it runs what they say",
     )
     parser.add_argument(
         "--profile",
@@ -151,29 +153,34 @@ def _add_run(commands) -> None:
 
 
 class _Parameter(argparse.Action):
-    """An option of its own for a parameter: adds (`const`, its value) to what -P gave."""
+    """An option for one parameter: appends (`const`, value) to the values of -P."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), (self.const, values)])
 
 
 def join_parameters(argv: list[str]) -> list[str]:
-    """Make one argument of each `-P NAME VALUE` of `kvproto run`: argparse refuses a value that begins with a dash."""
+    """Make one argument of each `-P NAME VALUE`: argparse refuses values that begin with a dash."""
     if argv[:1] != ["run"]:
         return argv
     joined, rest = [], list(argv)
     while rest:
-        n_words = 3 if rest[0] == "-P" and len(rest) >= 3 else 1
-        joined.append(rest[0] if n_words == 1 else f"-P{rest[1]}{BETWEEN}{rest[2]}")
-        del rest[:n_words]
+        is_two_words = rest[0] == "-P" and len(rest) >= 3 and "=" not in rest[1]
+        joined.append(f"-P{rest[1]}={rest[2]}" if is_two_words else rest[0])
+        del rest[: 3 if is_two_words else 1]
     return joined
 
 
-def _name_and_value(text: str) -> tuple[str, str]:
-    name, between, value = text.partition(BETWEEN)
-    if not between:
-        raise argparse.ArgumentTypeError("expected 2 arguments, NAME and VALUE")
-    return name, value
+def _parameter(text: str) -> tuple[str, str]:
+    if "=" not in text:
+        raise argparse.ArgumentTypeError("expected 2 arguments, NAME and VALUE, or NAME=VALUE")
+    return key_value(text)
 
 
 def _at_least_one(text: str) -> int:
@@ -183,9 +190,9 @@ def _at_least_one(text: str) -> int:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from kvproto.cli import job_command as command
+    from kvproto.cli.run_job import run
 
-    return command.run(
+    return run(
         args.job,
         args.input,
         args.parameters,
@@ -196,7 +203,7 @@ def _run_job(args: argparse.Namespace) -> int:
     )
 
 
-def _add_demo(commands) -> None:
+def _add_demo(commands: Commands) -> None:
     parser = add_command(
         commands, "demo", "count the words of real text with a C program", _run_demo
     )

@@ -1,25 +1,50 @@
-"""What the groups of commands share: adding a command, kinds of arguments, writing to stdout and stderr."""
+"""What the commands share: adding a command, types of arguments, writing to stdout and stderr."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from kvproto._stdio import say, write_all
 
-__all__ = ["FORMS", "add_command", "days", "say", "seconds", "tell_error", "write_all"]
+__all__ = [
+    "FORMS",
+    "add_command",
+    "days",
+    "key_value",
+    "say",
+    "seconds",
+    "tell_error",
+    "write_all",
+]
+
+Run = Callable[[argparse.Namespace], int]
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 FORMS = ("text", "jsonl", "kv")
-"""The forms of results; those of `kvproto.classic.output`, said again so that `kvproto map` imports no jobs."""
+"""The forms of results (`kvproto.forms`)."""
 
 
-def add_command(commands, name: str, summary: str, run, **details) -> argparse.ArgumentParser:
-    """Add a command to the parser's `commands`; `run(args)` carries it out and returns the exit status."""
+def add_command(
+    commands: Commands, name: str, summary: str, run: Run, **details: Any
+) -> argparse.ArgumentParser:
+    """Add a command; `run(args)` runs it and returns the exit status."""
     parser = commands.add_parser(
         name, help=summary, description=summary, allow_abbrev=False, **details
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """Parse KEY=VALUE, for argparse."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
 
 
 def seconds(text: str) -> float:
@@ -45,7 +70,7 @@ def days(text: str) -> float:
 
 
 def tell_error(error: Exception) -> None:
-    """Write an error to stderr for a person: its text and notes; of an OSError what is wrong with which file."""
+    """Write an error and its notes to stderr; for an OSError the file and what is wrong with it."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"

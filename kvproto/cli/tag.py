@@ -7,12 +7,12 @@ import os
 import re
 from contextlib import suppress
 
-from kvproto.cli.shared import add_command, days, tell_error, write_all
+from kvproto.cli.shared import Commands, add_command, days, tell_error, write_all
 
 __all__ = ["add"]
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the commands of this module."""
     summary = "keep data under a name; a job reads it as tag://NAME"
     group = commands.add_parser("tag", help=summary, description=summary, allow_abbrev=False)
@@ -36,7 +36,8 @@ def add(commands) -> None:
         type=_size,
         default="64M",
         metavar="BYTES",
-        help="where a file is cut, at the next end of a line; K, M, G behind a number are powers of 1024; default: 64M",
+        help="where a file is cut, at the next end of a line; K, M, G after a number are powers of "
+        "1024; default: 64M",
     )
 
     parser = add_command(
@@ -44,7 +45,7 @@ def add(commands) -> None:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument(
-        "--urls", action="store_true", help="list where the data is; replicas behind tabs"
+        "--urls", action="store_true", help="list where the data is; replicas after tabs"
     )
 
     parser = add_command(verbs, "ls", "list the names of tags", _ls)

@@ -13,8 +13,8 @@ from support.jobs import COUNT, program
 
 import kvproto
 from kvproto import cli
-from kvproto.classic.output import FORMS
 from kvproto.classic.progress import KINDS
+from kvproto.forms import WRITERS
 
 MODULE = """
 import glob, os, time
@@ -227,7 +227,7 @@ def test_only_the_job_is_required():
 def test_the_choices_are_those_that_there_are():
     assert (
         KINDS,
-        tuple(FORMS),
+        (*WRITERS, "kv"),
     ) == (cli.run.PROGRESS, cli.shared.FORMS)  # said twice, so that `kvproto map` imports no jobs
 
 

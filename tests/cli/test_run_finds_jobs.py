@@ -7,7 +7,7 @@ import sys
 import pytest
 from support.jobs import LIBRARY, counted
 
-from kvproto.cli.finding import find_job
+from kvproto.cli.run_job import find_job
 from kvproto.errors import JobError
 from kvproto.examples import demo
 

@@ -18,7 +18,7 @@ from support.command_line import command_line, kvproto_command
 from support.scripts import script
 
 import kvproto
-from kvproto import forms, jsonl
+from kvproto import forms
 from kvproto.errors import Truncated
 
 ECHO = catalogue.HERE / "echo.py"
@@ -132,7 +132,7 @@ def test_the_limit_of_a_line_counts_that_line_alone():
     assert [value for _key, value in kvproto.decode_pairs(frames)] == [b"aaa\n", b"bbb\n", b"ccc\n"]
 
 
-@pytest.mark.parametrize("write", [forms.text_from_frames, jsonl.jsonl_from_frames])
+@pytest.mark.parametrize("write", [forms.text_from_frames, forms.jsonl_from_frames])
 def test_frames_that_end_inside_a_pair_are_an_error(write):
     with pytest.raises(Truncated):
         list(write([kvproto.encode_pair(b"key", b"value")[:-1]]))
@@ -148,8 +148,8 @@ def test_a_line_of_several_pieces_stays_one():
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20))), st.integers(1, 30))
 def test_jsonl_round_trip_of_any_pairs_cut_anywhere(pairs, n_bytes):
     frames = kvproto.encode_pairs(pairs)
-    lines = b"".join(jsonl.jsonl_from_frames(_cut(frames, n_bytes)))
-    assert b"".join(jsonl.frames_from_jsonl(_cut(lines, n_bytes))) == frames
+    lines = b"".join(forms.jsonl_from_frames(_cut(frames, n_bytes)))
+    assert b"".join(forms.frames_from_jsonl(_cut(lines, n_bytes))) == frames
 
 
 @given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\xff"])).map(b"".join), st.integers(1, 30))

@@ -29,9 +29,8 @@ from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_r
 from kvproto.engine.context import sealed
 from kvproto.engine.kept import KeptJob, resolve_job, started
 from kvproto.errors import KVProtoError
-from kvproto.forms import frames_from_lines, frames_from_text
+from kvproto.forms import frames_from_jsonl, frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web
-from kvproto.jsonl import frames_from_jsonl
 from kvproto.storage import oob
 from kvproto.storage.hunks import HunkWriter
 from kvproto.storage.manifest import check_directory, open_result

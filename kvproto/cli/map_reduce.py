@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterable
 
 import kvproto
-from kvproto.cli.shared import add_command, say, seconds, write_all
+from kvproto.cli.shared import Commands, add_command, key_value, say, seconds, write_all
 from kvproto.errors import DataError, WorkerError
+from kvproto.protocol.messages import Message
 
 __all__ = ["add"]
 
@@ -30,7 +31,7 @@ examples:
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the commands of this module."""
     _add_worker_command(
         commands,
@@ -42,7 +43,7 @@ def add(commands) -> None:
     )
 
 
-def _add_worker_command(commands, mode: str, summary: str) -> None:
+def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
     parser = add_command(
         commands,
         mode,
@@ -71,7 +72,7 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
         "--param",
         dest="params",
         metavar="KEY=VALUE",
-        type=_param,
+        type=key_value,
         action="append",
         default=[],
         help="a parameter for the worker; as often as you like; without any, the set is empty",
@@ -109,13 +110,6 @@ def _add_worker_command(commands, mode: str, summary: str) -> None:
     )
 
 
-def _param(text: str) -> tuple[bytes, bytes]:
-    key, equals, value = os.fsencode(text).partition(b"=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, value
-
-
 def _n_bytes(text: str) -> int:
     if not (text.isdecimal() and int(text) <= 0xFFFFFFFF):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 0 to 4294967295")
@@ -126,7 +120,7 @@ def _run_worker(args: argparse.Namespace) -> int:
     try:
         _run_program(args)
     except WorkerError as e:
-        e.args = (e.report(with_stderr=False),)  # what it said was shown when it came
+        e.args = (e.report(with_stderr=False),)  # its stderr has been shown already
         raise
     return 0
 
@@ -159,52 +153,45 @@ def _run_program(args: argparse.Namespace) -> None:
         except WorkerError as e:
             try:
                 check_source()
-            except DataError as cause:  # after which the worker had less input than there is
+            except DataError as cause:  # the worker's error only follows from it
                 raise cause from e
             raise
         check_source()
 
 
-def _params(args: argparse.Namespace) -> dict | bytes | None:
+def _params(args: argparse.Namespace) -> dict[bytes, bytes] | bytes | None:
     if args.no_params:
         return None
     if args.raw_params is not None:
         with open(args.raw_params, "rb") as f:
             return f.read()
-    return dict(args.params)
+    return {os.fsencode(key): os.fsencode(value) for key, value in args.params}
 
 
 def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:
-    """A descriptor that gives the pairs of stdin, and what to call at the end: it raises what was wrong with them.
+    """Return a descriptor with the frames of stdin, and a check that raises what was wrong.
 
-    kv is stdin itself; another form is read ahead of the driver, which must not stand still while stdin does.
+    kv is stdin itself. A thread reads another form, so that the driver need not wait for stdin.
     """
     if form == "kv":
         return 0, lambda: None
     from kvproto.driver.source import Pump
+    from kvproto.forms import READERS
 
-    if form == "lines":
-        from kvproto.forms import frames_from_lines as read
-    elif form == "text":
-        from kvproto.forms import frames_from_text as read
-    else:
-        from kvproto.jsonl import frames_from_jsonl as read
-    pump = Pump(read(iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
+    pump = Pump(READERS[form](iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
     return pump.fileno, pump.check
 
 
 def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[bytes]:
     if form == "kv":
         return frames
-    if form == "text":
-        from kvproto.forms import text_from_frames as write
-    else:
-        from kvproto.jsonl import jsonl_from_frames as write
-    return write(frames, max_item=max_item)
+    from kvproto.forms import WRITERS
+
+    return WRITERS[form](frames, max_item=max_item)
 
 
-def _show_message(message) -> None:
-    """Put a line of the worker's stderr on ours, without its tag; a terminal gets no control characters."""
+def _show_message(message: Message) -> None:
+    """Write a line of the worker's stderr without its tag; make it printable on a terminal."""
     if os.isatty(2):
         say(str(message))
         return

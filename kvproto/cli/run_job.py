@@ -1,0 +1,302 @@
+"""`kvproto run`: find the job, parse its parameters, run it, write its results."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from io import BufferedWriter
+from types import ModuleType, TracebackType
+from typing import Any, TypeVar
+
+from kvproto._stdio import StandardFile, stderr
+from kvproto.classic import disco_names as alias
+from kvproto.classic.checks import NEEDLESS, check_names
+from kvproto.classic.core import result_iterator
+from kvproto.classic.job import Job
+from kvproto.classic.parameters import PARAMETERS, SYNONYMS
+from kvproto.classic.progress import Progress
+from kvproto.driver.program import external
+from kvproto.errors import DataError, JobError
+from kvproto.forms import encoder
+from kvproto.storage.atomic import OutputFile
+
+__all__ = ["Output", "find_function", "find_job", "jobargs_of", "run"]
+
+T = TypeVar("T")
+
+FUNCTIONS = frozenset(
+    f"{stage}{part}"
+    for stage in ("map", "reduce")
+    for part in ("", "_init", "_reader", "_input_stream", "_output_stream")
+) | {"combiner", "partition"}
+"""The parameters that are functions; the streams are sequences of them."""
+
+
+def run(
+    spec: str,
+    inputs: Sequence[str] = (),
+    parameters: Sequence[tuple[str, str]] = (),
+    *,
+    processes: int | None = None,
+    progress: str = "auto",
+    output: str = "-",
+    form: str = "text",
+) -> int:
+    """Run the job "module.Class", or "module.job" for an instance, and write its results.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Urls or paths; those of the job if empty.
+    parameters : sequence of (str, str)
+        As for `jobargs_of`.
+    progress : str
+        One of `kvproto.classic.progress.KINDS`.
+    output, form : str
+        As for `Output` and its `write`.
+
+    Returns
+    -------
+    int
+        0. What goes wrong is a JobError, a DataError or an OSError.
+    """
+    description = find_job(spec)
+    job = (
+        description
+        if isinstance(description, Job)
+        else _call_user_code(description, f"{spec}: making the job failed")
+    )
+    try:
+        jobargs = jobargs_of(parameters)
+    except (TypeError, ValueError) as e:
+        raise JobError(str(e)) from e
+    if inputs:
+        jobargs["input"] = list(inputs)
+    with Output(output) as out:  # before the job runs, so that a wrong path is known at once
+        try:
+            job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
+        except (TypeError, ValueError) as e:
+            raise JobError(f"{spec}: {e}") from e
+        try:
+            results = job.wait(show=False)
+        except JobError as e:
+            if progress not in ("none", "jsonl"):
+                e.args = (e.report(with_stderr=False),)  # its lines were shown when they came
+            raise
+        out.write(result_iterator(results), form)
+    return 0
+
+
+def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Turn (name, text) pairs into keyword arguments of `Job.run`.
+
+    A function is "module.function"; map and reduce may be the path of a program. A list has one
+    element for each time its parameter occurs; so has a stream. A parameter whose default is a
+    number or a flag takes a number, True, False or None. Everything else stays a str, params too.
+
+    Raises
+    ------
+    TypeError, ValueError, JobError
+        For an unknown name, a wrong text, and a function that does not exist.
+    """
+    check_names(dict(parameters), [*PARAMETERS, *SYNONYMS])
+    jobargs: dict[str, Any] = {}
+    for written, text in parameters:
+        if written in NEEDLESS:
+            continue
+        name = SYNONYMS.get(written, written)
+        value = _value(name, text)
+        if _is_list(name):
+            jobargs[name] = [*jobargs.get(name, ()), value]
+        else:
+            jobargs[name] = value
+    return jobargs
+
+
+def _is_list(name: str) -> bool:
+    return (
+        name == "input" or name.endswith("_stream") or isinstance(PARAMETERS[name], (list, tuple))
+    )
+
+
+def _value(name: str, text: str) -> Any:
+    default = PARAMETERS[name]
+    if name in FUNCTIONS:
+        return _function(name, text)
+    if isinstance(default, int):  # bool too
+        return _number(name, text)
+    return text
+
+
+def _function(name: str, text: str) -> Any:
+    if text == "None":
+        return None
+    if name in ("map", "reduce") and (os.path.isfile(text) or os.sep in text):
+        return external([text])
+    return find_function(text)
+
+
+def _number(name: str, text: str) -> int | bool | None:
+    words = {"true": True, "false": False, "none": None}
+    try:
+        return words[text.lower()] if text.lower() in words else int(text)
+    except ValueError:
+        raise ValueError(f"{name} is a number, or True, False or None, not {text!r}") from None
+
+
+# --- results ------------------------------------------------------------------------------------
+
+_BUFFER = 1 << 16
+
+
+class Output:
+    """Where results go: stdout, or a file that appears when all of it is written.
+
+    A context manager; creating it raises OSError for a path that cannot be written. If the body
+    raises, the file stays as it was.
+
+    Parameters
+    ----------
+    path : str
+        "-" is stdout. A pipe or a device is written directly.
+    """
+
+    def __init__(self, path: str = "-") -> None:
+        self._file = None if path == "-" else OutputFile(path)
+        self._stdout = BufferedWriter(StandardFile(1), _BUFFER)
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            with self._file:
+                if exc_type is None:
+                    self._file.publish()
+        elif exc_type is None:
+            self._stdout.flush()
+        else:
+            with suppress(OSError):  # the first error is the one to show
+                self._stdout.flush()
+
+    def write(self, pairs: Iterable[tuple[Any, Any]], form: str = "text") -> None:
+        """Write pairs in a form of `kvproto.forms.encoder`.
+
+        DataError for a pair that the form cannot hold; the error has its number and types.
+        """
+        encode = encoder(form)
+        write = (self._file or self._stdout).write
+        for number, (key, value) in enumerate(pairs):
+            try:
+                data = encode(key, value)
+            except (TypeError, ValueError, RecursionError) as e:
+                types = f"{type(key).__name__}, {type(value).__name__}"
+                raise DataError(
+                    f"pair {number} of the results ({types}) cannot be written as {form}: {e}"
+                ) from None
+            write(data)
+
+
+# --- names on the command line ------------------------------------------------------------------
+
+
+def find_job(spec: str) -> type[Job] | Job:
+    """Return the Job class or instance "module.name".
+
+    JobError says what is missing, the module or the name in it, or has the error of the module.
+    """
+    module, name, value = _find(spec, "module.Class, as in grep.Grep for the class Grep in grep.py")
+    if isinstance(value, ModuleType):
+        raise JobError(f"{spec}: is a module; its jobs: {', '.join(_jobs(value)) or 'none'}")
+    if value is None:
+        jobs = _jobs(module)
+        hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
+        raise JobError(f"{spec}: {module.__file__} has no {name}{hint}")
+    if not (isinstance(value, Job) or (isinstance(value, type) and issubclass(value, Job))):
+        what = "is not a subclass of kvproto.classic.Job, nor an instance of one"
+        raise JobError(f"{spec}: {name} in {module.__file__} {what}")
+    return value
+
+
+def find_function(spec: str) -> Callable[..., Any]:
+    """Return the callable "module.function". JobError as for `find_job`."""
+    module, name, value = _find(spec, "module.function, as in kvproto.classic.func.nop_map")
+    if value is None:
+        raise JobError(f"{spec}: {module.__file__} has no {name}")
+    if not callable(value):
+        raise JobError(f"{spec}: {name} in {module.__file__} is no function")
+    return value
+
+
+def _call_user_code(call: Callable[[], T], what: str) -> T:
+    """Call the user's code. If it raises or exits, JobError has a traceback of that code alone."""
+    try:
+        return call()
+    except ModuleNotFoundError:
+        raise
+    except (Exception, SystemExit) as e:
+        report = traceback.TracebackException.from_exception(e)
+        ours = (__file__, importlib.__file__)
+        report.stack[:] = [
+            frame
+            for frame in report.stack
+            if frame.filename not in ours and not frame.filename.startswith("<frozen ")
+        ]
+        lines = report.format() if report.stack else report.format_exception_only()
+        raise JobError(f"{what}:\n{''.join(lines).rstrip()}") from e
+
+
+def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
+    """Return the module, the name in it, and its value or None. `form` describes a correct spec."""
+    if os.path.isfile(spec):
+        in_it = (
+            f"; for what is in that module write {spec[:-3].replace(os.sep, '.')}.NAME"
+            if spec.endswith(".py")
+            else ""
+        )
+        raise JobError(f"{spec}: is a file; write {form}, and inputs behind it{in_it}")
+    module_name, dot, name = spec.rpartition(".")
+    if not dot or not all(part.isidentifier() for part in spec.split(".")):
+        raise JobError(f"{spec}: write {form}")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    alias.install()  # for code that was written for the original
+    module = _module(spec, module_name)
+    value = getattr(module, name, None)
+    if value is None and hasattr(module, "__path__") and importlib.util.find_spec(spec):
+        value = _module(spec, spec)
+    return module, name, value
+
+
+def _module(spec: str, name: str) -> ModuleType:
+    try:
+        return _call_user_code(
+            lambda: importlib.import_module(name), f"{spec}: importing {name} failed"
+        )
+    except ModuleNotFoundError as e:
+        if e.name is None or not (name == e.name or name.startswith(e.name + ".")):
+            raise JobError(
+                f"{spec}: the module {name} needs the module {e.name}, which is not there"
+            ) from e
+        raise JobError(
+            f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) "
+            "or on sys.path"
+        ) from None
+
+
+def _jobs(module: ModuleType) -> list[str]:
+    """The names of the jobs in a module."""
+    return [name for name, value in vars(module).items() if _is_job(value) and value is not Job]
+
+
+def _is_job(value: object) -> bool:
+    return isinstance(value, Job) or (isinstance(value, type) and issubclass(value, Job))
