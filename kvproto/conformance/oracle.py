@@ -85,8 +85,8 @@ def fault_of(trace: Trace) -> Finding | None:
         _count,
         _withheld,
     ):
-        if found := question(trace):
-            return found
+        if finding := question(trace):
+            return finding
     return None
 
 

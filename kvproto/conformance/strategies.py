@@ -109,7 +109,7 @@ def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
 
 @st.composite
 def schedules(
-    draw: st.DrawFn, setting: Setting, told: st.SearchStrategy[dict[bytes, bytes]] | None = None
+    draw: st.DrawFn, setting: Setting, sets: st.SearchStrategy[dict[bytes, bytes]] | None = None
 ) -> Schedule:
     """Whole schedules: parameters, pairs, cuts of the writes, pauses of the reads, and the end.
 
@@ -117,14 +117,14 @@ def schedules(
     ----------
     setting : Setting
         The mode, and the parameters that the worker needs.
-    told : SearchStrategy[dict of bytes to bytes], optional
+    sets : SearchStrategy[dict of bytes to bytes], optional
         Parameter sets to use instead of the setting's; such schedules wait for no answers.
 
     Returns
     -------
     SearchStrategy[Schedule]
     """
-    head = setting.head() if told is None else parameter_set(draw(told).items())
+    head = setting.head() if sets is None else parameter_set(draw(sets).items())
     data = head + pairs_of(draw(pairs()))
     is_cut = draw(st.sampled_from([False] * 5 + [True]))
     if is_cut:
@@ -141,7 +141,7 @@ def schedules(
         begin = cut
         n_due = sum(read.n_params + end <= cut for end in read.pairs.ends)
         can_wait = (
-            reads_stdout and not is_closed and not is_cut and told is None and setting.mode == "map"
+            reads_stdout and not is_closed and not is_cut and sets is None and setting.mode == "map"
         )
         choices: list[Step | None] = [None, Taken()]
         choices += [Answers(n_due)] if can_wait else []

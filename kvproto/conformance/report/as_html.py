@@ -88,12 +88,12 @@ def _head(subject: str, results: list[Result]) -> str:
     about = ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER
     is_bad = any(result.fails for result in results)
     n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
-    found = (
+    summary = (
         f"It has {n_faults} fault{'s' * (n_faults != 1)}, described below. "
         if n_faults
         else "No fault was found. "
     )
-    found += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
+    summary += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
     chips = [
         f"<li><b class={kind}>{n}</b> {said}</li>"
         for (kind, _, said), n in ((STATUSES[status], n) for status, n in counts(results).items())
@@ -104,7 +104,7 @@ def _head(subject: str, results: list[Result]) -> str:
     return (
         f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
         f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
-        f"<p>{_text(found)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
+        f"<p>{_text(summary)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
         f"<p class=soft>{_text(about)}</p>\n</header>\n"
     )
 
