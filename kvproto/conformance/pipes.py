@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import Callable
 
 from kvproto.driver.process import SupervisedProcess
+from kvproto.driver.supervisor import ready_fds
 from kvproto.errors import KVProtoError
 
 __all__ = ["Pipes"]
@@ -37,15 +37,13 @@ class Pipes:
     def move(self, milliseconds: float) -> bool:
         """Wait until something can move, and move it; return whether anything did."""
         process = self._process
-        poll = select.poll()
-        for fd in self.open - self.paused:
-            poll.register(fd, select.POLLIN)
+        readable, writable = self.open - self.paused, set[int]()
         if process.exit_status is None:
             if self.queue:
-                poll.register(process.stdin, select.POLLOUT)
+                writable.add(process.stdin)
             if self.is_supervised:
-                poll.register(process.status_fd, select.POLLIN)
-        ready = [fd for fd, _ in poll.poll(milliseconds)]
+                readable.add(process.status_fd)
+        ready = ready_fds(readable, writable, milliseconds / 1000)
         for fd in ready:
             if fd == process.stdin:
                 # In one write, so that the process can read all that fits into the pipe at once.

@@ -36,6 +36,7 @@ from kvproto.conformance.schedule import (
 )
 from kvproto.conformance.strace import accesses
 from kvproto.conformance.trace import ENDLESS, Owed, Trace
+from kvproto.driver import proc
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.verdict import why_not_started
 from kvproto.errors import KitFault, WorkerNotStarted
@@ -327,7 +328,7 @@ class _Player:
 
     def _look_at_family(self) -> None:
         """End a run that the worker's parent, or a child that it left, keeps from ending."""
-        if not self._pipes.is_supervised or quiet.is_stopped(self._process.supervisor_pid):
+        if not self._pipes.is_supervised or proc.is_stopped(self._process.supervisor_pid):
             raise _GivenUpError("unsupervised")
         if self._process.exit_status is not None and self._is_held():
             raise _GivenUpError("held")

@@ -22,9 +22,10 @@ import os
 import platform
 import stat
 import threading
-from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
+
+from kvproto.driver import proc
 
 __all__ = [
     "STARTING",
@@ -32,7 +33,6 @@ __all__ = [
     "can_look",
     "has_open",
     "is_still",
-    "is_stopped",
     "look",
     "memory",
     "peak",
@@ -180,20 +180,12 @@ def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
 def can_look() -> bool:
     """Whether /proc shows what processes do, and which ones a process has started."""
     try:
-        status = _status("self")
+        status = proc.status("self")
     except OSError:
         return False
     return "voluntary_ctxt_switches" in status and os.path.exists(
         f"/proc/self/task/{os.getpid()}/children"
     )
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal."""
-    try:
-        return _status(str(pid))["State"].split()[0] == "T"
-    except OSError:
-        return False
 
 
 def has_open(pid: int, pipe: int) -> bool:
@@ -209,7 +201,7 @@ def memory(supervisor: int) -> tuple[int, int]:
     asked = touched = 0
     for pid in _below(supervisor):
         try:
-            status = _status(str(pid))
+            status = proc.status(pid)
             asked += int(status["VmPeak"].split()[0]) * 1024
             touched += int(status["VmHWM"].split()[0]) * 1024
         except (OSError, KeyError):
@@ -220,7 +212,7 @@ def memory(supervisor: int) -> tuple[int, int]:
 def peak(pid: int) -> int:
     """Return the most memory that a process has touched, in bytes; 0 if it has ended."""
     try:
-        return int(_status(str(pid))["VmHWM"].split()[0]) * 1024
+        return int(proc.status(pid)["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError):
         return 0
 
@@ -229,11 +221,7 @@ def _below(pid: int) -> list[int]:
     descendants: list[int] = []
     parents = [pid]
     while parents:
-        parent = parents.pop()
-        children: list[int] = []
-        with suppress(OSError):  # it has just ended
-            for tid in os.listdir(f"/proc/{parent}/task"):
-                children += map(int, _text(f"/proc/{parent}/task/{tid}/children").split())
+        children = proc.children(parents.pop())
         descendants += children
         parents += children
     return sorted(descendants)
@@ -241,7 +229,7 @@ def _below(pid: int) -> list[int]:
 
 def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
     try:
-        status = _status(f"{pid}/task/{tid}")
+        status = proc.status(f"{pid}/task/{tid}")
     except OSError:
         return None
     state = status["State"].split()[0]
@@ -262,7 +250,7 @@ def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
 def _call(pid: int, tid: int) -> str:
     """Read the system call of a thread, with its arguments; "?" when the kernel hides it."""
     try:
-        return _text(f"/proc/{pid}/task/{tid}/syscall").strip() or "?"
+        return proc.read(f"{pid}/task/{tid}/syscall").strip() or "?"
     except OSError:
         return "?"
 
@@ -321,7 +309,7 @@ def _is_inside(path: str) -> bool:
 
 def _has_timers(pid: int) -> bool:
     try:
-        return bool(_text(f"/proc/{pid}/timers"))
+        return bool(proc.read(f"{pid}/timers"))
     except OSError:
         return False  # a kernel without them in /proc
 
@@ -331,13 +319,3 @@ def _file(pid: int, fd: int) -> str:
         return os.readlink(f"/proc/{pid}/fd/{fd}")
     except OSError:
         return f"descriptor {fd}"
-
-
-def _status(of: str) -> dict[str, str]:
-    """Read /proc/OF/status. The name of a process may contain control characters."""
-    return dict(line.split(":", 1) for line in _text(f"/proc/{of}/status").split("\n") if line)
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
-        return file.read()

@@ -49,9 +49,6 @@ SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
 """The input of cases that are not about input."""
 
 
-# --- the settings of a check --------------------------------------------------------------------
-
-
 class Setting(NamedTuple):
     """What the user states about a worker before the check.
 
@@ -105,9 +102,6 @@ def parameter_set(entries: Iterable[Pair]) -> bytes:
         b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries
     )
     return b"%d\n%b" % (len(body), body)
-
-
-# --- schedules ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -307,9 +301,6 @@ def _step_from_json(content: list[Any]) -> Step:
         case [str(name)]:
             return _PLAIN_STEPS[name]
     raise TypeError(f"{content!r} is not a step")
-
-
-# --- what most schedules are built with ---------------------------------------------------------
 
 
 def item(data: bytes) -> bytes:

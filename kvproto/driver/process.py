@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from kvproto.driver import proc
 from kvproto.driver.supervisor import SUPERVISE, Supervisor, remove_tree
 
 __all__ = ["SUPERVISE", "SupervisedProcess"]
@@ -165,22 +166,16 @@ class SupervisedProcess:
 
     def descendants(self) -> list[str]:
         """List the processes that the worker started and left, as `name (pid)`."""
-        pid = self.supervisor_pid
-        try:
-            pids = _text(f"/proc/{pid}/task/{pid}/children").split()
-        except OSError:
-            return []
-        return [f"{_process_name(pid)} ({pid})" for pid in pids if int(pid) != self.pid]
+        pids = proc.children(self.supervisor_pid)
+        return [f"{proc.name(pid)} ({pid})" for pid in pids if pid != self.pid]
 
     def state(self) -> str:
         """Return the kernel's word for what the worker does ("sleeping"); "" when unknown."""
         try:
-            lines = _text(f"/proc/{self.pid}/status").splitlines()
+            state = proc.status(str(self.pid))["State"]
         except OSError:
             return ""
-        return next(
-            (line.split("(")[-1].rstrip(")") for line in lines if line.startswith("State:")), ""
-        )
+        return state.split("(")[-1].rstrip(")")
 
     def kill(self) -> None:
         """Kill what still runs, and wait until it is gone with its directory.
@@ -292,15 +287,3 @@ def _enlarge(pipe: int) -> None:
     except OSError as e:
         if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):  # over the user's share
             raise
-
-
-def _process_name(pid: str) -> str:
-    try:
-        return _text(f"/proc/{pid}/comm").strip()
-    except OSError:
-        return "?"
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from kvproto.driver import proc
 from kvproto.errors import KVProtoError, WorkerCrashed
 from kvproto.protocol import native as _native
 
@@ -195,7 +196,7 @@ class Supervisor:
             while not ready_fds([watch], seconds=_LOOK_EACH):
                 if stopped >= _STOPPED_FOR:
                     self.popen.kill()
-                elif _is_stopped(self.popen.pid):
+                elif proc.is_stopped(self.popen.pid):
                     stopped += _LOOK_EACH
                     self.popen.send_signal(signal.SIGCONT)
         finally:
@@ -257,29 +258,18 @@ def remove_tree(path: str) -> None:
         raise OSError(error, os.strerror(error), path)
 
 
-def _is_stopped(pid: int) -> bool:
-    """Whether a process is stopped, by a signal or under a debugger."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
-    except OSError:
-        return False
-
-
 def _marked(mark: bytes) -> list[int]:
     """A pidfd for each process that has inherited a mark in its environment and still runs."""
     marked = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            with suppress(OSError):
-                pidfd = os.pidfd_open(int(name))  # first, so that the pid cannot be used again
-                try:
-                    with open(f"/proc/{name}/environ", "rb") as file:
-                        is_ours = mark in file.read().split(b"\0")
-                except OSError:
-                    is_ours = False
-                if is_ours:
-                    marked.append(pidfd)
-                else:
-                    os.close(pidfd)
+    for pid in proc.pids():
+        with suppress(OSError):
+            pidfd = os.pidfd_open(pid)  # first, so that the pid cannot be used again
+            try:
+                is_ours = mark in proc.environment(pid)
+            except OSError:
+                is_ours = False
+            if is_ours:
+                marked.append(pidfd)
+            else:
+                os.close(pidfd)
     return marked

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kvproto.conformance.schedule import SMALL, Pair, pairs_of, parameter_set
+from kvproto.driver.exchange import Limits
 
 __all__ = [
     "DEFAULT",
-    "LIMITS",
     "Answer",
     "BadAnswer",
     "Entry",
@@ -33,7 +33,6 @@ __all__ = [
 Text = str | bytes
 Entry = Text | tuple[Text, Text]
 Lists = list[list[Pair]]
-LIMITS = ("start", "idle", "total", "grace")
 
 DEFAULT = "default"
 """The parameters of a user who does not mention any."""
@@ -61,7 +60,7 @@ class Request:
 
     entries   pairs of key and value, or values alone (MAP-7)
     params    DEFAULT, a ParamSet, Raw, or None for no parameters at all
-    limits    name in LIMITS -> seconds; the others are `long`, see `to_json`
+    limits    name of a limit (LIFECYCLE-6) -> seconds; the others are `long`, see `to_json`
     max_item  bytes
     """
 
@@ -108,7 +107,7 @@ class Request:
                 _value(e) if not isinstance(e, tuple) else [_value(part) for part in e]
                 for e in self.entries
             ],
-            "limits": {name: self.limits.get(name, long) for name in LIMITS},
+            "limits": {name: self.limits.get(name, long) for name in Limits._fields},
             "max_item": self.max_item,
         }
         match self.params:

@@ -1,0 +1,61 @@
+"""What /proc says about processes, for the driver and for the conformance kit."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+__all__ = ["children", "environment", "is_stopped", "name", "pids", "read", "status"]
+
+
+def read(path: str) -> str:
+    """Read a file below /proc. Raises OSError when the process has ended."""
+    with open(f"/proc/{path}", encoding="utf-8", errors="replace", newline="\n") as file:
+        return file.read()
+
+
+def status(of: int | str) -> dict[str, str]:
+    """Read the status of a process, or of a thread as PID/task/TID. Raises OSError.
+
+    The name of a process may contain control characters.
+    """
+    return dict(line.split(":", 1) for line in read(f"{of}/status").split("\n") if line)
+
+
+def children(pid: int) -> list[int]:
+    """List the children of all threads of a process."""
+    every: list[int] = []
+    with suppress(OSError):  # it has just ended
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            every += map(int, read(f"{pid}/task/{tid}/children").split())
+    return every
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by a signal or under a debugger."""
+    try:
+        return status(pid)["State"].split()[0] in "Tt"
+    except OSError:
+        return False
+
+
+def name(pid: int) -> str:
+    """Return the name of a process, or "?"."""
+    try:
+        return read(f"{pid}/comm").strip()
+    except OSError:
+        return "?"
+
+
+def pids() -> list[int]:
+    """List all processes; none where there is no /proc."""
+    try:
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def environment(pid: int) -> list[bytes]:
+    """Read the environment that a process was started with. Raises OSError."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read().split(b"\0")
