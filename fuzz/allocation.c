@@ -1,5 +1,5 @@
 /*
- * Invariant: when the nth allocation fails, or that and all behind it, a worker exits 0 with the
+ * Invariant: when the nth allocation fails, or that and all later ones, a worker exits 0 with the
  * output that it has without the fault, or 1 with one ERR line that says so; for every n.
  */
 #include "script.h"

@@ -1,6 +1,6 @@
 /*
  * What the fuzz targets share. Each target is one file with one invariant, its first comment; an
- * input that breaks it aborts. Nothing is read behind the data's end or written beyond the room
+ * input that breaks it aborts. Nothing is read after the data's end or written beyond the room
  * given, and no behaviour is undefined: that holds in all of them, and is the sanitizers' to see,
  * and the guard page's of replay.c.
  *
@@ -58,7 +58,7 @@ static inline uint8_t *exact_copy(const uint8_t *data, size_t n_bytes)
 }
 
 /*
- * What is to come of the item at data[*at]. DISCO_OK moves *at behind it; at DISCO_TOO_LARGE it is
+ * What is to come of the item at data[*at]. DISCO_OK moves *at after it; at DISCO_TOO_LARGE it is
  * the size's.
  */
 static inline disco_status expected_item(const uint8_t *data, uint64_t n_bytes, uint64_t limit,

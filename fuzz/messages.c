@@ -1,7 +1,7 @@
 /*
  * Invariant: msg() and die() of any text, of any length, over writes that are short or interrupted,
  * put on stderr one tagged line for each line of the text, its bytes unchanged, and nothing else.
- * When memory runs out the message is cut, and the line behind says so.
+ * When memory runs out the message is cut, and the next line says so.
  */
 #include "worker.h"
 
@@ -15,7 +15,7 @@ static void worker(void)
     msg("%s", text);
 }
 
-/* What is to be on stderr for n_text bytes of it. */
+/* What stderr must hold for n_text bytes of it. */
 static struct bytes expected(size_t n_text)
 {
     struct bytes due = {0};

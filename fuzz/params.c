@@ -1,6 +1,6 @@
 /*
  * Invariant: of a parameter set, head and entries are read as PARAMS says and in no other form:
- * digits, one closing byte, the bytes announced, the closing byte, one entry behind the other
+ * digits, one closing byte, the bytes announced, the closing byte, one entry after the other
  * without a gap. A fault has the offset of the byte that is wrong, or of what the end cuts off.
  */
 #include "fuzz.h"

@@ -31,7 +31,7 @@ static struct world {
     size_t n_input, n_weather;
     size_t stdin_buffer, stdout_buffer; /* bytes of them; 0: the library's own */
     unsigned long fail_at;              /* this allocation fails, 0: none; */
-    int fail_on;                        /* and all behind it */
+    int fail_on;                        /* and all later ones */
 
     size_t n_taken, turn;
     unsigned long n_allocations;

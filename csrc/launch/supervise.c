@@ -3,16 +3,17 @@
  *
  *     supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]
  *
- * It stands between the driver and the worker. The worker gets its own process group, this
- * process's stdin, stdout and stderr, and default signals. On the descriptor STATUS it says, in
- * lines, `start PID` or `error ERRNO`, and then `exit STATUS` as wait(2) gives it. As soon as
- * CONTROL, whose other end the driver holds, has a byte or is at end of file, because the driver
- * wants an end or because the driver is no more, it kills the worker and all that ever descended
- * from it, removes DIRECTORY, and exits. It touches no data.
+ * The supervisor stands between the driver and the worker and touches no data. The worker gets its
+ * own process group, default signals, and the supervisor's stdin, stdout and stderr. On the
+ * descriptor STATUS the supervisor writes a line `start PID` or `error ERRNO`, and later
+ * `exit STATUS` in the form of wait(2). A worker that it cannot supervise is an error, too.
  *
- * CONTROL and STATUS should be sockets: a worker of the same user can open a pipe of this process
- * through /proc/PID/fd, and write an exit status of its own choice to it. A socket cannot be opened
- * so.
+ * The driver holds the other end of CONTROL. When CONTROL has a byte or is at end of file, the
+ * driver wants the end or has died. Then the supervisor kills the worker and all its descendants,
+ * removes DIRECTORY, and exits.
+ *
+ * CONTROL and STATUS should be sockets. A worker of the same user can open a pipe of the supervisor
+ * through /proc/PID/fd and write a false exit status to it; it cannot open a socket.
  */
 #define _GNU_SOURCE
 #include "remove_tree.h"
@@ -40,7 +41,7 @@ static void say(int status_fd, const char *what, int number)
 {
     char line[48];
     int size = snprintf(line, sizeof line, "%s %d\n", what, number);
-    /* Whether the driver still listens is CONTROL's to tell. */
+    /* A driver that no longer listens closes CONTROL: that is noticed there. */
     if (write(status_fd, line, (size_t)size) < 0)
         return;
 }
@@ -61,7 +62,7 @@ static void exec_program(char **argv)
     }
 }
 
-/* What the driver's own program ignores is not the worker's to inherit. */
+/* The worker must not inherit which signals the driver's program ignores. */
 static void reset_signals(void)
 {
     for (int number = 1; number < NSIG; number++)
@@ -211,7 +212,7 @@ static void kill_all(pid_t worker)
         ;
 }
 
-/* Wait until the driver lets go, and say meanwhile when the worker exits. */
+/* Wait until the driver wants the end, and report the worker's exit meanwhile. */
 static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 {
     struct pollfd watched[2] = {{.fd = control_fd, .events = POLLIN},
@@ -234,8 +235,8 @@ static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 }
 
 /*
- * Set up what a worker is supervised with: its signals and its descendants come to this process.
- * Returns the descriptor that tells of the signals, or -1 with errno.
+ * Have signals and orphaned descendants of the worker come to this process. Returns the descriptor
+ * from which to read signals, or -1 with errno.
  */
 static int prepare(void)
 {
@@ -245,7 +246,7 @@ static int prepare(void)
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGHUP);
-    reset_signals(); /* with SIGCHLD ignored, nobody could tell how the worker ended */
+    reset_signals(); /* while SIGCHLD is ignored, exit statuses are lost */
     /* Without SIGPIPE, `start` for a driver that is gone is only an error of write(). */
     signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_SETMASK, &watched, NULL) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
@@ -276,6 +277,6 @@ int main(int argc, char **argv)
         watch(worker, control_fd, status_fd, signal_fd);
         kill_all(worker);
     }
-    kvproto_remove_tree(directory); /* whoever needs to know what is left looks for it */
+    kvproto_remove_tree(directory); /* the driver looks for itself what is left */
     return 0;
 }

@@ -10,7 +10,7 @@ enum { MAX_DIGITS = 10 };
 #define MAX_PARAMS ((uint64_t)1 << 30)
 
 /*
- * 1 to 10 digits and the closing byte at data[*at]. DISCO_OK moves *at behind them; else *at is the
+ * 1 to 10 digits and the closing byte at data[*at]. DISCO_OK moves *at after them; else *at is the
  * fault's.
  */
 static disco_status read_number(const unsigned char *data, size_t n_bytes, unsigned char closing,

@@ -42,7 +42,7 @@ int disco_write_all(int descriptor, const void *data, size_t n_bytes)
     return 0;
 }
 
-/* A line that cannot be written has nobody to be reported to: a failing stderr is let pass. */
+/* There is nowhere to report that stderr cannot be written. */
 static void write_lines(struct lines *lines)
 {
     (void)disco_write_all(STDERR_FILENO, lines->data, lines->n_bytes);

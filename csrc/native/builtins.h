@@ -22,7 +22,7 @@ kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* f
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 
-/* 0, or -1 with a TypeError set when a builtin was not given as many arguments as it wants. */
+/* Returns 0, or -1 with a TypeError set when a builtin got another number of arguments. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
 
 /* As zlib's crc32(), which the Python side uses for a key at a time. */

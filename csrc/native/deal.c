@@ -1,5 +1,6 @@
 /*
- * Pairs as objects to the lists of their partitions: deal_pairs of kvproto/_reference.py, in C.
+ * Pairs as objects to the lists of their partitions: deal_pairs of kvproto/protocol/reference.py,
+ * in C.
  */
 #include "builtins.h"
 

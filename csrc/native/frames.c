@@ -1,6 +1,6 @@
 /*
  * Whole buffers of frames without an object per pair, the GIL released: frame_lines and
- * split_frames of kvproto/_reference.py, in C.
+ * split_frames of kvproto/protocol/reference.py, in C.
  */
 #include "builtins.h"
 

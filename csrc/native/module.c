@@ -1,5 +1,6 @@
 /*
- * The compiled primitives behind kvproto/_native.py: what kvproto/_reference.py says, made in C.
+ * The compiled primitives that kvproto/protocol/native.py takes. kvproto/protocol/reference.py is
+ * the same in Python.
  *
  * Linked into the cffi module, limited API, so that one binary serves every CPython from 3.11. cffi
  * itself cannot pass Python objects: kvproto_export() puts the functions into a dict as builtins,

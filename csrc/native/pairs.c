@@ -1,7 +1,7 @@
 /*
  * Pairs and lists to Python objects and back: scan_pairs, scan_lists, pack_pairs of
- * kvproto/_reference.py, in C. Each answers as its reference does: values, position, fault, error
- * type and text.
+ * kvproto/protocol/reference.py, in C. Each answers as its reference does: values, position, fault,
+ * error type and text.
  */
 #include "builtins.h"
 

@@ -1,6 +1,6 @@
 /*
  * Pairs summed as they come, without a list of them and without a step of the interpreter for each:
- * sum_pairs of kvproto/_reference.py, in C.
+ * sum_pairs of kvproto/protocol/reference.py, in C.
  *
  * As long as keys are str or bytes and values are ints of 64 bits, the sums are kept in a table of
  * C numbers and become objects once, at the end. With the first pair that is something else, what

@@ -50,7 +50,7 @@ TESTS = [f"protocol/{name}" for name in PROTOCOL] + [
     "driver/test_supervise",
     "driver/test_external",
 ]
-LIBDISCO = ["test_faults", "test_libdisco", "test_pipes"]
+LIBDISCO = ["test_faults", "test_libdisco", "test_pipes", "test_streams"]
 
 
 def main(minimum: float) -> bool:
