@@ -12,6 +12,8 @@ from support.command_line import kvproto_command
 
 from kvproto.classic.disco_names.names import GONE, MODULES, exports
 
+pytestmark = pytest.mark.slow
+
 INSTALL = "from kvproto.classic import alias\nalias.install()\n"
 
 

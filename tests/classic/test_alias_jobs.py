@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAD = """
 from disco.core import Disco, Job, Params, result_iterator
 from disco.worker.classic import func

@@ -50,6 +50,7 @@ def meeting(tmp_path, name, mode):
     return job
 
 
+@pytest.mark.slow
 def test_a_job_reads_the_results_of_those_it_needs_and_urls_beside_them():
     first, second, third = Words("first"), Words("the/second"), Again("third")
     chain = JobChain(

@@ -11,6 +11,8 @@ from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
 from kvproto.errors import JobError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tables(tmp_path):

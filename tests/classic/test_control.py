@@ -20,6 +20,8 @@ from kvproto.errors import JobError, KVProtoError
 from kvproto.storage import oob
 from kvproto.storage.job_directory import JobPaths
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def driver(tmp_path):

@@ -217,6 +217,7 @@ class Grep(Job):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "1 the grep example runs as printed",
     "1 it is run from the shell by module and class, with a parameter, found on sys.path; "
@@ -254,6 +255,7 @@ print(*result_iterator(Job().run(input=["raw://x"], map=fun_map).wait()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.documented("5 reduce2: the example, with kvgroup, counts the values of each key")
 def test_the_documented_examples_run_with_their_imports_too(bin_directory, poem):
     Path("script.py").write_text(WITH_OLD_IMPORTS)

@@ -11,6 +11,8 @@ from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
 from kvproto.inputs.streams import InputStream, OutputStream
 
+pytestmark = pytest.mark.slow
+
 
 def modulo(key, nr_partitions, params):
     return key % nr_partitions

@@ -14,6 +14,8 @@ from support.drivers import _START, Driver, has_ended
 from kvproto.classic.core import Disco
 from kvproto.storage.job_directory import JobPaths
 
+pytestmark = pytest.mark.slow
+
 
 def stopped(job):
     return f"kvproto: job {job} was stopped; its logs are in {JobPaths(job).path}"

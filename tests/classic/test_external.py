@@ -16,6 +16,8 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.errors import DataError, JobError, WorkerCrashed, WorkerReported
 
+pytestmark = pytest.mark.slow
+
 TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:40]
 
 

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 TOP_LEVEL = """
 from kvproto.classic import Job, result_iterator
 class Seen:

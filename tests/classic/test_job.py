@@ -37,6 +37,7 @@ def test_counted_words_are_those_of_a_counter(partitions, combiner):
     assert len(files) == (partitions or 1)
 
 
+@pytest.mark.slow
 def test_one_large_file_is_cut_and_every_line_counts_once(tmp_path):
     path = tmp_path / "large"
     path.write_text("".join(f"line {number}\n" for number in range(400_000)))
@@ -165,6 +166,7 @@ def test_a_job_is_keyword_arguments_with_functions_of_any_kind(map):
     assert dict(results(input=["raw://b a b"], map=map, reduce=sum_reduce)) == {"a": 1, "b": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.documented("1 every parameter is resolved by getitem")
 def test_a_parameter_comes_from_the_arguments_then_the_job_then_the_worker_then_the_default():
     class Sparse(Count):

@@ -1,6 +1,9 @@
 """Jobs in a notebook: their functions are in no file that a task could import."""
 
+import pytest
 from jupyter_client.manager import start_new_kernel
+
+pytestmark = pytest.mark.slow
 
 CELLS = [
     """

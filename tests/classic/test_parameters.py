@@ -8,8 +8,8 @@ from support.documentation import page, table
 from support.jobs import results
 
 from kvproto.classic import Job, result_iterator
-from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.checks import NEEDLESS, REFUSED
+from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.classic.parameters import SYNONYMS, markdown
 from kvproto.classic.worker import PARAMETERS, Worker
 

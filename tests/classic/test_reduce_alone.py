@@ -9,6 +9,8 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.errors import JobError
 
+pytestmark = pytest.mark.slow
+
 
 def numbered(entry, params):
     return [(number, entry.strip()) for number in range(6)]

@@ -20,6 +20,8 @@ from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import nop_map, nop_reduce, sum_reduce
 from kvproto.errors import DataError, FilesError, JobError
 
+pytestmark = pytest.mark.slow
+
 TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:60]
 
 

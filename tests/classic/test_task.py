@@ -171,6 +171,7 @@ def test_required_modules_are_found_without_an_import():
     ]
 
 
+@pytest.mark.slow
 def test_the_free_names_are_found_in_functions_of_every_kind():
     space = {}
     exec(
@@ -270,6 +271,7 @@ print(*result_iterator(job.wait()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "5 init: gets the iterator of the reader; may load libraries, set params, skip entries",
     "6 the ctypes recipe runs as printed: a library in required_files, loaded by map_init "

@@ -25,6 +25,8 @@ from kvproto.classic.func import (
 from kvproto.classic.task_io import OutputStream
 from kvproto.errors import JobError
 
+pytestmark = pytest.mark.slow
+
 TEXT = "raw://to be or\nnot to be"
 COUNTS = {"to": 2, "be": 2, "or": 1, "not": 1}
 

@@ -16,6 +16,8 @@ import pytest
 from kvproto.classic import testing
 from kvproto.errors import DataError, JobError
 
+pytestmark = pytest.mark.slow
+
 OLD_CODE = Path(__file__).parent / "old_code"
 
 

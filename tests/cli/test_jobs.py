@@ -15,6 +15,8 @@ from support.command_line import command_line, kvproto_command
 
 from kvproto.engine.kept import all_jobs, started
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import time
 from kvproto.classic import Job

@@ -15,6 +15,8 @@ import pytest
 from support.command_line import command_line, kvproto_command
 from support.jobs import ECHO, program
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 from kvproto.classic import Job
 

@@ -16,6 +16,8 @@ from kvproto import cli
 from kvproto.classic.progress import KINDS
 from kvproto.forms import WRITERS
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import glob, os, time
 from kvproto.classic import Job

@@ -11,6 +11,8 @@ from kvproto.cli.run_job import find_job
 from kvproto.errors import JobError
 from kvproto.examples import demo
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 from kvproto.classic import Job
 

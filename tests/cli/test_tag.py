@@ -9,6 +9,8 @@ from support.web_server import page, serving
 
 from kvproto.classic.ddfs import DDFS
 
+pytestmark = pytest.mark.slow
+
 TEXT = (LIBRARY / "difflib.py").read_bytes()
 
 

@@ -21,6 +21,8 @@ import kvproto
 from kvproto import forms
 from kvproto.errors import Truncated
 
+pytestmark = pytest.mark.slow
+
 ECHO = catalogue.HERE / "echo.py"
 SHOWS_START = """\
 #!/usr/bin/env python3

@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support.languages import LANGUAGES, missing
-from support.languages import program as contract_program
 from support import conformance_mutants as mutants
 from support import contract_mutants
+from support.languages import LANGUAGES, missing
+from support.languages import program as contract_program
 
 from kvproto.conformance.player import Program
 from kvproto.conformance.report.parts import failures

@@ -19,6 +19,8 @@ from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import select_from
 from kvproto.errors import WorkerNotStarted
 
+pytestmark = pytest.mark.slow
+
 LONG = 60.0
 SHORT = 0.2
 PAGE = (Path(kvproto.__file__).parent / "conformance" / "drivers" / "ADAPTER.md").read_text(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support import catalogue
 
+pytestmark = pytest.mark.slow
+
 MUTANTS = catalogue.HERE / "conformance"
 RAW = ("-f", catalogue.HERE / "raw.py")
 

@@ -21,6 +21,8 @@ from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.program import external
 from kvproto.protocol.frames import encode_list, encode_pairs
 
+pytestmark = pytest.mark.slow
+
 PAIR = (b"key", b"value")
 SECRET = b"nobody's business"
 

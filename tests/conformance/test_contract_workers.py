@@ -14,6 +14,8 @@ from support.languages import LANGUAGES, missing, opens_null, program
 
 from kvproto import ExternalProgram, encode_list, encode_pairs, encode_params, errors
 
+pytestmark = pytest.mark.slow
+
 WATCHDOG = 60  # seconds: only for a worker that is at fault
 MODES = ("map", "reduce")
 PAIRS = [(b"key", b"value"), (b"", b""), (b"\x01\0\0\0", b"\n\0\r\n \xff"), (b"k", b"")]

@@ -11,6 +11,8 @@ from kvproto.conformance.case import LEVELS, MODES
 from kvproto.conformance.drivers.cases import CASES
 from kvproto.conformance.drivers.runner import run
 
+pytestmark = pytest.mark.slow
+
 OURS = [sys.executable, "-P", "-m", "kvproto.conformance.drivers.adapter"]
 LONG = 600.0  # seconds: a safety net; what passes never takes them
 SHORT = 1.5

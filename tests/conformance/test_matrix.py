@@ -4,9 +4,9 @@ import os
 from fnmatch import fnmatchcase
 
 import pytest
-from support.languages import LANGUAGES, missing, program
 from support import catalogue, contract_mutants
 from support import conformance_mutants as mutants
+from support.languages import LANGUAGES, missing, program
 
 from kvproto.conformance.case import Case
 from kvproto.conformance.confinement import witnesses
@@ -19,6 +19,8 @@ from kvproto.conformance.schedule import Setting
 from kvproto.conformance.trace import Finding
 from kvproto.conformance.workers import CASES
 from kvproto.driver.program import external
+
+pytestmark = pytest.mark.slow
 
 FEW = [
     "MAP-lockstep",

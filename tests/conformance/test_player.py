@@ -1,9 +1,9 @@
 """Playing a schedule: what is proved, what is not, and what the trace says."""
 
 import pytest
+from support import conformance_mutants as mutants
 from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
-from support import conformance_mutants as mutants
 
 from kvproto.conformance import player
 from kvproto.conformance.diagnose import likely
@@ -29,6 +29,8 @@ from kvproto.conformance.schedule import (
 )
 from kvproto.conformance.workers import CASES
 from kvproto.driver.program import external
+
+pytestmark = pytest.mark.slow
 
 MAP, PARAMS = Setting("map"), b"0\n"
 LONG = 60.0  # seconds: what is proved takes none of them

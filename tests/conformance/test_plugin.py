@@ -6,6 +6,8 @@ import sys
 import pytest
 from support import catalogue
 
+pytestmark = pytest.mark.slow
+
 RAW = f"--kv-file={catalogue.HERE / 'raw.py'}"
 LATE = f"--kv-worker={catalogue.HERE / 'answers_late.py'}"
 

@@ -23,6 +23,8 @@ from kvproto.conformance.report.parts import failures
 from kvproto.conformance.runner import Check, run, select
 from kvproto.driver.program import external
 
+pytestmark = pytest.mark.slow
+
 SOME = (
     "MAP-lockstep*",
     "MAP-ahead",

@@ -9,12 +9,15 @@ import signal
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import catalogue
 
 from kvproto import cli
 from kvproto.conformance.workers import CASES
+
+pytestmark = pytest.mark.slow
 
 N_EXAMPLES = int(os.environ.get("SOUPS", "25"))
 

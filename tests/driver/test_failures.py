@@ -12,6 +12,8 @@ from support import catalogue
 from kvproto import ExternalProgram, errors
 from kvproto.protocol.messages import Message
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [(b"key %d" % index, b"value") for index in range(1000)]
 """Fits into a pipe: a worker that stops reading is noticed by what it does, not by a pipe that is
 full.

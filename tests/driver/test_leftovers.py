@@ -16,6 +16,8 @@ from support.scripts import PAIRS, TELL, script
 from kvproto import ExternalProgram, ProtocolError
 from kvproto.protocol.messages import Message
 
+pytestmark = pytest.mark.slow
+
 FAMILY = """
     import os, subprocess, sys
     sleep = ["sleep", "1000"]

@@ -12,6 +12,8 @@ from support.scripts import PAIRS, script
 
 from kvproto import ExternalProgram, encode_pairs, errors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.clause("LIFECYCLE-6")
 @pytest.mark.parametrize("name", ["idle", "total"])

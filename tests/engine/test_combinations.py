@@ -25,6 +25,8 @@ from kvproto.classic.task_io import (
 from kvproto.engine.job import run_job
 from kvproto.storage.job_directory import JobDirectory
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     b"",
     b"one\ntwo\nthree\none\n",

@@ -18,6 +18,8 @@ from kvproto.inputs.schemes import find_inputs
 from kvproto.storage.manifest import write_manifest, written
 from kvproto.storage.results import Result
 
+pytestmark = pytest.mark.slow
+
 LINE = f"{'x' * 99}\n"
 
 

@@ -15,6 +15,8 @@ from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, plain_output_stream
 from kvproto.errors import JobError
 
+pytestmark = pytest.mark.slow
+
 
 def kill_at_rename(mark, number, is_after):
     """Let this process be killed at its rename of that number, before or after it is done, once."""

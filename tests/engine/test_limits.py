@@ -20,6 +20,8 @@ from kvproto.engine.spec import InputChain
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import files, open_input
 
+pytestmark = pytest.mark.slow
+
 TALK = """
 for key, value in pairs():
     for number in range(30_000):

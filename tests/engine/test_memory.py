@@ -12,6 +12,8 @@ from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import nop_map, sum_combiner
 from kvproto.classic.task_io import disco_output_stream
 
+pytestmark = pytest.mark.slow
+
 PER_LINE = 100
 N_LINES = 3_000
 """So many that a task's spool is full and its combiner has let go several times: from here on

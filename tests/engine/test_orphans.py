@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DRIVER = """
 import ctypes, multiprocessing, os, subprocess, sys, time
 from kvproto.classic import Job

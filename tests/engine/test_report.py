@@ -12,6 +12,8 @@ from kvproto.classic import Job, external
 from kvproto.classic.func import nop_map, nop_reduce
 from kvproto.errors import JobError, WorkerCrashed, WorkerReported
 
+pytestmark = pytest.mark.slow
+
 
 def inner():
     raise LookupError("it is not there")

@@ -22,6 +22,8 @@ from kvproto.engine import sort_runs as runs
 from kvproto.engine.sort import check_buffer_size, sort_frames, sort_pairs
 from kvproto.errors import DataError, JobError
 
+pytestmark = pytest.mark.slow
+
 AWKWARD = st.sampled_from([0, 1, 2, 3, 4, 5, 10, 255]) | st.integers(0, 255)
 BYTES = st.lists(AWKWARD, max_size=6).map(bytes) | st.binary()
 TEXT = st.text(

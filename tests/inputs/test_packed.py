@@ -300,6 +300,7 @@ def test_a_byte_order_mark_is_there_for_who_reads_the_bytes(tmp_path):
     assert list(result_iterator([str(tmp_path / "data")], reader=reader)) == [MARK + b"one\n"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_loses_its_byte_order_mark_at_its_start_alone(tmp_path):
     (tmp_path / "data").write_bytes((MARK + b"line\n") * 400_000)
     for map in (external([program(tmp_path, ECHO)]), lambda line, params: [("", line.encode())]):

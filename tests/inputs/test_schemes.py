@@ -300,6 +300,7 @@ def readable(path):
         return b""
 
 
+@pytest.mark.slow
 def test_files_whose_size_is_wrong_are_read_whole_everywhere(tmp_path):
     for path in of_size_zero_and_of_a_size_too_large():
         data = readable(path)

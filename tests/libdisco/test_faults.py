@@ -14,6 +14,8 @@ from support.disco_programs import Build, run
 
 from kvproto import encode_list, encode_pair, encode_pairs, encode_params
 
+pytestmark = pytest.mark.slow
+
 WORK = [
     "params",
     "get:name",

@@ -14,6 +14,8 @@ import pytest
 from support.codecs_under_test import NAMES
 from support.disco_programs import PATIENCE, ROOT, SANITIZE, compile_or_fail
 
+pytestmark = pytest.mark.slow
+
 FUZZ = ROOT / "fuzz"
 TARGETS = [
     "pairs",

@@ -16,6 +16,8 @@ from support.disco_programs import PATIENCE, Build, Talk, run
 
 from kvproto import encode_list, encode_message, encode_pair, encode_pairs, encode_params
 
+pytestmark = pytest.mark.slow
+
 PAIR = encode_pair("key", "value")
 LIST = encode_list([("key", "value")])
 PIPE_BYTES = 1 << 20

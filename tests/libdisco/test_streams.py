@@ -10,6 +10,8 @@ from support.disco_programs import PATIENCE, Build
 
 from kvproto import encode_list, encode_pair, encode_pairs, encode_params
 
+pytestmark = pytest.mark.slow
+
 OK, MORE, TOO_LARGE, BAD_NUMBER, END, MISUSE, IO, NO_MEMORY = 0, 1, 2, 3, 7, 8, 9, 10
 PAIRS = [(b"%d" % n, b"v" * (n * 7 % 300)) for n in range(20_000)] + [(b"", b"x" * 300_000)]
 

@@ -12,6 +12,8 @@ from support.documentation import DOCS, ROOT, blocks, guides, page, table
 
 from kvproto import errors
 
+pytestmark = pytest.mark.slow
+
 FILE_NAME = re.compile(r"(?:#!.*\n)?(?:/\*|#) (\w+\.\w+)(?: \*/)?\n")
 PAGES = ["README.md", *guides()]
 WITH_MAKE = ["README.md", "docs/development.md"]

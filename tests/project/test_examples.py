@@ -23,6 +23,8 @@ from support.jobs import LIBRARY, counted
 
 import kvproto.examples
 
+pytestmark = pytest.mark.slow
+
 SOURCES = [str(path) for path in sorted((LIBRARY / "email").glob("*.py"))]
 MODULES = [module.name for module in pkgutil.iter_modules(kvproto.examples.__path__)]
 

@@ -16,6 +16,8 @@ import pytest
 import kvproto
 from kvproto.protocol import native as _native
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

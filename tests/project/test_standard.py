@@ -9,6 +9,8 @@ import pytest
 from support import jobs
 from support.web_server import page, serving
 
+pytestmark = pytest.mark.slow
+
 KVPROTO = str(Path(sys.executable).with_name("kvproto"))
 
 JOBS = """

@@ -92,6 +92,7 @@ def test_pairs_ended_anywhere_but_between_two_are_truncated(codec_name, pairs):
             assert outcome.offset + outcome.had == n and outcome.had < outcome.wanted
 
 
+@pytest.mark.slow
 @pytest.mark.clause("LIST-3")
 @every_codec
 @given(lists=list_lists)

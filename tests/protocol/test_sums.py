@@ -87,6 +87,7 @@ def test_what_cannot_be_added_is_left_to_the_caller_once_with_the_rest_behind_it
     assert sums == {"text": "t", "a": 3}
 
 
+@pytest.mark.slow
 def test_there_may_be_more_keys_than_the_table_has_room_for(sum_pairs):
     sums: dict = {}
     assert (

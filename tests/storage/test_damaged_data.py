@@ -36,6 +36,8 @@ from kvproto.storage.hunks import HunkWriter
 from kvproto.storage.manifest import check_directory, open_result
 from kvproto.storage.spool import Segment, read_segment
 
+pytestmark = pytest.mark.slow
+
 ODD = [b"NaN", b"-1", b"1e999", b"[]", b"{}", b"null", b'""', b"true", b'"\\ud800"', b'"\\u0000"']
 ODD += [b"9" * 5000, b"[" * 9999, b'{"":' * 9999]
 ODD += [

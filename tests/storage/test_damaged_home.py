@@ -15,6 +15,8 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.engine.events import read_event
 from kvproto.errors import JobError
 
+pytestmark = pytest.mark.slow
+
 DAMAGES = [b"", b"[" * 100_000, "fifo"]
 
 

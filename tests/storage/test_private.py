@@ -19,6 +19,8 @@ from kvproto.errors import JobError
 from kvproto.storage.home import home
 from kvproto.storage.job_directory import JobPaths, machine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def umask():

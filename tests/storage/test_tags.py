@@ -54,6 +54,7 @@ for number in range(50):
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_that_append_at_the_same_time_lose_nothing(home):
     command = [sys.executable, "-P", "-c", PROGRAM]
     running = [

@@ -18,6 +18,8 @@ from kvproto.errors import DataError, JobError
 from kvproto.storage.home import home
 from kvproto.storage.trust import trusting, trusts
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [("a", 1), ("b", [2])]
 REFUSED = "has pickled Python objects, .* `--trust` on the command line, trust=True for a job"
 HUNKS = [task_output_stream, disco_output_stream]

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # It does what the file `actions` beside it says, one action after the other, right or wrong.
 import ast
+import contextlib
 import ctypes
 import fcntl
 import os
 import signal
 import struct
 import time
-import contextlib
 
 
 def read_exactly(n_bytes):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # Its stdout does not block, and what does not fit is lost.
+import contextlib
 import os
 
 import raw
-import contextlib
 
 os.set_blocking(1, False)
 for pair in raw.read_pairs():

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # It takes what nobody reads for written.
+import contextlib
 import os
 
 import raw
-import contextlib
 
 for pair in raw.read_pairs():
     answer = raw.result_list(pair)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # It does not look at what its writes give.
+import contextlib
 import os
 
 import raw
-import contextlib
 
 for pair in raw.read_pairs():
     with contextlib.suppress(OSError):
