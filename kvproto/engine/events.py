@@ -23,7 +23,7 @@ from kvproto.storage.home import in_home
 __all__ = [
     "KINDS",
     "MAX_EVENT",
-    "MAX_TOLD",
+    "MAX_MESSAGES",
     "Done",
     "Event",
     "EventLog",
@@ -50,7 +50,7 @@ __all__ = [
 MAX_EVENT = 1 << 26
 """Bytes that the line of an event may have: 64 MiB."""
 
-MAX_TOLD = 1 << 20
+MAX_MESSAGES = 1 << 20
 """Bytes of messages that a task may send to the driver, and characters of one text: 1 MiB."""
 
 
@@ -197,7 +197,7 @@ def as_dict(event: Event, now: float) -> dict[str, Any]:
     """The event as JSON has it: without passwords, and a long text cut."""
     of_kind = {part.name: getattr(event, part.name) for part in fields(event)}
     if "text" in of_kind:
-        of_kind["text"] = without_passwords(shortened(of_kind["text"], MAX_TOLD))
+        of_kind["text"] = without_passwords(shortened(of_kind["text"], MAX_MESSAGES))
     return {"time": now, "event": event.name, **of_kind}
 
 
@@ -243,7 +243,7 @@ class _Channel:
 
     sink: OnEvent | None = None
     stage, task = "", 0
-    n_told = n_untold = 0
+    n_sent = n_unsent = 0
 
 
 _channel = _Channel()
@@ -260,7 +260,7 @@ def is_in_task() -> bool:
 
 
 def emit_message(text: str, kind: str = "MSG") -> None:
-    """Send a line that the task says. After MAX_TOLD bytes of a task, it goes to the log."""
+    """Send a line that the task says. After MAX_MESSAGES bytes of a task, it goes to the log."""
     _emit_text(Message(_channel.stage, _channel.task, text, kind), text)
 
 
@@ -278,9 +278,9 @@ def emit_read(n_bytes: int, n_records: int) -> None:
 def _emit_text(event: Event, text: str) -> None:
     if _channel.sink is None:
         return
-    _channel.n_told += len(json.dumps(text)) + _OVERHEAD
-    if _channel.n_told > MAX_TOLD:
-        _channel.n_untold += 1
+    _channel.n_sent += len(json.dumps(text)) + _OVERHEAD
+    if _channel.n_sent > MAX_MESSAGES:
+        _channel.n_unsent += 1
         print(text, file=sys.__stderr__)
     else:
         _channel.sink(event)
@@ -289,14 +289,14 @@ def _emit_text(event: Event, text: str) -> None:
 def begin_task(stage: str, task: int) -> None:
     """A new task, which has not sent anything yet."""
     _channel.stage, _channel.task = stage, task
-    _channel.n_told = _channel.n_untold = 0
+    _channel.n_sent = _channel.n_unsent = 0
 
 
 def end_task(log: str) -> None:
     """Say how many messages are in `log` alone."""
-    n_untold = _channel.n_untold
-    if n_untold and _channel.sink is not None:
-        text = f"and {n_untold:,} more messages, which are in {log}"
+    n_unsent = _channel.n_unsent
+    if n_unsent and _channel.sink is not None:
+        text = f"and {n_unsent:,} more messages, which are in {log}"
         _channel.sink(Message(_channel.stage, _channel.task, text))
 
 
@@ -333,15 +333,15 @@ class EventLog:
     def __call__(self, event: Event, now: float | None = None) -> None:
         """Log an event; `now` is its time, seconds since the epoch, the clock's unless given."""
         now = time.time() if now is None else now
-        told = as_dict(event, now)
+        as_json = as_dict(event, now)
         if not isinstance(event, Progress) or self._is_due(event, now):
             with in_home(self._path):
-                self._file.write(json.dumps(told) + "\n")
+                self._file.write(json.dumps(as_json) + "\n")
                 self._file.flush()
                 if isinstance(event, Done):
                     os.fsync(self._file.fileno())
         if self._on_event is not None:
-            self._on_event(told)
+            self._on_event(as_json)
 
     def _is_due(self, progress: Progress, now: float) -> bool:
         if now < self._next_progress and progress.done < progress.total:

@@ -41,7 +41,7 @@ class Meter:
         self.next_status = status_interval
         self._done = done
         self._interval = status_interval
-        self._told = (0, 0)
+        self._sent = (0, 0)
         self._has_ended = threading.Event()
         self._teller = threading.Thread(target=self._tell_on, daemon=True)
 
@@ -88,9 +88,9 @@ class Meter:
 
     def _tell(self) -> None:
         """Send what has not been sent yet."""
-        now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._told
-        if now != self._told:
-            self._told = now
+        now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._sent
+        if now != self._sent:
+            self._sent = now
             emit_read(now[0] - n_bytes, now[1] - n_records)
 
 

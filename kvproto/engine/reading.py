@@ -124,7 +124,7 @@ class InputReader:
         """Note an error of a replica or a reader; none of the map gets here."""
         if not is_last:
             self._meter.failed = None
-            emit_message(f"{error}; going on with its next replica, behind what was read")
+            emit_message(f"{error}; going on with its next replica, after what was read")
             return
         self.has_failed = True
         if isinstance(error, (DataError, JobError)):

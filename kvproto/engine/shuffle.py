@@ -148,30 +148,30 @@ class PairSource:
 
 
 def iterable(
-    given: Any, function: Function | External, of: str = "(key, value) pairs"
+    returned: Any, function: Function | External, of: str = "(key, value) pairs"
 ) -> Iterator[Any]:
     """Iterate over what a job function returned; TypeError that names the function."""
     try:
-        return iter(given)
+        return iter(returned)
     except TypeError:
         raise TypeError(
-            f"{function_name(function)} returned {given!r:.200}: "
+            f"{function_name(function)} returned {returned!r:.200}: "
             f"it must yield {of}, or return a list of them"
         ) from None
 
 
-def check_finished(given: Any, function: Function) -> None:
+def check_finished(returned: Any, function: Function) -> None:
     """Raise TypeError when a function that must do its work at once returned a generator."""
     if (
-        inspect.isgenerator(given)
-        or inspect.iscoroutine(given)
-        or inspect.isasyncgen(given)
-        or isinstance(given, (map, filter))
+        inspect.isgenerator(returned)
+        or inspect.iscoroutine(returned)
+        or inspect.isasyncgen(returned)
+        or isinstance(returned, (map, filter))
     ):
-        if inspect.iscoroutine(given):
-            given.close()  # which would else warn that it was never awaited
+        if inspect.iscoroutine(returned):
+            returned.close()  # which would else warn that it was never awaited
         raise TypeError(
-            f"{function_name(function)} returned {given!r:.200}, which nobody runs: "
+            f"{function_name(function)} returned {returned!r:.200}, which nobody runs: "
             "it must do its work when it is "
             "called. A reduce that yields its pairs takes two arguments, (iter, params)"
         )

@@ -142,8 +142,8 @@ def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
 def _mapped(function: Function, params: Any, reader: InputReader) -> Iterator[Iterable[Any]]:
     """Call the map with each entry; yields what it gives for one, not yet taken from it."""
     for entry in reader.entries():
-        given = function(entry, params)
-        yield given if type(given) in _ITERABLE else iterable(given, function)
+        returned = function(entry, params)
+        yield returned if type(returned) in _ITERABLE else iterable(returned, function)
 
 
 # --- reduce ------------------------------------------------------------------------------------
@@ -195,9 +195,9 @@ def _entries_to_reduce(
             entries = chain.from_iterable(sorted_)
     entries = meter.watched(entries)
     if spec.init is not None:
-        given = spec.init(entries, spec.params)
-        if given is not entries:
-            check_finished(given, spec.init)
+        returned = spec.init(entries, spec.params)
+        if returned is not entries:
+            check_finished(returned, spec.init)
         pass_str_as_bytes(attributes(spec.params))
     return entries
 
@@ -254,10 +254,10 @@ def _reduce_with(
     if _takes_output(reduce):
         stream = output.stream(0)
         out = _Out(output) if stream is None else stream
-        given = reduce(entries, out, spec.params)
+        returned = reduce(entries, out, spec.params)
         if isinstance(out, _Out):
             out.flush()
-        check_finished(given, reduce)
+        check_finished(returned, reduce)
         return
     reduced = iterable(reduce(entries, spec.params), reduce)
     for batch in PairSource(reduced, reduce).batches(lambda: output.encode.n_wanted):

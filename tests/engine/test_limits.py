@@ -13,7 +13,7 @@ from support.jobs import program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.engine import reading
-from kvproto.engine.events import MAX_TOLD
+from kvproto.engine.events import MAX_MESSAGES
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import InputChain
@@ -34,7 +34,7 @@ def test_messages_of_a_task_are_told_up_to_a_limit_and_kept_whole_in_its_log(tmp
     job = Job("talk").run(input=["raw://a"], map=external([program(tmp_path, TALK)]))
     assert list(result_iterator(job.wait())) == [(b"", b"a")]
     events = os.path.join(job.directory, "events.jsonl")
-    assert os.path.getsize(events) < 2 * MAX_TOLD
+    assert os.path.getsize(events) < 2 * MAX_MESSAGES
     with open(events) as file:
         told = [event["text"] for event in map(json.loads, file) if event["event"] == "message"]
     n_told = len(told) - 1
@@ -149,7 +149,7 @@ def test_messages_are_limited_by_what_they_take_in_the_file(tmp_path):
 
     job = Job("emoji").run(input=["raw://x"], map=map)
     job.wait()
-    assert os.path.getsize(os.path.join(job.directory, "events.jsonl")) < 2 * MAX_TOLD
+    assert os.path.getsize(os.path.join(job.directory, "events.jsonl")) < 2 * MAX_MESSAGES
 
 
 def test_an_error_of_any_length_is_told_and_can_be_read_again(tmp_path):
@@ -160,7 +160,7 @@ def test_an_error_of_any_length_is_told_and_can_be_read_again(tmp_path):
     with pytest.raises(JobError):
         job.wait()
     [failed] = [event["text"] for _, event in job.events() if event["event"] == "failed"]
-    assert "more characters]" in failed and len(failed) < 2 * MAX_TOLD
+    assert "more characters]" in failed and len(failed) < 2 * MAX_MESSAGES
     assert kvproto_command("jobs").stderr == b""
 
 
