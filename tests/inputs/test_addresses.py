@@ -17,7 +17,7 @@ from kvproto._text import without_passwords
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.schemes import find_inputs, open_input, web
+from kvproto.inputs.schemes import find_inputs, lists, open_input
 from kvproto.inputs.schemes.web import request_for
 
 
@@ -260,7 +260,7 @@ def test_a_function_of_a_job_may_say_that_no_other_try_mends_its_error():
 
 
 def test_a_document_of_a_server_has_a_limit(monkeypatch):
-    monkeypatch.setattr(web, "MAX_DOCUMENT", 20_000)
+    monkeypatch.setattr(lists, "MAX_DOCUMENT", 20_000)
     tag = json.dumps({"urls": [["raw://" + "x" * 20_000]]}).encode()
     pages = {"/ddfs/tag/x": page(tag), "/index": page(b"0 raw://x 1\n" * 2000)}
     pages["/packed"] = page(gzip.compress(bytes(10_000_000)))

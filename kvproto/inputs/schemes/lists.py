@@ -25,13 +25,16 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import HEAD_SIZE, check_has_lines
-from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, web
+from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, open_input
 from kvproto.storage.atomic import open_regular
 from kvproto.storage.tags import TagStore, parse_document, tag_name
 
 __all__ = ["find", "listed", "load", "locate"]
+
+MAX_DOCUMENT = 256 << 20
+"""Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
 
 _ON_THE_WEB = "/ddfs/tag/"
 _MAX_TAGS = 100_000
@@ -116,9 +119,24 @@ def load(server: str, name: str) -> dict[str, Any]:
     if not server:
         return TagStore().get(name)
     url = f"{server}{_ON_THE_WEB}{name}"
-    data = web.fetch(url)
+    data = _fetch(url)
     check_has_lines(data[:HEAD_SIZE], url)
     return parse_document(data, url)
+
+
+def _fetch(url: str) -> bytes:
+    """Read a document that is needed before a job starts. Every failure is a DataError."""
+    try:
+        file, _ = open_input(url)
+    except JobError as e:
+        raise DataError(str(e), code=getattr(e.__cause__, "code", None)) from e
+    with file:
+        data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise DataError(
+            f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index"
+        )
+    return data
 
 
 def _of_index(url: str, tell: Tell) -> Iterator[Input]:
@@ -134,19 +152,19 @@ def _of_index(url: str, tell: Tell) -> Iterator[Input]:
 
 def _read(index: str) -> bytes:
     if _is_web(index):
-        data = web.fetch(index)
+        data = _fetch(index)
     else:
         try:
             with open_regular(index) as file:
-                data = file.read(web.MAX_DOCUMENT + 1)
+                data = file.read(MAX_DOCUMENT + 1)
         except (OSError, ValueError) as e:
             raise DataError(f"index {index}: {getattr(e, 'strerror', e)}") from e
     if data.startswith(b"\x1f\x8b"):
         data = _unpacked(data, index)
     check_has_lines(data[:HEAD_SIZE], f"index {index}")
-    if len(data) > web.MAX_DOCUMENT:
+    if len(data) > MAX_DOCUMENT:
         raise DataError(
-            f"index {index}: has more than {web.MAX_DOCUMENT} bytes, the limit for an index"
+            f"index {index}: has more than {MAX_DOCUMENT} bytes, the limit for an index"
         )
     return data
 
@@ -155,7 +173,7 @@ def _unpacked(data: bytes, index: str) -> bytes:
     """Decompress an index, up to one byte more than the limit."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return file.read(web.MAX_DOCUMENT + 1)
+            return file.read(MAX_DOCUMENT + 1)
     except (OSError, EOFError, zlib.error) as e:
         raise DataError(f"index {index}: {e}") from e
 

@@ -44,7 +44,7 @@ from kvproto.inputs.schemes.nodes import host_of
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["ATTEMPTS", "MAX_DOCUMENT", "fetch", "find", "open", "request_for"]
+__all__ = ["ATTEMPTS", "find", "open", "request_for"]
 
 ATTEMPTS = 5
 """Requests until one is answered, and breaks of connections without a byte between them."""
@@ -55,9 +55,6 @@ _TIMEOUT = 60.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 """Seconds: before the second attempt; at most, whatever Retry-After asks for."""
-
-MAX_DOCUMENT = 256 << 20
-"""Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
 
 _KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
 """Characters that are not escaped, besides letters, digits and `_.-`."""
@@ -81,21 +78,6 @@ def open(
         response.close()
         raise
     return BufferedReader(_Body(response, url, sleep), 1 << 16), response.length
-
-
-def fetch(url: str) -> bytes:
-    """Read a document that is needed before a job starts. Every failure is a DataError."""
-    try:
-        file, _ = open(url, 0, None)
-    except JobError as e:
-        raise DataError(str(e), code=getattr(e.__cause__, "code", None)) from e
-    with file:
-        data = file.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
-        raise DataError(
-            f"input {url}: has more than {MAX_DOCUMENT} bytes, the limit for a tag or an index"
-        )
-    return data
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
