@@ -18,7 +18,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -156,6 +155,8 @@ class _Program:
     """A supervised `sort`: all `write()`s, then `sorted()`. Leaving the context ends it."""
 
     def __init__(self, buffer_size: str, directory: str) -> None:
+        import subprocess  # noqa: PLC0415  slow, not for all jobs
+
         program = shutil.which("sort")
         if program is None:
             what = "there is no program `sort` on the PATH"
