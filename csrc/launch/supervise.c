@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { USAGE = 64, OS_ERROR = 71, BUSY_WAIT_MS = 5000 };
+enum { USAGE = 64, OS_ERROR = 71, NOT_STARTED = 127, BUSY_WAIT_MS = 5000 };
 
 enum { CLOSE_RANGE = 436 }; /* the same on all machines; headers may lack it */
 
@@ -73,9 +73,7 @@ static void reset_signals(void)
 static void give_up(int error_fd)
 {
     int error = errno;
-    if (write(error_fd, &error, sizeof error) < 0)
-        _exit(OS_ERROR);
-    _exit(OS_ERROR);
+    _exit(write(error_fd, &error, sizeof error) < 0 ? OS_ERROR : NOT_STARTED);
 }
 
 static void be_worker(char **argv, int error_fd, pid_t supervisor)
@@ -83,12 +81,11 @@ static void be_worker(char **argv, int error_fd, pid_t supervisor)
     sigset_t none;
     sigemptyset(&none);
     reset_signals();
-    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+        sigprocmask(SIG_SETMASK, &none, NULL) != 0)
         give_up(error_fd);
     if (getppid() != supervisor)
         _exit(OS_ERROR);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) != 0)
-        give_up(error_fd);
     exec_program(argv);
     give_up(error_fd);
 }

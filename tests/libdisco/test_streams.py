@@ -193,8 +193,9 @@ def test_a_descriptor_that_is_not_open_gives_no_stream(streams):
 
 
 @pytest.mark.clause("LIFECYCLE-3")
-def test_memory_that_runs_out_at_any_allocation_is_a_status(tmp_path_factory):
-    streams = Build.of_kind("sanitized", tmp_path_factory).program("streams", "-pthread")
+@pytest.mark.parametrize("kind", ["plain", "sanitized"])
+def test_memory_that_runs_out_at_any_allocation_is_a_status(tmp_path_factory, kind):
+    streams = Build.of_kind(kind, tmp_path_factory).program("streams", "-pthread")
     n, said, stdin = 0, [""], encode_params({str(n): "v" for n in range(20)})
     stdin += encode_pairs([("k", "v" * 100), ("", "x" * 200_000)])
     statuses = set()
