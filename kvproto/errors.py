@@ -5,11 +5,10 @@
         WorkerError: WorkerNotStarted, WorkerExitedEarly, WorkerFailed, WorkerCrashed,
             WorkerReported, WorkerHung, WorkerClosedStdout, WorkerLeftChild
             WorkerOutputError: WorkerWroteText
-        FilesError
+        FilesError, KitFault, KnownError
         JobError: WaitTimeout (also a TimeoutError), ModUtilImportError (also an ImportError)
             TaskError: Cancelled
         DataError: InvalidTag, NoSuchTag, DamagedTag
-        KitFault, KnownError
 
 A caller's own mistake, such as a wrong type, is a TypeError or a ValueError and never one of these.
 """
@@ -185,10 +184,8 @@ class WorkerError(KVProtoError):
         "SIGSEGV" and the like, when a signal killed it.
     pair_index : int or None
         Index, from 0, of the first input pair without an answer (map only).
-    n_sent, n_unread : int
-        Bytes written to its stdin, and how many of them it never read.
-    n_received : int
-        Bytes of its stdout.
+    n_sent, n_unread, n_received : int
+        Bytes written to its stdin, those of them that it never read, and bytes of its stdout.
     stderr_tail : tuple of str
         The last lines of its stderr.
     hexdump : str
@@ -255,9 +252,7 @@ class WorkerFailed(WorkerError):
 class WorkerCrashed(WorkerError):
     """A signal killed it; `signal_name` says which."""
 
-    advice = (
-        "run it in a debugger on the same input: kvproto map --in kv < input, or with a core dump"
-    )
+    advice = "debug it on the same input (kvproto map --in kv < input), or with a core dump"
 
 
 class WorkerReported(WorkerError):
@@ -267,14 +262,9 @@ class WorkerReported(WorkerError):
 
 
 class WorkerOutputError(WorkerError):
-    """Its stdout breaks the framing: a list cut short or too long, or an item over the limit.
+    """Its stdout breaks the framing, for example in a list cut short; `__cause__` says how."""
 
-    `__cause__` is the ProtocolError.
-    """
-
-    advice = (
-        "see FRAME, LIST in PROTOCOL.md: u32 little-endian num-pairs, then exactly so many pairs"
-    )
+    advice = "see FRAME and LIST in PROTOCOL.md: u32 num-pairs, little-endian, then so many pairs"
 
 
 class WorkerWroteText(WorkerOutputError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from kvproto.driver.exchange import LIMITS
 from kvproto.driver.program import as_bytes
 from kvproto.engine.sort import check_buffer_size
 from kvproto.engine.spec import function_name
@@ -41,8 +42,6 @@ __all__ = [
 ]
 
 Check = Callable[[str, Any], Any]
-
-LIMITS = ("start", "idle", "total", "grace")
 
 MAX_PARTITIONS = 100_000
 
@@ -127,8 +126,10 @@ def ext_params(name: str, value: Any) -> bytes:
 
 
 def ext_limits(name: str, limits: Any) -> dict[str, float | None]:
-    if not isinstance(limits, Mapping) or not set(limits) <= set(LIMITS):
-        raise TypeError(f"{name} is a dict with seconds for {', '.join(LIMITS)}, not {limits!r}")
+    if not isinstance(limits, Mapping) or not set(limits) <= set(LIMITS._fields):
+        raise TypeError(
+            f"{name} is a dict with seconds for {', '.join(LIMITS._fields)}, not {limits!r}"
+        )
     for limit, seconds in limits.items():
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
             raise ValueError(

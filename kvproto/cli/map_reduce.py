@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import kvproto
 from kvproto.cli.shared import Commands, add_command, key_value, say, seconds, write_all
+from kvproto.driver.exchange import LIMITS
 from kvproto.errors import DataError, WorkerError
 from kvproto.protocol.messages import Message
 
@@ -15,8 +16,6 @@ __all__ = ["add"]
 
 PIECE_BYTES = 1 << 20
 """The most that is read from stdin at once."""
-
-LIMITS = ("start", "idle", "total", "grace")
 
 FORMS = """
 forms of the input and the output:
@@ -128,7 +127,7 @@ def _run_worker(args: argparse.Namespace) -> int:
 def _run_program(args: argparse.Namespace) -> None:
     from kvproto.driver.program import ExternalProgram
 
-    limits = {name: getattr(args, name) for name in LIMITS if name in args}
+    limits = {name: getattr(args, name) for name in LIMITS._fields if name in args}
     path, *arguments = args.worker
     with ExternalProgram(
         [path, *args.files],
