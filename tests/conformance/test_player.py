@@ -152,7 +152,9 @@ def test_who_stops_or_kills_the_process_that_started_it_is_told_so_soon(body, mo
 @pytest.mark.parametrize(
     "data", [b"\0\0\0\0", b"\1\0\0\0" + bytes(8), b"\xff\xff\xff\xff" + bytes(96), b"text\n"]
 )
-def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(data):
+def test_a_worker_that_writes_without_end_is_given_up_with_little_of_it_kept(data, monkeypatch):
+    monkeypatch.setattr(player, "STDOUT_BYTES", 8 * KEPT_OF_FLOOD)
+    monkeypatch.setattr(player, "STDOUT_LISTS", KEPT_OF_FLOOD // 2)
     trace = play(ahead(MAP, SMALL), script(f"while True: os.write(1, {data!r} * 9999)"), LONG)
     assert trace.ending == "floods" and fault_of(trace) is not None
     assert len(trace.stdout) == KEPT_OF_FLOOD and len(trace.lists.data) == KEPT_OF_FLOOD
