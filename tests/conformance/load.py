@@ -1,8 +1,9 @@
-"""Every verdict again and again while the processors are busy: `PYTHONPATH=tests python -P -m conformance.load [TIMES [NAME ...]]`.
+"""Every verdict again and again while the processors are busy: `PYTHONPATH=tests python -P -m
+conformance.load [TIMES [NAME ...]]`.
 
-Each broken worker is checked by the cases that must tell of it, each correct one by all of them, TIMES times over (100
-unless said), with as many busy processes beside it as there are processors. Prints each wrong verdict with its report
-and ends with 1 when there was one.
+Each broken worker is checked by the cases that must tell of it, each correct one by all of them,
+TIMES times over (100 unless said), with as many busy processes beside it as there are processors.
+Prints each wrong verdict with its report and ends with 1 when there was one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def told(chosen, check: Check) -> tuple[set[str], str]:
 
 
 def subjects(directory: Path):
-    """Name, check, the cases to run, and the ids that must be told; broken workers, then correct ones."""
+    """Name, check, the cases to run, and the ids that must be told; broken workers, then correct
+    ones.
+    """
     tables = {"any": [*mutants.MUTANTS, *contract_mutants.ANY], "reference": contract_mutants.TOLD}
     for contract, mutant in (
         (contract, mutant) for contract, table in tables.items() for mutant in table

@@ -1,4 +1,6 @@
-"""The kit's own decoder: it agrees with every vector, whatever the cuts, and shares nothing with the codec."""
+"""The kit's own decoder: it agrees with every vector, whatever the cuts, and shares nothing with
+the codec.
+"""
 
 import ast
 import random

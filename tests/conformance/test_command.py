@@ -71,7 +71,12 @@ def check(tmp_path, fast):
     def run(*arguments):
         argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(fast, arguments)]
         return subprocess.run(
-            argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            argv,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     return run
@@ -106,7 +111,11 @@ def test_the_evidence_is_played_again_with_and_without_kvproto(check, tmp_path):
     evidence = tmp_path / "kvproto-check" / "MAP-cut-input.map"
     assert (evidence / "stdin").read_bytes() == b"0\n\1"
     repro = subprocess.run(
-        [evidence / "repro.sh"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+        [evidence / "repro.sh"],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
+        check=False,
     )
     assert repro.stdout.startswith("exit status: 0\nstdout, 0 bytes")
     again = check("--replay", evidence)
@@ -148,7 +157,7 @@ def test_evidence_that_is_damaged_is_told_and_not_played(damage, check, tmp_path
 def test_repro_shows_an_answer_that_is_held_back(check, tmp_path):
     check(*RAW, "-k", "MAP-lockstep", "--", catalogue.HERE / "answers_late.py")
     script = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"
-    repro = subprocess.run([script], capture_output=True, text=True)
+    repro = subprocess.run([script], capture_output=True, text=True, check=False)
     assert "seconds after the first 12 bytes of stdin: 0 bytes" in repro.stderr
     assert repro.stdout.startswith("exit status: 0\nstdout, 42 bytes")
 
@@ -342,7 +351,7 @@ def test_a_variable_of_the_environment_reaches_the_worker_only_when_it_is_handed
     handed_on = check("--env", "PYTHONUNBUFFERED", *never_flushes)
     assert handed_on.returncode == 0, handed_on.stdout
     repro = tmp_path / "kvproto-check" / "MAP-lockstep.map" / "repro.sh"
-    assert "0 bytes" in subprocess.run([repro], capture_output=True, text=True).stderr
+    assert "0 bytes" in subprocess.run([repro], capture_output=True, text=True, check=False).stderr
     for name, words in (
         ("NOT_SET_HERE", "is not set"),
         ("A=b", "is not the name of an environment variable"),
@@ -381,7 +390,7 @@ def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_s
         "--",
         catalogue.HERE / "echo.pl",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr or done.returncode == 77:
         pytest.skip("no mounts may be made here")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

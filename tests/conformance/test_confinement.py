@@ -28,7 +28,9 @@ SECRET = b"nobody's business"
 
 
 class Run(NamedTuple):
-    """What a worker did: its exit status as subprocess gives it, its output, and (kind, path) of what strace saw."""
+    """What a worker did: its exit status as subprocess gives it, its output, and (kind, path) of
+    what strace saw.
+    """
 
     exit_status: int
     stdout: bytes
@@ -57,7 +59,9 @@ def witness(request):
 
 @pytest.fixture
 def top(tmp_path, monkeypatch):
-    """A directory that holds the workers' directories, and a file that is none of theirs; it is their HOME as well."""
+    """A directory that holds the workers' directories, and a file that is none of theirs; it is
+    their HOME as well.
+    """
     top = tmp_path / "top"
     top.mkdir()
     (top / "secret").write_bytes(SECRET)
@@ -297,7 +301,9 @@ def test_what_a_worker_must_not_do_succeeds_where_nobody_watches(name):
 
 @pytest.fixture
 def only_strace(tmp_path, monkeypatch):
-    """Puts a program in the place of strace; the witnesses are found out anew, during the test alone."""
+    """Puts a program in the place of strace; the witnesses are found out anew, during the test
+    alone.
+    """
 
     def put(body: str) -> None:
         (tmp_path / "strace").write_text(f"#!/bin/sh\n{body}\n")
@@ -331,7 +337,9 @@ def test_no_strace_is_no_witness(only_strace, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("needs_strace")
 def test_a_strace_that_can_stop_at_these_calls_alone_does():
     can = not subprocess.run(
-        ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], capture_output=True
+        ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"],
+        capture_output=True,
+        check=False,
     ).returncode
     assert ("--seccomp-bpf" in through("strace", [], "log")) == can
 

@@ -1,4 +1,6 @@
-"""The contract workers: each follows every clause of the contract, in both modes, as a real process."""
+"""The contract workers: each follows every clause of the contract, in both modes, as a real
+process.
+"""
 
 import array
 import fcntl
@@ -35,10 +37,12 @@ def worker(request, tmp_path_factory):
 
 
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
-    """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR only if it failed."""
+    """One run of a worker: (status, stdout). Its stderr must be tagged and ended, with an ERR only
+    if it failed.
+    """
     command = [worker[0], *arguments]
     done = subprocess.run(
-        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=WATCHDOG, check=False
     )
     judge(done.returncode, done.stderr)
     return done.returncode, done.stdout
@@ -136,7 +140,9 @@ def test_err_ends_the_job_at_its_pair_behind_the_answers_before(worker, mode):
     with ExternalProgram(worker, params={"do": "err", "text": "so it ends", "at": "2"}) as external:
         with pytest.raises(errors.WorkerError, match="so it ends"):
             list(getattr(external, mode)(PAIRS))
-    done = subprocess.run([worker[0], mode], input=stdin, capture_output=True, timeout=WATCHDOG)
+    done = subprocess.run(
+        [worker[0], mode], input=stdin, capture_output=True, timeout=WATCHDOG, check=False
+    )
     answers = b"".join(encode_list([pair]) for pair in PAIRS[:2])
     assert (done.returncode, done.stderr, done.stdout) == (1, b"**<ERR> so\n**<ERR> end\n", answers)
 
@@ -183,7 +189,9 @@ REFUSED = {
 
 
 def all_refused(worker, cases):
-    """Each of many inputs ends in an ERR; four processes at a time, because some take long to start."""
+    """Each of many inputs ends in an ERR; four processes at a time, because some take long to
+    start.
+    """
     names = list(cases)
     outputs = {}
     for first in range(0, len(names), 4):
@@ -294,7 +302,9 @@ def test_output_that_cannot_be_written_is_an_error(worker, stdout, n):
         if opens_null(worker[0]):
             pytest.skip("the run-time of its language opens /dev/null in place of a closed stdout")
         shell = ["/bin/sh", "-c", 'exec "$0" map >&-', worker[0]]
-        done = subprocess.run(shell, input=stdin, stderr=subprocess.PIPE, timeout=WATCHDOG)
+        done = subprocess.run(
+            shell, input=stdin, stderr=subprocess.PIPE, timeout=WATCHDOG, check=False
+        )
         judge(done.returncode, done.stderr)
         assert done.returncode == 1
     elif stdout == "full":

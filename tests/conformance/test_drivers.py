@@ -1,4 +1,6 @@
-"""The kit's cases for drivers: good drivers pass all of them, and each of them tells a fault of a broken one."""
+"""The kit's cases for drivers: good drivers pass all of them, and each of them tells a fault of a
+broken one.
+"""
 
 import shutil
 import sys

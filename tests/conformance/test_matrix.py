@@ -1,4 +1,6 @@
-"""Cases against workers: each fault is told under its own id, and under no other; correct workers are clean."""
+"""Cases against workers: each fault is told under its own id, and under no other; correct workers
+are clean.
+"""
 
 import os
 from fnmatch import fnmatchcase
@@ -85,8 +87,9 @@ LONG = [
 def chosen(
     mode: str, named: str, contract: str, level: str = "SHOULD", is_slow: bool = False
 ) -> list[tuple[Case, str]]:
-    """The named cases and a few; where there is time (`make matrix`), and the worker is not slow to start, all of this contract
-    that are of few runs, and not long."""
+    """The named cases and a few; where there is time (`make matrix`), and the worker is not slow to
+    start, all of this contract that are of few runs, and not long.
+    """
     is_more = "MATRIX" in os.environ and not is_slow
 
     def is_wanted(case: Case) -> bool:
@@ -179,7 +182,9 @@ def test_a_worker_that_follows_the_contract_is_clean(language, directory):
 
 
 def told_of(worker, cases, contract):
-    """The cases that have something to say of a worker, and the report; drawn schedules are few where time is short."""
+    """The cases that have something to say of a worker, and the report; drawn schedules are few
+    where time is short.
+    """
     n_examples = 50 if "MATRIX" in os.environ else 10
     results = run(
         cases, Check(worker, contract=contract, n_examples=n_examples), lambda result: None

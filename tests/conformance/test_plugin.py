@@ -42,7 +42,12 @@ def run(tmp_path):
             *map(str, arguments),
         ]
         return subprocess.run(
-            argv, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            argv,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     return call

@@ -1,4 +1,6 @@
-"""What the files of a program let it read, wherever its interpreter and its libraries were installed."""
+"""What the files of a program let it read, wherever its interpreter and its libraries were
+installed.
+"""
 
 import os
 import shutil

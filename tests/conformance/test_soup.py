@@ -1,4 +1,5 @@
-"""Workers that do anything whatever: each is told what is wrong with it, and none of them brings the kit down.
+"""Workers that do anything whatever: each is told what is wrong with it, and none of them brings
+the kit down.
 
 SOUPS=500 pytest tests/conformance/test_soup.py tries so many of them.
 """

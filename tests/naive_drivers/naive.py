@@ -1,10 +1,11 @@
-"""A driver in its simplest correct form, with an adapter around it; each fault that it is told of spoils one thing.
+"""A driver in its simplest correct form, with an adapter around it; each fault that it is told of
+spoils one thing.
 
     naive.py [FAULT ...]      ADAPTER.md says what it reads and writes; each has("...") here and in codec.py is a fault
 
-It knows nothing of kvproto: written from PROTOCOL.md. One poll loop, writing ahead, or, which is as good, waiting
-("waits for each answer"); a guard process ends the worker's
-group when this process is killed.
+It knows nothing of kvproto: written from PROTOCOL.md. One poll loop, writing ahead, or, which is as
+good, waiting ("waits for each answer"); a guard process ends the worker's group when this process
+is killed.
 """
 
 import base64
@@ -51,7 +52,9 @@ def lay_out(request, directory):
 
 
 def guarded():
-    """Start the guard; the descriptor of ours whose end is its sign, on which it is told whom to kill."""
+    """Start the guard; the descriptor of ours whose end is its sign, on which it is told whom to
+    kill.
+    """
     read_end, write_end = os.pipe()
     if os.fork():
         os.close(read_end)

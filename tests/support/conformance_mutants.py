@@ -1,7 +1,8 @@
-"""Workers with one fault each, and the case that must tell it. A row: file, what a map is told, what a reduce is told.
+"""Workers with one fault each, and the case that must tell it. A row: file, what a map is told,
+what a reduce is told.
 
-What a mode is told is the id of the case that the report names first, then a part of the report; "" for a fault
-that nobody can see who does not know what the worker computes.
+What a mode is told is the id of the case that the report names first, then a part of the report; ""
+for a fault that nobody can see who does not know what the worker computes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Faults of a worker, each one a change of a line or two in one of the contract workers, and the case that must tell it.
+"""Faults of a worker, each one a change of a line or two in one of the contract workers, and the
+case that must tell it.
 
-`TOLD` are workers that say they follow the contract, and fail it; `ANY` are workers of which nobody knows what they
-compute. A new fault is a new row.
+`TOLD` are workers that say they follow the contract, and fail it; `ANY` are workers of which nobody
+knows what they compute. A new fault is a new row.
 """
 
 from __future__ import annotations
@@ -21,11 +22,9 @@ NOT_SEEN = ("", "")
 class Mutant:
     """A changed worker.
 
-    name        str, its fault
-    changes     tuple of (old, new): `old` is there exactly once
-    map, reduce (ids, words): the cases that the report names first, and a part of it; None: not asked
-    source      str, the worker that is changed
-    watchdog    seconds, as `kvproto check --timeout`
+    name        str, its fault changes     tuple of (old, new): `old` is there exactly once map,
+    reduce (ids, words): the cases that the report names first, and a part of it; None: not asked
+    source      str, the worker that is changed watchdog    seconds, as `kvproto check --timeout`
     """
 
     name: str
@@ -95,7 +94,9 @@ AFTER = '        yield read_item(stdin, "key"), read_item(stdin, "value")\n'
 
 
 def _flushed_if(condition: str, then: str = "pass") -> tuple[str, str]:
-    """stdout is flushed only under a condition before stdin is read; Tied.n, for all to use, is 0 at first."""
+    """stdout is flushed only under a condition before stdin is read; Tied.n, for all to use, is 0
+    at first.
+    """
     head = "    def readinto(self, buffer: Any) -> int:\n"
     return head + FLUSH, f"    n = 0\n\n{head}        if {condition}:\n    {FLUSH}        {then}\n"
 

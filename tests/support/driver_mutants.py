@@ -1,6 +1,8 @@
-"""Drivers with one fault each, and the cases that must tell it. A row: faults of naive.py, how the cases tell, which.
+"""Drivers with one fault each, and the cases that must tell it. A row: faults of naive.py, how the
+cases tell, which.
 
-How: what the cause of a finding says behind the id of its case, or the whole of a cause that many cases share.
+How: what the cause of a finding says behind the id of its case, or the whole of a cause that many
+cases share.
 """
 
 from __future__ import annotations
