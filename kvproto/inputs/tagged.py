@@ -34,7 +34,7 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
     try:
         listed = _listed()
     except DataError as e:
-        tell(f"{e}; when that is mended, `kvproto tag gc` removes the data")
+        tell(f"{e}; when that is repaired, `kvproto tag gc` removes the data")
         return
     for own in candidates - listed:
         remove(own)

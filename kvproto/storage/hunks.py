@@ -78,10 +78,10 @@ class Bytes:
             raise self.error(start, f"announces {n_bytes} bytes of {what}, the limit is {MAX_ITEM}")
         data = self.read(min(n_bytes, _BLOCK))
         if len(data) < n_bytes:
-            parts, had = [data], len(data)
-            while had < n_bytes and (data := self.read(min(n_bytes - had, _BLOCK))):
+            parts, n_read = [data], len(data)
+            while n_read < n_bytes and (data := self.read(min(n_bytes - n_read, _BLOCK))):
                 parts.append(data)
-                had += len(data)
+                n_read += len(data)
             data = b"".join(parts)
         if len(data) < n_bytes:
             raise self.error(
@@ -182,12 +182,9 @@ def _unpickled(raw: bytes, source: Bytes) -> Iterator[Any]:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
-        return (
-            _of_bytes(found)
-            if module == "datetime" and name in ("date", "datetime", "time")
-            else found
-        )
+        cls = super().find_class(module, name)
+        is_date = module == "datetime" and name in ("date", "datetime", "time")
+        return _of_bytes(cls) if is_date else cls
 
 
 def _of_bytes(cls: type) -> Callable[..., object]:

@@ -46,7 +46,7 @@ MAX_NAME = 511
 
 _PART = 200  # of a name in one component of a path, which has at most 255
 _DELETED = b"{}"
-_MEND = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
+_REPAIR = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
 
 
 def tag_name(tag: str) -> str:
@@ -169,17 +169,19 @@ class TagStore:
                 with open_regular(path) as file:
                     data = file.read()
             except OSError as e:
-                raise DamagedTag(f"tag {name}: {path} cannot be read: {e.strerror}; {_MEND}") from e
+                raise DamagedTag(
+                    f"tag {name}: {path} cannot be read: {e.strerror}; {_REPAIR}"
+                ) from e
             if data == _DELETED:
                 return {}
             if data:
                 try:
                     return parse_document(data, path)
                 except DataError as e:
-                    raise DamagedTag(f"tag {name} is damaged: {e}; {_MEND}") from e
+                    raise DamagedTag(f"tag {name} is damaged: {e}; {_REPAIR}") from e
             last = self._last_number(name)
             if last == number:  # a version that was emptied has a later one
-                raise DamagedTag(f"tag {name} is damaged: {path} is empty; {_MEND}")
+                raise DamagedTag(f"tag {name} is damaged: {path} is empty; {_REPAIR}")
             number = last
         return {}
 
