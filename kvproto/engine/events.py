@@ -57,14 +57,14 @@ MAX_MESSAGES = 1 << 20
 # --- the kinds ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class Event:
     """An event of a kind; `name` is what JSON has for the kind."""
 
     name: ClassVar[str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class JobStarted(Event):
     """The job begins: its inputs, their bytes as far as they are known, its driver's machine."""
 
@@ -75,7 +75,7 @@ class JobStarted(Event):
     machine: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class StageStarted(Event):
     """A stage begins, with so many tasks and bytes of input (0: unknown)."""
 
@@ -85,7 +85,7 @@ class StageStarted(Event):
     bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Progress(Event):
     """How far a stage is: tasks done and in all, bytes and entries that were read."""
 
@@ -97,7 +97,7 @@ class Progress(Event):
     records: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Message(Event):
     """A line from a worker program (`kind` as in STDERR), or one that a job function printed."""
 
@@ -108,7 +108,7 @@ class Message(Event):
     kind: str = "MSG"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Status(Event):
     """How many entries a task has read, every so many of them."""
 
@@ -118,7 +118,7 @@ class Status(Event):
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Note(Event):
     """About the job as a whole, such as which files of a directory are skipped."""
 
@@ -126,7 +126,7 @@ class Note(Event):
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Retry(Event):
     """Attempt number `attempt` failed, and another one follows. Stderr is in messages."""
 
@@ -137,7 +137,7 @@ class Retry(Event):
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Done(Event):
     """The job is complete: paths of its results, or its tag."""
 
@@ -146,7 +146,7 @@ class Done(Event):
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Failed(Event):
     """The job failed; the text is the whole error."""
 
@@ -155,7 +155,7 @@ class Failed(Event):
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Read(Event):
     """What a task has read since the last such event. Not in the file: `Progress` has the sums."""
 

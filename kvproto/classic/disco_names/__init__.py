@@ -16,12 +16,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from kvproto.classic.disco_names.names import GONE, MODULES, exports
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # importlib.abc is slow: it imports importlib.resources and pathlib
 
 __all__ = ["entries_are_bytes", "install", "is_installed"]
 
