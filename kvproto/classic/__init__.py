@@ -1,6 +1,7 @@
-"""The classic interface: a job written down in Python, run by `kvproto.engine`.
+"""The classic interface: describe a job in Python, and run it.
 
 class Words(Job):
+    @staticmethod
     def map(line, params):
         for word in line.split():
             yield word, 1
@@ -19,9 +20,9 @@ from kvproto.classic.util import kvgroup
 __all__ = ["Job", "JobChain", "Params", "external", "kvgroup", "result_iterator"]
 
 
-def __getattr__(name: str):
-    if name == "external":  # imports what runs programs, which describing a job does not need
-        from kvproto.driver.program import external
+def __getattr__(name: str) -> object:
+    if name == "external":
+        from kvproto.driver.program import external  # noqa: PLC0415 (it loads subprocess)
 
         return external
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The old names: `install()` makes them importable; `python -m kvproto.classic.alias` runs a script that uses them.
+"""The old names: `install()` makes them importable; this module runs a script that uses them.
 
     python -m kvproto.classic.alias [--bytes] SCRIPT.py ARGS...
     python -m kvproto.classic.alias [--bytes] -m MODULE ARGS...
@@ -18,7 +18,7 @@ __all__ = ["entries_are_bytes", "install", "is_installed"]
 
 
 def main(arguments: list[str]) -> None:
-    """Run a script or a module as Python itself would: as __main__, with its own sys.argv and sys.path[0]."""
+    """Run a script or a module as Python does: as __main__, with its sys.argv and sys.path[0]."""
     with_bytes = arguments[:1] == ["--bytes"]
     arguments = arguments[with_bytes:]
     is_module = arguments[:1] == ["-m"]

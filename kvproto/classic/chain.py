@@ -1,4 +1,4 @@
-"""JobChain: jobs that take the results of others as their inputs, each run when all that it needs is done.
+"""JobChain: jobs that read the results of other jobs, and run when those are done.
 
 count = Words()
 top = Top()                          # its map_reader is chain_reader, which reads results of jobs
@@ -11,6 +11,7 @@ import graphlib
 import math
 import os
 import time
+from typing import Any
 
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
@@ -23,34 +24,46 @@ __all__ = ["JobChain"]
 _POLL = 0.05
 
 
-class JobChain(dict):
-    """Jobs and what each reads: {job: [input, ...]}, where an input is one as in `Job.run`, or a Job: its results.
+class JobChain(dict[Job, Any]):
+    """Jobs and their inputs: {job: [input, ...]}, where an input is one of `Job.run`, or a Job.
 
-    Jobs that do not need each other run at the same time. A job that is done already, or runs, is not run again. A job
-    that is an input may be one that is no key, if it was started. Nothing is started before `run` or `wait`.
+    A Job as an input stands for its results. Jobs that do not need each other run at the same
+    time. A job that runs or is done is not run again. An input may be a Job that is no key, if it
+    was started. Nothing starts before `run` or `wait`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._failed: dict[Job, Exception] = {}
 
     def run(self) -> JobChain:
-        """Start the jobs that can be started now, and return at once; `wait` starts the others, each at its time.
+        """Start the jobs that need no other job, and return at once; `wait` starts the others.
 
-        Raises JobError for jobs that need each other in a circle, and for one that nobody will run.
+        JobError for jobs that need each other in a circle, and for one that nobody will run.
         """
         self._check()
         self._advance()
         return self
 
     def wait(self, poll_interval: float = 1, timeout: float | None = None) -> JobChain:
-        """Run all jobs, and return the chain when they are done; `results()` has their results.
+        """Run all jobs, and return the chain when they are done.
 
-        poll_interval  seconds at most from the end of a job to the start of one that needs it
-        timeout        seconds; WaitTimeout, a JobError, when they are over, and the jobs that run go on
+        Jobs that need a failed job do not start; all others run to their end. Another `wait` does
+        not try again. Ctrl-C, SIGTERM and SIGHUP stop the running jobs.
 
-        When a job fails, those that need it are not started, all others are run to their end, and then JobError tells
-        the first failure whole and how each job stands; another `wait` does not try again. Ctrl-C, SIGTERM and SIGHUP stop the jobs that run.
+        Parameters
+        ----------
+        poll_interval : float
+            The most seconds from the end of a job to the start of one that needs it.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        JobError
+            If a job failed; with the whole first error and the status of each job.
+        WaitTimeout
+            After `timeout` seconds; the running jobs go on.
         """
         self._check()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -59,15 +72,16 @@ class JobChain(dict):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(
-                        f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n{self._told()}"
+                        f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n"
+                        f"{self._summary()}"
                     )
                 time.sleep(min(poll_interval, _POLL, left))
         for error in self._failed.values():
-            raise JobError(f"a chain of jobs failed: {error}\n{self._told()}") from error
+            raise JobError(f"a chain of jobs failed: {error}\n{self._summary()}") from error
         return self
 
     def results(self) -> dict[Job, list[str]]:
-        """The results of each job that is done."""
+        """Return the results of each job that is done."""
         states = {job: job.results(timeout=0) for job in self}
         return {job: results for job, (status, results) in states.items() if status == READY}
 
@@ -88,17 +102,16 @@ class JobChain(dict):
             for other in needed:
                 if other not in self and self._status(other) == UNKNOWN:
                     raise JobError(
-                        f"job {job.name} needs job {other.name}, which is neither in the chain nor was started"
+                        f"job {job.name} needs job {other.name}, "
+                        "which is neither in the chain nor was started"
                     )
 
     def _advance(self) -> bool:
-        """Start each job whose inputs are there, note those that failed; whether there is anything to wait for."""
+        """Start the jobs whose inputs are done; return whether to wait for anything."""
         jobs = dict.fromkeys(
             one for job, inputs in self.items() for one in (job, *_jobs_in(inputs))
         )
-        states = {
-            job: self._status(job) for job in jobs
-        }  # asked once: what ends now is seen the next time
+        states = {job: self._status(job) for job in jobs}
         is_going_on = ACTIVE in states.values()
         for job in jobs:
             if states[job] not in (ACTIVE, READY, UNKNOWN) and job not in self._failed:
@@ -116,8 +129,8 @@ class JobChain(dict):
     def _status(self, job: Job) -> str:
         return job.results(timeout=0)[0]
 
-    def _told(self) -> str:
-        """How each job stands, a line each."""
+    def _summary(self) -> str:
+        """The status of each job, a line each."""
         states = {job: self._status(job) for job in self}
         words = {
             job: "not started" if status == UNKNOWN else status for job, status in states.items()
@@ -128,17 +141,17 @@ class JobChain(dict):
         )
 
 
-def _listed(inputs) -> list:
+def _listed(inputs: Any) -> list[Any]:
     return [inputs] if isinstance(inputs, (str, os.PathLike, Job)) else list(inputs)
 
 
-def _jobs_in(inputs) -> list[Job]:
+def _jobs_in(inputs: Any) -> list[Job]:
     return [one for one in _listed(inputs) if isinstance(one, Job)]
 
 
-def _resolved(inputs) -> list:
-    """The inputs with the results of jobs in the place of the jobs."""
-    resolved = []
+def _resolved(inputs: Any) -> list[Any]:
+    """The inputs, with the results of jobs in place of the jobs."""
+    resolved: list[Any] = []
     for one in _listed(inputs):
         resolved += one.wait() if isinstance(one, Job) else [one]
     return resolved

@@ -1,9 +1,9 @@
-"""DDFS: the tag store as code for the original used it, and the results of jobs in it.
+"""DDFS: the tag store, with the methods of the original's.
 
-There is no server and one copy of each blob: `master`, `proxy`, `settings`, `replicas`, `forceon`, `retries`, `delayed`
-and `token` are taken and change nothing. A tag is given by its name or as tag://NAME; of a list the first counts.
-Tags on another machine (tag://host/NAME) can be read. Errors are DataErrors, NoSuchTag (code 404) and InvalidTag
-(code 403) among them, and JobErrors where the store cannot be written.
+There is no server, and one copy of each blob: `replicas`, `forceon`, `retries`, `delayed` and
+`token` have no effect. A tag is a name or tag://NAME; of a list of tags the first counts. Tags of
+another machine (tag://host/NAME) can be read. Errors are DataError, such as NoSuchTag (code 404)
+and InvalidTag (code 403), and JobError if the store cannot be written.
 """
 
 from __future__ import annotations
@@ -48,6 +48,14 @@ __all__ = [
 Tag = str | Iterable[str]
 """A tag: its name, or tag://NAME; of several the first."""
 
+Urls = list[str]
+
+Lists = list[list[str]]
+"""Lists of replicas."""
+
+Found = tuple[Any, list[str], list[list[str]]]
+"""A tag, or a path of tags; the tags in it; its blobs."""
+
 
 def istag(url: str | Iterable[str]) -> bool:
     """Whether it is the url of a tag, or a list that begins with one."""
@@ -63,7 +71,10 @@ def tagname(tag: str | Iterable[str]) -> str:
 class DDFS:
     """The tag store of this user.
 
-    master  kept as an attribute; code for the original names one, and a proxy and settings, which mean nothing
+    Parameters
+    ----------
+    master, proxy, settings : object, optional
+        Older programs give them; they have no effect.
     """
 
     def __init__(
@@ -79,16 +90,17 @@ class DDFS:
 
     # --- looking ---------------------------------------------------------------------------
 
-    def get(self, tag, token=None) -> dict:
-        """The document of the tag: version, id, last-modified, urls, user-data."""
+    def get(self, tag: Tag, token: object = None) -> dict[str, Any]:
+        """Return the document of the tag: version, id, last-modified, urls, user-data."""
         return load(*locate(canonizetag(tag)))
 
-    def urls(self, tag, token=None) -> list[list[str]]:
-        """The lists of urls in the tag."""
-        return self.get(tag)["urls"]
+    def urls(self, tag: Tag, token: object = None) -> Lists:
+        """Return the lists of urls in the tag."""
+        lists: Lists = self.get(tag)["urls"]
+        return lists
 
-    def exists(self, tag) -> bool:
-        """Whether there is such a tag."""
+    def exists(self, tag: Tag) -> bool:
+        """Return whether there is such a tag."""
         try:
             return bool(self.get(tag))
         except DataError as e:
@@ -96,17 +108,28 @@ class DDFS:
                 raise
             return False
 
-    def list(self, prefix: str = "") -> list[str]:
-        """The names of all tags that begin with prefix, in order."""
+    def list(self, prefix: str = "") -> Urls:
+        """Return the sorted names of all tags that begin with prefix."""
         return TagStore().names(prefix)
 
     def walk(
-        self, tag, ignore_missing: bool = True, tagpath: tuple = (), token=None
-    ) -> Iterator[tuple]:
-        """Walk the graph of tags, depth first: yields (tags from the first to this one, tags in it, lists of blobs).
+        self,
+        tag: Tag,
+        ignore_missing: bool = True,
+        tagpath: tuple[str, ...] = (),
+        token: object = None,
+    ) -> Iterator[Found]:
+        """Walk the graph of tags, depth first. A tag that contains itself is entered once.
 
-        A tag that leads back to itself is not entered again. One that is missing has neither tags nor blobs, or is
-        an error (NoSuchTag).
+        Parameters
+        ----------
+        ignore_missing : bool
+            Whether a missing tag is an empty one; otherwise it is a NoSuchTag error.
+
+        Yields
+        ------
+        (path, tags, blobs)
+            The tags from the first to this one, the tags in it, and the lists of urls of its blobs.
         """
         tagpath = (*tagpath, canonizetag(tag))
         tags, blobs = self._content(tag, ignore_missing)
@@ -115,31 +138,33 @@ class DDFS:
             if inner not in tagpath:
                 yield from self.walk(inner, ignore_missing, tagpath)
 
-    def findtags(self, tags=(), ignore_missing: bool = True, token=None) -> Iterator[tuple]:
-        """Find the tags that tags lead to, breadth first, each once: yields (tag, tags in it, lists of blobs)."""
+    def findtags(
+        self, tags: Any = (), ignore_missing: bool = True, token: object = None
+    ) -> Iterator[Found]:
+        """Walk the graph of tags, breadth first: yield (tag, tags in it, blobs), each tag once."""
         queue = [canonizetag(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
         seen = set()
-        for tag in queue:  # which grows meanwhile
+        for tag in queue:  # the loop appends to it
             if tag not in seen:
                 seen.add(tag)
                 inner, blobs = self._content(tag, ignore_missing)
                 yield tag, inner, blobs
                 queue += inner
 
-    def blobs(self, tag, ignore_missing: bool = True, token=None) -> Iterator[list[str]]:
-        """Yield the lists of urls, one for each blob, of the tag and the tags in it."""
+    def blobs(self, tag: Tag, ignore_missing: bool = True, token: object = None) -> Iterator[Urls]:
+        """Yield the list of urls of each blob of the tag and of the tags in it."""
         for _, _, blobs in self.walk(tag, ignore_missing):
             yield from blobs
 
     def pull(
-        self, tag, blobfilter: Callable[[str], Any] = lambda name: True, token=None
+        self, tag: Tag, blobfilter: Callable[[str], object] = bool, token: object = None
     ) -> Iterator[BufferedReader]:
-        """Yield the blobs of the tag and the tags in it as open files; `blobfilter(name)` says which."""
+        """Yield the blobs of the tag and of the tags in it as open files; `blobfilter` selects."""
         for urls in self.blobs(tag, ignore_missing=False):
             if blobfilter(blob_name(urls[0])):
                 yield from map(opened, find_inputs([urls]))
 
-    def _content(self, tag, ignore_missing: bool) -> tuple[list[str], list[list[str]]]:
+    def _content(self, tag: Tag, ignore_missing: bool) -> tuple[Urls, Lists]:
         server, name = locate(canonizetag(tag))
         try:
             lists = load(server, name)["urls"]
@@ -152,36 +177,52 @@ class DDFS:
 
     # --- changing --------------------------------------------------------------------------
 
-    def tag(self, tag, urls, token=None, delayed: bool = False, update: bool = False) -> list[str]:
-        """Append urls, or lists of them: replicas, or [another tag]. Returns a list of the tag's url.
+    def tag(
+        self, tag: Tag, urls: Any, token: object = None, delayed: bool = False, update: bool = False
+    ) -> Urls:
+        """Append urls to the tag. Return a list with the tag's url.
 
-        update  leave out urls that are in the tag already, and blobs of whose names there is one in it
+        Parameters
+        ----------
+        urls : str or list
+            Urls, lists of replicas, and lists of one other tag.
+        update : bool
+            Whether to leave out urls, and blobs with names, that are in the tag already.
         """
         name = own_name(tag)
         append(name, urls, update=update, in_front=self._newest_first)
         return [f"tag://{name}"]
 
-    def put(self, tag, urls, token=None) -> list[str]:
-        """Have these urls in the tag and no others; blobs that no tag lists then are removed."""
+    def put(self, tag: Tag, urls: Any, token: object = None) -> Urls:
+        """Replace the urls of the tag; remove its blobs that no tag lists any more."""
         name = own_name(tag)
         remove_unused(replace(name, urls))
         return [f"tag://{name}"]
 
     def push(
         self,
-        tag,
-        files,
-        replicas=None,
-        forceon=(),
-        retries=10,
+        tag: Tag,
+        files: Iterable[Any],
+        replicas: object = None,
+        forceon: object = (),
+        retries: object = 10,
         delayed: bool = False,
         update: bool = False,
-        token=None,
-    ) -> tuple[list[str], list[list[str]]]:
-        """Make a blob of each file and append them to the tag. Returns the tag's url in a list, and the lists of urls.
+        token: object = None,
+    ) -> tuple[Urls, Lists]:
+        """Make a blob of each file, and append the blobs to the tag.
 
-        files   paths, (path, name) or (open file, name)
-        update  leave out what has a name that is in the tag already, or that an earlier one of files has
+        Parameters
+        ----------
+        files : list
+            Paths, (path, name) or (open file, name).
+        update : bool
+            Whether to leave out names that are in the tag already, and repeated names.
+
+        Returns
+        -------
+        (list of str, list of lists of str)
+            The tag's url, and the urls of the blobs.
         """
         named = [
             file if isinstance(file, tuple) else (file, os.path.basename(file)) for file in files
@@ -201,21 +242,31 @@ class DDFS:
 
     def chunk(
         self,
-        tag,
-        urls,
-        replicas=None,
-        forceon=(),
-        retries=10,
+        tag: Tag,
+        urls: Any,
+        replicas: object = None,
+        forceon: object = (),
+        retries: object = 10,
         delayed: bool = False,
         update: bool = False,
-        token=None,
+        token: object = None,
         chunk_size: int = CHUNK_SIZE,
-    ) -> tuple[list[str], list[list[str]]]:
-        """Cut inputs at line ends into blobs, and append these to the tag. Returns what `push` does.
+    ) -> tuple[Urls, Lists]:
+        """Cut inputs at the ends of lines into blobs, and append the blobs to the tag.
 
-        urls        as `find_inputs` takes them
-        chunk_size  bytes; what is left of the last line comes on top
-        update      leave out inputs the first chunk of which is in the tag already
+        Parameters
+        ----------
+        urls : str or list
+            Inputs, like those of a job.
+        chunk_size : int
+            Bytes. A chunk goes on to the end of its last line.
+        update : bool
+            Whether to leave out inputs whose first chunk is in the tag already.
+
+        Returns
+        -------
+        (list of str, list of lists of str)
+            As of `push`.
         """
         canonizetag(tag)
         known = self._known(tag) if update else ()
@@ -226,14 +277,14 @@ class DDFS:
             blobs.touch()
             return self.tag(tag, made), made
 
-    def save(self, jobname: str, paths: Iterable[str], retries=600) -> str:
-        """Keep finished result files of a job; see `save_results`. Returns the tag's name."""
+    def save(self, jobname: str, paths: Iterable[str], retries: object = 600) -> str:
+        """Keep the result files of a job under a tag, and return its name; see `save_results`."""
         return tagname(save_results(jobname, paths))
 
-    def delete(self, tag, token=None) -> None:
-        """Delete the tag, if there is one, and those of its blobs that no other tag lists.
+    def delete(self, tag: Tag, token: object = None) -> None:
+        """Delete the tag, if it exists, and its blobs that no other tag lists.
 
-        Of a damaged tag it is not known which they are: `kvproto tag gc` finds them.
+        The blobs of a damaged tag stay until `kvproto tag gc`.
         """
         name = own_name(tag)
         try:
@@ -249,46 +300,53 @@ class DDFS:
 
     # --- attributes ------------------------------------------------------------------------
 
-    def attrs(self, tag, token=None) -> dict[str, Any]:
-        """The attributes of the tag and their values."""
-        return self.get(tag)["user-data"]
+    def attrs(self, tag: Tag, token: object = None) -> dict[str, Any]:
+        """Return the attributes of the tag and their values."""
+        attributes: dict[str, Any] = self.get(tag)["user-data"]
+        return attributes
 
-    def getattr(self, tag, attr: str, token=None):
-        """The value of an attribute of the tag; DataError when it has none of that name."""
+    def getattr(self, tag: Tag, attr: str, token: object = None) -> Any:
+        """Return the value of an attribute of the tag; DataError if it has no such attribute."""
         attributes = self.attrs(tag)
         if attr not in attributes:
             raise DataError(
-                f"tag {tagname(tag)} has no attribute {attr!r}; it has {', '.join(attributes) or 'none'}"
+                f"tag {tagname(tag)} has no attribute {attr!r}; "
+                f"it has {', '.join(attributes) or 'none'}"
             )
         return attributes[attr]
 
-    def setattr(self, tag, attr: str, val, token=None) -> None:
-        """Set an attribute of the tag, which is made if there is none, to a value that JSON can hold.
+    def setattr(self, tag: Tag, attr: str, val: object, token: object = None) -> None:
+        """Set an attribute of the tag to a value that JSON can hold. Create the tag if necessary.
 
-        DataError (code 404) for one that begins with `ddfs:`: those were the original's own, its tokens above all.
+        DataError (code 404) for names that begin with `ddfs:`; the original used them for itself.
         """
         if attr.startswith("ddfs:"):
             raise DataError(
-                f"{attr}: attributes that begin with ddfs: are not for programs; there are no tokens here",
+                f"{attr}: attributes that begin with ddfs: are not for programs; "
+                "there are no tokens here",
                 code=404,
             )
         self._update(tag, lambda document: document["user-data"].update({attr: val}))
 
-    def delattr(self, tag, attr: str, token=None) -> None:
+    def delattr(self, tag: Tag, attr: str, token: object = None) -> None:
         """Delete an attribute of the tag, if it has it."""
         if attr in self.attrs(tag):
-            self._update(tag, lambda document: document["user-data"].pop(attr, None))
+            self._update(tag, lambda document: _drop(document["user-data"], attr))
 
-    def _update(self, tag, change: Callable[[dict], Any]) -> list[str]:
+    def _update(self, tag: Tag, change: Callable[[dict[str, Any]], None]) -> Urls:
         name = own_name(tag)
         TagStore().update(name, change)
         return [f"tag://{name}"]
 
-    def _known(self, tag) -> set[str]:
+    def _known(self, tag: Tag) -> set[str]:
         return {identity(urls) for urls in self.urls(tag)} if self.exists(tag) else set()
 
 
 def _relative(tag: str, server: str) -> str:
     """The url of a tag in one of `server`."""
-    found, name = locate(tag, server)
-    return f"tag://{found.removeprefix('http://')}/{name}" if found else f"tag://{name}"
+    host, name = locate(tag, server)
+    return f"tag://{host.removeprefix('http://')}/{name}" if host else f"tag://{name}"
+
+
+def _drop(attributes: dict[str, Any], name: str) -> None:
+    attributes.pop(name, None)

@@ -1,14 +1,15 @@
-"""The job functions of the classic interface: what each is called with, ready-made ones, and the default partitioning.
+"""The functions of a job: their signatures, and ready-made ones.
 
-`map`, `combiner`, `partition`, `reduce` and `reduce2` say what a job calls its functions with; they are not to be
-called. As `map` is also a builtin, nothing else in this module may use that one. The functions for streams, and the
-readers, are those of `kvproto.classic.task_io`.
+`map`, `combiner`, `partition`, `reduce` and `reduce2` document the arguments of such functions; do
+not call them. They hide the builtin `map` in this module. The functions for streams and the readers
+come from `kvproto.classic.task_io`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from kvproto.classic.task_io import (
     InputStream,
@@ -78,41 +79,55 @@ __all__ = [
 
 # --- what a job calls its functions with -------------------------------------------------------
 
+Pair = tuple[Any, Any]
 
-def map(entry, params) -> Iterable[tuple]:
-    """Give the (key, value) pairs of one entry of the input: yield them, or return a list. Or an external program."""
+
+def map(entry: Any, params: Any) -> Iterable[Pair]:
+    """Turn an entry of the input into (key, value) pairs: yield them, or return a list.
+
+    A map may also be an external program.
+    """
     raise _interface("map")
 
 
-def combiner(key, value, buffer: dict, done: bool, params) -> Iterable[tuple] | None:
-    """Take a pair that the map gave; give pairs in its place, or None: nothing yet.
+def combiner(
+    key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: Any
+) -> Iterable[Pair] | None:
+    """Take a pair from the map; give pairs in its place, or None for nothing yet.
 
-    key, value  the pair; None, None in the last call
-    buffer      dict, for the combiner to keep what it likes in; each partition has its own. It must be cleared before
-                it grows too large
-    done        bool, whether this is the last call with this buffer; the combiner must give what it still holds. It is not
-                called for a partition that never had a pair
+    Only what a combiner gives goes any further.
 
-    Only what a combiner gives gets any further.
+    Parameters
+    ----------
+    key, value : object
+        The pair. None and None in the last call.
+    buffer : dict
+        Whatever the combiner keeps; each partition has its own. Clear it before it grows too large.
+    done : bool
+        Whether this is the last call with this buffer. The combiner must give what it still keeps.
+        There is no call for a partition without pairs.
     """
     raise _interface("combiner")
 
 
-def partition(key, nr_partitions: int, params) -> int:
-    """Give the partition of a key, from 0 to nr_partitions - 1: the same for equal keys, in every process."""
+def partition(key: Any, nr_partitions: int, params: Any) -> int:
+    """Return the partition of a key, from 0 to nr_partitions - 1.
+
+    It must be the same for equal keys, in every process.
+    """
     raise _interface("partition")
 
 
-def reduce(input_stream, output_stream, params) -> None:
-    """Take the pairs of a partition, by iterating over input_stream, and output_stream.add(key, value) the results.
+def reduce(input_stream: Iterable[Pair], output_stream: OutputStream, params: Any) -> None:
+    """Read the pairs of a partition, and write results with ``output_stream.add(key, value)``.
 
-    Or an external program.
+    A reduce may also be an external program.
     """
     raise _interface("reduce")
 
 
-def reduce2(input_stream, params) -> Iterable[tuple]:
-    """The other form of a reduce: give the resulting (key, value) pairs, yield them or return a list."""
+def reduce2(input_stream: Iterable[Pair], params: Any) -> Iterable[Pair]:
+    """Read the pairs of a partition, and give the results: yield them, or return a list."""
     raise _interface("reduce2")
 
 
@@ -122,30 +137,39 @@ def _interface(name: str) -> NotImplementedError:
     )
 
 
-def init(input_iter, params) -> None:
-    """Prepare a task: called once, before its first entry. It may import, put things into params, and take entries off
-    input_iter. This one, the default, does nothing.
+def init(input_iter: Iterator[Any], params: Any) -> None:
+    """Prepare a task before its first entry. This one, the default, does nothing.
+
+    An init function may import modules, put things into params, and take entries from input_iter.
     """
 
 
-def noop(*args, **kwargs) -> None:
-    """Do nothing, whatever it is called with."""
+def noop(*args: object, **kwargs: object) -> None:
+    """Do nothing, whatever the arguments are."""
 
 
 # --- partitioning ------------------------------------------------------------------------------
 
 
-def make_range_partition(min_val, max_val) -> Callable:
-    """Give a partition function that cuts the range from min_val to max_val into partitions of equal size, in order.
+def make_range_partition(min_val: Any, max_val: Any) -> Callable[..., int]:
+    """Return a partition function that cuts a range into partitions of equal size, in order.
 
-    Keys outside go to the first and the last one. Keys are numbers, or whatever can be subtracted like them, dates say;
-    a str or bytes is taken for the number that it spells. ValueError when min_val is not less than max_val.
+    Parameters
+    ----------
+    min_val, max_val : number
+        The range; or anything that can be subtracted, such as dates. Keys outside of it go to the
+        first or the last partition. Keys that are str or bytes are parsed as numbers.
+
+    Raises
+    ------
+    ValueError
+        If min_val is not less than max_val.
     """
     if not min_val < max_val:
         raise ValueError(f"make_range_partition: {min_val!r} is not less than {max_val!r}")
     size = max_val - min_val
 
-    def range_partition(key, nr_partitions: int, params=None) -> int:
+    def range_partition(key: Any, nr_partitions: int, params: object = None) -> int:
         place = _number(key) if isinstance(key, (str, bytes)) else key
         if place <= min_val:
             return 0
@@ -157,9 +181,7 @@ def make_range_partition(min_val, max_val) -> Callable:
             raise ValueError(
                 f"make_range_partition: the key {key!r} has no place in a range"
             ) from None
-        return min(
-            number, nr_partitions - 1
-        )  # floats: what is just below max_val may be rounded up to it
+        return min(number, nr_partitions - 1)  # a float just below max_val may round up
 
     return range_partition
 
@@ -178,13 +200,13 @@ def _number(text: str | bytes) -> int | float:
 # --- ready-made functions ----------------------------------------------------------------------
 
 
-def nop_map(entry, params) -> Iterator[tuple]:
-    """Map that gives each entry as it comes: a pair that a reader made, or an entry with an empty value."""
+def nop_map(entry: Any, params: object) -> Iterator[Any]:
+    """Map that passes on a pair from a reader, or any other entry with an empty value."""
     yield entry if isinstance(entry, (tuple, list)) else (entry, "")
 
 
-def nop_reduce(iter, out, params) -> None:
-    """Reduce that gives each pair as it comes: one result file for each partition."""
+def nop_reduce(iter: Iterable[Pair], out: OutputStream, params: object) -> None:
+    """Reduce that passes on each pair."""
     for key, value in iter:
         out.add(key, value)
 
@@ -192,13 +214,15 @@ def nop_reduce(iter, out, params) -> None:
 _MAX_SUMS = 100_000
 
 
-def _take_sums(pairs: Iterator[tuple], buffer: dict) -> list[tuple]:
+def _take_sums(pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
     return _native.sum_pairs(pairs, buffer, _MAX_SUMS - 1)  # the pair after that empties the buffer
 
 
 @combines_batches(_take_sums)
-def sum_combiner(key, value, buffer: dict, done: bool, params):
-    """Combiner that sums the values of each key; its buffer is let go at 100,000 keys."""
+def sum_combiner(
+    key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: object
+) -> list[Pair] | None:
+    """Combiner that sums the values of each key; it gives its sums at 100,000 keys."""
     if not done:
         buffer[key] = buffer.get(key, 0) + value
         if len(buffer) < _MAX_SUMS:
@@ -208,9 +232,9 @@ def sum_combiner(key, value, buffer: dict, done: bool, params):
     return sums
 
 
-def sum_reduce(iter, params) -> Iterator[tuple]:
+def sum_reduce(iter: Iterable[Pair], params: object) -> Iterator[Pair]:
     """Reduce that sums the values of each key."""
-    sums: dict = {}
+    sums: dict[Any, Any] = {}
     pairs = iter.__iter__()
     while left := _native.sum_pairs(pairs, sums, sys.maxsize):
         for key, value in left:

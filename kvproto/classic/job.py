@@ -240,7 +240,8 @@ class Job:
         """The full name of a job that was started."""
         if self._run is None and not KeptJob(self.name).is_there():
             raise JobError(
-                f"job {self.name} was not started, and there is none of that full name: call run() first"
+                f"job {self.name} was not started, and there is none of that full name: "
+                "call run() first"
             )
         return self.name
 

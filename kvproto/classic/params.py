@@ -8,9 +8,9 @@ __all__ = ["Params"]
 
 
 class Params(SimpleNamespace):
-    """Parameters as attributes: `Params(threshold=3, score=lambda word: len(word))`.
+    """Parameters as attributes: ``Params(threshold=3, score=lambda word: len(word))``.
 
-    Anything that can be pickled, and functions too, wherever they were defined: they travel to the tasks. Each task has
-    its own: an attribute that a job function sets is seen by the later calls in this task, and nowhere else. Equal when
-    their contents are.
+    Values may be anything that can be pickled, and functions. Each task has its own copy: an
+    attribute that a job function sets is visible to later calls in the same task only. Two Params
+    are equal if their contents are.
     """

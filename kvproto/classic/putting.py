@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable
 from io import BufferedReader
+from typing import Any
 
 from kvproto.errors import JobError
 from kvproto.inputs.lines import HEAD_SIZE, has_lines
@@ -32,7 +33,7 @@ __all__ = [
 
 
 def canonizetag(tag: str | Iterable[str]) -> str:
-    """The tag, or the first of several, with tag:// before it. InvalidTag for what is none."""
+    """Return the tag, or the first of several, as tag://NAME. InvalidTag for anything else."""
     if not isinstance(tag, str):
         tag = next(iter(tag), "")
     if not tag.startswith("tag://"):
@@ -42,7 +43,7 @@ def canonizetag(tag: str | Iterable[str]) -> str:
 
 
 def own_name(tag: str | Iterable[str]) -> str:
-    """The name of a tag that is to be changed. JobError for one of another machine."""
+    """Return the name of a tag to change. JobError for a tag of another machine."""
     server, name = locate(canonizetag(tag))
     if server:
         raise JobError(f"{canonizetag(tag)}: a tag of another machine can be read, not changed")
@@ -60,11 +61,10 @@ def job_blob(jobname: str, filename: str) -> str:
 
 
 def save_results(job_name: str, paths: Iterable[str]) -> str:
-    """Keep finished result files as blobs of the tag disco:results:JOB, in this order; returns its tag:// url.
+    """Keep result files as blobs of the tag disco:results:JOB, in this order; return its url.
 
-    A later change of the files themselves would change the blobs: results are never written again. The sizes and checksums
-    of what output streams wrote stay with the job: of a blob of the engine's own format or of hunks a cut is noticed, of
-    other formats it is not.
+    The blobs are links to the files. Sizes and checksums stay with the job: a cut blob in a format
+    without an end mark, from an output stream, goes unnoticed.
     """
     tag = job_tag(job_name)
     with Blobs() as blobs:
@@ -77,9 +77,9 @@ def save_results(job_name: str, paths: Iterable[str]) -> str:
 def put_files(
     tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, is_whole: bool = False
 ) -> None:
-    """Append files to a tag: the data of a path in chunks, as `DDFS.chunk` makes them; a url (with ://) as it is.
+    """Append files to a tag: the data of a path in chunks, as of `DDFS.chunk`; a url as it is.
 
-    is_whole  have these in the tag and no others; blobs that no tag lists then are removed
+    With is_whole they replace the urls of the tag.
     """
     name = own_name(tag)
     lists: list[list[str]] = []
@@ -95,11 +95,11 @@ def put_files(
     remove_unused(before)
 
 
-def append(name: str, urls, *, update: bool = False, in_front: bool = False) -> None:
-    """Append urls, or lists of them, to the tag of that name, or have them in front; see `DDFS.tag`."""
+def append(name: str, urls: Any, *, update: bool = False, in_front: bool = False) -> None:
+    """Append urls, or lists of them, to a tag, or put them in front; see `DDFS.tag`."""
     lists = _lists(urls)
 
-    def change(document: dict) -> None:
+    def change(document: dict[str, Any]) -> None:
         known = {identity(replicas) for replicas in document["urls"]} if update else ()
         new = [replicas for replicas in lists if identity(replicas) not in known]
         document["urls"] = new + document["urls"] if in_front else document["urls"] + new
@@ -107,12 +107,12 @@ def append(name: str, urls, *, update: bool = False, in_front: bool = False) -> 
     TagStore().update(name, change)
 
 
-def replace(name: str, urls) -> list[list[str]]:
-    """Have these urls, or lists of them, in the tag and no others; returns those before."""
+def replace(name: str, urls: Any) -> list[list[str]]:
+    """Replace the urls of a tag, and return the old ones."""
     lists = _lists(urls)
     before: list[list[str]] = []
 
-    def change(document: dict) -> None:
+    def change(document: dict[str, Any]) -> None:
         before[:] = document["urls"]
         document["urls"] = lists
 
@@ -121,11 +121,11 @@ def replace(name: str, urls) -> list[list[str]]:
 
 
 def identity(replicas: list[str]) -> str:
-    """What two lists that stand for the same have in common: the name, of a blob, else the first url."""
+    """What equal lists share: the name of a blob, otherwise the first url."""
     return blob_name(replicas[0]) if "$" in replicas[0].rpartition("/")[2] else replicas[0]
 
 
-def _lists(urls) -> list[list[str]]:
+def _lists(urls: Any) -> list[list[str]]:
     """Urls as a tag holds them: lists of str."""
     if isinstance(urls, str):
         urls = [urls]
@@ -138,26 +138,26 @@ def _lists(urls) -> list[list[str]]:
 
 
 def chunked(
-    blobs: Blobs, urls: Iterable, chunk_size: int, known: Container[str] = ()
+    blobs: Blobs, urls: Iterable[Any], chunk_size: int, known: Container[str] = ()
 ) -> list[list[str]]:
-    """Make blobs of inputs, but of those the first chunk of which has a name that is known."""
+    """Make blobs of inputs, except of those whose first chunk has a known name."""
     made: list[list[str]] = []
-    for found in find_inputs(urls):
-        name = safe_name(os.path.basename(found.url))
+    for one in find_inputs(urls):
+        name = safe_name(os.path.basename(one.url))
         if f"{name}-0" not in known:
-            with opened(found) as file:
+            with opened(one) as file:
                 made += [[url] for url in _put_chunks(blobs, name, file, chunk_size)]
     return made
 
 
 def _put_chunks(blobs: Blobs, name: str, file: BufferedReader, chunk_size: int) -> list[str]:
-    """Make blobs of a file's lines; of what has no lines, such as compressed data, a single one. Return their urls."""
+    """Make blobs of a file's lines, or one blob of data without lines; return their urls."""
     if has_lines(file.peek(HEAD_SIZE)[:HEAD_SIZE]):
         return blobs.put_chunks(name, file, chunk_size)
     return [blobs.put(f"{name}-0", read_blocks(file))]
 
 
-def pushed(blobs: Blobs, source, name: str) -> str:
+def pushed(blobs: Blobs, source: Any, name: str) -> str:
     """Make a blob of a path or an open file."""
     if hasattr(source, "read"):
         return blobs.put(name, read_blocks(source))
@@ -165,6 +165,6 @@ def pushed(blobs: Blobs, source, name: str) -> str:
         return blobs.put(name, read_blocks(file))
 
 
-def opened(found: Input) -> BufferedReader:
-    """Open an input, or else one of its replicas. DataError when it is cut short while it is read."""
-    return open_first((found.url, *found.replicas), lambda url: open_input(url)[0])
+def opened(one: Input) -> BufferedReader:
+    """Open an input, or one of its replicas. Reading raises DataError if it is cut short."""
+    return open_first((one.url, *one.replicas), lambda url: open_input(url)[0])

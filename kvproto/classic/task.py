@@ -1,6 +1,6 @@
-"""What a job function may ask of the task that it runs in, and out-of-band values.
+"""What a job function can ask about its task, and out-of-band values.
 
-Job functions find these names without importing them (`kvproto.engine.context`). Outside of a task they raise JobError.
+Job functions find these names without an import. Outside of a task they raise JobError.
 """
 
 from __future__ import annotations
@@ -20,44 +20,59 @@ __all__ = [
 
 
 def put(key: str, value: bytes | str) -> None:
-    """Keep a value beside the results: for `get` in later tasks, and for `Job.oob_get`, once this task has succeeded.
+    """Keep an out-of-band value, for `get` and `Job.oob_get`, when this task succeeds.
 
-    key    str of letters, digits, `_ - : @`, at most 256; once in a job: the last one counts
-    value  bytes or str
+    Parameters
+    ----------
+    key : str
+        At most 256 letters, digits and ``_ - : @``. Of several values the last one counts.
+    value : bytes or str
     """
     current().put(key, value)
 
 
 def get(key: str, job: str | None = None) -> bytes | str:
-    """The value that was put under `key`: in this task, in a task of an earlier stage, or in another job of that name.
+    """Return the value of a key from this task, an earlier stage, or another job.
 
-    Raises JobError when there is none.
+    Parameters
+    ----------
+    key : str
+    job : str, optional
+        The full name of another job.
+
+    Raises
+    ------
+    JobError
+        If there is no such value.
     """
     return current().get(key, job)
 
 
 def this_name() -> str:
-    """The name of the job that runs."""
+    """Return the full name of the job."""
     return current().job
 
 
 def this_host() -> str:
-    """The name of the machine that runs the task."""
+    """Return the name of the machine that runs the task."""
     return current().host
 
 
 def this_master() -> str:
-    """ "host:port" of the master: this machine, port 0, as there is no server here."""
+    """Return "host:port" of a master: this machine and port 0, because there is no server."""
     return f"{current().host}:0"
 
 
 def this_inputs() -> list[str]:
-    """In a map the url that is being read, alone in the list; in a reduce those of all its inputs, after a map the paths of what the maps wrote."""
+    """Return the urls of the inputs of the task.
+
+    In a map the list has one url. In a reduce after a map it has the paths of the maps' outputs.
+    """
     return list(current().inputs)
 
 
 def this_partition() -> int:
-    """In a map the number of the task, in a reduce that of its partition; both count from 0."""
+    """Return the number of the map task, or of the reduce's partition; both count from 0."""
     return current().number
 
 

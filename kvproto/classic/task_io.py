@@ -1,4 +1,4 @@
-"""Inputs and outputs of tasks: ready-made functions for the stream chains of a job, and readers for its map and reduce.
+"""Inputs and outputs of tasks: functions for the stream chains of a job, and readers.
 
 They are defined in `kvproto.inputs.readers` and `kvproto.inputs.streams`.
 """

@@ -1,4 +1,4 @@
-"""Tests of jobs, for unittest: a case that serves the job's input on loopback, and what it asks of the results.
+"""Tests of jobs, for unittest: a case serves the input on loopback, and checks the results.
 
     class Words(TestCase):
         def serve(self, path):
@@ -8,7 +8,7 @@
             self.job = WordCount().run(input=self.test_server.urls(["tea", "cake"]))
             self.assertResults(self.job, [("and", 2), ("cake", 2), ("tea", 2)])
 
-Settings are those of `kvproto.classic.alias.settings`; DISCO_TEST_HOST, _PORT, _PROFILE and _PURGE are for tests.
+Settings are `disco.settings`; DISCO_TEST_HOST, _PORT, _PROFILE and _PURGE are for tests.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import threading
 import unittest
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
+from typing import Any
 from unittest import SkipTest
 
 from kvproto.classic.core import result_iterator
@@ -30,25 +31,28 @@ from kvproto.errors import DataError
 __all__ = ["FailedReply", "SkipTest", "TestCase", "TestJob", "TestServer"]
 
 
+Serve = Callable[[str], str | bytes | None]
+
+
 class FailedReply(Exception):
     """Raised by `serve`: the server answers 500."""
 
 
 class TestServer(http.server.ThreadingHTTPServer):
-    """Serves what a function gives for the path of a url, as bytes or str; None is an empty page."""
+    """Serves the bytes or str that a function returns for a path; None is an empty page."""
 
     __test__ = False  # for pytest: not a test
 
     @classmethod
-    def create(cls, server_address: tuple[str, int], data_generator: Callable) -> TestServer:
-        """A server at (host, port), port 0 for any that is free, which calls data_generator(path); not yet started."""
+    def create(cls, server_address: tuple[str, int], data_generator: Serve) -> TestServer:
+        """Make a server at (host, port) that calls data_generator(path); port 0 is any free one."""
         return cls(server_address, _handler(data_generator))
 
     @property
     def address(self) -> str:
         """Its url."""
         host, port = self.server_address[:2]
-        return f"http://{host}:{port}"
+        return f"http://{host!s}:{port}"
 
     def start(self) -> None:
         """Serve from a thread, until `stop`."""
@@ -61,12 +65,12 @@ class TestServer(http.server.ThreadingHTTPServer):
         self.thread.join()
         self.server_close()
 
-    def urls(self, inputs: Iterable) -> list[list[str]]:
-        """Inputs for a job: for each path its url, for a list of paths those of replicas."""
+    def urls(self, inputs: Iterable[Any]) -> list[list[str]]:
+        """Return the inputs of a job: the url of each path; a list of paths gives replicas."""
         return [[f"{self.address}/{path}" for path in iterify(one)] for one in inputs]
 
 
-def _handler(data_generator: Callable) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(data_generator: Serve) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             try:
@@ -79,7 +83,7 @@ def _handler(data_generator: Callable) -> type[http.server.BaseHTTPRequestHandle
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *args) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     return Handler
@@ -88,21 +92,25 @@ def _handler(data_generator: Callable) -> type[http.server.BaseHTTPRequestHandle
 class TestCase(unittest.TestCase):
     """A test of jobs.
 
-    settings     DiscoSettings
-    serve        method serve(path) -> str or bytes, if there is one: what `test_server` gives for a path
-    test_server  TestServer, while a test with `serve` runs
-    job          set it to the job, or the chain, and it is removed when the test has ended; unless DISCO_TEST_PURGE is empty
+    Attributes
+    ----------
+    settings : DiscoSettings
+    serve : method, optional
+        ``serve(path)`` returns str or bytes, which `test_server` serves for a path.
+    test_server : TestServer
+        The server, while a test with `serve` runs.
+    job : Job or JobChain
+        Set it to the job, which is removed after the test unless DISCO_TEST_PURGE is empty.
     """
 
     __test__ = False
     settings = DiscoSettings()
 
-    assertEquals = (
-        unittest.TestCase.assertEqual
-    )  # gone from unittest in Python 3.12, as is the next
+    # Python 3.12 removed these two names
+    assertEquals = unittest.TestCase.assertEqual
     assert_ = unittest.TestCase.assertTrue
 
-    def __init_subclass__(cls, **kwargs) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.__test__ = vars(cls).get("__test__", True)
 
@@ -112,14 +120,14 @@ class TestCase(unittest.TestCase):
         return Disco(settings=self.settings)
 
     @property
-    def ddfs(self):
+    def ddfs(self) -> DDFS:
         """The tags of this user."""
         return DDFS(settings=self.settings)
 
     @property
     def num_workers(self) -> int:
         """How many tasks run at a time."""
-        from kvproto.engine.pool import n_cores
+        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads multiprocessing)
 
         return n_cores()
 
@@ -134,7 +142,7 @@ class TestCase(unittest.TestCase):
         return str(self.settings["DISCO_TEST_HOST"]), int(self.settings["DISCO_TEST_PORT"])
 
     def setUp(self) -> None:
-        """Start the server, if there is something to serve; it stops with the test, also when the rest of setUp fails."""
+        """Start the server, if there is a `serve`; it stops after the test, even if setUp fails."""
         if hasattr(self, "serve"):
             self.test_server = TestServer.create(self.test_server_address, self.serve)
             self.test_server.start()
@@ -145,21 +153,21 @@ class TestCase(unittest.TestCase):
         if hasattr(self, "job") and self.settings["DISCO_TEST_PURGE"]:
             self.job.purge()
 
-    def results(self, job: Job, **kwargs) -> Iterator:
-        """The job's results, once it is done; kwargs are for `result_iterator`."""
+    def results(self, job: Job, **kwargs: Any) -> Iterator[Any]:
+        """Wait for the job, and iterate over its results; kwargs are for `result_iterator`."""
         return result_iterator(job.wait(), **kwargs)
 
-    def assertResults(self, job: Job, answers: Iterable) -> None:
-        """The job's results are these, in this order, and no more."""
+    def assertResults(self, job: Job, answers: Iterable[Any]) -> None:
+        """Assert that the job's results are these, in this order."""
         self.assertAllEqual(self.results(job), answers)
 
-    def assertAllEqual(self, results: Iterable, answers: Iterable) -> None:
-        """Both give the same, in the same order."""
+    def assertAllEqual(self, results: Iterable[Any], answers: Iterable[Any]) -> None:
+        """Assert that both give the same, in the same order."""
         for result, answer in zip_longest(results, answers):
             self.assertEqual(result, answer)
 
-    def assertCommErrorCode(self, code: int | None, callable: Callable) -> None:
-        """Calling it raises a CommError with this code."""
+    def assertCommErrorCode(self, code: int | None, callable: Callable[[], object]) -> None:
+        """Assert that calling it raises a CommError with this code."""
         with self.assertRaises(DataError) as caught:
             callable()
         self.assertEqual(caught.exception.code, code)

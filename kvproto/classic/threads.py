@@ -97,7 +97,7 @@ def stop(threads: Sequence[JobThread]) -> None:
 
 @contextmanager
 def stopping(threads: Callable[[], Sequence[JobThread]]) -> Iterator[None]:
-    """Stop jobs when Ctrl-C, SIGTERM or SIGHUP interrupts the body; the signal has its effect then."""
+    """Stop jobs if Ctrl-C, SIGTERM or SIGHUP interrupts the body; then let it have its effect."""
     try:
         yield
     except KeyboardInterrupt as e:

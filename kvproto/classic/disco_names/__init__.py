@@ -112,7 +112,7 @@ class _Loader(Loader):
 
 
 def _is_importing(frame: FrameType) -> bool:
-    """Whether the frame is at `from module import name`, which hides the text of an AttributeError."""
+    """Whether the frame is at `from module import name`, which hides an AttributeError."""
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM
 
 

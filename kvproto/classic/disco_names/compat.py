@@ -78,7 +78,7 @@ __all__ = [
 ]
 
 
-# --- compat ----------------------------------------------------------------------------------------
+# --- compat ---------------------------------------------------------------------------------------
 
 
 class _Files(ABCMeta):
@@ -145,12 +145,12 @@ def force_utf8(string: str) -> str:
 
 force_ascii = force_utf8
 
-# --- error -----------------------------------------------------------------------------------------
+# --- error ----------------------------------------------------------------------------------------
 
 DiscoError = KVProtoError
 CommError = DataError
 
-# --- settings --------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 _DEFAULTS: dict[str, str | Callable[[], str]] = {
     "DDFS_DATA": lambda: os.path.join(home(), "ddfs"),
@@ -182,7 +182,8 @@ class DiscoSettings(dict[str, Any]):
             return os.environ[name]
         if name not in _DEFAULTS:
             raise KeyError(
-                f"{name}: kvproto has no such setting, and the environment none; it has {', '.join(_DEFAULTS)}"
+                f"{name}: kvproto has no such setting, and the environment none; "
+                f"it has {', '.join(_DEFAULTS)}"
             )
         default = _DEFAULTS[name]
         return default if isinstance(default, str) else default()
@@ -195,7 +196,7 @@ class DiscoSettings(dict[str, Any]):
             return default
 
 
-# --- netstring: parameter sets as str; bytes that are not UTF-8 are lone surrogates ----------------
+# --- netstring: parameter sets as str; bytes that are not UTF-8 are lone surrogates ---------------
 
 MAX_LEN_STRING = 10
 NetStringError = ParamsError
@@ -248,7 +249,7 @@ def decode_netstring_fd(fd: IO[Any]) -> dict[str, str]:
     return {bytes_to_str(key): bytes_to_str(value) for key, value in params.items()}
 
 
-# --- modutil: the modules that job functions use, for required_modules -----------------------------
+# --- modutil: the modules that job functions use, for required_modules ----------------------------
 
 
 def parse_function(function: Callable[..., Any]) -> list[str]:

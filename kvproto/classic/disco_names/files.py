@@ -55,8 +55,7 @@ class DDFS(ddfs.DDFS):
         for replicas in self.blobs(tag, ignore_missing=False):
             if blobfilter(self.blob_name(replicas[0])):
                 yield from (
-                    _Blob(opened(found), found.url, found.n_bytes)
-                    for found in find_inputs([replicas])
+                    _Blob(opened(one), one.url, one.n_bytes) for one in find_inputs([replicas])
                 )
 
     def chunk(
@@ -163,7 +162,7 @@ class _Blob:
         self._file.close()
 
 
-# --- schemes ---------------------------------------------------------------------------------------
+# --- schemes --------------------------------------------------------------------------------------
 
 input_stream = task_input_stream
 
@@ -185,7 +184,7 @@ def import_scheme(url: str) -> ModuleType:
     return sys.modules[__name__]
 
 
-# --- fileutils -------------------------------------------------------------------------------------
+# --- fileutils ------------------------------------------------------------------------------------
 
 
 def DiscoOutputStream(stream: BinaryIO, version: int = 1, **tuning: object) -> OutputStream:

@@ -1,4 +1,4 @@
-"""The tables of the old names: where they are now, and what to use instead of those that are gone."""
+"""The tables of the old names: where they are now, and what replaces those that are gone."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from kvproto.classic.core import Disco
 from kvproto.classic.disco_names.compat import DiscoSettings
@@ -51,27 +51,27 @@ __all__ = [
 # --- iterables and pairs -----------------------------------------------------------------------
 
 
-def isiterable(object) -> bool:
+def isiterable(object: Any) -> bool:
     """Whether it has items; a str or bytes counts as one thing."""
     return hasattr(object, "__iter__") and not isinstance(object, (str, bytes))
 
 
-def iterify(object) -> Iterable:
+def iterify(object: Any) -> Iterable[Any]:
     """The iterable itself, or an iterator over the one thing that it is."""
     return object if isiterable(object) else iter((object,))
 
 
-def listify(object) -> list:
+def listify(object: Any) -> list[Any]:
     """The items, or the one thing, in a list."""
     return list(iterify(object))
 
 
-def chainify(iterable: Iterable[Iterable]) -> list:
+def chainify(iterable: Iterable[Iterable[Any]]) -> list[Any]:
     """The items of the items, in a list."""
     return list(chain.from_iterable(iterable))
 
 
-def flatten(iterable: Iterable) -> Iterator:
+def flatten(iterable: Iterable[Any]) -> Iterator[Any]:
     """The items, and theirs, however deep."""
     for item in iterable:
         if isiterable(item):
@@ -80,38 +80,39 @@ def flatten(iterable: Iterable) -> Iterator:
             yield item
 
 
-def ilen(iterable: Iterable) -> int:
+def ilen(iterable: Iterable[Any]) -> int:
     """How many items there are; uses them up."""
     return sum(1 for _ in iterable)
 
 
-def shuffled(object) -> list:
+def shuffled(object: Any) -> list[Any]:
     """The items in random order."""
     items = listify(object)
     random.shuffle(items)
     return items
 
 
-def partition(iterable: Iterable, fn: Callable) -> tuple[list, list]:
+def partition(iterable: Iterable[Any], fn: Callable[[Any], object]) -> tuple[list[Any], list[Any]]:
     """The items for which fn is true, and the others."""
-    yes: list = []
-    no: list = []
+    yes: list[Any] = []
+    no: list[Any] = []
     for item in iterable:
         (yes if fn(item) else no).append(item)
     return yes, no
 
 
-def iskv(object) -> bool:
+def iskv(object: Any) -> bool:
     """Whether it is a tuple of two."""
     return isinstance(object, tuple) and len(object) == 2
 
 
-def kvify(entry) -> tuple:
+def kvify(entry: Any) -> tuple[Any, Any]:
     """The pair itself, or (entry, None)."""
-    return entry if iskv(entry) else (entry, None)
+    pair: tuple[Any, Any] = entry if iskv(entry) else (entry, None)
+    return pair
 
 
-def key(pair: tuple):
+def key(pair: tuple[Any, Any]) -> Any:
     """The key of a pair."""
     return pair[0]
 
@@ -138,7 +139,7 @@ class netloc(NamedTuple):
 
 
 def schemesplit(url: str) -> tuple[str, str]:
-    """(scheme, what is behind ://); scheme is "" where there is none."""
+    """Split a url at its ://; the scheme is "" if there is none."""
     scheme, separator, rest = url.partition("://")
     return (scheme, rest) if separator else ("", url)
 
@@ -150,11 +151,11 @@ def urlsplit(
     ddfs_data: str = "",
     disco_data: str = "",
 ) -> tuple[str, netloc, str]:
-    """(scheme, (host, port), path without the slash before it); disco:// becomes http:// with the port of DISCO_PORT.
+    """Split a url into (scheme, (host, port), path without the first slash).
 
-    localhost             the host whose data is here, True for any: a url of it becomes a file below these directories
-    disco_port            what stands in the place of DISCO_PORT
-    ddfs_data, disco_data the directories of paths that begin with ddfs/, and of all others
+    disco:// becomes http:// with the port DISCO_PORT, or disco_port. The data of localhost, True
+    for any host, is here: its urls become files below ddfs_data, if they begin with ddfs/, or
+    disco_data.
     """
     scheme, rest = schemesplit(url)
     location, slash, path = rest.partition("/")
@@ -172,7 +173,7 @@ def urlsplit(
     return ("http", netloc(where.host, port), path) if scheme == "disco" else (scheme, where, path)
 
 
-def urljoin(scheme_netloc_path: tuple) -> str:
+def urljoin(scheme_netloc_path: tuple[str, netloc | str, str]) -> str:
     """The inverse of `urlsplit`."""
     scheme, location, path = scheme_netloc_path
     return (f"{scheme}://" if scheme else "") + (f"{location}/" if location else "") + path
@@ -188,7 +189,7 @@ def jobname(url: str) -> str:
     return directories[-1]
 
 
-def ispartitioned(input) -> bool:
+def ispartitioned(input: Any) -> bool:
     """Whether inputs are indices, dir://, all of them."""
     urls = list(flatten(iterify(input)))
     return bool(urls) and all(url.startswith("dir://") for url in urls)
@@ -200,8 +201,8 @@ def read_index(dir: str) -> Iterator[tuple[str, str]]:
         yield str(found.label), found.url
 
 
-def parse_dir(dir: str, partition=None) -> list[str]:
-    """The urls in the index that a dir:// url names, by label; with `partition` those of that label alone."""
+def parse_dir(dir: str, partition: object = None) -> list[str]:
+    """List the urls in an index, dir://, by label; with `partition` only those with that label."""
     wanted = None if partition is None else str(partition)
     rows = sorted(read_index(dir), key=lambda row: int(row[0]))
     return [url for label, url in rows if wanted in (None, label)]
@@ -210,7 +211,7 @@ def parse_dir(dir: str, partition=None) -> list[str]:
 # --- the rest ----------------------------------------------------------------------------------
 
 
-def identity(object):
+def identity(object: Any) -> Any:
     """The thing itself."""
     return object
 
@@ -220,13 +221,13 @@ def hexhash(string: bytes) -> str:
     return hashlib.md5(string).hexdigest()[:2]
 
 
-def reify(dotted_name: str):
+def reify(dotted_name: str) -> Any:
     """What a dotted name, module.name, stands for."""
     module, _, name = dotted_name.rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
-def load_oob(host, name: str, key: str) -> bytes | str:
+def load_oob(host: object, name: str, key: str) -> bytes | str:
     """The out-of-band value of the job called `name`; host means nothing here."""
     return Disco(host).oob_get(name, key)
 
@@ -240,16 +241,16 @@ def format_size(num: float) -> str:
     return f"{num:3.1f}TB"
 
 
-def msg(message) -> None:
+def msg(message: object) -> None:
     """Send a message from a task: what it prints becomes one."""
     print(message)
 
 
-def err(message) -> NoReturn:
+def err(message: object) -> NoReturn:
     """End the job."""
     raise JobError(str(message))
 
 
-def data_err(message, url: str) -> NoReturn:
+def data_err(message: object, url: str) -> NoReturn:
     """Fail the task, so that it is tried again."""
-    raise DataError(message, url)
+    raise DataError(str(message), url)
