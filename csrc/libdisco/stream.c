@@ -125,8 +125,10 @@ disco_status disco_stream_begin_list(disco_stream *stream, uint32_t num_pairs)
     return put(stream, count, sizeof count);
 }
 
-static disco_status fail_unannounced(disco_stream *stream)
+static disco_status expect_pair(disco_stream *stream)
 {
+    if (stream->status != DISCO_OK || stream->pairs_left > 0)
+        return stream->status;
     return disco_stream_fail(stream, DISCO_MISUSE,
                              "a pair more than the %llu that the list announced [LIST-2]",
                              (unsigned long long)stream->n_announced);
@@ -135,10 +137,8 @@ static disco_status fail_unannounced(disco_stream *stream)
 disco_status disco_stream_write_slowly(disco_stream *stream, const void *key, size_t key_size,
                                        const void *value, size_t value_size)
 {
-    if (stream->status != DISCO_OK)
+    if (expect_pair(stream) != DISCO_OK)
         return stream->status;
-    if (stream->pairs_left == 0)
-        return fail_unannounced(stream);
     if (stream->is_key_written)
         return end_list(stream, "a pair begins");
     if (put_item(stream, key, key_size) != DISCO_OK ||
@@ -150,11 +150,7 @@ disco_status disco_stream_write_slowly(disco_stream *stream, const void *key, si
 
 disco_status disco_stream_write_half(disco_stream *stream, const void *data, size_t n_bytes)
 {
-    if (stream->status != DISCO_OK)
-        return stream->status;
-    if (stream->pairs_left == 0)
-        return fail_unannounced(stream);
-    if (put_item(stream, data, n_bytes) != DISCO_OK)
+    if (expect_pair(stream) != DISCO_OK || put_item(stream, data, n_bytes) != DISCO_OK)
         return stream->status;
     if (stream->is_key_written)
         stream->pairs_left--;
@@ -374,14 +370,12 @@ disco_stream *disco_stream_open(int input, int output)
     char *buffers = (char *)(stream + 1);
     *stream = (disco_stream){.max_item = DISCO_MAX_ITEM, .names = &names};
     stream->input = open_file(input, "rb", buffers);
-    int error = errno;
     stream->output = open_file(output, "wb", buffers + DISCO_BUFFER_BYTES);
     if (stream->input != NULL && stream->output != NULL)
         return stream;
-    if (stream->input != NULL) {
-        error = errno;
+    int error = errno;
+    if (stream->input != NULL)
         fclose(stream->input);
-    }
     if (stream->output != NULL)
         fclose(stream->output);
     free(stream);
