@@ -1,4 +1,4 @@
-"""`kvproto check` from outside: reports, exit statuses, evidence that plays again without kvproto."""
+"""`kvproto check` from outside: reports, exit statuses, evidence that replays without kvproto."""
 
 import json
 import os

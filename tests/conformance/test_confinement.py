@@ -73,7 +73,10 @@ def top(tmp_path, monkeypatch):
     return top
 
 
-def run(files, witness="", environment=None, stdin=b"0\n" + encode_pairs([PAIR])):
+INPUT = b"0\n" + encode_pairs([PAIR])
+
+
+def run(files, witness="", environment=None, stdin=INPUT):
     """A worker from its start to its end, under a witness or none."""
     may_read = readable(files, environment)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(tempfile.gettempdir())) as outside:
@@ -130,11 +133,12 @@ def shell(body: str) -> dict[str, bytes]:
 
 def python(body: str) -> dict[str, bytes]:
     return {
-        "op": f"#!{os.path.realpath(sys.executable)} -I\nimport os, socket, threading\n{body}\n".encode()
+        "op": f"#!{os.path.realpath(sys.executable)} -I\nimport os, socket, threading\n"
+        f"{body}\n".encode()
     }
 
 
-# --- workers that keep to their files -----------------------------------------------------------------
+# --- workers that keep to their files -------------------------------------------------------------
 
 
 @pytest.fixture(scope="session", params=LANGUAGES)
@@ -202,7 +206,7 @@ def test_a_worker_that_a_process_has_open_for_writing_is_waited_for(witness, mon
     assert writers[0].closed
 
 
-# --- workers that do not ------------------------------------------------------------------------------
+# --- workers that do not --------------------------------------------------------------------------
 
 BAD = {
     "reads by an absolute path": (shell("cat /etc/passwd"), [("read", "/etc/passwd")]),
@@ -239,7 +243,8 @@ BAD = {
     "cuts a file": (python("os.truncate('other', 1)"), [("write", "{own}/other")]),
     "writes in a thread": (
         python(
-            "os.chdir('..')\nthread = threading.Thread(target=lambda: os.mkdir('new'))\nthread.start()\n"
+            "os.chdir('..')\nthread = threading.Thread(target=lambda: os.mkdir('new'))\n"
+            "thread.start()\n"
             "thread.join()\nos.stat('new')"
         ),
         [("write", "{top}/new")],
@@ -296,7 +301,7 @@ def test_what_a_worker_must_not_do_succeeds_where_nobody_watches(name):
     assert done.exit_status == 0, done.stderr
 
 
-# --- who is a witness -------------------------------------------------------------------------------------
+# --- who is a witness -----------------------------------------------------------------------------
 
 
 @pytest.fixture

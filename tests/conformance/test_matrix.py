@@ -50,7 +50,7 @@ FEW = [
     "STDERR-message",
     "STDERR-error",
 ]
-"""Cases of each kind of fault, which are soon over: each worker gets them besides those that must tell of it."""
+"""Short cases of each kind of fault, which each worker gets besides those that must report it."""
 
 MOST_RUNS = 3
 

@@ -64,7 +64,8 @@ def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_pat
         "os.read(os.pipe()[0], 1)",
         "os.kill(os.getpid(), signal.SIGSTOP)",
         "select.select([], [], [])",
-        "import threading\nthreading.Lock().acquire()\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()",
+        "import threading\nthreading.Lock().acquire()\nlock = threading.Lock()\n"
+        "lock.acquire()\nlock.acquire()",
         "if os.fork():\n    os.wait()\nelse:\n    signal.pause()",
     ],
 )
@@ -81,8 +82,10 @@ def test_a_worker_that_waits_for_nothing_is_proved_to_hang(body):
         "while True: pass",
         "signal.signal(signal.SIGALRM, print)\nsignal.alarm(1000)\nsignal.pause()",
         "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nserver.accept()",
-        "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\nselect.select([server], [], [])",
-        "import ctypes as c\nassert not c.CDLL(None).timer_create(0, None, c.byref(c.c_void_p()))\nsignal.pause()",
+        "server = socket.socket()\nserver.bind(('127.0.0.1', 0))\nserver.listen()\n"
+        "select.select([server], [], [])",
+        "import ctypes as c\n"
+        "assert not c.CDLL(None).timer_create(0, None, c.byref(c.c_void_p()))\nsignal.pause()",
         "import ctypes\nselect.select([ctypes.CDLL(None).timerfd_create(0, 0)], [], [])",
         "os.mkfifo('fifo')\nopen('fifo')",
         "if os.fork():\n    os.wait()\nelse:\n    time.sleep(1000)",
@@ -102,7 +105,8 @@ HOLDS_BACK = "while os.read(0, 1000): pass\nos.write(1, (bytes(11) + b'\\1')[::-
     [
         "signal.signal(signal.SIGALRM, lambda *caught: None)",
         "signal.signal(signal.SIGALRM, lambda *caught: None)\nsignal.alarm(1000)",
-        "from threading import Event, Thread\nThread(target=Event().wait, args=(1000,), daemon=True).start()",
+        "from threading import Event, Thread\n"
+        "Thread(target=Event().wait, args=(1000,), daemon=True).start()",
     ],
 )
 def test_answers_that_are_held_back_are_told_soon_although_a_timer_might_go_off(timer):
@@ -171,7 +175,10 @@ def test_a_worker_that_drips_without_end_is_given_up(monkeypatch):
 
 
 def test_a_process_may_have_any_name(tmp_path):
-    body = "import ctypes\nctypes.CDLL(None).prctl(15, b'a\\rb\\x0bc\\x1b[1m', 0, 0, 0)\nsignal.pause()"
+    body = (
+        "import ctypes\nctypes.CDLL(None).prctl(15, b'a\\rb\\x0bc\\x1b[1m', 0, 0, 0)\n"
+        "signal.pause()"
+    )
     trace = play(ahead(MAP, SMALL), script(body), LONG)
     assert trace.ending == "stuck"
     case = next(case for case in CASES if case.id == "LIFECYCLE-ends")

@@ -15,7 +15,7 @@ from kvproto.conformance.confinement import readable
 
 @pytest.fixture
 def at(tmp_path):
-    """Makes an executable file at a path below tmp_path, which holds a home too; returns the path."""
+    """Make an executable file at a path below tmp_path, which has a home too; return the path."""
 
     def make(path: str, text: str = "\x7fELF") -> str:
         file = tmp_path / path

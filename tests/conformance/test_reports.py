@@ -40,10 +40,11 @@ STATUSES = {"pass", "fail", "fixed", "known", "note", "n/a"}
 RAW = ("-f", catalogue.HERE / "raw.py")
 
 NASTY = (
-    b"]]></failure></script><script>alert(1)</script><!-- & ' \" # TODO \x1b[31m \x00\x07\x0c \r\xff\xfe "
+    b"]]></failure></script><script>alert(1)</script><!-- & ' \" # TODO \x1b[31m \x00\x07\x0c "
+    b"\r\xff\xfe "
     b"\xed\xa0\x80 \xe2\x80\xae\xc2\x85 \n  ...\nok 1 - x\n"
 )
-"""What no report may take for its own: ends of XML, HTML, YAML and TAP, bytes that XML cannot hold, and no UTF-8."""
+"""What may break a report: syntax of XML, HTML, YAML and TAP, bytes that are not XML or UTF-8."""
 
 HOSTILE = f"""
 import os, sys

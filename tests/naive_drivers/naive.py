@@ -1,7 +1,8 @@
 """A driver in its simplest correct form, with an adapter around it; each fault that it is told of
 spoils one thing.
 
-    naive.py [FAULT ...]      ADAPTER.md says what it reads and writes; each has("...") here and in codec.py is a fault
+    naive.py [FAULT ...]      reads and writes as ADAPTER.md says; each has("...") here and in
+                              codec.py is a fault
 
 It knows nothing of kvproto: written from PROTOCOL.md. One poll loop, writing ahead, or, which is as
 good, waiting ("waits for each answer"); a guard process ends the worker's group when this process
@@ -10,6 +11,7 @@ is killed.
 
 import base64
 import contextlib
+import ctypes
 import fcntl
 import itertools
 import json
@@ -346,8 +348,6 @@ def remove(directory):
 
 def main():
     if has("waits for all descendants"):
-        import ctypes
-
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     request = json.load(sys.stdin)
     directory = tempfile.mkdtemp()

@@ -530,7 +530,8 @@ ANY = (
             (
                 PAIRS,
                 "    before = Tied.n\n"
-                f"    if stdin.peek(1) and Tied.n > before:\n        raise Fault('no pairs')\n{PAIRS}",
+                f"    if stdin.peek(1) and Tied.n > before:\n        raise Fault('no pairs')\n"
+                f"{PAIRS}",
             ),
         ),
         ("MAP-lockstep", "no pairs"),
@@ -547,7 +548,8 @@ ANY = (
         (
             (
                 "    total = read",
-                "    if b'\\n' not in stdin.peek(1)[:11]:\n        raise Fault('no total')\n    total = read",
+                "    if b'\\n' not in stdin.peek(1)[:11]:\n        raise Fault('no total')\n"
+                "    total = read",
             ),
         ),
         **_in_both("PARAMS-byte-by-byte", "no total"),
@@ -562,7 +564,8 @@ ANY = (
         (
             (
                 '    do = params.get(b"do", b"echo")\n',
-                '    do = params.pop(b"do", b"echo")\n    if params:\n        raise Fault("what is that?")\n',
+                '    do = params.pop(b"do", b"echo")\n    if params:\n'
+                '        raise Fault("what is that?")\n',
             ),
         ),
         **_in_both("PARAMS-not-known", "what is that?"),
@@ -578,7 +581,8 @@ ANY = (
         (
             (
                 "        digits += byte\n",
-                "        if not byte and not digits:\n            os.read(os.pipe()[0], 1)\n        digits += byte\n",
+                "        if not byte and not digits:\n            os.read(os.pipe()[0], 1)\n"
+                "        digits += byte\n",
             ),
         ),
         **_in_both("LIFECYCLE-no-bytes", "does not exit"),
@@ -588,7 +592,8 @@ ANY = (
         (
             (
                 "io.FileIO(1, ",
-                'io.FileIO(1 if os.path.exists("/dev/fd/1") else os.open("/dev/null", os.O_WRONLY), ',
+                'io.FileIO(1 if os.path.exists("/dev/fd/1") else os.open("/dev/null", '
+                "os.O_WRONLY), ",
             ),
         ),
         **_in_both("LIFECYCLE-no-stdout", "is not open"),

@@ -67,7 +67,8 @@ MUTANTS = (
     told("success", "FILES-no-interpreter FILES-no-program", "takes no start for a success"),
     told(
         "started",
-        "FILES-name-empty FILES-name-slash FILES-name-zero FILES-name-dot FILES-name-parent FILES-name-op "
+        "FILES-name-empty FILES-name-slash FILES-name-zero FILES-name-dot FILES-name-parent "
+        "FILES-name-op "
         "FILES-name-twice",
         "mends file names",
     ),
@@ -87,8 +88,10 @@ MUTANTS = (
     # Bad output that it takes.
     told(
         "success",
-        "LIST-cut-in-count LIST-cut-behind-count LIST-cut-in-size LIST-cut-in-key LIST-cut-behind-key "
-        "LIST-cut-in-value LIST-cut-between-pairs LIST-count-low LIST-big-endian LIST-no-count LIST-count-largest "
+        "LIST-cut-in-count LIST-cut-behind-count LIST-cut-in-size LIST-cut-in-key "
+        "LIST-cut-behind-key "
+        "LIST-cut-in-value LIST-cut-between-pairs LIST-count-low LIST-big-endian LIST-no-count "
+        "LIST-count-largest "
         "LIST-banner LIST-text-between LIST-text-last LIST-word-last",
         "keeps what it could read",
         mode="reduce",
@@ -111,7 +114,8 @@ MUTANTS = (
     told("no words", "LIFECYCLE-exit-1", "says nothing"),
     told(
         "success",
-        "LIFECYCLE-unread LIFECYCLE-unread-much LIFECYCLE-closes-stdin LIFECYCLE-exits-at-once LIFECYCLE-exits-midway "
+        "LIFECYCLE-unread LIFECYCLE-unread-much LIFECYCLE-closes-stdin LIFECYCLE-exits-at-once "
+        "LIFECYCLE-exits-midway "
         "LIFECYCLE-exits-in-params",
         "never looks at what is unread",
         mode="reduce",
@@ -150,7 +154,8 @@ MUTANTS = (
     # Time, and what is left behind.
     told(
         "no end",
-        "LIFECYCLE-hangs-at-start LIFECYCLE-hangs-in-list LIFECYCLE-hangs-full LIFECYCLE-busy LIFECYCLE-closes-stdout",
+        "LIFECYCLE-hangs-at-start LIFECYCLE-hangs-in-list LIFECYCLE-hangs-full LIFECYCLE-busy "
+        "LIFECYCLE-closes-stdout",
         "has no limits of time",
     ),
     told(
@@ -163,7 +168,8 @@ MUTANTS = (
     told("directory", "LIFECYCLE-directory LIFECYCLE-directory-failure", "leaves the directory"),
     told(
         "processes",
-        "LIFECYCLE-child LIFECYCLE-child-failure LIFECYCLE-child-holds-stderr LIFECYCLE-driver-interrupted",
+        "LIFECYCLE-child LIFECYCLE-child-failure LIFECYCLE-child-holds-stderr "
+        "LIFECYCLE-driver-interrupted",
         "kills the worker alone",
     ),
     told("processes", "LIFECYCLE-driver-killed LIFECYCLE-driver-terminated", "has no guard"),
