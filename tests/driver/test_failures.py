@@ -22,7 +22,7 @@ full.
 BIG_PAIRS = [(b"key %d" % index, b"v" * 8000) for index in range(1000)]
 """8 MB, which fits into no pipe: the driver has to write while it reads."""
 
-IDLE, GRACE = 1.5, 0.4
+IDLE, GRACE = 3.0, 0.8
 """Seconds, for workers that are to run into one of them; far enough apart that the right one comes
 first.
 """
