@@ -44,24 +44,6 @@ def give_clauses_an_address(app: Sphinx, document: nodes.document) -> None:
             strong["ids"].append(strong.astext())
 
 
-def keep_layout(
-    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
-) -> None:
-    """Show columns of a docstring, and indented blocks of a module's docstring, as they stand."""
-    begins = re.compile(r" {4}\S|\S+(, \S+)*  +\S" if what == "module" else r"\S+(, \S+)*  +\S")
-    shown: list[str] = []
-    literal = False
-    for line in lines:
-        if begins.match(line) and (not shown or not shown[-1]):
-            shown += ["::", ""]
-            literal = True
-        elif not line:
-            literal = False
-        shown.append("    " + line if literal else line)
-    lines[:] = shown
-
-
 def setup(app: Sphinx) -> None:
     app.add_lexer("hexdump", TextLexer)  # the dumps of PROTOCOL.md say what each field is
     app.connect("doctree-read", give_clauses_an_address)
-    app.connect("autodoc-process-docstring", keep_layout)
