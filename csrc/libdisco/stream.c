@@ -34,7 +34,7 @@ disco_status disco_stream_truncated(disco_stream *stream, const char *field, uin
         (unsigned long long)at, (unsigned long long)wanted, (unsigned long long)had, clause);
 }
 
-/* ---- output: bytes ------------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------------------------- */
 
 static disco_status fail_write(disco_stream *stream)
 {
@@ -97,8 +97,6 @@ static disco_status put_item(disco_stream *stream, const void *data, size_t n_by
         return stream->status;
     return put(stream, data, n_bytes);
 }
-
-/* ---- output: lists and pairs -------------------------------------------------------------- */
 
 /* May the output end here, or a list begin? `what` does so. */
 static disco_status end_list(disco_stream *stream, const char *what)
@@ -176,7 +174,7 @@ disco_status disco_stream_finish(disco_stream *stream)
     return end_list(stream, "the output ends");
 }
 
-/* ---- input: bytes ------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------- */
 
 /* The next read(2) would block: the peer must first have what it waits for (MAP-4). */
 static disco_status flush_before_blocking(disco_stream *stream)
@@ -284,8 +282,6 @@ disco_status disco_stream_take_item(disco_stream *stream, p_entry **entry, unsig
             return stream->status;
     }
 }
-
-/* ---- input: pairs ------------------------------------------------------------------------- */
 
 /* Read an item in pieces. DISCO_END: `may_end`, and the input has ended before it. */
 static disco_status read_item(disco_stream *stream, p_entry **entry, const char *field,
