@@ -11,6 +11,8 @@ class Words(Job):
 for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
 """
 
+from typing import Any
+
 from kvproto.classic.chain import JobChain
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
@@ -20,7 +22,7 @@ from kvproto.classic.util import kvgroup
 __all__ = ["Job", "JobChain", "Params", "external", "kvgroup", "result_iterator"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name == "external":
         from kvproto.driver.program import external  # noqa: PLC0415 (it loads subprocess)
 

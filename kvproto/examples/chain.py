@@ -1,11 +1,14 @@
-"""A chain of jobs: how many words there are once, twice, ...; one job counts the words, the next one the counts.
+"""A chain of jobs: how many words there are once, twice, ...; one job counts the words, the next one
+the counts.
 
-When to use it: when a job reads what another one gave. Jobs of a chain that do not need each other run at the same time.
+When to use it: when a job reads what another one gave. Jobs of a chain that do not need each
+other run at the same time.
 
     python -m kvproto.examples.chain TEXT...
 """
 
 import sys
+from collections.abc import Iterator
 
 from kvproto.classic import Job, JobChain, result_iterator
 from kvproto.classic.func import sum_combiner, sum_reduce
@@ -20,8 +23,9 @@ class Counts(Job):
     combiner = staticmethod(sum_combiner)
     reduce = staticmethod(sum_reduce)
 
-    def map(entry, params):
-        word, n = entry
+    @staticmethod
+    def map(entry: tuple[str, int], params: object) -> Iterator[tuple[int, int]]:
+        _word, n = entry
         yield n, 1
 
 

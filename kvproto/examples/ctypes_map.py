@@ -1,25 +1,30 @@
-"""A map that calls a C library through ctypes: the Bessel function J0 of each number, by the C library's libm.
+"""A map that calls a C library through ctypes: the Bessel function J0 of each number, by the C
+library's libm.
 
-When to use it: when the work is in a library that can be called as it is, so that no program has to be written. A
-library of one's own travels with the job: `required_files = ["mylib.so"]` puts it where `ctypes.CDLL("mylib.so")` finds it.
+When to use it: when the work is in a library that can be called as it is, so that no program has
+to be written. A library of one's own travels with the job: `required_files = ["mylib.so"]` puts
+it where `ctypes.CDLL("mylib.so")` finds it.
 
     kvproto run kvproto.examples.ctypes_map.Bessel NUMBERS.txt
 """
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterator
 
-from kvproto.classic import Job
+from kvproto.classic import Job, Params
 
 
 class Bessel(Job):
     """(number, J0 of it) for each line."""
 
-    def map_init(entries, params):
+    @staticmethod
+    def map_init(entries: Iterator[str], params: Params) -> None:
         params.libm = ctypes.CDLL(ctypes.util.find_library("m"))
         params.libm.j0.restype = ctypes.c_double
         params.libm.j0.argtypes = [ctypes.c_double]
 
-    def map(line, params):
+    @staticmethod
+    def map(line: str, params: Params) -> Iterator[tuple[float, float]]:
         number = float(line)
         yield number, params.libm.j0(number)

@@ -1,7 +1,7 @@
 """The demo: count the words of real text, map and reduce both the C program `wordcount`.
 
-Prints the twenty most frequent words, the time and the speed. Without inputs it takes the sources of Python's
-standard library, which are wherever Python is.
+Prints the twenty most frequent words, the time and the speed. Without inputs it takes the sources
+of Python's standard library, which are wherever Python is.
 
 When to use it: to see how fast your machine does this, and how a job runs a program of yours.
 
@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.progress import Progress, amount
@@ -57,7 +58,7 @@ def main(inputs: Sequence[str] = ()) -> int:
     n_bytes = 0
     progress = Progress()
 
-    def on_event(event: dict) -> None:
+    def on_event(event: dict[str, Any]) -> None:
         nonlocal n_bytes
         if event["event"] == "progress" and event["stage"] == "map":
             n_bytes = event["bytes"]

@@ -1,12 +1,14 @@
 """Grep: the lines that match a regular expression, each with the file that it is in.
 
-When to use it: to search more text than one core likes to read; and to see how a reader of one's own gets the parameter
-of a job, which here comes from the command line.
+When to use it: to search more text than one core likes to read; and to see how a reader of one's
+own gets the parameter of a job, which here comes from the command line.
 
     kvproto run kvproto.examples.grep.Grep -P params 'err|warn' /var/log
 """
 
 import re
+from collections.abc import Iterator
+from typing import TextIO
 
 from kvproto.classic import Job
 from kvproto.classic.func import nop_map
@@ -18,7 +20,10 @@ class Grep(Job):
     map = staticmethod(nop_map)
     params = ""
 
-    def map_reader(fd, size, url, params):
+    @staticmethod
+    def map_reader(
+        fd: TextIO, size: int | None, url: str, params: str
+    ) -> Iterator[tuple[str, str]]:
         matches = re.compile(params).search
         for line in fd:
             if matches(line):

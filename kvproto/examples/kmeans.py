@@ -8,34 +8,36 @@ When to use it: for what is computed in rounds: what a job gives becomes the par
 import itertools
 import math
 import sys
+from collections.abc import Iterator
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_combiner, sum_reduce
 
+Point = tuple[float, ...]
+
 
 class Sums(Job):
-    """((number of a centre, axis), sum) of the points that this centre is nearest to; on axis 0 how many these are."""
+    """((number of a centre, axis), sum) over the points nearest to this centre; axis 0 counts them."""
 
     combiner = staticmethod(sum_combiner)
     reduce = staticmethod(sum_reduce)
 
-    def map(line, centres):
+    @staticmethod
+    def map(line: str, centres: list[Point]) -> Iterator[tuple[tuple[int, int], float]]:
         point = tuple(map(float, line.split(",")))
         nearest = min(range(len(centres)), key=lambda number: math.dist(point, centres[number]))
         for axis, x in enumerate((1, *point)):
             yield (nearest, axis), x
 
 
-def kmeans(points, centres):
-    """The centres, tuples of floats, in which rounds end that begin with the ones given; points is a list of inputs."""
+def kmeans(points: list[str], centres: list[Point]) -> list[Point]:
+    """Move the centres until they stay where they are; points is a list of inputs."""
     while True:
         job = Sums().run(input=points, params=centres)
         sums = dict(result_iterator(job.wait()))
         job.purge()
         moved = list(centres)
-        for number in {
-            number for number, axis in sums
-        }:  # a centre without points stays where it is
+        for number in {number for number, axis in sums}:  # a centre without points stays
             axes = range(1, len(centres[number]) + 1)
             moved[number] = tuple(sums[number, axis] / sums[number, 0] for axis in axes)
         if moved == centres:

@@ -1,10 +1,12 @@
 """Count words in Python: the smallest job with a map, a combiner and a reduce.
 
-When to use it: when the map is a few lines of Python and the input is not huge. `kvproto.examples.demo` does the same
-with a program in C.
+When to use it: when the map is a few lines of Python and the input is not huge.
+`kvproto.examples.demo` does the same with a program in C.
 
     kvproto run kvproto.examples.wordcount.WordCount TEXT...
 """
+
+from collections.abc import Iterator
 
 from kvproto.classic import Job
 from kvproto.classic.func import sum_combiner, sum_reduce
@@ -16,6 +18,7 @@ class WordCount(Job):
     combiner = staticmethod(sum_combiner)
     reduce = staticmethod(sum_reduce)
 
-    def map(line, params):
+    @staticmethod
+    def map(line: str, params: object) -> Iterator[tuple[str, int]]:
         for word in line.split():
             yield word, 1
