@@ -198,7 +198,7 @@ def test_a_worker_that_a_process_has_open_for_writing_is_waited_for(witness, mon
 
     def leave_open(directory, files):
         write_files(directory, files)
-        writers.append(open(f"{directory}/op", "ab"))
+        writers.append(open(f"{directory}/op", "ab"))  # noqa: SIM115
 
     monkeypatch.setattr(_process, "_write_files", leave_open)
     monkeypatch.setattr(os, "sched_yield", lambda: writers[0].close())  # noqa: PLW0108

@@ -137,9 +137,11 @@ def test_of_two_parameters_with_one_name_the_last_counts(worker):
 @pytest.mark.parametrize("mode", MODES)
 def test_err_ends_the_job_at_its_pair_behind_the_answers_before(worker, mode):
     stdin = encode_params({"do": "err", "text": "so\nend", "at": "2"}) + encode_pairs(PAIRS)
-    with ExternalProgram(worker, params={"do": "err", "text": "so it ends", "at": "2"}) as external:
-        with pytest.raises(errors.WorkerError, match="so it ends"):
-            list(getattr(external, mode)(PAIRS))
+    with (
+        ExternalProgram(worker, params={"do": "err", "text": "so it ends", "at": "2"}) as external,
+        pytest.raises(errors.WorkerError, match="so it ends"),
+    ):
+        list(getattr(external, mode)(PAIRS))
     done = subprocess.run(
         [worker[0], mode], input=stdin, capture_output=True, timeout=WATCHDOG, check=False
     )

@@ -95,7 +95,7 @@ LOGS = {
         """1 mkdir("/w/__pycache__", 0777) = 0
 1 openat(AT_FDCWD</w>, "/w/__pycache__/a.pyc.12", O_WRONLY|O_CREAT, 0644) = 3</w/__pycache__/a.pyc.12>
 1 rename("/w/__pycache__/a.pyc.12", "/w/__pycache__/a.pyc") = 0
-1 mkdir("/v/__pycache__", 0777) = 0""",
+1 mkdir("/v/__pycache__", 0777) = 0""",  # noqa: E501
         [("write", "/v/__pycache__")],
     ),
     "a log that was cut": (

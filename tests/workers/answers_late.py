@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# Good for a driver that never waits: answers each pair when it has the next one, the last at end of file.
+# Good for a driver that never waits: answers each pair when it has the next one, the last at end of
+# file.
 import raw
 
 late = b""

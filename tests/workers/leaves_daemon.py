@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# Good, but untidy: leaves a process in a session of its own that holds none of its descriptors. It must not outlive the driver.
+# Good, but untidy: leaves a process in a session of its own that holds none of its descriptors. It
+# must not outlive the driver.
 import os
 
 import raw

@@ -1,4 +1,6 @@
-"""The protocol by hand, for the small Python workers here: it travels with each of them as a supporting file."""
+"""The protocol by hand, for the small Python workers here: it travels with each of them as a
+supporting file.
+"""
 
 import os
 import signal

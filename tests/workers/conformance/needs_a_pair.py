@@ -3,6 +3,6 @@
 import raw
 
 pairs = 0
-for pairs, pair in enumerate(raw.read_pairs(), 1):
+for pairs, pair in enumerate(raw.read_pairs(), 1):  # noqa: B007
     raw.write(raw.result_list(pair))
 1 / pairs
