@@ -1,5 +1,4 @@
-"""A chain of jobs: how many words there are once, twice, ...; one job counts the words, the next one
-the counts.
+"""A chain of jobs: how many words occur once, twice, ...; the second job counts the counts.
 
 When to use it: when a job reads what another one gave. Jobs of a chain that do not need each
 other run at the same time.

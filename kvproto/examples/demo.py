@@ -34,11 +34,12 @@ class WordCount(Job):
 
 
 def program() -> str:
-    """The path of the compiled `wordcount`, installed beside this module. JobError when it was not built."""
+    """Return the path of the compiled `wordcount`. JobError if it was not built."""
     path = os.path.join(os.path.dirname(__file__), "bin", "wordcount")
     if not os.path.exists(path):
         raise JobError(
-            f"{path} is not there: kvproto runs from sources; build it with `make build`, or install with `pip install .`"
+            f"{path} is not there: kvproto runs from sources; "
+            "build it with `make build`, or install with `pip install .`"
         )
     return path
 
@@ -53,7 +54,7 @@ def library_sources() -> list[str]:
 
 
 def main(inputs: Sequence[str] = ()) -> int:
-    """Run the demo over inputs (files, directories, urls) and print what came of it; returns 0. Errors as `Job.wait`."""
+    """Run the demo over inputs (files, directories, urls), print the results, and return 0."""
     wordcount = external([program()])
     n_bytes = 0
     progress = Progress()

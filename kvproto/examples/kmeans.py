@@ -17,7 +17,7 @@ Point = tuple[float, ...]
 
 
 class Sums(Job):
-    """((number of a centre, axis), sum) over the points nearest to this centre; axis 0 counts them."""
+    """((number of a centre, axis), sum) of the points nearest to this centre; axis 0 counts."""
 
     combiner = staticmethod(sum_combiner)
     reduce = staticmethod(sum_reduce)

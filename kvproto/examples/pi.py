@@ -13,9 +13,9 @@ from kvproto.classic import Job
 
 
 class Pi(Job):
-    """("pi", the estimate) of params points for each seed; the same seeds give the same estimate."""
+    """("pi", the estimate) from params points for each seed; equal seeds give equal estimates."""
 
-    input = [f"raw://{seed}" for seed in range(8)]
+    input = tuple(f"raw://{seed}" for seed in range(8))
     params = 250_000
 
     @staticmethod
