@@ -3,7 +3,7 @@
 When to use it: to bring together tables that are too large for memory: only the rows of one key
 are held at a time.
 
-    kvproto run kvproto.examples.join.Join -P params=customer_id --out jsonl customers.csv o.csv
+    kvproto run kvproto.examples.join.Join -Pparams=customer_id --out jsonl customers.csv orders.csv
 """
 
 import csv
