@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kvproto._text import printable
-from kvproto.driver.supervisor import ready_fds
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -34,7 +34,7 @@ def write_all(fd: int, data: Buffer) -> None:
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:
-            ready_fds([], [fd])
+            select.select([], [fd], [])  # until it has room
         except OSError as e:
             why = "it is closed" if e.errno == errno.EBADF else e.strerror
             raise OSError(e.errno, why, _NAMES.get(fd, fd)) from None
