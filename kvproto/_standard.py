@@ -6,12 +6,11 @@ library's all the same. The user's own imports work as ever. Importing this modu
 and it imports nothing that a user's file could stand for.
 """
 
-from __future__ import annotations
-
 from _frozen_importlib_external import PathFinder
 from sys import _getframe, meta_path, modules, stdlib_module_names
 
-TYPE_CHECKING = False  # typing is one of the modules that a user's file could stand for
+# No `__future__` here, and no typing: they too are modules that a file of the user could stand for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -26,7 +25,7 @@ _LIBRARIES = ("<frozen ", _LIBRARY, _PACKAGE)
 _IMPORT_NAME = compile("import it", "", "exec").co_code[6]  # after RESUME, level and names
 
 
-def modules_that_hide_others() -> list[ModuleType]:
+def modules_that_hide_others() -> "list[ModuleType]":
     """List the user's modules that are loaded under the name of one of the standard library's."""
     loaded = [module for name, module in list(modules.items()) if name in stdlib_module_names]
     return [
@@ -40,8 +39,8 @@ class _Finder:
     """Finds a standard module for an import statement of kvproto, or of a library it called."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         if path is not None or name not in stdlib_module_names or not _is_for_kvproto():
             return None
         spec = PathFinder.find_spec(name, _PATH)
@@ -69,7 +68,7 @@ def _is_library(file: str) -> bool:
     return file.startswith(_LIBRARIES) or "/site-packages/" in file or "/dist-packages/" in file
 
 
-def _is_at_import_statement(frame: FrameType) -> bool:
+def _is_at_import_statement(frame: "FrameType") -> bool:
     """False where a name is data: importlib.import_module(name), or a pickle that is loaded."""
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_NAME
 

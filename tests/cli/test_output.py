@@ -73,9 +73,9 @@ def here(made, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["results", "--out", "text", "@"],
-        ["results", "--out", "jsonl", "@"],
-        ["oob", "@", "large"],
+        ["results", "--out", "text", "Large"],
+        ["results", "--out", "jsonl", "Large"],
+        ["oob", "Large", "large"],
         ["tag", "get", "large"],
         ["map", "--out", "text", "--", "./echo"],
         ["map", "--out", "kv", "--", "./echo"],
@@ -106,7 +106,7 @@ def test_a_stdout_that_is_not_blocking_and_slow_gets_everything(here):
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
     process = subprocess.Popen(
-        command_line("results", "--out", "text", "@"), cwd=here, env=unbuffered(), stdout=theirs
+        command_line("results", "--out", "text", "Large"), cwd=here, env=unbuffered(), stdout=theirs
     )
     os.close(theirs)
     with open(ours, "rb") as pipe:
@@ -121,8 +121,8 @@ def test_a_stdout_that_is_not_blocking_and_slow_gets_everything(here):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["results", "--out", "text", "@"],
-        ["events", "@"],
+        ["results", "--out", "text", "Large"],
+        ["events", "Large"],
         ["jobs"],
         ["tag", "ls"],
         ["config", "--libs"],

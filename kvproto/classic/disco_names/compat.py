@@ -90,20 +90,26 @@ class file(FileIO, metaclass=_Files):
     """Opens a file; every open file is an instance of it, such as the files that readers get."""
 
 
-_MODULES = {
-    "httplib": "http.client",
-    "http_server": "http.server",
-    "socket_server": "socketserver",
-}  # slow to load, and rarely used
-
 http_server: ModuleType
 httplib: ModuleType
 socket_server: ModuleType
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _MODULES:
-        return importlib.import_module(_MODULES[name])
+    # These modules are slow to load and rarely used. The import statements find the standard
+    # library's modules even if the user's directory has a module of the same name.
+    if name == "httplib":
+        import http.client  # noqa: PLC0415
+
+        return http.client
+    if name == "http_server":
+        import http.server  # noqa: PLC0415
+
+        return http.server
+    if name == "socket_server":
+        import socketserver  # noqa: PLC0415
+
+        return socketserver
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
