@@ -17,7 +17,7 @@ from typing import Any
 
 from kvproto._stdio import say
 from kvproto.classic import disco_names as alias
-from kvproto.driver.signals import NUMBERS, Ended, end_by
+from kvproto.driver.signals import NUMBERS, Ended, Latch, deferred, end_by
 from kvproto.engine.spec import JobSpec
 from kvproto.inputs.schemes import Input
 from kvproto.storage.job_directory import JobDirectory
@@ -30,7 +30,7 @@ _threads: set[JobThread] = set()
 class JobThread(threading.Thread):
     """The thread that runs a job. After `ended` it has `results`, or an `error`.
 
-    `ended` is an event because an interrupted join() marks a thread as ended (CPython 3.11).
+    `ended` is there because an interrupted join() marks a thread as ended (CPython 3.11).
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class JobThread(threading.Thread):
         self.directory = directory
         self.results: list[str] = []
         self.error: BaseException | None = None
-        self.ended = threading.Event()
+        self.ended = Latch()
         self.pool = LocalPool(
             n_processes,
             log_directory=directory.logs,
@@ -63,7 +63,8 @@ class JobThread(threading.Thread):
         _threads.add(self)
         _take_signals()
         try:
-            super().start()
+            with deferred():
+                super().start()
         except RuntimeError:  # the process cannot start another thread
             _threads.discard(self)
             self.directory.discard()

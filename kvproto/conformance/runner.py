@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event, Lock
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from kvproto.conformance.player import Program, play
 from kvproto.conformance.schedule import End, Exit, Pair, Schedule, Send, Setting
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable, Trace
 from kvproto.conformance.workers import CASES
+from kvproto.driver.signals import deferred
 from kvproto.errors import KnownError
 
 __all__ = [
@@ -176,14 +178,23 @@ def run_all(
     stop       is called at the end, also after an exception; it must end the runs under way
     """
     results: list[Result] = []
+    ended: SimpleQueue[Future[Result]] = SimpleQueue()
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for future in [pool.submit(result, case, mode) for case, mode in chosen]:
+        with deferred():
+            futures = [pool.submit(result, case, mode) for case, mode in chosen]
+            for future in futures:
+                future.add_done_callback(ended.put)
+        seen: set[Future[Result]] = set()
+        for future in futures:
+            while future not in seen:
+                seen.add(ended.get())
             results.append(future.result())
             on_result(results[-1])
     finally:
-        stop()
-        pool.shutdown(cancel_futures=True)
+        with deferred():
+            stop()
+            pool.shutdown(cancel_futures=True)
     return results
 
 

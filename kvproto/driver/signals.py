@@ -1,4 +1,10 @@
-"""SIGTERM and SIGHUP end a program as Ctrl-C does: workers are killed, temporary files removed."""
+"""SIGTERM and SIGHUP end a program as Ctrl-C does: workers are killed, temporary files removed.
+
+Each of these signals raises an exception in the main thread, between any two steps of it. The locks
+of `threading` and `concurrent.futures` are written in Python and do not survive that: one that the
+exception leaves taken blocks other threads for ever. So the main thread starts threads, and works
+with such locks, only inside `deferred`, and waits with `Latch` or a `queue.SimpleQueue`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
-__all__ = ["NUMBERS", "Ended", "as_interrupts", "end_by"]
+__all__ = ["NUMBERS", "Ended", "Latch", "as_interrupts", "deferred", "end_by"]
 
 NUMBERS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -31,10 +38,12 @@ def as_interrupts() -> Iterator[None]:
         yield
         return
     ours = [number for number in NUMBERS if signal.getsignal(number) == signal.SIG_DFL]
+    arrived: list[int] = []
 
     def end(number: int, frame: object) -> None:
         for each in ours:
             signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the cleanup
+        arrived.append(number)
         raise Ended(number)
 
     for number in ours:
@@ -44,6 +53,69 @@ def as_interrupts() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+    if arrived:  # Python drops an exception that is raised in a destructor or weakref callback
+        raise Ended(arrived[0])
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let no signal interrupt the body: those that arrive in it are handled at its end.
+
+    Unlike a signal mask, this does not pass on to the threads and processes that the body starts.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, *NUMBERS)
+        if callable(handler := signal.getsignal(number))
+    }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+        for number in handlers:
+            signal.signal(number, lambda number, frame: arrived.append(number))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for each in arrived:
+            signal.raise_signal(each)  # pending until the mask is lifted
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+class Latch:
+    """A `threading.Event` that can only be set, and whose `wait` a signal may interrupt."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: list[SimpleQueue[None]] = []  # its put() and get() survive an exception
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        """Let all waits return, at once and from now on."""
+        self._is_set = True
+        for queue in list(self._waiting):
+            queue.put(None)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds; return whether the latch is set."""
+        queue: SimpleQueue[None] = SimpleQueue()
+        self._waiting.append(queue)  # before the look at _is_set, which set() changes first
+        try:
+            if not self._is_set:
+                queue.get(timeout=timeout)
+        except Empty:
+            pass
+        finally:
+            self._waiting.remove(queue)
+        return self._is_set
 
 
 def end_by(number: int) -> int:

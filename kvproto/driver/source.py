@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from kvproto.driver.signals import deferred
 from kvproto.errors import ProtocolError
 from kvproto.protocol import native as _native
 from kvproto.protocol.stream import FrameStream
@@ -158,7 +159,8 @@ class Pump:
         self.fileno, self._write_end = os.pipe()
         self._error: BaseException | None = None
         # A daemon: it may be reading a terminal that stays silent when the program ends.
-        threading.Thread(target=self._run, args=(pieces,), daemon=True).start()
+        with deferred():
+            threading.Thread(target=self._run, args=(pieces,), daemon=True).start()
 
     def check(self) -> None:
         """Raise what the iterable has raised. Call it after the end of file."""

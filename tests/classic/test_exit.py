@@ -59,7 +59,7 @@ import threading, time, sys
 def waits():
     frame = sys._current_frames()[threading.main_thread().ident]
     while frame:
-        if frame.f_code.co_name == "wait" and "threading" in frame.f_code.co_filename:
+        if frame.f_code.co_qualname == "Latch.wait":
             return True
         frame = frame.f_back
 def tell():
