@@ -16,6 +16,8 @@ from kvproto.classic.disco_names import entries_are_bytes, install, is_installed
 
 __all__ = ["entries_are_bytes", "install", "is_installed"]
 
+__path__: list[str] = []  # it was a package: `disco_names.names.MOVED` has its modules
+
 
 def main(arguments: list[str]) -> None:
     """Run a script or a module as Python does: as __main__, with its sys.argv and sys.path[0]."""

@@ -19,3 +19,5 @@ __all__ = [
     "open_input",
     "tell",
 ]
+
+__path__: list[str] = []  # it was a package: `disco_names.names.MOVED` has its modules

@@ -24,7 +24,7 @@ from kvproto.errors import DataError, JobError
 from kvproto.forms import encoder
 from kvproto.storage.atomic import OutputFile
 
-__all__ = ["Output", "find_function", "find_job", "jobargs_of", "run"]
+__all__ = ["Output", "call_user_code", "find_function", "find_job", "jobargs_of", "run"]
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def run(
     job = (
         description
         if isinstance(description, Job)
-        else _call_user_code(description, f"{spec}: making the job failed")
+        else call_user_code(description, f"{spec}: making the job failed")
     )
     try:
         jobargs = jobargs_of(parameters)
@@ -237,7 +237,7 @@ def find_function(spec: str) -> Callable[..., Any]:
     return value
 
 
-def _call_user_code(call: Callable[[], T], what: str) -> T:
+def call_user_code(call: Callable[[], T], what: str) -> T:
     """Call the user's code. If it raises or exits, JobError has a traceback of that code alone."""
     try:
         return call()
@@ -279,7 +279,7 @@ def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
 
 def _module(spec: str, name: str) -> ModuleType:
     try:
-        return _call_user_code(
+        return call_user_code(
             lambda: importlib.import_module(name), f"{spec}: importing {name} failed"
         )
     except ModuleNotFoundError as e:

@@ -33,6 +33,7 @@ __all__ = [
     "directory",
     "read_blocks",
     "remove",
+    "url_of",
 ]
 
 CHUNK_SIZE = 64 << 20
@@ -84,7 +85,7 @@ class Blobs:
                 file.write(block)
             file.publish(on_disk=True)
         self._made.append(path)
-        return _url_of(path)
+        return url_of(path)
 
     def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
         """Make blobs of lines, at least one, and return their URLs.
@@ -111,7 +112,7 @@ class Blobs:
             sync(new)
             sync(os.path.dirname(new))
         self._made.append(new)
-        return _url_of(new)
+        return url_of(new)
 
     def touch(self) -> None:
         """Make the blobs new for the removal of unused ones, before a tag lists them.
@@ -212,6 +213,6 @@ def _mount(fd: int) -> tuple[int, str]:
     return os.fstat(fd).st_dev, mount
 
 
-def _url_of(path: str) -> str:
+def url_of(path: str) -> str:
     """The URL of a blob by its whole path."""
     return "file://" + urllib.parse.quote(path, safe="/$:@")

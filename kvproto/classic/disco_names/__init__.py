@@ -8,6 +8,9 @@
 module. With `--bytes` before the script its jobs have text=False, for code that was written for the
 original on Python 3, where lines were bytes. A real `disco` package, if there is one, comes first.
 The tables in `names` say where a name is now, or what to use instead of it.
+
+Modules of `kvproto.classic` that have moved are importable under their old names too, without
+`install`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from kvproto.classic.disco_names.names import GONE, MODULES, exports
+from kvproto.classic.disco_names.names import GONE, MODULES, MOVED, RENAMED, exports
 
 if TYPE_CHECKING:
     from importlib.abc import Loader
@@ -88,6 +91,18 @@ class _Finder:
         return any(spec is not None and spec.loader is not None for spec in specs)
 
 
+class _FinderOfMoved:
+    """Finds the modules of kvproto that have moved. It comes last."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, _Loader()) if name in MOVED else None
+
+
+sys.meta_path.append(_FinderOfMoved())
+
+
 class _Loader(Loader):
     """Makes a module with the names that the table's modules export."""
 
@@ -97,14 +112,17 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         modules = exports(name)
-        names = {export: getattr(source, export) for export, source in modules.items()}
+        names = {
+            export: getattr(source, RENAMED.get(export, export))
+            for export, source in modules.items()
+        }
 
         def missing(attribute: str) -> NoReturn:
             if _is_importing(sys._getframe(1)):
                 raise ImportError(_explained(f"{name}.{attribute}"), name=f"{name}.{attribute}")
             raise AttributeError(_explained(f"{name}.{attribute}"))
 
-        for source in MODULES[name]:
+        for source in MODULES.get(name, ()):
             if ":" not in source:
                 vars(module).update(_own(importlib.import_module(source)))
         vars(module).update(names, __all__=sorted(names), __getattr__=missing)

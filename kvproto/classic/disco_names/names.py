@@ -1,11 +1,14 @@
-"""The tables of the old names: where they are now, and what replaces those that are gone."""
+"""The tables of the old names: where they are now, and what replaces those that are gone.
+
+The old names are those of Disco and those of kvproto's own modules that have moved.
+"""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
-__all__ = ["GONE", "MODULES", "exports"]
+__all__ = ["GONE", "MODULES", "MOVED", "exports"]
 
 _OLD = "kvproto.classic.disco_names."
 _FUNC = ("kvproto.classic.func", "kvproto.classic.task_io", _OLD + "jobs:notifier")
@@ -66,11 +69,72 @@ MODULES: dict[str, tuple[str, ...]] = {
 }
 """Old module -> the modules whose `__all__` it has, or MODULE:NAMES for some names of one."""
 
+MOVED: dict[str, tuple[str, ...]] = {
+    "kvproto.classic.alias.compat": _COMPAT,
+    "kvproto.classic.alias.core": (_OLD + "jobs:classic_iterator",),
+    "kvproto.classic.alias.ddfs": (_OLD + "files:DDFS",),
+    "kvproto.classic.alias.error": _ERROR,
+    "kvproto.classic.alias.external": (_OLD + "jobs:MAX_ITEM_SIZE package",),
+    "kvproto.classic.alias.fileutils": (_OLD + "files:DiscoOutputStream",),
+    "kvproto.classic.alias.func": (_OLD + "jobs:notifier",),
+    "kvproto.classic.alias.job": (_OLD + "jobs:Disco Job",),
+    "kvproto.classic.alias.modutil": _MODUTIL,
+    "kvproto.classic.alias.names": (_OLD + "names:GONE MODULES",),
+    "kvproto.classic.alias.netstring": _NETSTRING,
+    "kvproto.classic.alias.schemes": _SCHEME,
+    "kvproto.classic.alias.settings": (_OLD + "compat:DiscoSettings",),
+    "kvproto.classic.alias.task": (_OLD + "jobs:Task",),
+    "kvproto.classic.alias.top": (_OLD + "jobs:external",),
+    "kvproto.classic.alias.util": (_OLD + "util",),
+    "kvproto.classic.alias.worker": (_OLD + "jobs:Worker free_names",),
+    "kvproto.classic.blobs": ("kvproto.storage.blobs:CHUNK_SIZE Blobs blob_name read_blocks",),
+    "kvproto.classic.command": ("kvproto.cli.run_job:jobargs_of run",),
+    "kvproto.classic.figures": ("kvproto.classic.progress:Stage amount",),
+    "kvproto.classic.finding": ("kvproto.cli.run_job:find_function find_job of_the_user",),
+    "kvproto.classic.hunks": (
+        "kvproto.storage.hunks:Bytes HunkWriter encode_netstrings read_hunks read_netstrings",
+    ),
+    "kvproto.classic.live": ("kvproto.classic.progress:LiveLines",),
+    "kvproto.classic.old_parameters": (
+        "kvproto.classic.checks:NEEDLESS REFUSED attributes check_names",
+        "kvproto.classic.parameters:SYNONYMS",
+    ),
+    "kvproto.classic.output": ("kvproto.cli.run_job:Output", "kvproto.cli.shared:FORMS"),
+    "kvproto.classic.reading": ("kvproto.classic.results:result_iterator",),
+    "kvproto.classic.running": ("kvproto.classic.threads:Run stop stopping",),
+    "kvproto.classic.schemes.address": ("kvproto.inputs.schemes.web:request_for",),
+    "kvproto.classic.schemes.dir": ("kvproto.inputs.schemes.lists:find",),
+    "kvproto.classic.schemes.disco": ("kvproto.inputs.schemes.nodes:find open",),
+    "kvproto.classic.schemes.files": ("kvproto.inputs.schemes.files:find local_path open",),
+    "kvproto.classic.schemes.folders": ("kvproto.inputs.schemes.folders:Search",),
+    "kvproto.classic.schemes.nodes": (
+        "kvproto.inputs.schemes.nodes:PORT check_remote host_of split",
+    ),
+    "kvproto.classic.schemes.raw": ("kvproto.inputs.schemes.files:find open",),
+    "kvproto.classic.schemes.tag": ("kvproto.inputs.schemes.lists:find listed load locate",),
+    "kvproto.classic.schemes.web": (
+        "kvproto.inputs.schemes.web:ATTEMPTS find open",
+        "kvproto.inputs.schemes.lists:MAX_DOCUMENT fetch",
+    ),
+    "kvproto.classic.stored": (
+        "kvproto.storage.blobs:directory remove url_of",
+        "kvproto.inputs.tagged:collect is_chunk remove_unused unused",
+    ),
+    "kvproto.classic.tags": (
+        "kvproto.storage.tags:DamagedTag InvalidTag NoSuchTag TagStore parse_document safe_name "
+        "tag_name",
+    ),
+}
+"""The same for modules of kvproto: what was importable from them still is."""
+
+RENAMED = {"Run": "JobThread", "of_the_user": "call_user_code"}
+"""Names of MOVED that are called something else now."""
+
 
 def exports(old: str) -> dict[str, ModuleType]:
     """The names of an old module, each with the module that has it now."""
     modules: dict[str, ModuleType] = {}
-    for source in MODULES[old]:
+    for source in (MODULES if old in MODULES else MOVED)[old]:
         name, _, names = source.partition(":")
         module = importlib.import_module(name)
         modules.update(dict.fromkeys(names.split() or module.__all__, module))

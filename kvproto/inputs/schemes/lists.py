@@ -31,7 +31,7 @@ from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, 
 from kvproto.storage.atomic import open_regular
 from kvproto.storage.tags import TagStore, parse_document, tag_name
 
-__all__ = ["find", "listed", "load", "locate"]
+__all__ = ["MAX_DOCUMENT", "fetch", "find", "listed", "load", "locate"]
 
 MAX_DOCUMENT = 256 << 20
 """Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
@@ -119,12 +119,12 @@ def load(server: str, name: str) -> dict[str, Any]:
     if not server:
         return TagStore().get(name)
     url = f"{server}{_ON_THE_WEB}{name}"
-    data = _fetch(url)
+    data = fetch(url)
     check_has_lines(data[:HEAD_SIZE], url)
     return parse_document(data, url)
 
 
-def _fetch(url: str) -> bytes:
+def fetch(url: str) -> bytes:
     """Read a document that is needed before a job starts. Every failure is a DataError."""
     try:
         file, _ = open_input(url)
@@ -152,7 +152,7 @@ def _of_index(url: str, tell: Tell) -> Iterator[Input]:
 
 def _read(index: str) -> bytes:
     if _is_web(index):
-        data = _fetch(index)
+        data = fetch(index)
     else:
         try:
             with open_regular(index) as file:
