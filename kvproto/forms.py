@@ -139,11 +139,13 @@ def _whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
 
 # --- from frames to lines -----------------------------------------------------------------------
 
+_TEXT = b"%b\t%b\n"
+
 
 def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
     """Write each pair as key, tab, value, newline; the bytes of both as they are."""
     for pairs in _decoded(frames, max_item):
-        yield b"".join([b"%b\t%b\n" % pair for pair in pairs])
+        yield b"".join([_TEXT % pair for pair in pairs])
 
 
 def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -176,9 +178,9 @@ def encoder(form: str) -> Callable[[Any, Any], bytes]:
     Parameters
     ----------
     form : {"text", "jsonl", "kv"}
-        "text" writes objects as ``str`` shows them, without the newline at the end of a key or a
-        value. "jsonl" takes what JSON has, and bytes; a float that JSON lacks becomes
-        {"float": "nan"}, "inf" or "-inf". "kv" takes bytes and str.
+        "text" writes bytes as they are, and other objects as ``str`` shows them. "jsonl" takes
+        what JSON has, and bytes; a float that JSON lacks becomes {"float": "nan"}, "inf" or
+        "-inf". "kv" takes bytes and str.
 
     Returns
     -------
@@ -191,10 +193,7 @@ def encoder(form: str) -> Callable[[Any, Any], bytes]:
 
 def _text_encoder() -> Callable[[Any, Any], bytes]:
     def encode(key: Any, value: Any) -> bytes:
-        return b"%b\t%b\n" % (
-            _shown(key).removesuffix(b"\n"),
-            _shown(value).removesuffix(b"\n"),
-        )
+        return _TEXT % (_shown(key), _shown(value))
 
     return encode
 
@@ -253,9 +252,7 @@ def _kv_encoder() -> Callable[[Any, Any], bytes]:
                     f"{type(item).__name__} is neither bytes nor str; "
                     "--out text and jsonl write more"
                 )
-        return encode_pair(
-            *(item if isinstance(item, bytes) else _bytes_of(item) for item in (key, value))
-        )
+        return encode_pair(_shown(key), _shown(value))
 
     return encode
 

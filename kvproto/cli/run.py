@@ -17,8 +17,8 @@ False, None where the parameter has such a default, a function as module.functio
 `help(kvproto.classic.Job.run)` in Python lists the parameters.
 
 forms of the results:
-  text    key, tab, value, newline; objects as str() shows them; for people: without the newline
-          at their end
+  text    key, tab, value, newline; objects as str() shows them; what holds tabs or newlines of
+          its own needs jsonl or kv
   jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."},
           NaN as {"float": "nan"}
   kv      pairs as a worker reads and writes them; bytes and str alone

@@ -117,14 +117,15 @@ def jobs(here):
 
 def test_grep_runs_as_documented(here):
     path = str(here / "input")
-    assert written("here.Grep", "-P", "params", "th.ee", "input") == f"{path}\tthree\n".encode()
+    assert written("here.Grep", "-P", "params", "th.ee", "input") == f"{path}\tthree\n\n".encode()
 
 
 @pytest.mark.parametrize("value", ["-v", "--out", "--", "-P", "-1"])
 def test_a_value_may_begin_with_a_dash(here, value):
     (here / "input").write_text(f"{value}\nother\n")
     assert (
-        written("here.Grep", "-P", "params", value, "input") == f"{here}/input\t{value}\n".encode()
+        written("here.Grep", "-P", "params", value, "input")
+        == f"{here}/input\t{value}\n\n".encode()
     )
 
 
@@ -258,10 +259,22 @@ def test_text_shows_any_object():
     assert written(*given("(b'\\xff', {1, (2,)}.__class__)")) == b"\xff\t<class 'set'>\n"
 
 
-@pytest.mark.parametrize("value", ["'v'", "'v\\n'", "b'v\\n'"])
-def test_text_ends_a_pair_with_one_newline_whether_or_not_its_value_has_one(value):
-    assert written(*given(f"('k', {value})")) == b"k\tv\n"
-    assert written(*given(f"({value}, 'k')")) == b"v\tk\n"
+@pytest.mark.parametrize("form", cli.shared.FORMS)
+def test_a_job_writes_pairs_as_map_does(here, identity, form):
+    texts = [("k", "v"), ("k", "v\n"), ("k\n", "v"), ("\n", ""), ("", "\n"), ("a\tb", "c\td\n")]
+    pairs = texts + [(key.encode(), value.encode()) for key, value in texts]
+    (here / "input").write_text("".join(f"{pair!r}\n" for pair in pairs))
+    mapped = kvproto_command(
+        *("map", "--in", "kv", "--out", form, "--", identity), stdin=kvproto.encode_pairs(pairs)
+    )
+    assert mapped.returncode == 0
+    assert (
+        written("kvproto.classic.Job", "-m", "here.give", "--out", form, "input") == mapped.stdout
+    )
+
+
+def test_text_has_every_byte_of_a_pair_as_it_is():
+    assert written(*given("('k\\n', b'v\\t\\xff\\n')")) == b"k\n\tv\t\xff\n\n"
 
 
 def test_jsonl_has_json_values_as_they_are_and_bytes_as_text_or_base64():
