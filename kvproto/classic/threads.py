@@ -60,10 +60,10 @@ class JobThread(threading.Thread):
         self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)
 
     def start(self) -> None:
-        _threads.add(self)
         _take_signals()
         try:
             with deferred():
+                _threads.add(self)
                 super().start()
         except RuntimeError:  # the process cannot start another thread
             _threads.discard(self)

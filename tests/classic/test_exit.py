@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.drivers import _START, Driver, has_ended
@@ -52,6 +53,38 @@ def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, aft
         paths = JobPaths(driver.job)
         assert [event["event"] for _, event in Disco().events(driver.job)][-1] == "failed"
         assert sorted(os.listdir(paths.path)) == ["events.jsonl", "files", "logs", "oob", "profile"]
+
+
+INTERRUPTED = """
+import faulthandler, sys, time
+from kvproto.classic import Job
+import kvproto.engine.job, kvproto.engine.pool
+from support.injection import Injection
+def map(line, params):
+    time.sleep(1000)
+if __name__ == "__main__":
+    faulthandler.dump_traceback_later(60, exit=True)
+    job = Job("interrupted")
+    files = ("classic/threads.py", "driver/signals.py", "/threading.py")
+    with Injection(int(sys.argv[1]), files):
+        job.run(input=["raw://x"], map=map).wait()
+"""
+
+
+@pytest.mark.parametrize("step", range(1, 640, 40))
+def test_a_signal_ends_the_driver_whenever_it_comes(tmp_path, step):
+    program = tmp_path / "interrupted.py"
+    program.write_text(INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    driver = subprocess.Popen(
+        [sys.executable, "-P", program, str(step)],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = driver.communicate()[1]
+    assert driver.returncode == -signal.SIGTERM, said
+    assert said == "" or "was stopped; its logs are in" in said
 
 
 TELL_WHEN_WAITING = """
