@@ -166,12 +166,12 @@ class Worker(dict[str, Any]):
                 f"job {job.name} has neither map nor reduce: give it one; "
                 "func.nop_map passes entries on as they are"
             )
-        params, limits = item("ext_params"), item("ext_limits")
         map, reduce = item("map"), item("reduce")
+        ext = item("ext_params"), item("ext_limits")
         spec = JobSpec(
             name=item("name") or type(job).__name__,
-            map=External(map, params, limits) if isinstance(map, dict) else map,
-            reduce=External(reduce, params, limits) if isinstance(reduce, dict) else reduce,
+            map=External(map, *ext) if isinstance(map, dict) else map,
+            reduce=External(reduce, *ext) if isinstance(reduce, dict) else reduce,
             combiner=item("combiner"),
             partition=item("partition") or default_partition,
             n_partitions=1 if item("merge_partitions") and reduce else item("partitions"),

@@ -71,8 +71,8 @@ class Exchange(Generic[Decoded_co]):
         The program and its arguments, for errors.
     answers_each_pair : bool
         The worker runs as a map.
-    preamble : bytes
-        The parameters, which are sent first.
+    params : bytes
+        The encoded parameters, which are sent first.
     limits : Limits
     on_message : callable, optional
         Called with each Message of stderr.
@@ -88,7 +88,7 @@ class Exchange(Generic[Decoded_co]):
         *,
         argv: list[str],
         answers_each_pair: bool,
-        preamble: bytes,
+        params: bytes,
         limits: Limits,
         on_message: Callable[[Message], object] | None,
         live: set[Exchange[Any]],
@@ -111,7 +111,7 @@ class Exchange(Generic[Decoded_co]):
         self.stdout_ended = False
         self._stderr_ended = False
         self._room = bytearray(_READ_BYTES)
-        self._pending = memoryview(preamble)
+        self._pending = memoryview(params)
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live

@@ -268,7 +268,7 @@ class ExternalProgram:
             decoder,
             argv=[self.name, *self._args, mode],
             answers_each_pair=mode == "map",
-            preamble=self._params,
+            params=self._params,
             limits=self._limits,
             on_message=self._on_message,
             live=self._live,

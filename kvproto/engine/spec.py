@@ -44,16 +44,16 @@ class External:
     ----------
     files : dict of str to bytes
         As `kvproto.external` gives them.
-    params : bytes or None
-        What the program gets on stdin first, encoded; None: nothing.
-    limits : dict of str to float or None
+    ext_params : bytes
+        What the program gets on stdin first, encoded.
+    ext_limits : dict of str to float or None
         Seconds, by the names that `kvproto.ExternalProgram` has for them: start, idle, total,
         grace.
     """
 
     files: dict[str, bytes]
-    params: bytes | None = None
-    limits: dict[str, float | None] = field(default_factory=dict)
+    ext_params: bytes = b""
+    ext_limits: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

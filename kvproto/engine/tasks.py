@@ -307,10 +307,10 @@ def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Itera
     def tell(message: Message) -> None:
         emit_message(str(message), message.kind)
 
-    limits: dict[str, Any] = program.limits
+    limits: dict[str, Any] = program.ext_limits
     try:
         with ExternalProgram(
-            program.files, mode=mode, params=program.params, on_message=tell, **limits
+            program.files, mode=mode, params=program.ext_params, on_message=tell, **limits
         ) as worker:
             yield from worker.map_frames(frames) if mode == "map" else worker.reduce_frames(frames)
     except OSError as e:

@@ -18,7 +18,7 @@ def test_a_line_over_the_limit_of_an_item_is_refused_before_it_is_all_read(tmp_p
         file.truncate(20 * reading.BLOCK)
     meter = Meter("mapped", 0)
     reader = reading.InputReader(
-        [Split(str(path), 0, None, 0)], InputChain(), None, meter, for_function=External({}, None)
+        [Split(str(path), 0, None, 0)], InputChain(), None, meter, for_function=External({})
     )
     with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"):
         list(reader.frames())
