@@ -211,10 +211,8 @@ class WorkerError(KVProtoError):
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of stderr."""
         lines = [f"{' '.join(self.argv)}: {self.what}" if self.argv else self.what]
-        if self.pair_index is not None:
-            lines.append(
-                f"  first input pair without an answer: number {self.pair_index} (counted from 0)"
-            )
+        if (index := self.pair_index) is not None:
+            lines.append(f"  first input pair without an answer: number {index} (counted from 0)")
         if self.n_sent or self.n_received:
             unread = f", of which it never read {self.n_unread}" if self.n_unread else ""
             lines.append(
@@ -313,19 +311,20 @@ class JobError(KVProtoError):
     """
 
     def __init__(
-        self, *args: object, cause: BaseException | None = None, task: tuple[str, int] | None = None
+        self,
+        *args: object,
+        cause: BaseException | None = None,
+        task: tuple[str, int] | None = None,
+        brief: str = "",
     ) -> None:
         super().__init__(*args)
         self.cause = cause
         self.task = task
+        self._brief = printable(without_passwords(brief))
 
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of a worker's stderr."""
-        text = str(self)
-        if with_stderr or not isinstance(self.cause, WorkerError):
-            return text
-        whole, brief = (self.cause.report(with_stderr=flag) for flag in (True, False))
-        return text.replace(printable(without_passwords(whole)), brief)
+        return str(self) if with_stderr else self._brief or str(self)
 
 
 class TaskError(JobError):

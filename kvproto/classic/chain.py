@@ -11,6 +11,7 @@ import graphlib
 import math
 import os
 import time
+from copy import copy
 from typing import Any
 
 from kvproto.classic.core import WaitTimeout
@@ -77,7 +78,10 @@ class JobChain(dict[Job, Any]):
                     )
                 time.sleep(min(poll_interval, _POLL, left))
         for error in self._failed.values():
-            raise JobError(f"a chain of jobs failed: {error}\n{self._summary()}") from error
+            cause = copy(error)
+            if isinstance(cause, JobError):  # a worker's stderr stands in the chain's error
+                cause.args = (cause.report(with_stderr=False),)
+            raise JobError(f"a chain of jobs failed: {error}\n{self._summary()}") from cause
         return self
 
     def results(self) -> dict[Job, list[str]]:

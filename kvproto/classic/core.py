@@ -14,7 +14,7 @@ from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
 from kvproto.engine.context import check_profile
 from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
-from kvproto.errors import WaitTimeout
+from kvproto.errors import JobError, WaitTimeout
 from kvproto.storage.trust import check_trusted
 
 if TYPE_CHECKING:
@@ -207,13 +207,7 @@ class Disco:
         """
         job = KeptJob(jobname)
         job.info()
-        if not watch(job, job.ended_within, timeout, show):
-            raise timed_out(jobname, timeout)
-        try:
-            return job.outcome()
-        finally:
-            if clean:
-                job.clean()
+        return watch(job, job.ended_within, job.outcome, timeout, clean, show)
 
     def oob_get(self, jobname: str, key: str) -> bytes | str:
         """Return the out-of-band value that a task put under `key`."""
@@ -267,20 +261,19 @@ class Disco:
 def watch(
     job: KeptJob,
     ended_within: Callable[[float], bool],
+    outcome: Callable[[], list[str]],
     timeout: float | None,
+    clean: bool,
     show: bool | str | None,
-) -> bool:
-    """Wait for the end of a job, and show its events as `Disco.wait` does.
+) -> list[str]:
+    """Wait for the end of a job, show its events, and return its results, as `Disco.wait` does.
 
     Parameters
     ----------
     ended_within : callable
         Waits for the end for at most so many seconds, and returns whether it came.
-
-    Returns
-    -------
-    bool
-        False after `timeout` seconds.
+    outcome : callable
+        Returns the results, or raises the error of the job.
     """
     if show is None:
         show = os.environ.get("DISCO_EVENTS")
@@ -288,20 +281,26 @@ def watch(
     offset = 0
     kind = {"raw": "jsonl", "nocolor": "plain"}.get(str(show), "auto") if show else "none"
     with closing(Progress(kind)) as progress:
-        while True:
+        has_ended, left = False, math.inf
+        while not has_ended and left > _TURN:
             left = deadline - time.monotonic()
             has_ended = ended_within(max(0, min(left, _TURN)))
             if show:
                 for end, event in job.events(offset):
                     progress(event)
                     offset = end
-            if has_ended or left <= _TURN:
-                return has_ended
-
-
-def timed_out(jobname: str, timeout: float | None) -> WaitTimeout:
-    after = f" after {timeout} seconds" if timeout else ""
-    return WaitTimeout(f"job {jobname} is not done{after}; it goes on")
+    if not has_ended:
+        after = f" after {timeout} seconds" if timeout else ""
+        raise WaitTimeout(f"job {job.job} is not done{after}; it goes on")
+    try:
+        return outcome()
+    except JobError as e:
+        if kind in ("auto", "plain"):
+            e.args = (e.report(with_stderr=False),)  # its lines were shown when they came
+        raise
+    finally:
+        if clean:
+            job.clean()
 
 
 def _name(job: Any) -> str:

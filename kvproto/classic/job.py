@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO
 
 from kvproto.classic import core
 from kvproto.classic.checks import attributes, check_names
-from kvproto.classic.core import Disco, timed_out, watch
+from kvproto.classic.core import Disco, watch
 from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
 from kvproto.classic.threads import JobThread, stopping
@@ -183,14 +183,14 @@ class Job:
         if run is None:
             self._known()
             return self.disco.wait(self.name, poll_interval, timeout, clean, show)
+
+        def outcome() -> list[str]:
+            if run.error is not None:
+                raise run.error
+            return run.results
+
         with stopping(lambda: [run]):
-            if not watch(KeptJob(self.name), run.ended.wait, timeout, show):
-                raise timed_out(self.name, timeout)
-        if clean:
-            self.clean()
-        if run.error is not None:
-            raise run.error
-        return run.results
+            return watch(KeptJob(self.name), run.ended.wait, outcome, timeout, clean, show)
 
     def results(self, timeout: float = 2000) -> tuple[str, list[str]]:
         """Return (status, results); see `Disco.results`."""

@@ -148,11 +148,12 @@ class Done(Event):
 
 @dataclass
 class Failed(Event):
-    """The job failed; the text is the whole error."""
+    """The job failed: the whole error, and without a worker's stderr, which is in messages."""
 
     name = "failed"
     text: str
     seconds: float
+    brief: str = ""
 
 
 @dataclass
@@ -196,8 +197,8 @@ _REQUIRED = {
 def as_dict(event: Event, now: float) -> dict[str, Any]:
     """The event as JSON has it: without passwords, and a long text cut."""
     of_kind = {part.name: getattr(event, part.name) for part in fields(event)}
-    if "text" in of_kind:
-        of_kind["text"] = without_passwords(shortened(of_kind["text"], MAX_MESSAGES))
+    for name in of_kind.keys() & {"text", "brief"}:
+        of_kind[name] = without_passwords(shortened(of_kind[name], MAX_MESSAGES))
     return {"time": now, "event": event.name, **of_kind}
 
 

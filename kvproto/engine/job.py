@@ -148,13 +148,21 @@ def _run_and_log(
 
 def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -> JobError:
     """The job's error: the text of the task's error, and that error as its cause."""
-    text = f"job {directory.job} failed: {error}{undelivered}\nits logs are in {directory.path}"
+    text, brief = (
+        f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
+        for text in (str(error), _brief(error))
+    )
     if not isinstance(error, JobError):
         return JobError(text, cause=error)
     if isinstance(error.cause, WorkerError):
         # A traceback shows the cause too: the lines of the worker's stderr are in the job's text.
         error.cause.args = (error.cause.report(with_stderr=False),)
-    return JobError(text, cause=error.cause, task=error.task)
+    return JobError(text, cause=error.cause, task=error.task, brief=brief)
+
+
+def _brief(error: BaseException) -> str:
+    """The text of an error without a worker's stderr."""
+    return error.report(with_stderr=False) if isinstance(error, JobError) else str(error)
 
 
 def _log_failure(
@@ -163,7 +171,8 @@ def _log_failure(
     """Log the last event of a failed job. Returns why it could not be delivered, or ""."""
     try:
         _tidy(log, directory)
-        log(Failed(str(error) or type(error).__name__, seconds))
+        text, brief = str(error) or type(error).__name__, _brief(error)
+        log(Failed(text, seconds, brief if brief != text else ""))
     except Exception as e:  # of the file, or whatever on_event raises
         if str(e) == str(error):
             return ""

@@ -167,12 +167,13 @@ class KeptJob:
         if status == READY:
             return results
         last = self._last_event()
-        why = f"is {status}: its driver, the process that ran it, ended before the job did"
+        whys = [f"is {status}: its driver, the process that ran it, ended before the job did"]
         if last.get("event") == Failed.name:
-            why = f"failed: {last['text']}"
+            whys = [f"failed: {text}" for text in (last["text"], last.get("brief")) if text]
         elif status == ACTIVE:
-            why = "is active: it has not ended"
-        raise JobError(f"job {self.job} {why}\nits logs are in {self.paths.path}")
+            whys = ["is active: it has not ended"]
+        texts = [f"job {self.job} {why}\nits logs are in {self.paths.path}" for why in whys]
+        raise JobError(texts[0], brief=texts[-1])
 
     def info(self) -> dict[str, Any]:
         """A summary: job, status, started (seconds since the epoch), directory, stages, results."""

@@ -228,9 +228,14 @@ class _Stage:
             self.waiting.appendleft(index)
             return
         tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""
-        text = f"task {self.name}:{index} failed{tried}:\n{failure.report}"
+        what = f"task {self.name}:{index} failed{tried}:\n"
         cause = _restored(failure.error)
-        raise TaskError(text, cause=cause, task=(self.name, index)) from cause
+        raise TaskError(
+            what + failure.report,
+            cause=cause,
+            task=(self.name, index),
+            brief=what + failure.brief,
+        ) from cause
 
 
 def _restored(error: bytes | None) -> BaseException | None:

@@ -1,7 +1,10 @@
 """Errors of job functions as text: the frames of the job's own code, and none of kvproto's."""
 
 import contextlib
+import os
 import re
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -124,20 +127,35 @@ def test_what_a_worker_said_stands_once_in_the_error_and_in_its_traceback(tmp_pa
 
 @pytest.mark.parametrize("body", [CRASHES, REPORTS])
 @pytest.mark.parametrize("progress", ["plain", "none"])
-def test_what_a_worker_said_is_shown_once_by_the_command(tmp_path, body, progress):
-    shown = kvproto_command(
-        "run",
-        "kvproto.classic.Job",
-        "-m",
-        program(tmp_path, body),
-        "-P",
-        "attempts",
-        "1",
-        "--progress",
-        progress,
-        "raw://x",
+def test_what_a_worker_said_is_shown_once_by_the_commands(tmp_path, body, progress):
+    job = ["kvproto.classic.Job", "-m", program(tmp_path, body), "-Pattempts=1", "raw://x"]
+    quiet = ["-q"] if progress == "none" else []
+    for command in ["run", "--progress", progress, *job], ["wait", *quiet, "@"]:
+        shown = kvproto_command(*command)
+        assert shown.returncode == 1 and shown.stderr.decode().count("words") == 1
+
+
+@pytest.mark.parametrize("show", ["nocolor", ""])
+@pytest.mark.parametrize(
+    "waits", ["job.wait()", "Disco().wait(job.name)", "JobChain({job: []}).wait()"]
+)
+def test_what_a_worker_said_is_shown_once_when_its_script_ends_with_the_error(
+    tmp_path, show, waits
+):
+    script = f"""
+from kvproto.classic import Job, JobChain, external
+from kvproto.classic.core import Disco
+job = Job().run(input=["raw://x"], map=external([{program(tmp_path, CRASHES)!r}]), attempts=1)
+{waits}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "DISCO_EVENTS": show},
+        capture_output=True,
+        check=False,
     )
-    assert shown.returncode == 1 and shown.stderr.decode().count("words") == 1
+    assert done.returncode == 1 and b"Traceback" in done.stderr
+    assert done.stderr.count(b"words") == 1
 
 
 def test_a_failed_attempt_is_told_without_what_the_worker_said(tmp_path):
