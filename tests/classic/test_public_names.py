@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from kvproto.classic.running import Run
 from kvproto.classic.tags import TagStore
+
 from kvproto.classic.threads import JobThread
 from kvproto.storage import hunks, tags
 
