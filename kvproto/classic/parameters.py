@@ -7,9 +7,8 @@ is a new row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvproto.classic import checks
 from kvproto.classic.func import default_partition
@@ -19,8 +18,7 @@ from kvproto.classic.task_io import chain_reader, task_input_stream, task_output
 __all__ = ["OF_RUN", "PARAMETERS", "SYNONYMS", "TABLE", "Parameter", "described", "markdown"]
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A row of the table.
 
     Parameters

@@ -5,6 +5,9 @@ Job functions find these names without an import. Outside of a task they raise J
 
 from __future__ import annotations
 
+from typing import Any
+
+from kvproto.classic import disco_names
 from kvproto.engine.context import current
 
 __all__ = [
@@ -76,5 +79,17 @@ def this_partition() -> int:
     return current().number
 
 
-NAMES = {name: globals()[name] for name in __all__ if name != "NAMES"}
+NAMES = {
+    function.__name__: function
+    for function in (get, put, this_host, this_inputs, this_master, this_name, this_partition)
+}
 """Free name -> function, for job functions."""
+
+
+def free_names() -> dict[str, Any]:
+    """Return what a job function finds without an import, in a task: name -> object."""
+    if not disco_names.is_installed():
+        return NAMES
+    from kvproto.classic.disco_names import jobs  # noqa: PLC0415 (it loads subprocess)
+
+    return {**NAMES, **jobs.free_names()}

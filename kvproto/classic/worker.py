@@ -17,7 +17,7 @@ from kvproto.classic.parameters import PARAMETERS, SYNONYMS, TABLE
 from kvproto.classic.params import Params
 from kvproto.classic.putting import save_results
 from kvproto.classic.task import (
-    NAMES,
+    free_names,
     get,
     put,
     this_host,
@@ -185,7 +185,7 @@ class Worker(dict[str, Any]):
             sort=item("sort"),
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=item("status_interval"),
-            free_names=_free_names,
+            free_names=free_names,
             required_modules=tuple(
                 module if isinstance(module, str) else module[0]
                 for module in item("required_modules")
@@ -260,15 +260,6 @@ class Worker(dict[str, Any]):
     def _values(self, job: Described, jobargs: Mapping[str, Any]) -> Callable[[str], Any]:
         """Return what finds and checks the value of a parameter."""
         return lambda name: TABLE[name].check(name, self.getitem(name, job, jobargs))
-
-
-def _free_names() -> dict[str, Any]:
-    """The names that a job function finds without an import, in a task."""
-    if not alias.is_installed():
-        return NAMES
-    from kvproto.classic.disco_names.jobs import free_names  # noqa: PLC0415 (it loads subprocess)
-
-    return {**NAMES, **free_names()}
 
 
 def _input_chain(stage: str, item: Callable[[str], Any]) -> InputChain:

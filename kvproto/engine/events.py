@@ -55,16 +55,17 @@ MAX_MESSAGES = 1 << 20
 
 
 # --- the kinds ---------------------------------------------------------------------------------
+# Without eq and repr: each method that `dataclass` makes is compiled at import.
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Event:
     """An event of a kind; `name` is what JSON has for the kind."""
 
     name: ClassVar[str]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class JobStarted(Event):
     """The job begins: its inputs, their bytes as far as they are known, its driver's machine."""
 
@@ -75,7 +76,7 @@ class JobStarted(Event):
     machine: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StageStarted(Event):
     """A stage begins, with so many tasks and bytes of input (0: unknown)."""
 
@@ -85,7 +86,7 @@ class StageStarted(Event):
     bytes: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Progress(Event):
     """How far a stage is: tasks done and in all, bytes and entries that were read."""
 
@@ -97,7 +98,7 @@ class Progress(Event):
     records: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Message(Event):
     """A line from a worker program (`kind` as in STDERR), or one that a job function printed."""
 
@@ -108,7 +109,7 @@ class Message(Event):
     kind: str = "MSG"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Status(Event):
     """How many entries a task has read, every so many of them."""
 
@@ -118,7 +119,7 @@ class Status(Event):
     text: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Note(Event):
     """About the job as a whole, such as which files of a directory are skipped."""
 
@@ -126,7 +127,7 @@ class Note(Event):
     text: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Retry(Event):
     """Attempt number `attempt` failed, and another one follows. Stderr is in messages."""
 
@@ -137,7 +138,7 @@ class Retry(Event):
     text: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Done(Event):
     """The job is complete: paths of its results, or its tag."""
 
@@ -146,7 +147,7 @@ class Done(Event):
     seconds: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Failed(Event):
     """The job failed: the whole error, and without a worker's stderr, which is in messages."""
 
@@ -156,7 +157,7 @@ class Failed(Event):
     brief: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Read(Event):
     """What a task has read since the last such event. Not in the file: `Progress` has the sums."""
 

@@ -3,6 +3,8 @@
 A `JobSpec` describes the job; `resolve_map` and `resolve_reduce` make of it what the tasks of a
 stage get, which travels to the task processes as cloudpickle bytes, once for each stage and
 process. Each task has its own copy.
+
+The dataclasses are made without the methods that nobody calls: each is compiled at import.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ Function: TypeAlias = Callable[..., Any]
 Pair: TypeAlias = tuple[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class External:
     """An external program in the place of a function.
 
@@ -107,7 +109,7 @@ def combines_batches(
     return declare
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class JobSpec:
     """A job, ready to run.
 
@@ -199,7 +201,7 @@ class JobSpec:
         yield from (value for value in values if callable(value))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(init=False, eq=False, repr=False)
 class TaskSpec:
     """What the tasks of both stages get: fields of the `JobSpec`, and all functions of the job."""
 
@@ -213,7 +215,7 @@ class TaskSpec:
     params: Any
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class MapSpec(TaskSpec):
     """A map, resolved.
 
@@ -246,7 +248,7 @@ class MapSpec(TaskSpec):
     in_frames: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ReduceSpec(TaskSpec):
     """A reduce, resolved.
 

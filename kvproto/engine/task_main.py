@@ -17,9 +17,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvproto._text import without_passwords
 from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
@@ -38,8 +37,7 @@ _MAX_LINE = 1 << 16
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """How an attempt failed.
 
     Parameters

@@ -7,7 +7,6 @@ in hex, a newline, and the value (str as UTF-8). A value that was cut or damaged
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -131,6 +130,8 @@ def _head(kind: bytes, key: str, data: bytes) -> bytes:
 
 
 def _path(directory: str, key: str) -> str:
+    import hashlib  # noqa: PLC0415 (it loads OpenSSL, and few jobs have values)
+
     return os.path.join(directory, hashlib.sha256(key.encode("ascii")).hexdigest())
 
 
