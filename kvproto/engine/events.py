@@ -55,7 +55,7 @@ MAX_MESSAGES = 1 << 20
 
 
 # --- the kinds ---------------------------------------------------------------------------------
-# Without eq and repr: each method that `dataclass` makes is compiled at import.
+# The methods are in the base: each one that `dataclass` makes is compiled at import.
 
 
 @dataclass(eq=False, repr=False)
@@ -63,6 +63,12 @@ class Event:
     """An event of a kind; `name` is what JSON has for the kind."""
 
     name: ClassVar[str]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(**{vars(self)})"
 
 
 @dataclass(eq=False, repr=False)
