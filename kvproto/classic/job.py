@@ -17,7 +17,6 @@ from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
 from kvproto.classic.threads import JobThread, stopping
 from kvproto.classic.worker import Worker
-from kvproto.engine.job import place_files
 from kvproto.engine.kept import UNKNOWN, KeptJob, sweep
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
@@ -134,7 +133,7 @@ class Job:
         sweep()
         directory = JobDirectory(spec.name)
         try:
-            place_files(directory.files, files)
+            directory.place_files(files)
             self._run = JobThread(spec, inputs, directory, n_processes, on_event, notes)
         except BaseException:
             directory.discard()

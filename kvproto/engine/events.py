@@ -59,7 +59,7 @@ MAX_MESSAGES = 1 << 20
 
 
 @dataclass(eq=False, repr=False)
-class Event:
+class Event:  # noqa: PLW1641 (nobody hashes events)
     """An event of a kind; `name` is what JSON has for the kind."""
 
     name: ClassVar[str]

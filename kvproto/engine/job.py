@@ -7,10 +7,8 @@ succeeded; a job that fails leaves its events and logs, and no results.
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -32,13 +30,11 @@ from kvproto.engine.spec import InputChain, JobSpec, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.schemes import Input
-from kvproto.storage.atomic import private
-from kvproto.storage.home import in_home, make_directory
 from kvproto.storage.job_directory import JobDirectory, machine
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
 
-__all__ = ["Engine", "place_files", "run_job"]
+__all__ = ["Engine", "run_job"]
 
 _Call = TypeVar("_Call")
 _Returned = TypeVar("_Returned")
@@ -286,31 +282,3 @@ def _run_stage(
         results[index] = result
         log_progress()
     return [results[index] for index in range(len(calls))]
-
-
-def place_files(directory: str, files: Mapping[str, str | bytes]) -> None:
-    """Put the required files of a job into its directory, where its tasks work.
-
-    Parameters
-    ----------
-    directory : str
-        Where the files go.
-    files : mapping of str to str or bytes
-        Name -> path of a file, which is copied with its permissions for the owner, or content. A
-        name may have directories, which are made; it must not lead out of the directory.
-
-    Raises
-    ------
-    JobError
-        When a file cannot be copied; it names the file.
-    """
-    for name, source in files.items():
-        path = os.path.join(directory, name)
-        with in_home(path):
-            make_directory(os.path.dirname(path))
-            if isinstance(source, bytes):
-                with open(path, "xb", opener=private) as file:
-                    file.write(source)
-            else:
-                shutil.copy(source, path)
-                os.chmod(path, os.stat(path).st_mode & 0o700)

@@ -26,14 +26,16 @@ import errno
 import glob
 import os
 import re
+import shutil
 import stat
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 
 from kvproto.driver.supervisor import remove_tree
-from kvproto.storage.atomic import sync
+from kvproto.storage.atomic import private, sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.store import LOCAL
 
@@ -105,6 +107,31 @@ class JobDirectory(JobPaths):
                 raise
         self._driver.moved(self.control)
         self.stop_fd = self._driver.fd
+
+    def place_files(self, files: Mapping[str, str | bytes]) -> None:
+        """Put the job's required files into `files`, where its tasks work.
+
+        Parameters
+        ----------
+        files : mapping of str to str or bytes
+            Name -> path of a file, which is copied with its permissions for the owner, or content.
+            A name may have directories, which are made; it must not lead out of the directory.
+
+        Raises
+        ------
+        JobError
+            When a file cannot be copied; it names the file.
+        """
+        for name, source in files.items():
+            path = os.path.join(self.files, name)
+            with in_home(path):
+                make_directory(os.path.dirname(path))
+                if isinstance(source, bytes):
+                    with open(path, "xb", opener=private) as file:
+                        file.write(source)
+                else:
+                    shutil.copy(source, path)
+                    os.chmod(path, os.stat(path).st_mode & 0o700)
 
     def stop(self) -> None:
         """Ask for the end of the job: `stop_fd` becomes readable."""
