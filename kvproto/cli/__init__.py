@@ -65,7 +65,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
             )
     elif program is not None:
         args.parser.error(
-            "`--` and a worker belong to `kvproto map`, `kvproto reduce` and `kvproto check`"
+            "only `kvproto map`, `kvproto reduce` and `kvproto check` take `--` and a worker"
         )
     return args
 
@@ -83,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="kvproto",
-        description="Programs in any language as map and reduce functions.",
+        description="Run programs in any language as map and reduce functions.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kvproto {kvproto.__version__}")

@@ -1,4 +1,4 @@
-"""`kvproto check`: what is wrong with this worker?"""
+"""`kvproto check`: check a worker or a driver with the conformance kit."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
 DIRECTORY = "kvproto-check"
 
 DETAILS = f"""
-Each case runs the worker several times and watches what it does; most cases need not know what it
-computes. Each fault is reported once, with the smallest input that shows it, and leaves a
-directory in ./{DIRECTORY}/ with the bytes and a repro.sh.
+Each case runs the worker several times and watches what it does. Most cases do not depend on what
+the worker computes. The kit reports each fault once, with the smallest input that shows it, and
+leaves a directory in ./{DIRECTORY}/ with the bytes and a repro.sh.
 
-The worker gets an environment of the kit's own, so that yours does not change the verdict: only
-PATH, HOME, LANG and TMPDIR are as they are here. --env NAME hands on one more variable.
+The worker does not get your environment, because that could change the verdict. It gets only your
+PATH, HOME, LANG and TMPDIR. --env NAME adds one more variable.
 
-With --driver, a driver is checked. The program after `--` is then an adapter: it reads a request
-on stdin, lets the driver run one worker, and prints the outcome
+With --driver, the kit checks a driver. The program after `--` is then an adapter: it reads a
+request on stdin, lets the driver run one worker, and prints the outcome
 (kvproto/conformance/drivers/ADAPTER.md). The kit brings the workers, most of them hostile.
 
-levels: must (the default) asks what a worker must do; should also asks what it should do; info
-adds what is worth knowing, which never fails a worker
+levels: must (the default) checks what a worker must do; should also checks what it should do;
+info adds cases that only inform and never fail a worker
 
 contracts: --contract reference is for a worker that follows the small contract in
-kvproto/conformance/CONTRACT.md; each of its answers is then checked byte for byte
+kvproto/conformance/CONTRACT.md; the kit then checks each of its answers byte for byte
 
 exit status: 0 it conforms, 1 it does not, 2 wrong usage or a fault of the kit, 3 the worker does
 not start, 4 no case was selected
@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands,
         "check",
-        "what is wrong with this worker? (the conformance kit)",
+        "check a worker or a driver with the conformance kit",
         _run_check,
         usage="kvproto check [option ...] -- worker [argument ...]",
         epilog=DETAILS,
@@ -78,14 +78,14 @@ def add(commands: Commands) -> None:
         "--contract",
         choices=("any", "reference"),
         default="any",
-        help="what the worker computes (default: any, which is not known)",
+        help="the contract that the worker follows (default: any, for no known contract)",
     )
     parser.add_argument(
         "-k",
         dest="pattern",
         metavar="GLOB",
         default="*",
-        help="only cases whose id matches, such as 'MAP-*'",
+        help="only cases whose ID matches, such as 'MAP-*'",
     )
     parser.add_argument(
         "-p",
@@ -104,7 +104,7 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="a supporting file, put beside the worker; may be repeated",
+        help="a supporting file, which is put beside the worker; may be repeated",
     )
     parser.add_argument(
         "--env",
@@ -112,13 +112,13 @@ def add(commands: Commands) -> None:
         type=_variable,
         action="append",
         default=[],
-        help="an environment variable to hand on to the worker; may be repeated",
+        help="an environment variable to pass on to the worker; may be repeated",
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
-        help="how long no byte may move where a hang cannot be proved "
+        help="how long the worker may be silent if the kit cannot prove that it hangs "
         f"(default: {WORKER_TIMEOUT:g}); with --driver, how long an answer may take "
         f"(default: {DRIVER_TIMEOUT:g})",
     )
@@ -128,7 +128,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--known-failing",
         metavar="FILE",
-        help="a list of cases, one ID or ID.mode a line, that are known to fail and must fail",
+        help="a list of cases that must fail, one ID or ID.mode on each line",
     )
     parser.add_argument(
         "--examples",
@@ -138,7 +138,11 @@ def add(commands: Commands) -> None:
         help="how many random schedules to try (default: 50)",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="which random schedules (default: 0)"
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="the seed of the random schedules (default: 0)",
     )
     for name, words in REPORTS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"also write the report {words}")
@@ -146,9 +150,9 @@ def add(commands: Commands) -> None:
     instead.add_argument(
         "--list", action="store_true", help="list the cases that the other options select"
     )
-    instead.add_argument("--explain", metavar="ID", help="say what a case does, step by step")
+    instead.add_argument("--explain", metavar="ID", help="describe what a case does, step by step")
     instead.add_argument(
-        "--replay", metavar="DIR", help="play the failure again that left this directory"
+        "--replay", metavar="DIR", help="play the failure that left this directory again"
     )
 
 
@@ -193,7 +197,7 @@ def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
         name = {"--param": "params", "--file": "files"}.get(option, option[2:].replace("-", "_"))
         if getattr(args, name) != args.parser.get_default(name):
             args.parser.error(
-                f"{option} is for workers, not for --driver; "
+                f"{option} is for workers and cannot be used with --driver; "
                 "each failure of a driver leaves a repro.sh"
             )
 
@@ -288,11 +292,11 @@ def _program(worker: list[str], files: list[str], variables: list[str]) -> Progr
     installed = "/" not in path and not os.path.exists(path) and shutil.which(path)
     if installed:
         advice = (
-            f"give the script itself, executable and with `#!{installed}` as its first line "
-            f"[FILES-4], or {installed}"
+            f"give the path of the script, which must be executable and begin with "
+            f"`#!{installed}` [FILES-4], or give {installed}"
         )
         raise WorkerNotStarted(
-            f"{path} is found only in PATH, which is not searched", argv=[path], advice=advice
+            f"{path} is only in PATH, which kvproto does not search", argv=[path], advice=advice
         )
     return Program(path, external([path, *files]), tuple(arguments), tuple(variables))
 

@@ -19,17 +19,16 @@ def add(commands: Commands) -> None:
         "print the flags that build a C worker: "
         "cc worker.c $(kvproto config --cflags --libs) -o worker",
         _print_config,
-        epilog="--libs names the static library by its path, so that the worker runs without "
-        "kvproto; where the compiler ($CC or cc) has libJudy, it is offered to the linker in a way "
-        "that only programs which call "
-        "read_parameters() come to depend on it.",
+        epilog="--libs names the static library by its path, so the worker runs without kvproto. "
+        "If the compiler ($CC or cc) finds libJudy, --libs names that too, and the linker uses it "
+        "only for programs that call read_parameters().",
     )
     parser.add_argument("--cflags", action="store_true", help="flags for the compiler")
     parser.add_argument(
-        "--libs", action="store_true", help="flags for the linker, behind the sources"
+        "--libs", action="store_true", help="flags for the linker; put them after the sources"
     )
     parser.add_argument(
-        "--prefix", action="store_true", help="the directory that holds include/ and lib/"
+        "--prefix", action="store_true", help="the directory that contains include/ and lib/"
     )
     parser.add_argument("--version", action="store_true", help="the version of libdisco")
 

@@ -29,20 +29,20 @@ TIMED_OUT = 124
 """The exit status of a wait after its timeout, as of timeout(1)."""
 
 NAME = (
-    "NAME is a job's name in `kvproto jobs`, or as much of its beginning as no other job has; "
+    "NAME is the name of a job, as `kvproto jobs` lists it, or a prefix that no other job has; "
     "@ is the last job."
 )
-STATUS = "exit status: 0 done, 1 an error, such as no job of that name, 2 wrong usage"
+STATUS = "exit status: 0 success, 1 an error, such as an unknown name, 2 wrong usage"
 STATUS_OF_WAIT = (
     "exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, "
-    f"{TIMED_OUT} time is over"
+    f"{TIMED_OUT} the timeout is over"
 )
 
 
 def add(commands: Commands) -> None:
     """Add the commands of this module."""
     summary = (
-        "list the jobs: "
+        "list all jobs: "
         "name, status (active, ready or dead), start, seconds, number of result files"
     )
     _add(
@@ -51,10 +51,10 @@ def add(commands: Commands) -> None:
         summary,
         _list,
         "kvproto jobs | grep dead",
-        about_names="The newest is the last one.",
+        about_names="The newest job comes last.",
     )
 
-    summary = "print the urls of a job's results, or the results"
+    summary = "print the URLs of a job's result files, or the results themselves"
     parser = _add_named(commands, "results", summary, _results, "--out text @ | sort")
     parser.add_argument(
         "--out",
@@ -65,44 +65,54 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="read pickled objects also where they are another user's or from the network",
+        help="read pickled objects even if they belong to another user or come from the network",
     )
 
-    summary = "print what a job told of its course, a JSON object a line"
+    summary = "print the events of a job, one JSON object on a line"
     parser = _add_named(commands, "events", summary, _events, "-f @")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="continue until the job has ended"
+    )
 
-    summary = "wait for the end of a job, with progress on stderr; print the urls of its results"
+    summary = (
+        "wait for the end of a job, show progress on stderr, and print the URLs of its results"
+    )
     parser = _add_named(
         commands, "wait", summary, _wait, "--timeout 3600 WordCount", status=STATUS_OF_WAIT
     )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, help="how long at most; the job goes on"
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help="how long to wait at most; the job continues",
     )
     parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no progress, no messages; errors still"
+        "-q", "--quiet", action="store_true", help="show errors only, no progress and no messages"
     )
 
-    summary = "list the keys of a job's out-of-band values, or write one of the values"
+    summary = "list the keys of a job's out-of-band values, or print one value"
     parser = _add_named(commands, "oob", summary, _oob, "@ model > model")
     parser.add_argument(
-        "key", metavar="KEY", nargs="?", help="whose value is written to stdout as it is"
+        "key",
+        metavar="KEY",
+        nargs="?",
+        help="the key of the value to write to stdout, byte for byte",
     )
 
     _add_named(
-        commands, "kill", "stop jobs that run; their events and logs stay", _kill, "@", several="+"
+        commands, "kill", "stop running jobs; their events and logs stay", _kill, "@", several="+"
     )
 
-    summary = "remove jobs that have ended, with all that they have; results kept under a tag stay"
+    summary = "remove all files of ended jobs; results that are saved under a tag stay"
     parser = _add_named(commands, "purge", summary, _purge, "--older-than 30", several="*")
     parser.add_argument(
         "--older-than",
         metavar="DAYS",
         type=days,
-        help="all jobs that have ended and were started before that",
+        help="purge all ended jobs that were started more than DAYS days ago",
     )
 
-    summary = "show what a job run with --profile spent its time on"
+    summary = "show where a job that ran with --profile spent its time"
     parser = _add_named(commands, "pstats", summary, _pstats, "--sort time -n 10 @")
     kinds = ("cumulative", "time", "calls", "name")
     parser.add_argument("--sort", choices=kinds, default="cumulative", help="default: cumulative")
@@ -112,7 +122,7 @@ def add(commands: Commands) -> None:
         metavar="LINES",
         type=int,
         default=30,
-        help="how many functions; default: 30",
+        help="how many functions to show; default: 30",
     )
 
 
@@ -257,12 +267,12 @@ def _purge(args: argparse.Namespace) -> int:
     from kvproto.errors import JobError
 
     if bool(args.names) == (args.older_than is not None):
-        args.parser.error("say which jobs: NAME ..., or --older-than DAYS")
+        args.parser.error("name the jobs, or give --older-than DAYS")
     jobs = [_job(name) for name in args.names] or _ended_jobs(args.older_than)
     for disco, name in jobs:  # before one is removed
         if disco.results(name, 0)[0] == "active":
             raise JobError(
-                f"job {name} is active: `kvproto kill {name}` first, or wait for its end"
+                f"job {name} is active: stop it with `kvproto kill {name}`, or wait for its end"
             )
     for disco, name in jobs:
         disco.purge(name)

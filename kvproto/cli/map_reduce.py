@@ -20,9 +20,9 @@ PIECE_BYTES = 1 << 20
 FORMS = """
 forms of the input and the output:
   lines   each line, its newline included, as the value of an empty key
-  text    key, tab, value, newline; what holds tabs or newlines of its own needs jsonl or kv
-  jsonl   one pair a line, [key, value]; what is not UTF-8 as {"base64": "..."}
-  kv      pairs as the worker itself reads and writes them, one behind the other
+  text    key, tab, value, newline; for keys and values without tabs and newlines
+  jsonl   one pair on a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
+  kv      the frames that the worker itself reads and writes
 
 examples:
   kvproto map -- ./wordcount < text | sort | kvproto reduce -- ./wordcount
@@ -35,10 +35,12 @@ def add(commands: Commands) -> None:
     _add_worker_command(
         commands,
         "map",
-        "each pair of stdin through a worker's map, the pairs of its lists to stdout",
+        "run a worker's map on each pair of stdin, and write the pairs of its lists to stdout",
     )
     _add_worker_command(
-        commands, "reduce", "all pairs of stdin through a worker's reduce, its pairs to stdout"
+        commands,
+        "reduce",
+        "run a worker's reduce on all pairs of stdin, and write its pairs to stdout",
     )
 
 
@@ -74,13 +76,15 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         type=key_value,
         action="append",
         default=[],
-        help="a parameter for the worker; as often as you like; without any, the set is empty",
+        help="a parameter for the worker; may be repeated; the default is an empty set",
     )
     params.add_argument(
-        "--raw-params", metavar="FILE", help="send the worker the bytes of FILE as its parameters"
+        "--raw-params",
+        metavar="FILE",
+        help="send the bytes of FILE to the worker as its parameters",
     )
     params.add_argument(
-        "--no-params", action="store_true", help="send the worker nothing before the first pair"
+        "--no-params", action="store_true", help="send nothing to the worker before the first pair"
     )
     parser.add_argument(
         "-f",
@@ -89,13 +93,13 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="a supporting file, put beside the worker; as often as you like",
+        help="a supporting file, which is put beside the worker; may be repeated",
     )
     for name, help in (
-        ("start", "until the worker runs (default: 30)"),
-        ("idle", "without a byte moving (default: 300)"),
-        ("total", "for all of it (default: no limit)"),
-        ("grace", "from the last answer until the worker has exited (default: 10)"),
+        ("start", "time limit until the worker runs (default: 30)"),
+        ("idle", "time limit while no byte moves (default: 300)"),
+        ("total", "time limit for the whole run (default: none)"),
+        ("grace", "time limit from the last answer to the exit of the worker (default: 10)"),
     ):
         parser.add_argument(
             f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help
@@ -105,7 +109,7 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         metavar="BYTES",
         type=_n_bytes,
         default=kvproto.MAX_ITEM,
-        help="the longest key or value (default: 1 GiB)",
+        help="the largest key or value that is allowed (default: 1 GiB)",
     )
 
 

@@ -12,16 +12,17 @@ __all__ = ["add", "join_parameters"]
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
 
 RUN_DETAILS = """
-A parameter is given as -P NAME=VALUE or -P NAME VALUE: params as it stands, a number or True,
-False, None where the parameter has such a default, a function as module.function.
-`help(kvproto.classic.Job.run)` in Python lists the parameters.
+Write a parameter as -P NAME=VALUE or -P NAME VALUE. The value of a parameter whose default is a
+number or a flag is a number, True, False or None. A function is module.function. Any other value,
+that of params too, is passed on as a str. `help(kvproto.classic.Job.run)` in Python lists the
+parameters.
 
 forms of the results:
-  text    key, tab, value, newline; objects as str() shows them; what holds tabs or newlines of
-          its own needs jsonl or kv
-  jsonl   one pair a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."},
+  text    key, tab, value, newline, as str() shows them; for keys and values without tabs and
+          newlines
+  jsonl   one pair on a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."},
           NaN as {"float": "nan"}
-  kv      pairs as a worker reads and writes them; bytes and str alone
+  kv      the frames that a worker reads and writes; only for bytes and str
 
 exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage;
 Ctrl-C stops the job
@@ -59,7 +60,7 @@ def _add_run(commands: Commands) -> None:
         nargs="*",
         default=[],
         metavar="INPUT",
-        help="files or URLs; default: the job's own",
+        help="files or URLs; default: the input of the job itself",
     )
     parser.add_argument(
         "-P",
@@ -67,12 +68,12 @@ def _add_run(commands: Commands) -> None:
         type=_parameter,
         action="append",
         metavar="NAME=VALUE",
-        help="a parameter of the job; as often as you like",
+        help="a parameter of the job; may be repeated",
     )
     for flag, name, what in (
         ("-m", "map", "the map: module.function, or the path of a program"),
-        ("-r", "reduce", "the reduce, likewise"),
-        ("-n", "name", "what the job's name begins with; default: the class's name"),
+        ("-r", "reduce", "the reduce: module.function, or the path of a program"),
+        ("-n", "name", "the beginning of the job's name; default: the class's name"),
     ):
         metavar = "NAME" if name == "name" else "FUNCTION"
         parser.add_argument(
@@ -90,7 +91,7 @@ def _add_run(commands: Commands) -> None:
         metavar="N",
         action=_Parameter,
         const="partitions",
-        help="how many: reduce tasks, and result files of the reduce",
+        help="the number of reduce tasks and of their result files",
     )
     parser.add_argument(
         "--save",
@@ -104,43 +105,44 @@ def _add_run(commands: Commands) -> None:
         dest="parameters",
         action="append_const",
         const=("trust", "True"),
-        help="read pickled inputs also where they are another user's or from the network: "
-        "it runs what they say",
+        help="read pickled inputs even if they belong to another user or come from the network; "
+        "this can run any code in them",
     )
     parser.add_argument(
         "--profile",
         dest="parameters",
         action="append_const",
         const=("profile", "True"),
-        help="profile the tasks; `kvproto pstats` shows where their time went",
+        help="profile the tasks; `kvproto pstats` shows where they spend their time",
     )
     parser.add_argument(
         "-j",
         "--processes",
         type=_at_least_one,
         metavar="N",
-        help="tasks at a time; default: one for each core",
+        help="how many tasks run at a time; default: one for each core",
     )
     parser.add_argument(
         "-o",
         dest="output",
         default="-",
         metavar="FILE",
-        help="write the results to FILE, which a failed job leaves as it was; default: -, stdout",
+        help="write the results to FILE; a failed job does not change it; default: -, stdout",
     )
     parser.add_argument(
         "--out",
         dest="form",
         choices=FORMS,
         default="text",
-        help="form of the results; default: text",
+        help="the form of the results; default: text",
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
         "--progress",
         choices=PROGRESS,
         default="auto",
-        help="on stderr; auto: bars on a terminal, else plain lines",
+        help="how to show progress on stderr; auto (the default): bars on a terminal, else plain "
+        "lines",
     )
     shown.add_argument(
         "-q",
@@ -148,7 +150,7 @@ def _add_run(commands: Commands) -> None:
         dest="progress",
         action="store_const",
         const="none",
-        help="no progress, no messages; errors still",
+        help="show errors only, no progress and no messages",
     )
 
 
@@ -185,7 +187,7 @@ def _parameter(text: str) -> tuple[str, str]:
 
 def _at_least_one(text: str) -> int:
     if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: give 1 or more")
     return int(text)
 
 
@@ -208,7 +210,7 @@ def _add_demo(commands: Commands) -> None:
         commands, "demo", "count the words of real text with a C program", _run_demo
     )
     parser.add_argument(
-        "input", nargs="*", metavar="INPUT", help="files or URLs; default: Python's library"
+        "input", nargs="*", metavar="INPUT", help="files or URLs; default: Python's own library"
     )
 
 

@@ -68,7 +68,7 @@ def run(
     job = (
         description
         if isinstance(description, Job)
-        else call_user_code(description, f"{spec}: making the job failed")
+        else call_user_code(description, f"{spec}: creating the job failed")
     )
     try:
         jobargs = jobargs_of(parameters)
@@ -145,7 +145,7 @@ def _number(name: str, text: str) -> int | bool | None:
     try:
         return words[text.lower()] if text.lower() in words else int(text)
     except ValueError:
-        raise ValueError(f"{name} is a number, or True, False or None, not {text!r}") from None
+        raise ValueError(f"{name} must be a number, True, False or None, not {text!r}") from None
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -216,13 +216,13 @@ def find_job(spec: str) -> type[Job] | Job:
     """
     module, name, value = _find(spec, "module.Class, as in grep.Grep for the class Grep in grep.py")
     if isinstance(value, ModuleType):
-        raise JobError(f"{spec}: is a module; its jobs: {', '.join(_jobs(value)) or 'none'}")
+        raise JobError(f"{spec} is a module; its jobs: {', '.join(_jobs(value)) or 'none'}")
     if value is None:
         jobs = _jobs(module)
         hint = f"; its jobs: {', '.join(jobs)}" if jobs else ""
         raise JobError(f"{spec}: {module.__file__} has no {name}{hint}")
     if not (isinstance(value, Job) or (isinstance(value, type) and issubclass(value, Job))):
-        what = "is not a subclass of kvproto.classic.Job, nor an instance of one"
+        what = "is neither a subclass of kvproto.classic.Job nor an instance of one"
         raise JobError(f"{spec}: {name} in {module.__file__} {what}")
     return value
 
@@ -233,7 +233,7 @@ def find_function(spec: str) -> Callable[..., Any]:
     if value is None:
         raise JobError(f"{spec}: {module.__file__} has no {name}")
     if not callable(value):
-        raise JobError(f"{spec}: {name} in {module.__file__} is no function")
+        raise JobError(f"{spec}: {name} in {module.__file__} is not a function")
     return value
 
 
@@ -259,11 +259,11 @@ def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
     """Return the module, the name in it, and its value or None. `form` describes a correct spec."""
     if os.path.isfile(spec):
         in_it = (
-            f"; for what is in that module write {spec[:-3].replace(os.sep, '.')}.NAME"
+            f"; for a name in that module, write {spec[:-3].replace(os.sep, '.')}.NAME"
             if spec.endswith(".py")
             else ""
         )
-        raise JobError(f"{spec}: is a file; write {form}, and inputs behind it{in_it}")
+        raise JobError(f"{spec} is a file; write {form}, and the inputs after it{in_it}")
     module_name, dot, name = spec.rpartition(".")
     if not dot or not all(part.isidentifier() for part in spec.split(".")):
         raise JobError(f"{spec}: write {form}")
@@ -285,7 +285,7 @@ def _module(spec: str, name: str) -> ModuleType:
     except ModuleNotFoundError as e:
         if e.name is None or not (name == e.name or name.startswith(e.name + ".")):
             raise JobError(
-                f"{spec}: the module {name} needs the module {e.name}, which is not there"
+                f"{spec}: the module {name} needs the module {e.name}, which cannot be found"
             ) from e
         raise JobError(
             f"{spec}: there is no module {name} in the current directory ({os.getcwd()}) "

@@ -65,7 +65,7 @@ def days(text: str) -> float:
     except ValueError:
         n_days = -1.0
     if not 0 <= n_days < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days: give 0 or more")
     return n_days
 
 

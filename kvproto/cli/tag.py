@@ -19,25 +19,29 @@ def add(commands: Commands) -> None:
     verbs = group.add_subparsers(metavar="put|get|ls|rm|gc", required=True)
 
     parser = add_command(
-        verbs, "put", "append files to a tag, which is made if there is none", _put
+        verbs, "put", "append files to a tag, and create the tag if there is none", _put
     )
-    parser.add_argument("name", metavar="NAME", help="letters, digits, _ - @ :")
+    parser.add_argument(
+        "name", metavar="NAME", help="the name of the tag, of letters, digits and _ - @ :"
+    )
     parser.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="a file, a directory or a pattern, whose data is copied; a URL is noted as it is",
+        help="a file, a directory or a pattern, whose data is copied; a URL is stored as a URL",
     )
     parser.add_argument(
-        "--replace", action="store_true", help="have these files in the tag and no others"
+        "--replace",
+        action="store_true",
+        help="replace what the tag contains, instead of appending to it",
     )
     parser.add_argument(
         "--chunk-size",
         type=_size,
         default="64M",
         metavar="BYTES",
-        help="where a file is cut, at the next end of a line; K, M, G after a number are powers of "
-        "1024; default: 64M",
+        help="cut a file at the first end of a line after so many bytes; K, M and G after a number "
+        "are powers of 1024; default: 64M",
     )
 
     parser = add_command(
@@ -45,35 +49,42 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument(
-        "--urls", action="store_true", help="list where the data is; replicas after tabs"
+        "--urls",
+        action="store_true",
+        help="list the URLs of the data instead; tabs separate the replicas",
     )
 
     parser = add_command(verbs, "ls", "list the names of tags", _ls)
     parser.add_argument(
-        "prefix", nargs="?", default="", metavar="PREFIX", help="what they begin with"
+        "prefix", nargs="?", default="", metavar="PREFIX", help="only names that begin with this"
     )
 
-    parser = add_command(
-        verbs, "rm", "delete a tag, and the data in it that no other tag names", _rm
-    )
+    parser = add_command(verbs, "rm", "delete a tag, and its data that no other tag names", _rm)
     parser.add_argument("name", metavar="NAME")
 
-    parser = add_command(verbs, "gc", "remove data that no tag names, and list it", _gc)
+    parser = add_command(
+        verbs, "gc", "remove data that no tag names, and list what was removed", _gc
+    )
     parser.add_argument(
         "--older-than",
         metavar="DAYS",
         type=days,
         default=1.0,
-        help="only what was put before that, as a put that is under way has no tag yet; default: 1",
+        help="only data that was put more than DAYS days ago, since a running put has no tag yet; "
+        "default: 1",
     )
-    parser.add_argument("--dry-run", action="store_true", help="list it and remove nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the data, and remove nothing"
+    )
 
 
 def _size(text: str) -> int:
     match = re.fullmatch(r"(\d+)([KMG]?)", text)
     n_bytes = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else 0
     if n_bytes < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes, such as 1000000 or 64M")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of bytes, such as 1000000 or 64M"
+        )
     return n_bytes
 
 

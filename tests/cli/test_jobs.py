@@ -274,7 +274,7 @@ def test_purge_removes_jobs_that_have_ended(here):
 
 def test_purge_removes_nothing_when_one_of_the_jobs_still_runs(active):
     job = run("Lengths")
-    assert f"job {active.name} is active: `kvproto kill {active.name}` first" in refused(
+    assert f"job {active.name} is active: stop it with `kvproto kill {active.name}`" in refused(
         "purge", job, "active"
     )
     assert names() == [active.name, job]
@@ -319,8 +319,8 @@ def test_pstats_of_a_job_that_was_not_profiled_says_what_to_do():
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["purge"], "say which jobs"),
-        (["purge", "--older-than", "1", "name"], "say which jobs"),
+        (["purge"], "name the jobs"),
+        (["purge", "--older-than", "1", "name"], "name the jobs"),
         (["purge", "--older-than", "-1"], "not a number of days"),
         (["kill"], "NAME"),
         (["results", "@", "--out", "lines"], "invalid choice"),

@@ -197,9 +197,9 @@ def test_as_many_tasks_as_asked_for_run_at_a_time():
             "lengths: write module.function, as in kvproto.classic.func.nop_map",
         ),
         (["-m", "here.nothing"], "has no nothing"),
-        (["-m", "here.ready"], "ready in .*here.py is no function"),
+        (["-m", "here.ready"], "ready in .*here.py is not a function"),
         (["-r", "./no_such"], r"\./no_such: there is no such file"),
-        (["--partitions", "many"], "partitions is a number, or True, False or None, not 'many'"),
+        (["--partitions", "many"], "partitions must be a number, True, False or None, not 'many'"),
         (["-P", "partition_s", "1"], "no parameter 'partition_s'; did you mean 'partitions'"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_parameter_that_is_wrong_is_one_clear_line(here, arguments, says):
     "arguments, says",
     [
         (["-P", "params"], "expected 2 arguments"),
-        (["-j", "0"], "from 1 on"),
+        (["-j", "0"], "1 or more"),
         (["--out", "lines"], "invalid choice"),
         (["--bogus", "input"], "unrecognized arguments: --bogus"),
         (["--quiet", "--progress", "plain"], "not allowed with"),

@@ -99,8 +99,8 @@ def test_a_missing_input_is_exit_status_1_and_named():
         ("kvproto.nowhere.Words", "there is no module kvproto.nowhere"),
         ("needs.Words", "the module needs needs the module no_such_module_at_all"),
         ("myjobs.Missing", "has no Missing; its jobs: Words, Bytes, Wrong, Unmade, Bad"),
-        ("kvproto.examples.pi", "kvproto.examples.pi: is a module; its jobs: Pi$"),
-        ("myjobs.NotAJob", "NotAJob in .* is not a subclass"),
+        ("kvproto.examples.pi", "kvproto.examples.pi is a module; its jobs: Pi$"),
+        ("myjobs.NotAJob", "NotAJob in .* is neither a subclass"),
     ],
 )
 def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
@@ -111,10 +111,10 @@ def test_a_job_that_cannot_be_found_says_what_is_missing(spec, says):
 @pytest.mark.parametrize(
     "file, says",
     [
-        ("some.txt", "some.txt: is a file; write module.Class, .* and inputs behind it$"),
+        ("some.txt", "some.txt is a file; write module.Class, .* and the inputs after it$"),
         (
             "some/jobs.py",
-            "some/jobs.py: is a file; write module.Class, .*; for what is in that module "
+            "some/jobs.py is a file; write module.Class, .*; for a name in that module, "
             "write some.jobs.NAME",
         ),
     ],
@@ -160,7 +160,7 @@ def test_a_wrong_parameter_is_one_line():
 def test_a_job_that_cannot_be_made_says_why():
     said = kvproto("run", "myjobs.Unmade").stderr.decode()
     assert (
-        said.startswith("kvproto: myjobs.Unmade: making the job failed:\nTypeError: ")
+        said.startswith("kvproto: myjobs.Unmade: creating the job failed:\nTypeError: ")
         and "'factor'" in said
     )
 
