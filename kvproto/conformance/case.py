@@ -43,9 +43,11 @@ __all__ = [
     "Judge",
     "Schedules",
     "Verdict",
+    "contract_case",
     "each",
     "explain",
     "good_input",
+    "leave_to_contract",
     "special",
 ]
 
@@ -66,27 +68,37 @@ def each(judge: Callable[[Trace], Verdict]) -> Judge:
 good_input = each(fault_of)
 
 
+def leave_to_contract(traces: list[Trace]) -> Verdict:
+    """Find nothing: CONTRACT.md judges the run, as it does in all cases for such workers."""
+    return None
+
+
 @dataclass(frozen=True)
 class BaseCase:
     """What the cases for workers and for drivers have in common.
 
     id        SECTION-words; it never changes, and no other case ever gets it
-    level     "MUST", "SHOULD", or "INFO", which informs and never fails anybody
     clauses   of PROTOCOL.md, separated by spaces
     title     what a good worker or driver does
-    modes     in which the case is asked
-    contract  "any"; "reference" asks only workers that follow CONTRACT.md
-    tells     prefixes of causes: this case reports such a finding when several cases run into it,
-              or, when several of them list it, the first
+    level     "MUST", "SHOULD", or "INFO", which informs and fails nobody
+    modes     the modes to ask it in; by default the one that its id begins with, otherwise both
+    contract  "any", or "reference" to ask only workers that follow CONTRACT.md
+    reports   prefixes of causes. When several cases find the same fault, the first one that lists
+              its cause here reports it.
     """
 
     id: str
-    level: str
     clauses: str
     title: str
-    modes: tuple[str, ...] = field(default=MODES, kw_only=True)
+    level: str = field(default="MUST", kw_only=True)
+    modes: tuple[str, ...] = field(default=(), kw_only=True)
     contract: str = field(default="any", kw_only=True)
-    tells: tuple[str, ...] = field(default=(), kw_only=True)
+    reports: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.modes:
+            own = tuple(mode for mode in MODES if self.id.startswith(f"{mode.upper()}-"))
+            object.__setattr__(self, "modes", own or MODES)
 
 
 @dataclass(frozen=True)
@@ -95,13 +107,34 @@ class Case(BaseCase):
 
     schedules  played in order, the smallest input first, until `judge` returns a finding
     judge      gets the traces so far
-    drawn      a Hypothesis strategy of schedules, or None; each example is played after a plain
-               run of the same bytes, and judged together with it
+    drawn      a Hypothesis strategy of schedules, or None. Each example is judged together with
+               a run in which the same bytes come all at once.
     """
 
     schedules: Schedules
     judge: Judge = good_input
     drawn: Callable[[Setting], SearchStrategy[Schedule]] | None = None
+
+
+def contract_case(
+    id: str,
+    clauses: str,
+    title: str,
+    schedules: Schedules,
+    modes: tuple[str, ...] = (),
+    reports: tuple[str, ...] = (),
+) -> Case:
+    """Make a case that is judged by CONTRACT.md alone."""
+    return Case(
+        id,
+        clauses,
+        title,
+        schedules,
+        leave_to_contract,
+        modes=modes,
+        contract="reference",
+        reports=reports,
+    )
 
 
 # --- in words -----------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ __all__ = [
     "as_plain",
     "fails",
     "keeps_nothing",
-    "leave_to_contract",
     "same_answers",
     "same_as_itself",
     "unwritable",
@@ -27,11 +26,6 @@ __all__ = [
 
 UNSTABLE = "it answers the same input differently from run to run"
 DEPENDS = "its answers depend on when its input comes"
-
-
-def leave_to_contract(traces: list[Trace]) -> Verdict:
-    """Judge nothing: only the contract can judge this case."""
-    return None
 
 
 def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:

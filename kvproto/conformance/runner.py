@@ -21,7 +21,7 @@ from kvproto.conformance import quiet
 from kvproto.conformance.case import LEVELS, BaseCase, Case, Verdict
 from kvproto.conformance.contract import fault_of_contract
 from kvproto.conformance.player import Program, play
-from kvproto.conformance.schedule import End, Exit, Pair, Schedule, Send, Setting
+from kvproto.conformance.schedule import Pair, Schedule, Send, Setting, until_exit
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable, Trace
 from kvproto.conformance.workers import CASES
 from kvproto.driver.signals import deferred
@@ -315,4 +315,4 @@ _one_search_at_a_time = Lock()  # Hypothesis has state of the whole process
 
 def _plain(schedule: Schedule) -> Schedule:
     """Send all of a schedule's bytes at once."""
-    return Schedule((Send(schedule.stdin), End(), Exit()), schedule.argument)
+    return until_exit(Setting(schedule.argument), Send(schedule.stdin))

@@ -40,7 +40,10 @@ __all__ = [
     "pair",
     "pairs_of",
     "parameter_set",
+    "plain",
     "stdin",
+    "twice",
+    "until_exit",
 ]
 
 Pair = tuple[bytes, bytes]
@@ -373,6 +376,13 @@ def ahead(
     )
 
 
+def until_exit(
+    setting: Setting, *steps: Step, files: tuple[tuple[str, bytes], ...] = (), breaks: str = ""
+) -> Schedule:
+    """Make a schedule of these steps, after which stdin is closed and the worker exits."""
+    return Schedule((*steps, End(), Exit()), setting.mode, files=files, breaks=breaks)
+
+
 def lockstep(setting: Setting, pairs: Iterable[Pair]) -> Schedule:
     """Make a schedule that sends each pair after the previous one has been answered.
 
@@ -390,11 +400,21 @@ def lockstep(setting: Setting, pairs: Iterable[Pair]) -> Schedule:
     steps: list[Step] = [Send(setting.head()), Taken()]
     for n, one in enumerate(pairs, 1):
         steps += [Send(pair(*one)), Answers(n)]
-    return Schedule((*steps, End(), Exit()), setting.mode)
+    return until_exit(setting, *steps)
+
+
+def plain(setting: Setting) -> list[Schedule]:
+    """Make two schedules for cases that are not about input: one pair, and all of SMALL."""
+    return [ahead(setting, SMALL[:n]) for n in (1, len(SMALL))]
+
+
+def twice(setting: Setting, pairs: Iterable[Pair] = SMALL) -> list[Schedule]:
+    """Make two schedules that are equal but are both played."""
+    return [ahead(setting, pairs, turn=turn) for turn in (1, 2)]
 
 
 def byte_by_byte(data: bytes, setting: Setting, first: int = 1) -> Schedule:
     """Send each byte after the previous one has been read, but the first `first` bytes at once."""
     pieces = [data[:first], *(bytes([byte]) for byte in data[first:])]
     steps = [step for piece in pieces for step in (Send(piece), Taken())]
-    return Schedule((*steps, End(), Exit()), setting.mode)
+    return until_exit(setting, *steps)

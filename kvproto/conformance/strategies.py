@@ -12,8 +12,6 @@ from kvproto.conformance.answers import Stdin
 from kvproto.conformance.schedule import (
     Answers,
     CloseOutput,
-    End,
-    Exit,
     Pair,
     Pause,
     Resume,
@@ -24,6 +22,7 @@ from kvproto.conformance.schedule import (
     Taken,
     pairs_of,
     parameter_set,
+    until_exit,
 )
 
 __all__ = ["contract_params", "items", "pairs", "params", "schedules"]
@@ -154,4 +153,4 @@ def schedules(
             steps.append(step)
     steps += [] if reads_stdout else [Resume()]
     fault = read.fault
-    return Schedule((*steps, End(), Exit()), setting.mode, breaks=fault.clause if fault else "")
+    return until_exit(setting, *steps, breaks=fault.clause if fault else "")

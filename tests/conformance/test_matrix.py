@@ -215,7 +215,7 @@ def test_each_case_has_a_worker_that_it_tells_of():
 
 def test_each_cause_is_told_by_a_case_in_each_mode():
     for cause in CAUSES:
-        modes = {mode for case in CASES if cause in case.tells for mode in case.modes}
+        modes = {mode for case in CASES if cause in case.reports for mode in case.modes}
         assert "map" in modes and ("reduce" in modes or cause in ONLY_IN_A_MAP), cause
 
 

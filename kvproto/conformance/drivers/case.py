@@ -20,10 +20,10 @@ from kvproto.conformance.drivers.request import (
     MAX_ITEM,
     Entry,
     Lists,
+    Message,
     ParamSet,
     Raw,
     Request,
-    Said,
     octets,
 )
 from kvproto.conformance.schedule import SMALL
@@ -108,7 +108,7 @@ class DriverCase(BaseCase):
     lists     request -> the result lists that must come out, in a reduce their pairs in this
               order; None: an error must come out
     may_fail  whether an error is right too
-    said      the lines of stderr that must be handed on; None: any
+    messages  the lines of stderr that must be passed on, or None for any
     checks    asked when everything else is right
     entries, params, limits, max_item   see Request
     files     names and contents of the supporting files
@@ -121,7 +121,7 @@ class DriverCase(BaseCase):
     worker: Hostile | bytes
     lists: Callable[[Request], Lists] | None = None
     may_fail: bool = False
-    said: tuple[Said, ...] | None = None
+    messages: tuple[Message, ...] | None = None
     checks: tuple[Check, ...] = ()
     entries: tuple[Entry, ...] = SMALL
     params: ParamSet | Raw | str | None = DEFAULT
@@ -136,6 +136,20 @@ class DriverCase(BaseCase):
     def request(self, mode: str) -> Request:
         """Make the request of this case in one mode."""
         return Request(mode, self.entries, self.params, self.limits, self.max_item)
+
+    def finding(
+        self,
+        play: Play,
+        name: str,
+        what: str,
+        expected: str,
+        got: str,
+        clause: str = "",
+        at: int | None = None,
+    ) -> DriverFinding:
+        """Make a finding that only this case has; the clause is its first one by default."""
+        clause = clause or self.clauses.split()[0]
+        return DriverFinding(f"{self.id}: {name}", clause, what, expected, got, play, at=at)
 
 
 def explain(case: DriverCase) -> str:

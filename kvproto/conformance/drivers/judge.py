@@ -15,7 +15,7 @@ from kvproto.conformance.answers import Fault, read_params
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play
 from kvproto.conformance.drivers.play import MOST_MEMORY
-from kvproto.conformance.drivers.request import DEFAULT, Answer, BadAnswer, Said, read
+from kvproto.conformance.drivers.request import DEFAULT, Answer, BadAnswer, Message, read
 from kvproto.conformance.schedule import Pair
 
 __all__ = ["CAUSES", "fault_of"]
@@ -28,7 +28,7 @@ CAUSES = (
     "no answer of the adapter",
     "not started",
 )
-"""Causes that many cases may meet; each is reported by the case that lists it in `tells`."""
+"""Causes that many cases may meet; each is reported by the case that lists it in `reports`."""
 
 MOST_KEPT = 1 << 16
 """Bytes that a driver must keep of a line of stderr (LIMITS-3)."""
@@ -61,7 +61,7 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
         _never_started(case, play, answer.error)
         or _verdict(case, play, answer)
         or _results(case, play, answer)
-        or _said(case, play, answer)
+        or _messages(case, play, answer)
         or _asked(case, play)
     )
 
@@ -110,13 +110,12 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
 def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
     if not case.is_frugal or play.peak <= MOST_MEMORY:
         return None
-    return DriverFinding(
-        f"{case.id}: memory",
-        case.clauses.split()[0],
+    return case.finding(
+        play,
+        "memory",
         "the driver allocates memory by a number that the worker announces",
         "memory only for what has come",
         f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
-        play,
     )
 
 
@@ -148,13 +147,8 @@ def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
         if case.may_fail
         else "a success"
     )
-    return DriverFinding(
-        f"{case.id}: no end",
-        case.clauses.split()[0],
-        "the driver does not finish",
-        wanted,
-        f"nothing; {play.ended}",
-        play,
+    return case.finding(
+        play, "no end", "the driver does not finish", wanted, f"nothing; {play.ended}"
     )
 
 
@@ -169,13 +163,12 @@ def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | 
     if case.is_started is None or case.is_started == bool(play.notes):
         return None
     if not case.is_started:
-        return DriverFinding(
-            f"{case.id}: started",
-            case.clauses.split()[0],
+        return case.finding(
+            play,
+            "started",
             "the driver starts a worker that it should have refused",
             "an error, and no worker started",
             "the worker was started",
-            play,
         )
     return DriverFinding(
         "not started",
@@ -188,24 +181,11 @@ def _never_started(case: DriverCase, play: Play, error: str) -> DriverFinding | 
 
 
 def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
-    clause = case.clauses.split()[0]
     if case.lists is None and answer.is_success:
-        return DriverFinding(
-            f"{case.id}: success",
-            clause,
-            "the driver reports success",
-            "an error",
-            "a success",
-            play,
-        )
+        return case.finding(play, "success", "the driver reports success", "an error", "a success")
     if case.lists is not None and not answer.is_success and not case.may_fail:
-        return DriverFinding(
-            f"{case.id}: error",
-            clause,
-            "the driver reports an error",
-            "a success",
-            f"an error: {answer.error}",
-            play,
+        return case.finding(
+            play, "error", "the driver reports an error", "a success", f"an error: {answer.error}"
         )
     if answer.is_success:
         return None
@@ -252,38 +232,37 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
         )
     at = _first_difference(wanted, had)
     place = f"{plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
-    return DriverFinding(
-        f"{case.id}: results",
-        case.clauses.split()[0],
+    return case.finding(
+        play,
+        "results",
         "the results are not what the worker wrote",
         place,
         f"{plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}",
-        play,
     )
 
 
-def _said(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
+def _messages(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
     """Check that the lines of stderr are handed on; of a long one the driver may cut the end."""
-    if case.said is None:
+    if case.messages is None:
         return None
-    had = answer.said
+    had = answer.messages
     at = next(
-        (n for n, pair in enumerate(zip(case.said, had, strict=False)) if not _is_kept(*pair)), None
+        (n for n, pair in enumerate(zip(case.messages, had, strict=False)) if not _is_kept(*pair)),
+        None,
     )
-    if at is None and len(case.said) == len(had):
+    if at is None and len(case.messages) == len(had):
         return None
-    at = min(len(case.said), len(had)) if at is None else at
-    return DriverFinding(
-        f"{case.id}: messages",
-        case.clauses.split()[0],
-        "the lines of stderr are not handed on unchanged",
-        f"{plural(len(case.said), 'line')}; number {at + 1}: {_line(case.said, at)}",
-        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}",
+    at = min(len(case.messages), len(had)) if at is None else at
+    return case.finding(
         play,
+        "messages",
+        "the lines of stderr are not handed on unchanged",
+        f"{plural(len(case.messages), 'line')}; number {at + 1}: {_line(case.messages, at)}",
+        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}",
     )
 
 
-def _is_kept(wanted: Said, had: Said) -> bool:
+def _is_kept(wanted: Message, had: Message) -> bool:
     if wanted == had:
         return True
     is_shorter = len(had.text) < len(wanted.text) and wanted.text.startswith(had.text)
@@ -295,22 +274,22 @@ def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
         if finding := check(case, play):
             return finding
     if play.is_family_gone is False:
-        return DriverFinding(
-            f"{case.id}: processes",
-            "LIFECYCLE-7",
+        return case.finding(
+            play,
+            "processes",
             "processes of the worker's group are left behind",
             "none",
             f"at least one still runs {play.limit:g} s after the adapter's end",
-            play,
+            clause="LIFECYCLE-7",
         )
     if play.is_directory_gone is False:
-        return DriverFinding(
-            f"{case.id}: directory",
-            "LIFECYCLE-8",
+        return case.finding(
+            play,
+            "directory",
             "the worker's directory is left behind",
             "it is removed",
             f"{play.noted('directory')} is still there {play.limit:g} s after the adapter's end",
-            play,
+            clause="LIFECYCLE-8",
         )
     return None
 
@@ -359,8 +338,8 @@ def _pair(pair: tuple[bytes, bytes]) -> str:
     return f"key {quoted(pair[0], 24)}, value {quoted(pair[1], 24)}"
 
 
-def _line(said: Sequence[Said], at: int) -> str:
-    if at >= len(said):
+def _line(messages: Sequence[Message], at: int) -> str:
+    if at >= len(messages):
         return "none"
-    kind, text, is_cut = said[at]
+    kind, text, is_cut = messages[at]
     return f"{kind or 'no tag'} {_shown(text)}, {len(text)} bytes{', cut' * is_cut}"

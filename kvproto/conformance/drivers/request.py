@@ -22,10 +22,10 @@ __all__ = [
     "BadAnswer",
     "Entry",
     "Lists",
+    "Message",
     "ParamSet",
     "Raw",
     "Request",
-    "Said",
     "octets",
     "read",
 ]
@@ -139,7 +139,7 @@ class BadAnswer(ValueError):
         self.clause = clause
 
 
-class Said(NamedTuple):
+class Message(NamedTuple):
     """A line of the worker's stderr as the driver passes it on; the kind is "MSG", "ERR" or ""."""
 
     kind: str
@@ -154,14 +154,14 @@ class Answer(NamedTuple):
     error       what the driver says about a failure
     lists       the result of a map, or None
     pairs       the result of a reduce, or None
-    said        the lines of stderr
+    messages    the lines of stderr
     """
 
     is_success: bool
     error: str
     lists: Lists | None
     pairs: list[Pair] | None
-    said: list[Said]
+    messages: list[Message]
 
 
 def read(data: bytes | bytearray) -> Answer:
@@ -180,7 +180,7 @@ def read(data: bytes | bytearray) -> Answer:
             lists if lists is None else [[_pair(one) for one in some] for some in lists],
             pairs if pairs is None else [_pair(one) for one in pairs],
             [
-                Said(m["kind"], _bytes(m["text"]), bool(m.get("cut", False)))
+                Message(m["kind"], _bytes(m["text"]), bool(m.get("cut", False)))
                 for m in document.get("messages", [])
             ],
         )

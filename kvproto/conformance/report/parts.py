@@ -179,7 +179,8 @@ def _of_hostile(worker: Hostile) -> str:
 def failures(results: Iterable[Result]) -> list[Failure]:
     """Group the failing results by cause.
 
-    A case that lists the cause (Case.tells) reports the fault, otherwise the first one that met it.
+    The first case that lists the cause in `Case.reports` reports the fault, otherwise the first
+    that found it.
     """
     by_cause: dict[str, list[Result]] = {}
     for result in results:
@@ -194,7 +195,7 @@ def _failure(group: list[Result]) -> Failure:
 
 
 def _told_by(result: Result) -> tuple[str, ...]:
-    return result.case.tells or (" ",)  # no cause begins with a space
+    return result.case.reports or (" ",)  # no cause begins with a space
 
 
 def leaders(results: Iterable[Result]) -> dict[str, Result]:

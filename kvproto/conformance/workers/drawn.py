@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvproto.conformance.case import MODES, Case
-from kvproto.conformance.judges import as_plain, leave_to_contract
-from kvproto.conformance.schedule import SMALL, Schedule, Setting, ahead
+from kvproto.conformance.case import MODES, Case, leave_to_contract
+from kvproto.conformance.judges import as_plain
+from kvproto.conformance.schedule import Schedule, Setting, twice
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -16,10 +16,6 @@ __all__ = ["CASES"]
 
 def _none(setting: Setting) -> list[Schedule]:
     return []
-
-
-def _twice(setting: Setting) -> list[Schedule]:
-    return [ahead(setting, SMALL, turn=turn) for turn in (1, 2)]
 
 
 def _any(setting: Setting) -> SearchStrategy[Schedule]:
@@ -38,12 +34,10 @@ CASES = (
     *(
         Case(
             f"{mode.upper()}-drawn",
-            "MUST",
             "FRAME-5 MAP-5 REDUCE-5",
             "random schedules end as if all their bytes had come at once",
-            _twice,
+            twice,
             as_plain,
-            modes=(mode,),
             drawn=_any,
         )
         for mode in MODES
@@ -51,12 +45,10 @@ CASES = (
     *(
         Case(
             f"{mode.upper()}-drawn-told",
-            "MUST",
             "FRAME-5 PARAMS-2",
             "random schedules and parameters end as the contract says",
             _none,
             leave_to_contract,
-            modes=(mode,),
             contract="reference",
             drawn=_of_contract,
         )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case, Judge, Schedules, Verdict
+from kvproto.conformance.case import Case, Judge, Schedules, Verdict, contract_case
 from kvproto.conformance.confinement import WITNESSES, witnesses
 from kvproto.conformance.display import quoted
-from kvproto.conformance.judges import leave_to_contract
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.schedule import (
     SMALL,
-    End,
-    Exit,
     Pair,
     Schedule,
     Send,
     Setting,
     ahead,
     stdin,
+    until_exit,
 )
 from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
@@ -92,15 +90,12 @@ def _refuses(*names: bytes) -> Schedules:
 
 def _reading(setting: Setting, name: bytes, files: tuple[tuple[str, bytes], ...]) -> Schedule:
     params: list[Pair] = [(b"do", b"file"), (b"name", name)]
-    return Schedule(
-        (Send(stdin(setting, SMALL[:2], *params)), End(), Exit()), setting.mode, files=files
-    )
+    return until_exit(setting, Send(stdin(setting, SMALL[:2], *params)), files=files)
 
 
 CASES = (
     Case(
         "FILES-reads-own",
-        "MUST",
         "FILES-3",
         "it reads no file but its own, and those of its interpreter and libraries",
         _watched,
@@ -108,65 +103,46 @@ CASES = (
     ),
     Case(
         "FILES-writes-none",
-        "MUST",
         "FILES-3",
         "it writes to no file",
         _watched,
         _touches("write", "it writes to a file"),
     ),
-    Case(
+    contract_case(
         "FILES-supporting",
-        "MUST",
         "FILES-1 FRAME-6",
         "do=file: a supporting file is in its directory, byte for byte",
         _reads(("config.txt", b"one\n"), ("every.bin", bytes(range(256)) * 3)),
-        leave_to_contract,
-        contract="reference",
-        tells=("do=file",),
+        reports=("do=file",),
     ),
-    Case(
+    contract_case(
         "FILES-empty",
-        "MUST",
         "FILES-1",
         "do=file: a supporting file may be empty",
         _reads(("nothing", b"")),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "FILES-large",
-        "MUST",
         "FILES-1",
         "do=file: a supporting file of 4 MiB",
         _reads(("large", b"0123456789abcdef" * (1 << 18))),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "FILES-odd-names",
-        "MUST",
         "FILES-2",
         "do=file: names with spaces, with letters that are not ASCII, and with dashes",
         _reads(("a b", b"1"), ("naïve", b"2"), ("-n", b"3"), ("...", b"4"), ("a\nb", b"5")),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "FILES-not-there",
-        "MUST",
         "LIFECYCLE-3",
         "do=file: a missing file is an error",
         _refuses(b"not-there", b"THERE"),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "FILES-not-plain",
-        "MUST",
         "FILES-2 FILES-3",
         "do=file: a name that is not plain is an error",
         _refuses(b"", b".", b"..", b"../there", b"./there", b"/etc/passwd", b"there/", b"there\0x"),
-        leave_to_contract,
-        contract="reference",
     ),
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case, Schedules
-from kvproto.conformance.judges import fails, keeps_nothing, leave_to_contract, uses_at_most
+from kvproto.conformance.case import Case, Schedules, contract_case
+from kvproto.conformance.judges import fails, keeps_nothing, uses_at_most
 from kvproto.conformance.schedule import (
     SMALL,
-    End,
     Exit,
     Measure,
     Rest,
@@ -16,6 +15,7 @@ from kvproto.conformance.schedule import (
     item,
     pair,
     pairs_of,
+    until_exit,
 )
 
 __all__ = ["CASES"]
@@ -35,12 +35,9 @@ are a leak when memory grows by them in every stage (late garbage collection aff
 
 def _over(*before: bytes) -> Schedules:
     """A size over the limit after `before`; then end of file."""
+    start = b"".join(before)
     return lambda setting: [
-        Schedule(
-            (Send(setting.head() + b"".join(before) + size + b"x" * 9), End(), Exit()),
-            setting.mode,
-            breaks="LIMITS-1",
-        )
+        until_exit(setting, Send(setting.head() + start + size + b"x" * 9), breaks="LIMITS-1")
         for size in OVER
     ]
 
@@ -55,29 +52,21 @@ def _announced(*before: bytes) -> Schedules:
     def schedules(setting: Setting) -> list[Schedule]:
         ready = (Send(setting.head() + pair(b"k", b"v")), Rest(), Measure())
         lie = (Send(b"".join(before) + ANNOUNCED + b"x" * BODY), Rest(), Measure())
-        return [Schedule((*ready, *lie, End(), Exit()), setting.mode, breaks="FRAME-4")]
+        return [until_exit(setting, *ready, *lie, breaks="FRAME-4")]
 
     return schedules
 
 
 def _announced_set(start: bytes) -> Schedules:
     """A parameter set that announces much and then ends."""
-    steps = (
-        Send(start[:1]),
-        Rest(),
-        Measure(),
-        Send(start[1:] + b"x" * BODY),
-        Rest(),
-        Measure(),
-        End(),
-        Exit(),
-    )
-    return lambda setting: [Schedule(steps, setting.mode, breaks="PARAMS-5")]
+    ready = (Send(start[:1]), Rest(), Measure())
+    lie = (Send(start[1:] + b"x" * BODY), Rest(), Measure())
+    return lambda setting: [until_exit(setting, *ready, *lie, breaks="PARAMS-5")]
 
 
 def _million(setting: Setting) -> list[Schedule]:
     stage = (Send(pair(b"key", b"value"), STAGE), Rest(), Measure())
-    return [Schedule((Send(setting.head()), *stage * N_STAGES, End(), Exit()), setting.mode)]
+    return [until_exit(setting, Send(setting.head()), *stage * N_STAGES)]
 
 
 LIED = "it allocates memory by an announced size"
@@ -86,12 +75,9 @@ REFUSES = fails("a size is over the limit", "LIMITS-1")
 GROWS = keeps_nothing(STAGE, PER_PAIR)
 
 CASES = (
-    Case(
-        "LIMITS-key-over", "MUST", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES
-    ),
+    Case("LIMITS-key-over", "LIMITS-1", "a key size over 1 GiB is an error", _over(), REFUSES),
     Case(
         "LIMITS-value-over",
-        "MUST",
         "LIMITS-1",
         "a value size over 1 GiB is an error",
         _over(item(b"k")),
@@ -99,52 +85,45 @@ CASES = (
     ),
     Case(
         "LIMITS-key-announced",
-        "SHOULD",
         "LIMITS-5",
         "a long key that is announced and never comes does not fill memory",
         _announced(),
         uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+        level="SHOULD",
     ),
     Case(
         "LIMITS-value-announced",
-        "SHOULD",
         "LIMITS-5",
         "a long value that is announced and never comes does not fill memory",
         _announced(item(b"k")),
         uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
+        level="SHOULD",
     ),
     Case(
         "LIMITS-flat-memory",
-        "SHOULD",
         "LIMITS-6",
         "memory does not grow while a million pairs go through",
         _million,
         GROWS,
+        level="SHOULD",
     ),
-    Case(
+    contract_case(
         "LIMITS-over-at-once",
-        "MUST",
         "LIMITS-1",
         "a size over the limit is refused at once, not when the item is there",
         _over_and_open,
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "LIMITS-params-over",
-        "MUST",
         "LIMITS-4",
         "parameters of more than 1 GiB are refused when they are announced",
         lambda setting: [
             Schedule((Send(head), Exit()), setting.mode, breaks="LIMITS-4")
             for head in (b"1073741825\n", b"9999999999\n")
         ],
-        leave_to_contract,
-        contract="reference",
     ),
     Case(
         "LIMITS-item-not-allocated",
-        "MUST",
         "LIMITS-5",
         "memory is not allocated by the announced size of an item",
         _announced(item(b"k")),
@@ -153,7 +132,6 @@ CASES = (
     ),
     Case(
         "LIMITS-params-not-allocated",
-        "MUST",
         "LIMITS-5",
         "memory is not allocated by the announced total of the parameters",
         _announced_set(b"1000000000\n999999980 "),
@@ -168,12 +146,11 @@ CASES = (
     ),
     Case(
         "LIMITS-flat",
-        "MUST",
         "LIMITS-6",
         "do=echo: memory does not grow while a million pairs go through",
         _million,
         GROWS,
         contract="reference",
-        tells=("memory grows with the pairs",),
+        reports=("memory grows with the pairs",),
     ),
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kvproto.conformance.case import Case, Schedules
-from kvproto.conformance.judges import leave_to_contract, same_answers
+from kvproto.conformance.case import Case, Schedules, contract_case
+from kvproto.conformance.judges import same_answers
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
-    End,
-    Exit,
     Pair,
     Schedule,
     Send,
@@ -20,17 +18,16 @@ from kvproto.conformance.schedule import (
     ahead,
     lockstep,
     pair,
-    stdin,
+    plain,
+    twice,
+    until_exit,
 )
 
 __all__ = ["CASES"]
 
-MAP, REDUCE = ("map",), ("reduce",)
-PLAIN = (1, 2, 3)
 
-
-def _plain(setting: Setting) -> list[Schedule]:
-    return [ahead(setting, SMALL[:n]) for n in PLAIN]
+def _few(setting: Setting) -> list[Schedule]:
+    return [ahead(setting, SMALL[:n]) for n in (1, 2, 3)]
 
 
 def _many(n: int) -> list[Pair]:
@@ -45,21 +42,11 @@ def _apart(setting: Setting) -> list[Step]:
 def _next_begun(setting: Setting) -> list[Schedule]:
     """An answer is due even when a part of the next pair has arrived."""
     first, second = pair(*SMALL[0]), pair(*SMALL[1])
-    return [
-        Schedule(
-            (
-                *_apart(setting),
-                Send(first + second[:n]),
-                Answers(1),
-                Send(second[n:]),
-                Answers(2),
-                End(),
-                Exit(),
-            ),
-            "map",
-        )
-        for n in (1, 4, 5, 9)
-    ]
+    schedules = []
+    for n in (1, 4, 5, 9):
+        steps = (Send(first + second[:n]), Answers(1), Send(second[n:]), Answers(2))
+        schedules.append(until_exit(setting, *_apart(setting), *steps))
+    return schedules
 
 
 def _bursts(setting: Setting) -> list[Schedule]:
@@ -69,135 +56,95 @@ def _bursts(setting: Setting) -> list[Schedule]:
         steps.append(Send(pair(b"k", b"v"), size))
         n += size
         steps.append(Answers(n))
-    return [Schedule((*steps, End(), Exit()), "map")]
+    return [until_exit(setting, *steps)]
 
 
 def _ahead_and_lockstep(setting: Setting) -> list[Schedule]:
-    return [ahead(setting, SMALL), ahead(setting, SMALL, turn=2), lockstep(setting, SMALL)]
+    return [*twice(setting), lockstep(setting, SMALL)]
 
 
 def _fan(*numbers: int) -> Schedules:
-    def schedules(setting: Setting) -> list[Schedule]:
-        sets = [((b"do", b"fan"), (b"n", b"%d" % n)) for n in numbers]
-        return [
-            Schedule((Send(stdin(setting, SMALL, *params)), End(), Exit()), "map")
-            for params in sets
-        ]
-
-    return schedules
+    return lambda setting: [
+        ahead(setting, SMALL, (b"do", b"fan"), (b"n", b"%d" % n)) for n in numbers
+    ]
 
 
 MAP_CASES = (
     Case(
         "MAP-lockstep",
-        "MUST",
         "MAP-4",
         "a pair is answered before the worker waits for the next one",
         lambda setting: [lockstep(setting, SMALL)],
-        modes=MAP,
-        tells=("answers held back",),
+        reports=("answers held back",),
     ),
     Case(
         "MAP-ahead",
-        "MUST",
         "MAP-5",
         "a thousand pairs may be written ahead of the answers",
         lambda setting: [ahead(setting, _many(n)) for n in (2, 1000)],
-        modes=MAP,
     ),
     Case(
         "MAP-lockstep-next-begun",
-        "MUST",
         "MAP-4",
         "a pair is answered even when a part of the next one is there",
         _next_begun,
-        modes=MAP,
     ),
     Case(
         "MAP-lockstep-bursts",
-        "MUST",
         "MAP-4 MAP-5",
         "pairs come in bursts, and each burst is answered before the next one",
         _bursts,
-        modes=MAP,
     ),
     Case(
         "MAP-lockstep-large",
-        "MUST",
         "MAP-4",
         "a pair of 128 KiB is answered before the worker waits for the next one",
         lambda setting: [
             lockstep(setting, [(b"k", b"v" * (1 << 17)), (b"k", b"v"), (b"k", b"w" * (1 << 17))])
         ],
-        modes=MAP,
     ),
     Case(
         "MAP-one-list-each",
-        "MUST",
         "MAP-2 LIST-2",
         "each pair is answered with exactly one whole list",
-        _plain,
-        modes=MAP,
-        tells=("bad framing", "too many lists", "too few lists"),
+        _few,
+        reports=("bad framing", "too many lists", "too few lists"),
     ),
     Case(
         "MAP-lists-alone",
-        "MUST",
         "MAP-3",
         "stdout has nothing before, between or after the lists",
-        _plain,
-        modes=MAP,
-        tells=("text on stdout",),
+        _few,
+        reports=("text on stdout",),
     ),
     Case(
         "MAP-same-one-by-one",
-        "MUST",
         "MAP-5",
         "its answers do not depend on whether pairs are written ahead",
         _ahead_and_lockstep,
         same_answers("MAP-5", "its answers depend on whether pairs are written ahead"),
-        modes=MAP,
     ),
-    Case(
+    contract_case(
         "MAP-echo",
-        "MUST",
         "MAP-2 FRAME-6",
         "do=echo: each pair comes back, in order",
         lambda setting: [ahead(setting, _many(n), (b"do", b"echo")) for n in (1, 300)],
-        leave_to_contract,
-        modes=MAP,
-        contract="reference",
-        tells=("do=echo",),
+        reports=("do=echo",),
     ),
-    Case(
-        "MAP-fan",
-        "MUST",
-        "LIST-1 LIST-2",
-        "do=fan: lists of 0, 1, 3 and 300 pairs",
-        _fan(0, 1, 3, 300),
-        leave_to_contract,
-        modes=MAP,
-        contract="reference",
+    contract_case(
+        "MAP-fan", "LIST-1 LIST-2", "do=fan: lists of 0, 1, 3 and 300 pairs", _fan(0, 1, 3, 300)
     ),
-    Case(
+    contract_case(
         "MAP-fan-long",
-        "MUST",
         "LIST-2",
         "do=fan: a list of 70,000 pairs, more than 16 bits can count",
         _fan(70_000),
-        leave_to_contract,
-        modes=MAP,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "MAP-sink",
-        "MUST",
         "MAP-2 LIST-2",
         "do=sink: an empty list for each pair",
         lambda setting: [ahead(setting, _many(n), (b"do", b"sink")) for n in (1, 3)],
-        leave_to_contract,
-        modes=MAP,
-        contract="reference",
     ),
 )
 
@@ -218,69 +165,47 @@ def _with(*params: Pair, pairs: list[Pair] | None = None) -> Schedules:
 REDUCE_CASES = (
     Case(
         "REDUCE-lists-alone",
-        "MUST",
         "REDUCE-4 LIST-2",
         "stdout has whole lists and nothing else",
-        lambda setting: [ahead(setting, SMALL[:n]) for n in (1, 3)],
-        modes=REDUCE,
-        tells=("text on stdout", "bad framing"),
+        plain,
+        reports=("text on stdout", "bad framing"),
     ),
     Case(
         "REDUCE-ahead",
-        "MUST",
         "REDUCE-5",
         "a thousand pairs may come at once",
         lambda setting: [ahead(setting, GROUPS)],
-        modes=REDUCE,
     ),
     Case(
         "REDUCE-one-key",
-        "MUST",
         "REDUCE-5",
         "ten thousand pairs may share one key",
         lambda setting: [ahead(setting, [(b"k", b"v")] * 10_000)],
-        modes=REDUCE,
     ),
-    Case(
+    contract_case(
         "REDUCE-echo",
-        "MUST",
         "REDUCE-5 FRAME-6",
         "do=echo: each pair comes back, in order",
         _with((b"do", b"echo")),
-        leave_to_contract,
-        modes=REDUCE,
-        contract="reference",
-        tells=("do=echo",),
+        reports=("do=echo",),
     ),
-    Case(
+    contract_case(
         "REDUCE-fan",
-        "MUST",
         "LIST-2",
         "do=fan: each pair comes back three times",
         _with((b"do", b"fan"), (b"n", b"3")),
-        leave_to_contract,
-        modes=REDUCE,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "REDUCE-sink",
-        "MUST",
         "REDUCE-2",
         "do=sink: everything is read and nothing is written",
         _with((b"do", b"sink")),
-        leave_to_contract,
-        modes=REDUCE,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "REDUCE-hold",
-        "MUST",
         "REDUCE-2 REDUCE-3",
         "do=hold: all of its output comes after the end of its input",
         _with((b"do", b"hold"), pairs=[(b"%d" % i, b"v" * 65536) for i in range(48)]),
-        leave_to_contract,
-        modes=REDUCE,
-        contract="reference",
     ),
 )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from kvproto.conformance.case import Case, Schedules, each
+from kvproto.conformance.case import Case, Schedules, contract_case, each
 from kvproto.conformance.display import quoted
-from kvproto.conformance.judges import leave_to_contract
 from kvproto.conformance.oracle import NO_LINE
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
-    End,
     Exit,
     Pair,
     Schedule,
@@ -17,6 +15,8 @@ from kvproto.conformance.schedule import (
     Setting,
     ahead,
     pair,
+    plain,
+    until_exit,
 )
 from kvproto.conformance.trace import Finding, Trace
 
@@ -64,13 +64,9 @@ def _says_why(trace: Trace) -> Finding | None:
     )
 
 
-def _plain(setting: Setting) -> list[Schedule]:
-    return [ahead(setting, SMALL[:n]) for n in (1, 3)]
-
-
 def _cut(setting: Setting) -> list[Schedule]:
     cut = setting.head() + pair(b"k", b"v")[:-1]
-    return [Schedule((Send(cut), End(), Exit()), setting.mode, breaks="FRAME-4")]
+    return [until_exit(setting, Send(cut), breaks="FRAME-4")]
 
 
 def _say(*texts: bytes, n_pairs: int = 3) -> Schedules:
@@ -97,117 +93,84 @@ def _err_in_time(setting: Setting) -> list[Schedule]:
 CASES = (
     Case(
         "STDERR-no-error",
-        "MUST",
         "STDERR-7",
         "good input causes no ERR line",
-        _plain,
-        tells=("reports an error",),
+        plain,
+        reports=("reports an error",),
     ),
     Case(
-        "STDERR-ended",
-        "MUST",
-        "STDERR-3",
-        "each line on stderr ends with a newline",
-        _plain,
-        each(_ended),
+        "STDERR-ended", "STDERR-3", "each line on stderr ends with a newline", plain, each(_ended)
     ),
     Case(
         "STDERR-tagged",
-        "SHOULD",
         "STDERR-1",
         "each line on stderr has a tag",
-        _plain,
+        plain,
         each(_tagged),
+        level="SHOULD",
     ),
     Case(
         "STDERR-says-why",
-        "SHOULD",
         "LIFECYCLE-3",
         "when it fails, an ERR line says why: truncated input",
         _cut,
         each(_says_why),
+        level="SHOULD",
     ),
-    Case(
+    contract_case(
         "STDERR-message",
-        "MUST",
         "STDERR-1",
         "do=say: a tagged line for each pair, ended by a newline",
         _say(b"at", b""),
-        leave_to_contract,
-        contract="reference",
-        tells=("says something else",),
+        reports=("says something else",),
     ),
-    Case(
+    contract_case(
         "STDERR-message-spaces",
-        "MUST",
         "STDERR-2",
         "do=say: a text may begin and end with spaces",
         _say(b" two", b"  three ", b"\t"),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-message-any-bytes",
-        "MUST",
         "STDERR-2",
         "do=say: a text may be something other than UTF-8, or look like a tag",
         _say("née".encode(), b"caf\xe9 \xff", b"**<ERR> not", b"a\rb"),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-message-lines",
-        "MUST",
         "STDERR-4",
         "do=say: a text of several lines becomes several tagged lines",
         _say(b"one\ntwo", b"one\n\ntwo\n"),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-flood",
-        "MUST",
         "STDERR-8 LIST-2",
         "do=say: 8 MiB of messages do not disturb its answers",
         _say(b"x" * 1000, n_pairs=8400),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-error",
-        "MUST",
         "STDERR-7 LIFECYCLE-3",
         "do=err: an ERR line, status 1, and the answers before it",
         _err(b"no more", 0, 1, 2),
-        leave_to_contract,
-        contract="reference",
-        tells=("fails with",),
+        reports=("fails with",),
     ),
-    Case(
+    contract_case(
         "STDERR-error-lines",
-        "MUST",
         "STDERR-4",
         "do=err: a text of several lines becomes several ERR lines",
         _err(b"no\nmore", 1),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-error-not-due",
-        "MUST",
         "LIFECYCLE-3",
         "do=err: input that ends before the pair at fault is a success",
         _err(b"no more", 3, 4294967295),
-        leave_to_contract,
-        contract="reference",
     ),
-    Case(
+    contract_case(
         "STDERR-error-at-once",
-        "MUST",
         "LIFECYCLE-3",
         "do=err: it ends when it fails, and does not wait for more input",
         _err_in_time,
-        leave_to_contract,
-        contract="reference",
     ),
 )

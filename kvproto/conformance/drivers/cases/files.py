@@ -24,13 +24,12 @@ def _directory(case: DriverCase, play: Play) -> DriverFinding | None:
     )
     got = f"{sorted(contents)}, started as {play.noted('arguments')[0]}"
     got += f"; the content of {differ} differs" * bool(differ)
-    return DriverFinding(
-        f"{case.id}: directory",
-        "FILES-1",
+    return case.finding(
+        play,
+        "directory",
         "the worker's directory is not what it should be",
         f"{sorted(wanted)}, started as op",
         got,
-        play,
     )
 
 
@@ -42,20 +41,18 @@ def _permissions(case: DriverCase, play: Play) -> DriverFinding | None:
     }
     if not lacking:
         return None
-    return DriverFinding(
-        f"{case.id}: permissions",
-        "FILES-4",
+    return case.finding(
+        play,
+        "permissions",
         "files of the worker's directory are not readable and executable",
         "all of them readable and executable",
         f"{lacking}",
-        play,
     )
 
 
 def _refused(name: str, words: str, files: tuple[tuple[str, bytes], ...]) -> DriverCase:
     return DriverCase(
         f"FILES-name-{name}",
-        "MUST",
         "FILES-2",
         f"a supporting file {words} is refused before anything starts",
         ECHO,
@@ -68,18 +65,16 @@ def _refused(name: str, words: str, files: tuple[tuple[str, bytes], ...]) -> Dri
 CASES = (
     DriverCase(
         "FILES-directory",
-        "MUST",
         "FILES-1",
         "the worker's directory holds op and the supporting files, and nothing else",
         LOOKS_AROUND,
         echoed,
         files=TWO_FILES,
         checks=(_directory,),
-        tells=("not started",),
+        reports=("not started",),
     ),
     DriverCase(
         "FILES-executable",
-        "MUST",
         "FILES-4",
         "supporting files are readable and executable",
         LOOKS_AROUND,
@@ -89,7 +84,6 @@ CASES = (
     ),
     DriverCase(
         "FILES-starter",
-        "MUST",
         "FILES-4",
         "op may start one of the supporting files",
         hostile(good.starts_another, name="count"),
@@ -99,7 +93,6 @@ CASES = (
     ),
     DriverCase(
         "FILES-no-interpreter",
-        "MUST",
         "LIFECYCLE-4",
         "a program that cannot be started is an error",
         b"#!/no/such/interpreter\n",
@@ -107,7 +100,6 @@ CASES = (
     ),
     DriverCase(
         "FILES-no-program",
-        "MUST",
         "LIFECYCLE-4",
         "a text file that is not a program is an error",
         b"words.txt contains no program\n",

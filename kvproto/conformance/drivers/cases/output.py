@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kvproto.conformance.drivers.case import DriverCase, echoed
-from kvproto.conformance.drivers.hostile import (
-    ANSWERS,
-    ECHO,
-    SHORT,
-    WHOLE,
-    Hostile,
-    answering,
-    hostile,
-)
-from kvproto.conformance.drivers.hostile import bad as stdout
+from kvproto.conformance.drivers.hostile import ANSWERS, ECHO, SHORT, WHOLE, answering, bad, hostile
 from kvproto.conformance.drivers.hostile.base import packed
 
 __all__ = ["CASES"]
@@ -26,12 +15,8 @@ KIB = 1000
 """Bytes; a limit of items that differs from the default."""
 
 
-def _refused(name: str, clauses: str, title: str, worker: Hostile, **details: Any) -> DriverCase:
-    return DriverCase(name, "MUST", clauses, title, worker, **details)
-
-
 CUT = tuple(
-    _refused(
+    DriverCase(
         f"LIST-cut-{where}",
         "LIST-3",
         f"output that ends {words} is an error, exit status 0 or not",
@@ -50,57 +35,54 @@ CUT = tuple(
 
 LIST = (
     *CUT,
-    _refused(
+    DriverCase(
         "LIST-count-low",
         "LIST-2",
         "a list with more pairs than its num-pairs says is an error",
         answering(LAST + LAST[4:]),
     ),
-    _refused(
+    DriverCase(
         "LIST-big-endian",
         "LIST-1",
         "a num-pairs in the wrong byte order is an error",
         answering(b"\0\0\0\1" + LAST[4:]),
     ),
-    _refused(
-        "LIST-no-count",
-        "LIST-1",
-        "a list without num-pairs is an error",
-        answering(LAST[4:]),
+    DriverCase(
+        "LIST-no-count", "LIST-1", "a list without num-pairs is an error", answering(LAST[4:])
     ),
-    _refused(
+    DriverCase(
         "LIST-count-largest",
         "LIST-4 LIMITS-2",
         "num-pairs is 4294967295, and two pairs come: an error",
         answering(b"\xff\xff\xff\xff" + 2 * LAST[4:]),
         is_frugal=True,
     ),
-    _refused(
+    DriverCase(
         "LIST-count-large",
         "LIST-4",
         "num-pairs is 134217728, and two pairs come: an error, without memory for all",
         answering(b"\0\0\0\x08" + 2 * LAST[4:]),
         is_frugal=True,
     ),
-    _refused(
+    DriverCase(
         "LIST-banner",
         "MAP-3 REDUCE-4",
         "text before the first list is an error",
         answering(first=b"starting\n"),
     ),
-    _refused(
+    DriverCase(
         "LIST-text-between",
         "MAP-3 REDUCE-4",
         "text between two lists is an error",
         answering(b"1 done\n" + LAST),
     ),
-    _refused(
+    DriverCase(
         "LIST-text-last",
         "MAP-3 REDUCE-4",
         "text after the last list is an error",
         answering(LAST + b"done\n"),
     ),
-    _refused(
+    DriverCase(
         "LIST-word-last",
         "MAP-3 REDUCE-4",
         "four bytes of text after the last list are an error",
@@ -109,15 +91,17 @@ LIST = (
 )
 
 MAP = (
-    _refused(
+    DriverCase(
         "MAP-too-many",
         "MAP-2",
         "an empty list too many is an error",
         answering(LAST + packed()),
         modes=("map",),
     ),
-    _refused("MAP-too-few", "MAP-2", "a list too few is an error", answering(b""), modes=("map",)),
-    _refused(
+    DriverCase(
+        "MAP-too-few", "MAP-2", "a list too few is an error", answering(b""), modes=("map",)
+    ),
+    DriverCase(
         "MAP-none",
         "MAP-2",
         "no list at all is an error",
@@ -126,38 +110,36 @@ MAP = (
         limits={"idle": SHORT},
         is_started=None,
     ),
-    _refused(
+    DriverCase(
         "MAP-list-for-nothing",
         "MAP-2",
         "a list although there were no pairs is an error",
-        hostile(stdout.answers_unasked, data=packed()),
+        hostile(bad.answers_unasked, data=packed()),
         entries=(),
         modes=("map",),
         is_started=None,
     ),
-    _refused(
+    DriverCase(
         "MAP-flood",
         "MAP-2",
         "lists without end are an error as soon as there is one too many",
-        hostile(stdout.floods, data=500 * packed()),
+        hostile(bad.floods, data=500 * packed()),
         modes=("map",),
         leaves_nothing=True,
     ),
     DriverCase(
         "MAP-unasked",
-        "MUST",
         "MAP-2",
         "answers that come before their pairs are refused or accepted, never lost",
-        hostile(stdout.answers_unasked, data=WHOLE),
+        hostile(bad.answers_unasked, data=WHOLE),
         echoed,
         may_fail=True,
-        modes=("map",),
     ),
-    _refused(
+    DriverCase(
         "REDUCE-flood",
         "LIFECYCLE-6",
         "lists without end are ended by the total limit",
-        hostile(stdout.floods, data=500 * packed()),
+        hostile(bad.floods, data=500 * packed()),
         modes=("reduce",),
         limits={"total": 3 * SHORT},
         leaves_nothing=True,
@@ -166,43 +148,42 @@ MAP = (
 )
 
 LIMITS = (
-    _refused(
+    DriverCase(
         "LIMITS-key-too-large",
         "LIMITS-1",
         "a key size over 1 GiB is refused when its 4 bytes are there",
-        hostile(stdout.announces, data=b"\1\0\0\0\xff\xff\xff\xff"),
+        hostile(bad.announces, data=b"\1\0\0\0\xff\xff\xff\xff"),
         is_frugal=True,
         leaves_nothing=True,
     ),
-    _refused(
+    DriverCase(
         "LIMITS-value-too-large",
         "LIMITS-1",
         "a value size of 1 GiB and one byte is refused when its 4 bytes are there",
-        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"),
+        hostile(bad.announces, data=b"\1\0\0\0\1\0\0\0k\1\0\0\x40"),
         is_frugal=True,
         leaves_nothing=True,
     ),
     DriverCase(
         "LIMITS-settable",
-        "SHOULD",
         "LIMITS-1",
         "an item over a limit set by the user is refused",
-        hostile(stdout.announces, data=b"\1\0\0\0\1\0\0\0k\xe9\3\0\0"),
+        hostile(bad.announces, data=b"\1\0\0\0\1\0\0\0k\xe9\3\0\0"),
+        level="SHOULD",
         max_item=KIB,
     ),
     DriverCase(
         "LIMITS-writer",
-        "SHOULD",
         "LIMITS-1",
         "a pair over a limit set by the user is not written",
         ECHO,
+        level="SHOULD",
         max_item=KIB,
         entries=((b"k", b"v" * (KIB + 1)),),
         is_started=None,
     ),
     DriverCase(
         "LIMITS-exactly",
-        "MUST",
         "LIMITS-1",
         "items of exactly the limit go out and come back",
         ECHO,

@@ -30,20 +30,19 @@ def _argument(case: DriverCase, play: Play) -> DriverFinding | None:
     wanted, got = [play.request.mode], play.noted("arguments")[1:]
     if got == wanted:
         return None
-    return DriverFinding(
-        f"{case.id}: arguments",
-        case.clauses,
+    return case.finding(
+        play,
+        "arguments",
         "the worker is not started with its mode as the only argument",
         f"{wanted}",
         f"{got}",
-        play,
     )
 
 
 def _echoed(
     name: str, clauses: str, title: str, entries: tuple[Entry, ...], **details: Any
 ) -> DriverCase:
-    return DriverCase(name, "MUST", clauses, title, ECHO, echoed, entries=entries, **details)
+    return DriverCase(name, clauses, title, ECHO, echoed, entries=entries, **details)
 
 
 FRAME = (
@@ -52,7 +51,7 @@ FRAME = (
         "FRAME-3",
         "pairs go out and their lists come back",
         SMALL,
-        tells=("wrong pairs",),
+        reports=("wrong pairs",),
     ),
     _echoed(
         "FRAME-all-bytes",
@@ -80,16 +79,10 @@ FRAME = (
     ),
     _echoed("FRAME-large", "FRAME-2", "an item of 3 MiB", ((b"k", b"v" * (3 << 20)), (b"", b""))),
     DriverCase(
-        "FRAME-bytewise",
-        "MUST",
-        "FRAME-5",
-        "output may come byte by byte",
-        hostile(good.bytewise),
-        echoed,
+        "FRAME-bytewise", "FRAME-5", "output may come byte by byte", hostile(good.bytewise), echoed
     ),
     DriverCase(
         "FRAME-pause",
-        "MUST",
         "FRAME-5",
         "a worker may pause in the middle of a list",
         hostile(good.pauses, seconds=0.15),
@@ -97,7 +90,6 @@ FRAME = (
     ),
     DriverCase(
         "FRAME-both-ways",
-        "MUST",
         "MAP-5 REDUCE-5",
         "a lot goes in both directions at once",
         hostile(good.expands, n=2),
@@ -107,14 +99,9 @@ FRAME = (
 )
 
 LIST = (
-    DriverCase("LIST-empty", "MUST", "LIST-2", "lists of no pairs", hostile(good.empties), _empty),
+    DriverCase("LIST-empty", "LIST-2", "lists of no pairs", hostile(good.empties), _empty),
     DriverCase(
-        "LIST-long",
-        "MUST",
-        "LIST-2",
-        "lists of 5000 pairs",
-        hostile(good.expands, n=5000),
-        _times(5000),
+        "LIST-long", "LIST-2", "lists of 5000 pairs", hostile(good.expands, n=5000), _times(5000)
     ),
     _echoed("LIST-many", "LIST-2", "10000 lists", tuple((b"%d" % n, b"") for n in range(10000))),
 )
@@ -122,22 +109,18 @@ LIST = (
 MAP = (
     DriverCase(
         "MAP-argument",
-        "MUST",
         "MAP-1",
         "the mode is the only argument",
         hostile(good.looks_around),
         echoed,
         checks=(_argument,),
-        modes=("map",),
     ),
     DriverCase(
         "MAP-batches",
-        "MUST",
         "MAP-5",
         "a worker may answer only when it has to wait for more",
         hostile(good.in_batches),
         echoed,
-        modes=("map",),
         entries=MANY,
     ),
     _echoed(
@@ -154,57 +137,47 @@ MAP = (
         "stdin is closed after the last pair",
         SMALL,
         modes=("map",),
-        tells=("no end of file", "end of file too soon"),
+        reports=("no end of file", "end of file too soon"),
     ),
 )
 
 REDUCE = (
     DriverCase(
         "REDUCE-argument",
-        "MUST",
         "REDUCE-1",
         "the mode is the only argument",
         hostile(good.looks_around),
         echoed,
         checks=(_argument,),
-        modes=("reduce",),
     ),
     DriverCase(
         "REDUCE-writes-first",
-        "MUST",
         "REDUCE-5",
         "a worker may write much before it reads anything",
         hostile(good.ahead, n=40, size=65536),
         _of_sizes(*[65536] * 40),
-        modes=("reduce",),
         entries=MANY,
     ),
     DriverCase(
         "REDUCE-quiet",
-        "MUST",
         "REDUCE-3",
         "a worker may pause after end of file and then write",
         hostile(good.at_the_end, sizes=(1, 2), seconds=0.15),
         _of_sizes(1, 2),
-        modes=("reduce",),
     ),
     DriverCase(
         "REDUCE-tail",
-        "MUST",
         "REDUCE-3",
         "everything that a worker has written when it exits is read",
         hostile(good.at_the_end, sizes=(3 << 20, 60000), seconds=0),
         _of_sizes(3 << 20, 60000),
-        modes=("reduce",),
     ),
     DriverCase(
         "REDUCE-nothing",
-        "MUST",
         "REDUCE-2",
         "a worker may write nothing at all",
         hostile(good.at_the_end, sizes=(), seconds=0),
         _of_sizes(),
-        modes=("reduce",),
     ),
     _echoed(
         "REDUCE-no-entries",
@@ -220,7 +193,7 @@ REDUCE = (
         "stdin is closed after the last pair",
         SMALL,
         modes=("reduce",),
-        tells=("no end of file", "end of file too soon"),
+        reports=("no end of file", "end of file too soon"),
     ),
 )
 

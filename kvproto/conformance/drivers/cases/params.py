@@ -20,13 +20,12 @@ def _zeros(case: DriverCase, play: Play) -> DriverFinding | None:
     head = play.stdin.partition(b"\n")[0]
     if head == b"0" or not head.startswith(b"0"):
         return None
-    return DriverFinding(
-        f"{case.id}: zeros",
-        "PARAMS-3",
+    return case.finding(
+        play,
+        "zeros",
         "a number of the parameter set has leading zeros",
         repr(head.lstrip(b"0")),
         repr(head),
-        play,
         at=0,
     )
 
@@ -36,21 +35,12 @@ def _goes_out(
     clauses: str,
     title: str,
     params: ParamSet | Raw | str | None,
-    level: str = "MUST",
     modes: tuple[str, ...] = ("map",),
     **details: Any,
 ) -> DriverCase:
     """Most parameters are sent once, in a map: the mode makes no difference to them."""
     return DriverCase(
-        f"PARAMS-{name}",
-        level,
-        clauses,
-        title,
-        ECHO,
-        echoed,
-        params=params,
-        modes=modes,
-        **details,
+        f"PARAMS-{name}", clauses, title, ECHO, echoed, params=params, modes=modes, **details
     )
 
 
@@ -61,7 +51,7 @@ CASES = (
         "where the user gives no parameters, the empty set goes out",
         DEFAULT,
         modes=MODES,
-        tells=("wrong parameters",),
+        reports=("wrong parameters",),
     ),
     _goes_out("empty-set", "PARAMS-7", "an empty set is `0` and a newline", ParamSet()),
     _goes_out(

@@ -189,11 +189,7 @@ def stays_busy() -> None:
 
 
 def answers(
-    outputs: list[bytes],
-    first: bytes = b"",
-    stderr: bytes = b"",
-    status: int = 0,
-    signal: int = 0,
+    outputs: list[bytes], first: bytes = b"", stderr: bytes = b"", status: int = 0, signal: int = 0
 ) -> None:
     """Reads a pair and writes the next output, until there are no more outputs; exits."""
     put(first)
