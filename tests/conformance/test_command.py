@@ -1,10 +1,7 @@
 """`kvproto check` from outside: reports, exit statuses, evidence that replays without kvproto."""
 
 import json
-import os
 import re
-import select
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -399,73 +396,3 @@ def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_s
             f"n/a   {case} (map): this machine's /proc does not tell what the worker is doing"
             in done.stdout
         )
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(
-    "arguments",
-    [("-k", "MAP-lockstep"), ("--driver", "-k", "FRAME-pairs")],
-    ids=["worker", "driver"],
-)
-def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
-    told, temporary = tmp_path / "told", tmp_path / "temporary"
-    os.mkfifo(told)
-    temporary.mkdir()
-    worker = tmp_path / "worker"
-    worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
-    worker.chmod(0o755)
-    argv = [
-        sys.executable,
-        "-P",
-        "-m",
-        "kvproto",
-        "check",
-        "--mode",
-        "map",
-        *arguments,
-        "--timeout",
-        "1000",
-        "--",
-        worker,
-    ]
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(
-        argv, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as checking:
-        process = os.pidfd_open(int(told.read_text()))
-        checking.send_signal(number)
-        printed = checking.stdout.read()
-        assert (checking.wait(), printed) == (-number, b"")
-    assert select.select([process], [], [], 10)[0]
-    os.close(process)
-    assert list(temporary.iterdir()) == []
-
-
-def test_what_nohup_has_the_check_ignore_stays_ignored(tmp_path):
-    told = tmp_path / "told"
-    os.mkfifo(told)
-    worker = tmp_path / "worker"
-    worker.write_text(f'#!/bin/sh\necho $$ > "{told}"\nexec cat "{told}"\n')
-    worker.chmod(0o755)
-    argv = [
-        "nohup",
-        sys.executable,
-        "-P",
-        "-m",
-        "kvproto",
-        "check",
-        "--mode",
-        "map",
-        "-k",
-        "MAP-no-pairs",
-        "--",
-        worker,
-    ]
-    with subprocess.Popen(
-        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as checking:
-        told.read_text()
-        checking.send_signal(signal.SIGHUP)
-        told.write_bytes(b"")
-        printed = checking.stdout.read()
-        assert (checking.wait(), b"FAIL  MAP-no-pairs" in printed) == (1, True)
