@@ -29,8 +29,8 @@
 enum { USAGE = 64, NO_LANDLOCK = 69, OS_ERROR = 71, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 /*
- * Of the kernel's interface, since linux/landlock.h may be missing or older than the kernel; the
- * same on all machines.
+ * From the kernel's interface, the same on all machines: linux/landlock.h may be missing or older
+ * than the kernel.
  */
 enum {
     CREATE_RULESET = 444,
@@ -61,10 +61,7 @@ struct path_beneath {
 
 static const char *const writable_devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/tty"};
 
-/*
- * How many rights there are, by the version of the interface; a later version than those known here
- * has no fewer.
- */
+/* The number of rights that each version of the interface has. Later versions have no fewer. */
 static int count_rights(long version)
 {
     static const int n_rights[] = {0, 13, 14, 15, 15, 16};
@@ -79,14 +76,14 @@ static int fail(int status, const char *what)
 }
 
 /*
- * Allow what is below a path, as far as the kernel knows the right and the file can have it.
- * Returns 0, or -1.
+ * Allow what is below a path: the rights that the kernel knows and that apply to the file. Returns
+ * 0, or -1.
  */
 static int allow(int ruleset_fd, const char *path, uint64_t rights)
 {
     struct stat info;
     int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0) /* who cannot reach a path now will not reach it later */
+    if (fd < 0) /* a path that cannot be reached now cannot be reached later */
         return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ? 0 : -1;
     if (fstat(fd, &info) != 0 || !S_ISDIR(info.st_mode))
         rights &= OF_A_FILE;

@@ -1,7 +1,7 @@
 /*
- * Directories may be nested deeper than there are descriptors for, and deeper than a path may be
- * long. So what is deeper than MAX_DEPTH is moved up into the root, and removed from there in
- * another pass.
+ * A tree may be deeper than the process may have descriptors, and its paths longer than a path may
+ * be. So what is deeper than MAX_DEPTH is moved up into the root, and another pass removes it from
+ * there.
  */
 #define _GNU_SOURCE
 #include "remove_tree.h"
@@ -19,10 +19,10 @@ enum { MAX_DEPTH = 32 };
 
 struct removal {
     int root_fd;
-    dev_t device;          /* of the root, for kernels that cannot say what a mount point is */
+    dev_t device;          /* of the root, for kernels that do not report mount points */
     unsigned long n_moved; /* for the names of directories that were moved up */
     unsigned long n_done;  /* removed or moved */
-    int error;             /* the first one of this pass over the root; 0: none */
+    int error; /* the first directory that was moved up in this pass over the root; 0: none */
 };
 
 static void note(struct removal *removal, int error)
@@ -34,7 +34,8 @@ static void note(struct removal *removal, int error)
 static int is_dots(const char *name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
 /*
- * Whether the directory `fd` is where another file system, or another part of this one, is mounted.
+ * Whether something is mounted on the directory `fd`: another file system, or another part of this
+ * one.
  */
 static int is_mounted(const struct removal *removal, int fd)
 {
@@ -47,9 +48,8 @@ static int is_mounted(const struct removal *removal, int fd)
 }
 
 /*
- * Open a directory for reading and removing what is in it.
- * Returns -1 with errno: ENOTDIR for what is none, a link for instance, EBUSY for a mount point,
- * which stays as it is.
+ * Open a directory to read and empty it. Returns -1 with errno: ENOTDIR if it is no directory (a
+ * link, for instance), EBUSY for a mount point, which stays as it is.
  */
 static int open_directory(const struct removal *removal, int parent_fd, const char *name)
 {
@@ -78,7 +78,7 @@ static int open_directory(const struct removal *removal, int parent_fd, const ch
     return fd;
 }
 
-/* Remove what is no directory. */
+/* Remove anything but a directory. */
 static void remove_file(struct removal *removal, int fd, const char *name)
 {
     if (unlinkat(fd, name, 0) == 0)
@@ -109,10 +109,10 @@ static int is_directory(int fd, const char *name)
 
 static void empty(struct removal *removal, int fd, int depth);
 
-/* Remove a directory with what is in it; where it is too deep, move it up instead. */
+/* Remove a directory and its contents; if it is too deep, move it up instead. */
 static void remove_directory(struct removal *removal, int parent_fd, const char *name, int depth)
 {
-    /* Opening makes it writable, which moving it to another parent needs too. */
+    /* opening it makes it writable, and moving it to another parent needs that too */
     int fd = open_directory(removal, parent_fd, name);
     if (fd < 0 && !(errno == EMFILE && depth > 0)) {
         note(removal, errno);
@@ -131,7 +131,7 @@ static void remove_directory(struct removal *removal, int parent_fd, const char 
         note(removal, errno);
 }
 
-/* Remove what is in the directory `fd`, and close it. */
+/* Remove the contents of the directory `fd`, and close it. */
 static void empty(struct removal *removal, int fd, int depth)
 {
     DIR *entries = fdopendir(fd);

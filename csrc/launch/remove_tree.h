@@ -1,13 +1,13 @@
-/* Remove a directory with all that is in it. */
+/* Remove a directory and all its contents. */
 #ifndef KVPROTO_REMOVE_TREE_H
 #define KVPROTO_REMOVE_TREE_H
 
 /*
- * Remove `path`, a directory or anything else, and whatever is below it. Symbolic links are
- * removed, never followed; what is mounted below is neither entered nor touched. Directories that
- * their owner may not write to are made writable, and any depth will do. Goes on where something
- * cannot be removed. Returns 0 when nothing is left, or was there; else the errno of the first
- * thing that could not be removed.
+ * Remove `path`, a directory or anything else, and all that is below it. Symbolic links are
+ * removed, never followed. What is mounted below is neither entered nor changed. Directories
+ * without write permission for their owner are made writable. The depth is not limited. After a
+ * failure the removal goes on with the rest. Returns 0 if nothing is left (or nothing was there),
+ * otherwise the errno of the first failure.
  */
 int kvproto_remove_tree(const char *path);
 

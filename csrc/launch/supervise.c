@@ -41,15 +41,15 @@ static void say(int status_fd, const char *what, int number)
 {
     char line[48];
     int size = snprintf(line, sizeof line, "%s %d\n", what, number);
-    /* A driver that no longer listens closes CONTROL: that is noticed there. */
+    /* A driver that no longer listens closes CONTROL, and watch() notices that. */
     if (write(status_fd, line, (size_t)size) < 0)
         return;
 }
 
 /*
- * exec says ETXTBSY while any process holds the file open for writing. The driver's own descriptor
- * is closed, but a process that another of its threads is forking just now may hold a copy until
- * its exec: a wait of microseconds.
+ * exec fails with ETXTBSY while any process has the file open for writing. The driver has closed
+ * its own descriptor, but a process that another of its threads has just forked may hold a copy
+ * until it execs: a wait of microseconds.
  */
 static void exec_program(char **argv)
 {
@@ -66,10 +66,10 @@ static void exec_program(char **argv)
 static void reset_signals(void)
 {
     for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* those that cannot be set stay as they are */
+        signal(number, SIG_DFL); /* signals that cannot be set stay as they are */
 }
 
-/* Report errno to the supervisor and end: the program does not start. */
+/* Report errno to the supervisor and exit: the program does not start. */
 static void give_up(int error_fd)
 {
     int error = errno;
@@ -90,7 +90,7 @@ static void be_worker(char **argv, int error_fd, pid_t supervisor)
     give_up(error_fd);
 }
 
-/* Start the worker and say how that went. Returns its pid, -1 when it could not be started. */
+/* Start the worker and report the outcome. Returns its pid, or -1 if it could not be started. */
 static pid_t start_worker(char **argv, int status_fd)
 {
     int error_pipe[2], error = 0;
@@ -158,9 +158,9 @@ static void keep_only(int kept[3])
 }
 
 /*
- * Say when the worker has exited, but leave it a zombie: its pid, which is its group's id, cannot
- * be given to another process before the group has been killed. Orphans that came to us before that
- * are reaped.
+ * Report the exit of the worker but leave it a zombie, so that its pid, which is also the id of its
+ * group, cannot be reused before the group has been killed. Reap the orphans that came to this
+ * process before.
  */
 static int note_exit(pid_t worker, int status_fd)
 {
@@ -178,7 +178,7 @@ static int note_exit(pid_t worker, int status_fd)
 }
 
 /*
- * Kill each child of this process; returns how many there were, -1 where the kernel does not list
+ * Kill each child of this process. Returns how many there were, or -1 if the kernel does not list
  * them.
  */
 static int kill_children(void)
@@ -196,7 +196,7 @@ static int kill_children(void)
 }
 
 /*
- * As a subreaper this process inherits every descendant whose parent dies: kill and reap until
+ * As a subreaper, this process inherits every descendant whose parent dies. So kill and reap until
  * there is none.
  */
 static void kill_all(pid_t worker)
@@ -209,7 +209,7 @@ static void kill_all(pid_t worker)
         ;
 }
 
-/* Wait until the driver wants the end, and report the worker's exit meanwhile. */
+/* Wait until the driver wants the end; report the exit of the worker when it comes. */
 static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 {
     struct pollfd watched[2] = {{.fd = control_fd, .events = POLLIN},
@@ -232,8 +232,8 @@ static void watch(pid_t worker, int control_fd, int status_fd, int signal_fd)
 }
 
 /*
- * Have signals and orphaned descendants of the worker come to this process. Returns the descriptor
- * from which to read signals, or -1 with errno.
+ * Direct signals, and orphaned descendants of the worker, to this process. Returns the descriptor
+ * to read the signals from, or -1 with errno.
  */
 static int prepare(void)
 {
@@ -244,7 +244,7 @@ static int prepare(void)
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGHUP);
     reset_signals(); /* while SIGCHLD is ignored, exit statuses are lost */
-    /* Without SIGPIPE, `start` for a driver that is gone is only an error of write(). */
+    /* if the driver has died, writing `start` to it is only an error of write() */
     signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_SETMASK, &watched, NULL) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return -1;
@@ -274,6 +274,6 @@ int main(int argc, char **argv)
         watch(worker, control_fd, status_fd, signal_fd);
         kill_all(worker);
     }
-    kvproto_remove_tree(directory); /* the driver looks for itself what is left */
+    kvproto_remove_tree(directory); /* the driver checks by itself what is left */
     return 0;
 }

@@ -32,7 +32,7 @@ enum { KNOWS_OUTPUT = 1 };
 enum { KNOWS_OUTPUT = 0 };
 #endif
 
-/* The unread bytes in the input's buffer, *n_bytes of them: valid until the next read. */
+/* The *n_bytes unread bytes in the buffer of the input. They are valid until the next read. */
 static inline const char *input_buffered(FILE *input, size_t *n_bytes)
 {
 #if defined(DISCO_STDIO_GLIBC)
@@ -62,13 +62,13 @@ static inline void input_skip(FILE *input, size_t n_bytes)
 }
 
 /*
- * Where the next *room bytes of output may go; output_advance() must follow. With *room 0, write
+ * Where the next *room bytes of output go; call output_advance() afterwards. If *room is 0, write
  * with fwrite().
  */
 static inline char *output_space(FILE *output, size_t *room)
 {
 #if defined(DISCO_STDIO_GLIBC)
-    /* Negative in a line-buffered stream. */
+    /* it is negative for a line-buffered stream */
     ptrdiff_t left = output->_IO_write_end - output->_IO_write_ptr;
     *room = left > 0 ? (size_t)left : 0;
     return output->_IO_write_ptr;
@@ -89,7 +89,7 @@ static inline void output_advance(FILE *output, size_t n_bytes)
 #endif
 }
 
-/* The unwritten bytes in the output's buffer, *n_bytes of them. */
+/* The *n_bytes unwritten bytes in the buffer of the output. */
 static inline const char *output_pending(FILE *output, size_t *n_bytes)
 {
 #if defined(DISCO_STDIO_GLIBC)
@@ -102,7 +102,7 @@ static inline const char *output_pending(FILE *output, size_t *n_bytes)
 #endif
 }
 
-/* Drop them: they have been written, or never can be. */
+/* Drop these bytes: they have been written, or never can be. */
 static inline void output_forget(FILE *output)
 {
 #if defined(DISCO_STDIO_GLIBC) || defined(DISCO_STDIO_MUSL)
@@ -112,7 +112,7 @@ static inline void output_forget(FILE *output)
 #endif
 }
 
-/* Would n_bytes given to fwrite() stay in the output's buffer, which is empty now? */
+/* Would n_bytes passed to fwrite() stay in the buffer of the output, which is empty now? */
 static inline int output_holds(FILE *output, size_t n_bytes)
 {
 #if defined(DISCO_STDIO_GLIBC)
@@ -124,7 +124,7 @@ static inline int output_holds(FILE *output, size_t n_bytes)
 #endif
 }
 
-/* Is the stream known to be unused? Only then its buffer can be replaced. */
+/* Is the stream known to be unused? Only then can its buffer be replaced. */
 static inline int is_unused(FILE *stream)
 {
 #if defined(DISCO_STDIO_GLIBC)

@@ -10,7 +10,7 @@
 static char input_buffer[DISCO_BUFFER_BYTES], output_buffer[DISCO_BUFFER_BYTES];
 static const struct disco_stream_names standard_names = {"stdin", "stdout", "disco_set_max_item"};
 static disco_stream standard = {.max_item = DISCO_MAX_ITEM, .names = &standard_names};
-static int is_started; /* at_exit() is registered, by the process `owner` */
+static int is_started; /* the process `owner` has registered at_exit() */
 static pid_t owner;
 
 static void check(disco_status status)
@@ -20,15 +20,16 @@ static void check(disco_status status)
 }
 
 /*
- * The last flush, checked, and whether the last list is complete. A forked child inherits this
- * handler, but none of its duties. Output from an exit handler that runs later registers it again.
+ * Flush for the last time, and check the result and that the last list is complete. A forked child
+ * inherits this handler but has nothing to do in it. Output from an exit handler that runs later
+ * registers it again.
  */
 static void at_exit(void)
 {
     if (disco_is_dying || getpid() != owner)
         return;
     is_started = 0;
-    disco_is_dying = 1; /* exit() has begun: a die() from here on must not call it again */
+    disco_is_dying = 1; /* exit() has begun: die() must not call it again */
     check(disco_stream_finish(&standard));
     disco_is_dying = 0;
 }

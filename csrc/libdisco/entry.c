@@ -9,7 +9,7 @@
 int disco_grow_entry(p_entry **entry, unsigned int sze, unsigned int n_kept)
 {
     const size_t around = offsetof(p_entry, data) + 1;
-    if (n_kept == 0) { /* nothing to copy: let the allocator have the old block first */
+    if (n_kept == 0) { /* nothing to copy: the allocator gets the old block back first */
         free(*entry);
         *entry = NULL;
     }

@@ -23,7 +23,8 @@ static inline void put_u32(void *data, uint32_t number)
 }
 
 /*
- * The item at data[*at]: sets its slice and moves *at to the byte after it. On an error *at stays.
+ * Decode the item at data[*at]: set its slice and move *at to the byte after it. On an error *at
+ * does not change.
  */
 static inline disco_status decode_item(const unsigned char *data, size_t n_bytes, uint32_t max_item,
                                        disco_slice *item, size_t *at)
@@ -49,8 +50,8 @@ static inline disco_status decode_pair(const unsigned char *data, size_t n_bytes
     if (status != DISCO_OK)
         return status;
     /*
-     * After a value that is cut, *consumed is the end of the key. It has a meaning only with
-     * DISCO_OK and DISCO_TOO_LARGE.
+     * If the value is cut off, *consumed is the end of the key. It is set only for DISCO_OK and
+     * DISCO_TOO_LARGE.
      */
     return decode_item(data, n_bytes, max_item, value, consumed);
 }

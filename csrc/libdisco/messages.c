@@ -1,6 +1,6 @@
 /*
- * The core's messages: the lines of stderr, tagged or not, to bytes and back.
- * No I/O, no allocation. STDERR and LIMITS-3 of PROTOCOL.md.
+ * The messages of the core: lines of stderr, tagged or not, to bytes and back. No I/O, no
+ * allocation. STDERR and LIMITS-3 of PROTOCOL.md.
  */
 #include "disco.h"
 
@@ -61,7 +61,7 @@ void disco_messages_start(disco_message_parser *parser)
     parser->n_cut = 0;
 }
 
-/* Keep the part of a line: what exceeds the room is only counted. */
+/* Keep a part of the line; bytes that do not fit are only counted. */
 static void keep(disco_message_parser *parser, const unsigned char *data, size_t n_bytes)
 {
     size_t room = sizeof parser->line - parser->n_line;
@@ -72,7 +72,7 @@ static void keep(disco_message_parser *parser, const unsigned char *data, size_t
     parser->n_cut += n_bytes - n_kept;
 }
 
-/* Make a message of a line without its newline, `n_cut` bytes of which are missing at the end. */
+/* Make a message of a line without its newline; `n_cut` bytes are missing at its end. */
 static void set_message(disco_message *message, const unsigned char *line, size_t n_bytes,
                         uint64_t n_cut)
 {
@@ -102,7 +102,7 @@ disco_status disco_decode_message(disco_message_parser *parser, const void *data
         return DISCO_MORE;
     }
     *consumed = n_line + 1;
-    if (parser->n_line == 0) { /* the line is here whole: no copy */
+    if (parser->n_line == 0) { /* the whole line is here: no copy */
         set_message(message, data, n_line, 0);
         return DISCO_OK;
     }

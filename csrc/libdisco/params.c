@@ -1,6 +1,6 @@
 /*
- * The core's parameter sets: `<total>\n`, then entries `<klen> <key> <vlen> <value>\n` in a buffer.
- * No I/O, no allocation. PARAMS and LIMITS-4 of PROTOCOL.md.
+ * The parameter sets of the core: `<total>\n`, then entries `<klen> <key> <vlen> <value>\n` in a
+ * buffer. No I/O, no allocation. PARAMS and LIMITS-4 of PROTOCOL.md.
  */
 #include "disco.h"
 
@@ -10,8 +10,8 @@ enum { MAX_DIGITS = 10 };
 #define MAX_PARAMS ((uint64_t)1 << 30)
 
 /*
- * 1 to 10 digits and the closing byte at data[*at]. DISCO_OK moves *at after them; else *at is the
- * fault's.
+ * Parse 1 to 10 digits and the closing byte at data[*at]. With DISCO_OK, *at is after them;
+ * otherwise it is at the fault.
  */
 static disco_status read_number(const unsigned char *data, size_t n_bytes, unsigned char closing,
                                 uint64_t *number, size_t *at)
@@ -53,7 +53,7 @@ static disco_status read_item(const unsigned char *data, size_t total, unsigned 
     disco_status status = read_number(data, total, ' ', &size, at);
     if (status != DISCO_OK)
         return status == DISCO_MORE ? DISCO_OVERRUN
-                                    : status; /* the total is there: no more will come */
+                                    : status; /* the whole total is here: no more bytes will come */
     if (size >= total - *at)
         return DISCO_OVERRUN;
     item->data = data + *at;
@@ -74,7 +74,7 @@ disco_status disco_params_entry(const void *entries, uint32_t total, size_t *off
     return read_item(entries, total, '\n', value, offset);
 }
 
-/* Write a number and its closing byte to text; returns how many bytes that is. */
+/* Write a number and its closing byte to text; returns the number of bytes. */
 static size_t write_number(uint64_t number, char closing, char text[MAX_DIGITS + 1])
 {
     char digits[MAX_DIGITS];

@@ -1,6 +1,6 @@
 /*
- * Does this C library work as buffers.h says? The exit status is 0 if so. csrc/meson.build compiles
- * and runs this once for each way that it may choose.
+ * Does this C library work as buffers.h assumes? The exit status is 0 if it does. csrc/meson.build
+ * compiles and runs this file once for each way that it may choose.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "buffers.h"

@@ -18,7 +18,7 @@
 
 int disco_is_dying = 0;
 
-/* What waits to be written to stderr. */
+/* Bytes that wait to be written to stderr. */
 struct lines {
     char data[8192];
     size_t n_bytes;
@@ -64,8 +64,8 @@ static void append(struct lines *lines, const char *text, size_t n_bytes)
 }
 
 /*
- * One tagged line for each line of text; a newline at its end closes the last line, it does not
- * begin another.
+ * Write one tagged line for each line of text. A newline at its end closes the last line and does
+ * not begin another.
  */
 static void append_tagged(struct lines *lines, const char *tag, const char *text)
 {
@@ -92,7 +92,8 @@ static void write_message(const char *tag, const char *format, va_list arguments
     else if (length >= 0)
         append_tagged(&lines, tag, short_text);
     else
-        append_tagged(&lines, tag, format); /* it cannot be formatted: better so than not at all */
+        append_tagged(&lines, tag,
+                      format); /* it cannot be formatted: show the format rather than nothing */
     if (length >= (int)sizeof short_text && long_text == NULL)
         append_tagged(&lines, tag, "[the rest of this message is cut: out of memory]");
     write_lines(&lines);
@@ -117,7 +118,7 @@ void die(const char *format, ...)
     write_message("**<ERR> ", format, arguments);
     va_end(arguments);
     if (disco_is_dying)
-        _exit(1); /* called by a handler of the exit under way: exit() must not be called again */
+        _exit(1); /* called by an exit handler: exit() must not be called again */
     disco_is_dying = 1;
     exit(1);
 }

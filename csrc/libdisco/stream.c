@@ -1,5 +1,5 @@
 /*
- * A stream, but for its quick paths, which are in stream.h. FRAME, LIST, MAP-4 and LIMITS-1 of
+ * A stream, except its fast paths, which are in stream.h. FRAME, LIST, MAP-4 and LIMITS-1 of
  * PROTOCOL.md.
  *
  * Promise: the output is flushed when the next read of the input would block, and only then, except
@@ -13,7 +13,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-/* The step in which memory is given to bytes that are announced and not there yet. */
+/* Memory for announced bytes that have not arrived is allocated in steps of this size. */
 enum { STEP = 64 * 1024 };
 
 disco_status disco_stream_fail(disco_stream *stream, disco_status status, const char *format, ...)
@@ -39,7 +39,8 @@ disco_status disco_stream_truncated(disco_stream *stream, const char *field, uin
 static disco_status fail_write(disco_stream *stream)
 {
     int error = errno;
-    output_forget(stream->output); /* or the exit would write the part that did arrive once more */
+    output_forget(
+        stream->output); /* or the exit would write the part that did arrive a second time */
     return disco_stream_fail(stream, DISCO_IO,
                              "cannot write to %s: %s; what was written is not to be used",
                              stream->names->output, strerror(error));
@@ -98,7 +99,7 @@ static disco_status put_item(disco_stream *stream, const void *data, size_t n_by
     return put(stream, data, n_bytes);
 }
 
-/* May the output end here, or a list begin? `what` does so. */
+/* May the output end here, or a list begin? `what` says which, for an error. */
 static disco_status end_list(disco_stream *stream, const char *what)
 {
     if (stream->is_key_written)
@@ -176,7 +177,7 @@ disco_status disco_stream_finish(disco_stream *stream)
 
 /* ---- input --------------------------------------------------------------------------------- */
 
-/* The next read(2) would block: the peer must first have what it waits for (MAP-4). */
+/* The next read(2) would block: first the peer must get what it waits for (MAP-4). */
 static disco_status flush_before_blocking(disco_stream *stream)
 {
     struct pollfd input = {.fd = fileno(stream->input), .events = POLLIN, .revents = 0};
@@ -187,12 +188,12 @@ static disco_status flush_before_blocking(disco_stream *stream)
     return DISCO_OK;
 }
 
-/* Read again after an error of the input that passes: returns DISCO_OK, else the status. */
+/* Try again after a temporary error of the input: returns DISCO_OK, otherwise the status. */
 static disco_status wait_for_input(disco_stream *stream)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         struct pollfd input = {.fd = fileno(stream->input), .events = POLLIN, .revents = 0};
-        if (flush(stream) != DISCO_OK) /* it was ready, but another reader of it came first */
+        if (flush(stream) != DISCO_OK) /* it was ready, but another reader took the bytes first */
             return stream->status;
         poll(&input, 1, -1);
     } else if (errno != EINTR) {
@@ -204,8 +205,8 @@ static disco_status wait_for_input(disco_stream *stream)
 }
 
 /*
- * Read once, at least one byte of the n_bytes > 0 that are wanted: by getc(), which fills the
- * buffer, or, where that is out of sight, by fread(). *n_read is 0 only at the end of the input.
+ * Read once: at least one byte of the n_bytes > 0 that are wanted, by getc(), which fills the
+ * buffer, or by fread() where the buffer is unknown. *n_read is 0 only at the end of the input.
  */
 static disco_status read_once(disco_stream *stream, char *data, size_t n_bytes, size_t *n_read)
 {
@@ -283,7 +284,7 @@ disco_status disco_stream_take_item(disco_stream *stream, p_entry **entry, unsig
     }
 }
 
-/* Read an item in pieces. DISCO_END: `may_end`, and the input has ended before it. */
+/* Read an item in pieces. DISCO_END: `may_end` is set, and the input ended before the item. */
 static disco_status read_item(disco_stream *stream, p_entry **entry, const char *field,
                               const char *size_field, int may_end)
 {
@@ -340,7 +341,7 @@ disco_status disco_stream_read_raw(disco_stream *stream, void *data, size_t n_by
 static const struct disco_stream_names names = {"the input", "the output",
                                                 "disco_stream_set_max_item"};
 
-/* A FILE over the descriptor, with a buffer of ours. Closes the descriptor when it fails. */
+/* A FILE over the descriptor, with a buffer of our own. Closes the descriptor on failure. */
 static FILE *open_file(int descriptor, const char *mode, char *buffer)
 {
     FILE *file = fdopen(descriptor, mode);

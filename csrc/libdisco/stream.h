@@ -15,7 +15,7 @@
 
 enum { DISCO_BUFFER_BYTES = 128 * 1024 };
 
-/* How error texts call the ends of a stream, and the function that raises its limit. */
+/* What error texts call the ends of a stream, and the function that raises its limit. */
 struct disco_stream_names {
     const char *input, *output, *set_max_item;
 };
@@ -23,45 +23,45 @@ struct disco_stream_names {
 struct disco_stream {
     FILE *input, *output;
     uint64_t offset;      /* bytes read of the stream of pairs */
-    uint64_t pairs_left;  /* pairs that the list under way still owes */
-    uint64_t n_announced; /* pairs that it announced */
+    uint64_t pairs_left;  /* pairs that are still missing in the current list */
+    uint64_t n_announced; /* pairs that its head announced */
     uint32_t max_item;
     int is_key_written; /* a key has been written, its value has not */
     disco_status status;
-    char error[320]; /* what failed, "" for nothing */
+    char error[320]; /* what failed; "" if nothing has */
     const struct disco_stream_names *names;
 };
 
-/* Note the error and return its status. */
+/* Record the error and return its status. */
 disco_status disco_stream_fail(disco_stream *stream, disco_status status, const char *format, ...)
     DISCO_PRINTF(3, 4);
 
-/* The stream has ended inside a field; the text is that of the Python codec's Truncated. */
+/* The stream ended inside a field. The text is that of Truncated in the Python codec. */
 disco_status disco_stream_truncated(disco_stream *stream, const char *field, uint64_t at,
                                     uint64_t wanted, uint64_t had, const char *clause);
 
 /*
- * Read n_bytes, and flush the output before a read that would block. DISCO_MORE: the input has
- * ended after *n_had of them.
+ * Read n_bytes, and flush the output before a read that would block. DISCO_MORE: the input ended
+ * after *n_had of them.
  */
 disco_status disco_stream_take(disco_stream *stream, void *data, size_t n_bytes, size_t *n_had);
 
 /*
  * Read an item of `size` bytes into *entry, which grows as the bytes come, never by the announced
- * size. DISCO_MORE: the input has ended after *n_had of them. Sets len and the zero byte.
+ * size. Sets len and the zero byte. DISCO_MORE: the input ended after *n_had bytes.
  */
 disco_status disco_stream_take_item(disco_stream *stream, p_entry **entry, unsigned int size,
                                     size_t *n_had);
 
-/* What the inline paths below cannot do, errors included. */
+/* Handle all that the inline paths below cannot, errors included. */
 disco_status disco_stream_read_slowly(disco_stream *stream, p_entry **key, p_entry **value);
 disco_status disco_stream_write_slowly(disco_stream *stream, const void *key, size_t key_size,
                                        const void *value, size_t value_size);
 
-/* Write half a pair: a key, or the value of the key written before. */
+/* Write half a pair: a key, or the value of the key that was written before. */
 disco_status disco_stream_write_half(disco_stream *stream, const void *data, size_t n_bytes);
 
-/* Flush, and check that the output ends where it may. */
+/* Flush, and check that the output may end here. */
 disco_status disco_stream_finish(disco_stream *stream);
 
 static inline int stream_set_entry(p_entry **entry, const disco_slice *item)
@@ -76,13 +76,13 @@ static inline int stream_set_entry(p_entry **entry, const disco_slice *item)
     return 0;
 }
 
-/* DISCO_OK, or DISCO_END: the input has ended between pairs. */
+/* Returns DISCO_OK, or DISCO_END if the input ended between pairs. */
 static inline disco_status stream_read_pair(disco_stream *stream, p_entry **key, p_entry **value)
 {
     disco_slice key_bytes, value_bytes;
     size_t n_there, n_taken;
     const unsigned char *there = (const unsigned char *)input_buffered(stream->input, &n_there);
-    /* The quick way: the whole pair is in the buffer. */
+    /* The fast path: the whole pair is in the buffer. */
     if (stream->status != DISCO_OK || decode_pair(there, n_there, stream->max_item, &key_bytes,
                                                   &value_bytes, &n_taken) != DISCO_OK)
         return disco_stream_read_slowly(stream, key, value);
@@ -100,7 +100,7 @@ static inline disco_status stream_write_pair(disco_stream *stream, const void *k
     size_t room;
     char *space = output_space(stream->output, &room);
     if (room > DISCO_MAX_ITEM)
-        room = DISCO_MAX_ITEM; /* what fits is within the limit */
+        room = DISCO_MAX_ITEM; /* what fits into the buffer is within the limit */
     if (stream->status != DISCO_OK || stream->pairs_left == 0 || stream->is_key_written ||
         room < 8 || key_size > room - 8 || value_size > room - 8 - key_size)
         return disco_stream_write_slowly(stream, key, key_size, value, value_size);

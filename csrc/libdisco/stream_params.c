@@ -1,6 +1,6 @@
 /*
  * The parameter set of a stream: read before the first pair, then looked up by name or index.
- * PARAMS and LIMITS-4 of PROTOCOL.md. Error texts are those of the Python codec.
+ * PARAMS and LIMITS-4 of PROTOCOL.md. The error texts are those of the Python codec.
  */
 #include "stream.h"
 
@@ -23,7 +23,7 @@ static const char *shown(unsigned char byte, char text[8])
                                      : memcpy(text, escaped, sizeof escaped);
 }
 
-/* Read the head byte by byte, so that no byte after it is taken. *n_head is its length. */
+/* Read the head byte by byte, so that no byte after it is consumed. *n_head is its length. */
 static disco_status read_head(disco_stream *stream, uint32_t *total, size_t *n_head)
 {
     unsigned char head[16];
@@ -52,8 +52,8 @@ static disco_status read_head(disco_stream *stream, uint32_t *total, size_t *n_h
 }
 
 /*
- * The entry at fault is not of the form. `at` is the offset of the fault in the entries; name->data
- * is NULL before a name.
+ * Report a malformed entry. `at` is the offset of the fault in the entries; name->data is NULL
+ * before a name.
  */
 static disco_status fail_malformed(disco_stream *stream, disco_status status,
                                    const unsigned char *entries, size_t at, size_t n_head,
@@ -115,7 +115,7 @@ static disco_status add_entries(disco_stream *stream, const unsigned char *entri
     return DISCO_OK;
 }
 
-/* Read `total` bytes of entries, all of them, before the first is looked at. */
+/* Read all `total` bytes of entries before parsing the first. */
 static disco_status read_entries(disco_stream *stream, uint32_t total, size_t n_head,
                                  disco_params *params)
 {

@@ -1,6 +1,6 @@
 /*
- * The core codec: sizes, pairs, and streams of pairs or result lists in pieces.
- * Buffers in, a status out; no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of
+ * The core codec: sizes, pairs, and streams of pairs or result lists in pieces. It takes buffers
+ * and returns a status; it has no I/O, no allocation, no state. FRAME, LIST and LIMITS-1 of
  * PROTOCOL.md.
  */
 #include "disco.h"
@@ -98,7 +98,7 @@ static void end_pair(disco_walker *walker)
         begin_field(walker, DISCO_KEY_SIZE, 4);
 }
 
-/* The field under way is complete: what comes next? */
+/* The current field is complete: choose the next one. */
 static disco_status end_field(disco_walker *walker)
 {
     uint32_t number = get_u32(walker->size);
@@ -131,8 +131,8 @@ static disco_status end_field(disco_walker *walker)
 }
 
 /*
- * The quick way: pairs that lie whole in data, from one boundary between pairs to the next. Returns
- * the bytes it took; the rest, whatever it is, goes through the fields one by one.
+ * The fast path: whole pairs in data, from one boundary between pairs to another. Returns the
+ * number of bytes that it took; the rest, whatever it is, goes through the fields one by one.
  */
 static size_t walk_whole_pairs(disco_walker *walker, const unsigned char *data, size_t n_bytes)
 {
@@ -162,7 +162,7 @@ static size_t walk_whole_pairs(disco_walker *walker, const unsigned char *data, 
     return at;
 }
 
-/* Take what data has of the field under way; returns the bytes taken. */
+/* Take the bytes of the current field that data has; returns how many. */
 static size_t take_part(disco_walker *walker, const unsigned char *data, size_t n_bytes)
 {
     uint32_t missing = walker->wanted - walker->had;
@@ -195,7 +195,7 @@ disco_status disco_walk(disco_walker *walker, const void *data, size_t n_bytes, 
             n_taken = walk_whole_pairs(walker, source + at, n_bytes - at);
         if (n_taken == 0) {
             n_taken = take_part(walker, source + at, n_bytes - at);
-            /* A field of no bytes is complete as soon as it begins. */
+            /* an empty field is complete as soon as it begins */
             while (status == DISCO_OK && walker->had == walker->wanted)
                 status = end_field(walker);
         }

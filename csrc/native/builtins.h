@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /*
- * The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all by
- * position.
+ * The signature of each builtin: METH_FASTCALL. Its arguments are those of its reference, all
+ * positional.
  */
 typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
@@ -22,13 +22,13 @@ kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* f
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 
-/* Returns 0, or -1 with a TypeError set when a builtin got another number of arguments. */
+/* Returns 0, or -1 with a TypeError set if the number of arguments is wrong. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
 
-/* As zlib's crc32(), which the Python side uses for a key at a time. */
+/* The same as zlib's crc32(), which the Python side uses for single keys. */
 uint32_t kvproto_crc32(const unsigned char *data, size_t n_bytes);
 
-/* Fill the table that kvproto_crc32() works with; once, before its first call. */
+/* Fill the table of kvproto_crc32(). Call it once, before the first kvproto_crc32(). */
 void kvproto_fill_crc_table(void);
 
 #endif

@@ -1,10 +1,12 @@
 /*
- * Pairs as objects to the lists of their partitions: deal_pairs of kvproto/protocol/reference.py,
- * in C.
+ * Distribute pairs of objects to the lists of their partitions: deal_pairs of
+ * kvproto/protocol/reference.py, in C.
  */
 #include "builtins.h"
 
-/* The partition of a key; -1 with an exception set. Keys of other types are for Python to say. */
+/*
+ * The partition of a key, or -1 with an exception set. `other` chooses it for keys of other types.
+ */
 static Py_ssize_t partition_of(PyObject *key, Py_ssize_t n_partitions, PyObject *other)
 {
     Py_ssize_t size = 0;
@@ -13,7 +15,7 @@ static Py_ssize_t partition_of(PyObject *key, Py_ssize_t n_partitions, PyObject 
     if (Py_IS_TYPE(key, &PyUnicode_Type)) {
         text = PyUnicode_AsUTF8AndSize(key, &size);
         if (text == NULL)
-            PyErr_Clear(); /* lone surrogates, say */
+            PyErr_Clear(); /* it has lone surrogates, for instance */
     } else if (Py_IS_TYPE(key, &PyBytes_Type) && PyBytes_AsStringAndSize(key, &bytes, &size) == 0) {
         text = bytes;
     }
@@ -58,7 +60,8 @@ PyObject *kvproto_deal_pairs(PyObject *Py_UNUSED(module), PyObject *const *args,
     if (!PyList_Check(pairs) || !PyList_Check(parts) || !PyCallable_Check(args[2]))
         failed = refuse_types();
     for (Py_ssize_t index = 0; !failed && index < PyList_Size(pairs); index++) {
-        PyObject *pair = Py_NewRef(PyList_GetItem(pairs, index)); /* `other` runs what it likes */
+        PyObject *pair = Py_NewRef(
+            PyList_GetItem(pairs, index)); /* `other` is Python code and may do anything */
         failed = deal_pair(pair, parts, args[2]);
         Py_DECREF(pair);
     }

@@ -1,5 +1,5 @@
 /*
- * Whole buffers of frames without an object per pair, the GIL released: frame_lines and
+ * Whole buffers of frames, without an object per pair and with the GIL released: frame_lines and
  * split_frames of kvproto/protocol/reference.py, in C.
  */
 #include "builtins.h"
@@ -10,9 +10,8 @@
 #include <string.h>
 
 /*
- * Each function measures in a first pass and writes in a second. Others may run meanwhile, unless
- * they could change what was measured: memory that can be written to is worked through with the GIL
- * held.
+ * Each function measures in a first pass and writes in a second. Other threads may run meanwhile
+ * unless they could change what was measured: the GIL stays held for memory that is writable.
  */
 static PyThreadState *release_gil(const Py_buffer *view)
 {
@@ -29,7 +28,7 @@ typedef struct line_count {
     size_t n_lines, longest;
 } line_count;
 
-/* Lines of data, a last one without newline too. */
+/* Count the lines of data, and a last one without a newline too. */
 static line_count count_lines(const unsigned char *data, size_t n_bytes)
 {
     line_count count = {0};
@@ -122,7 +121,7 @@ typedef struct split_state {
     uint32_t n_partitions;
     uint32_t *owners; /* partition of each pair */
     size_t *sizes;    /* bytes of each partition */
-    char **outs;      /* where the next pair of each partition goes */
+    char **outs;      /* offset of the next pair of each partition */
 } split_state;
 
 static size_t next_pair(const split_state *splitting, size_t at, disco_slice *key)
@@ -134,7 +133,9 @@ static size_t next_pair(const split_state *splitting, size_t at, disco_slice *ke
     return status == DISCO_OK ? consumed : 0;
 }
 
-/* First pass: whose is each pair, and how many bytes has each partition? -1: out of memory. */
+/*
+ * First pass: find the partition of each pair and the bytes of each partition. -1: out of memory.
+ */
 static int assign_pairs(split_state *splitting)
 {
     size_t capacity = 0, size;
@@ -169,7 +170,7 @@ static void copy_pairs(split_state *splitting)
     }
 }
 
-/* A list of bytes objects of the sizes found, `outs` pointing into them. */
+/* A list of bytes objects of these sizes; `outs` points into them. */
 static PyObject *new_partitions(split_state *splitting)
 {
     PyObject *partitions = PyList_New(splitting->n_partitions);

@@ -1,10 +1,10 @@
 /*
- * The compiled primitives that kvproto/protocol/native.py takes. kvproto/protocol/reference.py is
- * the same in Python.
+ * The compiled primitives that kvproto/protocol/native.py exports. kvproto/protocol/reference.py is
+ * their equivalent in Python.
  *
- * Linked into the cffi module, limited API, so that one binary serves every CPython from 3.11. cffi
- * itself cannot pass Python objects: kvproto_export() puts the functions into a dict as builtins,
- * once, at import.
+ * They are linked into the cffi module, with the limited API, so that one binary serves every
+ * CPython from 3.11. cffi itself cannot pass Python objects: kvproto_export() puts the functions
+ * into a dict as builtins, once, at import.
  */
 #include "builtins.h"
 

@@ -1,4 +1,4 @@
-/* What the cffi module binds besides the marked region of disco.h. */
+/* What the cffi module binds in addition to the marked region of disco.h. */
 #ifndef KVPROTO_NATIVE_H
 #define KVPROTO_NATIVE_H
 
@@ -7,11 +7,12 @@
 /* cffi: begin */
 
 /*
- * Put the compiled primitives into the dict whose id() this is; 0, or not 0 with an exception set.
+ * Put the compiled primitives into the dict whose id() is `dict`. Returns 0, or another value with
+ * an exception set.
  */
 int kvproto_export(uintptr_t dict);
 
-/* As remove_tree.h says it. */
+/* See remove_tree.h. */
 int kvproto_remove_tree(const char *path);
 
 /* cffi: end */

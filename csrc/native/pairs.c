@@ -1,7 +1,7 @@
 /*
- * Pairs and lists to Python objects and back: scan_pairs, scan_lists, pack_pairs of
- * kvproto/protocol/reference.py, in C. Each answers as its reference does: values, position, fault,
- * error type and text.
+ * Pairs and lists to Python objects and back: scan_pairs, scan_lists and pack_pairs of
+ * kvproto/protocol/reference.py, in C. Each gives the same values, position, fault, error type and
+ * text as its reference.
  */
 #include "builtins.h"
 
@@ -40,11 +40,11 @@ static PyObject *new_pair(const disco_slice *key, const disco_slice *value)
     Py_XDECREF(v);
     if (pair != NULL)
         PyObject_GC_UnTrack(
-            pair); /* bytes cannot be part of a cycle: the collector would do the same, later */
+            pair); /* bytes cannot be part of a cycle; the collector would untrack the pair later */
     return pair;
 }
 
-/* Append up to `most` complete pairs to out; returns how many, -1 with an exception set. */
+/* Append up to `most` complete pairs to out. Returns how many, or -1 with an exception set. */
 static int64_t take_pairs(scan_state *scan, uint64_t most, PyObject *out)
 {
     uint64_t n_pairs = 0;
@@ -79,7 +79,7 @@ static int begin_scan(scan_state *scan, Py_buffer *view, PyObject *data, PyObjec
     return 0;
 }
 
-/* A million new tuples would set off the cycle collector a thousand times, for nothing. */
+/* A million new tuples would start the cycle collector a thousand times, in vain. */
 static int pause_collector(void) { return PyGC_Disable(); }
 
 static void resume_collector(int was_enabled)
@@ -105,7 +105,7 @@ PyObject *kvproto_scan_pairs(PyObject *Py_UNUSED(module), PyObject *const *args,
 }
 
 /*
- * Append complete lists to out. *pairs is the list under way, a strong reference, NULL between
+ * Append complete lists to out. *pairs is the current list, a strong reference, or NULL between
  * lists.
  */
 static int take_lists(scan_state *scan, PyObject **pairs, uint32_t *pairs_left, PyObject *out)
@@ -266,7 +266,7 @@ static int pack_list(pack_state *packing, PyObject *pairs)
 }
 
 /*
- * Where the kernel has huge pages on request, a large result costs one page fault for 2 MiB, not
+ * If the kernel has huge pages on request, a large result costs one page fault for 2 MiB instead of
  * 512.
  */
 static void ask_for_huge_pages(char *data, size_t n_bytes)
@@ -281,7 +281,9 @@ static void ask_for_huge_pages(char *data, size_t n_bytes)
 #endif
 }
 
-/* No Python code runs between the two passes, so that what was measured is what is written. */
+/*
+ * No Python code runs between the two passes, so the second writes exactly what the first measured.
+ */
 static PyObject *pack_measured(pack_state *packing, PyObject *pairs)
 {
     if (pack_list(packing, pairs) != 0)

@@ -1,10 +1,10 @@
 /*
- * Pairs summed as they come, without a list of them and without a step of the interpreter for each:
+ * Sum pairs as they come, without a list of them and without an interpreter step for each:
  * sum_pairs of kvproto/protocol/reference.py, in C.
  *
- * As long as keys are str or bytes and values are ints of 64 bits, the sums are kept in a table of
- * C numbers and become objects once, at the end. With the first pair that is something else, what
- * the table has goes into the dict, and the dict is worked with from there on.
+ * As long as keys are str or bytes and values are ints of 64 bits, the sums are in a table of C
+ * numbers and become objects once, at the end. At the first other pair the contents of the table go
+ * into the dict, and the sums continue there.
  */
 #include "builtins.h"
 
@@ -16,11 +16,11 @@
  */
 
 /*
- * A key with its first bytes beside its sum: what is not longer is found without a look at the
+ * A key with its first bytes beside its sum, so that a short key is found without reading the
  * object.
  */
 typedef struct sum_entry {
-    uint64_t size;    /* of the UTF-8 or the bytes, twice that, and 1 more for str */
+    uint64_t size;    /* bytes of the key (of a str: of its UTF-8) times two, plus 1 for a str */
     uint64_t head[2]; /* padded with zeros */
     PyObject *key;    /* a strong reference */
     int64_t sum;
@@ -34,11 +34,11 @@ typedef struct sum_table {
 
 enum { FEWEST_SLOTS = 1 << 10 };
 static const size_t MOST_SLOTS = (size_t)1
-                                 << 20; /* half a million keys: with more, the dict is as good */
+                                 << 20; /* half a million keys: with more, the dict is as fast */
 
 /*
- * An entry for a key, its sum 0; 0, or -1 for a key that has no place in a table, without an
- * exception.
+ * Make an entry for a key, with the sum 0. Returns 0, or -1 without an exception for a key that the
+ * table cannot hold.
  */
 static int make_entry(sum_entry *entry, PyObject *key)
 {
@@ -50,7 +50,7 @@ static int make_entry(sum_entry *entry, PyObject *key)
     else if (Py_IS_TYPE(key, &PyBytes_Type))
         PyBytes_AsStringAndSize(key, &data, &size);
     if (data == NULL) {
-        PyErr_Clear(); /* lone surrogates, say */
+        PyErr_Clear(); /* it has lone surrogates, for instance */
         return -1;
     }
     *entry = (sum_entry){.size = 2 * (uint64_t)size + (uint64_t)is_str, .key = key};
@@ -68,11 +68,11 @@ static int have_same_key(const sum_entry *one, const sum_entry *other)
            PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
 }
 
-/* The slot of an entry of this key, or the free one where its number belongs. */
+/* The slot of this key's entry, or the free slot where its number belongs. */
 static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted)
 {
-    size_t at =
-        (size_t)PyObject_Hash(wanted->key); /* Python's own: no input can be made that collides */
+    size_t at = (size_t)PyObject_Hash(wanted->key); /* Python's own hash, which is randomized:
+                                                       nobody can choose keys that collide */
     for (;; at++) {
         uint32_t *slot = &table->slots[at & (table->n_slots - 1)];
         if (*slot == 0 || have_same_key(&table->entries[*slot - 1], wanted))
@@ -99,7 +99,9 @@ static int grow_table(sum_table *table)
     return 0;
 }
 
-/* 1: the pair is in its sum; 0: it is not, for whatever reason, and no exception is set. */
+/*
+ * Returns 1 if the pair was added to its sum; 0 if not, for any reason, and without an exception.
+ */
 static int add_to_table(sum_table *table, PyObject *key, PyObject *value)
 {
     sum_entry wanted;
@@ -122,7 +124,7 @@ static int add_to_table(sum_table *table, PyObject *key, PyObject *value)
     return 1;
 }
 
-/* Put the sums into an empty dict and free the table; 0, or -1 with an exception set. */
+/* Put the sums into an empty dict and free the table. Returns 0, or -1 with an exception set. */
 static int empty_table(sum_table *table, PyObject *sums)
 {
     int failed = 0;
@@ -139,26 +141,28 @@ static int empty_table(sum_table *table, PyObject *sums)
     return failed ? -1 : 0;
 }
 
-/* ---- the dict, and which of the two ---------------------------------------------------------- */
+/* ---- the dict, and the choice between the two ----------------------------------------------- */
 
-/* 1: the pair is in its sum; 0: it is not, for whatever reason, and no exception is set. */
+/*
+ * Returns 1 if the pair was added to its sum; 0 if not, for any reason, and without an exception.
+ */
 static int add_to_dict(PyObject *sums, PyObject *zero, PyObject *key, PyObject *value)
 {
     PyObject *sum = PyDict_GetItemWithError(sums, key);
     if (sum == NULL)
         sum = zero;
-    Py_INCREF(sum); /* an addition runs what it likes */
+    Py_INCREF(sum); /* an addition is Python code and may do anything */
     PyObject *more = PyErr_Occurred() ? NULL : PyNumber_Add(sum, value);
     Py_DECREF(sum);
     int is_added = more != NULL && PyDict_SetItem(sums, key, more) == 0;
     Py_XDECREF(more);
     if (!is_added)
-        PyErr_Clear(); /* the caller does the pair again, and gets the same error */
+        PyErr_Clear(); /* the caller adds the pair again and gets the same error */
     return is_added;
 }
 
 /*
- * Returns the first pair that is left to the caller, a new reference; NULL at the end, or with an
+ * Returns the first pair that is left to the caller, a new reference; NULL at the end or with an
  * exception set.
  */
 static PyObject *sum_until(PyObject *pairs, PyObject *sums, Py_ssize_t max_keys, PyObject *zero,
@@ -198,8 +202,9 @@ PyObject *kvproto_sum_pairs(PyObject *Py_UNUSED(module), PyObject *const *args, 
     PyObject *left = PyList_New(0), *zero = PyLong_FromLong(0), *type, *error, *traceback;
     PyObject *pair =
         left == NULL || zero == NULL ? NULL : sum_until(args[0], args[1], max_keys, zero, &table);
-    PyErr_Fetch(&type, &error,
-                &traceback); /* of the iterator: what it gave before is summed all the same */
+    PyErr_Fetch(
+        &type, &error,
+        &traceback); /* an error of the iterator: the pairs before it are summed nevertheless */
     int failed =
         empty_table(&table, args[1]) != 0 || (pair != NULL && PyList_Append(left, pair) != 0);
     if (type != NULL)
