@@ -2,6 +2,7 @@
 wrong.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -259,20 +260,51 @@ def test_a_worker_that_cannot_be_supervised_is_not_started(tmp_path, call, fault
         supervised.ends_clean()
 
 
+REMOVE = (
+    "import sys; from kvproto._disco import ffi, lib; "
+    "print(lib.kvproto_remove_tree(ffi.new('char[]', sys.argv[1].encode())))"
+)
+
+
+def removal(path, *launcher) -> int:
+    """What kvproto_remove_tree() returns for a path, called by a process that is so launched."""
+    command = [*launcher, sys.executable, "-c", REMOVE, path]
+    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_a_directory_that_cannot_be_read_is_the_reason_why_it_is_left(tmp_path):
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("getdents64", errno.EIO), ("fcntl", errno.EMFILE), ("unlinkat", errno.EPERM)],
+)
+def test_why_a_tree_is_left(tmp_path, call, number):
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "file").touch()
-    call = (
-        "import sys; from kvproto._disco import ffi, lib; "
-        "print(lib.kvproto_remove_tree(ffi.new('char[]', sys.argv[1].encode())))"
-    )
-    faulty = [*injected("getdents64", "error=EIO"), "-P", tree]
-    done = subprocess.run(
-        [*faulty, sys.executable, "-c", call, tree], capture_output=True, check=False
-    )
-    assert (done.stdout, done.stderr) == (b"5\n", b"")
+    fault = f"error={errno.errorcode[number]}"
+    assert removal(tree, *injected(call, fault), "-P", tree) == number
+    assert (tree / "file").exists()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_what_is_too_deep_and_cannot_be_moved_is_left(tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "/".join("d" * 100)).mkdir(parents=True)
+    assert removal(tree, *injected("renameat", "error=EACCES")) == errno.EACCES
+    assert removal(tree) == 0 and not tree.exists()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_tree_is_removed_on_a_kernel_without_statx(tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "inner").mkdir(parents=True)
+    assert removal(tree, *injected("statx", "error=ENOSYS")) == 0 and not tree.exists()
+
+
+def test_a_path_through_a_file_cannot_be_removed(tmp_path):
+    (tmp_path / "file").touch()
+    assert removal(tmp_path / "file" / "tree") == errno.ENOTDIR
+    assert removal(tmp_path / "missing" / "tree") == 0
 
 
 def test_descriptors_that_are_not_open_are_a_wrong_call(tmp_path):

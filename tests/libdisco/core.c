@@ -211,6 +211,20 @@ static void parameter_entries(void)
     CHECK(value.n_bytes == 5 && memcmp(value.data, "value", 5) == 0);
 }
 
+static void list_heads(void)
+{
+    unsigned char head[4];
+    uint32_t num_pairs = 99;
+    size_t n = 99;
+    CHECK(disco_encode_list_head(0x01020304u, head, 3, &n) == DISCO_NO_ROOM && n == 4);
+    CHECK(disco_encode_list_head(0x01020304u, head, 4, &n) == DISCO_OK && n == 4);
+    CHECK(memcmp(head, "\4\3\2\1", 4) == 0);
+    CHECK(disco_decode_list_head(place(head, 3), 3, &num_pairs, &n) == DISCO_MORE && n == 0);
+    CHECK(num_pairs == 99);
+    CHECK(disco_decode_list_head(place(head, 4), 4, &num_pairs, &n) == DISCO_OK && n == 4);
+    CHECK(num_pairs == 0x01020304u);
+}
+
 /* Refused by the sizes alone, before a byte is looked at. */
 static void values_over_the_limits(void)
 {
@@ -234,6 +248,7 @@ static void values_over_the_limits(void)
 int main(void)
 {
     numbers();
+    list_heads();
     values_over_the_limits();
     pairs_cut_anywhere();
     items_over_the_limit();

@@ -1,16 +1,15 @@
-"""Line coverage of csrc/ by the tests: libdisco, the compiled module kvproto._disco, the
-supervisor.
+"""Line coverage of csrc/ by the tests: libdisco, the compiled module kvproto._disco, and the
+programs that start workers.
 
 Everything is built with --coverage in a scratch directory, the last two inside a copy of the
 installed package. Prints a table; fails when a file has fewer than MINIMUM percent (environment,
-default 95) of its lines run. Not counted: a process that a signal kills or whose user is another
-writes no counts.
+default 95) of its lines run. A process that is killed by a signal, or runs as another user, writes
+no counts; neither does `confine`, which keeps all files from itself.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +36,7 @@ MEASURED = [
 ]
 NATIVE = sorted(CSRC.glob("native/*.c"))
 CORE = [CSRC / f"libdisco/{name}.c" for name in ("messages", "params", "wire")]
-LAUNCH = [CSRC / "launch/remove_tree.c"]
+SUPERVISE, REMOVE_TREE = (CSRC / f"launch/{name}.c" for name in ("supervise", "remove_tree"))
 PROTOCOL = [
     "test_native",
     "test_sums",
@@ -47,8 +46,9 @@ PROTOCOL = [
     "test_vectors",
 ]
 TESTS = [f"protocol/{name}" for name in PROTOCOL] + [
-    "driver/test_supervise",
+    "driver/test_attacks",
     "driver/test_external",
+    "driver/test_supervise",
 ]
 LIBDISCO = ["test_faults", "test_libdisco", "test_pipes", "test_streams"]
 
@@ -67,9 +67,9 @@ def main(minimum: float) -> bool:
         build_package(package)
         run_tests([ROOT / "tests" / f"{test}.py" for test in TESTS], PYTHONPATH=str(package))
         table = [coverage_of(libdisco, source) for source in LIBRARY if source not in CORE]
-        table += [
-            coverage_of(package, source) for source in [*CORE, *NATIVE, CSRC / "launch/supervise.c"]
-        ]
+        table += [coverage_of(package, source) for source in [*CORE, *NATIVE]]
+        launch = package / "launch"
+        table += [coverage_of(launch, SUPERVISE), coverage_of(launch, REMOVE_TREE, package)]
     for source, percent, n_lines in table:
         print(f"{percent:6.2f} % of {n_lines:3d} lines  {source.relative_to(ROOT)}")
     return all(percent >= minimum for _, percent, _ in table)
@@ -112,32 +112,52 @@ def build_package(directory: Path) -> None:
         "-fvisibility=hidden",
     ]
     # Objects beside their notes, by gcc's own rule: it compiles in the current directory.
-    compile_measured(directory, [*python, "-fPIC", "-c", binding, *NATIVE, *CORE, *LAUNCH])
-    objects = [f"{source.stem}.o" for source in [binding, *NATIVE, *CORE, *LAUNCH]]
-    compile_measured(directory, ["-shared", *objects, "-o", module])
+    sources = [binding, *NATIVE, *CORE, REMOVE_TREE]
+    compile_measured(directory, [*python, "-fPIC", "-c", *sources])
+    compile_measured(
+        directory, ["-shared", *(f"{source.stem}.o" for source in sources), "-o", module]
+    )
+    core = [f"{source.stem}.o" for source in CORE]
+    compile_measured(directory, [HERE / "core.c", *core, "-o", "core"])
+    subprocess.run([directory / "core"], check=True)
     # As GNU C, gcc has fork() and exec() write the counts first; faults.c sees to _exit().
-    compile_measured(
-        directory, ["-std=gnu11", "-c", CSRC / "launch/supervise.c", *LAUNCH, HERE / "faults.c"]
-    )
-    wrapped = [*WRAPPED, "-Wl,-u,__gcov_dump"]
-    compile_measured(
-        directory,
-        ["supervise.o", "remove_tree.o", "faults.o", *wrapped, "-o", package / "bin" / "supervise"],
-    )
+    launch = directory / "launch"
+    launch.mkdir()
+    compile_measured(launch, ["-std=gnu11", "-c", SUPERVISE, REMOVE_TREE, HERE / "faults.c"])
+    objects = ["supervise.o", "remove_tree.o", "faults.o", *WRAPPED, "-Wl,-u,__gcov_dump"]
+    compile_measured(launch, [*objects, "-o", package / "bin" / "supervise"])
 
 
 def compile_measured(directory: Path, arguments: list) -> None:
     subprocess.run([*MEASURED, *arguments], check=True, cwd=directory)
 
 
-def coverage_of(directory: Path, source: Path) -> tuple[Path, float, int]:
-    """(source, percent of its lines that ran, number of its lines)."""
-    command = ["gcov", "--no-output", f"{source.stem}.gcno"]
+def coverage_of(directory: Path, source: Path, *others: Path) -> tuple[Path, float, int]:
+    """(source, percent of its lines that ran, number of its lines); the others are printed.
+
+    A source that was compiled in `others` too is taken together.
+    """
+    lines = lines_of(directory, source)
+    for other in others:
+        counts = lines_of(other, source)
+        lines = {line: lines[line] or counts[line] for line in lines}
+    missed = [line for line, has_run in lines.items() if not has_run]
+    for line in missed:
+        print(f"not run: {source.name}:{line}")
+    return source, 100 - 100 * len(missed) / len(lines), len(lines)
+
+
+def lines_of(directory: Path, source: Path) -> dict[str, bool]:
+    """ "number: text" of each line with code -> whether it ran."""
+    command = ["gcov", "--stdout", f"{source.stem}.gcno"]
     text = subprocess.run(command, check=True, cwd=directory, capture_output=True, text=True).stdout
-    found = re.search(rf"File '{re.escape(str(source))}'\nLines executed:([\d.]+)% of (\d+)", text)
-    if not found:
-        raise SystemExit(f"gcov says nothing of {source}:\n{text}")
-    return source, float(found[1]), int(found[2])
+    _, is_there, text = text.partition(f":Source:{source}\n")
+    if not is_there:
+        raise SystemExit(f"gcov says nothing of {source}")
+    counted = [line.split(":", 1) for line in text.partition(":Source:")[0].splitlines()]
+    return {
+        line[1].strip(): line[0].strip() != "#####" for line in counted if line[0].strip() != "-"
+    }
 
 
 if __name__ == "__main__":
