@@ -115,7 +115,7 @@ def _script(result: Result, finding: Finding, program: Program, has_files: bool)
 worker=$(realpath "${{1:-{_quoted(os.path.abspath(program.path))}}}")
 directory=$(mktemp -d) && cd "$directory" || exit
 cp "$worker" op && chmod +x op || exit
-{'cp "$here"/files/* . || exit' + chr(10) if has_files else ""}{_pipeline(finding.trace, run)}
+{'cp -R "$here/files/." . || exit' + chr(10) if has_files else ""}{_pipeline(finding.trace, run)}
 echo "exit status: $(cat status)"
 echo "stdout, $(wc -c < stdout) bytes, in $directory:"
 od -A x -t x1 stdout | head -n 20
@@ -128,7 +128,7 @@ def _pipeline(trace: Trace, run: str) -> str:
     kinds = {type(step) for step in schedule.steps}
     feed = 'cat "$here/stdin"'
     if Answers in kinds:
-        n_bytes = _n_bytes_before(schedule, trace.owed[0].n_due if trace.owed else 1)
+        n_bytes = _n_bytes_before_answers(trace)
         when = f"{SECONDS_OPEN} seconds after the first {n_bytes} bytes of stdin"
         show = f'sleep {SECONDS_OPEN}; echo "stdout, {when}: $(wc -c < stdout) bytes" >&2'
         feed = (
@@ -146,10 +146,16 @@ def _pipeline(trace: Trace, run: str) -> str:
     return f"{feed} | {run} > stdout"
 
 
-def _n_bytes_before(schedule: Schedule, n_due: int) -> int:
-    """Count the bytes sent before a schedule waits for n_due answers."""
-    before = schedule.steps[: schedule.steps.index(Answers(n_due))]
-    return sum(len(step.data) for step in before if isinstance(step, Send))
+def _n_bytes_before_answers(trace: Trace) -> int:
+    """Count the bytes sent before the answers that were held back, or before the first answers."""
+    owed = trace.owed[0].n_due if trace.owed else None
+    n_bytes = 0
+    for step in trace.schedule.steps:
+        if isinstance(step, Send):
+            n_bytes += len(step.data) * step.times
+        elif isinstance(step, Answers) and owed in (None, step.n):
+            break
+    return n_bytes
 
 
 def _quoted(path: str) -> str:

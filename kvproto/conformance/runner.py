@@ -254,7 +254,8 @@ class Checker:
             return NotApplicable("it needs Hypothesis: pip install 'kvproto[check]'")
         findings: list[Finding] = []
 
-        def attempt(schedule: Schedule) -> None:
+        def attempt(drawn: Callable[[], Schedule]) -> None:
+            schedule = drawn()
             if schedule.needs_looks and not quiet.can_look():
                 return
             before = [] if schedule.breaks else [self._trace(_plain(schedule))]
@@ -276,8 +277,11 @@ class Checker:
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         assert case.drawn is not None
-        search = limits(hypothesis.given(case.drawn(setting))(attempt))
-        with _one_search_at_a_time, suppress(_FoundError):
+        # Functions, since Hypothesis warns of arguments whose repr is long.
+        strategy = case.drawn(setting).map(lambda schedule: lambda: schedule)
+        search = limits(hypothesis.given(strategy)(attempt))
+        # A worker may fail only now and then, which Hypothesis calls flaky.
+        with _one_search_at_a_time, suppress(_FoundError, hypothesis.errors.Flaky):
             hypothesis.seed(check.seed)(search)()
         return findings[-1] if findings else None  # the last one that it tries is the smallest
 

@@ -1,5 +1,7 @@
 """Playing a schedule: what is proved, what is not, and what the trace says."""
 
+from pathlib import Path
+
 import pytest
 from support import conformance_mutants as mutants
 from support.languages import LANGUAGES, missing
@@ -10,7 +12,7 @@ from kvproto.conformance.diagnose import likely
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
 from kvproto.conformance.report.text import report
-from kvproto.conformance.runner import Result
+from kvproto.conformance.runner import REMEMBERED, Check, Result, run, select
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
@@ -252,3 +254,17 @@ def test_a_schedule_that_is_not_what_it_says_is_a_fault_of_the_kit(identity):
 def test_a_run_that_nobody_wants_any_more_ends_at_once():
     trace = play(ahead(MAP, SMALL), script("time.sleep(1000)"), LONG, is_stopped=lambda: True)
     assert trace.ending == "stopped"
+
+
+def test_a_worker_that_fails_once_under_drawn_schedules_fails_the_case(tmp_path):
+    [contract] = contract_program("python", tmp_path)
+    count = f"echo >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) != 8 ] || exit 7"
+    op = f'#!/bin/sh\n{count}\nexec ./contract "$@"\n'.encode()
+    program = Program("./worker", {"op": op, "contract": Path(contract).read_bytes()})
+    large = ((b"words", b"x" * REMEMBERED),)  # each run is a new one
+    [result] = run(
+        select(["reduce"], "MUST", "REDUCE-drawn"),
+        Check(program, params=large, n_examples=10),
+        lambda result: None,
+    )
+    assert result.finding.cause == "exit status 7"
