@@ -12,7 +12,7 @@ __all__ = ["add", "join_parameters"]
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
 
 RUN_DETAILS = """
-Write a parameter as -P NAME=VALUE or -P NAME VALUE. The value of a parameter whose default is a
+In -P KEY=VALUE the key is the name of a parameter. The value of a parameter whose default is a
 number or a flag is a number, True, False or None. A function is module.function. Any other value,
 that of params too, is passed on as a str. `help(kvproto.classic.Job.run)` in Python lists the
 parameters.
@@ -28,7 +28,7 @@ exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong
 Ctrl-C stops the job
 
 examples:
-  kvproto run grep.Grep -P params 'err|warn' /var/log/syslog
+  kvproto run grep.Grep -P params='err|warn' /var/log/syslog
   kvproto run kvproto.classic.Job -m ./words -r ./words --partitions 4 -o counts.tsv texts/
 """
 
@@ -65,9 +65,9 @@ def _add_run(commands: Commands) -> None:
     parser.add_argument(
         "-P",
         dest="parameters",
-        type=_parameter,
+        type=key_value,
         action="append",
-        metavar="NAME=VALUE",
+        metavar="KEY=VALUE",
         help="a parameter of the job; may be repeated",
     )
     for flag, name, what in (
@@ -168,7 +168,7 @@ class _Parameter(argparse.Action):
 
 
 def join_parameters(argv: list[str]) -> list[str]:
-    """Make one argument of each `-P NAME VALUE`: argparse refuses values that begin with a dash."""
+    """Write each `-P KEY VALUE`, the old spelling, as `-PKEY=VALUE`."""
     if argv[:1] != ["run"]:
         return argv
     joined, rest = [], list(argv)
@@ -177,12 +177,6 @@ def join_parameters(argv: list[str]) -> list[str]:
         joined.append(f"-P{rest[1]}={rest[2]}" if is_two_words else rest[0])
         del rest[: 3 if is_two_words else 1]
     return joined
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    if "=" not in text:
-        raise argparse.ArgumentTypeError("expected 2 arguments, NAME and VALUE, or NAME=VALUE")
-    return key_value(text)
 
 
 def _at_least_one(text: str) -> int:

@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--kv-param",
-        metavar="NAME=VALUE",
+        metavar="KEY=VALUE",
         action="append",
         default=[],
         help="a parameter that it needs",
@@ -91,7 +91,7 @@ def params_of(config: pytest.Config) -> dict[bytes, bytes]:
     entries = [os.fsencode(text).partition(b"=") for text in config.getoption("--kv-param")]
     for name, equals, _value in entries:
         if not equals:
-            raise pytest.UsageError(f"--kv-param {os.fsdecode(name)!r} is not NAME=VALUE")
+            raise pytest.UsageError(f"--kv-param {os.fsdecode(name)!r} is not KEY=VALUE")
     return {name: value for name, _equals, value in entries}
 
 

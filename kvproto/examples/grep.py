@@ -3,7 +3,7 @@
 When to use it: to search more text than one core likes to read; and to see how a reader of one's
 own gets the parameter of a job, which here comes from the command line.
 
-    kvproto run kvproto.examples.grep.Grep -P params 'err|warn' /var/log
+    kvproto run kvproto.examples.grep.Grep -P params='err|warn' /var/log
 """
 
 import re

@@ -212,7 +212,7 @@ def test_a_parameter_that_is_wrong_is_one_clear_line(here, arguments, says):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["-P", "params"], "expected 2 arguments"),
+        (["-P", "params"], "'params' is not KEY=VALUE"),
         (["-j", "0"], "1 or more"),
         (["--out", "lines"], "invalid choice"),
         (["--bogus", "input"], "unrecognized arguments: --bogus"),

@@ -125,7 +125,7 @@ def test_without_a_worker_there_are_no_cases_and_what_needs_one_is_skipped(run):
 
 def test_a_wrong_parameter_is_a_usage_error(run, identity):
     done = run(f"--kv-worker={identity}", "--kv-param=x", "-k", "MAP-ahead")
-    assert "--kv-param 'x' is not NAME=VALUE" in done.stdout + done.stderr and done.returncode != 0
+    assert "--kv-param 'x' is not KEY=VALUE" in done.stdout + done.stderr and done.returncode != 0
 
 
 def test_a_variable_of_the_environment_reaches_the_worker_when_it_is_handed_on(
