@@ -62,7 +62,7 @@ _ROWS = (
         None,
         "a list of inputs, or one input: a file, a directory, a pattern, or a URL with `file://`,"
         " `http://`, `https://`, `raw://` (the data itself), `tag://` or `dir://`. A list in the "
-        "list holds replicas of one input: if one fails, the next is read",
+        "list holds replicas of one input: if one fails, the task reads the next",
         shown="none: give one",
         old_names=("input_files",),
     ),
@@ -70,7 +70,7 @@ _ROWS = (
         "map",
         "function or external program",
         None,
-        "`map(entry, params)` gives (key, value) pairs; or an external program",
+        "`map(entry, params)` returns or yields (key, value) pairs; or an external program",
         checks.program_or_function("entry, params"),
         shown="none: the reduce reads the inputs",
         old_names=("fun_map",),
@@ -79,16 +79,16 @@ _ROWS = (
         "map_init",
         "function",
         None,
-        "`map_init(input_iter, params)` is called once before the first entry. It may take "
-        "entries, or keep something in `params`. Each input is then a task of its own",
+        "`map_init(input_iter, params)` is called once before the first entry. It may consume "
+        "entries, or keep state in `params`. Each input is then a separate task",
         checks.function("input_iter, params"),
     ),
     Parameter(
         "map_input_stream",
         _STREAMS,
         (task_input_stream,),
-        "functions `(stream, size, url, params)` that give a stream or (stream, size, url), "
-        "called one after the other. The last stream gives the entries",
+        "functions `(stream, size, url, params)` that return a stream or (stream, size, url). Each "
+        "one gets the stream of the one before. The last stream yields the entries",
         checks.functions,
         shown="opens the input",
     ),
@@ -96,7 +96,7 @@ _ROWS = (
         "map_reader",
         "function",
         None,
-        "`map_reader(fd, size, url, params)` gives the entries, as the last of the streams. One "
+        "`map_reader(fd, size, url, params)` returns the entries, as the last of the streams. One "
         "task then reads the whole input",
         checks.function(),
         shown="the lines",
@@ -113,8 +113,8 @@ _ROWS = (
         "map_output_stream",
         _STREAMS,
         (task_output_stream,),
-        "functions `(stream, partition, url, params)` that give a stream. `add(key, value)` of "
-        "the last one writes the pairs",
+        "functions `(stream, partition, url, params)` that return a stream. `add(key, value)` of "
+        "the last stream writes the pairs",
         checks.functions,
         shown="kvproto's own format",
     ),
@@ -122,8 +122,8 @@ _ROWS = (
         "combiner",
         "function",
         None,
-        "`combiner(key, value, buffer, done, params)` gives pairs or `None`. `buffer` is a dict. "
-        "At the end it is called with `done` true and no key, once for each partition that had a "
+        "`combiner(key, value, buffer, done, params)` returns pairs or `None`. `buffer` is a dict. "
+        "At the end it is called with `done` true and no key, once for each partition that got a "
         "pair",
         checks.function("key, value, buffer, done, params"),
     ),
@@ -131,7 +131,7 @@ _ROWS = (
         "partition",
         "function",
         default_partition,
-        "`partition(key, nr_partitions, params)` gives a number from 0 to `nr_partitions` - 1. "
+        "`partition(key, nr_partitions, params)` returns a number from 0 to `nr_partitions` - 1. "
         "`hash(key) % nr_partitions` works too, because all tasks run with `PYTHONHASHSEED=0`",
         checks.function("key, nr_partitions, params"),
         shown="crc32 of the key",
@@ -141,8 +141,8 @@ _ROWS = (
         "int or None",
         1,
         "the number of partitions, at most 100,000. Each is one reduce task and one result file. "
-        "`None`: one, or as many as there are labels on the inputs of a reduce without map. "
-        "Results of a job carry the number of their partition",
+        "With `None` there is one partition, or, in a reduce without a map, one for each label of "
+        "the inputs. The results of a job are labelled with the number of their partition",
         checks.partitions,
         old_names=("nr_reduces",),
     ),
@@ -157,7 +157,7 @@ _ROWS = (
         "sort",
         "bool",
         False,
-        "whether the reduce gets its pairs in ascending order of keys, equal keys together",
+        "whether the reduce gets its pairs in ascending order of their keys",
         checks.flag,
     ),
     Parameter(
@@ -172,8 +172,8 @@ _ROWS = (
         "reduce",
         "function or external program",
         None,
-        "`reduce(iter, params)` gives pairs, `reduce(iter, out, params)` calls `out.add(key, "
-        "value)`; or an external program",
+        "`reduce(iter, params)` returns or yields pairs; `reduce(iter, out, params)` calls "
+        "`out.add(key, value)`; or an external program",
         checks.program_or_function("iter, params", "iter, out, params"),
         shown="`None`: map only",
     ),
@@ -181,14 +181,14 @@ _ROWS = (
         "reduce_init",
         "function",
         None,
-        "`reduce_init(input_iter, params)` is called once before the reduce, and may take pairs",
+        "`reduce_init(input_iter, params)` is called once before the reduce. It may consume pairs",
         checks.function("input_iter, params"),
     ),
     Parameter(
         "reduce_input_stream",
         _STREAMS,
         (task_input_stream,),
-        "like `map_input_stream`, for what the maps wrote or, without a map, for the inputs",
+        "like `map_input_stream`, for the output of the maps or, without a map, for the inputs",
         checks.functions,
         shown="opens the input",
     ),
@@ -213,14 +213,14 @@ _ROWS = (
         "params",
         "object",
         Params(),
-        "any object. Each of these functions gets it, and each task has a copy of its own",
+        "any object, which each of these functions gets. Each task has its own copy",
     ),
     Parameter(
         "ext_params",
         "dict, str, bytes or None",
         {},
         "what external programs get on stdin before the first pair: a dict (a parameter set), str"
-        " or bytes as they are, or `None` for nothing",
+        " or bytes (sent unchanged), or `None` for nothing",
         checks.ext_params,
     ),
     Parameter(
@@ -235,7 +235,7 @@ _ROWS = (
         "status_interval",
         "int",
         100_000,
-        "after how many entries a task reports how far it is; 0: never",
+        "a task reports its progress after every so many entries; 0: never",
         checks.interval,
     ),
     Parameter(
@@ -250,8 +250,8 @@ _ROWS = (
         "required_modules",
         "sequence of str or (str, path)",
         None,
-        "names of modules, or pairs of a name and the path of its file. The functions see these "
-        "modules without an import",
+        "names of modules, or pairs of a name and the path of its file. The functions can use "
+        "these modules without an import",
         checks.required_modules,
         shown="`None`: none",
     ),
@@ -262,8 +262,8 @@ _ROWS = (
         "attempts",
         "int",
         3,
-        "how often a task is tried in all, if its input or its worker program fails. Errors of "
-        "functions fail the job at once",
+        "how many times a task is tried in all if its input or its worker program fails. Errors "
+        "of functions fail the job at once",
         checks.attempts,
     ),
     Parameter(
@@ -312,14 +312,14 @@ OF_RUN = (
         "processes",
         "int",
         None,
-        "of `run` alone: how many tasks run at a time",
+        "only in `run`: how many tasks run at a time",
         shown="as many as there are cores",
     ),
     Parameter(
         "on_event",
         "function",
         None,
-        "of `run` alone: a function that is called with each event, a dict. "
+        "only in `run`: a function that is called with each event, a dict. "
         "`kvproto.classic.progress.Progress()` shows them",
     ),
 )
