@@ -1,7 +1,7 @@
 /*
- * Invariant: any cut of a stream gives the same: status, bytes taken, counts, the field and offset
- * under way or at fault, and the bytes passed on, be it into another buffer or over the data
- * itself.
+ * Invariant: however a stream is cut into pieces, the walker reaches the same state: the status,
+ * the bytes consumed, the counts, the current or faulty field with its offset, and the bytes passed
+ * on, into another buffer or in place.
  */
 #include "fuzz.h"
 
@@ -12,7 +12,7 @@ struct answer {
     size_t n_kept;
 };
 
-/* Walk the data in pieces: of `lengths`, again and again. */
+/* Walk the data in pieces whose lengths cycle through `lengths`. */
 static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, uint32_t limit,
                           const uint8_t *lengths, size_t n_lengths, int in_place)
 {
@@ -21,7 +21,7 @@ static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, u
     disco_walk_start(&answer.walker, with_lists, limit);
     for (size_t turn = 0; at < n_bytes && answer.status <= DISCO_MORE; turn++) {
         size_t n_piece = n_lengths ? lengths[turn % n_lengths] : n_bytes, n_passed = 0;
-        if (n_piece == 0 && turn % 2) /* pieces of no bytes, but not for ever */
+        if (n_piece == 0 && turn % 2) /* empty pieces, but never two in a row */
             n_piece = 1;
         if (n_piece > n_bytes - at)
             n_piece = n_bytes - at;
@@ -40,7 +40,7 @@ static struct answer walk(const uint8_t *data, size_t n_bytes, int with_lists, u
     return answer;
 }
 
-static void is_same(struct answer *one, const struct answer *other)
+static void check_same(struct answer *one, const struct answer *other)
 {
     const disco_walker *a = &one->walker, *b = &other->walker;
     HOLDS(one->status == other->status);
@@ -54,7 +54,8 @@ static void is_same(struct answer *one, const struct answer *other)
     free(one->kept);
 }
 
-/* The input: the limit, how, the number of lengths, the lengths, the stream. */
+/* The input, in bytes: the limit, flags (1: lists, 2: in place), the number of lengths, the
+ * lengths, the stream. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
     if (n_bytes < 3 || n_bytes < 3 + (size_t)data[2] % 16)
@@ -69,10 +70,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         return 0;
     struct answer whole = walk(data, n_bytes, with_lists, limit, NULL, 0, 0);
     struct answer cut = walk(data, n_bytes, with_lists, limit, lengths, n_lengths, in_place);
-    is_same(&cut, &whole);
+    check_same(&cut, &whole);
     struct answer bytes =
         walk(data, n_bytes, with_lists, limit, (const uint8_t[]){1}, 1, !in_place);
-    is_same(&bytes, &whole);
+    check_same(&bytes, &whole);
     free(whole.kept);
     return 0;
 }

@@ -2,13 +2,13 @@
 
 Run `PYTHONPATH=tests python fuzz/differential.py SECONDS`.
 
-Invariant: on every input, in any pieces, under any limit, the compiled codec and the C core give
-what the codec in Python gives: values, error class, offset, field, bytes wanted and had. The
-primitives stop at the same byte. Values and messages encode to the same bytes, and stderr is cut
-into the same messages.
+Invariant: on every input, in any pieces, under any limit, the compiled codec and the C core return
+what the codec in Python returns: the values, or the error with its class, offset, field and sizes.
+The primitives stop at the same byte. Values and messages encode to the same bytes, and stderr
+parses into the same messages.
 
-Hypothesis draws the inputs: streams that are nearly right, cut, or with wrong numbers. It shrinks
-an input that breaks the invariant and prints it; then the program ends with 1.
+Hypothesis draws the inputs: streams that are almost valid, cut, or have wrong numbers. It shrinks
+an input that breaks the invariant and prints it; then the program exits with 1.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PARAMS = st.one_of(
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The data in pieces, empty ones among them."""
+    """Cut data into pieces, which may be empty."""
     places = sorted(place % (len(data) + 1) for place in cuts)
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
@@ -129,7 +129,7 @@ TARGETS = {
 
 
 def run(target, number: int, max_examples: int) -> None:
-    """Try one target on inputs that the number determines. Raises what breaks the invariant."""
+    """Run a target on inputs drawn with a seed. AssertionError for a broken invariant."""
     limits = settings(
         max_examples=max_examples,
         deadline=None,

@@ -1,16 +1,16 @@
 /*
- * What the fuzz targets share. Each target is one file with one invariant, its first comment; an
- * input that breaks it aborts. Nothing is read after the data's end or written beyond the room
- * given, and no behaviour is undefined: that holds in all of them, and is the sanitizers' to see,
- * and the guard page's of replay.c.
+ * Shared by the fuzz targets. The first comment of a target states its invariant; an input that
+ * breaks it aborts. Out-of-bounds accesses and undefined behaviour are caught by the sanitizers, or
+ * by the unreadable page of replay.c.
  *
  *   pairs.c lists.c params.c lines.c chunking.c   the core
- *   messages.c sequences.c allocation.c         the classic layer, in the bottle of worker.h
- *   replay.c     a plain main: the inputs of seeds/, under any compiler
- * (tests/libdisco/test_fuzz_replay.py) run          `make fuzz SECONDS=60`: all of them under
- * libFuzzer; a crash is kept in build/fuzz/ seeds.py     makes seeds/ from the byte vectors and the
- * traffic of `kvproto check`; what broke something is crash-* or found-* differential.py   the
- * compiled codecs against the one in Python
+ *   messages.c sequences.c allocation.c           the classic layer, over worker.h
+ *   replay.c           runs seeds/ without libFuzzer (tests/libdisco/test_fuzz_replay.py)
+ *   seeds.py           makes seeds/ from the byte vectors and the traffic of `kvproto check`
+ *   differential.py    compares the compiled codecs with the one in Python
+ *
+ * `make fuzz SECONDS=60` runs all targets under libFuzzer and keeps inputs that crash in
+ * build/fuzz/. Seeds that once broke an invariant are named crash-* or found-*.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -22,7 +22,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
-/* The invariant holds here, or the program ends. */
 #define HOLDS(condition)                                                            \
     do {                                                                            \
         if (!(condition)) {                                                         \
@@ -31,14 +30,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
         }                                                                           \
     } while (0)
 
-/* An input's first byte says the limit of an item. */
+/* The limit of an item that a byte of the input selects. */
 static inline uint32_t limit_of(uint8_t byte)
 {
     static const uint32_t limits[] = {DISCO_MAX_ITEM, 0, 1, 7, 255, 65536, UINT32_MAX, INT32_MAX};
     return limits[byte % (sizeof limits / sizeof *limits)];
 }
 
-/* A u32 of the stream, in other words than the core's. */
+/* Decode a u32, independently of the core. */
 static inline uint64_t number_at(const uint8_t *data)
 {
     uint64_t number = 0;
@@ -47,7 +46,7 @@ static inline uint64_t number_at(const uint8_t *data)
     return number;
 }
 
-/* A copy of exactly n_bytes on the heap, the caller's to free(). */
+/* A heap copy of exactly n_bytes, so that the sanitizer sees a read past them. free() it. */
 static inline uint8_t *exact_copy(const uint8_t *data, size_t n_bytes)
 {
     uint8_t *copy = malloc(n_bytes);
@@ -58,8 +57,8 @@ static inline uint8_t *exact_copy(const uint8_t *data, size_t n_bytes)
 }
 
 /*
- * What is to come of the item at data[*at]. DISCO_OK moves *at after it; at DISCO_TOO_LARGE it is
- * the size's.
+ * The status of decoding the item at data[*at], independently of the core. For DISCO_OK, *at moves
+ * past the item; otherwise it stays at the size.
  */
 static inline disco_status expected_item(const uint8_t *data, uint64_t n_bytes, uint64_t limit,
                                          uint64_t *at)

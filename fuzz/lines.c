@@ -1,14 +1,13 @@
 /*
- * Invariant: any bytes of stderr, in any pieces, are messages: each line is one, with its tag, the
- * one space after the tag and the newline taken off, and cut at 64 KiB with a count of what is
- * missing. Encoded again, a tagged line is the same message, for each line of its text.
+ * Invariant: any bytes of stderr, in any pieces, parse as messages. Each line is a message without
+ * its tag, the one space after the tag and the newline. It is cut at 64 KiB, and the bytes cut are
+ * counted. A tagged message that is encoded and parsed again is the same.
  */
 #include "fuzz.h"
 
 static const char *const tags[] = {"", "**<MSG>", "**<ERR>"};
 
-/* Is it what the line is due to be? */
-static void is_message(const disco_message *message, const uint8_t *line, size_t n_line)
+static void check_message(const disco_message *message, const uint8_t *line, size_t n_line)
 {
     int kind = 0;
     for (int known = 1; known <= 2; known++)
@@ -21,7 +20,7 @@ static void is_message(const disco_message *message, const uint8_t *line, size_t
     HOLDS(message->n_cut == n_line - n_tag - n_text);
 }
 
-static void encodes_again(const disco_message *message)
+static void check_round_trip(const disco_message *message)
 {
     size_t n_bytes = 0, consumed = 0, n_text = message->text.n_bytes;
     disco_message again;
@@ -47,7 +46,7 @@ static size_t length_of_line(const uint8_t *data, size_t n_bytes)
 }
 
 /* Feed the data in pieces of n_piece bytes. */
-static void parses(const uint8_t *data, size_t n_bytes, size_t n_piece)
+static void check_parser(const uint8_t *data, size_t n_bytes, size_t n_piece)
 {
     static disco_message_parser parser;
     disco_message message;
@@ -61,21 +60,21 @@ static void parses(const uint8_t *data, size_t n_bytes, size_t n_piece)
         HOLDS(at + consumed == (status == DISCO_OK ? line_at + n_line + 1 : at + n_there));
         at += consumed;
         if (status == DISCO_OK) {
-            is_message(&message, data + line_at, n_line);
+            check_message(&message, data + line_at, n_line);
             line_at = at;
             n_line = length_of_line(data + at, n_bytes - at);
             if (message.kind != DISCO_MESSAGE_UNTAGGED)
-                encodes_again(&message);
+                check_round_trip(&message);
         }
         free(piece);
     }
     disco_status last = disco_decode_last_message(&parser, &message);
     HOLDS(last == (line_at < n_bytes ? DISCO_OK : DISCO_END));
     if (last == DISCO_OK)
-        is_message(&message, data + line_at, n_bytes - line_at);
+        check_message(&message, data + line_at, n_bytes - line_at);
 }
 
-/* The input: how often the stream is there, the length of the pieces, the stream. */
+/* The input, in bytes: how often the stream is repeated, the length of the pieces, the stream. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
     if (n_bytes < 2)
@@ -84,8 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     uint8_t *stream = malloc(n_times * n_part + 1);
     for (size_t index = 0; index < n_times; index++)
         memcpy(stream + index * n_part, data + 2, n_part);
-    parses(stream, n_times * n_part, n_piece);
-    parses(stream, n_times * n_part, n_times * n_part);
+    check_parser(stream, n_times * n_part, n_piece);
+    check_parser(stream, n_times * n_part, n_times * n_part);
     free(stream);
     return 0;
 }

@@ -1,14 +1,13 @@
 /*
- * Invariant: disco_decode_pair() gives the pair that stands there and nothing else: key and value
- * lie in the data, and encoded again they are the bytes taken. It says DISCO_MORE only when bytes
- * are missing, and DISCO_TOO_LARGE only at a size over the limit. A walker over the same bytes
- * counts the same pairs and stops at the same fault.
+ * Invariant: disco_decode_pair() returns slices of the data that encode to the bytes consumed. It
+ * returns DISCO_MORE only when bytes are missing, and DISCO_TOO_LARGE only for a size over the
+ * limit. A walker over the same bytes counts the same pairs and stops at the same fault.
  */
 #include "fuzz.h"
 
-/* Also into exactly the room that it needs, and not into less. */
-static void encodes_again(const uint8_t *data, size_t consumed, const disco_slice *key,
-                          const disco_slice *value)
+/* The pair encodes to the same bytes, into a buffer of exactly its size and no smaller one. */
+static void check_round_trip(const uint8_t *data, size_t consumed, const disco_slice *key,
+                             const disco_slice *value)
 {
     unsigned char size[4];
     size_t n_bytes = 0;
@@ -29,8 +28,8 @@ static void encodes_again(const uint8_t *data, size_t consumed, const disco_slic
     HOLDS(memcmp(size, value->data - 4, 4) == 0);
 }
 
-static void walks_the_same(const uint8_t *data, size_t n_bytes, uint32_t limit, uint64_t n_pairs,
-                           uint64_t at, uint64_t fault, disco_status status)
+static void check_walk(const uint8_t *data, size_t n_bytes, uint32_t limit, uint64_t n_pairs,
+                       uint64_t at, uint64_t fault, disco_status status)
 {
     disco_walker walker;
     disco_walk_start(&walker, 0, limit);
@@ -58,17 +57,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         uint64_t wanted = 0;
         disco_status status =
             disco_decode_pair(data + at, n_bytes - at, limit, &key, &value, &consumed);
-        disco_status due = expected_item(data + at, n_bytes - at, limit, &wanted);
-        if (due == DISCO_OK)
-            due = expected_item(data + at, n_bytes - at, limit, &wanted);
-        HOLDS(status == due);
+        disco_status want = expected_item(data + at, n_bytes - at, limit, &wanted);
+        if (want == DISCO_OK)
+            want = expected_item(data + at, n_bytes - at, limit, &wanted);
+        HOLDS(status == want);
         if (status == DISCO_OK || status == DISCO_TOO_LARGE)
             HOLDS(consumed == wanted);
         if (status != DISCO_OK) {
-            walks_the_same(data, n_bytes, limit, n_pairs, at, at + consumed, status);
+            check_walk(data, n_bytes, limit, n_pairs, at, at + consumed, status);
             return 0;
         }
-        encodes_again(data + at, consumed, &key, &value);
+        check_round_trip(data + at, consumed, &key, &value);
         at += consumed;
         n_pairs++;
     }

@@ -1,16 +1,13 @@
 /*
- * Invariant: of a parameter set, head and entries are read as PARAMS says and in no other form:
- * digits, one closing byte, the bytes announced, the closing byte, one entry after the other
- * without a gap. A fault has the offset of the byte that is wrong, or of what the end cuts off.
+ * Invariant: the head and the entries of a parameter set are accepted in the form of PARAMS only:
+ * digits, a closing byte, the announced bytes, a closing byte, and no gap between entries. A fault
+ * has the offset of the wrong byte, or of the field that the end cuts off.
  */
 #include "fuzz.h"
 
 static int is_digit(uint8_t byte) { return byte >= 0x30 && byte <= 0x39; }
 
-/*
- * What is to come of a number at data[*at], and where. `cut` is the word for an end that comes too
- * early.
- */
+/* The status of decoding the number at data[*at]; `cut` is the status when the data ends in it. */
 static disco_status expected_number(const uint8_t *data, size_t n_bytes, char closing,
                                     disco_status cut, uint64_t *number, size_t *at)
 {
@@ -32,9 +29,9 @@ static disco_status expected_entry_item(const uint8_t *data, size_t n_bytes, cha
                                         disco_slice *item, size_t *at)
 {
     uint64_t size = 0;
-    disco_status due = expected_number(data, n_bytes, ' ', DISCO_OVERRUN, &size, at);
-    if (due != DISCO_OK)
-        return due;
+    disco_status want = expected_number(data, n_bytes, ' ', DISCO_OVERRUN, &size, at);
+    if (want != DISCO_OK)
+        return want;
     if (n_bytes - *at <= size)
         return DISCO_OVERRUN;
     *item = (disco_slice){data + *at, (size_t)size};
@@ -45,13 +42,12 @@ static disco_status expected_entry_item(const uint8_t *data, size_t n_bytes, cha
     return DISCO_OK;
 }
 
-static int is_same(const disco_slice *one, const disco_slice *other)
+static int is_same_slice(const disco_slice *one, const disco_slice *other)
 {
     return one->data == other->data && one->n_bytes == other->n_bytes;
 }
 
-/* What is encoded is read again as what it was. */
-static void encodes_again(const disco_slice *key, const disco_slice *value)
+static void check_round_trip(const disco_slice *key, const disco_slice *value)
 {
     uint8_t head[11];
     size_t n_bytes = 0, n_again = 0, at = 0;
@@ -74,23 +70,23 @@ static void encodes_again(const disco_slice *key, const disco_slice *value)
     HOLDS(total == n_bytes && at == n_again);
 }
 
-static void entries_are_read(const uint8_t *data, size_t n_bytes)
+static void check_entries(const uint8_t *data, size_t n_bytes)
 {
     uint8_t *entries = exact_copy(data, n_bytes);
-    size_t at = 0, due_at = 0;
+    size_t at = 0, want_at = 0;
     disco_status status = DISCO_OK;
     while (status == DISCO_OK && at < n_bytes) {
-        disco_slice key = {0}, value = {0}, due_key = {0}, due_value = {0};
+        disco_slice key = {0}, value = {0}, want_key = {0}, want_value = {0};
         status = disco_params_entry(entries, (uint32_t)n_bytes, &at, &key, &value);
-        disco_status due = expected_entry_item(entries, n_bytes, ' ', &due_key, &due_at);
-        if (due == DISCO_OK) {
-            HOLDS(is_same(&key, &due_key));
-            due = expected_entry_item(entries, n_bytes, '\n', &due_value, &due_at);
+        disco_status want = expected_entry_item(entries, n_bytes, ' ', &want_key, &want_at);
+        if (want == DISCO_OK) {
+            HOLDS(is_same_slice(&key, &want_key));
+            want = expected_entry_item(entries, n_bytes, '\n', &want_value, &want_at);
         }
-        HOLDS(status == due && at == due_at);
-        HOLDS(status != DISCO_OK || is_same(&value, &due_value));
+        HOLDS(status == want && at == want_at);
+        HOLDS(status != DISCO_OK || is_same_slice(&value, &want_value));
         if (status == DISCO_OK)
-            encodes_again(&key, &value);
+            check_round_trip(&key, &value);
     }
     free(entries);
 }
@@ -101,13 +97,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     uint64_t number = 0;
     size_t consumed = 0, at = 0;
     disco_status status = disco_params_head(data, n_bytes, &total, &consumed);
-    disco_status due = expected_number(data, n_bytes, '\n', DISCO_MORE, &number, &at);
-    if (due == DISCO_OK && number > (1u << 30)) {
-        due = DISCO_TOO_LARGE;
+    disco_status want = expected_number(data, n_bytes, '\n', DISCO_MORE, &number, &at);
+    if (want == DISCO_OK && number > (1u << 30)) {
+        want = DISCO_TOO_LARGE;
         at = 0;
     }
-    HOLDS(status == due && consumed == at);
+    HOLDS(status == want && consumed == at);
     HOLDS(status != DISCO_OK || total == number);
-    entries_are_read(data + consumed, n_bytes - consumed);
+    check_entries(data + consumed, n_bytes - consumed);
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * A plain main for a target: each file, and each file of a directory, that is named is fed to it,
- * its end against a page that cannot be read. Ends with 0 when the invariant holds for all of them,
- * and says how many there were.
+ * A main() without libFuzzer: runs a target on the files and directories that its arguments name.
+ * Each input ends at an unreadable page. Prints the number of inputs and exits with 0 when the
+ * invariant holds for all of them.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -31,7 +31,7 @@ static void feed(const char *path, size_t n_bytes)
     if (file == NULL || fread(data, 1, n_bytes, file) != n_bytes)
         give_up(path);
     fclose(file);
-    fprintf(stderr, "%s\n", path); /* the last one is the one at fault */
+    fprintf(stderr, "%s\n", path); /* when the target aborts, the last line names its input */
     LLVMFuzzerTestOneInput(data, n_bytes);
     munmap(pages, (n_pages + 1) * page);
     n_inputs++;

@@ -1,10 +1,10 @@
 /*
- * A worker that does what its input says, and beside it the model: what the calls must give, what
- * must be on stdout, and whether a call, or the exit, must be die().
+ * A worker that runs a script, and a model of it. The model predicts what each call returns, what
+ * is on stdout, and whether a call or the exit fails by die().
  *
- * The input: stdin's buffer, stdout's buffer, the number of calls, the number of turns of the
- * weather, two bytes for each call (which, with what), a byte for each turn, and the rest is the
- * worker's stdin.
+ * The input, in bytes: the size of stdin's buffer, the size of stdout's buffer, the number of
+ * calls, the number of outcomes (see worker.h), two bytes for each call (the function, its
+ * argument), the outcomes. The rest is the worker's stdin.
  */
 #ifndef FUZZ_SCRIPT_H
 #define FUZZ_SCRIPT_H
@@ -19,78 +19,78 @@ static struct script {
 } script;
 
 static struct model {
-    uint64_t at;         /* bytes of stdin that are read */
-    uint64_t pairs_left; /* of the list under way */
+    uint64_t at;         /* bytes of stdin that have been read */
+    uint64_t pairs_left; /* of the current list */
     uint32_t limit;
     int is_key_written, must_die;
     struct bytes output;
 } model;
 
-/* From here on the run must end in die(): the call that follows does not return. */
+/* If so, the next call must end in die() and not return. */
 static void must_die_if(int condition) { model.must_die |= condition; }
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static void is_item(const p_entry *entry, uint64_t at, uint64_t after)
+static void check_item(const p_entry *entry, uint64_t at, uint64_t after)
 {
     HOLDS(entry->len == after - at - 4 && entry->len <= entry->sze);
-    HOLDS(memcmp(entry->data, world.input + at + 4, entry->len) == 0 &&
+    HOLDS(memcmp(entry->data, env.input + at + 4, entry->len) == 0 &&
           entry->data[entry->len] == '\0');
 }
 
 static int read_pair(void)
 {
     uint64_t value_at = model.at, after = model.at;
-    int is_end = model.at == world.n_input;
-    disco_status due = expected_item(world.input, world.n_input, model.limit, &value_at);
+    int is_end = model.at == env.n_input;
+    disco_status want = expected_item(env.input, env.n_input, model.limit, &value_at);
     after = value_at;
-    if (due == DISCO_OK)
-        due = expected_item(world.input, world.n_input, model.limit, &after);
-    must_die_if(!is_end && due != DISCO_OK);
+    if (want == DISCO_OK)
+        want = expected_item(env.input, env.n_input, model.limit, &after);
+    must_die_if(!is_end && want != DISCO_OK);
     int is_read = read_kv(&script.key, &script.val);
     HOLDS(is_read == !is_end && !model.must_die);
     if (is_read) {
-        is_item(script.key, model.at, value_at);
-        is_item(script.val, value_at, after);
+        check_item(script.key, model.at, value_at);
+        check_item(script.val, value_at, after);
         model.at = after;
     }
     return is_read;
 }
 
-/* The core says what is due; params.c looks at that. */
+/* The model uses the core's parser, which params.c checks. */
 static void read_params(void)
 {
     uint32_t total = 0;
     size_t n_head = 0, at = 0, n_entries = 0;
-    const uint8_t *data = world.input + model.at;
-    size_t n_bytes = (size_t)(world.n_input - model.at);
-    disco_status due = disco_params_head(data, n_bytes, &total, &n_head);
-    must_die_if(due != DISCO_OK || n_bytes - n_head < total);
+    const uint8_t *data = env.input + model.at;
+    size_t n_bytes = (size_t)(env.n_input - model.at);
+    disco_status want = disco_params_head(data, n_bytes, &total, &n_head);
+    must_die_if(want != DISCO_OK || n_bytes - n_head < total);
     for (; !model.must_die && at < total; n_entries++) {
         disco_slice name, value;
         must_die_if(disco_params_entry(data + n_head, total, &at, &name, &value) != DISCO_OK);
     }
     disco_params_free(script.params);
-    script.params = NULL; /* before the call, which may not come back */
+    script.params = NULL; /* first, as the call may not return */
     script.params = disco_params_read();
     HOLDS(!model.must_die && disco_params_count(script.params) == n_entries);
     model.at += n_head + total;
 }
 
-/* The last entry of a name is the one that counts, whatever its length. */
+/* A lookup returns the last entry of a name. */
 static void look_up_params(void)
 {
     for (size_t index = 0; script.params != NULL && index < disco_params_count(script.params);
          index++) {
-        const p_entry *name = disco_params_name(script.params, index), *found, *last = NULL;
+        const p_entry *name = disco_params_name(script.params, index), *value, *last = NULL;
         if (strlen(name->data) != name->len)
             continue;
-        found = disco_params_get(script.params, name->data);
+        value = disco_params_get(script.params, name->data);
         for (size_t other = index; other < disco_params_count(script.params); other++)
             if (strcmp(disco_params_name(script.params, other)->data, name->data) == 0 &&
                 disco_params_name(script.params, other)->len == name->len)
                 last = disco_params_value(script.params, other);
-        HOLDS(found == last && disco_params_value(script.params, index) != NULL);
+        HOLDS(value == last && disco_params_value(script.params, index) != NULL);
     }
     if (script.params != NULL)
         HOLDS(disco_params_name(script.params, disco_params_count(script.params)) == NULL);
@@ -99,11 +99,11 @@ static void look_up_params(void)
 static void read_raw(uint8_t n_bytes)
 {
     uint8_t *raw = dxmalloc(n_bytes);
-    must_die_if(n_bytes > world.n_input - model.at);
+    must_die_if(n_bytes > env.n_input - model.at);
     disco_read_raw(raw, n_bytes);
-    HOLDS(!model.must_die && memcmp(raw, world.input + model.at, n_bytes) == 0);
+    HOLDS(!model.must_die && memcmp(raw, env.input + model.at, n_bytes) == 0);
     model.at += n_bytes;
-    world_free(raw);
+    fake_free(raw);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -155,7 +155,7 @@ static void write_half(const p_entry *entry)
     model.is_key_written = !model.is_key_written;
 }
 
-/* Lengths around those of the buffers. */
+/* The lengths include those of the buffers and their neighbours. */
 static void write_bytes(uint8_t with)
 {
     static const uint8_t zeros[300000];
@@ -229,7 +229,7 @@ static void call(uint8_t which, uint8_t with)
         read_raw(with);
         break;
     case 12:
-        world_free(dxmalloc(with));
+        fake_free(dxmalloc(with));
         break;
     case 13:
         write_half(script.copy);
@@ -242,48 +242,48 @@ static void run_script(void)
     for (size_t index = 0; index < script.n_calls; index++)
         call(script.calls[2 * index], script.calls[2 * index + 1]);
     disco_params_free(script.params);
-    world_free(script.key);
-    world_free(script.val);
-    world_free(script.copy);
+    fake_free(script.key);
+    fake_free(script.val);
+    fake_free(script.copy);
     must_die_if(model.pairs_left > 0 || model.is_key_written);
 }
 
-/* Take an input apart. 0: it is too short. */
+/* Returns 0 for an input that is too short. */
 static int decode_script(const uint8_t *data, size_t n_bytes)
 {
     static const size_t sizes[] = {0, 1, 2, 3, 8, 64, 4096, 65536};
-    size_t n_calls = n_bytes < 4 ? 0 : data[2] % 32, n_weather = n_bytes < 4 ? 0 : data[3] % 16;
-    size_t n_head = 4 + 2 * n_calls + n_weather;
+    size_t n_calls = n_bytes < 4 ? 0 : data[2] % 32, n_outcomes = n_bytes < 4 ? 0 : data[3] % 16;
+    size_t n_head = 4 + 2 * n_calls + n_outcomes;
     if (n_bytes < n_head)
         return 0;
-    world = (struct world){.input = data + n_head,
-                           .n_input = n_bytes - n_head,
-                           .weather = data + 4 + 2 * n_calls,
-                           .n_weather = n_weather,
-                           .stdin_buffer = sizes[data[0] % 8],
-                           .stdout_buffer = sizes[data[1] % 8],
-                           .output = world.output,
-                           .errors = world.errors,
-                           .blocks = world.blocks,
-                           .n_room = world.n_room};
+    env = (struct env){.input = data + n_head,
+                       .n_input = n_bytes - n_head,
+                       .outcomes = data + 4 + 2 * n_calls,
+                       .n_outcomes = n_outcomes,
+                       .stdin_buffer = sizes[data[0] % 8],
+                       .stdout_buffer = sizes[data[1] % 8],
+                       .output = env.output,
+                       .errors = env.errors,
+                       .blocks = env.blocks,
+                       .n_room = env.n_room};
     script = (struct script){.calls = data + 4, .n_calls = n_calls};
     return 1;
 }
 
-/* A dead worker's memory goes with it. */
+/* What a process frees by exiting. */
 static void free_all(void)
 {
-    while (world.n_blocks > 0)
-        free(world.blocks[--world.n_blocks]);
+    while (env.n_blocks > 0)
+        free(env.blocks[--env.n_blocks]);
 }
 
-/* Every line on stderr is tagged and ended. Returns the number of ERR lines. */
+/* Checks that each line of stderr has a tag and a newline. Returns the number of ERR lines. */
 static size_t count_errors(void)
 {
     size_t n_errors = 0, at = 0;
-    while (at < world.errors.n_bytes) {
-        const uint8_t *line = world.errors.data + at;
-        const uint8_t *newline = memchr(line, '\n', world.errors.n_bytes - at);
+    while (at < env.errors.n_bytes) {
+        const uint8_t *line = env.errors.data + at;
+        const uint8_t *newline = memchr(line, '\n', env.errors.n_bytes - at);
         HOLDS(newline != NULL && newline - line >= 8);
         HOLDS(memcmp(line, "**<MSG> ", 8) == 0 || memcmp(line, "**<ERR> ", 8) == 0);
         n_errors += line[3] == 'E';
@@ -292,13 +292,13 @@ static size_t count_errors(void)
     return n_errors;
 }
 
-/* Run it, from nothing. Returns the exit status. The dead worker's memory is freed. */
+/* Run the script in a fresh worker. Returns its exit status and frees its memory. */
 static int play_script(void)
 {
     script = (struct script){.calls = script.calls, .n_calls = script.n_calls};
     struct bytes output = {.data = model.output.data, .n_room = model.output.n_room};
     model = (struct model){.limit = DISCO_MAX_ITEM, .output = output};
-    int status = world_run(run_script);
+    int status = run_worker(run_script);
     free_all();
     return status;
 }

@@ -1,9 +1,10 @@
-"""Make seeds/<target>/: the byte vectors of tests/vectors/ in the form that each target takes,
-worker scripts, and the traffic of `kvproto check` with a worker that follows the contract: what it
-sends, and what is due for that.
+"""Make the inputs in seeds/<target>/.
 
-`PYTHONPATH=tests python fuzz/seeds.py` writes them all anew, byte for byte the same, and leaves
-alone what fuzzing has found: found-*. A seed whose like once broke an invariant begins with crash-.
+They are the byte vectors of tests/vectors/ in the form of each target, worker scripts, and the
+traffic of `kvproto check` with a correct worker: what it sends, and the lists that it expects.
+
+`PYTHONPATH=tests python fuzz/seeds.py` rewrites them reproducibly. It keeps the inputs that broke an
+invariant, found-* and crash-*.
 """
 
 import struct
@@ -18,7 +19,7 @@ from kvproto.conformance.schedule import Setting  # noqa: E402
 from kvproto.conformance.workers import CASES  # noqa: E402
 
 MOST = 2000
-"""Bytes of a seed: a longer vector shows fuzzing nothing that a short one does not."""
+"""Bytes of a seed. A longer vector adds nothing for a fuzzer."""
 
 LIMITS = [1 << 30, 0, 1, 7, 255, 65536, 0xFFFFFFFF, 0x7FFFFFFF]  # as in fuzz.h
 READ, ECHO, PREFIX, WRITE, HALF, BYTES, COPY, SAY, PARAMS, LOOK_UP, LIMIT, RAW, ALLOCATE, COPIED = (
@@ -27,16 +28,16 @@ READ, ECHO, PREFIX, WRITE, HALF, BYTES, COPY, SAY, PARAMS, LOOK_UP, LIMIT, RAW, 
 
 
 def limit_byte(max_item: int) -> bytes:
-    """The byte that says a limit; 1 GiB where there is none for it."""
+    """The byte that selects a limit, 1 GiB for one that no byte selects."""
     return bytes([LIMITS.index(max_item) if max_item in LIMITS else 0])
 
 
 def script(
-    calls, stdin: bytes = b"", weather: bytes = b"", stdin_buffer: int = 0, stdout_buffer: int = 0
+    calls, stdin: bytes = b"", outcomes: bytes = b"", stdin_buffer: int = 0, stdout_buffer: int = 0
 ) -> bytes:
     """The input of script.h: calls are (which, with) pairs, buffers are indexes of its sizes."""
-    head = bytes([stdin_buffer, stdout_buffer, len(calls), len(weather)])
-    return head + b"".join(map(bytes, calls)) + weather + stdin
+    head = bytes([stdin_buffer, stdout_buffer, len(calls), len(outcomes)])
+    return head + b"".join(map(bytes, calls)) + outcomes + stdin
 
 
 def frames(*pairs: tuple[bytes, bytes]) -> bytes:
@@ -45,15 +46,15 @@ def frames(*pairs: tuple[bytes, bytes]) -> bytes:
 
 PAIRS = frames((b"key", b"value"), (b"", b""), (b"k" * 70, b"v" * 200))
 SET = b"16\n1 a 1 1\n1 b 1 2\n"
-BAD_WEATHER = bytes([0, 1, 9, 0xFF, 3, 20, 1])
+SHORT_IO = bytes([0, 1, 9, 0xFF, 3, 20, 1])
 SCRIPTS = {
     "echo": script([(ECHO, 0)], PAIRS),
     "echo-small-buffers": script([(ECHO, 0)], PAIRS, stdin_buffer=4, stdout_buffer=4),
-    "echo-bad-weather": script([(ECHO, 0)], PAIRS, BAD_WEATHER, 2, 2),
+    "echo-short-io": script([(ECHO, 0)], PAIRS, SHORT_IO, 2, 2),
     "echo-never-blocks": script([(ECHO, 0)], PAIRS, b"\x11", 3, 5),
     "echo-truncated": script([(ECHO, 0)], PAIRS[:-1]),
     "echo-too-large": script([(LIMIT, 2), (ECHO, 0)], PAIRS),
-    "params-then-echo": script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], SET + PAIRS, BAD_WEATHER),
+    "params-then-echo": script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], SET + PAIRS, SHORT_IO),
     "params-of-one-name": script([(PARAMS, 0), (LOOK_UP, 0)], b"16\n1 a 1 1\n1 a 1 2\n"),
     "params-malformed": script([(PARAMS, 0)], b"8\n1 a 1 1x"),
     "params-truncated": script([(PARAMS, 0)], SET[:-3]),
@@ -75,28 +76,27 @@ SCRIPTS = {
     "pair-too-many": script([(PREFIX, 1), (BYTES, 3), (BYTES, 3)]),
     "pairs-missing": script([(PREFIX, 3), (BYTES, 3)]),
     "long-values": script(
-        [(PREFIX, 3), (BYTES, 0xFE), (BYTES, 0xFF), (BYTES, 0xFA)], b"", BAD_WEATHER, 0, 6
+        [(PREFIX, 3), (BYTES, 0xFE), (BYTES, 0xFF), (BYTES, 0xFA)], b"", SHORT_IO, 0, 6
     ),
     "exact-buffers": script(
         [(PREFIX, 3), (BYTES, 0x40), (BYTES, 0x3C), (BYTES, 0x2C)], stdout_buffer=5
     ),
     "messages": script(
-        [(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", BAD_WEATHER
+        [(SAY, 0), (SAY, 1), (SAY, 255), (ALLOCATE, 0), (ALLOCATE, 9)], b"", SHORT_IO
     ),
     "nothing": script([]),
-    # poll() said that there is input, and then there is none: what is held back must go out before
-    # waiting.
+    # poll() reports input, but the read finds none: the buffer must be flushed before waiting.
     "crash-input-gone-again": script(
         [(PREFIX, 1), (BYTES, 3), (READ, 0)], PAIRS, b"\x01\x09\xff\xff"
     ),
 }
-MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
+MESSAGES = {  # repetitions - 1, flags (1: die, 2: no memory), outcomes, text
     "empty": b"\0\0\0",
     "die": b"\0\1\0no",
     "lines": b"\0\0\0one\ntwo\n\n",
     "newline-alone": b"\0\1\0\n",
     "long": bytes([127, 0, 0]) + b"0123456789" * 8,
-    "long-bad-weather": bytes([127, 0, 7]) + BAD_WEATHER + b"line\n" * 20,
+    "long-short-io": bytes([127, 0, 7]) + SHORT_IO + b"line\n" * 20,
     "long-no-memory": bytes([127, 3, 0]) + b"0123456789" * 8,
     "length-2047": bytes([88, 2, 0]) + b"x" * 23,
     "length-2048": bytes([127, 2, 0]) + b"x" * 16,
@@ -104,10 +104,8 @@ MESSAGES = {  # times - 1, how (1: die, 2: no memory), the weather, the text
 
 
 def traffic() -> dict[str, bytes]:
-    """The first short run of each case: target/kit-ID -> bytes. Most begin alike; each input is
-    there once.
-    """
-    found: dict[tuple[str, bytes], str] = {}
+    """Make seeds of the first short run of each case, without duplicates: target/kit-ID -> bytes."""
+    names: dict[tuple[str, bytes], str] = {}
     for case in CASES:
         schedules = [
             schedule
@@ -116,42 +114,42 @@ def traffic() -> dict[str, bytes]:
         ]
         for schedule in schedules[:1]:
             read, lists = schedule.read, due(schedule).lists
-            said = b"".join(struct.pack("<I", len(pairs)) + b"".join(pairs) for pairs in lists)
+            output = b"".join(struct.pack("<I", len(pairs)) + b"".join(pairs) for pairs in lists)
             for target, data in (
                 ("params", schedule.stdin[: read.n_params] or schedule.stdin),
                 ("pairs", limit_byte(1 << 30) + bytes(read.pairs.data)),
-                ("lists", limit_byte(1 << 30) + said),
-                ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + said),
+                ("lists", limit_byte(1 << 30) + output),
+                ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + output),
                 (
                     "sequences",
                     script(
-                        [(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, BAD_WEATHER, 2, 2
+                        [(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, SHORT_IO, 2, 2
                     ),
                 ),
             ):
-                found.setdefault((target, data), f"{target}/kit-{case.id.lower()}")
-    return {name: data for (_target, data), name in found.items()}
+                names.setdefault((target, data), f"{target}/kit-{case.id.lower()}")
+    return {name: data for (_target, data), name in names.items()}
 
 
 def seeds() -> dict[str, bytes]:
-    """All seeds: target/name -> bytes."""
-    found = {}
+    """Make all seeds: target/name -> bytes."""
+    made = {}
     for vector in load("pairs"):
-        found[f"pairs/{vector.id}"] = limit_byte(vector.max_item) + vector.input
-        found[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\2\3\1\0\5" + vector.input
+        made[f"pairs/{vector.id}"] = limit_byte(vector.max_item) + vector.input
+        made[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\2\3\1\0\5" + vector.input
     for vector in load("lists"):
-        found[f"lists/{vector.id}"] = limit_byte(vector.max_item) + vector.input
-        found[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\1\2\3\7" + vector.input
-    found |= {f"params/{vector.id}": vector.input for vector in load("params")}
+        made[f"lists/{vector.id}"] = limit_byte(vector.max_item) + vector.input
+        made[f"chunking/{vector.id}"] = limit_byte(vector.max_item) + b"\1\2\3\7" + vector.input
+    made |= {f"params/{vector.id}": vector.input for vector in load("params")}
     for vector in load("messages"):
-        found[f"lines/{vector.id}"] = b"\0\6" + vector.input
-    found["lines/over-64-kib"] = b"\xff\xff**<ERR> " + b"x" * 300
-    found["lines/over-64-kib-in-bytes"] = b"\xff\0" + b" y" * 200
-    found |= {f"messages/{name}": data for name, data in MESSAGES.items()}
+        made[f"lines/{vector.id}"] = b"\0\6" + vector.input
+    made["lines/over-64-kib"] = b"\xff\xff**<ERR> " + b"x" * 300
+    made["lines/over-64-kib-in-bytes"] = b"\xff\0" + b" y" * 200
+    made |= {f"messages/{name}": data for name, data in MESSAGES.items()}
     for target in ("sequences", "allocation"):
-        found |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
-    found |= traffic()
-    return {name: data for name, data in found.items() if len(data) <= MOST}
+        made |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
+    made |= traffic()
+    return {name: data for name, data in made.items() if len(data) <= MOST}
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 /*
- * The classic layer in a bottle, so that a worker runs, dies and exits a hundred thousand times a
- * second in one process: its sources are compiled in here with stdin, stdout, write(), poll(),
- * exit() and the allocator replaced. The bytes of `weather` say what the system does next: how much
- * a read or a write takes, whether it is interrupted, whether a read would block. What is allocated
- * is known: a leak is seen, and a dead worker's is freed.
+ * Runs workers of the classic layer inside the fuzzing process, some hundred thousand a second. The
+ * sources of the layer are included below with stdin, stdout, write(), poll(), exit() and the
+ * allocator replaced. Each byte of `outcomes` decides the result of a system call: how many bytes a
+ * read or write transfers, whether it is interrupted, whether a read would block. All allocations
+ * are recorded, to detect leaks and to free what a worker leaves when it exits.
  */
 #ifndef FUZZ_WORKER_H
 #define FUZZ_WORKER_H
@@ -25,13 +25,13 @@ struct bytes {
     size_t n_bytes, n_room;
 };
 
-/* What surrounds the worker. The upper half is the target's to set before world_run(). */
-static struct world {
-    const uint8_t *input, *weather;
-    size_t n_input, n_weather;
-    size_t stdin_buffer, stdout_buffer; /* bytes of them; 0: the library's own */
-    unsigned long fail_at;              /* this allocation fails, 0: none; */
-    int fail_on;                        /* and all later ones */
+/* The worker's environment. A target sets the first group of fields before run_worker(). */
+static struct env {
+    const uint8_t *input, *outcomes;
+    size_t n_input, n_outcomes;
+    size_t stdin_buffer, stdout_buffer; /* sizes in bytes; 0: the default */
+    unsigned long fail_at;              /* number of the allocation that fails; 0: none */
+    int fail_on;                        /* all later ones fail too */
 
     size_t n_taken, turn;
     unsigned long n_allocations;
@@ -41,11 +41,11 @@ static struct world {
     void **blocks;
     size_t n_blocks, n_room;
     jmp_buf end;
-} world;
+} env;
 
-static unsigned next_weather(void)
+static unsigned next_outcome(void)
 {
-    return world.n_weather == 0 ? 0xFF : world.weather[world.turn++ % world.n_weather];
+    return env.n_outcomes == 0 ? 0xFF : env.outcomes[env.turn++ % env.n_outcomes];
 }
 
 static void add_bytes(struct bytes *bytes, const void *data, size_t n_bytes)
@@ -63,24 +63,24 @@ static void add_bytes(struct bytes *bytes, const void *data, size_t n_bytes)
 /* ---- the system calls --------------------------------------------------------------------- */
 
 /*
- * How many of n_bytes are moved; -1: an error that passes. Never two errors on end: the weather
- * gets better.
+ * The bytes that a call transfers, at most n_bytes, or -1 with EINTR or EAGAIN. Two errors never
+ * follow each other, so that every worker ends.
  */
-static ssize_t moved(size_t n_bytes)
+static ssize_t transfer(size_t n_bytes)
 {
-    static int was_bad;
-    unsigned weather = next_weather();
-    if (weather < 16 && !was_bad) {
-        was_bad = 1;
-        errno = weather < 8 ? EINTR : EAGAIN;
+    static int has_failed;
+    unsigned outcome = next_outcome();
+    if (outcome < 16 && !has_failed) {
+        has_failed = 1;
+        errno = outcome < 8 ? EINTR : EAGAIN;
         return -1;
     }
-    was_bad = 0;
-    return (ssize_t)(weather >= 0xE0 || weather >= n_bytes ? n_bytes : weather ? weather : 1);
+    has_failed = 0;
+    return (ssize_t)(outcome >= 0xE0 || outcome >= n_bytes ? n_bytes : outcome ? outcome : 1);
 }
 
-/* stdin would block, or does: then the driver must have its answer (MAP-4). */
-static void nothing_is_held_back(void)
+/* All answers must be written before a read that may block (MAP-4). */
+static void check_flushed(void)
 {
     size_t n_pending;
     output_pending(stdout, &n_pending);
@@ -90,58 +90,57 @@ static void nothing_is_held_back(void)
 static ssize_t take_input(void *unused, char *data, size_t n_bytes)
 {
     (void)unused;
-    if (!world.is_ready)
-        nothing_is_held_back();
-    ssize_t n_moved = moved(n_bytes);
+    if (!env.is_ready)
+        check_flushed();
+    ssize_t n_moved = transfer(n_bytes);
     if (n_moved < 0 && errno == EINTR)
         return -1;
-    world.is_ready = 0; /* another reader of the same stdin may have come before: EAGAIN */
+    env.is_ready = 0; /* EAGAIN: another process may have read the input first */
     if (n_moved < 0)
         return -1;
-    if ((size_t)n_moved > world.n_input - world.n_taken)
-        n_moved = (ssize_t)(world.n_input - world.n_taken);
+    if ((size_t)n_moved > env.n_input - env.n_taken)
+        n_moved = (ssize_t)(env.n_input - env.n_taken);
     if (n_moved > 0)
-        memcpy(data, world.input + world.n_taken, (size_t)n_moved);
-    world.n_taken += (size_t)n_moved;
+        memcpy(data, env.input + env.n_taken, (size_t)n_moved);
+    env.n_taken += (size_t)n_moved;
     return n_moved;
 }
 
-static ssize_t world_write(int descriptor, const void *data, size_t n_bytes)
+static ssize_t fake_write(int descriptor, const void *data, size_t n_bytes)
 {
-    ssize_t n_moved = moved(n_bytes);
+    ssize_t n_moved = transfer(n_bytes);
     HOLDS(descriptor == STDOUT_FILENO || descriptor == STDERR_FILENO);
     if (n_moved > 0)
-        add_bytes(descriptor == STDOUT_FILENO ? &world.output : &world.errors, data,
-                  (size_t)n_moved);
+        add_bytes(descriptor == STDOUT_FILENO ? &env.output : &env.errors, data, (size_t)n_moved);
     return n_moved;
 }
 
-/* stdio's own writing does not know of short writes by a stream of ours. */
+/* stdio does not support short writes by a custom stream. */
 static ssize_t take_output(void *unused, const char *data, size_t n_bytes)
 {
     (void)unused;
-    add_bytes(&world.output, data, n_bytes);
+    add_bytes(&env.output, data, n_bytes);
     return (ssize_t)n_bytes;
 }
 
-static int world_poll(struct pollfd *polled, nfds_t n_polled, int timeout)
+static int fake_poll(struct pollfd *polled, nfds_t n_polled, int timeout)
 {
     HOLDS(n_polled == 1);
     if (polled->fd == STDIN_FILENO && timeout < 0)
-        nothing_is_held_back();
+        check_flushed();
     if (polled->fd == STDIN_FILENO)
-        world.is_ready = timeout < 0 || next_weather() % 2;
-    return polled->fd != STDIN_FILENO || world.is_ready;
+        env.is_ready = timeout < 0 || next_outcome() % 2;
+    return polled->fd != STDIN_FILENO || env.is_ready;
 }
 
-static int world_fileno(FILE *stream) { return stream == stdin ? STDIN_FILENO : STDOUT_FILENO; }
+static int fake_fileno(FILE *stream) { return stream == stdin ? STDIN_FILENO : STDOUT_FILENO; }
 
 /* ---- the allocator ------------------------------------------------------------------------ */
 
 static int allocation_fails(void)
 {
-    unsigned long number = ++world.n_allocations;
-    if (world.fail_at == 0 || number < world.fail_at || (number > world.fail_at && !world.fail_on))
+    unsigned long number = ++env.n_allocations;
+    if (env.fail_at == 0 || number < env.fail_at || (number > env.fail_at && !env.fail_on))
         return 0;
     errno = ENOMEM;
     return 1;
@@ -149,78 +148,78 @@ static int allocation_fails(void)
 
 static void **slot_of(const void *block)
 {
-    for (size_t index = world.n_blocks; index-- > 0;)
-        if (world.blocks[index] == block)
-            return &world.blocks[index];
+    for (size_t index = env.n_blocks; index-- > 0;)
+        if (env.blocks[index] == block)
+            return &env.blocks[index];
     return NULL;
 }
 
-static void *world_realloc(void *block, size_t n_bytes)
+static void *fake_realloc(void *block, size_t n_bytes)
 {
     if (allocation_fails())
         return NULL;
     void **slot = block == NULL ? NULL : slot_of(block);
     HOLDS(block == NULL || slot != NULL);
-    if (slot == NULL && world.n_blocks == world.n_room) {
-        world.n_room = 2 * world.n_room + 64;
-        world.blocks = realloc(world.blocks, world.n_room * sizeof *world.blocks);
-        HOLDS(world.blocks != NULL);
+    if (slot == NULL && env.n_blocks == env.n_room) {
+        env.n_room = 2 * env.n_room + 64;
+        env.blocks = realloc(env.blocks, env.n_room * sizeof *env.blocks);
+        HOLDS(env.blocks != NULL);
     }
     if (slot == NULL)
-        slot = &world.blocks[world.n_blocks++];
+        slot = &env.blocks[env.n_blocks++];
     return *slot = realloc(block, n_bytes);
 }
 
-static void *world_malloc(size_t n_bytes) { return world_realloc(NULL, n_bytes); }
+static void *fake_malloc(size_t n_bytes) { return fake_realloc(NULL, n_bytes); }
 
-static void world_free(void *block)
+static void fake_free(void *block)
 {
     if (block == NULL)
         return;
     void **slot = slot_of(block);
     HOLDS(slot != NULL);
-    *slot = world.blocks[--world.n_blocks];
+    *slot = env.blocks[--env.n_blocks];
     free(block);
 }
 
 /* ---- the exit ----------------------------------------------------------------------------- */
 
-static int world_atexit(void (*handler)(void))
+static int fake_atexit(void (*handler)(void))
 {
     if (allocation_fails())
         return -1;
-    HOLDS(world.n_handlers < 8);
-    world.handlers[world.n_handlers++] = handler;
+    HOLDS(env.n_handlers < 8);
+    env.handlers[env.n_handlers++] = handler;
     return 0;
 }
 
-static _Noreturn void world__exit(int status)
+static _Noreturn void fake__exit(int status)
 {
-    world.status = status;
+    env.status = status;
     __fpurge(stdout);
-    longjmp(world.end, 1);
+    longjmp(env.end, 1);
 }
 
-static _Noreturn void world_exit(int status)
+static _Noreturn void fake_exit(int status)
 {
-    HOLDS(!world.is_exiting); /* exit() in a handler of exit() is undefined */
-    world.is_exiting = 1;
-    while (world.n_handlers > 0)
-        world.handlers[--world.n_handlers]();
-    world.status = status;
-    longjmp(world.end, 1);
+    HOLDS(!env.is_exiting); /* exit() inside an atexit() handler is undefined */
+    env.is_exiting = 1;
+    while (env.n_handlers > 0)
+        env.handlers[--env.n_handlers]();
+    env.status = status;
+    longjmp(env.end, 1);
 }
 
-#define malloc(n_bytes) world_malloc(n_bytes)
-#define realloc(block, n_bytes) world_realloc(block, n_bytes)
-#define free(block) world_free(block)
-#define write(descriptor, data, n_bytes) world_write(descriptor, data, n_bytes)
-#define poll(polled, n_polled, timeout) world_poll(polled, n_polled, timeout)
+#define malloc(n_bytes) fake_malloc(n_bytes)
+#define realloc(block, n_bytes) fake_realloc(block, n_bytes)
+#define free(block) fake_free(block)
+#define write(descriptor, data, n_bytes) fake_write(descriptor, data, n_bytes)
+#define poll(polled, n_polled, timeout) fake_poll(polled, n_polled, timeout)
 #undef fileno
-#define fileno(stream) world_fileno(stream)
-#define atexit(handler) world_atexit(handler)
-#define exit(status) world_exit(status)
-#define _exit(status) world__exit(status)
+#define fileno(stream) fake_fileno(stream)
+#define atexit(handler) fake_atexit(handler)
+#define exit(status) fake_exit(status)
+#define _exit(status) fake__exit(status)
 #undef _DEFAULT_SOURCE
 #undef _POSIX_C_SOURCE
 
@@ -252,30 +251,27 @@ static FILE *open_stream(const char *mode, size_t n_buffer, char **buffer)
     return stream;
 }
 
-static void forget_last_run(void)
+static void reset(void)
 {
     is_started = disco_is_dying = 0;
     standard = (disco_stream){.max_item = DISCO_MAX_ITEM, .names = &standard_names};
-    world.n_taken = world.turn = 0;
-    world.n_allocations = 0;
-    world.is_ready = world.n_handlers = world.is_exiting = 0;
-    world.output.n_bytes = world.errors.n_bytes = 0;
+    env.n_taken = env.turn = 0;
+    env.n_allocations = 0;
+    env.is_ready = env.n_handlers = env.is_exiting = 0;
+    env.output.n_bytes = env.errors.n_bytes = 0;
 }
 
-/*
- * Run a worker to its end, from nothing. Returns its exit status; world.output and world.errors are
- * what it wrote.
- */
-static int world_run(void (*worker)(void))
+/* Run a fresh worker to its end. Returns its exit status; its output is in env. */
+static int run_worker(void (*worker)(void))
 {
     FILE *own_stdin = stdin, *own_stdout = stdout;
     char *buffers[2];
-    forget_last_run();
-    stdin = open_stream("r", world.stdin_buffer, &buffers[0]);
-    stdout = open_stream("w", world.stdout_buffer, &buffers[1]);
-    if (setjmp(world.end) == 0) {
+    reset();
+    stdin = open_stream("r", env.stdin_buffer, &buffers[0]);
+    stdout = open_stream("w", env.stdout_buffer, &buffers[1]);
+    if (setjmp(env.end) == 0) {
         worker();
-        world_exit(0);
+        fake_exit(0);
     }
     fclose(stdout);
     fclose(stdin);
@@ -283,8 +279,8 @@ static int world_run(void (*worker)(void))
     stdout = own_stdout;
     free(buffers[0]);
     free(buffers[1]);
-    HOLDS(world.n_blocks == 0 || world.status != 0 || disco_is_dying);
-    return world.status;
+    HOLDS(env.n_blocks == 0 || env.status != 0 || disco_is_dying);
+    return env.status;
 }
 
 #endif

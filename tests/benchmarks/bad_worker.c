@@ -1,7 +1,6 @@
 /*
- * bad_worker FAULT [map]: gives back each line of its input, and at line 2000 does what FAULT says:
- * early, crash, garbage, hang; or, at the end, fail. As a filter of lines, or with `map` as a
- * worker.
+ * bad_worker FAULT [map]: echo the input as a filter of lines, or as a map worker, and misbehave at
+ * line 2000. FAULT is early, crash, garbage or hang, or fail, which exits with 1 at the end.
  */
 #include <disco.h>
 

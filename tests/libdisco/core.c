@@ -1,7 +1,6 @@
 /*
- * The core against a guard page: every input ends where the memory does, cut at every length, so
- * that a byte read too far is a crash. Prints what is wrong and exits 1; says nothing when all is
- * well.
+ * Test the core with inputs that end at a guard page, cut at every length, so that reading past the
+ * end crashes. Prints the checks that fail and exits with 1; prints nothing when all succeed.
  */
 #define _GNU_SOURCE
 #include <disco.h>
@@ -21,7 +20,7 @@ static int n_wrong;
         }                                                                  \
     } while (0)
 
-/* A copy of data that ends at the guard page; n_bytes <= one page. The next call takes it back. */
+/* Copy at most a page of data to the end of the page, until the next call. */
 static unsigned char *place(const void *data, size_t n_bytes)
 {
     static unsigned char *guard;
@@ -68,7 +67,7 @@ static void pairs_cut_anywhere(void)
     }
 }
 
-/* The size is refused as soon as its 4 bytes are there, wherever the data ends. */
+/* A size over the limit is rejected as soon as its 4 bytes are complete. */
 static void items_over_the_limit(void)
 {
     static const struct {
@@ -102,7 +101,7 @@ static void items_over_the_limit(void)
           DISCO_MORE);
 }
 
-/* The whole stream, cut in two at each place: the same walker as in one piece, and its pairs. */
+/* A stream that is cut in two anywhere gives the same walker and pairs as in one piece. */
 static void walk_cut_anywhere(const char *data, size_t n_bytes, int with_lists, uint64_t n_lists,
                               uint64_t n_pairs)
 {
@@ -225,7 +224,7 @@ static void list_heads(void)
     CHECK(num_pairs == 0x01020304u);
 }
 
-/* Refused by the sizes alone, before a byte is looked at. */
+/* Sizes over the limits are rejected before any byte is read. */
 static void values_over_the_limits(void)
 {
     const size_t gibibyte = (size_t)1 << 30;

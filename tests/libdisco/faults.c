@@ -1,11 +1,11 @@
 /*
- * Faults on demand, linked into the test programs with -Wl,--wrap: the n-th allocation fails, the
- * n-th write to stdout fails or comes out short. Told by the environment:
+ * Fault injection for the test programs, linked with -Wl,--wrap. The environment selects the
+ * faults:
  *
  *   FAIL_ALLOCATION=n        the n-th and every later allocation fails
- *   FAIL_ALLOCATION_ONCE=n   the n-th alone
+ *   FAIL_ALLOCATION_ONCE=n   only the n-th allocation fails
  *   FAIL_WRITE=n FAIL_WITH=e the n-th write to stdout fails with errno e
- *   SHORT_WRITES=n           every write to stdout takes n bytes at the most
+ *   SHORT_WRITES=n           each write to stdout takes at most n bytes
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,8 +32,8 @@ static long number(const char *name)
     return text ? atol(text) : 0;
 }
 
-static int is_over; /* the program has ended; what allocates now is the --coverage build writing its
-                       counts */
+/* After the end of the program, a --coverage build still allocates memory to write its counts. */
+static int is_over;
 
 static void __attribute__((destructor)) program_is_over(void) { is_over = 1; }
 
@@ -62,14 +62,15 @@ void *__wrap_calloc(size_t count, size_t size)
 ssize_t __wrap_write(int descriptor, const void *data, size_t n_bytes)
 {
     static _Atomic long n_writes = 0;
-    size_t most = (size_t)number("SHORT_WRITES");
+    size_t max_bytes = (size_t)number("SHORT_WRITES");
     if (descriptor != STDOUT_FILENO)
         return __real_write(descriptor, data, n_bytes);
     if (++n_writes == number("FAIL_WRITE")) {
         errno = (int)number("FAIL_WITH");
         return -1;
     }
-    return __real_write(descriptor, data, most > 0 && most < n_bytes ? most : n_bytes);
+    return __real_write(descriptor, data,
+                        max_bytes > 0 && max_bytes < n_bytes ? max_bytes : n_bytes);
 }
 
 /* _exit() skips what writes the counts of a --coverage build. */

@@ -1,6 +1,6 @@
 /*
- * A worker that does what its arguments say, one after the other: each is `operation` or
- * `operation:text`. What an operation finds it tells by msg(), so that stdout holds lists alone.
+ * A worker that runs the operations in its arguments, `operation` or `operation:text`, in order.
+ * They report by msg(), so that stdout has result lists only.
  */
 #define _GNU_SOURCE
 #include <disco.h>
@@ -47,7 +47,7 @@ static void echo(const char *unused)
     }
 }
 
-/* Each value as many times as its key has bytes, written by halves from copies. */
+/* Repeat each value as often as its key has bytes; write the items one by one, from copies. */
 static void repeat(const char *unused)
 {
     (void)unused;
@@ -140,7 +140,7 @@ static void empty(const char *unused)
     disco_write_kv(NULL, 0, NULL, 0);
 }
 
-/* A size that must be refused before any of the bytes is touched. */
+/* The size must be rejected before any byte is read. */
 static void pair_of_size(const char *number)
 {
     disco_write_kv("k", 1, "", (size_t)strtoull(number, NULL, 10));
@@ -152,7 +152,7 @@ static void allocate(const char *number)
     msg("allocated");
 }
 
-/* A destination that is NULL, one that grows, one that is large enough, and the source itself. */
+/* Copy to NULL, to an entry that is too small, to a large enough one, and to the source itself. */
 static void copies(const char *text)
 {
     p_entry *source = dxmalloc((unsigned int)(sizeof *source + strlen(text) + 1));
@@ -176,16 +176,14 @@ static void say_long(const char *number) { msg("%0*d", atoi(number), 7); }
 static void fail(const char *text) { die("%s", text); }
 static void leave(const char *status) { exit(atoi(status)); }
 
-/* What printf() itself refuses: a character that the C locale does not have. */
+/* vsnprintf() fails: the C locale does not have this character. */
 static void say_impossible(const char *unused)
 {
     (void)unused;
     msg("wide %ls", L"\x4E00");
 }
 
-/*
- * A child that ends by exit(), as libraries' children do, while the parent's list is not complete.
- */
+/* Fork a child that calls exit(), as libraries do, while a list of the parent is incomplete. */
 static void fork_child(const char *unused)
 {
     int status = 0;
@@ -221,24 +219,23 @@ static void at_exit_die(const char *unused)
     atexit(die_late);
 }
 
-/* Files may not grow beyond so many bytes: the disk is full there. */
+/* Limit the size of files, as a full disk does. */
 static void file_size(const char *number)
 {
-    struct rlimit most = {(rlim_t)atol(number), (rlim_t)atol(number)};
+    struct rlimit limits = {(rlim_t)atol(number), (rlim_t)atol(number)};
     signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &most);
+    setrlimit(RLIMIT_FSIZE, &limits);
 }
 
-/* The most memory this program may have. */
 static void address_space(const char *number)
 {
-    struct rlimit most = {(rlim_t)atol(number), (rlim_t)atol(number)};
-    setrlimit(RLIMIT_AS, &most);
+    struct rlimit limits = {(rlim_t)atol(number), (rlim_t)atol(number)};
+    setrlimit(RLIMIT_AS, &limits);
 }
 
 static void on_alarm(int number) { (void)number; }
 
-/* SIGALRM interrupts: no system call is restarted for it. Tells when it is ready. */
+/* Let SIGALRM interrupt system calls, and report readiness. */
 static void interruptible(const char *unused)
 {
     struct sigaction action = {.sa_handler = on_alarm};
@@ -247,7 +244,6 @@ static void interruptible(const char *unused)
     msg("ready");
 }
 
-/* stdin and stdout give EAGAIN where they would block. */
 static void nonblocking(const char *unused)
 {
     (void)unused;

@@ -1,11 +1,11 @@
 /*
- * Streams of libdisco, by themselves and in threads.
+ * Test the streams of libdisco, one at a time and in threads.
  *
- *     streams echo IN OUT [IN OUT ...]   echo each input to its output, all at once, a thread each
- *     streams calls IN OUT CALL ...      one stream: call after call, and at the end close
+ *     streams echo IN OUT [IN OUT ...]   echo each input to its output, in a thread for each
+ *     streams calls IN OUT CALL ...      make the calls on one stream, then close it
  *
- * IN and OUT are descriptors. After each call, and for each thread, a line on stdout says the
- * status and the error.
+ * IN and OUT are descriptors. For each call or thread, a line on stdout has the status and the
+ * error.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <disco.h>
@@ -97,7 +97,7 @@ static disco_status call(disco_stream *stream, const char *name, const char *tex
         status = disco_stream_begin_list(stream, (uint32_t)strtoul(text, NULL, 10));
     } else if (strcmp(name, "pair") == 0) {
         status = disco_stream_write_pair(stream, text, 1, text + 1, strlen(text + 1));
-    } else if (strcmp(name, "size") == 0) { /* refused before any byte is touched */
+    } else if (strcmp(name, "size") == 0) { /* rejected before any byte is read */
         status = disco_stream_write_pair(stream, "", 0, "", (size_t)strtoull(text, NULL, 10));
     } else if (strcmp(name, "flush") == 0) {
         status = disco_stream_flush(stream);
@@ -106,7 +106,7 @@ static disco_status call(disco_stream *stream, const char *name, const char *tex
     } else {
         exit(2);
     }
-    if (name[0] == 'r' && status != DISCO_OK) { /* the entries stay the caller's */
+    if (name[0] == 'r' && status != DISCO_OK) { /* the caller still owns the entries */
         free(key);
         free(value);
         key = value = NULL;

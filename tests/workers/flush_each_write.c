@@ -1,6 +1,5 @@
 /*
- * Good, but slow: flushes after each thing it writes, as programs did with the library that
- * libdisco takes the place of.
+ * Correct, but slow: flushes stdout after each write, as programs did with the original library.
  */
 #include <disco.h>
 

@@ -1,4 +1,4 @@
-/* WorkerCrashed: SIGSEGV after the first pair is answered. */
+/* WorkerCrashed: SIGSEGV after the first answer. */
 #include <disco.h>
 
 int main(void)

@@ -1,4 +1,4 @@
-/* It fails on a long key before a value that is shorter and not empty. */
+/* Fails on a long key whose value is shorter and not empty. */
 #include <disco.h>
 
 int main(void)
