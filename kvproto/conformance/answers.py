@@ -1,9 +1,9 @@
 """The kit's own decoder of what a worker reads and writes: parameters, pairs, result lists.
 
-It imports nothing of kvproto, so that it does not share a fault with the codec. It takes bytes as
-they arrive, reports each field with its offset, and allocates nothing because a size says so. What
-the kit sends and what a worker writes both go through it. Implements FRAME, LIST, LIMITS-1,
-LIMITS-4 and PARAMS-1 to PARAMS-5 independently.
+It imports nothing from kvproto, so that it shares no fault with the codec. It takes bytes as they
+arrive, reports each field with its offset, and never allocates memory because of a size that it
+reads. It checks both what the kit sends and what a worker writes. Implements FRAME, LIST, LIMITS-1,
+LIMITS-4 and PARAMS-1 to PARAMS-5.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MAX_PARAMS = 1 << 30
 
 
 REPEATED, AT_ONCE = 64, 100
-"""Repetitions of records of at most so many bytes are skipped, so many at a time."""
+"""Equal records of up to REPEATED bytes each are skipped AT_ONCE at a time."""
 
 
 class Layout(NamedTuple):
-    """How numbers are written; the default is the protocol's, others are likely mistakes."""
+    """How numbers are encoded: by default as in the protocol; others are likely mistakes."""
 
     order: Literal["little", "big"] = "little"
     width: int = 4
@@ -42,7 +42,7 @@ class Field(NamedTuple):
     offset  where it begins
     wanted  its length in bytes
     number  the value of a size or num-pairs; -1 for the bytes of an item
-    record  the pair (in pairs) or list (in lists) that it belongs to, counted from 1
+    record  the number of its pair (in pairs) or list (in lists), from 1
     """
 
     name: str
@@ -55,10 +55,10 @@ class Field(NamedTuple):
 class Fault(NamedTuple):
     """A violation of a clause in a stream.
 
-    offset    where the field at fault begins
+    offset    of the field that is wrong
     what      the fault in words
     clause    of PROTOCOL.md
-    is_final  False if the stream only ended too soon: more bytes could complete it
+    is_final  False if more bytes could complete the stream
     """
 
     offset: int
@@ -83,8 +83,8 @@ class Stream:
         self.data = bytearray()
         self.ends: list[int] = []
         self._layout = layout
-        self._at = 0  # after the last whole pair or num-pairs
-        self._left = 0  # pairs that the list under way still lacks
+        self._at = 0  # after the last complete pair or num-pairs
+        self._left = 0  # pairs that are missing from the current list
         self._due = ("", 0, 0)  # name, offset and length of the incomplete field
         self._too_large: Fault | None = None
         self.feed(data)
@@ -101,7 +101,7 @@ class Stream:
                 self._skip_repeats()
 
     def fault(self, at_end: bool) -> Fault | None:
-        """Report what is wrong so far; `at_end` means that no more bytes come."""
+        """Return the first fault so far; `at_end` says that there are no more bytes."""
         if self._too_large or not at_end:
             return self._too_large
         if len(self.data) == (self.ends[-1] if self.ends else 0):
@@ -112,7 +112,7 @@ class Stream:
         return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
     def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:
-        """Give the fields of the records [first, last), counted from 0; the last may lack bytes."""
+        """Iterate over the fields of records [first, last), of which the last may be cut."""
         at = self.ends[first - 1] if first else 0
         for record in range(first, len(self.ends) + 1 if last is None else last):
             left = 1
@@ -131,7 +131,7 @@ class Stream:
                 return
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """Give the begin and the end of each pair in complete records."""
+        """Iterate over the begin and end of each pair in complete records."""
         order, width = self._layout
         at = 0
         for end in self.ends:
@@ -143,7 +143,7 @@ class Stream:
                 yield begin, at
 
     def _number(self, name: str, at: int, record: int) -> Field:
-        """Read a number; it is -1 when its bytes are not all there."""
+        """Read a number; it is -1 if it is incomplete."""
         order, width = self._layout
         there = self.data[at : at + width]
         return Field(
@@ -151,7 +151,7 @@ class Stream:
         )
 
     def _begins_record(self) -> bool:
-        """Read the head of the next record with pairs; False when it is incomplete."""
+        """Read up to the first pair of the next list that has pairs; False if there is none yet."""
         if self.kind == "pairs":
             self._left = 1
             return True
@@ -167,7 +167,7 @@ class Stream:
         return True
 
     def _has_pair(self) -> bool:
-        """Step over the next pair; False when it is incomplete."""
+        """Skip the next pair; False if it is incomplete."""
         order, width = self._layout
         at, end = self._at, len(self.data)
         for name in ("key", "value"):
@@ -189,7 +189,7 @@ class Stream:
         return True
 
     def _skip_repeats(self) -> None:
-        """Skip records equal to the last two, many at a time: millions of pairs must be fast."""
+        """Skip records equal to the last two, many at a time, so that millions of pairs are fast."""
         ends = self.ends
         if len(ends) < 3 or ends[-1] - ends[-2] != ends[-2] - ends[-3]:
             return
@@ -213,7 +213,7 @@ _ENDS = "the stream ends inside the parameters"
 
 
 def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
-    """Read the parameter set at the start of `data`: its length with its head, and its entries."""
+    """Read the parameter set at the start of `data`: its length in all, and its entries."""
     head = _HEAD.match(data)
     if not head:
         is_begun = _BEGUN_HEAD.fullmatch(data)
@@ -263,9 +263,9 @@ class Stdin:
     """The whole stdin of a worker: a parameter set, pairs, end of file.
 
     params    names and values, in order
-    n_params  length of the set in bytes; 0 when it is malformed
-    pairs     what follows
-    fault     the first fault, its offset counted from the start; or None
+    n_params  length of the set in bytes; 0 if it is malformed
+    pairs     the pairs after it
+    fault     the first fault, or None; its offset is in the whole stdin
     """
 
     def __init__(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""A case is one question to a worker, as one row of a table; `explain` puts it into words.
+"""A case is one question to a worker: a row of a table. `explain` describes it.
 
-The modules of `workers` are the tables, one for each section. A new case is a new row; the runner,
---list and --explain find it by themselves.
+The modules of `workers` are the tables, one for each section. To add a case, add a row: the runner,
+--list and --explain need no change.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Schedules = Callable[[Setting], list[Schedule]]
 
 
 def each(judge: Callable[[Trace], Verdict]) -> Judge:
-    """Make a judge that looks at each run alone."""
+    """Make a judge of the last run alone."""
     return lambda traces: judge(traces[-1])
 
 
@@ -75,7 +75,7 @@ def leave_to_contract(traces: list[Trace]) -> Verdict:
 
 @dataclass(frozen=True)
 class BaseCase:
-    """What the cases for workers and for drivers have in common.
+    """The fields that cases for workers and for drivers share.
 
     id        SECTION-words; it never changes, and no other case ever gets it
     clauses   of PROTOCOL.md, separated by spaces
@@ -105,8 +105,8 @@ class BaseCase:
 class Case(BaseCase):
     """A case for workers.
 
-    schedules  played in order, the smallest input first, until `judge` returns a finding
-    judge      gets the traces so far
+    schedules  are played in order, the smallest input first, until `judge` returns a finding
+    judge      takes the traces so far
     drawn      a Hypothesis strategy of schedules, or None. Each example is judged together with
                a run in which the same bytes come all at once.
     """
@@ -185,7 +185,7 @@ def explain(case: Case, setting: Setting) -> str:
 
 
 def special(schedule: Schedule) -> str:
-    """List what is unusual about how the worker is started, each with a comma before it."""
+    """List what is unusual about the start of the worker, with a comma before each item."""
     names = ", ".join(quoted(name.encode()) for name, _ in schedule.files)
     facts = {
         "stdout is /dev/full": schedule.stdout == "full",

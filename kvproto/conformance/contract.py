@@ -1,8 +1,8 @@
 """What a worker that follows CONTRACT.md must answer: a model of the contract, and its judge.
 
-What is due depends on the bytes that were sent and on nothing else, so that each run of such a
-worker can be judged to the byte, whatever the case is about. Implements CONTRACT-1 to CONTRACT-12
-independently.
+The answers depend only on the bytes that were sent. Every run of such a worker can therefore be
+compared byte for byte, whatever the case is about. This is an implementation of CONTRACT-1 to
+CONTRACT-12 of its own, which shares no code with a worker.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ CLAUSES = {
 
 @dataclass
 class Due:
-    """What is due.
+    """The answer that is due.
 
     do     the value of the parameter `do`
-    lists  result lists of encoded pairs; for a reduce the division into lists has no meaning
-    lines  tags and texts on stderr
-    error  why the worker must fail with an ERR line and status 1; "" when it must not
-    cause  the cause of such a finding, when several errors share it; or ""
+    lists  result lists of encoded pairs; in a reduce only the pairs count, not the lists
+    lines  tags and texts of the lines on stderr
+    error  why the worker must fail with an ERR line and status 1; "" if it must succeed
+    cause  the cause of the finding if it does not fail; "" for a cause of its own
     """
 
     do: bytes
@@ -53,64 +53,64 @@ class Due:
 
 
 class _RefusedError(Exception):
-    """The contract refuses a parameter; the argument says why."""
+    """The contract does not allow a parameter; the argument says why."""
 
 
 def due(schedule: Schedule) -> Due:
-    """Work out what a worker owes that gets all the bytes of a schedule."""
+    """Work out the answer to all the bytes of a schedule."""
     read = schedule.read
     params = dict(read.params)
-    what = Due(params.get(b"do", b"echo"))
+    answer = Due(params.get(b"do", b"echo"))
     if schedule.argument not in MODES:
-        what.error = "its argument is neither map nor reduce"
+        answer.error = "its argument is neither map nor reduce"
     elif not read.n_params:
-        what.error, what.cause = "its parameters are malformed", BAD_INPUT
+        answer.error, answer.cause = "its parameters are malformed", BAD_INPUT
     else:
         try:
-            _work(what, schedule, params)
+            _work(answer, schedule, params)
         except _RefusedError as e:
-            what.error = str(e)
+            answer.error = str(e)
         else:
-            if read.fault and not what.error:
-                what.error, what.cause = f"in its input {read.fault.what}", BAD_INPUT
-    return what
+            if read.fault and not answer.error:
+                answer.error, answer.cause = f"in its input {read.fault.what}", BAD_INPUT
+    return answer
 
 
-def _work(what: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
+def _work(answer: Due, schedule: Schedule, params: dict[bytes, bytes]) -> None:
     pairs, is_map = _pairs(schedule), schedule.argument == "map"
-    match what.do:
+    match answer.do:
         case b"echo":
-            what.lists = [[pair] for pair in pairs]
+            answer.lists = [[pair] for pair in pairs]
         case b"hold":
-            what.lists = [[pair] for pair in pairs] if is_map else [list(pairs)]
+            answer.lists = [[pair] for pair in pairs] if is_map else [list(pairs)]
         case b"fan":
             n = _number(params, b"n")
-            what.lists = [[pair] * n for pair in pairs]
+            answer.lists = [[pair] * n for pair in pairs]
         case b"sink":
-            what.lists = [[] for _ in pairs] if is_map else []
+            answer.lists = [[] for _ in pairs] if is_map else []
         case b"params":
             every = [_item(name) + _item(params[name]) for name in sorted(params)]
-            what.lists = [every for _ in pairs] if is_map else [every]
+            answer.lists = [every for _ in pairs] if is_map else [every]
         case b"say":
             text = _needed(params, b"text")
-            what.lists = [[pair] for pair in pairs]
-            what.lines = [
+            answer.lists = [[pair] for pair in pairs]
+            answer.lines = [
                 line
-                for i in range(len(what.lists))
+                for i in range(len(answer.lists))
                 for line in _lines(b"MSG", b"%b %d" % (text, i))
             ]
         case b"err":
             text, at = _needed(params, b"text"), _number(params, b"at")
-            what.lists = [[pair] for pair in islice(pairs, at + 1)]
-            if len(what.lists) > at:
-                what.lists.pop()
-                what.lines, what.error = _lines(b"ERR", text), "it was told to fail"
+            answer.lists = [[pair] for pair in islice(pairs, at + 1)]
+            if len(answer.lists) > at:
+                answer.lists.pop()
+                answer.lines, answer.error = _lines(b"ERR", text), "it was told to fail"
         case b"file":
             name = _needed(params, b"name")
             content = dict(schedule.files).get(name.decode("utf-8", "surrogateescape"))
             if content is None:
                 raise _RefusedError("the file that it should read is not one of its own")
-            what.lists = [[_item(name) + _item(content)] for _ in pairs]
+            answer.lists = [[_item(name) + _item(content)] for _ in pairs]
         case _:
             raise _RefusedError("the contract does not define this `do`")
 
@@ -147,17 +147,19 @@ def fault_of_contract(trace: Trace) -> Finding | None:
     if schedule.stdout != "pipe" or CloseOutput() in schedule.steps:
         is_silent = not due(schedule).lists
         return None if is_silent else _reports(trace, UNWRITTEN, "CONTRACT-3")
-    what = due(schedule)
-    clause = CLAUSES.get(what.do, "CONTRACT-2")
-    if what.error:
-        finding = _reports(trace, what.error, clause if what.lines else "CONTRACT-3", what.cause)
+    answer = due(schedule)
+    clause = CLAUSES.get(answer.do, "CONTRACT-2")
+    if answer.error:
+        finding = _reports(
+            trace, answer.error, clause if answer.lines else "CONTRACT-3", answer.cause
+        )
     else:
         finding = fault_of(trace)
-    return finding or _wrong_answer(trace, what, clause) or _wrong_lines(trace, what, clause)
+    return finding or _wrong_answer(trace, answer, clause) or _wrong_lines(trace, answer, clause)
 
 
 def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:
-    """Judge a run that must end with status 1 and an ERR line; parameters as for `must_fail`."""
+    """Judge a run that must end with exit status 1 and an ERR line; see `must_fail`."""
     if finding := must_fail(trace, why, clause, cause):
         return finding
     has_line = any(line.tag == b"ERR" for line in trace.lines)
@@ -173,42 +175,42 @@ def _reports(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | 
     )
 
 
-def _wrong_answer(trace: Trace, what: Due, clause: str) -> Finding | None:
+def _wrong_answer(trace: Trace, answer: Due, clause: str) -> Finding | None:
     if trace.schedule.argument == "map":
         expected = b"".join(
-            len(pairs).to_bytes(4, "little") + b"".join(pairs) for pairs in what.lists
+            len(pairs).to_bytes(4, "little") + b"".join(pairs) for pairs in answer.lists
         )
         got = trace.stdout
     else:
-        expected = b"".join(b"".join(pairs) for pairs in what.lists)
+        expected = b"".join(b"".join(pairs) for pairs in answer.lists)
         got = pairs_of_lists(trace.lists)
     # A worker may report faulty input before it has written the answers to earlier pairs.
-    may_lack = what.error and not what.lines
+    may_lack = answer.error and not answer.lines
     if got == expected or (may_lack and expected.startswith(got)):
         return None
     return first_difference(
-        f"do={what.do.decode('utf-8', 'backslashreplace')[:20]}: wrong answers",
+        f"do={answer.do.decode('utf-8', 'backslashreplace')[:20]}: wrong answers",
         clause,
-        f"it does not answer as do={what.do.decode('utf-8', 'backslashreplace')[:20]} says",
+        f"it does not answer as do={answer.do.decode('utf-8', 'backslashreplace')[:20]} says",
         expected,
         got,
         trace,
     )
 
 
-def _wrong_lines(trace: Trace, what: Due, clause: str) -> Finding | None:
+def _wrong_lines(trace: Trace, answer: Due, clause: str) -> Finding | None:
     got = [(line.tag, line.text) for line in trace.lines if line.is_ended]
-    if what.error and not what.lines:  # the worker chooses the words
+    if answer.error and not answer.lines:  # the worker chooses the words
         return (
             None
             if len(got) == len(trace.lines) and all(tag for tag, _ in got)
             else _untagged(trace)
         )
-    if trace.n_stderr > len(trace.stderr):  # of a flood only the start was kept
+    if trace.n_stderr > len(trace.stderr):  # only the start of a flood is kept
         got = got[:-1]
-        expected = what.lines[: len(got)]
+        expected = answer.lines[: len(got)]
     else:
-        expected = what.lines
+        expected = answer.lines
     if got == expected:
         return None
     at = next(
@@ -246,7 +248,7 @@ def _untagged(trace: Trace) -> Finding:
 
 
 def pairs_of_lists(lists: Stream) -> bytes:
-    """Join the pairs of all lists: in a reduce the division into lists has no meaning."""
+    """Join the pairs of all lists: in a reduce it does not matter how they are divided."""
     return b"".join(lists.data[begin:end] for begin, end in lists.pairs())
 
 
@@ -259,7 +261,7 @@ def first_difference(
     trace: Trace,
     also: tuple[Trace, ...] = (),
 ) -> Finding:
-    """Report wrong output; for a reduce, `expected` and `got` are pairs without their lists."""
+    """Report wrong output; in a reduce, `expected` and `got` are the pairs without the lists."""
     same = _n_same(expected, got)
     offset = same
     if trace.schedule.argument != "map":
@@ -277,7 +279,7 @@ def first_difference(
 
 
 def _n_same(a: bytes, b: bytes) -> int:
-    """The length of the common prefix."""
+    """Return the length of the common prefix."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -290,7 +292,7 @@ def _shown(data: bytes, at: int) -> str:
 
 
 def _offset_in_lists(lists: Stream, n: int) -> int:
-    """Find the offset in a stream of lists of byte n of its pairs."""
+    """Return where byte n of all pairs is in the stream of lists."""
     for begin, end in lists.pairs():
         if n < end - begin:
             return begin + n

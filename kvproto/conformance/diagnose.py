@@ -1,7 +1,7 @@
 """The likely mistake of the worker's author, in words.
 
-Each guess is a pure function from a finding to words, or to "" when it has nothing to say; the
-first words win. A new guess is a new function in `GUESSES`. A guess never changes a verdict.
+A guess is a pure function of a finding that returns words, or "" if it does not apply. `GUESSES`
+lists them, and the first that applies wins. A guess never changes a verdict.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ LAYOUTS = (
 
 
 def likely(finding: Finding) -> str:
-    """Guess the likely mistake; "" without a guess."""
+    """Return the first guess that applies, or ""."""
     return next((words for guess in GUESSES if (words := guess(finding))), "")
 
 
 def first_wrong(finding: Finding) -> int | None:
-    """Locate the first wrong byte of stdout; it is at 0 when all sizes are wrong."""
+    """Return the offset of the first wrong byte of stdout: 0 if all sizes are wrong."""
     return (
         0
         if finding.at is not None and (other_layout(finding) or no_num_pairs(finding))

@@ -24,11 +24,11 @@ from kvproto.conformance.workers import CASES
 __all__ = ["Replay", "keep", "load"]
 
 SECONDS_OPEN = 2
-"""How long repro.sh keeps stdin open when an answer is due, so that a user sees it missing."""
+"""How long repro.sh keeps stdin open when an answer is due: a user sees that none comes."""
 
 
 class Replay(NamedTuple):
-    """The content of a directory of evidence: the question, the schedules, and the worker."""
+    """What a directory of evidence holds: the case, the schedules, and the worker."""
 
     case: Case
     mode: str
@@ -123,7 +123,7 @@ od -A x -t x1 stdout | head -n 20
 
 
 def _pipeline(trace: Trace, run: str) -> str:
-    """Play a schedule in the shell: all input at once, or in two parts where an answer is due."""
+    """Write a schedule as shell commands: all input at once, or in two parts around an answer."""
     schedule = trace.schedule
     kinds = {type(step) for step in schedule.steps}
     feed = 'cat "$here/stdin"'

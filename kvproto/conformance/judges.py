@@ -1,6 +1,6 @@
-"""Judges that compare several runs, or ask more than `oracle.fault_of` does.
+"""Judges that compare several runs, or check more than `oracle.fault_of` does.
 
-Each function is, or makes, a judge for `Case.judge`: the traces so far go in, a verdict comes out.
+Each function is, or makes, a judge for `Case.judge`, which takes the traces so far.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def fails(why: str, clause: str, cause: str = BAD_INPUT) -> Judge:
 
 
 def same_as_itself(traces: list[Trace]) -> Verdict:
-    """Judge two runs of the same schedule, which must end with the same answers."""
+    """Judge two runs of the same schedule, which must have the same answers."""
     return fault_of(traces[-1]) or (
         _difference(traces, "LIFECYCLE-9", UNSTABLE, UNSTABLE) if len(traces) > 1 else None
     )
 
 
 def same_answers(clause: str, what: str) -> Judge:
-    """Make a judge of two equal runs, which only check stability, and others that must agree."""
+    """Make a judge of runs that must agree; the first two are equal and check stability."""
 
     def judge(traces: list[Trace]) -> Verdict:
         if finding := fault_of(traces[-1]):
@@ -54,9 +54,9 @@ def same_answers(clause: str, what: str) -> Judge:
 
 
 def as_plain(traces: list[Trace]) -> Verdict:
-    """Judge a drawn run against the plain run of the same bytes: it must be as good, and agree.
+    """Judge a drawn run by a plain run of the same bytes: it must have no fault and agree.
 
-    Before anything is drawn, two equal plain runs must agree, or the case does not apply.
+    The case applies only if two equal plain runs agree.
     """
     plain, trace = traces[0], traces[-1]
     schedule = trace.schedule
@@ -74,7 +74,7 @@ def as_plain(traces: list[Trace]) -> Verdict:
 
 
 def unwritable(why: str) -> Judge:
-    """Make a judge of a run that shows whether the worker writes, and one where it cannot."""
+    """Make a judge of two runs: one in which the worker can write, and one in which it cannot."""
 
     def judge(traces: list[Trace]) -> Verdict:
         if len(traces) == 1:
@@ -88,7 +88,7 @@ def unwritable(why: str) -> Judge:
 def uses_at_most(
     n_bytes: int, clause: str, what: str, then: Judge, is_touched: bool = True
 ) -> Judge:
-    """Make a judge: memory grows by at most n_bytes between two measures; then `then` judges.
+    """Make a judge: memory may grow by n_bytes between two measures; then `then` judges.
 
     is_touched  whether touched memory counts, or requested memory
     """
@@ -114,7 +114,7 @@ def uses_at_most(
 
 
 def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
-    """Make a judge: memory must not grow by n_bytes per pair in every stage of n_pairs."""
+    """Make a judge: memory must not grow by n_bytes for each pair in every stage of n_pairs."""
 
     def judge(traces: list[Trace]) -> Verdict:
         trace = traces[-1]

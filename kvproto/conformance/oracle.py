@@ -1,9 +1,8 @@
-"""What every worker owes, whatever it computes: a trace goes in, its first fault comes out.
+"""Judges what every worker must do, whatever it computes: finds the first fault in a trace.
 
-The questions are in the order of causes: a worker that crashed has a better reason for a truncated
-list than bad framing, and one that writes text where lists belong owes no answers. `fault_of`
-judges a run with good input, `must_fail` one in which exit status 0 would be a lie. Implements
-LIFECYCLE-4.
+The questions are in the order of causes: a crash explains a truncated list, and text on stdout
+explains why answers are missing. `fault_of` judges a run with good input, and `must_fail` a run in
+which the worker must not succeed. Implements LIFECYCLE-4.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ CAUSES = (
 BAD_INPUT = "its input is malformed"
 UNWRITTEN = "its output could not be written"
 NO_LINE = "fails without an ERR line"
-"""Causes shared by most runs in which a worker does not fail as it should."""
+"""Causes that most runs share in which a worker does not fail as it should."""
 
 NOT_PROVED = (
     "not proved, since a timer may end its waits, but it waits for input with answers held back"
 )
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
-"""Text where a list should begin; only asked when something is wrong."""
+"""Text where a list should begin; looked for only if something else is wrong."""
 
 
 def fault_of(trace: Trace) -> Finding | None:
@@ -68,7 +67,7 @@ def fault_of(trace: Trace) -> Finding | None:
     Returns
     -------
     Finding or None
-        The first fault, or None when the worker did everything that it owes.
+        The first fault, or None if there is none.
 
     Notes
     -----
@@ -156,7 +155,7 @@ def _error_line(trace: Trace) -> Finding | None:
 
 
 def _bad_bytes(trace: Trace) -> Finding | None:
-    """Framing that no later byte can complete, and text, which the end of the stream reveals."""
+    """Look for framing that no later byte can complete, and for text instead of lists."""
     final = trace.lists.fault(at_end=False)
     fault = final or trace.lists.fault(at_end=True)
     if not fault:
@@ -236,7 +235,7 @@ def _unfinished(trace: Trace) -> Finding | None:
 
 
 def hang_of(trace: Trace) -> Finding | None:
-    """Report a run that did not come to its end, whatever exit status was expected."""
+    """Report a run that did not end by itself, whatever exit status was expected."""
     if trace.ending == "exited":
         return None
     if trace.ending == "watchdog" and isinstance(trace.step, Answers) and _waits_for_input(trace):
@@ -335,7 +334,7 @@ def _progress(trace: Trace) -> str:
 
 
 def _last_words(trace: Trace) -> str:
-    """The last line of stderr, which distinguishes failures; without numbers, which may vary."""
+    """Return the last line of stderr, to tell failures apart, without numbers, which may vary."""
     return re.sub(r"[0-9]+", "N", ": " + quoted(trace.lines[-1].data)) if trace.lines else ""
 
 

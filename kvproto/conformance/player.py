@@ -1,10 +1,9 @@
 """Plays a schedule to a worker, and records what the worker does.
 
-There is one loop, no retry, and always an end. A wait ends when what it waits for has come, or when
-`quiet` proves that it never will. The clock decides only where nothing can be proved, and the trace
-says so: when no byte has moved for the watchdog's time, when bytes move without end, or when
-answers are due and the worker has only waited for input for a second. stderr is always read.
-Nothing of the worker is left at the end.
+A wait ends when the event that it waits for has happened, or when `quiet` proves that it never
+will. Only if nothing can be proved does the clock decide, and the trace says so: no byte has moved
+for the watchdog's time, bytes move without end, or answers are due and the worker has done nothing
+but wait for input for a second. stderr is always read. No process of the worker is left at the end.
 """
 
 from __future__ import annotations
@@ -44,24 +43,24 @@ from kvproto.errors import KitFault, WorkerNotStarted
 __all__ = ["KEPT_OF_FLOOD", "VARIABLES", "KitFault", "Program", "play"]
 
 VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
-"""The environment variables that every worker gets. Others may change its behaviour: with
-PYTHONUNBUFFERED, a worker that forgets to flush conforms."""
+"""The environment variables that every worker gets. Others may change what it does: with
+PYTHONUNBUFFERED, for example, a worker that forgets to flush conforms."""
 
 STDOUT_BYTES, STDOUT_LISTS = 256 << 20, 8 << 20
-"""A worker that writes more bytes, or more result lists, is given up."""
+"""A run ends when the worker has written more bytes, or more result lists."""
 
 KEPT_OF_FLOOD = 1 << 20
-"""Bytes kept of the stdout of a worker that was given up for that."""
+"""Bytes of stdout that are kept of such a run."""
 
 STDERR_BYTES = 1 << 20
-"""Bytes kept of stderr; the rest is only counted."""
+"""Bytes of stderr that are kept; the rest is only counted."""
 
 _WITHOUT_STDOUT = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
-_FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move before another try for a proof
+_FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move before the next try for a proof
 _BETWEEN_LOOKS = 3  # milliseconds
-_COUNTED = 0.5  # seconds that one wait counts at most: when the machine stood still, so did it
-_HELD_BACK = 1.0  # seconds of waiting for input, with answers due, that are taken for a fault
-_HELD_BACK_AGAIN = 0.1  # the same after the first time
+_COUNTED = 0.5  # seconds that one wait counts at most, since the machine may have been suspended
+_HELD_BACK = 1.0  # seconds of waiting for input with answers due that count as a fault
+_HELD_BACK_AGAIN = 0.1  # the same after the first such fault
 _LAST_PIECES = 32
 
 _Holds = Callable[[tuple[quiet.Thread, ...], tuple[quiet.Thread, ...]], bool]
@@ -96,7 +95,7 @@ class Program:
 
 
 class _GivenUpError(Exception):
-    """The rest of a schedule cannot be played; the argument is the ending."""
+    """The run ends before its schedule does; the argument is the ending."""
 
 
 def play(
@@ -111,7 +110,7 @@ def play(
     program : Program
         The worker.
     timeout : float
-        Seconds without a byte moving, after which a run that cannot be judged otherwise ends.
+        Seconds without a byte moving that end a run in which no hang can be proved.
     is_stopped : callable, optional
         Called repeatedly; once it returns True the run ends as "stopped".
 
@@ -123,7 +122,7 @@ def play(
     Raises
     ------
     KitFault
-        The schedule breaks another clause than it names, or has no end.
+        The schedule breaks another clause than it says, or has no end.
     WorkerNotStarted
         The program could not be executed.
     OSError
@@ -153,7 +152,7 @@ def _play(
     timeout: float,
     is_stopped: Callable[[], bool],
 ) -> tuple[Trace, str]:
-    """Return the trace, and the directory in which the worker ran."""
+    """Return the trace, and the directory that the worker ran in."""
     with quiet.STARTING:
         process = SupervisedProcess(
             {**program.files, **dict(schedule.files)},
@@ -190,7 +189,7 @@ class _Player:
             os.fstat(fd).st_ino for fd in (process.stdin, process.stdout)
         )
         self._threads: tuple[quiet.Thread, ...] = ()  # at the last look
-        self._readers: tuple[quiet.Thread, ...] = ()  # that seem to wait for input
+        self._readers: tuple[quiet.Thread, ...] = ()  # those that seem to wait for input
         self._reading_since = 0.0
         self._floods = False
 
@@ -204,7 +203,7 @@ class _Player:
         except _GivenUpError as ending:
             trace.ending = str(ending)
             trace.waits = tuple(map(str, self._threads))
-        for _ in range(_LAST_PIECES):  # of stderr: a process that is left may hold it open
+        for _ in range(_LAST_PIECES):  # a process that was left may write to stderr without end
             if not self._move(0):
                 break
         trace.seconds = time.monotonic() - began
@@ -276,7 +275,7 @@ class _Player:
         return self._process.stdout not in self._pipes.open
 
     def _rests(self) -> bool:
-        """Whether the worker has read all that was sent, and is idle just now."""
+        """Whether the worker has read everything that was sent, and is idle now."""
         return (
             not self._pipes.queue
             and not self._process.n_unread()
@@ -286,11 +285,11 @@ class _Player:
     def _until(
         self, is_done: Callable[[], bool], gives_up: bool = True, patience: float = math.inf
     ) -> bool:
-        """Let bytes move until `is_done`; False if that will never come, or a limit is reached.
+        """Move bytes until `is_done`; return False if it never will be, or at a limit.
 
-        gives_up  whether the watchdog ends the run, or only this step
-        patience  seconds for which a worker may seem to wait for input; `_readers` then has the
-                  threads that do
+        gives_up  whether the watchdog ends the run or only this step
+        patience  seconds that the worker may seem to wait for input; `_readers` are then the
+                  threads that wait
         """
         wait, idle, in_all, before = _FIRST_WAIT, 0.0, 0.0, time.monotonic()
         self._readers = ()
@@ -306,8 +305,8 @@ class _Player:
             self._look_at_family()
             if self._is_quiet(quiet.is_still if self._pipes.paused else quiet.proof):
                 self._readers = ()
-                self._look_at_family()  # its last act may have been to stop its parent
-                return is_done()  # it may have come meanwhile
+                self._look_at_family()  # the worker may have stopped its parent
+                return is_done()  # bytes may have moved before the proof
             if self._seconds_of_reading(idle) > patience:
                 return is_done()
             if idle > self._timeout:
@@ -318,7 +317,7 @@ class _Player:
         return True
 
     def _give_up(self, seconds: float) -> None:
-        """End a run whose verdict can no longer change."""
+        """End a run that was stopped, floods, or does not end."""
         if self._is_stopped():
             raise _GivenUpError("stopped")
         if self._floods:
@@ -327,14 +326,14 @@ class _Player:
             raise _GivenUpError("endless")
 
     def _look_at_family(self) -> None:
-        """End a run that the worker's parent, or a child that it left, keeps from ending."""
+        """End a run whose supervisor is stopped, or whose stdout only a child holds open."""
         if not self._pipes.is_supervised or proc.is_stopped(self._process.supervisor_pid):
             raise _GivenUpError("unsupervised")
         if self._process.exit_status is not None and self._is_held():
             raise _GivenUpError("held")
 
     def _seconds_of_reading(self, idle: float) -> float:
-        """Return how long the worker has seemed to wait for input in vain."""
+        """Return for how many seconds the worker has seemed to wait for input."""
         readers = (
             () if self._pipes.queue or self._process.n_unread() else quiet.readers(self._threads)
         )
@@ -343,7 +342,7 @@ class _Player:
         return idle - self._reading_since
 
     def _move(self, milliseconds: float) -> bool:
-        """Let bytes move once; return whether something moved."""
+        """Move bytes once; return whether any moved."""
         n_queued = len(self._pipes.queue)
         has_moved = self._pipes.move(milliseconds)
         self._trace.n_sent += n_queued - len(self._pipes.queue)
@@ -363,10 +362,10 @@ class _Player:
             lists.feed(data)
 
     def _is_quiet(self, holds: _Holds) -> bool:
-        """Whether two looks at the threads of the worker, with nothing moving, satisfy `holds`.
+        """Whether two looks at the threads of the worker satisfy `holds` while no byte moves.
 
-        `quiet.proof` proves that it does nothing more unless the kit acts. While stdout is not
-        read, no verdict depends on this, and `quiet.is_still` is enough.
+        `quiet.proof` proves that the worker does nothing more unless the kit acts. While stdout is
+        paused, no verdict depends on this, and `quiet.is_still` is enough.
         """
         process = self._process
         if process.pid is None:
@@ -380,7 +379,7 @@ class _Player:
             return holds(before, self._threads) and not self._move(0)
 
     def _has_all(self, threads: tuple[quiet.Thread, ...]) -> bool:
-        """Whether the worker is among the threads; if it just exited, its status is on the way."""
+        """Whether the worker is among the threads, or its exit status has arrived."""
         return self._process.exit_status is not None or any(
             thread.pid == self._process.pid for thread in threads
         )

@@ -29,7 +29,7 @@ __all__ = ["Session", "session_of"]
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Append the cases to the tests."""
+    """Add the cases to the tests."""
     command: str = config.getoption("--kv-worker")
     mode, level = config.getoption("--kv-mode"), config.getoption("--kv-level").upper()
     modes = MODES if mode == "both" else (mode,)
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(
 
 
 class _Worker(pytest.Collector):
-    """The parent of the cases; it is never collected by itself."""
+    """The parent of the cases, which pytest does not collect."""
 
     def collect(self) -> Iterator[pytest.Item]:
         return iter(())
@@ -94,7 +94,7 @@ class Session:
         self.result = Checker(self.check).result
 
     def play(self, schedule: Schedule) -> Trace:
-        """Play a schedule of a user's own test."""
+        """Play a schedule for a test of the user's own."""
         return play(schedule, self.check.program, self.check.timeout)
 
     def report(self, result: Result) -> str:

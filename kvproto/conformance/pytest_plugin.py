@@ -1,8 +1,8 @@
 """The kit in pytest: `pytest --kv-worker "./worker"` runs each case of `kvproto check` as a test.
 
-Without --kv-worker, pytest gets nothing but the options and fixtures, and loads nothing of the kit.
-The worker's command is split as a shell splits words, but no shell runs it. A failing test shows
-the kit's report.
+Without --kv-worker, pytest has only the options and fixtures, and does not load the kit. The
+worker's command is split into words as in a shell, but no shell runs it. A failing test shows the
+kit's report.
 
 Fixtures for tests of your own:
 

@@ -1,8 +1,8 @@
-"""Runs cases on a worker, two at a time, and says what each of them found.
+"""Runs cases on a worker, two at a time.
 
-Results come in the order of the table. Each schedule is played once, however many cases ask for it.
-Random schedules are drawn with Hypothesis until one gives a finding, and that one is shrunk: the
-same seed draws the same schedules, and the smallest one has the cause of the first that failed.
+Results come in the order of the table. Each schedule is played once, however many cases use it.
+Hypothesis draws random schedules until one gives a finding, and then shrinks that one: the smallest
+schedule has the same cause as the first that failed. The same seed draws the same schedules.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ __all__ = [
 AT_ONCE = 2
 
 MOST_WATCHDOGS, HASTE = 6, 10
-"""After so many hangs that could not be proved, the watchdog's time is divided by HASTE."""
+"""After MOST_WATCHDOGS hangs without a proof, the watchdog's time is divided by HASTE."""
 
 UNSEEN = "this machine's /proc does not tell what the worker is doing, which this case has to know"
 
 COMPARED = 100_000
-"""Runs of up to so many pairs are compared with the contract; of longer ones lists are counted."""
+"""The most pairs of a run that is compared with the contract; longer runs are only counted."""
 
 REMEMBERED = 1 << 20
-"""Runs of up to so many bytes of stdin are kept; longer ones belong to one case each."""
+"""The most bytes of stdin of a run that is kept for other cases."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Check:
     """Which worker is checked, and how.
 
     params      names and values of the parameters that the worker needs
-    contract    "reference": it follows CONTRACT.md, and each of its answers is compared with that
-    timeout     seconds without a byte moving, where a hang cannot be proved
-    n_examples  schedules drawn by each case that draws; `seed` says which
+    contract    "any", or "reference" for a worker whose answers must be those of CONTRACT.md
+    timeout     seconds without a byte moving that count as a hang where none can be proved
+    n_examples  the number of schedules that a case draws, with `seed`
     known       cases, as ID or ID.mode, that must fail
     """
 
@@ -77,7 +77,7 @@ class Check:
 
 
 class Result(NamedTuple):
-    """What a case says about the worker, or the driver, in one mode; None: nothing is wrong."""
+    """The result of a case in one mode; the verdict is None if nothing is wrong."""
 
     case: BaseCase
     mode: str
@@ -86,14 +86,14 @@ class Result(NamedTuple):
 
     @property
     def name(self) -> str:
-        """ID.mode."""
+        """The name of the result: ID.mode."""
         return f"{self.case.id}.{self.mode}"
 
     @property
     def status(self) -> str:
-        """Give "pass", "fail", "n/a", "note" (INFO), "known" (fails as listed), or "fixed".
+        """One of "pass", "fail", "n/a", "note" (a finding of level INFO), "known" and "fixed".
 
-        "fixed" is a case that is listed as a known failure and passes.
+        A case that is listed as a known failure is "known" if it fails, and "fixed" if it passes.
         """
         if isinstance(self.verdict, NotApplicable):
             return "n/a"
@@ -119,14 +119,14 @@ _Case = TypeVar("_Case", bound=BaseCase)
 def select(
     modes: Iterable[str], level: str, pattern: str, contract: str = "any"
 ) -> list[tuple[Case, str]]:
-    """Choose among the cases for workers; see `select_from`."""
+    """Select from the cases for workers; see `select_from`."""
     return select_from(CASES, modes, level, pattern, contract)
 
 
 def select_from(
     cases: Iterable[_Case], modes: Iterable[str], level: str, pattern: str, contract: str = "any"
 ) -> list[tuple[_Case, str]]:
-    """Choose the cases of a level and those above whose id fits a glob, once for each mode."""
+    """Select the cases of a level and above whose id matches a glob, once for each mode."""
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [
         (case, mode)
@@ -140,7 +140,7 @@ def select_from(
 
 
 def read_known(path: Path) -> frozenset[str]:
-    """Read a file of known failures: a case on each line, ID or ID.mode; `#` begins a comment.
+    """Read a file of known failures: ID or ID.mode on each line; `#` begins a comment.
 
     Raises KnownError for a line that names no case, OSError, UnicodeDecodeError.
     """
@@ -199,19 +199,19 @@ def run_all(
 
 
 def judged(case: Case, contract: str, traces: list[Trace]) -> Verdict:
-    """Judge the runs so far; a worker that follows the contract is judged by that as well."""
+    """Judge the runs so far, also by the contract if the worker follows it."""
     is_asked = contract == "reference" and traces[-1].n_pairs <= COMPARED
     return case.judge(traces) or (fault_of_contract(traces[-1]) if is_asked else None)
 
 
 class _NotRunError(Exception):
-    """The argument says why."""
+    """A schedule cannot be played; the argument says why."""
 
 
 class Checker:
     """Checks one worker, case by case.
 
-    Each schedule is played once, by the case that asks first; others wait for that run.
+    The first case that needs a schedule plays it; others wait for that run.
     """
 
     def __init__(self, check: Check) -> None:
@@ -226,7 +226,7 @@ class Checker:
         self._stopped.set()
 
     def result(self, case: Case, mode: str) -> Result:
-        """Ask a case in one mode. Raises what `play` raises."""
+        """Run a case in one mode. Raises what `play` raises."""
         known = self._check.known
         verdict: Verdict
         try:
@@ -283,10 +283,10 @@ class Checker:
         # A worker may fail only now and then, which Hypothesis calls flaky.
         with _one_search_at_a_time, suppress(_FoundError, hypothesis.errors.Flaky):
             hypothesis.seed(check.seed)(search)()
-        return findings[-1] if findings else None  # the last one that it tries is the smallest
+        return findings[-1] if findings else None  # Hypothesis ends with the smallest
 
     def _trace(self, schedule: Schedule) -> Trace:
-        """Return the run of a schedule. Raises _NotRunError when it must not be run any more."""
+        """Return the run of a schedule. Raises _NotRunError if it cannot be played."""
         if len(schedule.stdin) > REMEMBERED:
             return self._play(schedule)
         with self._lock:
@@ -314,7 +314,7 @@ class _FoundError(Exception):
     """Tells Hypothesis that an example fails."""
 
 
-_one_search_at_a_time = Lock()  # Hypothesis has state of the whole process
+_one_search_at_a_time = Lock()  # Hypothesis has global state
 
 
 def _plain(schedule: Schedule) -> Schedule:

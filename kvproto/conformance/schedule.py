@@ -1,8 +1,8 @@
-"""A schedule is everything that the kit does to a worker, as data; here it is defined and built.
+"""A schedule is everything that the kit does to a worker, as data.
 
-A run depends on its schedule and on the program, and on nothing else. A schedule survives a round
-trip through JSON, for `--replay`. How it is played is the business of `player`. The encoder is the
-kit's own, and what it makes passes the kit's own decoder before a worker sees it.
+A run depends only on its schedule and on the program. `player` plays schedules; JSON keeps them for
+`--replay`. The encoder here is the kit's own, and the kit's own decoder checks its output before a
+worker gets it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
 
 
 class Setting(NamedTuple):
-    """What the user states about a worker before the check.
+    """What the user says about a worker before the check.
 
     Attributes
     ----------
@@ -72,12 +72,12 @@ class Setting(NamedTuple):
         Parameters
         ----------
         *more : (bytes, bytes)
-            Names and values that are added, and that override the user's.
+            More names and values, which override the user's.
 
         Returns
         -------
         bytes
-            The parameter set as it goes over the wire.
+            The encoded parameter set.
         """
         return parameter_set(
             [*(entry for entry in self.params if entry[0] not in dict(more)), *more]
@@ -95,7 +95,7 @@ def parameter_set(entries: Iterable[Pair]) -> bytes:
     Returns
     -------
     bytes
-        The set as it goes over the wire.
+        The encoded set.
 
     Notes
     -----
@@ -109,9 +109,9 @@ def parameter_set(entries: Iterable[Pair]) -> bytes:
 
 @dataclass(frozen=True)
 class Send:
-    """Write `data`, bytes, to stdin `times` times.
+    """Write `data` (bytes) to stdin, `times` times.
 
-    While stdout is not read, only as much as fits; the rest follows when reading resumes.
+    While stdout is paused, only what fits is written. The rest follows after `Resume`.
     """
 
     data: bytes
@@ -120,12 +120,12 @@ class Send:
 
 @dataclass(frozen=True)
 class Taken:
-    """Wait until the worker has read everything sent so far, so that no read gets more at once."""
+    """Wait until the worker has read everything sent so far, to separate its reads."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Wait until `n` result lists, counted from the start of the run, are complete."""
+    """Wait until `n` result lists in all are complete."""
 
     n: int
 
@@ -188,7 +188,7 @@ class Schedule:
     steps : tuple of steps
         Played in order; the last one is `Exit`.
     argument : str
-        The worker's last argument: "map", "reduce", or a mode that does not exist.
+        The worker's last argument: "map", "reduce", or something that is not a mode.
     between : tuple of str
         Arguments between the worker's own and the last one.
     stdout : str
@@ -196,15 +196,15 @@ class Schedule:
     environment : str
         "ours" or "empty".
     files : tuple of (str, bytes)
-        Names and contents of files that are put beside the worker and its supporting files.
+        Names and contents of more files in the worker's directory.
     witness : str
         What watches the files that the worker opens: "", "landlock" or "strace".
     turn : int
-        Distinguishes runs that are otherwise equal; equal schedules are played once.
+        Makes equal schedules different, so that each of them is played.
     breaks : str
-        The clause that the input breaks on purpose, or ""; the kit checks this.
+        The clause that the input breaks on purpose, or "". The kit checks this.
     stdin : bytes
-        All input together.
+        All input of the run.
     """
 
     steps: tuple[Step, ...]
@@ -224,7 +224,7 @@ class Schedule:
 
     @cached_property
     def read(self) -> answers.Stdin:
-        """`stdin` as a worker must read it."""
+        """`stdin`, decoded as a worker must decode it."""
         return answers.Stdin(self.stdin)
 
     @property
@@ -233,12 +233,12 @@ class Schedule:
         return any(isinstance(step, Pause | Rest | Measure) for step in self.steps)
 
     def flaw(self) -> str:
-        """Say why the schedule must not be played; "" when it may.
+        """Say why the schedule cannot be played; "" if it can.
 
         Returns
         -------
         str
-            That it has no end, or that its bytes break another clause than `breaks` names.
+            For example, that its bytes break another clause than `breaks` names.
         """
         if not self.steps or self.steps[-1] != Exit():
             return "its last step is not Exit"
@@ -313,7 +313,7 @@ def item(data: bytes) -> bytes:
 
 
 def pair(key: bytes, value: bytes) -> bytes:
-    """Encode a pair as it goes over the wire.
+    """Encode a pair.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def pairs_of(pairs: Iterable[Pair]) -> bytes:
 
 
 def stdin(setting: Setting, pairs: Iterable[Pair], *params: Pair) -> bytes:
-    """Encode the whole input of a worker: the parameters, `params` among them, and the pairs."""
+    """Encode the whole input of a worker: the parameters, with `params`, and the pairs."""
     return setting.head(*params) + pairs_of(pairs)
 
 
@@ -414,7 +414,7 @@ def twice(setting: Setting, pairs: Iterable[Pair] = SMALL) -> list[Schedule]:
 
 
 def byte_by_byte(data: bytes, setting: Setting, first: int = 1) -> Schedule:
-    """Send each byte after the previous one has been read, but the first `first` bytes at once."""
+    """Send the first `first` bytes at once, and then each byte when the one before it is read."""
     pieces = [data[:first], *(bytes([byte]) for byte in data[first:])]
     steps = [step for piece in pieces for step in (Send(piece), Taken())]
     return until_exit(setting, *steps)

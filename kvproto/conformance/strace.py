@@ -1,8 +1,8 @@
-"""Reads a log of strace: which files did a worker touch that FILES-3 does not allow?
+"""Reads a log of strace: which files that FILES-3 does not allow did a worker touch?
 
-Every process that the worker started counts. Calls that failed do not count, and neither does
-asking whether a file exists or where a link leads. A path is the one that the kernel opened, with
-links and `..` resolved; for calls that open nothing it is relative to the directory of the process.
+Every process that the worker started counts. Failed calls do not count, nor do questions whether a
+file exists or where a link leads. A path is the one that the kernel opened, with links and `..`
+resolved; for calls that open nothing, it is resolved against the directory of the process.
 
 Not counted as writes: the null device and its like; /proc of the worker's own processes, which the
 Java machine writes when it starts; compiled modules (`__pycache__`) in the worker's directory.
@@ -93,11 +93,11 @@ class Access(NamedTuple):
 
 
 def accesses(log: str, directory: str, readable: Sequence[str]) -> list[Access]:
-    """List the forbidden accesses in order, each file and kind once.
+    """List the forbidden accesses in order, each kind of access to a file once.
 
     log        of strace with -f and -y, of CALLS
     directory  where the worker started
-    readable   paths that it may read, with everything below them, besides its directory
+    readable   paths that it may read besides its directory, with everything below them
     """
     directories = tuple(dict.fromkeys((directory, os.path.realpath(directory))))
     may_read = {path.rstrip("/") for path in (*directories, *readable)}
@@ -128,7 +128,7 @@ def _may_write(path: str, directories: tuple[str, ...], pids: set[str]) -> bool:
 
 
 def _all(log: str, directory: str) -> Iterator[tuple[str, Access]]:
-    """Give each access to a file, with the process."""
+    """Iterate over all accesses to files, with the process of each."""
     places = _Places(directory)
     for pid, call, arguments, result, rest in _calls(log, places):
         if call in _STARTS:
@@ -163,7 +163,7 @@ def _of_call(
 
 
 def _calls(log: str, places: _Places) -> Iterator[tuple[str, str, list[str], int, str]]:
-    """Give process, name, arguments, result and rest of the line for each successful call."""
+    """Iterate over successful calls: process, name, arguments, result and rest of the line."""
     begun: dict[str, str] = {}
     for line in log.split("\n"):
         if match := _UNFINISHED.match(line):
@@ -210,7 +210,7 @@ class _Places:
             self._places[child] = list(self.of(parent))
 
     def path(self, pid: str, descriptor: str | None, name: str | None) -> str:
-        """Resolve the arguments of a call to a path; "" if they name none."""
+        """Return the path that the arguments of a call name, or ""."""
         where = (_file(descriptor) if descriptor else "") or self.of(pid)[0]
         if name is None or name == "NULL":
             return _file(descriptor or "")

@@ -1,7 +1,7 @@
 """Hypothesis strategies for items, pairs, parameter sets and whole schedules (`kvproto[check]`).
 
-Examples shrink towards few and short pairs that are sent in one piece. A schedule is drawn as a
-whole before it is played, so that it can be kept, replayed and shrunk.
+Examples shrink towards a few short pairs that are sent in one piece. A schedule is complete before
+it is played, so that it can be kept, replayed and shrunk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def items() -> st.SearchStrategy[bytes]:
     Returns
     -------
     SearchStrategy[bytes]
-        Short ones of any bytes, some that look like sizes, text or messages, and some up to 64 KiB.
+        Short items of any bytes, items that look like sizes, text or messages, and long ones, up to
+        64 KiB.
     """
     long = st.builds(
         lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.sampled_from(LONG)
@@ -87,7 +88,7 @@ def contract_params() -> st.SearchStrategy[dict[bytes, bytes]]:
     Returns
     -------
     SearchStrategy[dict of bytes to bytes]
-        A `do` with what it needs, and parameters without meaning.
+        A `do` with the parameters that it needs, and others without meaning.
     """
     number = st.integers(0, 5).map(lambda n: b"%d" % n)
     commands = st.one_of(

@@ -1,4 +1,4 @@
-"""What a run showed: the trace of a worker under one schedule, and a finding about it."""
+"""The trace of a run, which records what the worker did, and a finding about it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ ENDINGS = {
 }
 
 ENDLESS = 20
-"""A wait in which bytes keep moving may last this many times the limit."""
+"""A wait in which bytes keep moving lasts at most this many times the limit."""
 
 
 class Owed(NamedTuple):
-    """Answers held back: `n_due` lists were due, `n_had` had come, and the worker waited for input.
+    """Answers that were held back: the worker waited for input after `n_had` of `n_due` lists.
 
-    `waits` says what each thread waited in. When `is_proved` is False, a timer could have ended
-    each wait, but none did within a second.
+    `waits` says what each thread waited for. If `is_proved` is False, a timer could have ended the
+    waits, but did not do so within a second.
     """
 
     n_due: int
@@ -74,11 +74,11 @@ class Trace:
     n_sent, n_unread : int
         Bytes written to stdin, and how many of them the worker never read.
     stdout : bytes
-        Everything it wrote to stdout; of a flood only the start.
+        Everything that it wrote to stdout, or the start of a flood.
     stderr : bytes
         The start of what it wrote to stderr.
     n_stderr : int
-        Bytes that it wrote to stderr in all.
+        All bytes that it wrote to stderr, kept or not.
     ending : str
         How the run ended, a key of `ENDINGS`; "exited" is the regular end.
     limit : float
@@ -144,7 +144,7 @@ class Trace:
 
     @cached_property
     def lines(self) -> list[Line]:
-        """The lines of `stderr`; of a flood the first ones, the last of them cut."""
+        """The lines of `stderr`. Of a flood, these are the first lines, and the last one is cut."""
         is_cut = self.n_stderr > len(self.stderr)
         lines = []
         for data in _lines(self.stderr):
@@ -161,7 +161,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 @dataclass(frozen=True)
 class BaseFinding:
-    """What the findings about workers and about drivers have in common; see `Finding`."""
+    """The fields that findings about workers and about drivers share; see `Finding`."""
 
     cause: str
     clause: str
@@ -178,7 +178,7 @@ class Finding(BaseFinding):
     Attributes
     ----------
     cause : str
-        Equal for the same fault in other cases and modes; findings of one cause become one report.
+        The same for the same fault in other cases and modes, which become one report.
     clause : str
         The clause of PROTOCOL.md or CONTRACT.md that the worker breaks.
     what : str
@@ -199,6 +199,6 @@ class Finding(BaseFinding):
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """The case says nothing about this worker; `why` in words."""
+    """The verdict of a case that does not apply to this worker; `why` says so in words."""
 
     why: str

@@ -38,7 +38,7 @@ def parameters(document: Document | None) -> Any:
 
 
 def files(request: Document) -> list[str] | dict[str, bytes]:
-    """List the paths of the files; if a name is not that of its path, map names to contents."""
+    """List the paths of the files, or map names to contents if a path has another name."""
     supporting = request["files"]
     if all(os.path.basename(file["path"]) == file["name"] for file in supporting):
         return [request["program"], *(file["path"] for file in supporting)]
@@ -61,7 +61,7 @@ def texts(pairs: Iterable[tuple[bytes, bytes]]) -> list[list[str]]:
 
 
 def answer(request: Document, on_message: Callable[[Message], object]) -> Document:
-    """Run the worker; return the verdict and what goes with it."""
+    """Run the worker, and return the verdict with the results or the error."""
     options = {**request["limits"], "max_item": request["max_item"], "on_message": on_message}
     if "params" in request:
         options["params"] = parameters(request["params"])

@@ -1,7 +1,7 @@
-"""A case for drivers, what comes of playing it, and a finding about that; `explain` in words.
+"""A case for drivers, the record of a play, and a finding about it. `explain` describes a case.
 
-A case is a row of a table: a worker, what the driver is asked to do with it, and what must come of
-it. The modules of `cases` are the tables; a new case is a new row.
+A case is a row of a table: a worker, a request to the driver, and the result that is due. The
+modules of `cases` are the tables.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ENDINGS = {
 
 
 def echoed(request: Request) -> Lists:
-    """Give the lists of a worker that returns each pair."""
+    """Return the lists of a worker that returns each pair."""
     return [[pair] for pair in request.pairs]
 
 
@@ -49,7 +49,7 @@ class Play:
     """What happened when a case was played to an adapter.
 
     document      the JSON text that went to the adapter
-    folder        of the kit; it held all files that the document and the worker name
+    folder        the kit's, with all files that the document and the worker name
     files         path in that folder -> the worker, as `program`, and the supporting files
     answer        what the adapter wrote to stdout
     stderr        the end of what it wrote to stderr
@@ -105,15 +105,15 @@ class DriverCase(BaseCase):
     """A case for drivers.
 
     worker    Hostile, or the bytes of a program
-    lists     request -> the result lists that must come out, in a reduce their pairs in this
-              order; None: an error must come out
-    may_fail  whether an error is right too
+    lists     returns the result lists that are due for a request (in a reduce, their pairs in this
+              order); None if an error is due
+    may_fail  whether an error is right, too
     messages  the lines of stderr that must be passed on, or None for any
-    checks    asked when everything else is right
+    checks    more checks, made if everything else is right
     entries, params, limits, max_item   see Request
     files     names and contents of the supporting files
-    kill      the signal that the adapter gets when the worker reports that it is done; 0 for none
-    is_started      whether the worker must, or must not, be started; None: either
+    kill      the signal that is sent to the adapter when the worker says that it is done, or 0
+    is_started      whether the worker must, or must not, be started; None for either
     leaves_nothing  whether processes and directory of the worker must be gone with the adapter
     is_frugal       whether the adapter must stay below MOST_MEMORY
     """

@@ -1,8 +1,8 @@
-"""Judges a play: the first fault of the driver, or none.
+"""Judges a play: finds the first fault of the driver.
 
 The questions are in the order of causes: wrong bytes for the worker explain a wrong result, and a
-missing end of file explains an adapter that does not end. Time decides nothing, except for the
-watchdog, which says so.
+missing end of file explains an adapter that does not end. Time decides only through the watchdog,
+and the finding says so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CAUSES = (
     "no answer of the adapter",
     "not started",
 )
-"""Causes that many cases may meet; each is reported by the case that lists it in `reports`."""
+"""Causes that many cases can find; the case that lists one in `reports` reports it."""
 
 MOST_KEPT = 1 << 16
 """Bytes that a driver must keep of a line of stderr (LIMITS-3)."""
@@ -39,7 +39,7 @@ Results = Sequence[list[Pair] | Pair]
 
 
 def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
-    """Report the first fault."""
+    """Return the first fault, or None."""
     if finding := _stdin(case, play) or _memory(case, play) or _end_of_file(case, play):
         return finding
     if play.ending == "watchdog":
@@ -242,7 +242,7 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
 
 
 def _messages(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | None:
-    """Check that the lines of stderr are handed on; of a long one the driver may cut the end."""
+    """Check that the lines of stderr are passed on; the end of a long one may be cut."""
     if case.messages is None:
         return None
     had = answer.messages
@@ -295,7 +295,7 @@ def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
 
 
 def _entries(data: bytes) -> Counter[tuple[bytes, bytes]]:
-    """Split a complete parameter set into its entries, in no order."""
+    """Split a complete parameter set into its entries, in any order."""
     at = data.index(b"\n") + 1
     items = []
     while size := _ENTRY.match(data, at):
@@ -305,7 +305,7 @@ def _entries(data: bytes) -> Counter[tuple[bytes, bytes]]:
 
 
 def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
-    """Find the first index that differs; it is the length of one that the other starts with."""
+    """Return the length of the common prefix."""
     n = min(len(one), len(other))
     if one[:n] == other[:n]:
         return n

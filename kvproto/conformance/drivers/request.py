@@ -1,8 +1,8 @@
-"""What the kit asks an adapter, and how it reads the answer (ADAPTER.md).
+"""The request to an adapter, and its answer (ADAPTER.md).
 
-A request also knows the bytes that the worker must then find on its stdin; the kit's own encoder
-makes them. Text stays text up to the adapter, so that the driver's own encoding is tested. Answers
-are read strictly: whatever is not as ADAPTER.md says is a fault of the adapter.
+A request also knows the bytes that the worker must get on its stdin, which the kit's own encoder
+makes. Text reaches the adapter as text, so that the driver's own encoding is tested. Answers are
+read strictly: any deviation from ADAPTER.md is a fault of the adapter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Entry = Text | tuple[Text, Text]
 Lists = list[list[Pair]]
 
 DEFAULT = "default"
-"""The parameters of a user who does not mention any."""
+"""The parameters of a user who gives none."""
 
 MAX_ITEM = 1 << 30
 
@@ -49,7 +49,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class ParamSet:
-    """Parameters given as names and values; a wrong set may have a name twice."""
+    """Parameters given as names and values; a wrong set has a name twice."""
 
     entries: tuple[tuple[Text, Text], ...] = ()
 
@@ -132,7 +132,7 @@ def _value(text: Text) -> str | dict[str, str]:
 
 
 class BadAnswer(ValueError):
-    """It is not an answer; `clause` of ADAPTER.md says why."""
+    """The answer breaks `clause` of ADAPTER.md."""
 
     def __init__(self, what: str, clause: str) -> None:
         super().__init__(what)

@@ -24,7 +24,7 @@ from kvproto.conformance.trace import NotApplicable
 __all__ = ["keep", "run"]
 
 HASTE = 3
-"""After MOST_WATCHDOGS runs that took the watchdog's time, it is divided by HASTE."""
+"""After MOST_WATCHDOGS runs that the watchdog ended, its time is divided by HASTE."""
 
 UNSEEN = "this machine's /proc does not tell how much memory the adapter takes"
 

@@ -1,8 +1,8 @@
-"""The report as one HTML page, for a reader who has never heard of the kit.
+"""The report as one HTML page, for readers who do not know the kit.
 
-One file that needs no network and no script; everything from a worker is escaped. First the
-verdict, then each fault with its bytes, then each section with a row for each case. The page is
-light or dark as the reader's system is, works on a telephone, and brings no font.
+The page is one file without scripts that needs no network, and everything from a worker is escaped.
+It shows the verdict, then each fault with its bytes, then a table of the cases of each section. It
+follows the light or dark mode of the system, and works on a phone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ STATUSES = {
     "note": ("other", "note", "noted"),
     "n/a": ("none", "not applicable", "not applicable"),
 }
-"""Status -> its CSS class, and the words for one result and for several."""
+"""The CSS class of each status, and the words for one result and for several."""
 
 LEVELS = (
     "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case "
@@ -56,7 +56,7 @@ LEVELS = (
 
 NAMES = {"likely": "likely mistake", "worker": "the worker here"}
 HIDDEN = ("found",)
-"""Fields that the heading of a fault shows already."""
+"""Fields that the heading of a fault already shows."""
 
 LINE = re.compile(r"([> ]) ([0-9a-f]{4,})  ([0-9a-f]{2}[0-9a-f ]{0,33}?)( {2,})(.*)")
 """A line of a dump: mark of the first wrong byte, offset, bytes, gap, words."""
@@ -67,8 +67,8 @@ def as_html(
 ) -> str:
     """Make the page about a worker or a driver.
 
-    directories  ID.mode -> the evidence of that result
-    run          what was run and how: name -> text
+    directories  the evidence of each failing result, by ID.mode
+    run          texts, by name, that say what was run and how
     """
     faults = failures(results)
     parts = [_head(subject, results), _faults(faults, directories), _asides(results)]
@@ -95,8 +95,8 @@ def _head(subject: str, results: list[Result]) -> str:
     )
     summary += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
     chips = [
-        f"<li><b class={kind}>{n}</b> {said}</li>"
-        for (kind, _, said), n in ((STATUSES[status], n) for status, n in counts(results).items())
+        f"<li><b class={kind}>{n}</b> {label}</li>"
+        for (kind, _, label), n in ((STATUSES[status], n) for status, n in counts(results).items())
     ]
     n_checks = (
         f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
@@ -177,7 +177,7 @@ def _dump_line(line: str) -> str:
 
 
 def _asides(results: list[Result]) -> str:
-    """Make the part about known failures that pass: no faults, but they decide the verdict."""
+    """Make the part about known failures that pass, since they decide the verdict."""
     fixed = [result for result in results if result.status == "fixed"]
     if not fixed:
         return ""
@@ -224,12 +224,12 @@ def _row(by_mode: Mapping[str, Result], modes: list[str], same: Mapping[str, Res
 def _cell(result: Result | None, mode: str, same: Mapping[str, Result]) -> str:
     if result is None:
         return '<td class="mode none">&ndash;</td>'
-    kind, said, _ = STATUSES[result.status]
+    kind, label, _ = STATUSES[result.status]
     if result.status == "fail":
-        said = (
-            f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{said}</a>"
+        label = (
+            f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{label}</a>"
         )
-    return f'<td class="mode {kind}" data-of="{mode}:">{said}</td>'
+    return f'<td class="mode {kind}" data-of="{mode}:">{label}</td>'
 
 
 def _list(fields: Mapping[str, str]) -> str:

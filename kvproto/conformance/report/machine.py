@@ -1,4 +1,4 @@
-"""The reports for programs: as one JSON document, as TAP, as JUnit XML. All tell the same.
+"""The reports for programs: one JSON document, TAP, or JUnit XML, with the same content.
 
 The JSON document is stable; `version` changes with its structure:
 
@@ -26,13 +26,13 @@ The JSON document is stable; `version` changes with its structure:
 
 Bytes of files and arguments that are not UTF-8 appear in texts as lone surrogates, escaped.
 
-TAP is version 14. What a failure says follows its line as YAML, with all texts quoted or indented,
-so that nothing a worker wrote is taken for a line of TAP. Known failures are TODO, what does not
-apply is SKIP, a note is ok.
+TAP is version 14. The line of a failure is followed by YAML, in which all texts are quoted or
+indented: nothing that a worker wrote can be taken for a line of TAP. Known failures are TODO, cases
+that do not apply are SKIP, and notes are ok.
 
 JUnit XML, which CI services show, has a testsuite for each section and a testcase for each case and
-mode. It is well-formed whatever the worker wrote: what XML cannot hold is an escape sequence. Known
-failures and what does not apply are skipped; a note passes, and is in the system-out.
+mode. It is well-formed whatever the worker wrote: what XML cannot represent is an escape sequence.
+Known failures and cases that do not apply are skipped; a note passes, and is in the system-out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ DIRECTIVES = {"n/a": " # SKIP {}", "known": " # TODO known failure: {}"}
 
 
 def as_json(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """Make the JSON report; `directories` maps ID.mode to the evidence of that result."""
+    """Make the JSON report; `directories` is the evidence by ID.mode."""
     same = leaders(results)
     statuses = [result.status for result in results]
     document = {
@@ -128,7 +128,7 @@ def _stream(data: bytes, n_all: int) -> dict[str, Any]:
 
 
 def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """Make the TAP report; `directories` maps ID.mode to the evidence of that result."""
+    """Make the TAP report; `directories` is the evidence by ID.mode."""
     reported = {one.result.name: one for one in failures(results)}
     same = leaders(results)
     lines = [
@@ -148,7 +148,7 @@ def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> 
 
 
 def _diagnostics(result: Result, leader: Result | None, report: str) -> list[str]:
-    """Make the YAML that follows the line of a result that is not simply good."""
+    """Make the YAML after the line of a result, unless it passes or does not apply."""
     if result.status in ("pass", "n/a"):
         return []
     fields = {"status": result.status, "message": words(result)}
@@ -182,7 +182,7 @@ def _escaped(text: str) -> str:
 
 
 def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
-    """Make the JUnit report; `directories` maps ID.mode to the evidence of that result."""
+    """Make the JUnit report; `directories` is the evidence by ID.mode."""
     reported = {one.result.name: one for one in failures(results)}
     same = leaders(results)
     root = Element("testsuites", {"name": visible(f"kvproto check {subject}"), **_counts(results)})
@@ -193,7 +193,7 @@ def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -
             case = SubElement(suite, "testcase", name=name, classname=f"kvproto.{section}")
             one = reported.get(result.name)
             text = failure(one, directories[result.name]) if one else ""
-            _tell(case, result, text, same.get(result.name))
+            _fill(case, result, text, same.get(result.name))
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
@@ -209,7 +209,7 @@ def _counts(results: Iterable[Result]) -> dict[str, str]:
     }
 
 
-def _tell(case: Element, result: Result, report: str, leader: Result | None) -> None:
+def _fill(case: Element, result: Result, report: str, leader: Result | None) -> None:
     message = visible(words(result))
     if result.status == "note":
         SubElement(case, "system-out").text = f"note: {message}"

@@ -1,7 +1,7 @@
-"""What a result contains, in parts that each form of report arranges in its own way.
+"""The parts of a result, which each form of report arranges in its own way.
 
-Results about workers and about drivers have the same parts. Text that comes from a worker is
-visible: characters that cannot be seen are shown as escape sequences such as `\\x1b`.
+Results about workers and about drivers have the same parts. In text from a worker, characters that
+cannot be seen are escape sequences such as `\\x1b`.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ SECTIONS = {
     "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
     "FILES": "The directory that a worker runs in, and the files beside it.",
 }
-"""The first word of an id -> what the cases of that section are about."""
+"""What the cases of each section are about; the section is the first word of an id."""
 
 
 class Dump(NamedTuple):
-    """A stream: its name, some words about it, and the lines that show it."""
+    """A dump of a stream: its name, a few words about it, and its lines."""
 
     name: str
     about: str
@@ -68,7 +68,7 @@ class Dump(NamedTuple):
 class Parts(NamedTuple):
     """The parts of a failing result.
 
-    fields  name -> text: found, expected, got, and what else there is to say
+    fields  texts by name: found, expected, got, and optional ones
     dumps   the streams that show the fault
     needs   what the repro.sh of the evidence needs
     """
@@ -94,7 +94,7 @@ class Failure(NamedTuple):
 
 
 def parts_of(result: Result) -> Parts:
-    """Take apart a result whose verdict is a finding."""
+    """Split a result whose verdict is a finding into its parts."""
     finding = result.finding
     fields = {"found": finding.what, "expected": finding.expected, "got": finding.got}
     if isinstance(finding, DriverFinding):
@@ -108,7 +108,7 @@ def parts_of(result: Result) -> Parts:
 
 
 def words(result: Result) -> str:
-    """Say in one sentence what a result says; "" when all is well."""
+    """Describe a result in one sentence; "" if it passes."""
     verdict = result.verdict
     if verdict is None:
         return FIXED if result.is_known else ""
@@ -116,7 +116,7 @@ def words(result: Result) -> str:
 
 
 def streams(finding: BaseFinding) -> dict[str, tuple[bytes, int]]:
-    """Map stdin, stdout and stderr to the bytes kept, and the number of bytes in all.
+    """Map stdin, stdout and stderr to the bytes that were kept, and the number of all bytes.
 
     For a driver: what the worker read, what the adapter wrote, and the end of the adapter's stderr.
     """
@@ -190,12 +190,12 @@ def failures(results: Iterable[Result]) -> list[Failure]:
 
 
 def _failure(group: list[Result]) -> Failure:
-    first = min(group, key=lambda result: not result.finding.cause.startswith(_told_by(result)))
+    first = min(group, key=lambda result: not _lists_its_cause(result))
     return Failure(first, tuple(result for result in group if result is not first))
 
 
-def _told_by(result: Result) -> tuple[str, ...]:
-    return result.case.reports or (" ",)  # no cause begins with a space
+def _lists_its_cause(result: Result) -> bool:
+    return result.finding.cause.startswith(result.case.reports)
 
 
 def leaders(results: Iterable[Result]) -> dict[str, Result]:
@@ -204,12 +204,12 @@ def leaders(results: Iterable[Result]) -> dict[str, Result]:
 
 
 def is_of_driver(results: Iterable[Result]) -> bool:
-    """Whether these are results about a driver."""
+    """Whether the results are about a driver."""
     return any(isinstance(result.case, DriverCase) for result in results)
 
 
 def by_section(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Group results by the first word of their ids; sections stay in order."""
+    """Group results by section, in order."""
     sections: dict[str, list[Result]] = {}
     for result in results:
         sections.setdefault(result.case.id.partition("-")[0], []).append(result)

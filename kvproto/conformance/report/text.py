@@ -1,4 +1,4 @@
-"""The report for a terminal. Nothing from a worker reaches it as a control character."""
+"""The report for a terminal. No control character of a worker gets into it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ COUNTED = {
 def report(worker: str, results: list[Result], directories: dict[str, str]) -> str:
     """Make the report: each failure, the asides, and the summary.
 
-    directories  ID.mode -> the evidence of that result
+    directories  the evidence of each failing result, by ID.mode
     """
     parts = [failure(one, directories[one.result.name]) for one in failures(results)]
     return "\n".join([*parts, *asides(results), _summary(worker, results)])
 
 
 def asides(results: list[Result]) -> list[str]:
-    """Make the part about results that neither pass nor fail; without any, no part."""
+    """Make the part about results that neither pass nor fail, if there are any."""
     lines = []
     for status, name in ASIDES.items():
         lines += [
@@ -45,7 +45,7 @@ def asides(results: list[Result]) -> list[str]:
 
 
 def failure(one: Failure, directory: str) -> str:
-    """Describe one failure: found, expected, got, the likely mistake, the bytes, the evidence."""
+    """Describe one failure: its texts, the bytes, and the evidence."""
     case, mode, finding = one.result.case, one.result.mode, one.finding
     parts = parts_of(one.result)
     lines = [f"FAIL  {case.id} ({mode})  {case.level}  {finding.clause}", f"      {case.title}", ""]
@@ -60,7 +60,7 @@ def failure(one: Failure, directory: str) -> str:
 
 
 def conclusion(results: list[Result]) -> str:
-    """Give the verdict: "conforms", or "does not conform" and the number of faults."""
+    """Return the verdict: "conforms", or "does not conform" and the number of faults."""
     n_causes, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
     faults = [plural(n_causes, "fault")] * bool(n_causes)
     faults += [f"{plural(n_fixed, 'known failure')} that pass{'es' * (n_fixed == 1)}"] * bool(
@@ -76,7 +76,7 @@ def counts(results: list[Result]) -> dict[str, int]:
 
 
 def _summary(worker: str, results: list[Result]) -> str:
-    """Make the last line: the verdict, and the counts."""
+    """Make the last line: the verdict and the counts."""
     text = ", ".join(f"{n} {COUNTED[status]}" for status, n in counts(results).items())
     return visible(f"{worker} {conclusion(results)}. {plural(len(results), 'check')}: {text}\n")
 

@@ -1,4 +1,4 @@
-"""All cases for workers, by section, in the order in which they are run and reported."""
+"""All cases for workers, in the order in which they are run and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MAP-drawn and REDUCE-drawn: schedules that nobody thought of."""
+"""MAP-drawn and REDUCE-drawn: random schedules."""
 
 from __future__ import annotations
 

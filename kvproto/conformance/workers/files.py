@@ -24,13 +24,13 @@ OWN = "it reads only its own directory, its interpreter and its libraries"
 
 
 def _watched(setting: Setting) -> list[Schedule]:
-    """Unwatched, then under each available witness; strace, which names the files, comes first."""
+    """Without a witness, then under each one there is; first strace, which names the files."""
     names = [name for name in ("strace", "landlock") if name in witnesses()]
     return [ahead(setting, SMALL), *(ahead(setting, SMALL, witness=name) for name in names)]
 
 
 def _touches(kind: str, what: str) -> Judge:
-    """Judge that the worker does not read, or write, files of others; `what` says it in words."""
+    """Make a judge: the worker must not read, or write, files that are not its own."""
 
     def judge(traces: list[Trace]) -> Verdict:
         plain, trace = traces[0], traces[-1]
@@ -76,7 +76,7 @@ def _refused(plain: Trace, trace: Trace) -> Finding | None:
 
 
 def _reads(*files: tuple[str, bytes]) -> Schedules:
-    """The worker must read each of these supporting files."""
+    """The worker must return the content of each of these supporting files."""
 
     def schedules(setting: Setting) -> list[Schedule]:
         return [_reading(setting, name.encode(), tuple(files)) for name, _ in files]

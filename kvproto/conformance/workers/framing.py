@@ -26,10 +26,10 @@ __all__ = ["CASES"]
 SIZES = (0, 1, 127, 128, 255, 256, 65535, 65536)
 PAGE, PIPE, LARGE_PIPE = 1 << 12, 1 << 16, 1 << 20
 AROUND = (-9, -8, -1, 0, 1)
-"""Differences from the size of a buffer: with the sizes before it, the value just fits, or not."""
+"""Added to the size of a buffer, so that the value with its sizes just fits, or just does not."""
 
 MANY_BYTES = 4 << 20
-"""More than both pipes (at most 1 MiB each) and the buffers of a program hold."""
+"""More than both pipes (at most 1 MiB each) and the buffers of a program can hold."""
 
 LIKE_FRAMES = (
     b"\1\0\0\0k\1\0\0\0v",
@@ -67,7 +67,7 @@ def _in_both(
 
 
 def _then_one_more(*pairs: Pair) -> Schedules:
-    """Each of the pairs, followed by a plain one, which shows whether the worker is in step."""
+    """Send each of the pairs, and a plain one, which shows whether the worker is still in step."""
     return lambda setting: [ahead(setting, [p, (b"k", b"v")]) for p in pairs]
 
 
@@ -88,7 +88,7 @@ def _all_bytes(setting: Setting) -> list[Schedule]:
 
 
 def _two_pieces(setting: Setting) -> list[Schedule]:
-    """Cut at each byte after the parameters (see PARAMS-apart); the parts are read one by one."""
+    """Cut at each byte after the parameters (for those see PARAMS-apart)."""
     data, head = stdin(setting, SMALL[:2]), len(setting.head()) + 1
     return [
         until_exit(setting, Send(data[:at]), Taken(), Send(data[at:]))
@@ -97,7 +97,7 @@ def _two_pieces(setting: Setting) -> list[Schedule]:
 
 
 def _slow_reader(setting: Setting) -> list[Schedule]:
-    """stdout is read only between the pairs, each of which fills the pipe."""
+    """Read stdout only between the pairs, each of which fills the pipe."""
     pairs = [pair(b"%d" % i, bytes([i]) * LARGE_PIPE) for i in range(3)]
     pairs[0] = setting.head() + pairs[0]
     steps = [step for one in pairs for step in (Pause(), Send(one), Resume())]

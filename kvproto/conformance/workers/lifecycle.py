@@ -1,4 +1,4 @@
-"""LIFECYCLE-: from the start to the exit."""
+"""LIFECYCLE-: how a worker starts and exits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _no_stdout(setting: Setting) -> list[Schedule]:
 
 
 def _goes_on_writing(traces: list[Trace]) -> Verdict:
-    """As `unwritable`, after the reader has gone away while there was more to write."""
+    """Judge as `unwritable` does, if the worker writes enough to notice that nobody reads."""
     if len(traces) == 1 and len(traces[0].stdout) < 4 << 20:
         return NotApplicable("it writes less than its pipe holds")
     return unwritable("nobody reads its output")(traces)

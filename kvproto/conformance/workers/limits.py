@@ -1,4 +1,4 @@
-"""LIMITS-: sizes that are too large or a lie, and memory."""
+"""LIMITS-: sizes that are too large or false, and memory."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ANNOUNCED = b"\xff\xff\xff\x3f"
 
 BODY, MUCH = 1 << 20, 64 << 20
 STAGE, N_STAGES, PER_PAIR = 250_000, 4, 16
-"""Pairs in a stage, which ends with a measurement of memory; number of stages; bytes per pair that
-are a leak when memory grows by them in every stage (late garbage collection affects only some)."""
+"""Pairs in a stage, at the end of which memory is measured; the number of stages; the bytes for each
+pair that are a leak if memory grows by them in every stage (late garbage collection is in some)."""
 
 
 def _over(*before: bytes) -> Schedules:
-    """A size over the limit after `before`; then end of file."""
+    """Send a size over the limit after `before`, and then end of file."""
     start = b"".join(before)
     return lambda setting: [
         until_exit(setting, Send(setting.head() + start + size + b"x" * 9), breaks="LIMITS-1")
@@ -43,7 +43,7 @@ def _over(*before: bytes) -> Schedules:
 
 
 def _over_and_open(setting: Setting) -> list[Schedule]:
-    """stdin stays open: the size alone must be refused."""
+    """Keep stdin open: the size alone must be refused."""
     starts = [setting.head() + before + OVER[0] for before in (b"", pairs_of(SMALL), item(b"k"))]
     return [Schedule((Send(start), Exit()), setting.mode, breaks="LIMITS-1") for start in starts]
 
@@ -58,7 +58,7 @@ def _announced(*before: bytes) -> Schedules:
 
 
 def _announced_set(start: bytes) -> Schedules:
-    """A parameter set that announces much and then ends."""
+    """Send a parameter set that announces a lot and then ends."""
     ready = (Send(start[:1]), Rest(), Measure())
     lie = (Send(start[1:] + b"x" * BODY), Rest(), Measure())
     return lambda setting: [until_exit(setting, *ready, *lie, breaks="PARAMS-5")]

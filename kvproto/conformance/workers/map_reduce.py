@@ -1,4 +1,4 @@
-"""MAP-: one result list for each pair, in time. REDUCE-: lists at any time, and an end."""
+"""MAP-: one result list for each pair, in time. REDUCE-: any lists, at any time."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _many(n: int) -> list[Pair]:
 
 
 def _apart(setting: Setting) -> list[Step]:
-    """The parameters alone; PARAMS-with-first-pair sends them together with a pair."""
+    """Send the parameters alone; PARAMS-with-first-pair sends them with a pair."""
     return [Send(setting.head()), Taken()]
 
 
 def _next_begun(setting: Setting) -> list[Schedule]:
-    """An answer is due even when a part of the next pair has arrived."""
+    """Send a pair with a part of the next one: the answer is due all the same."""
     first, second = pair(*SMALL[0]), pair(*SMALL[1])
     schedules = []
     for n in (1, 4, 5, 9):
@@ -50,7 +50,7 @@ def _next_begun(setting: Setting) -> list[Schedule]:
 
 
 def _bursts(setting: Setting) -> list[Schedule]:
-    """Bursts of pairs, each answered before the next one comes."""
+    """Send bursts of pairs, each after the one before is answered."""
     steps, n = _apart(setting), 0
     for size in (1, 2, 3, 5, 100, 1):
         steps.append(Send(pair(b"k", b"v"), size))
@@ -153,7 +153,7 @@ GROUPS: list[Pair] = [(b"%d" % (i // 10), b"v") for i in range(1000)]
 
 
 def _with(*params: Pair, pairs: list[Pair] | None = None) -> Schedules:
-    """Few pairs, then many, under these parameters."""
+    """Send few pairs, then many, with these parameters."""
 
     def schedules(setting: Setting) -> list[Schedule]:
         inputs: tuple[Sequence[Pair], ...] = ([], SMALL[:1], SMALL, pairs or GROUPS)

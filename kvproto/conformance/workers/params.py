@@ -1,4 +1,4 @@
-"""PARAMS-: what comes before the first pair. Workers that follow the contract dump the set."""
+"""PARAMS-: what comes before the first pair. Workers that follow CONTRACT.md return it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHITE = (b" ", b"  a", b"a  ", b"\n", b"\na\n", b"\t", b"\r\n", b" \n ")
 
 
 def _zeros(setting: Setting) -> list[Schedule]:
-    """Leading zeros, up to the limit of 10 digits; a reader must accept them."""
+    """Send leading zeros, up to 10 digits."""
     shortest, _, body = setting.head().partition(b"\n")
     rest = b"\n" + body + pairs_of(SMALL)
     return [
@@ -46,7 +46,7 @@ def _zeros(setting: Setting) -> list[Schedule]:
 
 
 def _cut(setting: Setting) -> list[Schedule]:
-    """Input that ends inside the set; never before it, since a driver may send no set at all."""
+    """End the input inside the set, but not before it, since a driver may send no set at all."""
     head = setting.head()
     cuts = range(1, min(len(head), 64))
     return [until_exit(setting, Send(head[:n]), breaks="PARAMS-5") for n in cuts]
@@ -68,7 +68,7 @@ def _dumped(*sets: list[Pair]) -> Schedules:
 
 
 def _refused(*inputs: tuple[bytes, str]) -> Schedules:
-    """Malformed sets with the clauses that they break; each is followed by a pair."""
+    """Send malformed sets, which break these clauses, each before a pair."""
     rest = pairs_of(SMALL[:1])
     return lambda setting: [
         until_exit(setting, Send(data + rest), breaks=clause) for data, clause in inputs
@@ -76,7 +76,7 @@ def _refused(*inputs: tuple[bytes, str]) -> Schedules:
 
 
 def _well_formed(*sets: list[Pair]) -> Schedules:
-    """Well-formed parameters that the contract refuses."""
+    """Send these parameters alone, without the user's."""
     return lambda setting: [ahead(Setting(setting.mode, tuple(some)), SMALL) for some in sets]
 
 

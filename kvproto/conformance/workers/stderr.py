@@ -1,4 +1,4 @@
-"""STDERR-: messages of a worker while it runs and when it fails."""
+"""STDERR-: what a worker writes to stderr, while it runs and when it fails."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _err(text: bytes, *at: int) -> Schedules:
 
 
 def _err_in_time(setting: Setting) -> list[Schedule]:
-    """The answers before the error are due at once; stdin stays open."""
+    """Keep stdin open: the answers before the error are due at once."""
     head = setting.head((b"do", b"err"), (b"text", b"no more"), (b"at", b"1"))
     steps = (Send(head + pair(b"a", b"1")), Answers(1), Send(pair(b"b", b"2")), Exit())
     return [Schedule(steps, setting.mode)]

@@ -1,4 +1,4 @@
-"""All cases for a driver, by section, in the order in which they are run and reported."""
+"""All cases for drivers, in the order in which they are run and reported."""
 
 from __future__ import annotations
 

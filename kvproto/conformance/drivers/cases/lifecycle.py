@@ -1,4 +1,4 @@
-"""LIFECYCLE-: from the start of a worker to its end, and what remains afterwards."""
+"""LIFECYCLE-: how a worker starts and ends, and what is left of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _group(case: DriverCase, play: Play) -> DriverFinding | None:
 def _out_of_time(
     name: str, limit: str, title: str, worker: Hostile, seconds: float = SHORT, **details: Any
 ) -> DriverCase:
-    """A worker that never ends; an error is right even if the limit expires before that point."""
+    """A worker that never ends; the limit may expire before the worker has even started."""
     return DriverCase(
         f"LIFECYCLE-{name}",
         "LIFECYCLE-6",

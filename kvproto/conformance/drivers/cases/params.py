@@ -38,7 +38,7 @@ def _goes_out(
     modes: tuple[str, ...] = ("map",),
     **details: Any,
 ) -> DriverCase:
-    """Most parameters are sent once, in a map: the mode makes no difference to them."""
+    """Parameters that must arrive; most are sent only in a map, since the mode does not matter."""
     return DriverCase(
         f"PARAMS-{name}", clauses, title, ECHO, echoed, params=params, modes=modes, **details
     )

@@ -18,7 +18,7 @@ CUT_AT = 65536
 def _kept(
     name: str, clauses: str, title: str, messages: tuple[Message, ...], data: bytes, **options: Any
 ) -> DriverCase:
-    """Lines of a good worker that must be handed on."""
+    """A good worker, whose lines must be passed on."""
     return DriverCase(
         f"STDERR-{name}",
         clauses,

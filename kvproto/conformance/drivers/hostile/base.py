@@ -1,9 +1,9 @@
-"""What each hostile worker begins with: its input, its output, and its reports to the kit.
+"""The start of each hostile worker: its input, its output, and its reports to the kit.
 
-This text is the start of every program, before the function that makes it hostile, so that a
-program is one file that needs nothing but Python. Its input is also written to a file of the kit as
-it arrives. What `note` reports goes to a FIFO of the kit, and each forked process holds that open:
-this is how the kit knows when all of them are gone.
+A program is this text and then the function that makes it hostile: one file that needs only Python.
+A program also writes its input, as it arrives, to a file of the kit. Its reports (`note`) go to a
+FIFO of the kit, which all processes that it forks hold open, so that the kit knows when the last
+one has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _kit: dict[str, Any] = {}
 
 
 def begin(notes: str, record: str, n_params: int | None, n_pairs: int) -> None:
-    """Must be called first.
+    """Open the files of the kit; to be called first.
 
     n_params  bytes of parameters that are not a parameter set; None for a set
     n_pairs   pairs of the whole input
@@ -38,7 +38,7 @@ def note(**facts: Any) -> None:
 
 
 def forget_kit() -> None:
-    """Close everything that belongs to the kit: for a process that may stay."""
+    """Close the files of the kit, in a process that may outlive the check."""
     os.close(_kit["notes"])
     os.close(_kit["record"])
 
