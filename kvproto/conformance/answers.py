@@ -112,7 +112,7 @@ class Stream:
         return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
     def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:
-        """Iterate over the fields of records [first, last), of which the last may be cut."""
+        """Iterate over the fields of records [first, last); the last may be cut."""
         at = self.ends[first - 1] if first else 0
         for record in range(first, len(self.ends) + 1 if last is None else last):
             left = 1

@@ -29,8 +29,8 @@ ANNOUNCED = b"\xff\xff\xff\x3f"
 
 BODY, MUCH = 1 << 20, 64 << 20
 STAGE, N_STAGES, PER_PAIR = 250_000, 4, 16
-"""Pairs in a stage, at the end of which memory is measured; the number of stages; the bytes for each
-pair that are a leak if memory grows by them in every stage (late garbage collection is in some)."""
+"""Pairs in a stage, at the end of which memory is measured; the number of stages; the bytes for
+each pair that are a leak if every stage adds them (late garbage collection affects only some)."""
 
 
 def _over(*before: bytes) -> Schedules:
