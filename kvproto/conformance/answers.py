@@ -189,7 +189,7 @@ class Stream:
         return True
 
     def _skip_repeats(self) -> None:
-        """Skip records equal to the last two, many at a time, so that millions of pairs are fast."""
+        """Skip records equal to the last two, many at a time: millions of pairs must be fast."""
         ends = self.ends
         if len(ends) < 3 or ends[-1] - ends[-2] != ends[-2] - ends[-3]:
             return
