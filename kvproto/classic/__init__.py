@@ -1,14 +1,14 @@
 """The classic interface: describe a job in Python, and run it.
 
-class Words(Job):
-    @staticmethod
-    def map(line, params):
-        for word in line.split():
-            yield word, 1
-    combiner = sum_combiner
-    reduce = sum_reduce
+    class Words(Job):
+        @staticmethod
+        def map(line, params):
+            for word in line.split():
+                yield word, 1
+        combiner = sum_combiner
+        reduce = sum_reduce
 
-for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
+    for word, count in result_iterator(Words().run(input=["text"]).wait()): ...
 """
 
 from __future__ import annotations
