@@ -1,5 +1,7 @@
 """The classic interface: describe a job in Python, and run it.
 
+A job is a class, or an instance of `Job` that gets its functions in `run`:
+
     class Words(Job):
         @staticmethod
         def map(line, params):
