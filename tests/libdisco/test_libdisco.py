@@ -9,7 +9,8 @@ import shutil
 import subprocess
 
 import pytest
-from support.disco_cases import BAD, ECHOED, GOOD, PAIRS, SET, SHORT
+from support.disco_cases import ECHOED, GOOD, PAIRS, SET
+from support.disco_failures import BAD, SHORT
 from support.disco_programs import C11, HERE, LIBRARY, ROOT, Build, compile_or_fail, have, run
 
 from kvproto import encode_list, encode_message, encode_pairs, encode_params
