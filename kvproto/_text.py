@@ -1,11 +1,23 @@
-"""Text that comes from outside, made fit to be shown: escaped, cut, without passwords."""
+"""How text and bytes from outside are shown: escaped, cut, without passwords, as a dump."""
 
 from __future__ import annotations
 
 import re
 import signal
 
-__all__ = ["printable", "shortened", "signal_name", "without_passwords"]
+__all__ = [
+    "ROW_BYTES",
+    "dump_row",
+    "printable",
+    "quoted_ascii",
+    "shortened",
+    "signal_name",
+    "without_passwords",
+]
+
+ROW_BYTES = 12
+"""The most bytes in a row of a dump."""
+
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUOTE = r"""["'<>](?![,;:\s)\]}])"""  # one that ends no quotation
@@ -36,6 +48,20 @@ def shortened(text: str, most: int) -> str:
     """Cut a text after `most` characters, and say how many more there are."""
     n_more = len(text) - most
     return text if n_more <= 0 else f"{text[:most]} [cut: {n_more:,} more characters]"
+
+
+def dump_row(offset: int, data: bytes, words: str, is_wrong: bool = False) -> list[str]:
+    """Show up to ROW_BYTES bytes of a stream, and below them a mark if the first one is wrong."""
+    place = f"{'>' if is_wrong else ' '} {offset:04x}  "
+    row = f"{place}{data.hex(' '):<{3 * ROW_BYTES}}  {words}".rstrip()
+    return [row, f"{' ' * len(place)}^^ the first wrong byte"] if is_wrong and data else [row]
+
+
+def quoted_ascii(data: bytes) -> str:
+    """Quote the ASCII of up to two rows of bytes, with a dot for each other byte."""
+    most = 2 * ROW_BYTES
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:most])
+    return f'"{text}"' + "..." * (len(data) > most)
 
 
 def signal_name(status: int | None) -> str | None:

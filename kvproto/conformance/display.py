@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from kvproto._text import ROW_BYTES, dump_row, quoted_ascii, shortened
 from kvproto.conformance.answers import Stdin, Stream
 
-__all__ = ["of_input", "of_output", "plural", "quoted", "shortened", "shown", "visible"]
+__all__ = ["of_input", "of_output", "plural", "quoted", "shown", "visible"]
 
-PER_LINE = 12
 LINES_OF_AN_ITEM = 2
 LINES = 24
 """Lines of a dump at most; further ones in the middle are left out and counted."""
@@ -77,23 +77,23 @@ def _of_fields(stream: Stream, base: int, first: int, last: int) -> Iterator[_Li
             record = f"{unit} {field.record}: " if field.name == first_name else ""
             yield _Line(offset, data, f"{record}{field.name} {field.number}")
         elif data:
-            yield from _item(data, offset, f"{field.name} {_quoted(data)}")
+            yield from _item(data, offset, f"{field.name} {quoted_ascii(data)}")
 
 
 def _item(data: bytes, offset: int, words: str) -> Iterator[_Line]:
-    shown = data[: PER_LINE * LINES_OF_AN_ITEM]
-    for at in range(0, len(shown), PER_LINE):
-        yield _Line(offset + at, shown[at : at + PER_LINE], words if at == 0 else "")
+    shown = data[: ROW_BYTES * LINES_OF_AN_ITEM]
+    for at in range(0, len(shown), ROW_BYTES):
+        yield _Line(offset + at, shown[at : at + ROW_BYTES], words if at == 0 else "")
     if len(data) > len(shown):
         yield _Line(_HIDDEN, b"", f"{len(data) - len(shown)} more bytes")
 
 
 def _raw(data: bytes, offset: int) -> Iterator[_Line]:
-    for at in range(0, min(len(data), PER_LINE * LINES), PER_LINE):
-        piece = data[at : at + PER_LINE]
-        yield _Line(offset + at, piece, _quoted(piece))
-    if len(data) > PER_LINE * LINES:
-        yield _Line(_HIDDEN, b"", f"{len(data) - PER_LINE * LINES} more bytes")
+    for at in range(0, min(len(data), ROW_BYTES * LINES), ROW_BYTES):
+        piece = data[at : at + ROW_BYTES]
+        yield _Line(offset + at, piece, quoted_ascii(piece))
+    if len(data) > ROW_BYTES * LINES:
+        yield _Line(_HIDDEN, b"", f"{len(data) - ROW_BYTES * LINES} more bytes")
 
 
 def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
@@ -121,17 +121,7 @@ def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
 def _as_text(line: _Line, wrong: int | None) -> list[str]:
     if line.offset == _HIDDEN:
         return [f"        ... {line.words}"]
-    is_wrong = line.offset == wrong
-    offset = f"{'>' if is_wrong else ' '} {line.offset:04x}  "
-    text = f"{offset}{line.data.hex(' '):<{3 * PER_LINE}}  {line.words}".rstrip()
-    return (
-        [text, f"{' ' * len(offset)}^^ the first wrong byte"] if is_wrong and line.data else [text]
-    )
-
-
-def _quoted(data: bytes) -> str:
-    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[: 2 * PER_LINE])
-    return f'"{text}"' + "..." * (len(data) > 2 * PER_LINE)
+    return dump_row(line.offset, line.data, line.words, line.offset == wrong)
 
 
 def visible(text: str) -> str:
@@ -152,11 +142,6 @@ def quoted(line: bytes, most: int = 60) -> str:
 def shown(data: bytes, most: int = 12) -> str:
     """Show bytes in hexadecimal, shortened."""
     return data[:most].hex(" ") + " ..." * (len(data) > most) if data else "nothing"
-
-
-def shortened(text: str, most: int = 80) -> str:
-    """Shorten a text."""
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def plural(n: int, unit: str) -> str:

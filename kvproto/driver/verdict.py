@@ -12,7 +12,7 @@ import struct
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kvproto._text import signal_name
+from kvproto._text import ROW_BYTES, dump_row, quoted_ascii, signal_name
 from kvproto.errors import (
     ProtocolError,
     WorkerClosedStdout,
@@ -240,16 +240,16 @@ def _list_offset(exchange: Exchange[Any], fault: ProtocolError) -> int:
 
 
 def hexdump(window: bytes, window_offset: int, at: int) -> str:
-    """Rows of 16 bytes around window[at], with offsets in the stream and a mark at that byte."""
-    first = max(0, (at - 32) // 16 * 16)
+    """Rows of the bytes around window[at], with offsets in the stream and a mark at that byte."""
+    begins = max(0, at)
+    starts = [
+        *range(max(0, begins - 3 * ROW_BYTES), begins, ROW_BYTES),
+        *range(begins, min(len(window), begins + 4 * ROW_BYTES), ROW_BYTES),
+    ]
     rows = []
-    for start in range(first, min(len(window), at + 48), 16):
-        row = window[start : start + 16]
-        hexes = " ".join(f"{byte:02x}" for byte in row)
-        plain = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        rows.append(f"{window_offset + start:10d}  {hexes:<47}  |{plain}|")
-        if start <= at < start + 16:
-            rows.append(" " * (12 + 3 * (at - start)) + "^^ here")
+    for start in starts:
+        row = window[start : begins if start < begins else None][:ROW_BYTES]
+        rows += dump_row(window_offset + start, row, quoted_ascii(row), start == at)
     if at >= len(window):
-        rows.append(f"{window_offset + at:10d}  (end of output)")
+        rows += dump_row(window_offset + at, b"", "the end", True)
     return "\n".join(rows)

@@ -6,14 +6,14 @@ modules of `cases` are the tables.
 
 from __future__ import annotations
 
-import signal
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvproto._text import shortened, signal_name
 from kvproto.conformance.case import BaseCase
-from kvproto.conformance.display import quoted, shortened
+from kvproto.conformance.display import quoted
 from kvproto.conformance.drivers.hostile import Hostile
 from kvproto.conformance.drivers.request import (
     DEFAULT,
@@ -186,13 +186,13 @@ def _params(params: ParamSet | Raw | str | None) -> str:
             return "an empty set of parameters"
         case ParamSet(entries):
             named = (f"{quoted(octets(name))} = {quoted(octets(value))}" for name, value in entries)
-            return "the parameters " + shortened(", ".join(named))
+            return "the parameters " + shortened(", ".join(named), 80)
     return "its default parameters"
 
 
 def _expected(case: DriverCase) -> str:
     if case.kill:
-        name = signal.Signals(case.kill).name
+        name = signal_name(-case.kill)
         return f"nothing of the worker is left after the adapter was sent {name}"
     if case.lists is None:
         return "an error" + ", and no worker is started" * (case.is_started is False)

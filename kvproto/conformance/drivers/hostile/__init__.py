@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kvproto.conformance.display import shortened, shown
+from kvproto._text import shortened
+from kvproto.conformance.display import shown
 from kvproto.conformance.drivers.hostile import bad, base, good
 from kvproto.conformance.drivers.hostile.base import packed
 from kvproto.conformance.schedule import SMALL
@@ -66,7 +67,7 @@ class Hostile(NamedTuple):
             f"{name}: {shown(value) if isinstance(value, bytes) else value}"
             for name, value in self.options.items()
         ]
-        return shortened(", ".join(options))
+        return shortened(", ".join(options), 80)
 
 
 def program(
