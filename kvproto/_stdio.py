@@ -1,4 +1,4 @@
-"""Writing to stdout and stderr: all of it arrives, or an error says that it did not.
+"""Waiting for descriptors, and writing to stdout and stderr: all arrives, or there is an error.
 
 Python's own `sys.stdout` may be missing (`>&-`). With PYTHONUNBUFFERED its `buffer` is a raw file,
 whose `write` may take only a part. So everything that kvproto prints goes through `write_all`.
@@ -11,6 +11,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,38 @@ from kvproto._text import printable
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["StandardFile", "say", "stderr", "stdout", "write_all"]
+__all__ = ["StandardFile", "ready_fds", "say", "stderr", "stdout", "write_all"]
 
 _NAMES = {1: "stdout", 2: "stderr"}
+
+
+def ready_fds(
+    readable: Iterable[int] = (),
+    writable: Iterable[int] = (),
+    seconds: float | None = None,
+    *,
+    left: Iterable[int] = (),
+) -> set[int]:
+    """Wait until a descriptor is ready. The one place that polls.
+
+    Parameters
+    ----------
+    readable, writable, left : iterable of int
+        Descriptors of any number: to wait for input, for room, or until the other end has no
+        process any more.
+    seconds : float, optional
+        The longest wait; a wait without end unless given.
+
+    Returns
+    -------
+    set of int
+        The descriptors that are ready, at end of file or in error; empty when time is up.
+    """
+    poll = select.poll()
+    for fds, events in (readable, select.POLLIN), (writable, select.POLLOUT), (left, 0):
+        for fd in fds:
+            poll.register(fd, events)
+    return {fd for fd, _ in poll.poll(None if seconds is None else max(0.0, seconds) * 1000)}
 
 
 def write_all(fd: int, data: Buffer) -> None:
@@ -34,7 +64,7 @@ def write_all(fd: int, data: Buffer) -> None:
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:
-            select.select([], [fd], [])  # until it has room
+            ready_fds(writable=[fd])
         except OSError as e:
             why = "it is closed" if e.errno == errno.EBADF else e.strerror
             raise OSError(e.errno, why, _NAMES.get(fd, fd)) from None

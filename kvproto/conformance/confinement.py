@@ -33,6 +33,7 @@ from pathlib import Path
 
 from kvproto.conformance import quiet
 from kvproto.conformance.strace import CALLS, accesses
+from kvproto.driver import proc
 from kvproto.driver.process import SUPERVISE
 
 __all__ = ["CONFINE", "WITNESSES", "readable", "through", "witnesses"]
@@ -338,7 +339,7 @@ def _shared_libraries(binary: bytes) -> list[str]:
     try:
         os.write(fd, binary)
         os.fchmod(fd, 0o700)
-        path = f"/proc/{os.getpid()}/fd/{fd}"
+        path = proc.fd_path(os.getpid(), fd)
         listed = subprocess.run(
             [ldd, path], check=False, capture_output=True, text=True, errors="surrogateescape"
         ).stdout

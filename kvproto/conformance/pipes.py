@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from kvproto._stdio import ready_fds
 from kvproto.driver.process import SupervisedProcess
-from kvproto.driver.supervisor import ready_fds
 from kvproto.errors import KVProtoError
 
 __all__ = ["Pipes"]

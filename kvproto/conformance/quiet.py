@@ -22,6 +22,7 @@ import os
 import platform
 import stat
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -148,12 +149,9 @@ def look(supervisor: int, stdin: int) -> tuple[Thread, ...]:
     stdin  the inode of the worker's stdin pipe, for `does`
     """
     threads: list[Thread] = []
-    for pid in _below(supervisor) if can_look() else ():
-        try:
-            tids = sorted(os.listdir(f"/proc/{pid}/task"), key=int)
-        except OSError:
-            continue  # it has just ended
-        threads += filter(None, (_thread(pid, int(tid), stdin) for tid in tids))
+    for pid in proc.descendants(supervisor) if can_look() else ():
+        with suppress(OSError):  # it has just ended
+            threads += filter(None, [_thread(pid, tid, stdin) for tid in proc.threads(pid)])
     return tuple(threads)
 
 
@@ -180,51 +178,38 @@ def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
 def can_look() -> bool:
     """Whether /proc shows what processes do, and which ones a process has started."""
     try:
-        status = proc.status("self")
+        proc.read(f"self/task/{os.getpid()}/children")
+        return "voluntary_ctxt_switches" in proc.status("self")
     except OSError:
         return False
-    return "voluntary_ctxt_switches" in status and os.path.exists(
-        f"/proc/self/task/{os.getpid()}/children"
-    )
 
 
 def has_open(pid: int, pipe: int) -> bool:
     """Whether a process holds an end of the pipe with this inode."""
     try:
-        return any(_file(pid, int(fd)) == f"pipe:[{pipe}]" for fd in os.listdir(f"/proc/{pid}/fd"))
+        return any(_file(pid, fd) == f"pipe:[{pipe}]" for fd in proc.fds(pid))
     except OSError:
         return False  # it has just ended
 
 
 def memory(supervisor: int) -> tuple[int, int]:
     """Sum the peaks of all descendants of `supervisor`: bytes requested, and bytes touched."""
-    asked = touched = 0
-    for pid in _below(supervisor):
-        try:
-            status = proc.status(pid)
-            asked += int(status["VmPeak"].split()[0]) * 1024
-            touched += int(status["VmHWM"].split()[0]) * 1024
-        except (OSError, KeyError):
-            continue  # it has just ended
-    return asked, touched
+    peaks = [_peaks(pid) for pid in proc.descendants(supervisor)]
+    return sum(asked for asked, _ in peaks), sum(touched for _, touched in peaks)
 
 
 def peak(pid: int) -> int:
     """Return the most memory that a process has touched, in bytes; 0 if it has ended."""
+    return _peaks(pid)[1]
+
+
+def _peaks(pid: int) -> tuple[int, int]:
     try:
-        return int(proc.status(pid)["VmHWM"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return 0
-
-
-def _below(pid: int) -> list[int]:
-    descendants: list[int] = []
-    parents = [pid]
-    while parents:
-        children = proc.children(parents.pop())
-        descendants += children
-        parents += children
-    return sorted(descendants)
+        status = proc.status(pid)
+        asked, touched = (int(status[name].split()[0]) * 1024 for name in ("VmPeak", "VmHWM"))
+    except (OSError, KeyError):  # it has just ended
+        return 0, 0
+    return asked, touched
 
 
 def _thread(pid: int, tid: int, stdin: int) -> Thread | None:
@@ -290,7 +275,7 @@ def _is_without_limit(name: str, arguments: list[int]) -> bool:
 def _waits_for_nothing_else(pid: int) -> bool:
     """Whether only the worker's processes, or the kit, can make open files of a process ready."""
     try:
-        return all(_is_inside(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+        return all(_is_inside(proc.fd_path(pid, fd)) for fd in proc.fds(pid))
     except OSError:
         return False
 
@@ -316,6 +301,6 @@ def _has_timers(pid: int) -> bool:
 
 def _file(pid: int, fd: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/fd/{fd}")
+        return os.readlink(proc.fd_path(pid, fd))
     except OSError:
         return f"descriptor {fd}"

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, Unpack
 
+from kvproto._stdio import ready_fds
 from kvproto._text import shortened
 from kvproto.driver import verdict as _verdict
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import Source
-from kvproto.driver.supervisor import ready_fds
 from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError, WorkerFacts
 from kvproto.protocol.messages import ERR, Message, MessageParser
 

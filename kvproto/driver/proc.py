@@ -1,11 +1,23 @@
-"""What /proc says about processes, for the driver and for the conformance kit."""
+"""What /proc says: the only module that reads it."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
-__all__ = ["children", "environment", "is_stopped", "name", "pids", "read", "status"]
+__all__ = [
+    "children",
+    "descendants",
+    "environment",
+    "fd_path",
+    "fds",
+    "is_stopped",
+    "name",
+    "pids",
+    "read",
+    "status",
+    "threads",
+]
 
 
 def read(path: str) -> str:
@@ -22,13 +34,36 @@ def status(of: int | str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in read(f"{of}/status").split("\n") if line)
 
 
+def threads(pid: int) -> list[int]:
+    """List the threads of a process. Raises OSError."""
+    return sorted(map(int, os.listdir(f"/proc/{pid}/task")))
+
+
 def children(pid: int) -> list[int]:
     """List the children of all threads of a process."""
     every: list[int] = []
     with suppress(OSError):  # it has just ended
-        for tid in os.listdir(f"/proc/{pid}/task"):
+        for tid in threads(pid):
             every += map(int, read(f"{pid}/task/{tid}/children").split())
     return every
+
+
+def descendants(pid: int) -> list[int]:
+    """List the children of a process, their children, and so on."""
+    every = [pid]
+    for parent in every:  # it grows
+        every += children(parent)
+    return sorted(every[1:])
+
+
+def fds(pid: int) -> list[int]:
+    """List the descriptors of the open files of a process. Raises OSError."""
+    return [int(fd) for fd in os.listdir(f"/proc/{pid}/fd")]
+
+
+def fd_path(pid: int | str, fd: int) -> str:
+    """Return the path of an open file of a process: a link to it, which can be opened too."""
+    return f"/proc/{pid}/fd/{fd}"
 
 
 def is_stopped(pid: int) -> bool:

@@ -2,23 +2,23 @@
 
 `supervise` kills the program with all its descendants, and removes a directory, as soon as this
 process ends it or dies. Promises: `end()` returns in bounded time, even when the program has
-stopped or killed its supervisor. `ready_fds` and `remove_tree` are here too, since every process
-that kvproto starts needs them. Implements LIFECYCLE-5.
+stopped or killed its supervisor. `remove_tree` is here too, since every process that kvproto starts
+needs it. Implements LIFECYCLE-5.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from kvproto._stdio import ready_fds
 from kvproto.driver import proc
 from kvproto.errors import KVProtoError, WorkerCrashed
 from kvproto.protocol import native as _native
@@ -26,7 +26,7 @@ from kvproto.protocol import native as _native
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["SUPERVISE", "Supervisor", "ready_fds", "remove_tree"]
+__all__ = ["SUPERVISE", "Supervisor", "remove_tree"]
 
 SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "supervise")
 """The path of the supervisor; csrc/launch/supervise.c describes its arguments."""
@@ -214,31 +214,6 @@ class Supervisor:
                 os.close(pidfd)
         with suppress(OSError):  # whoever needs to know what is left looks for it
             remove_tree(self._directory)
-
-
-def ready_fds(
-    readable: Iterable[int], writable: Iterable[int] = (), seconds: float | None = None
-) -> set[int]:
-    """Wait until a descriptor is ready. The one place that polls.
-
-    Parameters
-    ----------
-    readable, writable : iterable of int
-        Descriptors of any number, to wait for input or for room.
-    seconds : float, optional
-        The longest wait; a wait without end unless given.
-
-    Returns
-    -------
-    set of int
-        The descriptors that are ready, at end of file or in error; empty when time is up.
-    """
-    poll = select.poll()
-    for fd in readable:
-        poll.register(fd, select.POLLIN)
-    for fd in writable:
-        poll.register(fd, select.POLLOUT)
-    return {fd for fd, _ in poll.poll(None if seconds is None else max(0.0, seconds) * 1000)}
 
 
 def remove_tree(path: str) -> None:

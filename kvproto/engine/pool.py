@@ -10,11 +10,11 @@ import collections
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
 from typing import Any
 
 import cloudpickle
 
+from kvproto._stdio import ready_fds
 from kvproto.engine.events import OnEvent, Retry
 from kvproto.engine.task_main import Failure
 from kvproto.engine.task_process import TaskProcess
@@ -151,13 +151,11 @@ class LocalPool:
 
     def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
         busy = [p for p in self._processes if p.index is not None]
-        sources: dict[Any, TaskProcess] = {
-            source: p for p in busy for source in (p.connection, p.status_fd)
-        }
-        ready = wait([*sources, *self._stop])
-        if any(fd in ready for fd in self._stop):
+        sources = {fd: p for p in busy for fd in (p.connection.fileno(), p.status_fd)}
+        ready = ready_fds([*sources, *self._stop])
+        if ready.intersection(self._stop):
             raise Cancelled(f"{stage.name}: stopped before its end, by a kill or Ctrl-C")
-        for process in dict.fromkeys(sources[source] for source in ready):
+        for process in dict.fromkeys(sources[fd] for fd in sources if fd in ready):
             try:
                 message = process.receive()
             except (EOFError, OSError):

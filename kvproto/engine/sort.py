@@ -28,8 +28,9 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
+from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
-from kvproto.driver.supervisor import Supervisor, ready_fds, remove_tree
+from kvproto.driver.supervisor import Supervisor, remove_tree
 from kvproto.engine.sort_runs import Pair, no_order, sort_in_runs
 from kvproto.errors import DataError, JobError, WorkerCrashed
 from kvproto.storage.atomic import naming

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from kvproto._text import without_passwords
+from kvproto.driver import proc
 from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
 from kvproto.errors import (
     DataError,
@@ -107,7 +108,7 @@ def main(fd: int) -> None:
 def _log_name() -> str:
     """The file that this process has as its stderr."""
     try:
-        return os.readlink("/proc/self/fd/2")
+        return os.readlink(proc.fd_path("self", 2))
     except OSError:
         return "the log of the task's process"
 

@@ -17,8 +17,9 @@ import time
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
-from kvproto.driver.supervisor import Supervisor, ready_fds
+from kvproto.driver.supervisor import Supervisor
 from kvproto.errors import WorkerCrashed
 from kvproto.storage.atomic import private
 from kvproto.storage.home import home, in_home

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO
 
+from kvproto.driver import proc
 from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK, AtomicFile, naming, sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
@@ -206,8 +207,8 @@ def remove(own: str) -> None:
 def _mount(fd: int) -> tuple[int, str]:
     """Identify the mount of a directory. A bind mount has the device of another one."""
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-            mount = next((line for line in file if line.startswith("mnt_id:")), "")
+        lines = proc.read(f"self/fdinfo/{fd}").split("\n")
+        mount = next((line for line in lines if line.startswith("mnt_id:")), "")
     except OSError:
         mount = ""
     return os.fstat(fd).st_dev, mount

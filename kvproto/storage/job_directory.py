@@ -34,6 +34,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
+from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import private, sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
@@ -202,8 +203,7 @@ def machine() -> str:
     A FIFO belongs to the kernel: only the machine of a driver knows whether it lives.
     """
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        return proc.read("sys/kernel/random/boot_id").strip()
     except OSError:
         return os.uname().nodename
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import os
-import select
 import shutil
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from kvproto._stdio import ready_fds
 from kvproto.conformance import quiet
 from kvproto.conformance.drivers.case import DriverCase, Play
 from kvproto.conformance.drivers.hostile import Hostile, program
@@ -39,7 +39,6 @@ STDERR_BYTES = 1 << 16
 
 _START = b'#!/bin/sh\ncd "$1" && shift && exec "$@"\n'
 _LOOK_MS = 20
-_STEP_SECONDS = 0.01
 
 
 def play(
@@ -113,11 +112,9 @@ class _Run:
         self._converse(process)
         facts.exit_status = process.exit_status
         if facts.ending == "exited" and facts.notes and self._case.leaves_nothing:
-            facts.is_family_gone = self._wait_until(self._has_hung_up)
+            facts.is_family_gone = self._wait_until(self._is_family_gone)
             if not self._case.kill:  # nobody may be left to remove it
-                facts.is_directory_gone = self._wait_until(
-                    lambda: not os.path.exists(facts.noted("directory"))
-                )
+                facts.is_directory_gone = self._wait_until(self._is_directory_gone)
         facts.stdin = (self._folder / "stdin").read_bytes()
         return facts
 
@@ -198,18 +195,22 @@ class _Run:
             self._facts.group = os.getpgid(pid)
         self._facts.peak = max(self._facts.peak, quiet.peak(pid))
 
-    def _has_hung_up(self) -> bool:
-        poll = select.poll()
-        poll.register(self._notes, 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
-
     def _wait_until(self, is_so: Callable[[], bool]) -> bool:
+        """Call `is_so`, which waits for a moment, until it returns True or time is up."""
         end = time.monotonic() + self._timeout
         while not is_so():
             if time.monotonic() > end or self._is_stopped():
                 return False
-            time.sleep(_STEP_SECONDS)
         return True
+
+    def _is_family_gone(self) -> bool:
+        return bool(ready_fds(left=[self._notes], seconds=_LOOK_MS / 1000))
+
+    def _is_directory_gone(self) -> bool:
+        if not os.path.exists(self._facts.noted("directory")):
+            return True
+        time.sleep(_LOOK_MS / 1000)  # nothing that can be waited for becomes ready when it goes
+        return False
 
 
 def ended_at_start(facts: Play) -> KVProtoError | None:
