@@ -131,7 +131,7 @@ def visible(text: str) -> str:
     )
 
 
-def quoted(line: bytes, most: int = 60) -> str:
+def quoted(line: bytes, most: int = 50) -> str:
     """Quote a line that a worker wrote, shortened."""
     text = (
         visible(line.decode("utf-8", "backslashreplace")).replace("\n", "\\n").replace("\t", "\\t")

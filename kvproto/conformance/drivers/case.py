@@ -186,7 +186,7 @@ def _params(params: ParamSet | Raw | str | None) -> str:
             return "an empty set of parameters"
         case ParamSet(entries):
             named = (f"{quoted(octets(name))} = {quoted(octets(value))}" for name, value in entries)
-            return "the parameters " + shortened(", ".join(named), 80)
+            return "the parameters " + shortened(", ".join(named), 60)
     return "its default parameters"
 
 
