@@ -13,7 +13,6 @@ import signal
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
@@ -101,7 +100,7 @@ class Supervisor:
         self._directory = directory
         self._status_text = b""
         self._waiting = threading.Lock()
-        mark = uuid.uuid4().hex  # all that the program starts inherits this, and is found by it
+        mark = os.urandom(16).hex()  # all that the program starts inherits this, and is found by it
         self._mark = f"{_MARK}={mark}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()

@@ -7,7 +7,6 @@ on as they are, and the writer adds each pair to its partition's stream.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,7 +68,7 @@ def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
     opened: SpoolWriter | ResultWriters
     if spec.has_reduce:
         # Another attempt of this task may be under way: the first success counts.
-        attempt = uuid.uuid4().hex[:8]
+        attempt = os.urandom(4).hex()
         paths = [os.path.join(directory, f"map-{number:05d}.{attempt}")] * spec.n_partitions
         opened = SpoolWriter(paths[0], spec.n_partitions)
     else:

@@ -13,7 +13,6 @@ import errno
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import BufferedReader, FileIO
@@ -130,7 +129,7 @@ class AtomicFile:
 
     def _create(self, opener: Callable[[str, int], int]) -> int:
         """Open a new file beside the target, under a name that no other attempt has."""
-        aside = f"{self._target}.{uuid.uuid4().hex[:8]}.part"
+        aside = f"{self._target}.{os.urandom(4).hex()}.part"
         fd = opener(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         self._aside = aside
         return fd

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import urllib.parse
-import uuid
 from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO
 
@@ -125,7 +124,7 @@ class Blobs:
                 os.utime(path)
 
     def _new(self, name: str, ending: str = "") -> str:
-        unique = uuid.uuid4().hex
+        unique = os.urandom(16).hex()
         path = os.path.join(directory(), unique[:2], f"{safe_name(name)[:200]}${unique}{ending}")
         with in_home(path):
             make_home()

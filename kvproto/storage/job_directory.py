@@ -30,7 +30,6 @@ import shutil
 import stat
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -81,7 +80,7 @@ class JobDirectory(JobPaths):
 
     def __init__(self, name: str) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
-        super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
+        super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}")
         make_home()
         jobs, name = os.path.split(self.path)
         # It is renamed when it has its driver: no job seems to have lost the driver.

@@ -8,7 +8,6 @@ first pair. Files that the job's own output streams wrote (RAW) have neither hea
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -56,7 +55,7 @@ class ResultWriters:
         self._collected: Partitions | None = None
         with ExitStack() as opened:
             if len(paths) > _MAX_OPEN:
-                aside = f"{paths[0]}.{uuid.uuid4().hex[:8]}.part"
+                aside = f"{paths[0]}.{os.urandom(4).hex()}.part"
                 self._collected = opened.enter_context(closing(Partitions(aside, len(paths))))
             else:
                 self._files = [self._begin(path, opened) for path in paths]
