@@ -95,8 +95,9 @@ def chosen(
     def is_wanted(case: Case) -> bool:
         if case.id in FEW or case.id in named.split():
             return True
-        is_short = not is_long(case.id) and len(case.schedules(Setting(mode))) <= MOST_RUNS
-        return is_more and case.contract == contract and is_short
+        if not is_more or case.contract != contract or is_long(case.id):
+            return False
+        return len(case.schedules(Setting(mode))) <= MOST_RUNS
 
     return [(case, mode) for case, mode in select([mode], level, "*", contract) if is_wanted(case)]
 

@@ -7,6 +7,7 @@ knows what they compute. A new fault is a new row.
 
 from __future__ import annotations
 
+import py_compile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +44,21 @@ class Mutant:
             )
             text = text.replace(old, new)
         if not self.source.endswith(".c"):
-            return Program(self.name, {"op": catalogue.with_interpreter(text.encode())})
+            return Program(self.name, _compiled(text, directory))
         path = directory / f"{self.name.replace(' ', '_')}.c"
         path.write_text(text)
         return Program(
             self.name, {"op": catalogue.compile_worker(path, path.with_suffix("")).read_bytes()}
         )
+
+
+def _compiled(text: str, directory: Path) -> dict[str, bytes]:
+    """The files of a worker in Python that is compiled once, since each run would do that again."""
+    source, compiled = directory / "contract.py", directory / "contract.pyc"
+    source.write_text(text)
+    py_compile.compile(source, compiled, doraise=True)
+    start = b"#!/usr/bin/env python3\nimport contract\n\ncontract.main()\n"
+    return {"op": catalogue.with_interpreter(start), "contract.pyc": compiled.read_bytes()}
 
 
 def _in_both(ids: str, words: str) -> dict[str, Told]:

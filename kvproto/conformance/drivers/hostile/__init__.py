@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from kvproto._text import shortened
@@ -58,7 +60,7 @@ class Hostile(NamedTuple):
     @property
     def source(self) -> str:
         """The source of the function alone."""
-        return inspect.getsource(self.function)
+        return _source(self.function)
 
     @property
     def call(self) -> str:
@@ -70,6 +72,11 @@ class Hostile(NamedTuple):
         return shortened(", ".join(options), 80)
 
 
+@cache
+def _source(of: Callable[..., None] | ModuleType) -> str:
+    return inspect.getsource(of)
+
+
 def program(
     worker: Hostile, notes: Path, record: Path, n_params: int | None, n_pairs: int
 ) -> bytes:
@@ -78,7 +85,7 @@ def program(
     imports = [f"import {name}" for name in _MODULES if f"{name}." in worker.source]
     parts = [
         f"#!{sys.executable} -IS",
-        inspect.getsource(base),
+        _source(base),
         *imports,
         "",
         worker.source,

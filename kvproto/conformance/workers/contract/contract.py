@@ -7,8 +7,11 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # that of `typing`, which takes longer to load than Python to start
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 U32 = struct.Struct("<I")
 PIECE = 1 << 20  # bytes asked for at a time, whatever size was announced
