@@ -3,11 +3,8 @@
 # ADAPTER.md alone. It has no fault that its author knows of.
 use strict;
 use warnings;
-use Encode qw(encode_utf8);
 use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK);
-use File::Copy qw(copy);
 use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
 use IO::Poll qw(POLLIN POLLOUT);
 use MIME::Base64 qw(decode_base64 encode_base64);
 use POSIX qw(:sys_wait_h :errno_h);
@@ -142,6 +139,17 @@ sub end_line {
 
 my ($directory, $worker, $guard, $exit_status);
 
+sub encode_utf8 { my ($text) = @_; utf8::encode($text); $text }
+
+sub copy {
+    my ($from, $to) = @_;
+    local $/;
+    open my $in,  '<:raw', $from or die "$from: $!\n";
+    open my $out, '>:raw', $to   or die "$to: $!\n";
+    print $out scalar <$in>;
+    close $out or die "$to: $!\n";
+}
+
 sub lay_out {
     my %names = (op => 1);
     for my $file (@{ $request->{files} }) {
@@ -150,7 +158,7 @@ sub lay_out {
     }
     for my $file (@{ $request->{files} }, { name => 'op', path => $request->{program} }) {
         my $path = "$directory/" . encode_utf8($file->{name});
-        copy(encode_utf8($file->{path}), $path) or die "$path: $!\n";
+        copy(encode_utf8($file->{path}), $path);
         chmod 0755, $path;
     }
 }
@@ -253,7 +261,7 @@ binmode STDIN;
 { local $/; $text = <STDIN> }
 $request = json_value();
 ($limits, $is_map) = ($request->{limits}, $request->{mode} eq 'map');
-$directory = tempdir();
+mkdir $directory = "$ENV{TMPDIR}/worker", 0700 or die "$!\n";
 eval { run(); 1 } or do { $exit_status = -1 };
 my $error = $@;
 kill KILL => -$worker if $worker;

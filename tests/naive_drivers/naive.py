@@ -11,7 +11,6 @@ is killed.
 
 import base64
 import contextlib
-import ctypes
 import fcntl
 import itertools
 import json
@@ -21,13 +20,14 @@ import select
 import shutil
 import signal
 import struct
-import subprocess
 import sys
-import tempfile
 import termios
 import time
 
 from codec import Failed, Lines, Lists, has, pair_bytes, param_bytes
+
+if has("waits for all descendants"):
+    import ctypes
 
 
 def lay_out(request, directory):
@@ -98,29 +98,34 @@ class Worker:
         read_end, self.stdin = os.pipe()
         self.guard = guarded()
         arguments = ["--", request["mode"], "-v"] if has("adds arguments") else [request["mode"]]
-        try:
-            self.process = subprocess.Popen(
-                [
-                    program if has("runs it elsewhere") else "./" + os.path.basename(program),
-                    *arguments,
-                ],
-                cwd=None if has("runs it elsewhere") else directory,
-                stdin=read_end,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                process_group=None if has("shares its group") else 0,
-                bufsize=0,
-            )
-        except OSError as e:
-            raise Failed(f"it cannot be started: {e}") from None
-        os.write(self.guard, b"%d\n" % self.process.pid)
-        self.read_end, self.pidfd = read_end, os.pidfd_open(self.process.pid)
-        self.stdout, self.stderr = self.process.stdout.fileno(), self.process.stderr.fileno()
+        self.stdout, stdout = os.pipe()
+        self.stderr, stderr = os.pipe()
+        self.start(program, arguments, directory, [read_end, stdout, stderr])
+        os.close(stdout)
+        os.close(stderr)
+        os.write(self.guard, b"%d\n" % self.pid)
+        self.read_end, self.pidfd = read_end, os.pidfd_open(self.pid)
         for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
         self.open, self.has_exited = {self.stdout, self.stderr, self.pidfd}, False
         self.began = self.moved = time.monotonic()
         self.grace_began = None
+
+    def start(self, program, arguments, directory, standard):
+        if not has("runs it elsewhere"):
+            os.chdir(directory)
+            program = "./" + os.path.basename(program)
+        try:
+            self.pid = os.posix_spawn(
+                program,
+                [program, *arguments],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate(standard)],
+                setsigdef=[signal.SIGPIPE],
+                **({} if has("shares its group") else {"setpgroup": 0}),
+            )
+        except OSError as e:
+            raise Failed(f"it cannot be started: {e}") from None
 
     def run(self):
         if has("drops what comes early"):
@@ -147,7 +152,7 @@ class Worker:
             ):
                 raise Failed("more lists than pairs")
         if not has("takes quiet for the end"):
-            end_group(self.process.pid)  # it is not waited for yet: its number is nobody else's
+            end_group(self.pid)  # it is not waited for yet: its number is nobody else's
         self.read(self.stderr, at_end=True)
         self.judge()
 
@@ -278,19 +283,18 @@ class Worker:
         if has("is done at the count") and self.is_map:
             del self.lists.lists[wanted:]
             return
-        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-        status = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT).si_status
+        status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT).si_status
         if status and not has("ignores the exit status"):
             raise Failed(f"it ended with {status}")
 
     def end(self):
         """Nothing of the worker is left."""
         if has("asks politely"):
-            self.process.terminate()
-            self.process.wait()
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         if not (has("has no limits of time") and self.has_exited):
-            end_group(self.process.pid)
-        self.process.wait()
+            end_group(self.pid)
+        os.waitpid(self.pid, 0)
         os.write(self.guard, b"0\n")
         if has("waits for all descendants"):
             try:
@@ -328,7 +332,7 @@ def drive(request, directory):
         if worker is not None and has("gives results of a failure"):
             answer.update(results(worker))
     finally:
-        if worker is not None and hasattr(worker, "process"):
+        if worker is not None and hasattr(worker, "pid"):
             worker.end()
     return {**answer, "messages": worker.lines.said if worker else []}
 
@@ -350,7 +354,8 @@ def main():
     if has("waits for all descendants"):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     request = json.load(sys.stdin)
-    directory = tempfile.mkdtemp()
+    directory = os.path.join(os.environ["TMPDIR"], "worker")
+    os.mkdir(directory, 0o700)
     try:
         answer = drive(request, directory)
     finally:
