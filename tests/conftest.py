@@ -2,10 +2,14 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support import catalogue
+
+# Each process that runs tests collects all of them: compiled once, that takes half the time.
+sys.dont_write_bytecode = False
 
 pytest_plugins = ["support.clauses"]
 

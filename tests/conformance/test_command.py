@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import catalogue
+from support.command_line import kvproto_command
 
 pytestmark = pytest.mark.slow
 
@@ -66,14 +67,9 @@ def check(tmp_path, fast):
     """Run `kvproto check` in a directory of its own; the finished process."""
 
     def run(*arguments):
-        argv = [sys.executable, "-P", "-m", "kvproto", "check", *map(fast, arguments)]
-        return subprocess.run(
-            argv,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
+        done = kvproto_command("check", *map(fast, arguments), cwd=tmp_path)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
     return run
