@@ -1,5 +1,5 @@
 /*
- * Correct, but slow: flushes stdout after each write, as programs did with the original library.
+ * Good, but slow: flushes stdout after each write, as programs did with the original library.
  */
 #include <disco.h>
 
