@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 __all__ = [
-    "CONTRACTS",
     "LEVELS",
     "MODES",
     "BaseCase",
@@ -51,7 +50,6 @@ __all__ = [
     "special",
 ]
 
-CONTRACTS = ("any", "reference")
 LEVELS = ("MUST", "SHOULD", "INFO")
 MODES = ("map", "reduce")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from kvproto.conformance.answers import Stream
+from kvproto.conformance.case import MODES
 from kvproto.conformance.display import quoted, shown
 from kvproto.conformance.oracle import BAD_INPUT, NO_LINE, UNWRITTEN, fault_of, must_fail
 from kvproto.conformance.schedule import CloseOutput, Schedule
@@ -19,7 +20,6 @@ from kvproto.conformance.trace import Finding, Trace
 
 __all__ = ["Due", "due", "fault_of_contract", "first_difference", "pairs_of_lists"]
 
-MODES = ("map", "reduce")
 MAX_NUMBER = 0xFFFFFFFF
 
 CLAUSES = {

@@ -21,7 +21,7 @@ from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, 
 from kvproto.conformance.trace import Finding, Trace
 from kvproto.conformance.workers import CASES
 
-__all__ = ["Replay", "keep", "load"]
+__all__ = ["Replay", "comment", "keep", "load", "write"]
 
 SECONDS_OPEN = 2
 """How long repro.sh keeps stdin open when an answer is due: a user sees that none comes."""
@@ -43,20 +43,9 @@ def keep(result: Result, check: Check, directory: Path) -> None:
     """Write the evidence of a failing result; a directory of that name is replaced."""
     program, finding = check.program, result.finding
     assert isinstance(finding, Finding)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
     trace = finding.trace
-    contents = {"stdin": trace.schedule.stdin, "stdout": trace.stdout, "stderr": trace.stderr}
-    for name, content in contents.items():
-        (directory / name).write_bytes(content)
     supporting = {name: content for name, content in program.files.items() if name != "op"}
     files = {**supporting, **dict(trace.schedule.files)}
-    for name, content in files.items():
-        path = directory / "files" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o755)
-    schedules = [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)]
     facts = {
         "case": result.case.id,
         "mode": result.mode,
@@ -64,14 +53,42 @@ def keep(result: Result, check: Check, directory: Path) -> None:
         "worker": [os.path.abspath(program.path), *program.arguments],
         "files": sorted(supporting),
         "environment": program.handed_on,
-        "schedules": schedules,
+        "schedules": [json.loads(one.schedule.to_json()) for one in (*finding.also, trace)],
     }
-    (directory / "schedule.json").write_text(json.dumps(facts, indent=1) + "\n")
-    script = directory / "repro.sh"
-    script.write_text(
-        _script(result, finding, program, bool(files)), encoding="utf-8", errors="surrogateescape"
-    )
-    script.chmod(0o755)
+    contents = {
+        "stdin": trace.schedule.stdin,
+        "stdout": trace.stdout,
+        "stderr": trace.stderr,
+        **{f"files/{name}": content for name, content in files.items()},
+        "schedule.json": json.dumps(facts, indent=1).encode() + b"\n",
+        "repro.sh": _script(result, trace, program, bool(files)).encode("utf-8", "surrogateescape"),
+    }
+    write(directory, contents)
+
+
+def write(directory: Path, contents: dict[str, bytes]) -> None:
+    """Replace a directory by these files; repro.sh and files/* are executable."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for name, content in contents.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if name == "repro.sh" or name.startswith("files/"):
+            path.chmod(0o755)
+
+
+def comment(result: Result, *lines: str) -> str:
+    """Describe a failing result in the comment that begins a script."""
+    finding = result.finding
+    about = [
+        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
+        f"expected: {finding.expected}",
+        f"got: {finding.got}",
+        "",
+        *lines,
+    ]
+    shown = visible("\n".join(about)).split("\n")
+    return "".join(f"# {line}".rstrip() + "\n" for line in shown)
 
 
 def load(directory: Path) -> Replay:
@@ -95,27 +112,18 @@ def load(directory: Path) -> Replay:
         ) from None
 
 
-def _script(result: Result, finding: Finding, program: Program, has_files: bool) -> str:
-    schedule = finding.trace.schedule
-    about = [
-        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
-        f"expected: {finding.expected}",
-        f"got: {finding.got}",
-        "",
-        "usage: ./repro.sh [worker]; its output is then in $directory/stdout",
-    ]
-    comment = "".join(
-        f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n")
-    )
+def _script(result: Result, trace: Trace, program: Program, has_files: bool) -> str:
+    schedule = trace.schedule
+    about = comment(result, "usage: ./repro.sh [worker]; its output is then in $directory/stdout")
     run = shlex.join(["./op", *program.arguments, *schedule.between, schedule.argument])
     names = () if schedule.environment == "empty" else (*VARIABLES, *program.handed_on)
     run = " ".join(["env -i", *(f'${{{name}+"{name}=${name}"}}' for name in names), run])
     return f"""#!/bin/sh
-{comment}here=$(cd "$(dirname "$0")" && pwd)
+{about}here=$(cd "$(dirname "$0")" && pwd)
 worker=$(realpath "${{1:-{_quoted(os.path.abspath(program.path))}}}")
 directory=$(mktemp -d) && cd "$directory" || exit
 cp "$worker" op && chmod +x op || exit
-{'cp -R "$here/files/." . || exit' + chr(10) if has_files else ""}{_pipeline(finding.trace, run)}
+{'cp -R "$here/files/." . || exit' + chr(10) if has_files else ""}{_pipeline(trace, run)}
 echo "exit status: $(cat status)"
 echo "stdout, $(wc -c < stdout) bytes, in $directory:"
 od -A x -t x1 stdout | head -n 20

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
 from kvproto.conformance import quiet
-from kvproto.conformance.display import visible
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.judge import fault_of
 from kvproto.conformance.drivers.play import ended_at_start, play
+from kvproto.conformance.evidence import comment, write
 from kvproto.conformance.runner import MOST_WATCHDOGS, Result, run_all
 from kvproto.conformance.trace import NotApplicable
 
@@ -64,7 +63,6 @@ def keep(result: Result, adapter: list[str], directory: Path) -> None:
     case, finding = result.case, result.finding
     assert isinstance(case, DriverCase) and isinstance(finding, DriverFinding)
     play = finding.play
-    shutil.rmtree(directory, ignore_errors=True)
     contents = {
         "request.json": play.document.encode(),
         "answer.json": bytes(play.answer),
@@ -74,29 +72,16 @@ def keep(result: Result, adapter: list[str], directory: Path) -> None:
         **{f"worker/{name}": content for name, content in play.files.items()},
         "repro.sh": _script(result, finding, case.kill, adapter).encode("utf-8", "surrogateescape"),
     }
-    for name, content in contents.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    (directory / "repro.sh").chmod(0o755)
+    write(directory, contents)
 
 
 def _script(result: Result, finding: DriverFinding, kill: int, adapter: list[str]) -> str:
     play = finding.play
     about = [
-        f"{result.case.id} ({result.mode}) [{finding.clause}]: {finding.what}",
-        f"expected: {finding.expected}",
-        f"got: {finding.got}",
-        "",
         "usage: ./repro.sh [adapter argument ...]; lines that begin with { come from the worker",
+        *[f"When the worker says is_done, send the adapter signal {kill}: kill -{kill} PID"]
+        * bool(kill),
     ]
-    if kill:
-        about.append(
-            f"When the worker says is_done, send the adapter signal {kill}: kill -{kill} PID"
-        )
-    comment = "".join(
-        f"# {line}".rstrip() + "\n" for text in about for line in visible(text).split("\n")
-    )
     program = os.path.abspath(adapter[0]) if "/" in adapter[0] else adapter[0]
     moved = f"""sed "s|{play.folder}|$folder|g\""""
     files = []
@@ -108,7 +93,7 @@ def _script(result: Result, finding: DriverFinding, kill: int, adapter: list[str
         )
     files_text = "\n".join(files)
     return f"""#!/bin/sh
-{comment}here=$(cd "$(dirname "$0")" && pwd)
+{comment(result, *about)}here=$(cd "$(dirname "$0")" && pwd)
 [ $# -gt 0 ] || set -- {shlex.join([program, *adapter[1:]])}
 folder=$(mktemp -d) && mkfifo "$folder/notes" && : > "$folder/stdin" || exit
 {files_text}

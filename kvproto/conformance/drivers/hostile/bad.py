@@ -5,6 +5,7 @@ import signal
 import time
 
 from kvproto.conformance.drivers.hostile.base import (
+    answer_all,
     forget_kit,
     hang,
     note,
@@ -93,9 +94,7 @@ def closes_stdin() -> None:
 
 def closes_stdout() -> None:
     """Answers everything, closes stdout and keeps running."""
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
     os.close(1)
     note(is_done=True)
     hang()
@@ -146,9 +145,7 @@ def leaves_child(
     os.close(is_answered)
     os.close(full)
     os.read(is_ready, 1)  # end of file: the child is ready
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
     os.close(answered)
     os.read(is_full, 1)  # end of file: the pipe is full if the child floods
     note(is_done=True)
@@ -164,9 +161,7 @@ def litters() -> None:
         with open(name, "wb") as file:
             file.write(b"x")
     os.symlink("/no/such/file", "a/link")
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
 
 
 def removes_all() -> None:
@@ -175,9 +170,7 @@ def removes_all() -> None:
     for name in os.listdir("."):
         os.unlink(name)
     os.rmdir(directory)
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
 
 
 def stays_busy() -> None:
@@ -271,6 +264,4 @@ def says_and_hangs(data: bytes) -> None:
 def silent() -> None:
     """Closes its stderr and does its work."""
     os.close(2)
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()

@@ -101,6 +101,13 @@ def put(data: bytes, fd: int = 1) -> None:
         left = left[os.write(fd, left) :]
 
 
+def answer_all() -> None:
+    """Read the parameters, and return each pair."""
+    take_params()
+    for pair in pairs():
+        put(packed(pair))
+
+
 def hang() -> NoReturn:
     """Do nothing forever."""
     while True:

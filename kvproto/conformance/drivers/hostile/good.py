@@ -9,7 +9,14 @@ import sys
 import termios
 import time
 
-from kvproto.conformance.drivers.hostile.base import note, packed, pairs, put, take_params
+from kvproto.conformance.drivers.hostile.base import (
+    answer_all,
+    note,
+    packed,
+    pairs,
+    put,
+    take_params,
+)
 
 __all__ = [
     "ahead",
@@ -27,9 +34,7 @@ __all__ = [
 
 def echo() -> None:
     """Returns each pair."""
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
 
 
 def looks_around() -> None:
@@ -42,9 +47,7 @@ def looks_around() -> None:
                 stat.S_IMODE(os.fstat(file.fileno()).st_mode),
             )
     note(arguments=sys.argv, files=files)
-    take_params()
-    for pair in pairs():
-        put(packed(pair))
+    answer_all()
 
 
 def starts_another(name: str) -> None:
