@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from kvproto.classic import disco_names as alias
 from kvproto.classic.checks import check_names
-from kvproto.classic.disco_names.compat import guess_modules
 from kvproto.classic.func import default_partition
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS, TABLE
 from kvproto.classic.params import Params
@@ -199,7 +198,9 @@ class Worker(dict[str, Any]):
         )
         if self.getitem("required_modules", job, jobargs) is None and alias.is_installed():
             # programs for the original rely on its guess
-            return replace(spec, required_modules=guess_modules(spec.functions()))
+            from kvproto.classic.disco_names import compat  # noqa: PLC0415 (it loads modulefinder)
+
+            return replace(spec, required_modules=compat.guess_modules(spec.functions()))
         return spec
 
     def urls(self, job: Described, jobargs: Mapping[str, Any]) -> list[str | list[str]]:

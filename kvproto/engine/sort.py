@@ -26,8 +26,6 @@ from io import BufferedReader, BufferedWriter
 from itertools import chain
 from typing import Any, NoReturn
 
-import cloudpickle
-
 from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
 from kvproto.driver.supervisor import Supervisor, remove_tree
@@ -379,6 +377,8 @@ def _pickled(thing: Any) -> bytes:
         return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
         # Of classes that were defined in __main__ or in a function.
+        import cloudpickle  # noqa: PLC0415 - slow, and needed seldom
+
         data: bytes = cloudpickle.dumps(thing)
         return data
 
