@@ -1,15 +1,15 @@
-"""The standard library for kvproto's own imports, whatever the user's directories hold.
+"""Keep the user's modules from shadowing the standard library in kvproto's imports.
 
-A `random.py` or `profile.py` beside a job stands before the standard library's on sys.path. When
-kvproto, or an installed library that kvproto called, imports that name, it gets the standard
-library's all the same. The user's own imports work as ever. Importing this module has this effect,
-and it imports nothing that a user's file could stand for.
+A `random.py` or `profile.py` next to a job comes before the standard library on sys.path. Importing
+this module installs a finder, with which kvproto and the installed libraries that it calls import
+the standard library's module instead. The user's own imports do not change. This module itself
+imports nothing that a user's file could shadow.
 """
 
 from _frozen_importlib_external import PathFinder
 from sys import _getframe, meta_path, modules, stdlib_module_names
 
-# No `__future__` here, and no typing: they too are modules that a file of the user could stand for.
+# No `__future__` and no typing here: a user's file could shadow them too.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _IMPORT_NAME = compile("import it", "", "exec").co_code[6]  # after RESUME, leve
 
 
 def modules_that_hide_others() -> "list[ModuleType]":
-    """List the user's modules that are loaded under the name of one of the standard library's."""
+    """List the user's loaded modules that shadow a module of the standard library."""
     loaded = [module for name, module in list(modules.items()) if name in stdlib_module_names]
     return [
         module
@@ -36,7 +36,7 @@ def modules_that_hide_others() -> "list[ModuleType]":
 
 
 class _Finder:
-    """Finds a standard module for an import statement of kvproto, or of a library it called."""
+    """Finds standard modules for the import statements of kvproto and the libraries it calls."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -44,7 +44,7 @@ class _Finder:
         if path is not None or name not in stdlib_module_names or not _is_for_kvproto():
             return None
         spec = PathFinder.find_spec(name, _PATH)
-        if spec is None:  # of another platform: a user's file is not what the library asked for
+        if spec is None:  # only on another platform; a user's file is not a substitute
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return spec
 
@@ -69,12 +69,12 @@ def _is_library(file: str) -> bool:
 
 
 def _is_at_import_statement(frame: "FrameType") -> bool:
-    """False where a name is data: importlib.import_module(name), or a pickle that is loaded."""
+    """Whether it executes an import statement, rather than import_module() or an unpickling."""
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_NAME
 
 
 if not any(isinstance(finder, _Finder) for finder in meta_path):
-    # After the finders of built-in modules.
+    # after the finders of built-in modules
     meta_path.insert(
         meta_path.index(PathFinder) if PathFinder in meta_path else len(meta_path), _Finder()
     )

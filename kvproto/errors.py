@@ -10,7 +10,7 @@
             TaskError: Cancelled
         DataError: InvalidTag, NoSuchTag, DamagedTag
 
-A caller's own mistake, such as a wrong type, is a TypeError or a ValueError and never one of these.
+A mistake of the caller, such as an argument of the wrong type, is a TypeError or ValueError.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ __all__ = [
 
 
 class KVProtoError(Exception):
-    """The root of the tree: `except KVProtoError` catches all that kvproto raises on purpose.
+    """The base class of all errors that kvproto raises on purpose.
 
     Notes
     -----
-    These errors survive pickling with their attributes, and with a `__cause__` of this tree.
-    The text may quote a worker, a server or a file. It is safe to print: control characters are
-    escaped, and the passwords of addresses are left out.
+    Pickling keeps the attributes, and the `__cause__` if it is a KVProtoError. The text may quote a
+    worker, a server or a file. It is safe to print: control characters are escaped, and the
+    passwords in URLs are masked.
     """
 
     def __init__(self, *args: object) -> None:
@@ -82,9 +82,9 @@ def _restored(
     attributes: dict[str, object],
     cause: KVProtoError | None = None,
 ) -> KVProtoError:
-    """Make an error again without its constructor, which takes facts, not the finished message."""
+    """Restore an error without its constructor, which takes facts and not the finished message."""
     error = error_type.__new__(error_type, *args)
-    error.args = args  # an OSError, as WaitTimeout is one, leaves that to its constructor
+    error.args = args  # the __new__ of an OSError, such as WaitTimeout, does not set them
     error.__dict__.update(attributes)
     error.__cause__ = cause
     return error
@@ -105,7 +105,7 @@ class ProtocolError(KVProtoError):
     field : str
         The field at fault, for example "key size".
     decoded : list
-        What the same call had decoded completely before the fault.
+        The elements that the same call had decoded before the fault.
     """
 
     def __init__(self, message: str, *, offset: int, clause: str, field: str) -> None:
@@ -117,7 +117,7 @@ class ProtocolError(KVProtoError):
 
 
 class Truncated(ProtocolError):
-    """The stream ends in a field that has `had` of `wanted` bytes (FRAME-4, LIST-3, PARAMS-5)."""
+    """The stream ends inside a field, after `had` of `wanted` bytes (FRAME-4, LIST-3, PARAMS-5)."""
 
     def __init__(
         self, *, field: str, offset: int, wanted: int, had: int, clause: str, context: str = ""
@@ -152,11 +152,11 @@ class ParamsError(ProtocolError):
     """A parameter set does not have the form of PARAMS-1 to PARAMS-5."""
 
 
-# --- a worker program that did not do its part -------------------------------------------------
+# --- workers that fail -------------------------------------------------------------------------
 
 
 class WorkerFacts(TypedDict, total=False):
-    """What is known of the run of a worker that failed; see `WorkerError`."""
+    """The facts about a failed run; see the attributes of `WorkerError`."""
 
     argv: Iterable[str]
     status: int | None
@@ -185,7 +185,7 @@ class WorkerError(KVProtoError):
     pair_index : int or None
         Index, from 0, of the first input pair without an answer (map only).
     n_sent, n_unread, n_received : int
-        Bytes written to its stdin, those of them that it never read, and bytes of its stdout.
+        Bytes written to its stdin, how many of them it never read, and bytes read from its stdout.
     stderr_tail : tuple of str
         The last lines of its stderr.
     hexdump : str
@@ -236,37 +236,37 @@ class WorkerNotStarted(WorkerError):
 
 
 class WorkerExitedEarly(WorkerError):
-    """It exited, with whatever status, while input was unread or answers were due."""
+    """The worker exited, with any status, before it had read all input and answered all pairs."""
 
     advice = "read stdin until end of file and answer each pair before you exit (LIFECYCLE-2)"
 
 
 class WorkerFailed(WorkerError):
-    """All its output was well formed, and then it exited with a status other than 0."""
+    """The worker exited with a status other than 0, after well-formed output."""
 
     advice = "exit with status 0 after success; the cause of a failure is in the lines above"
 
 
 class WorkerCrashed(WorkerError):
-    """A signal killed it; `signal_name` says which."""
+    """A signal killed the worker; `signal_name` names it."""
 
     advice = "debug it on the same input (kvproto map --in kv < input), or with a core dump"
 
 
 class WorkerReported(WorkerError):
-    """It wrote a `**<ERR>` line, which fails the job whatever the exit status (STDERR-7)."""
+    """The worker wrote a `**<ERR>` line, which fails the job (STDERR-7)."""
 
     advice = "the line above is the program's own; fix what it complains about"
 
 
 class WorkerOutputError(WorkerError):
-    """Its stdout breaks the framing, for example in a list cut short; `__cause__` says how."""
+    """The worker's stdout breaks the framing; `__cause__` is the ProtocolError."""
 
     advice = "see FRAME and LIST in PROTOCOL.md: u32 num-pairs, little-endian, then so many pairs"
 
 
 class WorkerWroteText(WorkerOutputError):
-    """Its stdout has text where a result list belongs: usually a print() meant for stderr."""
+    """The worker's stdout has text instead of a result list, usually from a misplaced print()."""
 
     advice = "write messages to stderr as `**<MSG> text`; stdout carries result lists alone"
 
@@ -280,19 +280,19 @@ class WorkerHung(WorkerError):
 
 
 class WorkerClosedStdout(WorkerError):
-    """It closed its stdout and went on running."""
+    """The worker closed its stdout and went on running."""
 
     advice = "keep stdout open until the program exits"
 
 
 class WorkerLeftChild(WorkerError):
-    """It exited, and a process that it started still holds its stdout."""
+    """The worker exited, but a process that it started still holds its stdout open."""
 
     advice = "wait for your child processes before you exit, or give them another stdout"
 
 
 class FilesError(KVProtoError):
-    """The files of a worker break FILES-1 to FILES-4: a path for a name, two of a name, no `op`."""
+    """The files of a worker break FILES-1 to FILES-4: a bad or duplicate name, or no `op`."""
 
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -332,11 +332,11 @@ class TaskError(JobError):
 
 
 class Cancelled(TaskError):
-    """The job was stopped from outside; nothing of it runs any more."""
+    """The job was stopped from outside; none of its processes runs any more."""
 
 
 class WaitTimeout(JobError, TimeoutError):
-    """The timeout of a wait is over; the job goes on."""
+    """A wait for a job timed out; the job goes on."""
 
 
 class ModUtilImportError(JobError, ImportError):
@@ -376,7 +376,7 @@ class DataError(KVProtoError):
 
 
 class InvalidTag(DataError):
-    """The name of a tag has characters that names do not have, or is too long."""
+    """The name of a tag has invalid characters or is too long."""
 
     code = 403
 
@@ -392,7 +392,7 @@ class DamagedTag(DataError):
 
 
 class KitFault(KVProtoError):
-    """The kit itself is wrong: a schedule contradicts itself."""
+    """The kit itself is at fault: a schedule contradicts itself."""
 
 
 class KnownError(KVProtoError):

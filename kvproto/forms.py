@@ -8,8 +8,7 @@ jsonl   one pair a line, [key, value]; an item is a JSON string if it is UTF-8, 
 kv      the frames that workers read and write
 
 Readers and writers are generators from pieces of bytes, cut anywhere, to pieces of bytes. They
-hold one piece and the part of it that is incomplete. The forms are kvproto's own; no clause
-defines them.
+buffer one piece and one incomplete line or pair. No clause of PROTOCOL.md defines these forms.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
 
 
 def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Frame each line: the key up to the first tab, the value after it; no tab means no value.
+    """Frame each line: the key up to the first tab, then the value, empty without a tab.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     Raises
     ------
     DataError
-        For a line of more than `max_item` bytes or without a pair; the error has its number.
+        For a line of more than `max_item` bytes, or one that is not a pair; it has the line number.
     """
     import json  # noqa: PLC0415 (it is slow to load)
 
@@ -118,7 +117,7 @@ def _item_of_json(item: object) -> bytes:
 
 
 def _whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
-    """Cut at the ends of lines: each block has one or more; the last one may lack its newline."""
+    """Yield blocks of whole lines; only the last line may lack its newline."""
     unended: list[bytes] = []
     n_unended = 0
     for piece in pieces:
@@ -143,13 +142,13 @@ _TEXT = b"%b\t%b\n"
 
 
 def text_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Write each pair as key, tab, value, newline; the bytes of both as they are."""
+    """Write each pair as key, tab, value, newline, without escapes."""
     for pairs in _decoded(frames, max_item):
         yield b"".join([_TEXT % pair for pair in pairs])
 
 
 def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
-    """Write each pair as a JSON line. `frames_from_jsonl` turns it into the same bytes again."""
+    """Write each pair as a JSON line. `frames_from_jsonl` restores the same bytes."""
     encode = encoder("jsonl")
     for pairs in _decoded(frames, max_item):
         yield b"".join([encode(*pair) for pair in pairs])
@@ -163,39 +162,36 @@ def _decoded(frames: Iterable[bytes], max_item: int) -> Iterator[list[tuple[byte
 
 
 READERS = {"lines": frames_from_lines, "text": frames_from_text, "jsonl": frames_from_jsonl}
-"""Form -> what makes frames of it."""
+"""Form -> the function that converts it to frames."""
 
 WRITERS = {"text": text_from_frames, "jsonl": jsonl_from_frames}
-"""Form -> what makes it of frames."""
+"""Form -> the function that converts frames to it."""
 
 
 # --- from Python objects to lines and frames ----------------------------------------------------
 
 
 def encoder(form: str) -> Callable[[Any, Any], bytes]:
-    """Return what encodes a key and a value, any Python objects, in a form.
+    """Return a function that encodes a key and a value, any Python objects, in a form.
 
     Parameters
     ----------
     form : {"text", "jsonl", "kv"}
-        "text" writes bytes as they are, and other objects as ``str`` shows them. "jsonl" takes
-        what JSON has, and bytes; a float that JSON lacks becomes {"float": "nan"}, "inf" or
-        "-inf". "kv" takes bytes and str.
+        "text" writes bytes unchanged, and ``str()`` of other objects. "jsonl" accepts what JSON
+        has, and bytes; a float that JSON lacks becomes {"float": "nan"}, "inf" or "-inf". "kv"
+        accepts bytes and str.
 
     Returns
     -------
     callable
-        (key, value) -> bytes. TypeError, ValueError or RecursionError for a pair that the form
-        cannot hold.
+        (key, value) -> bytes. It raises TypeError, ValueError or RecursionError for a pair that
+        the form cannot represent.
     """
-    return _ENCODERS[form]()
+    return _jsonl_encoder() if form == "jsonl" else {"text": _encode_text, "kv": _encode_kv}[form]
 
 
-def _text_encoder() -> Callable[[Any, Any], bytes]:
-    def encode(key: Any, value: Any) -> bytes:
-        return _TEXT % (_shown(key), _shown(value))
-
-    return encode
+def _encode_text(key: object, value: object) -> bytes:
+    return _TEXT % (_shown(key), _shown(value))
 
 
 def _shown(item: object) -> bytes:
@@ -219,7 +215,7 @@ def _jsonl_encoder() -> Callable[[Any, Any], bytes]:
 
 
 def _json_of(item: object) -> str | dict[str, str]:
-    """The JSON of bytes, or of a str as of its bytes."""
+    """Return what represents bytes in JSON, or the bytes of a str."""
     if not isinstance(item, (bytes, str)):
         raise TypeError(f"JSON has no {type(item).__name__}; --out text shows any object")
     data = item if isinstance(item, bytes) else _bytes_of(item)
@@ -230,7 +226,7 @@ def _json_of(item: object) -> str | dict[str, str]:
 
 
 def _with_named_floats(item: object) -> object:
-    """The same object, with each float that JSON lacks as {"float": "nan"}, "inf" or "-inf"."""
+    """Replace each float that JSON lacks by {"float": "nan"}, "inf" or "-inf"."""
     if isinstance(item, float) and not math.isfinite(item):
         return {"float": repr(float(item))}
     if isinstance(item, dict):
@@ -244,21 +240,14 @@ def _with_named_key(key: object) -> object:
     return repr(float(key)) if isinstance(key, float) and not math.isfinite(key) else key
 
 
-def _kv_encoder() -> Callable[[Any, Any], bytes]:
-    def encode(key: Any, value: Any) -> bytes:
-        for item in (key, value):
-            if not isinstance(item, (bytes, str)):
-                raise TypeError(
-                    f"{type(item).__name__} is neither bytes nor str; "
-                    "--out text and jsonl write more"
-                )
-        return encode_pair(_shown(key), _shown(value))
-
-    return encode
+def _encode_kv(key: object, value: object) -> bytes:
+    for item in (key, value):
+        if not isinstance(item, (bytes, str)):
+            raise TypeError(
+                f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write more"
+            )
+    return encode_pair(_shown(key), _shown(value))
 
 
 def _bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-_ENCODERS = {"text": _text_encoder, "jsonl": _jsonl_encoder, "kv": _kv_encoder}

@@ -1,8 +1,8 @@
 """Frames: pairs and result lists, to bytes and back.
 
-Sans-I/O: bytes in, values out; "not yet" is an empty list, end of file is `close()`. Sizes are u32
-little-endian on every host. An item's limit is checked when its size has come, before anything is
-kept for it. Implements FRAME, LIST and LIMITS-1 of PROTOCOL.md.
+No I/O: `feed` takes bytes and returns the elements that they complete; `close` marks end of file.
+Sizes are u32 little-endian on every host. The limit of an item is checked as soon as its size is
+complete, before its bytes are buffered. Implements FRAME, LIST and LIMITS-1 of PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -94,7 +94,22 @@ def encode_list(
 ) -> bytes:
     """Encode one result list: u32 num-pairs, then the pairs (LIST-1, LIST-2).
 
-    Parameters and errors are those of `encode_pairs`.
+    Parameters
+    ----------
+    pairs : iterable of (key, value)
+        Keys and values are bytes or str.
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `encode_pair`; the message names the index of the pair. ValueError also for 2**32 pairs
+        or more.
     """
     frames, n_pairs = _native.pack_pairs(pairs, _checked_limit(max_item))
     if n_pairs > 0xFFFFFFFF:
@@ -130,9 +145,28 @@ def decode_pairs(data: Buffer, *, max_item: int = MAX_ITEM) -> list[Pair]:
 
 
 def decode_lists(data: Buffer, *, max_item: int = MAX_ITEM) -> list[list[Pair]]:
-    """Decode a whole stream of result lists to a list of lists of (bytes, bytes) (LIST-3).
+    """Decode a whole stream of result lists.
 
-    Parameters and errors are those of `decode_pairs`.
+    Parameters
+    ----------
+    data : bytes-like
+    max_item : int
+        Limit of an item in bytes, without its 4-byte size.
+
+    Returns
+    -------
+    list of list of (bytes, bytes)
+
+    Raises
+    ------
+    Truncated
+        The data ends inside a list (FRAME-4, LIST-3).
+    ItemTooLarge
+        An item is over the limit (LIMITS-1).
+
+    Notes
+    -----
+    Both errors have the `offset` and, as `decoded`, the lists before it.
     """
     return _decode_whole(ListDecoder(max_item=max_item), data)
 
@@ -148,7 +182,7 @@ def _decode_whole(decoder: _Decoder[Element], data: Buffer) -> list[Element]:
 
 
 class _Decoder(Generic[Element]):
-    """What both decoders share: bytes kept for later, the offset, and an error that stays."""
+    """The buffer, the offset and the error of a decoder."""
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
         self.max_item = _checked_limit(max_item)
@@ -158,7 +192,7 @@ class _Decoder(Generic[Element]):
         self._closed = False
 
     def feed(self, data: Buffer) -> list[Element]:
-        """Take the next bytes, cut anywhere.
+        """Decode the next bytes, cut anywhere.
 
         Parameters
         ----------
@@ -172,8 +206,8 @@ class _Decoder(Generic[Element]):
         Raises
         ------
         ItemTooLarge
-            As soon as the 4 bytes of the size have come. The error's `decoded` holds what this
-            call had completed. Every later call raises the same error again.
+            As soon as the 4 bytes of a size over the limit are complete. `decoded` has the elements
+            that this call completed. Every later call raises the same error.
         """
         if self._closed:
             raise ValueError("feed() after close()")
@@ -199,7 +233,7 @@ class _Decoder(Generic[Element]):
         return out
 
     def close(self) -> None:
-        """Take the end of the stream.
+        """Mark the end of the stream.
 
         Raises
         ------
@@ -209,8 +243,7 @@ class _Decoder(Generic[Element]):
         if self._fault is not None:
             raise self._fault
         self._closed = True
-        missing = self._missing()
-        if missing is not None:
+        if (missing := self._missing()) is not None:
             raise missing
 
     def _scan(self, data: Bytes, out: list[Element]) -> tuple[int, int]:
@@ -232,7 +265,7 @@ class _Decoder(Generic[Element]):
         )
 
     def _missing_of_pair(self) -> Truncated:
-        """Say which field of the pair that begins at self.offset is cut short."""
+        """Return the error for the pair at self.offset, which is incomplete."""
         kept, at = self._kept, 0
         for field in ("key", "value"):
             had = len(kept) - at
@@ -252,7 +285,7 @@ class _Decoder(Generic[Element]):
 
 
 class PairDecoder(_Decoder[Pair]):
-    """Decode pairs from bytes as they come: `feed` the bytes, and `close` at end of file.
+    """A decoder for a stream of pairs: `feed` it bytes, and `close` it at end of file.
 
     Parameters
     ----------
@@ -262,11 +295,11 @@ class PairDecoder(_Decoder[Pair]):
     Attributes
     ----------
     offset : int
-        Bytes of the stream before the first pair that is not complete.
+        Bytes of the stream before the first incomplete pair.
 
     Notes
     -----
-    The decoder holds what is not yet complete: at most one pair and one feed.
+    The decoder buffers at most one pair and the bytes of one `feed`.
     """
 
     def _scan(self, data: Bytes, out: list[Pair]) -> tuple[int, int]:
@@ -277,7 +310,7 @@ class PairDecoder(_Decoder[Pair]):
 
 
 class ListDecoder(_Decoder[list[Pair]]):
-    """Decode result lists from bytes as they come: `feed` the bytes, and `close` at end of file.
+    """A decoder for a stream of result lists: `feed` it bytes, and `close` it at end of file.
 
     Parameters
     ----------
@@ -287,11 +320,11 @@ class ListDecoder(_Decoder[list[Pair]]):
     Attributes
     ----------
     offset : int
-        Bytes of the stream before the first element that is not complete.
+        Bytes of the stream before the first incomplete element.
 
     Notes
     -----
-    num-pairs is never used to allocate (LIST-4): a list grows by the pairs that have come.
+    A list grows as its pairs arrive; num-pairs never sizes an allocation (LIST-4).
     """
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
@@ -300,7 +333,7 @@ class ListDecoder(_Decoder[list[Pair]]):
         self._pairs_left = 0
 
     def list_under_way(self) -> tuple[int, int] | None:
-        """Return (offset, num-pairs) of the list that is not complete; None between lists."""
+        """Return (offset, num-pairs) of the incomplete list, or None between lists."""
         if self._pairs is None:
             return None
         n_bytes = 4 + sum(8 + len(key) + len(value) for key, value in self._pairs)
@@ -313,13 +346,10 @@ class ListDecoder(_Decoder[list[Pair]]):
         return position, fault
 
     def _missing(self) -> Truncated | None:
+        n_kept = len(self._kept)
         if self._pairs is None:
-            return (
-                self._truncated("num-pairs", 0, 4, len(self._kept), "LIST-3")
-                if self._kept
-                else None
-            )
-        if self._kept:
+            return self._truncated("num-pairs", 0, 4, n_kept, "LIST-3") if n_kept else None
+        if n_kept:
             return self._missing_of_pair()
         n_pairs = len(self._pairs)
         return Truncated(

@@ -17,7 +17,7 @@ MSG = "MSG"
 ERR = "ERR"
 
 MAX_LINE = 64 * 1024
-"""The most bytes of a line that are kept, without tag and newline: 64 KiB (LIMITS-3)."""
+"""Bytes of a line that are kept, without its tag and newline: 64 KiB (LIMITS-3)."""
 
 _TAGS = {b"**<MSG>": MSG, b"**<ERR>": ERR}
 _TAG_BYTES = 7
@@ -79,16 +79,16 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
     tag = f"**<{kind}> ".encode()
     lines = text.split(b"\n")
     if len(lines) > 1 and not lines[-1]:
-        lines.pop()  # a newline at the end closes the last line, it does not begin another
+        lines.pop()  # the final newline ends the last line and does not begin another
     return b"".join(tag + line + b"\n" for line in lines)
 
 
 class MessageParser:
-    """Split stderr into messages as it comes.
+    """A parser that splits the stream of stderr into messages.
 
     Notes
     -----
-    Any bytes are lines, so parsing never fails. The parser holds one line of at most MAX_LINE bytes
+    Parsing never fails: any bytes form lines. The parser buffers one line of at most MAX_LINE bytes
     and its tag.
     """
 
@@ -97,7 +97,7 @@ class MessageParser:
         self._n_cut = 0
 
     def feed(self, data: Buffer) -> list[Message]:
-        """Take the next bytes, cut anywhere.
+        """Parse the next bytes, cut anywhere.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class MessageParser:
         Returns
         -------
         list of Message
-            The messages whose newline has come.
+            The messages that these bytes complete.
         """
         messages = []
         *ended, rest = bytes(memoryview(data)).split(b"\n")
@@ -117,7 +117,7 @@ class MessageParser:
         return messages
 
     def close(self) -> list[Message]:
-        """Take the end of the stream.
+        """Mark the end of the stream.
 
         Returns
         -------

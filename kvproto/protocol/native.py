@@ -1,7 +1,7 @@
-"""The primitives of the codec: compiled ones where they are built, the reference otherwise.
+"""The primitives of the codec: compiled if they were built, otherwise the reference.
 
-The rest of kvproto asks here and does not know which it gets; `NATIVE` tells. KVPROTO_PURE=1 in the
-environment selects the reference. The compiled module is for CPython only.
+All other modules import them from here; `NATIVE` is true for the compiled ones. KVPROTO_PURE=1 in
+the environment selects the reference. The compiled module is for CPython only.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = [
 
 try:
     from kvproto._disco import ffi, lib
-except ModuleNotFoundError:  # a source tree that was not built: the reference does the work
+except ModuleNotFoundError:  # a source tree that was not built
     NATIVE = False
 else:
     NATIVE = os.environ.get("KVPROTO_PURE", "") in ("", "0")
 
 if NATIVE:
-    # cffi cannot pass Python objects. The compiled functions are builtins, put into a dict once.
+    # cffi cannot pass Python objects, so the extension adds its builtin functions to a dict.
     _compiled: dict[str, object] = {}
     if lib.kvproto_export(id(_compiled)) != 0:
         raise ImportError("kvproto._disco could not export its functions")

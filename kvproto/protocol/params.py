@@ -1,7 +1,7 @@
 """Parameter sets: what a driver sends a worker before the first pair.
 
 A dict becomes `<total>\\n` and then, for each pair, `<klen> <key> <vlen> <value>\\n`; total and
-lengths are decimal and count bytes. str and bytes are sent as they are, None as nothing. No I/O.
+lengths are decimal and count bytes. str and bytes are sent unframed, None as nothing. No I/O.
 Implements PARAMS and LIMITS-4 of PROTOCOL.md.
 """
 
@@ -28,7 +28,7 @@ Params = (
 """What `encode_params` takes."""
 
 MAX_PARAMS = 1 << 30
-"""The most bytes that a parameter set may announce: 1 GiB (LIMITS-4)."""
+"""The largest total of a parameter set: 1 GiB (LIMITS-4)."""
 
 _MAX_DIGITS = 10
 _TOTAL = "total"
@@ -40,9 +40,9 @@ def encode_params(params: Params) -> bytes:
     Parameters
     ----------
     params : dict, str, bytes or None
-        A dict of str or bytes to str or bytes becomes a parameter set, keys and values as UTF-8;
-        `{}` becomes ``b"0\\n"``. str and bytes are not framed: the worker reads them in its own
-        way (PARAMS-6). None becomes ``b""`` (PARAMS-7).
+        A dict of str or bytes to str or bytes becomes a parameter set, each str as UTF-8; `{}`
+        becomes ``b"0\\n"``. A str or bytes becomes raw parameters, without any framing (PARAMS-6).
+        None becomes ``b""`` (PARAMS-7).
 
     Returns
     -------
@@ -53,8 +53,8 @@ def encode_params(params: Params) -> bytes:
     TypeError
         A value of another type; the message names the key.
     ValueError
-        The set is over 1 GiB, UTF-8 cannot encode a str, or the same name is there as str and as
-        bytes (PARAMS-8).
+        The set is over 1 GiB, UTF-8 cannot encode a str, or a name occurs as str and as bytes
+        (PARAMS-8).
     """
     if params is None:
         return b""
@@ -87,7 +87,7 @@ def decode_params(data: Buffer) -> dict[bytes, bytes]:
     Returns
     -------
     dict of bytes to bytes
-        Of two entries with one name, the last (PARAMS-8).
+        The last of several entries with one name counts (PARAMS-8).
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The reference primitives in pure Python. The compiled ones must agree with them to the byte.
 
-Each function takes a buffer and a start, works through what is complete, and returns where it
-stopped. "Not yet" is a position short of the end, never an error; the callers handle end of file.
-No I/O, no state. Implements FRAME-1 to FRAME-3, LIST-1, LIST-2, LIMITS-1.
+A scan goes through the complete elements of a buffer and returns where it stopped. An incomplete
+element is no error here; the callers handle end of file. No I/O, no state. Implements FRAME-1 to
+FRAME-3, LIST-1, LIST-2, LIMITS-1.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def scan_lists(
 ) -> tuple[int, list[Pair] | None, int, int]:
     """Append each complete result list of data[start:] to out.
 
-    `pairs` is the list under way, None between lists. Returns (position after the last complete
+    `pairs` is the incomplete list, None between lists. Returns (position after the last complete
     element, pairs, pairs_left, fault as in `scan_pairs`).
     """
     position = start
@@ -70,9 +70,9 @@ def scan_lists(
             (pairs_left,) = U32.unpack_from(data, position)
             position += 4
             pairs = []
-        had = len(pairs)
+        n_before = len(pairs)
         position, fault = scan_pairs(data, position, pairs_left, max_item, pairs)
-        pairs_left -= len(pairs) - had
+        pairs_left -= len(pairs) - n_before
         if pairs_left:
             return position, pairs, pairs_left, fault
         out.append(pairs)
@@ -114,7 +114,7 @@ def pack_pairs(pairs: Iterable[object], max_item: int, first_index: int = 0) -> 
 def frame_lines(data: Bytes, last: bool) -> tuple[bytes, int]:
     """Frame each line of data, with its newline, as the value of an empty key.
 
-    With `last`, also a line that no newline ends. Returns (frames, bytes of data taken).
+    With `last`, also a final line without a newline. Returns (frames, bytes consumed).
     """
     end = len(data) if last else bytes(data).rfind(b"\n") + 1
     parts = []
@@ -131,7 +131,7 @@ def frame_lines(data: Bytes, last: bool) -> tuple[bytes, int]:
 def split_frames(data: Bytes, n_partitions: int) -> tuple[list[bytes], int]:
     """Route the frames of each complete pair of data to partition crc32(key) % n_partitions.
 
-    Returns (frames of each partition, bytes of data taken). There is no limit: data was checked.
+    Returns (frames of each partition, bytes consumed). No limit applies: the data was checked.
     """
     if n_partitions < 1:
         raise ValueError(f"n_partitions must be at least 1, not {n_partitions}")
@@ -182,8 +182,8 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
     """Add the value of each pair of an iterator to the sum of its key.
 
     Stops at a pair that is not a tuple of two or cannot be added, and when there are max_keys sums.
-    Returns a list with the pair that it took and did not add; an empty one at the end. Raises what
-    the iterator raises, and nothing else.
+    Returns a list with the pair that was read but not added, or an empty list at the end. Raises
+    only what the iterator raises.
     """
     for pair in pairs:
         if len(sums) >= max_keys or type(pair) is not tuple or len(pair) != 2:
@@ -191,7 +191,7 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
         key, value = pair
         try:
             sums[key] = sums.get(key, 0) + value
-        except Exception:  # the caller adds the pair again, and gets the error
+        except Exception:  # the caller adds the pair itself and gets the error
             return [pair]
     return []
 

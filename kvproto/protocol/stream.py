@@ -1,8 +1,8 @@
-"""Streams of frames, checked as they pass by, without an object for a pair.
+"""Check streams of frames without creating an object for each pair.
 
-What moves framed bytes (the driver's fastest path) feeds every piece through here to count the
-pairs and lists, and to refuse bytes that break the framing. No I/O.
-Implements FRAME, LIST and LIMITS-1 of PROTOCOL.md with the errors of `frames`.
+The driver's fastest path feeds its input and output through a `FrameStream`, which counts pairs and
+lists and rejects bytes that break the framing. No I/O. Implements FRAME, LIST and LIMITS-1 of
+PROTOCOL.md, with the errors of `frames`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FrameStream:
     Parameters
     ----------
     with_lists : bool
-        Result lists, not bare pairs.
+        Whether it is a stream of result lists or of bare pairs.
     max_item : int
         Limit of an item in bytes, without its 4-byte size.
     """
@@ -39,46 +39,49 @@ class FrameStream:
 
     @property
     def n_pairs(self) -> int:
-        """Complete pairs that went by."""
+        """The number of complete pairs so far."""
         raise NotImplementedError
 
     @property
     def n_lists(self) -> int:
-        """Complete result lists that went by; 0 in a stream of bare pairs."""
+        """The number of complete result lists so far; 0 in a stream of bare pairs."""
         raise NotImplementedError
 
     def feed(self, data: Buffer) -> memoryview:
-        """Take the next bytes, cut anywhere; return them without the num-pairs fields.
+        """Check the next bytes, cut anywhere, and return them without the num-pairs fields.
 
-        What it returns is valid until the next call.
+        Returns
+        -------
+        memoryview
+            Valid until the next call.
 
         Raises
         ------
         ItemTooLarge
-            Its `decoded` is [the bytes of pairs before the fault].
+            Its `decoded` is [the bytes of the pairs before the fault].
         """
         raise NotImplementedError
 
     def check(self, data: Buffer) -> None:
-        """As `feed`, but return nothing."""
+        """Check the next bytes as `feed` does, but return nothing."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Take the end of the stream. Raises Truncated when it ends inside an element."""
+        """Mark the end of the stream. Raises Truncated when it ends inside an element."""
         raise NotImplementedError
 
     def list_under_way(self) -> tuple[int, int] | None:
-        """Return (offset, num-pairs) of the list that is not complete; None between lists."""
+        """Return (offset, num-pairs) of the incomplete list, or None between lists."""
         raise NotImplementedError
 
 
 class _NativeStream(FrameStream):
-    """The compiled walker."""
+    """A stream over the compiled walker."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
         self._walker = _native.ffi.new("disco_walker *")
         self._n_kept = _native.ffi.new("size_t *")
-        self._room = bytearray()  # used again, since fresh memory costs page faults
+        self._room = bytearray()  # reused: fresh memory costs page faults
         self._fault: ItemTooLarge | None = None
         _native.lib.disco_walk_start(self._walker, with_lists, max_item)
 
@@ -91,8 +94,8 @@ class _NativeStream(FrameStream):
         return self._walker.n_lists
 
     def feed(self, data: Buffer) -> memoryview:
-        kept = self._walk(memoryview(data), keep=True)
-        return memoryview(self._room)[:kept]
+        n_kept = self._walk(memoryview(data), keep=True)
+        return memoryview(self._room)[:n_kept]
 
     def check(self, data: Buffer) -> None:
         self._walk(memoryview(data), keep=False)
@@ -115,7 +118,7 @@ class _NativeStream(FrameStream):
         )
 
     def _progress_of_list(self) -> str:
-        # Only where the list ends between two of its pairs: elsewhere the field says it all.
+        # Only for a list that ends between two pairs: otherwise the field explains the error.
         walker = self._walker
         if not walker.in_list or walker.had or _FIELDS[walker.field] != "key size":
             return ""
@@ -150,11 +153,11 @@ class _NativeStream(FrameStream):
 
 
 class _ReferenceStream(FrameStream):
-    """The same with the decoders. It holds a result list until the list is complete."""
+    """A stream over the decoders, which buffers each result list until it is complete."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
-        self._lists = ListDecoder(max_item=max_item) if with_lists else None
-        self._pairs = PairDecoder(max_item=max_item)
+        self._list_decoder = ListDecoder(max_item=max_item) if with_lists else None
+        self._pair_decoder = PairDecoder(max_item=max_item)
         self._n_pairs = self._n_lists = 0
 
     @property
@@ -167,27 +170,27 @@ class _ReferenceStream(FrameStream):
 
     def feed(self, data: Buffer) -> memoryview:
         try:
-            if self._lists is None:
-                return memoryview(self._frames([self._pairs.feed(data)]))
-            return memoryview(self._frames(self._lists.feed(data)))
+            if self._list_decoder is None:
+                return memoryview(self._encoded([self._pair_decoder.feed(data)]))
+            return memoryview(self._encoded(self._list_decoder.feed(data)))
         except ProtocolError as fault:
-            lists = [fault.decoded] if self._lists is None else fault.decoded
-            fault.decoded = [self._frames(lists)]
+            lists = [fault.decoded] if self._list_decoder is None else fault.decoded
+            fault.decoded = [self._encoded(lists)]
             raise
 
     def check(self, data: Buffer) -> None:
         self.feed(data)
 
     def close(self) -> None:
-        (self._lists or self._pairs).close()
+        (self._list_decoder or self._pair_decoder).close()
 
     def list_under_way(self) -> tuple[int, int] | None:
-        return self._lists.list_under_way() if self._lists is not None else None
+        return self._list_decoder.list_under_way() if self._list_decoder is not None else None
 
-    def _frames(self, lists: Iterable[list[Pair]]) -> bytes:
+    def _encoded(self, lists: Iterable[list[Pair]]) -> bytes:
         frames = []
         for pairs in lists:
-            self._n_lists += self._lists is not None
+            self._n_lists += self._list_decoder is not None
             self._n_pairs += len(pairs)
             frames.append(encode_pairs(pairs, max_item=0xFFFFFFFF))
         return b"".join(frames)
