@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from support import conformance_mutants as mutants
-from support import contract_mutants
+from support import contract_mutants, unknown_mutants
 from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
 
@@ -39,7 +39,7 @@ def subjects(directory: Path):
     """Name, check, the cases to run, and the ids that must be told; broken workers, then correct
     ones.
     """
-    tables = {"any": [*mutants.MUTANTS, *contract_mutants.ANY], "reference": contract_mutants.TOLD}
+    tables = {"any": [*mutants.MUTANTS, *unknown_mutants.ANY], "reference": contract_mutants.TOLD}
     for contract, mutant in (
         (contract, mutant) for contract, table in tables.items() for mutant in table
     ):

@@ -6,7 +6,7 @@ import os
 from fnmatch import fnmatchcase
 
 import pytest
-from support import catalogue, contract_mutants
+from support import catalogue, contract_mutants, unknown_mutants
 from support import conformance_mutants as mutants
 from support.languages import LANGUAGES, missing, program
 
@@ -58,7 +58,7 @@ SLOW = ("java", "javascript", "tcl")
 """Languages whose programs take long to start."""
 
 ONLY_IN_A_MAP = ("too many lists", "too few lists", "answers held back")
-NOTED = [*mutants.NOTED, *contract_mutants.NOTED]
+NOTED = [*mutants.NOTED, *unknown_mutants.NOTED]
 
 LONG = [
     "*-drawn",
@@ -138,9 +138,7 @@ def in_its_modes(table):
     ]
 
 
-@pytest.mark.parametrize(
-    ("mutant", "mode"), in_its_modes([*mutants.MUTANTS, *contract_mutants.ANY])
-)
+@pytest.mark.parametrize(("mutant", "mode"), in_its_modes([*mutants.MUTANTS, *unknown_mutants.ANY]))
 def test_a_fault_is_told_once_by_the_case_that_it_belongs_to(mutant, mode, directory):
     check(mutant, mode, "any", directory)
 
@@ -207,7 +205,7 @@ def test_what_only_informs_fails_nobody(mutant, id, directory):
 
 def test_each_case_has_a_worker_that_it_tells_of():
     named = {id for _, id in NOTED}
-    for mutant in [*mutants.MUTANTS, *contract_mutants.ANY, *contract_mutants.TOLD]:
+    for mutant in [*mutants.MUTANTS, *unknown_mutants.ANY, *contract_mutants.TOLD]:
         named |= {
             id for mode in ("map", "reduce") for id in (getattr(mutant, mode) or ("",))[0].split()
         }

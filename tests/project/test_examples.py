@@ -82,7 +82,9 @@ def test_grep_gives_the_lines_that_match_with_their_file(tmp_path):
         if "822" in line.partition("RFC")[2]
     ]
     assert len(expected) > 10
-    given = documented("grep", tmp_path, **{"params=err|warn": "params=RFC.*822", "/var/log": SOURCES})
+    given = documented(
+        "grep", tmp_path, **{"params=err|warn": "params=RFC.*822", "/var/log": SOURCES}
+    )
     assert sorted(given.splitlines()) == sorted(expected)
 
 
