@@ -17,12 +17,10 @@ from typing import Any
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
 from kvproto.classic.threads import stopping
-from kvproto.engine.kept import ACTIVE, READY, UNKNOWN
+from kvproto.engine.kept import ACTIVE, READY, UNKNOWN, KeptJob, one_ended
 from kvproto.errors import JobError
 
 __all__ = ["JobChain"]
-
-_POLL = 0.05
 
 
 class JobChain(dict[Job, Any]):
@@ -55,7 +53,7 @@ class JobChain(dict[Job, Any]):
         Parameters
         ----------
         poll_interval : float
-            The most seconds from the end of a job to the start of one that needs it.
+            Has no effect: a job starts when the jobs that it needs have ended.
         timeout : float, optional
             Seconds.
 
@@ -69,14 +67,14 @@ class JobChain(dict[Job, Any]):
         self._check()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         with stopping(lambda: [job._run for job in self if job._run is not None]):
-            while self._advance():
+            while jobs := self._advance():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(
                         f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n"
                         f"{self._summary()}"
                     )
-                time.sleep(min(poll_interval, _POLL, left))
+                one_ended([KeptJob(job.name) for job in jobs], left)
         for error in self._failed.values():
             cause = copy(error)
             if isinstance(cause, JobError):  # a worker's stderr stands in the chain's error
@@ -110,13 +108,13 @@ class JobChain(dict[Job, Any]):
                         "which is neither in the chain nor was started"
                     )
 
-    def _advance(self) -> bool:
-        """Start the jobs whose inputs are done; return whether to wait for anything."""
+    def _advance(self) -> list[Job]:
+        """Start the jobs whose inputs are done; return the jobs that run."""
         jobs = dict.fromkeys(
             one for job, inputs in self.items() for one in (job, *_jobs_in(inputs))
         )
         states = {job: self._status(job) for job in jobs}
-        is_going_on = ACTIVE in states.values()
+        running = [job for job, status in states.items() if status == ACTIVE]
         for job in jobs:
             if states[job] not in (ACTIVE, READY, UNKNOWN) and job not in self._failed:
                 self._failed[job] = _error_of(job)
@@ -125,10 +123,10 @@ class JobChain(dict[Job, Any]):
             if is_waiting and all(states[needed] == READY for needed in _jobs_in(inputs)):
                 try:
                     job.run(input=_resolved(inputs))
-                    is_going_on = True
+                    running.append(job)
                 except Exception as e:  # whatever the job's own parameters and inputs raise
                     self._failed[job] = e
-        return is_going_on
+        return running
 
     def _status(self, job: Job) -> str:
         return job.results(timeout=0)[0]

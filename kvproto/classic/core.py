@@ -13,7 +13,7 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
 from kvproto.engine.context import check_profile
-from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, started
+from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, one_ended, started
 from kvproto.errors import JobError, WaitTimeout
 from kvproto.storage.trust import check_trusted
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
 
 _TURN = 0.1  # seconds: how long a wait lasts before events are shown
-_POLL = 0.05
 
 
 _OF_CLUSTERS = {"blacklist", "config", "jobpack", "nodeinfo", "submit", "whitelist"}
@@ -127,13 +126,9 @@ class Disco:
         """
         is_one = isinstance(jobspec, str) or hasattr(jobspec, "name")
         jobs = [KeptJob(_name(job)) for job in ([jobspec] if is_one else jobspec)]
-        deadline = time.monotonic() + timeout / 1000
-        while True:
-            states = [(job.job, job.state()) for job in jobs]
-            left = deadline - time.monotonic()
-            if left <= 0 or not jobs or any(status != ACTIVE for _, (status, _) in states):
-                break
-            time.sleep(min(_POLL, left))
+        if timeout > 0 and jobs:
+            one_ended(jobs, timeout / 1000)
+        states = [(job.job, job.state()) for job in jobs]
         if is_one:
             return states[0][1]
         active = [state for state in states if state[1][0] == ACTIVE]

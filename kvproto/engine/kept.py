@@ -10,7 +10,7 @@ import glob
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,14 @@ from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.atomic import open_regular
 from kvproto.storage.home import check_home, home
-from kvproto.storage.job_directory import JobPaths, has_driver, machine, tell_to_stop, tidied
+from kvproto.storage.job_directory import (
+    JobPaths,
+    has_driver,
+    machine,
+    tell_to_stop,
+    tidied,
+    wait_for_end,
+)
 from kvproto.storage.manifest import names_of
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "KeptJob",
     "all_jobs",
     "first_event",
+    "one_ended",
     "resolve_job",
     "started",
     "sweep",
@@ -136,29 +144,18 @@ class KeptJob:
 
     def follow(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """As `events`, and go on with later events until the job is no longer active."""
-        while True:
-            # Asked before the events are read: then none comes after these.
-            is_last = not self.is_active()
+        is_last = False
+        while not is_last:
+            # Asked before the events are read: then none comes after these. That a file grows
+            # cannot be waited for, so it is read again and again.
+            is_last = self.ended_within(_LOOK_EACH)
             for after, event in self.events(offset):
                 yield after, event
                 offset = after
-            if is_last:
-                return
-            time.sleep(_LOOK_EACH)
-
-    def is_active(self) -> bool:
-        """Whether its driver runs."""
-        return self.status() == ACTIVE
 
     def ended_within(self, seconds: float = math.inf) -> bool:
         """Wait until the job is no longer active; False when the seconds are over."""
-        deadline = time.monotonic() + seconds
-        while self.is_active():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(left, _LOOK_EACH))
-        return True
+        return one_ended([self], seconds)
 
     def outcome(self) -> list[str]:
         """The results of a job that has ended. JobError that says why there are none."""
@@ -290,6 +287,12 @@ class KeptJob:
                 if newline or n_bytes >= min(size, MAX_EVENT):
                     return data[len(before) + len(newline) :]
                 n_bytes *= 4
+
+
+def one_ended(jobs: Iterable[KeptJob], seconds: float) -> bool:
+    """Wait until one of the jobs is not active; False when the seconds are over."""
+    controls = [job.paths.control if job.is_there() else "" for job in jobs]
+    return wait_for_end(controls, seconds)
 
 
 def _not_removed(path: str, e: OSError) -> JobError:

@@ -24,15 +24,17 @@ from __future__ import annotations
 
 import errno
 import glob
+import math
 import os
 import re
 import shutil
 import stat
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 
+from kvproto._stdio import ready_fds
 from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import private, sync
@@ -47,6 +49,7 @@ __all__ = [
     "machine",
     "tell_to_stop",
     "tidied",
+    "wait_for_end",
 ]
 
 
@@ -253,6 +256,19 @@ def has_driver(path: str) -> bool:
         return False
     os.close(fd)
     return True
+
+
+def wait_for_end(paths: Iterable[str], seconds: float) -> bool:
+    """Wait until no process holds one of the drivers' ends open; False when time is up."""
+    with ExitStack() as opened:
+        fds = []
+        for path in paths:
+            fd = _open(path)
+            if fd is None:
+                return True
+            opened.callback(os.close, fd)
+            fds.append(fd)
+        return bool(ready_fds(left=fds, seconds=None if seconds == math.inf else seconds))
 
 
 def tell_to_stop(path: str) -> bool:
