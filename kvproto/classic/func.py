@@ -11,70 +11,26 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from kvproto.classic.task_io import (
-    InputStream,
-    OutputStream,
-    chain_reader,
-    chain_stream,
-    default_stream,
-    disco_input_stream,
-    disco_output_stream,
-    gzip_line_reader,
-    gzip_line_stream,
-    gzip_reader,
-    gzip_stream,
-    input_stream,
-    map_input_stream,
-    map_line_reader,
-    map_output_stream,
-    old_netstr_reader,
-    output_stream,
-    plain_output_stream,
-    re_reader,
-    reduce_input_stream,
-    reduce_output_stream,
-    string_input_stream,
-    task_input_stream,
-    task_output_stream,
-)
 from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import combines_batches
+from kvproto.inputs import readers
+from kvproto.inputs.readers import *  # noqa: F403 (the names are listed once, there)
+from kvproto.inputs.streams import InputStream, OutputStream
 from kvproto.protocol import native as _native
 
 __all__ = [
     "InputStream",
     "OutputStream",
-    "chain_reader",
-    "chain_stream",
     "default_partition",
-    "default_stream",
-    "disco_input_stream",
-    "disco_output_stream",
-    "gzip_line_reader",
-    "gzip_line_stream",
-    "gzip_reader",
-    "gzip_stream",
     "init",
-    "input_stream",
     "make_range_partition",
-    "map_input_stream",
-    "map_line_reader",
-    "map_output_stream",
     "noop",
     "nop_map",
     "nop_reduce",
-    "old_netstr_reader",
-    "output_stream",
-    "plain_output_stream",
-    "re_reader",
-    "reduce_input_stream",
-    "reduce_output_stream",
-    "string_input_stream",
     "sum_combiner",
     "sum_reduce",
-    "task_input_stream",
-    "task_output_stream",
 ]
+__all__ += readers.__all__
 
 
 # --- what a job calls its functions with -------------------------------------------------------

@@ -7,6 +7,7 @@ complete, before its bytes are buffered. Implements FRAME, LIST and LIMITS-1 of 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -181,7 +182,7 @@ def _decode_whole(decoder: _Decoder[Element], data: Buffer) -> list[Element]:
     return decoded
 
 
-class _Decoder(Generic[Element]):
+class _Decoder(ABC, Generic[Element]):
     """The buffer, the offset and the error of a decoder."""
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
@@ -246,11 +247,13 @@ class _Decoder(Generic[Element]):
         if (missing := self._missing()) is not None:
             raise missing
 
+    @abstractmethod
     def _scan(self, data: Bytes, out: list[Element]) -> tuple[int, int]:
-        raise NotImplementedError
+        """Append the complete elements to `out`; return where they end, and a fault."""
 
+    @abstractmethod
     def _missing(self) -> Truncated | None:
-        raise NotImplementedError
+        """Say what the end of the stream cuts short; None between elements."""
 
     def _too_large(self, data: Bytes, position: int, fault: int) -> ItemTooLarge:
         field = "key size"
