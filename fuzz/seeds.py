@@ -3,8 +3,8 @@
 They are the byte vectors of tests/vectors/ in the form of each target, worker scripts, and the
 traffic of `kvproto check` with a correct worker: what it sends, and the lists that it expects.
 
-`PYTHONPATH=tests python fuzz/seeds.py` rewrites them reproducibly. It keeps the inputs that broke an
-invariant, found-* and crash-*.
+`PYTHONPATH=tests python fuzz/seeds.py` rewrites them reproducibly. It keeps the inputs that broke
+an invariant, found-* and crash-*.
 """
 
 import struct
@@ -104,7 +104,7 @@ MESSAGES = {  # repetitions - 1, flags (1: die, 2: no memory), outcomes, text
 
 
 def traffic() -> dict[str, bytes]:
-    """Make seeds of the first short run of each case, without duplicates: target/kit-ID -> bytes."""
+    """Make seeds of each case's first short run, without duplicates: target/kit-ID -> bytes."""
     names: dict[tuple[str, bytes], str] = {}
     for case in CASES:
         schedules = [
@@ -122,9 +122,7 @@ def traffic() -> dict[str, bytes]:
                 ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + output),
                 (
                     "sequences",
-                    script(
-                        [(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, SHORT_IO, 2, 2
-                    ),
+                    script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, SHORT_IO, 2, 2),
                 ),
             ):
                 names.setdefault((target, data), f"{target}/kit-{case.id.lower()}")
