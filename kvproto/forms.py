@@ -20,8 +20,8 @@ from typing import Any
 
 from kvproto.errors import DataError
 from kvproto.inputs.lines import checked_lines
-from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair, encode_pairs
-from kvproto.protocol.native import frame_lines
+from kvproto.protocol.frames import MAX_ITEM, Pair, PairDecoder, encode_pair
+from kvproto.protocol.native import frame_lines, pack_pairs
 
 __all__ = [
     "READERS",
@@ -46,7 +46,8 @@ def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     Raises
     ------
     DataError
-        For a line of more than `max_item` bytes, and for compressed and other data without lines.
+        For compressed and other data without lines, and for a line that would need a buffer of more
+        than `max_item` bytes.
     """
     for lines in _whole_lines(checked_lines(pieces, "the input"), max_item):
         yield frame_lines(lines, True)[0]
@@ -58,12 +59,11 @@ def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> It
     Raises
     ------
     DataError
-        For a line of more than `max_item` bytes.
+        For a key or value of more than `max_item` bytes.
     """
-    for lines in _whole_lines(pieces, max_item):
-        ended = lines[:-1] if lines.endswith(b"\n") else lines
-        parts = [line.partition(b"\t") for line in ended.split(b"\n")]
-        yield encode_pairs([(key, value) for key, _, value in parts], max_item=max_item)
+    blocks = (block.removesuffix(b"\n").split(b"\n") for block in _whole_lines(pieces, max_item))
+    parts = ([line.partition(b"\t") for line in lines] for lines in blocks)
+    return _encoded(([(key, value) for key, _, value in lines] for lines in parts), max_item)
 
 
 def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
@@ -72,23 +72,26 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     Raises
     ------
     DataError
-        For a line of more than `max_item` bytes, or one that is not a pair; it has the line number.
+        For a line that is not a pair, and for a key or value of more than `max_item` bytes.
     """
+    return _encoded(_pairs_of_jsonl(pieces, max_item), max_item)
+
+
+def _pairs_of_jsonl(pieces: Iterable[bytes], max_item: int) -> Iterator[list[Pair]]:
     import json  # noqa: PLC0415 (it is slow to load)
 
     n_lines = 0
     for block in _whole_lines(pieces, max_item):
         lines = block.removesuffix(b"\n").split(b"\n")
-        pairs = [
+        yield [
             _pair_of_line(line, number, json.loads)
             for number, line in enumerate(lines, n_lines + 1)
             if line.strip()
         ]
         n_lines += len(lines)
-        yield encode_pairs(pairs)
 
 
-def _pair_of_line(line: bytes, number: int, loads: Callable[[bytes], Any]) -> tuple[bytes, bytes]:
+def _pair_of_line(line: bytes, number: int, loads: Callable[[bytes], Any]) -> Pair:
     try:
         entry = loads(line)
         if isinstance(entry, list):
@@ -114,6 +117,17 @@ def _item_of_json(item: object) -> bytes:
     if not isinstance(item, str):
         raise TypeError(item)
     return item.encode()
+
+
+def _encoded(blocks: Iterable[list[Pair]], max_item: int) -> Iterator[bytes]:
+    n_pairs = 0
+    for pairs in blocks:
+        try:
+            frames, n_encoded = pack_pairs(pairs, max_item, n_pairs)
+        except ValueError as e:
+            raise DataError(f"the input: {e}; raise max_item if that is meant") from None
+        n_pairs += n_encoded
+        yield frames
 
 
 def _whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
@@ -154,7 +168,7 @@ def jsonl_from_frames(frames: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
         yield b"".join([encode(*pair) for pair in pairs])
 
 
-def _decoded(frames: Iterable[bytes], max_item: int) -> Iterator[list[tuple[bytes, bytes]]]:
+def _decoded(frames: Iterable[bytes], max_item: int) -> Iterator[list[Pair]]:
     decoder = PairDecoder(max_item=max_item)
     for frame in frames:
         yield decoder.feed(frame)

@@ -233,6 +233,15 @@ def test_max_item_holds_for_a_line():
     assert b"4 bytes" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "form, data", [("lines", b"12345\n"), ("text", b"a\tb\n\t12345\n"), ("jsonl", b'"12345"\n')]
+)
+def test_max_item_holds_for_each_form_of_input_and_is_no_traceback(form, data):
+    done = kvproto_command("map", "--in", form, "--max-item", "4", "--", ECHO, stdin=data)
+    assert done.returncode == 1
+    assert b"max_item" in done.stderr and b"Traceback" not in done.stderr
+
+
 # --- errors ------------------------------------------------------------------------------------
 
 
