@@ -1,7 +1,7 @@
-"""Where libdisco is in the installed package, and the flags that build a C worker with it.
+"""The flags that build a C worker with the libdisco of the installed package.
 
-Promises: a program that is built with these flags needs no file of kvproto to run. Only one that
-calls read_parameters() needs libJudy.
+A program that is built with them runs without kvproto. It needs libJudy only if it calls
+read_parameters().
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _JUDY = "-Wl,--push-state,--as-needed -lJudy -Wl,--pop-state"
 
 
 def prefix() -> Path:
-    """Return the directory of include/disco.h, lib/libdisco.a and lib/pkgconfig/disco.pc.
+    """Return the directory that has include/disco.h, lib/libdisco.a and lib/pkgconfig/disco.pc.
 
     Raises
     ------
     KVProtoError
-        They are not there, as in a source tree that has not been installed.
+        The files do not exist, as in a source tree that has not been installed.
     """
     directory = Path(__file__).resolve().parent.parent
     for part in ("include/disco.h", "lib/libdisco.a"):
@@ -36,12 +36,12 @@ def prefix() -> Path:
 
 
 def cflags() -> str:
-    """Return the flags of the compiler: where disco.h is."""
+    """Return the compiler flags: the include directory of disco.h."""
     return f"-I{prefix()}/include"
 
 
 def libs() -> str:
-    """Return the flags of the linker: the static library, and libJudy where the compiler has it.
+    """Return the linker flags: the static library, and libJudy if the compiler finds it.
 
     The compiler is $CC, or cc. With --as-needed, a program that does not use libJudy runs without.
     """
@@ -60,7 +60,7 @@ def _has_judy() -> bool:
                 check=False,
             )
         except OSError:
-            return False  # no compiler here: the flags are for another machine
+            return False  # no compiler: the flags are for another machine
         if os.sep in answer.stdout:
             return True
     return False

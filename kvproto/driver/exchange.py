@@ -1,7 +1,7 @@
-"""One run of a worker: feed it, drain it, watch the clock, judge it.
+"""One run of a worker: write its stdin, read its output, enforce the limits, judge the result.
 
-One loop over its stdin, stdout, stderr and the news of its supervisor. All descriptors are
-non-blocking, so that the two sides can never wait for each other in a circle.
+A single loop polls stdin, stdout, stderr and the supervisor. All descriptors are non-blocking, so
+that driver and worker cannot deadlock.
 Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the driver's side.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMITS", "Exchange", "Limits"]
 
-# A pipe is locked while one side copies. Less than all of it keeps the other side going.
+# A read locks the pipe while it copies. Reading only part of it lets the worker go on writing.
 _READ_BYTES = 1 << 19
 _STDERR_BYTES = 1 << 16
 _TAIL_LINES = 20
@@ -35,7 +35,7 @@ Decoded_co = TypeVar("Decoded_co", covariant=True)
 
 
 class Limits(NamedTuple):
-    """Seconds that a worker may take; None is for ever. See `ExternalProgram`."""
+    """The time limits of a worker in seconds, or None for no limit. See `ExternalProgram`."""
 
     start: float | None = 30.0
     idle: float | None = 300.0
@@ -44,11 +44,11 @@ class Limits(NamedTuple):
 
 
 LIMITS = Limits()
-"""The limits unless others are given; `LIMITS._fields` are their names."""
+"""The default limits; `LIMITS._fields` has their names."""
 
 
 class Decoder(Protocol[Decoded_co]):
-    """What an exchange gives the worker's output to: a ListDecoder or a FrameStream."""
+    """A decoder of the worker's stdout: a ListDecoder or a FrameStream."""
 
     def feed(self, data: Buffer) -> Decoded_co: ...
 
@@ -58,7 +58,7 @@ class Decoder(Protocol[Decoded_co]):
 
 
 class Exchange(Generic[Decoded_co]):
-    """A worker's run, from its start to its verdict. Leaving the context leaves nothing behind.
+    """A run of a worker, from its start to its verdict. Leaving the context kills the worker.
 
     Parameters
     ----------
@@ -66,18 +66,18 @@ class Exchange(Generic[Decoded_co]):
     source : Source
         The input.
     decoder : ListDecoder or FrameStream
-        What `output` decodes stdout with.
+        Decodes stdout.
     argv : list of str
-        The program and its arguments, for errors.
+        The program and its arguments, for error messages.
     answers_each_pair : bool
-        The worker runs as a map.
+        Whether the worker runs as a map.
     params : bytes
         The encoded parameters, which are sent first.
     limits : Limits
     on_message : callable, optional
         Called with each Message of stderr.
     live : set of Exchange
-        Holds this exchange as long as it is open.
+        The open exchanges of the program; this one adds and removes itself.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class Exchange(Generic[Decoded_co]):
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live
-        self._away = 0.0  # seconds that the user or a slow source took: they are not the worker's
+        self._away = 0.0  # seconds in the user's code or a slow source: not the worker's
         self._began = self._moved = self._now()
-        self._expired = ""  # the limit that had been reached a round ago
+        self._expired = ""  # the limit that the round before reached
         self._suspended = self._closed = False
         self._grace_began: float | None = None
 
@@ -130,12 +130,12 @@ class Exchange(Generic[Decoded_co]):
         self.close()
 
     def close(self) -> None:
-        """Kill the worker, if it still runs, and all it left. Then `output` raises an error."""
+        """Kill the worker and its descendants. An `output` in progress then raises an error."""
         self._closed = True
         self._live.discard(self)
         if self._suspended:
             self.process.close()
-        else:  # it runs, in another thread or further up: the descriptors are in use there
+        else:  # `output` is running in another thread or up the stack, and uses the pipes
             self.process.kill()
         if self.process.left is not None and self._on_message is not None:
             left = os.fsencode(self.process.left)
@@ -145,7 +145,7 @@ class Exchange(Generic[Decoded_co]):
             self.process.left = None  # one message is enough
 
     def output(self) -> Iterator[Decoded_co]:
-        """Run the worker to its end, yield what it writes to stdout, decoded, and judge it.
+        """Run the worker to its end, yield its stdout, decoded, and judge it.
 
         Each piece is valid until the next.
         """
@@ -157,11 +157,11 @@ class Exchange(Generic[Decoded_co]):
                 self._read_stderr()
             if self.process.stdout in ready and self._read_stdout() and not self.errors:
                 decoded = self._decoded()
-                left = time.monotonic()
+                paused = time.monotonic()
                 self._suspended = True
                 yield decoded
                 self._suspended = False
-                self._away += time.monotonic() - left
+                self._away += time.monotonic() - paused
                 self._check_open()
             if self.process.stdin in ready:
                 self._write()
@@ -171,15 +171,15 @@ class Exchange(Generic[Decoded_co]):
         _verdict.judge(self)
 
     def answered(self, n_lists: int) -> None:
-        """Note that n_lists result lists have come in all. In a map, there is one for each pair."""
+        """Set the number of result lists so far. Raises WorkerError when a map has too many."""
         self.n_lists = n_lists
         if self.answers_each_pair and n_lists > self.source.n_pairs:
-            raise _verdict.too_many_lists(self)
+            raise self._error(_verdict.too_many_lists)
 
     def fail(
         self, kind: Callable[..., WorkerError], what: str, **details: Unpack[WorkerFacts]
     ) -> WorkerError:
-        """Make an error of a kind with all that is known of this run."""
+        """Make an error of this kind with the facts of this run."""
         facts: WorkerFacts = {
             "argv": self.argv,
             "status": self.process.exit_status,
@@ -192,8 +192,13 @@ class Exchange(Generic[Decoded_co]):
             facts["pair_index"] = self.n_lists
         return kind(what, **{**facts, **details})
 
+    def _error(self, verdict: Callable[..., WorkerError], *facts: object) -> WorkerError:
+        """Return the verdict, unless stderr has a **<ERR> line, which goes first (STDERR-7)."""
+        self._read_stderr()
+        return _verdict.reported(self) if self.errors else verdict(self, *facts)
+
     def _now(self) -> float:
-        """The worker's time: it stands still while the user or a source is at work."""
+        """The worker's clock, which stops while the user's code or a source runs."""
         return time.monotonic() - self._away
 
     def _check_open(self) -> None:
@@ -208,22 +213,21 @@ class Exchange(Generic[Decoded_co]):
         return self.process.exit_status is not None and self.stdout_ended
 
     def _wait(self) -> set[int]:
-        """Wait until something can be done; raise WorkerHung and its like when time is up."""
+        """Wait until a descriptor is ready. Raises a WorkerError when a limit is reached."""
         self._watch_grace()
         name, seconds = self._next_deadline()
         ready = ready_fds(*self._watched(), seconds=seconds)
         self._check_open()
         if seconds is None or seconds > 0:
             self._expired = ""
-        elif not ready or self._expired == name:  # what was there when time was up has been read
-            self._read_stderr()
-            raise _verdict.out_of_time(self, name)
+        elif not ready or self._expired == name:  # the round before has read what was available
+            raise self._error(_verdict.out_of_time, name)
         else:
             self._expired = name
         return ready
 
     def _watched(self) -> tuple[list[int], list[int]]:
-        """The descriptors to read from, and those to write to."""
+        """Return the descriptors to poll for reading and for writing."""
         process = self.process
         readable = [process.status_fd]
         if not self.stdout_ended:
@@ -237,15 +241,15 @@ class Exchange(Generic[Decoded_co]):
         return readable, [process.stdin]
 
     def _watch_grace(self) -> None:
-        """Start the clock of grace when all that is left for the worker to do is to exit."""
+        """Start the grace period when the worker has nothing left to do but exit."""
         all_answered = self.input_ended and self._has_answered()
         if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
             self._grace_began = self._grace_began or self._now()
 
     def _next_deadline(self) -> tuple[str, float | None]:
-        """The next limit and the seconds until then.
+        """Return the limit that is reached first and the seconds until then.
 
-        `total` counts the time on the wall, the others the worker's.
+        `total` counts wall-clock time, the others the worker's.
         """
         start, idle, total, grace = self.limits
         now = self._now()
@@ -264,14 +268,14 @@ class Exchange(Generic[Decoded_co]):
         return name, seconds
 
     def _waits_for_worker(self) -> bool:
-        """Whether it is the worker's turn, and not only a slow source's."""
+        """Whether the next step is the worker's and not only that of a slow source."""
         source_is_due = (
             not self._pending and self.source.fileno is not None and not self.input_ended
         )
         return not (source_is_due and (self._has_answered() or not self.answers_each_pair))
 
     def _has_answered(self) -> bool:
-        """Whether a map has answered all pairs that were read from the source."""
+        """Whether the worker is a map and has answered all pairs read from the source."""
         return self.answers_each_pair and self.n_lists >= self.source.n_pairs
 
     # --- moving bytes ----------------------------------------------------------------------------
@@ -280,8 +284,7 @@ class Exchange(Generic[Decoded_co]):
         try:
             self.process.read_status()
         except WorkerCrashed as e:
-            self._read_stderr()
-            raise _verdict.lost(self, e) from None
+            raise self._error(_verdict.lost, e) from None
         self._moved = self._now()
 
     def _read_stdout(self) -> bool:
@@ -301,15 +304,14 @@ class Exchange(Generic[Decoded_co]):
         return True
 
     def _decoded(self) -> Decoded_co:
-        """Decode `current`. What breaks the framing is the worker's error."""
+        """Decode `current`. Bytes that break the framing become a WorkerError."""
         try:
             return self.decoder.feed(self.current)
         except ProtocolError as fault:
-            self._read_stderr()
-            raise _verdict.bad_output(self, fault) from fault
+            raise self._error(_verdict.bad_output, fault) from fault
 
     def _read_stderr(self) -> None:
-        """Read one piece of stderr: a flood must not keep the loop from its other work."""
+        """Read one piece of stderr, so that a flood of messages does not block the loop."""
         try:
             data = os.read(self.process.stderr, _STDERR_BYTES)
         except BlockingIOError:
@@ -319,9 +321,9 @@ class Exchange(Generic[Decoded_co]):
         self._take(self._messages.feed(data))
 
     def _read_last_messages(self) -> None:
-        """Read what a worker that has exited left in its stderr, with an unended last line.
+        """Read what is left in stderr after the exit, including a last line without a newline.
 
-        No more than is there now: a process that it left may hold the other end and write for ever.
+        It reads no more than the pipe has now: a process that the worker left may write for ever.
         """
         n_left = self.process.n_unread_stderr()
         while n_left > 0:
@@ -338,14 +340,14 @@ class Exchange(Generic[Decoded_co]):
                 self.n_errors += 1
                 if self.n_errors <= _verdict.LISTED_ERRORS:
                     self.errors.append(line)
-                self._end_input()  # all that it still has to do is to write more lines, and exit
+                self._end_input()  # the worker can only write more lines, and exit
             if self._on_message is not None:
                 self._on_message(message)
 
     def _refill(self) -> None:
-        left = time.monotonic()
+        paused = time.monotonic()
         self._pending = memoryview(self.source.read())
-        self._away += time.monotonic() - left
+        self._away += time.monotonic() - paused
         self._moved = self._now()
         if not self._pending:
             self._end_input()

@@ -42,7 +42,7 @@ def threads(pid: int) -> list[int]:
 def children(pid: int) -> list[int]:
     """List the children of all threads of a process."""
     every: list[int] = []
-    with suppress(OSError):  # it has just ended
+    with suppress(OSError):  # the process has ended
         for tid in threads(pid):
             every += map(int, read(f"{pid}/task/{tid}/children").split())
     return every
@@ -67,7 +67,7 @@ def fd_path(pid: int | str, fd: int) -> str:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped, by a signal or under a debugger."""
+    """Whether a process is stopped, by a signal or by a debugger."""
     try:
         return status(pid)["State"].split()[0] in "Tt"
     except OSError:

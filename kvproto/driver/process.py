@@ -1,7 +1,7 @@
-"""One worker process, from its files to its end.
+"""One worker process, for the driver and for the conformance kit.
 
-`SupervisedProcess` writes a worker's files, starts it under a `Supervisor`, and holds its pipes.
-The driver and the conformance kit use it. Implements FILES-1.
+It writes the files of the worker, starts the worker under a `Supervisor`, and owns the pipes.
+Implements FILES-1.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
 class SupervisedProcess:
-    """A worker under supervision, started as `op` in a directory of its own.
+    """A supervised worker, started as `op` in its own directory.
 
     Parameters
     ----------
     files : mapping of str to bytes
-        The files of the directory, `op` among them.
+        The names and contents of the files in the directory, including `op`.
     arguments : list of str
     output : str, optional
-        A path to be opened as the worker's stdout. `stdout` is then at end of file.
+        A file to open as the worker's stdout. The attribute `stdout` is then at end of file.
     environment : mapping of str to str, optional
-        This process's unless given.
+        Defaults to that of this process.
     through : sequence of str
-        A program, by its whole path, and its arguments, that starts `./op`: the command is
-        `[*through, "./op", *arguments]`, and pid and exit status are that program's.
+        The path and the arguments of a program that starts `./op`. The command is
+        `[*through, "./op", *arguments]`; pid and exit status are those of that program.
 
     Attributes
     ----------
     directory : str
-        The worker's, until `close`.
+        The worker's directory. `kill` and `close` remove it.
     stdin, stdout, stderr : int
-        File descriptors of this side, non-blocking, until `close`.
+        This side's ends of the pipes: non-blocking descriptors, until `close`.
     status_fd : int
-        Readable when `read_status` has news.
+        A descriptor that is readable when there is something for `read_status`.
     first_line : str
-        Of the program; it may tell why the program could not be started.
+        The first line of the program, which may explain why it cannot be started.
     left : str or None
-        The directory, when it could not be removed at the end.
+        The directory, if it could not be removed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SupervisedProcess:
         self.first_line = files["op"][:200].partition(b"\n")[0].decode("utf-8", "replace")
         self._open: set[int] = set()
         self._supervisor: Supervisor | None = None
-        # A signal in the middle of this would leave things behind. It waits until `close` can run.
+        # The handler of a signal may raise. Blocked, it runs when `close` can clean up.
         before = signal.pthread_sigmask(
             signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
         )
@@ -122,7 +122,7 @@ class SupervisedProcess:
                 remove_tree(directory)
             raise
         self.status_fd = self._supervisor.status_fd
-        # The read end of stdin stays open here, to count what a dead worker left unread.
+        # The read end of stdin stays open to count what a dead worker has not read.
         self._stdin_read_end = child_stdin
         for fd in (child_stdout, child_stderr):
             self._close_fd(fd)
@@ -139,38 +139,41 @@ class SupervisedProcess:
 
     @property
     def exit_status(self) -> int | None:
-        """None while the worker runs; then as subprocess has it, -N for signal N."""
+        """None while the worker runs; then its exit status, or -N for signal N."""
         return self._supervisor.exit_status if self._supervisor is not None else None
 
     @property
     def supervisor_pid(self) -> int:
-        """The parent of the worker. It adopts what the worker starts and leaves."""
+        """The pid of the worker's parent, which adopts the processes that the worker leaves."""
         return self._supervisor.supervisor_pid if self._supervisor is not None else 0
 
     def read_status(self) -> None:
-        """Read the news of the supervisor. Raises WorkerCrashed when the supervisor was killed."""
+        """Update `pid`, `start_errno` and `exit_status`.
+
+        Raises WorkerCrashed when the supervisor was killed.
+        """
         if self._supervisor is not None:
             self._supervisor.read_status()
 
     def close_stdin(self) -> None:
-        """Close its stdin, so that the worker sees end of file."""
+        """Close the pipe to stdin, so that the worker reads end of file."""
         self._close_fd(self.stdin)
 
     def n_unread(self) -> int:
-        """Bytes in the worker's stdin that it has not read."""
+        """Return the number of bytes in stdin that the worker has not read."""
         return _n_bytes_in(self._stdin_read_end)
 
     def close_stdout(self) -> None:
-        """Close its stdout, so that the worker writes to a pipe without a reader."""
+        """Close the pipe of stdout, so that the worker writes to a pipe without a reader."""
         self._close_fd(self.stdout)
 
     def descendants(self) -> list[str]:
-        """List the processes that the worker started and left, as `name (pid)`."""
+        """List the processes that the worker has left, as `name (pid)`."""
         pids = proc.children(self.supervisor_pid)
         return [f"{proc.name(pid)} ({pid})" for pid in pids if pid != self.pid]
 
     def state(self) -> str:
-        """Return the kernel's word for what the worker does ("sleeping"); "" when unknown."""
+        """Return the kernel's state of the worker, such as "sleeping"; "" when unknown."""
         try:
             state = proc.status(str(self.pid))["State"]
         except OSError:
@@ -178,7 +181,7 @@ class SupervisedProcess:
         return state.split("(")[-1].rstrip(")")
 
     def kill(self) -> None:
-        """Kill what still runs, and wait until it is gone with its directory.
+        """Kill the worker and its descendants, and wait until they and the directory are gone.
 
         May be called again, and by another thread.
         """
@@ -187,7 +190,7 @@ class SupervisedProcess:
             self.left = self.directory if os.path.lexists(self.directory) else None
 
     def close(self) -> None:
-        """Kill what still runs, and close the pipes."""
+        """Kill the worker and its descendants, and close the pipes."""
         self.kill()
         if self._supervisor is not None:
             self._supervisor.close()
@@ -200,7 +203,7 @@ class SupervisedProcess:
             self.close()
 
     def n_unread_stderr(self) -> int:
-        """Bytes in its stderr that have not been read here."""
+        """Return the number of bytes in stderr that this process has not read."""
         return _n_bytes_in(self.stderr)
 
     def forget(self) -> None:
@@ -226,7 +229,7 @@ _live: weakref.WeakSet[SupervisedProcess] = weakref.WeakSet()
 
 
 def _forget_all() -> None:
-    # A forked process that held a worker's stdin open would keep it from its end of file.
+    # A fork that held a worker's stdin open would keep the worker from reading end of file.
     for process in tuple(_live):
         process.forget()
 
@@ -257,11 +260,11 @@ def _write_files(directory: str, files: Mapping[str, bytes]) -> None:
 
 
 def _wait_for_writers(path: str) -> None:
-    """Wait until no process has this file open for writing: before that, it cannot be executed.
+    """Wait until no process has the file open for writing: until then it cannot be executed.
 
-    A process that another thread has just forked holds a copy of the descriptor until its exec. The
-    supervisor waits for that too, with the program that it starts itself. The kernel grants a read
-    lease only when nobody writes.
+    A process that another thread has just forked has a copy of the descriptor until its exec. The
+    supervisor waits likewise for a program that it starts itself. The kernel grants a read lease
+    only on a file without writers.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -272,7 +275,7 @@ def _wait_for_writers(path: str) -> None:
             except BlockingIOError:
                 os.sched_yield()
             except OSError:
-                return  # a file system without leases: whoever executes it reports a busy file
+                return  # a file system without leases: executing the file may fail with ETXTBSY
             else:
                 fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
                 return
@@ -285,5 +288,5 @@ def _enlarge(pipe: int) -> None:
     try:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError as e:
-        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):  # over the user's share
+        if e.errno not in (errno.EPERM, errno.EINVAL, errno.EBUSY):  # over the user's limit
             raise

@@ -1,8 +1,7 @@
 """External programs: package one, and run it as a map or a reduce.
 
-Promises: the driver writes ahead and never waits for a list, in bounded memory; a worker that fails
-in whatever way ends in an error of its own class that says where; neither a process nor a directory
-of the worker is left. It knows nothing of jobs, partitions, and where pairs come from or go to.
+The driver writes ahead without waiting for answers, in bounded memory. Each kind of failure has its
+own error class. No process and no directory of a worker is left at the end.
 Implements the driver's side of MAP, REDUCE, STDERR, LIFECYCLE and FILES.
 """
 
@@ -45,7 +44,7 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
     Raises
     ------
     FilesError
-        There is no path at all, or two have one base name (FILES-1, FILES-2).
+        There is no path, or two have the same base name (FILES-1, FILES-2).
     WorkerNotStarted
         The program does not exist or is not executable.
     OSError
@@ -65,30 +64,30 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
 
 
 class ExternalProgram:
-    """An external program, to be run as a map or a reduce any number of times.
+    """An external program, which can run as a map or a reduce any number of times.
 
-    Leaving the context kills what still runs.
+    Leaving the context kills the runs that have not ended.
 
     Parameters
     ----------
     files : iterable of paths, or mapping of str to bytes
-        What `external` takes or returns.
+        Paths as for `external`, or what it returns.
     mode : {"map", "reduce"}, optional
-        The only mode that the program is for.
+        The only mode that the program supports.
     params : dict, str, bytes or None
-        What `encode_params` takes: a dict, str or bytes for raw parameters, None for none.
+        The parameters, as `encode_params` accepts them.
     args : iterable of str
-        Arguments of the program, before the mode.
+        Arguments of the program; the mode follows them.
     start : float or None
-        Seconds until the program has been executed. None is no limit, here and below.
+        Seconds until the program is executed. None is no limit, here and below.
     idle : float or None
-        Seconds without a byte moving in any direction while the driver waits for the program.
+        Seconds without any byte read or written while the driver waits for the program.
     total : float or None
         Seconds for a whole run.
     grace : float or None
-        Seconds from the last thing that the program has to do until it has exited.
+        Seconds in which the program must exit when it has nothing left to do.
     on_message : callable, optional
-        Called with each `Message` of its stderr, as it comes.
+        Called with each `Message` of its stderr as it arrives.
     max_item : int
         Limit of an item in bytes, in either direction (LIMITS-1).
 
@@ -101,8 +100,8 @@ class ExternalProgram:
 
     Notes
     -----
-    Every method raises a subclass of `WorkerError` for each way of failing. Discard what it has
-    yielded by then (LIFECYCLE-4).
+    The methods raise a subclass of `WorkerError` for each kind of failure. Discard what a run has
+    yielded before its error (LIFECYCLE-4).
     """
 
     def __init__(
@@ -152,8 +151,8 @@ class ExternalProgram:
 
         Notes
         -----
-        The run waits while `entries` makes its next entry. For input that comes slowly, give a
-        descriptor to `map_frames`.
+        The run blocks while `entries` produces the next entry. For slow input, pass a descriptor
+        to `map_frames`.
         """
         if isinstance(entries, (bytes, str)):
             raise TypeError("map() takes an iterable of entries; for a single one: map([entry])")
@@ -175,7 +174,7 @@ class ExternalProgram:
         Yields
         ------
         (bytes, bytes)
-            The pairs of the program's lists, as they come (REDUCE-2).
+            The pairs of the program's lists as they arrive (REDUCE-2).
         """
         # A list may be as long as the whole output: yield its pairs before it is complete.
         source = PairSource(pairs, with_entries=False, max_item=self._max_item)
@@ -186,12 +185,12 @@ class ExternalProgram:
                 yield from decoder.feed(frames)
 
     def map_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
-        """Run the program as a map without a Python object for a pair.
+        """Run the program as a map without creating Python objects for pairs.
 
         Parameters
         ----------
         frames : int or iterable of bytes
-            A readable file descriptor, or pieces cut anywhere: pairs as `encode_pairs` encodes.
+            Encoded pairs: a readable file descriptor, or pieces of bytes, cut anywhere.
 
         Yields
         ------
@@ -201,18 +200,18 @@ class ExternalProgram:
         Raises
         ------
         ProtocolError
-            The frames break the framing.
+            The input breaks the framing.
         """
         return self._frames("map", frames)
 
     def reduce_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
-        """Run the program as a reduce without a Python object for a pair; see `map_frames`."""
+        """Run the program as a reduce, with the arguments and results of `map_frames`."""
         return self._frames("reduce", frames)
 
     def pipe_frames(
         self, mode: str, frames: int | Iterable[bytes], write: Callable[[memoryview], object]
     ) -> None:
-        """Do as `map_frames` or `reduce_frames`, and give the output to a function.
+        """Run the program as `map_frames` or `reduce_frames` does, and write its output.
 
         This is the fastest way from one descriptor to another.
 
@@ -220,16 +219,17 @@ class ExternalProgram:
         ----------
         mode : {"map", "reduce"}
         frames : int or iterable of bytes
+            As for `map_frames`.
         write : callable
-            Called with each piece, a memoryview that is valid during the call only.
+            Called with each piece, a memoryview that is valid only during the call.
         """
         for pairs in self._views(mode, frames):
             write(pairs)
 
     def close(self) -> None:
-        """Kill what still runs, and wait until it is gone.
+        """Kill the runs that have not ended, and wait until their processes are gone.
 
-        An iterator that is still in use raises KVProtoError.
+        Their iterators then raise KVProtoError.
         """
         for exchange in tuple(self._live):
             exchange.close()
@@ -281,15 +281,15 @@ def as_bytes(content: bytes | str, name: str) -> bytes:
     Parameters
     ----------
     content : bytes or str
-        A str is encoded as UTF-8, with lone surrogates as the bytes that they stand for. A binary
-        of this machine (ELF) may have been read as latin-1.
+        A str is encoded as UTF-8, with lone surrogates as their bytes. An ELF binary may have been
+        decoded as latin-1.
     name : str
-        Of the file, for errors.
+        The name of the file, for error messages.
 
     Raises
     ------
     FilesError
-        The str has lost bytes, as reading in text mode changes line ends, or stands for no bytes.
+        Reading in text mode has changed line ends of the str, or it cannot be encoded.
     TypeError
         The content is neither bytes nor str.
     """

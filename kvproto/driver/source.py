@@ -1,7 +1,7 @@
-"""Where a worker's input comes from: pairs to be framed, or frames to be checked.
+"""Sources of a worker's input: pairs, which are framed, or frames, which are checked.
 
-A source gives pieces of about 256 KiB, and takes from its iterable no more than a piece and an
-entry ahead. `Pump` makes a descriptor, which the driver can poll, of an iterable that may block.
+A source returns pieces of about 256 KiB and never reads more than one piece ahead. `Pump` turns an
+iterable that may block into a descriptor that the driver can poll.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from kvproto.protocol.stream import FrameStream
 __all__ = ["BytesSource", "DescriptorSource", "PairSource", "Pump", "Source"]
 
 _PIECE_BYTES = 1 << 18
-_PATIENCE = 0.002  # seconds: what a slow iterable has given by then goes out as it is
+_PATIENCE = 0.002  # seconds: an iterable that takes longer for a piece is slow
 
 
 class Source(Protocol):
-    """What the driver reads a worker's input from."""
+    """A source of frames for a worker."""
 
     @property
     def fileno(self) -> int | None:
-        """A descriptor to be polled before `read`, or None."""
+        """The descriptor to poll before `read`, or None if `read` may be called at any time."""
 
     @property
     def n_pairs(self) -> int:
-        """Complete pairs that `read` has returned."""
+        """The number of complete pairs that `read` has returned."""
 
     def read(self) -> bytes | memoryview:
-        """Return the next frames, valid until the next call; empty at the end."""
+        """Return the next frames, valid until the next call, or none at the end."""
 
 
 class PairSource:
-    """Entries or pairs from an iterable, framed by the piece.
+    """Entries or pairs from an iterable.
 
-    A piece begins as one pair and doubles as long as pairs come quickly. So the pairs of a slow
-    iterable are sent at once, and those of a fast one are packed thousands at a time.
+    The first piece is one pair, and each next one is twice as large as long as the iterable is
+    fast. The pairs of a slow iterable are sent at once, those of a fast one in thousands.
     """
 
     fileno = None
@@ -52,19 +52,19 @@ class PairSource:
         self._pairs = iter(pairs)
         self._with_entries = with_entries
         self._max_item = max_item
-        self._most = 1
+        self._max_pairs = 1
 
     def read(self) -> bytes:
-        """Return the next frames; empty at the end.
+        """Return the next frames, or none at the end.
 
-        Raises TypeError or ValueError that names the index of a pair that cannot be encoded.
+        Raises TypeError or ValueError with the index of a pair that cannot be encoded.
         """
-        pairs = self._take()
+        pairs = self._next_pairs()
         frames, n_pairs = _native.pack_pairs(pairs, self._max_item, self.n_pairs)
         self.n_pairs += n_pairs
         return frames
 
-    def _take(self) -> list[object]:
+    def _next_pairs(self) -> list[object]:
         pairs: list[object] = []
         n_bytes = 0
         until = time.monotonic() + _PATIENCE
@@ -73,54 +73,14 @@ class PairSource:
             pair = (b"", entry) if is_value else entry
             pairs.append(pair)
             n_bytes += _size(pair)
-            if len(pairs) == self._most or n_bytes >= _PIECE_BYTES:
+            if len(pairs) == self._max_pairs or n_bytes >= _PIECE_BYTES:
                 break
-        self._most = min(2 * self._most, 8192) if time.monotonic() < until else 1
+        self._max_pairs = min(2 * self._max_pairs, 8192) if time.monotonic() < until else 1
         return pairs
 
 
-class BytesSource:
-    """Frames from an iterable of bytes-like pieces, checked as they pass."""
-
-    fileno = None
-
-    def __init__(self, frames: Iterable[bytes], *, max_item: int) -> None:
-        views = (memoryview(piece).cast("B") for piece in frames)
-        self._views = (view for view in views if view.nbytes)
-        self._checker = _Checker(max_item)
-
-    @property
-    def n_pairs(self) -> int:
-        return self._checker.n_pairs
-
-    def read(self) -> memoryview:
-        """Return the next frames; empty at the end. Raises ProtocolError when they break FRAME."""
-        return self._checker.checked(next(self._views, memoryview(b"")))
-
-
-class DescriptorSource:
-    """Frames from a file descriptor: a pipe, a file, a terminal."""
-
-    def __init__(self, fileno: int, *, max_item: int) -> None:
-        self.fileno = fileno
-        self._room = bytearray(_PIECE_BYTES)
-        self._checker = _Checker(max_item)
-
-    @property
-    def n_pairs(self) -> int:
-        return self._checker.n_pairs
-
-    def read(self) -> memoryview:
-        """Return the next frames, valid until the next call; empty at the end.
-
-        Raises ProtocolError when they break FRAME, and OSError.
-        """
-        n_bytes = os.readv(self.fileno, (self._room,))
-        return self._checker.checked(memoryview(self._room)[:n_bytes])
-
-
-class _Checker:
-    """Checks frames, and counts their pairs."""
+class _FrameSource:
+    """Frames, which are checked, and their pairs counted."""
 
     def __init__(self, max_item: int) -> None:
         self._stream = FrameStream(with_lists=False, max_item=max_item)
@@ -129,7 +89,7 @@ class _Checker:
     def n_pairs(self) -> int:
         return self._stream.n_pairs
 
-    def checked(self, piece: memoryview) -> memoryview:
+    def _checked(self, piece: memoryview) -> memoryview:
         try:
             if piece:
                 self._stream.check(piece)
@@ -139,6 +99,38 @@ class _Checker:
             fault.add_note("this is in the input, not in what the worker wrote")
             raise
         return piece
+
+
+class BytesSource(_FrameSource):
+    """Frames from an iterable of bytes-like pieces."""
+
+    fileno = None
+
+    def __init__(self, frames: Iterable[bytes], *, max_item: int) -> None:
+        super().__init__(max_item)
+        views = (memoryview(piece).cast("B") for piece in frames)
+        self._views = (view for view in views if view.nbytes)
+
+    def read(self) -> memoryview:
+        """Return the next frames, or none at the end. Raises ProtocolError."""
+        return self._checked(next(self._views, memoryview(b"")))
+
+
+class DescriptorSource(_FrameSource):
+    """Frames from a file descriptor: a pipe, a file, a terminal."""
+
+    def __init__(self, fileno: int, *, max_item: int) -> None:
+        super().__init__(max_item)
+        self.fileno = fileno
+        self._room = bytearray(_PIECE_BYTES)
+
+    def read(self) -> memoryview:
+        """Return the next frames, valid until the next call, or none at the end.
+
+        Raises ProtocolError and OSError.
+        """
+        n_bytes = os.readv(self.fileno, (self._room,))
+        return self._checked(memoryview(self._room)[:n_bytes])
 
 
 class Pump:
@@ -151,19 +143,18 @@ class Pump:
     Attributes
     ----------
     fileno : int
-        The descriptor to read the pieces from. It is at end of file when the iterable has ended or
-        has failed; then call `check`.
+        The read end of the pipe. At its end of file, call `check`.
     """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.fileno, self._write_end = os.pipe()
         self._error: BaseException | None = None
-        # A daemon: it may be reading a terminal that stays silent when the program ends.
+        # A daemon, since it may still be waiting for a terminal when the program ends.
         with deferred():
             threading.Thread(target=self._run, args=(pieces,), daemon=True).start()
 
     def check(self) -> None:
-        """Raise what the iterable has raised. Call it after the end of file."""
+        """Raise the error of the iterable, if it raised one. Call this after end of file."""
         if self._error is not None:
             raise self._error
 
@@ -175,11 +166,11 @@ class Pump:
                     while left:
                         left = left[pipe.write(left) :]
             except BaseException as e:
-                self._error = e  # before the end of file that the reader will see
+                self._error = e  # before the pipe is closed
 
 
 def _size(pair: Any) -> int:
     try:
         return len(pair[0]) + len(pair[1])
     except (TypeError, IndexError, KeyError):
-        return 0  # not a pair: pack_pairs() will say so
+        return 0  # not a pair: pack_pairs() raises an error

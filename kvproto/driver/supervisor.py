@@ -1,8 +1,8 @@
 """A program under `supervise` (csrc/launch/supervise.c): nothing of it outlives this process.
 
 `supervise` kills the program with all its descendants, and removes a directory, as soon as this
-process ends it or dies. Promises: `end()` returns in bounded time, even when the program has
-stopped or killed its supervisor. `remove_tree` is here too, since every process that kvproto starts
+process ends it or dies. `end()` returns in bounded time, even if the program has stopped or killed
+its supervisor. `remove_tree` is here too, since every process that kvproto starts
 needs it. Implements LIFECYCLE-5.
 """
 
@@ -33,9 +33,11 @@ SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "sup
 Stdio = int | IO[bytes] | None
 """What subprocess.Popen takes as stdin, stdout and stderr."""
 
-_MARK = "KVPROTO_SUPERVISED"  # a variable in the environment of all that runs under one supervisor
-_LOOK_EACH = 0.05  # seconds between two looks at a supervisor that does not end
-_STOPPED_FOR = 2.0  # seconds that a supervisor may be stopped before it is killed
+_MARK = (
+    "KVPROTO_SUPERVISED"  # an environment variable that marks all processes under one supervisor
+)
+_CHECK_SECONDS = 0.05  # between checks of a supervisor that does not end
+_STOPPED_SECONDS = 2.0  # for which a supervisor may be stopped before it is killed
 
 
 class Supervisor:
@@ -44,30 +46,30 @@ class Supervisor:
     Parameters
     ----------
     directory : str
-        Removed at the end.
+        A directory that is removed at the end.
     command : sequence of str
-        A path and arguments.
+        The path of the program, and its arguments.
     stdin, stdout, stderr
-        What subprocess.Popen takes.
+        As for subprocess.Popen.
     environment : mapping of str to str, optional
-        This process's unless given.
+        Defaults to that of this process.
     cwd : str, optional
-        Where the program starts.
+        The directory in which the program starts.
     pass_fds : sequence of int
-        More descriptors for the program.
+        Other descriptors that the program inherits.
 
     Attributes
     ----------
     popen : subprocess.Popen
         The supervisor, with the files that subprocess.PIPE makes.
     status_fd : int
-        Readable when `read_status` has news.
+        A descriptor that is readable when there is something for `read_status`.
     pid : int or None
-        Of the program, once it has started.
+        The pid of the program, once it has started.
     start_errno : int or None
         Why the program could not be started.
     exit_status : int or None
-        None while it runs; then as subprocess has it, -N for signal N.
+        None while the program runs; then its exit status, or -N for signal N.
 
     Raises
     ------
@@ -87,7 +89,7 @@ class Supervisor:
         cwd: str | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        import subprocess  # noqa: PLC0415  # slow, and `import kvproto` for the codec does without
+        import subprocess  # noqa: PLC0415  # slow, and the codec does not need it
 
         if not os.path.exists(SUPERVISE):
             raise KVProtoError(
@@ -100,7 +102,7 @@ class Supervisor:
         self._directory = directory
         self._status_text = b""
         self._waiting = threading.Lock()
-        mark = os.urandom(16).hex()  # all that the program starts inherits this, and is found by it
+        mark = os.urandom(16).hex()  # all descendants of the program inherit it
         self._mark = f"{_MARK}={mark}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()
@@ -127,11 +129,11 @@ class Supervisor:
 
     @property
     def supervisor_pid(self) -> int:
-        """The parent of the program. It adopts what the program starts and leaves."""
+        """The pid of the program's parent, which adopts the processes that the program leaves."""
         return self.popen.pid
 
     def read_status(self) -> None:
-        """Read the news of the supervisor: sets pid, start_errno and exit_status.
+        """Update pid, start_errno and exit_status.
 
         Raises WorkerCrashed when the supervisor was killed, and the program with it.
         """
@@ -159,12 +161,12 @@ class Supervisor:
                 self.exit_status = os.waitstatus_to_exitcode(int(number))
 
     def end(self) -> None:
-        """Kill what still runs, and wait until it is gone with its directory.
+        """Kill the program and its descendants, and wait until they and the directory are gone.
 
         May be called again, and by another thread.
         """
-        # A byte, since a process that was forked meanwhile may hold this end too, and then the
-        # supervisor sees no end of file.
+        # A byte, since a fork of this process may hold this end too: then closing it is no end of
+        # file for the supervisor.
         with suppress(OSError):  # the supervisor has ended, or this is the second call
             self._control.send(b"!")
         self._control.close()
@@ -176,34 +178,34 @@ class Supervisor:
         self._status.close()
 
     def forget(self) -> None:
-        """Close this fork's copies of the connection. The program stays the original process's."""
-        self.popen.returncode = 0  # not a child of this fork: there is nothing to wait for
+        """Close this fork's copies of the connection; the original process keeps the program."""
+        self.popen.returncode = 0  # not a child of this fork: do not wait for it
         self._control.close()
         self._status.close()
 
     def _wait(self) -> None:
-        with self._waiting:  # another thread that waits could reap it under this one
+        with self._waiting:  # two threads must not reap the same child
             if self.popen.poll() is None:
                 self._wait_for_end()
-            if self.popen.wait() != 0:  # it was killed before it had cleared up
-                self._clear_up()
+            if self.popen.wait() != 0:  # it was killed before it had cleaned up
+                self._clean_up()
 
     def _wait_for_end(self) -> None:
         stopped = 0.0
         watch = os.pidfd_open(self.popen.pid)
         try:
-            while not ready_fds([watch], seconds=_LOOK_EACH):
-                if stopped >= _STOPPED_FOR:
+            while not ready_fds([watch], seconds=_CHECK_SECONDS):
+                if stopped >= _STOPPED_SECONDS:
                     self.popen.kill()
                 elif proc.is_stopped(self.popen.pid):
-                    stopped += _LOOK_EACH
+                    stopped += _CHECK_SECONDS
                     self.popen.send_signal(signal.SIGCONT)
         finally:
             os.close(watch)
 
-    def _clear_up(self) -> None:
-        """Do what a killed supervisor left undone. The kernel has killed the program with it."""
-        deadline = time.monotonic() + _STOPPED_FOR
+    def _clean_up(self) -> None:
+        """Do the work of a killed supervisor. The kernel has killed the program with it."""
+        deadline = time.monotonic() + _STOPPED_SECONDS
         while time.monotonic() < deadline and (left := _marked(self._mark)):
             for pidfd in left:
                 with suppress(ProcessLookupError):
@@ -211,20 +213,20 @@ class Supervisor:
             for pidfd in left:
                 ready_fds([pidfd], seconds=deadline - time.monotonic())
                 os.close(pidfd)
-        with suppress(OSError):  # whoever needs to know what is left looks for it
+        with suppress(OSError):  # callers check whether the directory is left
             remove_tree(self._directory)
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory tree of ours, whatever a worker or a job function has made of it.
+    """Remove a directory tree, whatever a worker or a job function has made of it.
 
-    Follows no link, enters no mount, takes any depth, and makes directories writable where their
-    owner may do that. Nothing happens when there is no such path.
+    It may have any depth. Links are not followed and mounts are not entered. Directories of this
+    user are made writable. A path that does not exist is no error.
 
     Raises
     ------
     OSError
-        With the path, when something is left; all that can be removed is removed then.
+        Something could not be removed; everything else was. The error has the path.
     """
     ffi, lib = _native.ffi, _native.lib  # with KVPROTO_PURE too: there is no other implementation
     error = lib.kvproto_remove_tree(ffi.new("char[]", os.fsencode(path)))
@@ -233,11 +235,11 @@ def remove_tree(path: str) -> None:
 
 
 def _marked(mark: bytes) -> list[int]:
-    """A pidfd for each process that has inherited a mark in its environment and still runs."""
+    """Open a pidfd for each running process that has inherited the mark in its environment."""
     marked = []
     for pid in proc.pids():
         with suppress(OSError):
-            pidfd = os.pidfd_open(pid)  # first, so that the pid cannot be used again
+            pidfd = os.pidfd_open(pid)  # first, so that the pid cannot be reused
             try:
                 is_ours = mark in proc.environment(pid)
             except OSError:

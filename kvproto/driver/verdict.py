@@ -1,7 +1,7 @@
-"""What went wrong with a worker: one error of one kind, or none.
+"""The verdict on a worker: which one error its run ends in, if any.
 
-The questions are in the order of causes: a program that could not start has no output to judge; one
-that crashed has a better reason for a list cut short than bad framing. Implements LIFECYCLE-4.
+The checks go from causes to effects: a crash also cuts a list short, but the crash is reported.
+Implements LIFECYCLE-4.
 """
 
 from __future__ import annotations
@@ -40,28 +40,29 @@ __all__ = [
     "judge",
     "lost",
     "out_of_time",
+    "reported",
     "too_many_lists",
     "why_not_started",
 ]
 
 KEPT_BYTES = 4096
-"""Bytes of stdout that are kept from before the current piece, to be shown in an error."""
+"""Bytes of stdout before the current piece that are kept for error messages."""
 
 LISTED_ERRORS = 10
-"""How many **<ERR> lines an error repeats."""
+"""The most **<ERR> lines that an error quotes."""
 
 LINE_CHARACTERS = 1000
-"""How much of a line of stderr an error shows."""
+"""The most characters of a line of stderr that an error quotes."""
 
 
 def judge(exchange: Exchange[Any]) -> None:
-    """Raise what is wrong with a worker that has exited; return when it succeeded."""
+    """Raise the error of a worker that has exited, unless it succeeded."""
     process = exchange.process
     if process.start_errno is not None:
         what, advice = why_not_started(process.start_errno, process.first_line)
         raise exchange.fail(WorkerNotStarted, what, advice=advice, status=None)
     if exchange.errors:
-        raise _reported(exchange)
+        raise reported(exchange)
     status = process.exit_status
     if status is not None and status < 0:
         raise exchange.fail(WorkerCrashed, f"killed by {signal_name(status)}")
@@ -85,11 +86,8 @@ def judge(exchange: Exchange[Any]) -> None:
 
 
 def bad_output(exchange: Exchange[Any], fault: ProtocolError) -> WorkerError:
-    """The error for output that breaks the framing; text in place of frames has its own."""
+    """Return the error for output that breaks the framing, or that is text."""
     window, window_offset = _recent_output(exchange)
-    at = fault.offset - window_offset
-    if exchange.errors:
-        return _reported(exchange)
     text = _text_for_a_list(exchange, fault, window, window_offset)
     if text:
         begins = _list_offset(exchange, fault)
@@ -97,14 +95,14 @@ def bad_output(exchange: Exchange[Any], fault: ProtocolError) -> WorkerError:
         return exchange.fail(
             WorkerWroteText, what, hexdump=hexdump(window, window_offset, begins - window_offset)
         )
-    shown = hexdump(window, window_offset, at)
+    shown = hexdump(window, window_offset, fault.offset - window_offset)
     return exchange.fail(
         WorkerOutputError, f"its output breaks the framing: {fault}", hexdump=shown
     )
 
 
 def too_many_lists(exchange: Exchange[Any]) -> WorkerError:
-    """The error for a result list that answers no pair."""
+    """Return the error for a result list that answers no pair."""
     return exchange.fail(
         WorkerOutputError,
         f"it wrote at least {exchange.n_lists} result lists for {exchange.source.n_pairs} pairs",
@@ -114,16 +112,12 @@ def too_many_lists(exchange: Exchange[Any]) -> WorkerError:
 
 
 def lost(exchange: Exchange[Any], error: WorkerCrashed) -> WorkerError:
-    """The error for a worker that was killed with its supervisor."""
-    if exchange.errors:
-        return _reported(exchange)
+    """Return the error for a worker that was killed with its supervisor."""
     return exchange.fail(WorkerCrashed, error.what, advice=error.advice)
 
 
 def out_of_time(exchange: Exchange[Any], name: str) -> WorkerError:
-    """The error for the limit `name`, from what the worker did when it was reached."""
-    if exchange.errors:
-        return _reported(exchange)
+    """Return the error for a limit, from the state of the worker when it was reached."""
     process, seconds = exchange.process, float(getattr(exchange.limits, name))
     if name == "grace" and process.exit_status is not None:
         left = ", ".join(process.descendants()) or "a process that cannot be named"
@@ -159,8 +153,9 @@ def _stuck_for(exchange: Exchange[Any], name: str, seconds: float) -> str:
     return f"it has read all that was sent and wrote nothing for {seconds:g} s (idle)"
 
 
-def _reported(exchange: Exchange[Any]) -> WorkerError:
-    # The error has the last lines of stderr anyway.
+def reported(exchange: Exchange[Any]) -> WorkerError:
+    """Return the error for a worker that wrote **<ERR> lines."""
+    # `fail` adds the last lines of stderr.
     lines = [line for line in exchange.errors if line not in exchange.tail]
     if exchange.n_errors > len(exchange.errors):
         lines.append(f"({exchange.n_errors - len(exchange.errors)} more lines)")
@@ -169,7 +164,7 @@ def _reported(exchange: Exchange[Any]) -> WorkerError:
 
 
 def _hint(exchange: Exchange[Any]) -> WorkerFacts:
-    """Better advice than the general one, where the exit status gives it."""
+    """Return better advice than the general one, if the exit status suggests it."""
     status = exchange.process.exit_status
     if status in (126, 127) and exchange.process.first_line.endswith("\r"):
         return {
@@ -187,7 +182,7 @@ def _hint(exchange: Exchange[Any]) -> WorkerFacts:
 
 
 def why_not_started(number: int, first_line: str) -> tuple[str, str]:
-    """What an errno of execve(2) means for a program, and what to do about it."""
+    """Explain an errno of execve(2), and say what to do about it."""
     if number == errno.ENOEXEC:
         what = "neither a binary of this machine nor a script that begins with #!"
         advice = (
@@ -214,7 +209,7 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
 
 
 def _recent_output(exchange: Exchange[Any]) -> tuple[bytes, int]:
-    """The last of stdout that is kept, and its offset in the stream."""
+    """Return the last bytes of stdout and their offset in the stream."""
     window = exchange.recent + bytes(exchange.current)
     return window, exchange.n_received - len(window)
 
@@ -222,9 +217,9 @@ def _recent_output(exchange: Exchange[Any]) -> tuple[bytes, int]:
 def _text_for_a_list(
     exchange: Exchange[Any], fault: ProtocolError, window: bytes, window_offset: int
 ) -> str:
-    """The line of text where a result list should begin; "" when a number is there.
+    """Return the line of text at the start of a result list; "" if there is a plausible number.
 
-    A count of four printable bytes is over 150 million: no worker means that.
+    A num-pairs of four printable bytes is over 150 million.
     """
     at = max(0, _list_offset(exchange, fault) - window_offset)
     under_way = exchange.decoder.list_under_way()

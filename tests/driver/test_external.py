@@ -3,6 +3,7 @@ it.
 """
 
 import os
+import select
 import threading
 
 import pytest
@@ -339,6 +340,41 @@ def test_an_error_line_fails_a_worker_that_exits_0_after_good_output(tmp_path, p
         pytest.raises(errors.WorkerReported, match=r"the cause\n +and more of it"),
     ):
         list(worker.reduce(PAIRS))
+
+
+@pytest.mark.clause("STDERR-7")
+def test_an_error_line_is_the_verdict_on_a_worker_that_then_answers_too_often(tmp_path, private):
+    body = """
+    driver, worker = (os.open(path, os.O_RDWR) for path in sys.argv[1:3])
+    def say(line): os.write(2, line)
+    def wait(): os.read(worker, 1)
+    def go(): os.write(driver, b"x")
+    say(b"**<MSG> 1\\n"); wait()
+    tell(); say(b"**<MSG> 2\\n"); go(); wait()
+    say(b"**<ERR> the cause\\n"); tell(); go()
+    sys.stdin.buffer.read()
+    """
+    paths = [tmp_path / "to-driver", tmp_path / "to-worker"]
+    for path in paths:
+        os.mkfifo(path)
+    driver, worker_end = (os.open(path, os.O_RDWR) for path in paths)
+
+    def let_it_write(message):
+        # The driver gets both lists after it has looked at stderr, and before the error line.
+        if message.kind == "MSG":
+            os.write(worker_end, b"x")
+            assert select.select([driver], [], [], 60)[0] and os.read(driver, 1)
+
+    program = script(tmp_path, TELL + body)
+    try:
+        with (
+            ExternalProgram([program], args=paths, on_message=let_it_write) as worker,
+            pytest.raises(errors.WorkerReported, match="the cause"),
+        ):
+            list(worker.map([b"one pair"]))
+    finally:
+        os.close(driver)
+        os.close(worker_end)
 
 
 def test_a_worker_error_carries_the_facts(tmp_path, private):
