@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 from support import catalogue
+from support.shared import one_at_a_time, shared_directory
 
 # Each process that runs tests collects all of them: compiled once, that takes half the time.
 sys.dont_write_bytecode = False
@@ -41,7 +42,9 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def identity(tmp_path_factory):
     """The path of the C worker that gives back what it gets."""
-    return catalogue.program(catalogue.IDENTITY, tmp_path_factory.mktemp("workers"))
+    directory = shared_directory(tmp_path_factory, "workers")
+    with one_at_a_time(directory):
+        return catalogue.program(catalogue.IDENTITY, directory)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def python(body: str) -> dict[str, bytes]:
 def worker(request, tmp_path_factory):
     if lacking := missing(request.param):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    return external(contract_program(request.param, tmp_path_factory.mktemp("contract")))
+    return external(contract_program(request.param, tmp_path_factory))
 
 
 @pytest.mark.clause("FILES-3")

@@ -33,7 +33,7 @@ def worker(request, tmp_path_factory):
     """The worker of each language, as the list of files that ExternalProgram takes."""
     if lacking := missing(request.param):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    return program(request.param, tmp_path_factory.mktemp("contract"))
+    return program(request.param, tmp_path_factory)
 
 
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):
@@ -301,14 +301,13 @@ def test_sizes_and_byte_values_pass_unchanged(worker, mode):
 def test_output_that_cannot_be_written_is_an_error(worker, stdout, n):
     stdin = b"0\n" + encode_pairs([(b"key", b"v" * 1000)] * n)
     if stdout == "closed":
-        if opens_null(worker[0]):
-            pytest.skip("the run-time of its language opens /dev/null in place of a closed stdout")
         shell = ["/bin/sh", "-c", 'exec "$0" map >&-', worker[0]]
         done = subprocess.run(
             shell, input=stdin, stderr=subprocess.PIPE, timeout=WATCHDOG, check=False
         )
         judge(done.returncode, done.stderr)
-        assert done.returncode == 1
+        # Some run-times open /dev/null in place of a closed stdout: nothing fails then.
+        assert done.returncode == (0 if opens_null(worker[0]) else 1)
     elif stdout == "full":
         with open("/dev/full", "wb") as full:
             assert run(worker, "map", stdin=stdin, stdout=full) == (1, None)

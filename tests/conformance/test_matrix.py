@@ -162,10 +162,10 @@ def test_a_correct_worker_is_clean(source, directory):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_worker_that_follows_the_contract_is_clean(language, directory):
+def test_a_worker_that_follows_the_contract_is_clean(language, tmp_path_factory):
     if lacking := missing(language):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    files = external(program(language, directory))
+    files = external(program(language, tmp_path_factory))
     worker = Program(
         language, {name: catalogue.with_interpreter(data) for name, data in files.items()}
     )

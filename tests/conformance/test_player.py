@@ -48,10 +48,10 @@ def script(body: str) -> Program:
 
 
 @pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "java"])
-def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_path):
+def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_path_factory):
     if lacking := missing(language):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    files = contract_program(language, tmp_path)
+    files = contract_program(language, tmp_path_factory)
     trace = play(NEVER_ANSWERED, Program(files[0], external(files)), LONG)
     [owed] = trace.owed
     assert (owed.n_due, owed.n_had) == (2, 1)
@@ -256,8 +256,8 @@ def test_a_run_that_nobody_wants_any_more_ends_at_once():
     assert trace.ending == "stopped"
 
 
-def test_a_worker_that_fails_once_under_drawn_schedules_fails_the_case(tmp_path):
-    [contract] = contract_program("python", tmp_path)
+def test_a_worker_that_fails_once_under_drawn_schedules_fails_the_case(tmp_path, tmp_path_factory):
+    [contract] = contract_program("python", tmp_path_factory)
     count = f"echo >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) != 8 ] || exit 7"
     op = f'#!/bin/sh\n{count}\nexec ./contract "$@"\n'.encode()
     program = Program("./worker", {"op": op, "contract": Path(contract).read_bytes()})

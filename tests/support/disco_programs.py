@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.shared import one_at_a_time, shared_directory
+
 HERE = Path(__file__).parents[1] / "libdisco"
 ROOT = HERE.parent.parent
 LIBRARY = [
@@ -95,13 +97,15 @@ class Build:
 
     @classmethod
     def named(cls, tmp_path_factory, name: str, **how) -> Build:
-        """A build in the directory that all test modules of the session share."""
-        directory = tmp_path_factory.getbasetemp() / f"libdisco-{name}"
-        directory.mkdir(exist_ok=True)
-        return cls(directory, **how)
+        """A build in a directory that all tests of the run share."""
+        return cls(shared_directory(tmp_path_factory, f"libdisco-{name}"), **how)
 
     def library(self) -> Path:
         """libdisco.a, compiled without a warning."""
+        with one_at_a_time(self.directory):
+            return self._library()
+
+    def _library(self) -> Path:
         archive = self.directory / "libdisco.a"
         if not archive.exists():
             objects = []
@@ -116,6 +120,10 @@ class Build:
 
     def program(self, name: str, *more: str) -> list[str]:
         """The command that runs tests/libdisco/<name>.c, with the faults of faults.c linked in."""
+        with one_at_a_time(self.directory):
+            return [*self.runner, str(self._program(name, *more))]
+
+    def _program(self, name: str, *more: str) -> Path:
         binary = self.directory / name
         if not binary.exists():
             sources = [HERE / f"{name}.c", HERE / "faults.c"]
@@ -125,7 +133,7 @@ class Build:
                     *C11,
                     *self.flags,
                     *sources,
-                    self.library(),
+                    self._library(),
                     *WRAPPED,
                     *more,
                     "-o",
@@ -133,7 +141,7 @@ class Build:
                 ]
             )
             assert printed == "", printed
-        return [*self.runner, str(binary)]
+        return binary
 
 
 @dataclass

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import kvproto.conformance
+from support.shared import one_at_a_time, shared_directory
 
 HERE = Path(kvproto.conformance.__file__).parent / "workers" / "contract"
 
@@ -66,12 +67,23 @@ def opens_null(path: str) -> bool:
     return any(Path(path).name in some for some in names)
 
 
-def program(name: str, directory: Path) -> list[str]:
-    """Build the worker of a language; return the paths of the program and its supporting files."""
+def program(name: str, tmp_path_factory) -> list[str]:
+    """Build the worker of a language, once in a run of the tests; return the paths of the program
+    and its supporting files.
+    """
     language = LANGUAGES[name]
-    source, target = HERE / language.source, directory / name
+    source = HERE / language.source
     if not language.build:
         return [str(source)]
+    directory = shared_directory(tmp_path_factory, f"contract-{name}")
+    target = directory / name
+    with one_at_a_time(directory):
+        if not target.exists():
+            _build(language, source, target)
+    return [str(target), *map(str, sorted(directory.glob("*.class")))]
+
+
+def _build(language: Language, source: Path, target: Path) -> None:
     command = []
     for word in language.build:
         if word == "{libdisco}":
@@ -80,16 +92,14 @@ def program(name: str, directory: Path) -> list[str]:
                 config, check=True, capture_output=True, text=True
             ).stdout.split()
         else:
-            command.append(word.format(source=source, program=target, directory=directory))
+            command.append(word.format(source=source, program=target, directory=target.parent))
     subprocess.run(command, check=True)
-    if name == "java":
-        return [_launcher(target), *map(str, sorted(directory.glob("*.class")))]
-    return [str(target)]
+    if not target.exists():
+        _launcher(target)
 
 
-def _launcher(path: Path) -> str:
+def _launcher(path: Path) -> None:
     """Write a script that starts the classes beside it, fast."""
     options = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
     path.write_text(f'#!/bin/sh\nexec java {options} -cp "$(dirname "$0")" Contract "$@"\n')
     path.chmod(0o755)
-    return str(path)
