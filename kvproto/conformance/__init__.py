@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kvproto.conformance.answers import pair, parameter_set
     from kvproto.conformance.oracle import fault_of, must_fail
     from kvproto.conformance.player import Program, play
     from kvproto.conformance.schedule import (
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
         Taken,
         ahead,
         lockstep,
-        pair,
-        parameter_set,
     )
     from kvproto.conformance.strategies import contract_params, items, pairs, params, schedules
     from kvproto.conformance.trace import Finding, Trace
@@ -71,6 +70,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    **dict.fromkeys(("pair", "parameter_set"), "answers"),
     **dict.fromkeys(("fault_of", "must_fail"), "oracle"),
     **dict.fromkeys(("Program", "play"), "player"),
     **dict.fromkeys(("Finding", "Trace"), "trace"),

@@ -1,18 +1,33 @@
-"""The kit's own decoder of what a worker reads and writes: parameters, pairs, result lists.
+"""The kit's own codec of what a worker reads and writes: parameters, pairs, result lists.
 
-It imports nothing from kvproto, so that it shares no fault with the codec. It takes bytes as they
-arrive, reports each field with its offset, and never allocates memory because of a size that it
-reads. It checks both what the kit sends and what a worker writes. Implements FRAME, LIST, LIMITS-1,
-LIMITS-4 and PARAMS-1 to PARAMS-5.
+It imports nothing from kvproto, so that it shares no fault with the codec. The decoder takes bytes
+as they arrive, reports each field with its offset, and never allocates memory because of a size
+that it reads. It checks both what the kit sends and what a worker writes. Implements FRAME, LIST,
+LIMITS-1, LIMITS-4 and PARAMS-1 to PARAMS-5.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-__all__ = ["MAX_ITEM", "Fault", "Field", "Layout", "Stdin", "Stream", "read_params"]
+__all__ = [
+    "MAX_ITEM",
+    "Fault",
+    "Field",
+    "Layout",
+    "Pair",
+    "Stdin",
+    "Stream",
+    "item",
+    "pair",
+    "pairs_of",
+    "parameter_set",
+    "read_params",
+]
+
+Pair = tuple[bytes, bytes]
 
 MAX_ITEM = 1 << 30
 """The longest item, in bytes (LIMITS-1)."""
@@ -275,3 +290,56 @@ class Stdin:
         self.pairs = Stream("pairs", b"" if self.fault else data[self.n_params :])
         if not self.fault and (fault := self.pairs.fault(at_end=True)):
             self.fault = fault._replace(offset=fault.offset + self.n_params)
+
+
+# --- the encoder -------------------------------------------------------------------------------
+
+
+def item(data: bytes) -> bytes:
+    """Encode an item: its size, then the bytes."""
+    n = len(data)
+    return bytes((n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24)) + data
+
+
+def pair(key: bytes, value: bytes) -> bytes:
+    """Encode a pair.
+
+    Parameters
+    ----------
+    key, value : bytes
+        Of any content, at most 1 GiB each.
+
+    Returns
+    -------
+    bytes
+        Key size, key, value size, value (FRAME-1, FRAME-2).
+    """
+    return item(key) + item(value)
+
+
+def pairs_of(pairs: Iterable[Pair]) -> bytes:
+    """Encode pairs, one after another."""
+    return b"".join(pair(*p) for p in pairs)
+
+
+def parameter_set(entries: Iterable[Pair]) -> bytes:
+    """Encode a parameter set.
+
+    Parameters
+    ----------
+    entries : iterable of (bytes, bytes)
+        Names and values.
+
+    Returns
+    -------
+    bytes
+        The encoded set.
+
+    Notes
+    -----
+    PARAMS-1 and PARAMS-2. The encoder is the kit's own; it also encodes a name that occurs twice.
+    """
+    body = b"".join(
+        b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries
+    )
+    return b"%d\n%b" % (len(body), body)

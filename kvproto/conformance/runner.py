@@ -18,10 +18,11 @@ from threading import Event, Lock
 from typing import NamedTuple, TypeVar
 
 from kvproto.conformance import quiet
+from kvproto.conformance.answers import Pair
 from kvproto.conformance.case import LEVELS, BaseCase, Case, Verdict
 from kvproto.conformance.contract import fault_of_contract
 from kvproto.conformance.player import Program, play
-from kvproto.conformance.schedule import Pair, Schedule, Send, Setting, until_exit
+from kvproto.conformance.schedule import Schedule, Send, Setting, until_exit
 from kvproto.conformance.trace import BaseFinding, Finding, NotApplicable, Trace
 from kvproto.conformance.workers import CASES
 from kvproto.driver.signals import deferred

@@ -1,8 +1,7 @@
 """A schedule is everything that the kit does to a worker, as data.
 
 A run depends only on its schedule and on the program. `player` plays schedules; JSON keeps them for
-`--replay`. The encoder here is the kit's own, and the kit's own decoder checks its output before a
-worker gets it.
+`--replay`. The kit's own decoder checks what a schedule sends before a worker gets it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from kvproto.conformance import answers
+from kvproto.conformance.answers import Pair, Stdin, pair, pairs_of, parameter_set
 
 __all__ = [
     "SMALL",
@@ -24,7 +23,6 @@ __all__ = [
     "End",
     "Exit",
     "Measure",
-    "Pair",
     "Pause",
     "Rest",
     "Resume",
@@ -35,18 +33,12 @@ __all__ = [
     "Taken",
     "ahead",
     "byte_by_byte",
-    "item",
     "lockstep",
-    "pair",
-    "pairs_of",
-    "parameter_set",
     "plain",
     "stdin",
     "twice",
     "until_exit",
 ]
-
-Pair = tuple[bytes, bytes]
 
 SMALL: tuple[Pair, ...] = ((b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
 """The input of cases that are not about input."""
@@ -82,29 +74,6 @@ class Setting(NamedTuple):
         return parameter_set(
             [*(entry for entry in self.params if entry[0] not in dict(more)), *more]
         )
-
-
-def parameter_set(entries: Iterable[Pair]) -> bytes:
-    """Encode a parameter set.
-
-    Parameters
-    ----------
-    entries : iterable of (bytes, bytes)
-        Names and values.
-
-    Returns
-    -------
-    bytes
-        The encoded set.
-
-    Notes
-    -----
-    PARAMS-1 and PARAMS-2. The encoder is the kit's own; it also encodes a name that occurs twice.
-    """
-    body = b"".join(
-        b"%d %b %d %b\n" % (len(name), name, len(value), value) for name, value in entries
-    )
-    return b"%d\n%b" % (len(body), body)
 
 
 @dataclass(frozen=True)
@@ -223,9 +192,9 @@ class Schedule:
         object.__setattr__(self, "stdin", stdin)
 
     @cached_property
-    def read(self) -> answers.Stdin:
+    def read(self) -> Stdin:
         """`stdin`, decoded as a worker must decode it."""
-        return answers.Stdin(self.stdin)
+        return Stdin(self.stdin)
 
     @property
     def needs_looks(self) -> bool:
@@ -304,33 +273,6 @@ def _step_from_json(content: list[Any]) -> Step:
         case [str(name)]:
             return _PLAIN_STEPS[name]
     raise TypeError(f"{content!r} is not a step")
-
-
-def item(data: bytes) -> bytes:
-    """Encode an item: its size, then the bytes."""
-    n = len(data)
-    return bytes((n & 255, n >> 8 & 255, n >> 16 & 255, n >> 24)) + data
-
-
-def pair(key: bytes, value: bytes) -> bytes:
-    """Encode a pair.
-
-    Parameters
-    ----------
-    key, value : bytes
-        Of any content, at most 1 GiB each.
-
-    Returns
-    -------
-    bytes
-        Key size, key, value size, value (FRAME-1, FRAME-2).
-    """
-    return item(key) + item(value)
-
-
-def pairs_of(pairs: Iterable[Pair]) -> bytes:
-    """Encode pairs, one after another."""
-    return b"".join(pair(*p) for p in pairs)
 
 
 def stdin(setting: Setting, pairs: Iterable[Pair], *params: Pair) -> bytes:

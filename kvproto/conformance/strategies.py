@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from kvproto.conformance.answers import Stdin
+from kvproto.conformance.answers import Pair, Stdin, pairs_of, parameter_set
 from kvproto.conformance.schedule import (
     Answers,
     CloseOutput,
-    Pair,
     Pause,
     Resume,
     Schedule,
@@ -20,8 +19,6 @@ from kvproto.conformance.schedule import (
     Setting,
     Step,
     Taken,
-    pairs_of,
-    parameter_set,
     until_exit,
 )
 

@@ -376,8 +376,7 @@ def _pickled(thing: Any) -> bytes:
     try:
         return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        # Of classes that were defined in __main__ or in a function.
-        import cloudpickle  # noqa: PLC0415 - slow, and needed seldom
+        import cloudpickle  # noqa: PLC0415 - slow; only for classes of __main__ or a function
 
         data: bytes = cloudpickle.dumps(thing)
         return data

@@ -10,9 +10,9 @@ import pytest
 from support import vectors_format
 
 import kvproto
-from kvproto.conformance.answers import MAX_ITEM, Fault, Layout, Stdin, Stream, read_params
+from kvproto.conformance.answers import MAX_ITEM, Fault, Layout, Stdin, Stream, pair, read_params
 from kvproto.conformance.display import of_input, of_output
-from kvproto.conformance.schedule import SMALL, Setting, pair, stdin
+from kvproto.conformance.schedule import SMALL, Setting, stdin
 
 FRAMES = [
     (kind, vector)

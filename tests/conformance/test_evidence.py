@@ -4,11 +4,12 @@ import subprocess
 
 import pytest
 
+from kvproto.conformance.answers import pair
 from kvproto.conformance.evidence import keep
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import Program, play
 from kvproto.conformance.runner import Check, Result
-from kvproto.conformance.schedule import SMALL, Answers, Send, Setting, pair, stdin, until_exit
+from kvproto.conformance.schedule import SMALL, Answers, Send, Setting, stdin, until_exit
 from kvproto.conformance.workers import CASES
 
 MAP = Setting("map")

@@ -8,6 +8,7 @@ from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
 
 from kvproto.conformance import player
+from kvproto.conformance.answers import pair
 from kvproto.conformance.diagnose import likely
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
@@ -27,7 +28,6 @@ from kvproto.conformance.schedule import (
     Taken,
     ahead,
     lockstep,
-    pair,
 )
 from kvproto.conformance.workers import CASES
 from kvproto.driver.program import external

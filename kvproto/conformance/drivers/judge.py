@@ -11,12 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from kvproto.conformance.answers import Fault, read_params
+from kvproto.conformance.answers import Fault, Pair, read_params
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play
 from kvproto.conformance.drivers.play import MOST_MEMORY
 from kvproto.conformance.drivers.request import DEFAULT, Answer, BadAnswer, Message, read
-from kvproto.conformance.schedule import Pair
 
 __all__ = ["CAUSES", "fault_of"]
 

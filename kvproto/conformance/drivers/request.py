@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kvproto.conformance.schedule import SMALL, Pair, pairs_of, parameter_set
+from kvproto.conformance.answers import Pair, pairs_of, parameter_set
+from kvproto.conformance.schedule import SMALL
 from kvproto.driver.exchange import Limits
 
 __all__ = [

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from kvproto.conformance.answers import Pair
 from kvproto.conformance.case import Case, Judge, Schedules, Verdict, contract_case
 from kvproto.conformance.confinement import WITNESSES, witnesses
 from kvproto.conformance.display import quoted
 from kvproto.conformance.oracle import fault_of
-from kvproto.conformance.schedule import (
-    SMALL,
-    Pair,
-    Schedule,
-    Send,
-    Setting,
-    ahead,
-    stdin,
-    until_exit,
-)
+from kvproto.conformance.schedule import SMALL, Schedule, Send, Setting, ahead, stdin, until_exit
 from kvproto.conformance.trace import Finding, NotApplicable, Trace
 
 __all__ = ["CASES"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from kvproto.conformance.answers import Pair, pair
 from kvproto.conformance.case import MODES, Case, Judge, Schedules, good_input
 from kvproto.conformance.judges import fails, same_answers, same_as_itself
 from kvproto.conformance.schedule import (
     SMALL,
-    Pair,
     Pause,
     Resume,
     Schedule,
@@ -15,7 +15,6 @@ from kvproto.conformance.schedule import (
     Taken,
     ahead,
     byte_by_byte,
-    pair,
     stdin,
     twice,
     until_exit,

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvproto.conformance import quiet
+from kvproto.conformance.answers import Pair, pair, pairs_of
 from kvproto.conformance.case import Case, Schedules, Verdict, contract_case, each
 from kvproto.conformance.judges import fails, unwritable
 from kvproto.conformance.oracle import hang_of
 from kvproto.conformance.schedule import (
     SMALL,
     CloseOutput,
-    Pair,
     Rest,
     Schedule,
     Send,
     Setting,
     ahead,
-    pair,
-    pairs_of,
     plain,
     stdin,
     until_exit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvproto.conformance.answers import item, pair, pairs_of
 from kvproto.conformance.case import Case, Schedules, contract_case
 from kvproto.conformance.judges import fails, keeps_nothing, uses_at_most
 from kvproto.conformance.schedule import (
@@ -12,9 +13,6 @@ from kvproto.conformance.schedule import (
     Schedule,
     Send,
     Setting,
-    item,
-    pair,
-    pairs_of,
     until_exit,
 )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvproto.conformance.answers import Pair, pair
 from kvproto.conformance.case import Case, Schedules, contract_case
 from kvproto.conformance.judges import same_answers
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
-    Pair,
     Schedule,
     Send,
     Setting,
@@ -17,7 +17,6 @@ from kvproto.conformance.schedule import (
     Taken,
     ahead,
     lockstep,
-    pair,
     plain,
     twice,
     until_exit,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from kvproto.conformance.answers import Pair, pairs_of
 from kvproto.conformance.case import Case, Schedules, contract_case
 from kvproto.conformance.judges import fails
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
-    Pair,
     Schedule,
     Send,
     Setting,
     Taken,
     ahead,
     byte_by_byte,
-    pairs_of,
     stdin,
     until_exit,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvproto.conformance.answers import Pair, pair
 from kvproto.conformance.case import Case, Schedules, contract_case, each
 from kvproto.conformance.display import quoted
 from kvproto.conformance.oracle import NO_LINE
@@ -9,12 +10,10 @@ from kvproto.conformance.schedule import (
     SMALL,
     Answers,
     Exit,
-    Pair,
     Schedule,
     Send,
     Setting,
     ahead,
-    pair,
     plain,
     until_exit,
 )
