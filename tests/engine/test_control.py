@@ -1,11 +1,13 @@
 """A driver's sign of life: it stops when it is told to, and never harms what is not its own."""
 
+import math
 import os
 import select
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kvproto.storage.job_directory import DriverEnd, has_driver, tell_to_stop
+from kvproto.storage.job_directory import DriverEnd, has_driver, tell_to_stop, wait_for_end
 
 
 @pytest.fixture
@@ -28,6 +30,21 @@ def test_a_driver_is_there_from_its_beginning_to_its_end(path):
 def test_what_a_driver_that_was_killed_left_behind_is_no_driver(path):
     os.mkfifo(path)
     assert not has_driver(path) and not tell_to_stop(path)
+
+
+@pytest.mark.parametrize("ends", ["closes", "is killed"])
+def test_a_wait_ends_with_the_first_driver_that_ends(path, tmp_path, ends):
+    others = [DriverEnd(str(tmp_path / name)) for name in ("first", "second")]
+    paths = [path, *(str(tmp_path / name) for name in ("first", "second"))]
+    driver = DriverEnd(path)
+    assert not wait_for_end(paths, 0)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(wait_for_end, paths, math.inf)
+        driver.close() if ends == "closes" else os.close(driver.fd)
+        assert waits.result(30)
+    assert not wait_for_end(paths[1:], 0) and wait_for_end([*paths[1:], str(tmp_path)], 0)
+    for other in others:
+        other.close()
 
 
 @pytest.mark.parametrize("is_from_outside", [True, False])
