@@ -135,7 +135,7 @@ class Job:
         try:
             directory.place_files(files)
             self._run = JobThread(spec, inputs, directory, n_processes, on_event, notes)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no directory without a job
             directory.discard()
             raise
         self.name = self._run.directory.job

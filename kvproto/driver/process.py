@@ -77,7 +77,7 @@ class SupervisedProcess:
         )
         try:
             self._start(files, [*through, "./op", *arguments], output, environment)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nothing of it is left
             self.close()
             raise
         finally:
@@ -117,7 +117,7 @@ class SupervisedProcess:
                 stderr=child_stderr,
                 environment=environment,
             )
-        except BaseException:
+        except BaseException:  # Ctrl-C too
             with suppress(OSError):
                 remove_tree(directory)
             raise

@@ -117,7 +117,7 @@ class Supervisor:
                 stdout=stdout,
                 stderr=stderr,
             )
-        except BaseException:
+        except BaseException:  # Ctrl-C too
             self._control.close()
             self._status.close()
             raise

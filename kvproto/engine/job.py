@@ -122,7 +122,7 @@ def _run_and_log(
         paths = directory.publish([result.path for result in results])
         if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
-    except BaseException as e:
+    except BaseException as e:  # whatever it is, the job has failed
         undelivered = _log_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             raise _job_error(directory, e, undelivered) from (

@@ -103,7 +103,7 @@ class InputReader:
             try:
                 check_finished(self._init(entries, self._params), self._init)
                 pass_str_as_bytes(attributes(self._params))
-            except Exception:
+            except Exception:  # whatever the user's function raises
                 self.has_failed = True
                 raise
         return entries

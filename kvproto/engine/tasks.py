@@ -325,7 +325,7 @@ def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterat
     """Add to an error of the body what `place` says of it, and what entries are."""
     try:
         yield
-    except Exception as e:
+    except Exception as e:  # whatever the user's function raises
         note = place(e)
         if note is not None:
             e.add_note(note)

@@ -48,7 +48,7 @@ def failover(
         try:
             yield from read(url)
             return
-        except Exception as e:
+        except Exception as e:  # whatever a reader raises; only some of it ends a replica
             is_of_replica = isinstance(e, (DataError, JobError))
             is_last = not is_of_replica or len(errors) == len(urls) - 1
             if failed is not None:

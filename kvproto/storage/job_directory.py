@@ -104,7 +104,7 @@ class JobDirectory(JobPaths):
                     make_directory(os.path.join(aside, os.path.basename(path)))
                 self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
                 os.rename(aside, self.path)
-            except BaseException:
+            except BaseException:  # Ctrl-C too
                 with suppress(OSError):
                     remove_tree(aside)
                 raise

@@ -110,7 +110,7 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
                 f"result file {path} has {size} bytes, {result.n_bytes} were written; "
                 "run the job again"
             )
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         file.close()
         raise
     return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)

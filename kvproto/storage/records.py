@@ -51,11 +51,11 @@ def _pickled_by_value(pairs: list[Any], first_index: int) -> bytes:
     try:
         data: bytes = cloudpickle.dumps(pairs)
         return data
-    except Exception:
+    except Exception:  # whatever the objects raise
         for index, pair in enumerate(pairs, first_index):
             try:
                 cloudpickle.dumps(pair)
-            except Exception as e:
+            except Exception as e:  # likewise
                 raise TypeError(f"pair {index}: {pair!r:.200}: {e}") from None
         raise
 

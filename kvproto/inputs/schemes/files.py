@@ -98,7 +98,7 @@ def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:
         raw = _Whole(path, url) if is_whole else io.FileIO(path)
         try:
             return _opened(raw, path) if is_whole else _range(raw, path, url, start, end)
-        except BaseException:
+        except BaseException:  # Ctrl-C too
             raw.close()
             raise
     except OSError as e:
