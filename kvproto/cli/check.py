@@ -7,7 +7,14 @@ import os
 import re
 import traceback
 
-from kvproto.cli.shared import Commands, add_command, key_value, seconds, tell_error
+from kvproto.cli.shared import (
+    Commands,
+    add_command,
+    add_files,
+    add_params,
+    seconds,
+    tell_error,
+)
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
 __all__ = ["add"]
@@ -86,25 +93,8 @@ def add(commands: Commands) -> None:
         default="*",
         help="only cases whose ID matches, such as 'MAP-*'",
     )
-    parser.add_argument(
-        "-p",
-        "--param",
-        dest="params",
-        metavar="KEY=VALUE",
-        type=key_value,
-        action="append",
-        default=[],
-        help="a parameter that the worker needs; may be repeated",
-    )
-    parser.add_argument(
-        "-f",
-        "--file",
-        dest="files",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a supporting file, which is put beside the worker; may be repeated",
-    )
+    add_params(parser)
+    add_files(parser)
     parser.add_argument(
         "--env",
         metavar="NAME",

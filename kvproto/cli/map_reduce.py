@@ -7,7 +7,15 @@ import os
 from collections.abc import Callable, Iterable
 
 import kvproto
-from kvproto.cli.shared import Commands, add_command, key_value, say, seconds, write_all
+from kvproto.cli.shared import (
+    Commands,
+    add_command,
+    add_files,
+    add_params,
+    say,
+    seconds,
+    write_all,
+)
 from kvproto.driver.exchange import LIMITS
 from kvproto.errors import DataError, WorkerError
 from kvproto.protocol.messages import Message
@@ -68,16 +76,7 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         help="default: text",
     )
     params = parser.add_mutually_exclusive_group()
-    params.add_argument(
-        "-p",
-        "--param",
-        dest="params",
-        metavar="KEY=VALUE",
-        type=key_value,
-        action="append",
-        default=[],
-        help="a parameter for the worker; may be repeated; the default is an empty set",
-    )
+    add_params(params, "; the default is an empty set")
     params.add_argument(
         "--raw-params",
         metavar="FILE",
@@ -86,15 +85,7 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
     params.add_argument(
         "--no-params", action="store_true", help="send nothing to the worker before the first pair"
     )
-    parser.add_argument(
-        "-f",
-        "--file",
-        dest="files",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a supporting file, which is put beside the worker; may be repeated",
-    )
+    add_files(parser)
     for name, help in (
         ("start", "time limit until the worker runs (default: 30)"),
         ("idle", "time limit while no byte moves (default: 300)"),

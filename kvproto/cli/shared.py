@@ -12,6 +12,8 @@ from kvproto._stdio import say, write_all
 __all__ = [
     "FORMS",
     "add_command",
+    "add_files",
+    "add_params",
     "days",
     "key_value",
     "say",
@@ -37,6 +39,33 @@ def add_command(
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def add_params(to: argparse._ActionsContainer, details: str = "") -> None:
+    """Add the option for the parameters of a worker."""
+    to.add_argument(
+        "-p",
+        "--param",
+        dest="params",
+        metavar="KEY=VALUE",
+        type=key_value,
+        action="append",
+        default=[],
+        help=f"a parameter for the worker; may be repeated{details}",
+    )
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the supporting files of a worker."""
+    parser.add_argument(
+        "-f",
+        "--file",
+        dest="files",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a supporting file, which is put beside the worker; may be repeated",
+    )
 
 
 def key_value(text: str) -> tuple[str, str]:
