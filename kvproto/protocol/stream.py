@@ -7,7 +7,7 @@ PROTOCOL.md, with the errors of `frames`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
 from typing import TYPE_CHECKING
 
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
@@ -152,13 +152,21 @@ class _NativeStream(FrameStream):
         return self._n_kept[0]
 
 
+class _Lists(ListDecoder):
+    """A decoder that shows the complete pairs of the incomplete list."""
+
+    def pairs_under_way(self) -> list[Pair]:
+        return self._pairs or []
+
+
 class _ReferenceStream(FrameStream):
-    """A stream over the decoders, which buffers each result list until it is complete."""
+    """A stream over the decoders."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
-        self._list_decoder = ListDecoder(max_item=max_item) if with_lists else None
+        self._list_decoder = _Lists(max_item=max_item) if with_lists else None
         self._pair_decoder = PairDecoder(max_item=max_item)
         self._n_pairs = self._n_lists = 0
+        self._n_returned = 0  # pairs of the incomplete list
 
     @property
     def n_pairs(self) -> int:
@@ -171,11 +179,12 @@ class _ReferenceStream(FrameStream):
     def feed(self, data: Buffer) -> memoryview:
         try:
             if self._list_decoder is None:
-                return memoryview(self._encoded([self._pair_decoder.feed(data)]))
-            return memoryview(self._encoded(self._list_decoder.feed(data)))
+                return memoryview(self._encoded(self._pair_decoder.feed(data)))
+            return memoryview(self._encoded(self._new_pairs(self._list_decoder.feed(data))))
         except ProtocolError as fault:
-            lists = [fault.decoded] if self._list_decoder is None else fault.decoded
-            fault.decoded = [self._encoded(lists)]
+            is_list = self._list_decoder is not None
+            pairs = self._new_pairs(fault.decoded) if is_list else fault.decoded
+            fault.decoded = [self._encoded(pairs)]
             raise
 
     def check(self, data: Buffer) -> None:
@@ -187,10 +196,15 @@ class _ReferenceStream(FrameStream):
     def list_under_way(self) -> tuple[int, int] | None:
         return self._list_decoder.list_under_way() if self._list_decoder is not None else None
 
-    def _encoded(self, lists: Iterable[list[Pair]]) -> bytes:
-        frames = []
-        for pairs in lists:
-            self._n_lists += self._list_decoder is not None
-            self._n_pairs += len(pairs)
-            frames.append(encode_pairs(pairs, max_item=0xFFFFFFFF))
-        return b"".join(frames)
+    def _new_pairs(self, lists: list[list[Pair]]) -> list[Pair]:
+        """Return the pairs of complete lists, and of the incomplete one, without those returned."""
+        assert self._list_decoder is not None
+        under_way = self._list_decoder.pairs_under_way()
+        pairs = list(itertools.chain(*lists, under_way))[self._n_returned :]
+        self._n_lists += len(lists)
+        self._n_returned = len(under_way)
+        return pairs
+
+    def _encoded(self, pairs: list[Pair]) -> bytes:
+        self._n_pairs += len(pairs)
+        return encode_pairs(pairs, max_item=0xFFFFFFFF)
