@@ -60,8 +60,8 @@ C_CHECKED := -std=gnu11 -O1 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -
 # The layout of C by clang-format; what gcc finds by following the paths through each function.
 lint-c: .venv/lint
 	$(BIN)/clang-format --dry-run -Werror $(C_FORMATTED)
-	set -e; python=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
-	for source in $(C_ANALYSED); do gcc $(C_CHECKED) -isystem "$$python" -c $$source -o /dev/null; done
+	python=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	printf '%s\n' $(C_ANALYSED) | xargs -P "$$(nproc)" -I{} gcc $(C_CHECKED) -isystem "$$python" -c {} -o /dev/null
 
 matrix: build
 	MATRIX=all $(PYTEST) tests/conformance/test_matrix.py
