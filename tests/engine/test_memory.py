@@ -88,7 +88,7 @@ def test_large_values_are_not_collected_before_they_are_combined():
 def small_and_large(fd, size, url, params):
     """Many small pairs, which make for long batches, and then large ones."""
     yield from ((str(number), "") for number in range(5000))
-    yield from ((str(number), str(number % 10) * 4_000_000) for number in range(100))
+    yield from ((str(number), str(number % 10) * 2_000_000) for number in range(100))
 
 
 def add_all(iter, out, params):
@@ -114,7 +114,7 @@ def test_large_pairs_behind_small_ones_are_not_held_by_the_thousand(functions):
     )
     [(n_pairs, n_bytes)] = [value for key, value in result_iterator(job.wait()) if key == "peak"]
     assert n_pairs == 5100
-    assert n_bytes < 300e6
+    assert n_bytes < 200e6  # all of the large ones: 200e6, and Python
 
 
 def test_a_sort_by_other_keys_than_text_stays_small_however_large_its_buffer():
