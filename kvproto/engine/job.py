@@ -30,7 +30,7 @@ from kvproto.engine.spec import InputChain, JobSpec, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.schemes import Input
-from kvproto.storage.job_directory import JobDirectory, machine
+from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
 
@@ -98,7 +98,7 @@ def run_job(
         with closing(EventLog(directory.events, on_event)) as log:
             return _run_and_log(spec, inputs, directory, engine, n_processes, log, notes)
     finally:
-        directory.tidy()
+        tidy(directory)
 
 
 def _run_and_log(
@@ -178,7 +178,7 @@ def _log_failure(
 
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
     """Remove what only a running job needs. What cannot be removed becomes a note."""
-    for path in directory.tidy():
+    for path in tidy(directory):
         log(Note(f"{path} could not be removed; remove it by hand: rm -r {path}"))
 
 

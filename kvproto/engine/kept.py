@@ -25,7 +25,7 @@ from kvproto.storage.job_directory import (
     has_driver,
     machine,
     tell_to_stop,
-    tidied,
+    tidy,
     wait_for_end,
 )
 from kvproto.storage.manifest import names_of
@@ -385,7 +385,7 @@ def _sweep_job(paths: JobPaths) -> None:
     if not os.path.lexists(paths.control) or has_driver(paths.control):
         return
     with suppress(ValueError):
-        if first_event(paths).get("machine") == machine() and not tidied(paths):
+        if first_event(paths).get("machine") == machine() and not tidy(paths):
             os.unlink(paths.control)
 
 

@@ -25,8 +25,14 @@ from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import OutputStream
 from kvproto.inputs.tagged import is_chunk
 from kvproto.storage.atomic import naming
-from kvproto.storage.hunks import Bytes, HunkWriter, encode_netstrings, read_hunks, read_netstrings
-from kvproto.storage.manifest import written
+from kvproto.storage.hunks import (
+    ByteReader,
+    HunkWriter,
+    encode_netstrings,
+    read_hunks,
+    read_netstrings,
+)
+from kvproto.storage.manifest import entry_of
 from kvproto.storage.records import RESULT_HEAD
 from kvproto.storage.results import read_result_stream
 from kvproto.storage.trust import check_trusted, trusts
@@ -253,7 +259,7 @@ def _chained(
         return
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")
-        source = Bytes(file, url)
+        source = ByteReader(file, url)
         start = file.tell() if _is_seekable(file) else None
         head = source.peek(len(RESULT_HEAD))
         if head == RESULT_HEAD:
@@ -272,7 +278,7 @@ def _chained(
 
 
 def _is_written_empty(url: str) -> bool:
-    result = written(url)
+    result = entry_of(url)
     return result is not None and result.n_bytes == 0
 
 
@@ -300,10 +306,10 @@ def old_netstr_reader(
 
     `head` is what has been read of it already.
     """
-    yield from _netstrings(Bytes(_binary(fd, "old_netstr_reader"), fname, head), size)
+    yield from _netstrings(ByteReader(_binary(fd, "old_netstr_reader"), fname, head), size)
 
 
-def _netstrings(source: Bytes, size: int | None) -> Iterator[tuple[str, str]]:
+def _netstrings(source: ByteReader, size: int | None) -> Iterator[tuple[str, str]]:
     yield from read_netstrings(source)
     if size and source.offset < size:
         raise source.error(source.offset, f"is cut short: {size} bytes expected")

@@ -1,1 +1,1 @@
-"""Where bytes live: files that are whole or absent, job directories, results, tags."""
+"""Where bytes live: atomic files, job directories, spool and result files, tags and blobs."""

@@ -1,10 +1,10 @@
-"""Files that are there whole or not at all: the one way in which this package writes them.
+"""Write files atomically: a file appears when it is complete, or not at all.
 
-The content goes to a file beside the target, under a random name that is created exclusively. It
-gets the name of the target when it is complete. A failure before that leaves the target as it was.
+The content is written to a new file with a random name next to the target. When it is complete, it
+is renamed to the target. A failure before that does not change the target.
 
-Errors of the file system name the target. What they are depends on who named the file: see
-`writing`, `kvproto.storage.home.in_home` and `OutputFile`.
+Errors of the file system name the target. Their class depends on the kind of file: see `writing`,
+`kvproto.storage.home.in_home` and `OutputFile`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ __all__ = [
 BLOCK = 1 << 20
 """Bytes that are read or copied at a time: 1 MiB."""
 
-ErrorsOf = Callable[[str], AbstractContextManager[None]]
-"""Turns an OSError of its body into the error that names the path."""
+ErrorsOf = Callable[[str], AbstractContextManager[object]]
+"""Takes a path; the context turns an OSError of its body into the error for that path."""
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the file system, or the user's share of it, has no room."""
+    """Whether the file system is full, or the user's quota of it."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -63,7 +63,7 @@ def naming(path: str, doing: str) -> Iterator[None]:
 
 
 def writing(path: str) -> AbstractContextManager[None]:
-    """The errors of data that a job writes."""
+    """Turn an OSError of the body, which writes data of a job, into a DataError."""
     return naming(path, "writing")
 
 
@@ -76,15 +76,15 @@ def private(path: str, flags: int) -> int:
 
 
 def open_regular(path: str) -> BufferedReader:
-    """Open a regular file for reading; OSError for anything else.
+    """Open a regular file for reading.
 
-    Opening a FIFO would wait for its writer.
+    Raises OSError for anything else, such as a FIFO, without waiting for its writer.
     """
     return BufferedReader(open_raw(path))
 
 
 def open_raw(path: str) -> FileIO:
-    """As `open_regular`, without a buffer."""
+    """Open a regular file as `open_regular` does, without a buffer."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -93,9 +93,7 @@ def open_raw(path: str) -> FileIO:
 
 
 def sync(path: str) -> None:
-    """Return when the content of a file, or the names in a directory, would survive a crash of the
-    machine.
-    """
+    """Flush the content of a file, or the entries of a directory, to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -104,11 +102,13 @@ def sync(path: str) -> None:
 
 
 class AtomicFile:
-    """A binary file that becomes `path` by `publish()`.
+    """A binary file that appears at `path` with `publish()`. Its context discards it otherwise.
 
-    A context manager: without publish() it leaves nothing.
-
-    errors  what an OSError becomes
+    Parameters
+    ----------
+    path : str
+    errors : callable
+        Converts an OSError; see `ErrorsOf`.
     """
 
     def __init__(self, path: str, *, errors: ErrorsOf = writing) -> None:
@@ -124,11 +124,11 @@ class AtomicFile:
                 raise
 
     def _open(self) -> int:
-        """Open a private file beside the target."""
+        """Open a private file next to the target."""
         return self._create(private)
 
     def _create(self, opener: Callable[[str, int], int]) -> int:
-        """Open a new file beside the target, under a name that no other attempt has."""
+        """Open a new file next to the target, under a name that no other attempt uses."""
         aside = f"{self._target}.{os.urandom(4).hex()}.part"
         fd = opener(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         self._aside = aside
@@ -145,8 +145,12 @@ class AtomicFile:
     def publish(self, *, on_disk: bool = False, replace: bool = True) -> None:
         """Give the file its name.
 
-        on_disk  whether it survives a crash of the machine when this returns
-        replace  whether it may replace another file; without it, FileExistsError when there is one
+        Parameters
+        ----------
+        on_disk : bool
+            Whether to flush the file to the disk, so that it survives a crash of the machine.
+        replace : bool
+            Whether it may replace an existing file. If not, FileExistsError when there is one.
         """
         with self._errors(self.path):
             self._file.flush()
@@ -178,27 +182,27 @@ class AtomicFile:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        with suppress(OSError):  # bytes that are not wanted: only the first error counts
+        with suppress(OSError):  # this file is discarded: only the first error counts
             self._file.close()
         self._remove()
 
 
 def write_file(path: str, data: bytes, *, errors: ErrorsOf = writing) -> None:
-    """Write a private file at once; it is on the disk when this returns."""
+    """Write a private file and flush it to the disk."""
     with AtomicFile(path, errors=errors) as file:
         file.write(data)
         file.publish(on_disk=True)
 
 
 class OutputFile(AtomicFile):
-    """A file that the user names. A file that it replaces keeps its owner and mode.
+    """An output file that the user names. It keeps the owner and the mode of the file it replaces.
 
-    Pipes and devices are written to directly. So is, at the end, a file that cannot be replaced
-    because something is mounted there. Every error is an OSError that names `path`.
+    Pipes and devices are written directly. A mount point cannot be replaced, and is overwritten at
+    the end. Every error is an OSError that names `path`.
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, errors=_as_it_is)
+        super().__init__(path, errors=_with_path)
 
     def _open(self) -> int:
         try:
@@ -211,14 +215,14 @@ class OutputFile(AtomicFile):
         if not stat.S_ISREG(replaced.st_mode):
             return os.open(self.path, os.O_WRONLY)
         self._target = os.path.realpath(self.path)
-        fd = self._create(private)  # its readers are allowed in when it has its owner
-        with suppress(OSError):  # otherwise whoever replaces it becomes the owner
+        fd = self._create(private)  # its readers must wait until it has its owner
+        with suppress(OSError):  # not permitted: the user becomes the owner
             os.fchown(fd, replaced.st_uid, replaced.st_gid)
         os.fchmod(fd, stat.S_IMODE(replaced.st_mode))
         return fd
 
     def publish(self, *, on_disk: bool = True, replace: bool = True) -> None:
-        """Make what was written the content of the file, on the disk."""
+        """Replace the content of the file, and flush it to the disk."""
         if self._aside:
             super().publish(on_disk=on_disk, replace=replace)
             return
@@ -243,7 +247,7 @@ def _public(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _as_it_is(path: str) -> Iterator[None]:
+def _with_path(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:

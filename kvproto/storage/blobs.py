@@ -1,12 +1,11 @@
 """The data of the tag store: blobs, files below `ddfs/blob/` in `kvproto.storage.home.home()`.
 
-Each blob is whole, never changes, and is named NAME$UNIQUE after what it was made from; tags list
-it by its file:// url. A blob of lines, which `put_chunks` makes, is named NAME$UNIQUE.lines, so
-that `chain_reader` knows it.
+A blob is written atomically and never changes. It is named NAME$UNIQUE, where NAME is its origin;
+tags list it by its file:// URL. A blob of lines, as `put_chunks` makes it, is named
+NAME$UNIQUE.lines, by which `chain_reader` recognizes it.
 
-Only a file whose real path is that of a blob, NAME$UNIQUE in its directory, is ever removed, and
-none on another file system that is mounted inside the store. `kvproto.inputs.tagged` knows which
-blobs the tags list.
+Only a file whose real path is that of a blob is ever removed, and none on another file system that
+is mounted inside the store. `kvproto.inputs.tagged` finds out which blobs the tags list.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ __all__ = [
 ]
 
 CHUNK_SIZE = 64 << 20
-"""Bytes of a file in one blob, besides the rest of the last line: 64 MiB."""
+"""Bytes of a file in one blob, not counting the rest of the last line: 64 MiB."""
 
-_OWN = re.compile(r"([0-9a-f]{2})/[A-Za-z0-9_\-@:]{0,200}\$\1[0-9a-f]{30}(\.lines)?")
+_BLOB = re.compile(r"([0-9a-f]{2})/[A-Za-z0-9_\-@:]{0,200}\$\1[0-9a-f]{30}(\.lines)?")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8,32}\.part$")
 
 
@@ -49,18 +48,18 @@ def directory() -> str:
 
 
 def blob_name(url: str) -> str:
-    """The name that a blob was made under."""
+    """The NAME in the URL of a blob."""
     return url.rpartition("/")[2].partition("$")[0]
 
 
 def read_blocks(file: IO[str] | IO[bytes]) -> Iterator[bytes]:
-    """Yield what is in a file, 1 MiB at a time; text as UTF-8."""
+    """Yield the content of a file, 1 MiB at a time, text as UTF-8."""
     while block := file.read(BLOCK):
         yield block.encode("utf-8", "surrogateescape") if isinstance(block, str) else block
 
 
 class Blobs:
-    """Makes blobs. A context manager: when its body fails, it removes them, as no tag lists them.
+    """Makes blobs. If the body of its context fails, it removes them, since no tag lists them.
 
     Errors of the file system are DataErrors that name the file, or JobErrors that name
     KVPROTO_HOME.
@@ -78,7 +77,7 @@ class Blobs:
                 remove("/".join(path.rsplit("/", 2)[1:]))
 
     def put(self, name: str, blocks: Iterable[bytes], *, is_chunk: bool = False) -> str:
-        """Make a blob of blocks of bytes and return its URL; it is on the disk then."""
+        """Make a blob of blocks of bytes, flush it to the disk, and return its URL."""
         path = self._new(name, ".lines" if is_chunk else "")
         with AtomicFile(path) as file:
             for block in blocks:
@@ -90,7 +89,7 @@ class Blobs:
     def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
         """Make blobs of lines, at least one, and return their URLs.
 
-        Each has chunk_size bytes and the rest of the last line.
+        Each has chunk_size bytes, and then the rest of the last line.
         """
         urls: list[str] = []
         while (block := file.read(min(BLOCK, chunk_size))) or not urls:
@@ -115,9 +114,9 @@ class Blobs:
         return url_of(new)
 
     def touch(self) -> None:
-        """Make the blobs new for the removal of unused ones, before a tag lists them.
+        """Reset the age of the blobs, before a tag lists them.
 
-        Making them may have taken long.
+        Old blobs that no tag lists may be removed, and making these may have taken long.
         """
         for path in self._made:
             with naming(path, "keeping"):
@@ -133,7 +132,7 @@ class Blobs:
 
 
 def _to_line_end(file: BinaryIO, block: bytes, n_wanted: int) -> Iterator[bytes]:
-    """Yield block, then more of the file: n_wanted bytes in all, and on to the end of the line."""
+    """Yield block and more of the file: n_wanted bytes in all, then up to the end of the line."""
     while block:
         yield block
         last = block
@@ -144,15 +143,15 @@ def _to_line_end(file: BinaryIO, block: bytes, n_wanted: int) -> Iterator[bytes]
 
 
 def blob_path(path: str) -> str | None:
-    """The path of a blob below the directory of all blobs, by any path of it; None for others."""
+    """The path of a blob relative to the directory of all blobs; None for any other file."""
     path = os.path.realpath(path)
     top, folder = os.path.split(os.path.dirname(path))
-    own = f"{folder}/{os.path.basename(path)}"
-    return own if top == os.path.realpath(directory()) and _OWN.fullmatch(own) else None
+    blob = f"{folder}/{os.path.basename(path)}"
+    return blob if top == os.path.realpath(directory()) and _BLOB.fullmatch(blob) else None
 
 
 def all_blobs() -> list[str]:
-    """The relative paths of all blobs and of the unfinished ones that killed processes left."""
+    """The relative paths of all blobs, including the unfinished ones of killed processes."""
     paths = []
     with naming(directory(), "listing"):
         for folder in _names(directory()):
@@ -160,7 +159,7 @@ def all_blobs() -> list[str]:
                 os.path.join(directory(), folder)
             ):
                 paths += [f"{folder}/{name}" for name in _names(os.path.join(directory(), folder))]
-    return [own for own in paths if _OWN.fullmatch(_UNFINISHED.sub("", own))]
+    return [blob for blob in paths if _BLOB.fullmatch(_UNFINISHED.sub("", blob))]
 
 
 def _names(path: str) -> list[str]:
@@ -170,18 +169,18 @@ def _names(path: str) -> list[str]:
         return []
 
 
-def changed(own: str) -> float:
+def changed(blob: str) -> float:
     """When a blob was made, linked or touched: seconds since the epoch, infinity if it is gone."""
     try:
-        return os.lstat(os.path.join(directory(), own)).st_ctime
+        return os.lstat(os.path.join(directory(), blob)).st_ctime
     except FileNotFoundError:
         return float("inf")
 
 
-def remove(own: str) -> None:
-    """Remove a blob. DataError when it cannot be removed; it may be gone already."""
-    folder, name = os.path.split(own)
-    path = os.path.join(directory(), own)
+def remove(blob: str) -> None:
+    """Remove a blob, if it exists. Raises DataError when it cannot be removed."""
+    folder, name = os.path.split(blob)
+    path = os.path.join(directory(), blob)
     try:
         top = os.open(directory(), os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -204,7 +203,7 @@ def remove(own: str) -> None:
 
 
 def _mount(fd: int) -> tuple[int, str]:
-    """Identify the mount of a directory. A bind mount has the device of another one."""
+    """Identify the mount of a directory. Its device is not enough: a bind mount shares one."""
     try:
         lines = proc.read(f"self/fdinfo/{fd}").split("\n")
         mount = next((line for line in lines if line.startswith("mnt_id:")), "")

@@ -1,7 +1,7 @@
 """The home: the directory that holds all jobs and the tag store, and who may write there.
 
-It is $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. All of it belongs
-to its user alone: directories have mode 0700 and files 0600, whatever the umask.
+It is $KVPROTO_HOME, else kvproto/ in $XDG_DATA_HOME, else ~/.local/share/kvproto. It is private to
+its user: directories have mode 0700 and files 0600, whatever the umask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["check_home", "home", "in_home", "make_directory", "make_home"]
 
 
 def home() -> str:
-    """The absolute path of the home, which may not exist yet; JobError when there is no place."""
+    """The absolute path of the home, which may not exist yet; JobError if `~` does not exist."""
     chosen = os.environ.get("KVPROTO_HOME")
     if not chosen:
         data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
@@ -35,7 +35,7 @@ def home() -> str:
 def make_home() -> str:
     """Make the home if it does not exist, and return its path.
 
-    JobError when others may write to it, or it cannot be made.
+    Raises JobError when others may write to it, or when it cannot be made.
     """
     path = home()
     with in_home(path):
@@ -48,14 +48,14 @@ def check_home() -> None:
     """Raise JobError when others may write to the home, or to what is in it."""
     for path in (home(), os.path.join(home(), "jobs"), os.path.join(home(), "ddfs")):
         if os.path.isdir(path):
-            check_is_ours(path)
+            check_owner(path)
 
 
 @contextmanager
 def in_home(path: str) -> Iterator[None]:
     """Turn an OSError of the body, which writes `path` below the home, into a JobError.
 
-    It says how to choose another home.
+    Its message says how to choose another home.
     """
     try:
         yield
@@ -83,8 +83,8 @@ def make_directory(path: str) -> None:
     os.chmod(path, 0o700)
 
 
-def check_is_ours(path: str) -> None:
-    """Raise JobError when others may write to the directory: their files would run as ours."""
+def check_owner(path: str) -> None:
+    """Raise JobError when others may write to the directory, and so run code as this user."""
     status = os.stat(path)
     if status.st_uid != os.geteuid():
         raise JobError(

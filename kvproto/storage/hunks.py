@@ -1,14 +1,13 @@
 """The two formats in which the original Disco kept its results: hunks, and the older netstrings.
 
 A hunk begins with 14 bytes, `<BBIQ`: 0x81, whether it is compressed with zlib, the crc32 of the raw
-bytes, and the number of bytes that follow. It holds pickled (key, value) pairs, or the lines of a
-chunk of data, one after the other. A hunk without any closes the file; concatenated files can be
-read too. Netstrings are `<bytes> <key> <bytes> <value>` and a newline for each pair, without an end
-mark.
+bytes, and the number of bytes that follow. It contains pickled (key, value) pairs, or the pickled
+lines of a chunk. An empty hunk ends the file; concatenated files can be read too. Netstrings are
+`<bytes> <key> <bytes> <value>` and a newline for each pair, without an end mark.
 
 8-bit strings of Python 2 and the strings of netstrings become str: UTF-8, with any other bytes as
-lone surrogates (`surrogateescape`), as in the lines of an input. Data that is cut or damaged is a
-DataError with the byte offset. Unpickling runs what the pickle says: only read files of people whom
+lone surrogates (`surrogateescape`), as in the lines of an input. For data that is cut short or
+damaged, DataError has the byte offset. Unpickling can run any code: only read files of people whom
 you trust.
 """
 
@@ -24,29 +23,39 @@ from typing import Any, Protocol
 from kvproto.errors import DataError
 from kvproto.protocol.frames import MAX_ITEM
 
-__all__ = ["Bytes", "HunkWriter", "encode_netstrings", "read_hunks", "read_netstrings"]
+__all__ = ["ByteReader", "HunkWriter", "encode_netstrings", "read_hunks", "read_netstrings"]
 
 _HEAD = Struct("<BBIQ")
 _VERSION = 0x81
-_HUNK = 1 << 20  # raw bytes that make a hunk
+_HUNK = 1 << 20  # raw bytes after which a hunk is complete
 _LEVEL = 2
 MAX_HUNK = MAX_ITEM + _HUNK
-"""Bytes of an unpacked hunk: the largest record, after others."""
+"""The most bytes of a decompressed hunk: an almost complete one, and the largest record."""
 _PROTOCOL = 2  # the highest that Python 2 reads
 _BLOCK = 1 << 20
 
 
 class Readable(Protocol):
-    """A file whose read(n) gives up to n bytes, and none at the end."""
+    """A file whose read(n) returns up to n bytes, and none at the end."""
 
     def read(self, n_bytes: int, /) -> bytes: ...
 
 
-class Bytes:
-    """A binary file that is read by exact numbers of bytes. `offset` is that of the next byte.
+class ByteReader:
+    """A binary file that is read by exact numbers of bytes.
 
-    where  its name in errors
-    ahead  bytes before those of the file
+    Parameters
+    ----------
+    file : Readable
+    where : str
+        Its name, for errors.
+    ahead : bytes
+        ByteReader that come before those of the file.
+
+    Attributes
+    ----------
+    offset : int
+        The offset of the next byte.
     """
 
     def __init__(self, file: Readable, where: str, ahead: bytes = b"") -> None:
@@ -56,13 +65,13 @@ class Bytes:
         self.offset = 0
 
     def peek(self, n_bytes: int) -> bytes:
-        """Look at the next n_bytes, fewer at the end, without reading them."""
+        """Return the next n_bytes, or fewer at the end, without consuming them."""
         while len(self._ahead) < n_bytes and (data := self._file.read(n_bytes - len(self._ahead))):
             self._ahead += data
         return self._ahead[:n_bytes]
 
     def read(self, n_bytes: int) -> bytes:
-        """Read up to n_bytes, none at the end."""
+        """Read up to n_bytes; none at the end."""
         data, self._ahead = self._ahead[:n_bytes], self._ahead[n_bytes:]
         data = data or self._file.read(n_bytes)
         self.offset += len(data)
@@ -72,7 +81,7 @@ class Bytes:
         return False
 
     def exactly(self, n_bytes: int, what: str) -> bytes:
-        """Read n_bytes, in blocks: memory follows what is present, not what is announced."""
+        """Read n_bytes in blocks, so that memory grows with the data and not with `n_bytes`."""
         start = self.offset
         if n_bytes > MAX_ITEM:
             raise self.error(start, f"announces {n_bytes} bytes of {what}, the limit is {MAX_ITEM}")
@@ -94,15 +103,15 @@ class Bytes:
 
 
 class _Damaged(DataError):
-    """A hunk has its whole length, and its content is not what was written."""
+    """A hunk is complete, but its content is not what was written."""
 
 
-def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator[Any]:
+def read_hunks(source: ByteReader, *, ignore_corrupt: bool = False) -> Iterator[Any]:
     """Yield the pairs or lines of hunks.
 
-    DataError for a hunk that is cut or damaged, before its pairs, and for a missing closing hunk.
-    With ignore_corrupt a message reports a damaged hunk, and reading continues with the next one; a
-    cut is still an error.
+    Raises DataError for a hunk that is cut short or damaged, before any of its pairs, and for a
+    missing closing hunk. With ignore_corrupt, a message reports a damaged hunk, and reading goes on
+    with the next one; a cut is still an error.
     """
     is_closed = False
     while source.peek(1):
@@ -123,7 +132,7 @@ def read_hunks(source: Bytes, *, ignore_corrupt: bool = False) -> Iterator[Any]:
         raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
 
 
-def _read_hunk(source: Bytes) -> bytes:
+def _read_hunk(source: ByteReader) -> bytes:
     start = source.offset
     version = source.peek(1)[0]
     if version != _VERSION:
@@ -139,7 +148,7 @@ def _read_hunk(source: Bytes) -> bytes:
     return raw
 
 
-def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
+def _unpacked(stored: bytes, source: ByteReader, start: int) -> bytes:
     """Decompress a hunk. The result is limited: a few bytes can expand a thousandfold."""
     unpacking = zlib.decompressobj()
     try:
@@ -159,7 +168,7 @@ def _unpacked(stored: bytes, source: Bytes, start: int) -> bytes:
     return raw
 
 
-def _unpickled(raw: bytes, source: Bytes) -> Iterator[Any]:
+def _unpickled(raw: bytes, source: ByteReader) -> Iterator[Any]:
     file = io.BytesIO(raw)
     while file.tell() < len(raw):
         start = file.tell()
@@ -188,7 +197,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _of_bytes(cls: type) -> Callable[..., object]:
-    """What makes dates and times: their state in Python 2 was an 8-bit string, not text."""
+    """Return a constructor for dates or times, whose state in Python 2 is an 8-bit string."""
 
     def make(state: object, *rest: object) -> object:
         return cls(
@@ -199,13 +208,13 @@ def _of_bytes(cls: type) -> Callable[..., object]:
 
 
 class Writable(Protocol):
-    """What hunks are written to."""
+    """A file that hunks are written to."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
 class HunkWriter:
-    """Writes pairs as hunks to `stream`, which stays open; the original reads them too."""
+    """Writes pairs as hunks, which the original reads too, to `stream`, which stays open."""
 
     def __init__(self, stream: Writable) -> None:
         self.stream = stream
@@ -213,9 +222,9 @@ class HunkWriter:
         self._n_bytes = 0
 
     def add(self, key: object, value: object) -> None:
-        """Add a pair of anything that can be pickled.
+        """Add a pair of any objects that can be pickled.
 
-        ValueError for more than 1 GiB, which could not be read again.
+        Raises ValueError for more than 1 GiB, which readers do not accept.
         """
         data = pickle.dumps((key, value), _PROTOCOL)
         if len(data) > MAX_ITEM:
@@ -224,9 +233,9 @@ class HunkWriter:
         self._append(data)
 
     def add_line(self, line: str | bytes) -> None:
-        """Add a line, or another str or bytes, in the place of a pair.
+        """Add a line, or any str or bytes, instead of a pair.
 
-        ValueError for more than 1 GiB.
+        Raises ValueError for more than 1 GiB.
         """
         data = pickle.dumps(line, _PROTOCOL)
         if len(data) > MAX_ITEM:
@@ -243,7 +252,7 @@ class HunkWriter:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left, and the hunk that closes the file."""
+        """Write the remaining pairs, and the hunk that closes the file."""
         if self._parts:
             self._flush()
         self._flush()
@@ -256,9 +265,9 @@ class HunkWriter:
 
 
 def encode_netstrings(key: object, value: object) -> bytes:
-    """Encode a pair: bytes as they are, str as UTF-8 (lone surrogates as their bytes).
+    """Encode a pair: bytes unchanged, str as UTF-8 (lone surrogates as their bytes).
 
-    Any other object is written as str() shows it.
+    For any other object, str() of it is written.
     """
     data, more = _encoded(key), _encoded(value)
     return b"%d %b %d %b\n" % (len(data), data, len(more), more)
@@ -272,13 +281,13 @@ def _encoded(item: object) -> bytes:
     )
 
 
-def read_netstrings(source: Bytes) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of netstrings. A file that was cut after a pair looks whole."""
+def read_netstrings(source: ByteReader) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of netstrings. A cut between two pairs goes unnoticed."""
     while source.peek(1):
         yield _netstring(source, b" "), _netstring(source, b"\n")
 
 
-def _netstring(source: Bytes, end: bytes) -> str:
+def _netstring(source: ByteReader, end: bytes) -> str:
     start = source.offset
     head = source.peek(11)
     digits, space, _ = head.partition(b" ")

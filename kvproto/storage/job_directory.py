@@ -16,8 +16,8 @@ Each job has a directory below `kvproto.storage.home.home()`:
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
-The kernel closes `control` when the driver ends, in whatever way: whoever opens it for writing then
-finds no reader. Writing to it stops the job, as soon as the driver's pool sees that it is readable.
+However the driver ends, the kernel closes its end of `control`: a process that then opens it for
+writing finds no reader. Writing to it stops the job, as soon as the driver polls it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
     "has_driver",
     "machine",
     "tell_to_stop",
-    "tidied",
+    "tidy",
     "wait_for_end",
 ]
 
@@ -75,10 +75,17 @@ class JobPaths:
 class JobDirectory(JobPaths):
     """The directory of a new job. This process is its driver until `close()`.
 
-    JobError that names the path and KVPROTO_HOME when it cannot be made.
+    Attributes
+    ----------
+    job : str
+        The unique name of the job.
+    stop_fd : int
+        A descriptor that becomes readable when the job has to stop.
 
-    job      the unique name of the job
-    stop_fd  a file descriptor that becomes readable when the job has to stop
+    Raises
+    ------
+    JobError
+        The directory cannot be made. The text has its path and names KVPROTO_HOME.
     """
 
     def __init__(self, name: str) -> None:
@@ -86,24 +93,20 @@ class JobDirectory(JobPaths):
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}")
         make_home()
         jobs, name = os.path.split(self.path)
-        # It is renamed when it has its driver: no job seems to have lost the driver.
+        # Renamed once the driver is there, so that the job never seems to have lost its driver.
         aside = os.path.join(jobs, f".{name}")
         with in_home(self.path):
             make_directory(jobs)
             try:
-                for path in (
-                    self.logs,
-                    self.oob,
-                    self.profile,
-                    self.files,
-                    self.map_results,
-                    self.unfinished,
-                    self.spool,
-                    self.tmp,
-                ):
+                lasting = (self.logs, self.oob, self.profile, self.files, self.map_results)
+                for path in (*lasting, self.unfinished, self.spool, self.tmp):
                     make_directory(os.path.join(aside, os.path.basename(path)))
                 self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
-                os.rename(aside, self.path)
+                try:
+                    os.rename(aside, self.path)
+                except BaseException:  # Ctrl-C too
+                    self._driver.close()
+                    raise
             except BaseException:  # Ctrl-C too
                 with suppress(OSError):
                     remove_tree(aside)
@@ -137,15 +140,15 @@ class JobDirectory(JobPaths):
                     os.chmod(path, os.stat(path).st_mode & 0o700)
 
     def stop(self) -> None:
-        """Ask for the end of the job: `stop_fd` becomes readable."""
+        """Ask the job to stop: `stop_fd` becomes readable."""
         self._driver.stop()
 
     def close(self) -> None:
-        """Let others see that the job has ended. Nothing of it may run any more."""
+        """Mark the job as ended. None of its processes may run any more."""
         self._driver.close()
 
     def leave(self) -> None:
-        """Close this fork's copy of the connection: only the original process is the driver."""
+        """Close this fork's copy of `control`: only the original process is the driver."""
         self._driver.leave()
 
     def discard(self) -> None:
@@ -155,10 +158,10 @@ class JobDirectory(JobPaths):
             remove_tree(self.path)
 
     def publish(self, paths: list[str]) -> list[str]:
-        """Make files in `unfinished` the results, at once and on the disk; return their paths.
+        """Make files in `unfinished` the results, atomically, and return their new paths.
 
-        Other files there, which killed attempts were writing, are removed: `results` holds only
-        whole files.
+        They are flushed to the disk. Other files there, of attempts that were killed, are removed:
+        `results` has complete files only.
         """
         names = {os.path.basename(path) for path in paths}
         with in_home(self.results):
@@ -172,15 +175,11 @@ class JobDirectory(JobPaths):
             sync(self.path)
         return [os.path.join(self.results, os.path.basename(path)) for path in paths]
 
-    def tidy(self) -> list[str]:
-        """Remove what only a running job needs; see `tidied`."""
-        return tidied(self)
 
+def tidy(paths: JobPaths) -> list[str]:
+    """Remove the files that only a running job needs, and the unfinished ones of killed tasks.
 
-def tidied(paths: JobPaths) -> list[str]:
-    """Remove what only a running job needs, and the unfinished files of killed tasks.
-
-    Return what could not be removed.
+    Returns the paths that could not be removed.
     """
     begun = [paths.unfinished, paths.spool, paths.tmp]
     if not os.path.exists(f"{paths.map_results}.jsonl"):
@@ -202,7 +201,7 @@ def tidied(paths: JobPaths) -> list[str]:
 def machine() -> str:
     """Identify this machine, from its start to its end.
 
-    A FIFO belongs to the kernel: only the machine of a driver knows whether it lives.
+    A FIFO is local to a kernel: only the machine of a driver can tell whether the driver lives.
     """
     try:
         return proc.read("sys/kernel/random/boot_id").strip()
@@ -211,7 +210,7 @@ def machine() -> str:
 
 
 class DriverEnd:
-    """The driver's end of a new FIFO, `path`; `fd` becomes readable by `stop()`.
+    """The driver's end of a new FIFO, `path`; `fd` becomes readable after `stop()`.
 
     `stop` may be called from any thread, and does nothing after `close`.
     """
@@ -220,11 +219,13 @@ class DriverEnd:
         self._path = path
         os.mkfifo(path, 0o600)
         os.chmod(path, 0o600)  # whatever the umask
-        # It is a writer too: otherwise it would become readable, for the end of file, when the
-        # last other writer closes it.
+        # A writer too: a mere reader would become readable, at end of file, when the last writer
+        # closes it.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._is_open = True
-        self._using = threading.Lock()  # a closed descriptor's number may be another file's
+        self._using = (
+            threading.Lock()
+        )  # `stop` must not write to a closed descriptor: its number may be reused
 
     def stop(self) -> None:
         """Ask this driver to stop."""
@@ -237,11 +238,11 @@ class DriverEnd:
         self._path = path
 
     def leave(self) -> None:
-        """Close the copy of a fork."""
+        """Close this fork's copy."""
         os.close(self.fd)
 
     def close(self) -> None:
-        """Remove the FIFO: the job has no driver any more."""
+        """Remove the FIFO: the job then has no driver."""
         with self._using:
             self._is_open = False
             os.close(self.fd)
@@ -300,5 +301,5 @@ def _open(path: str) -> int | None:
 
 
 def _write(fd: int) -> None:
-    with suppress(BlockingIOError):  # full: it was asked often enough
+    with suppress(BlockingIOError):  # full of earlier requests
         os.write(fd, b"stop\n")

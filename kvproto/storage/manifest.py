@@ -1,9 +1,9 @@
 """The manifest of a job's results: their sizes and checksums.
 
-It is `results.jsonl` beside the directory `results`; `map-results` has one too. It has a line for
-each result and a last line with the checksum of the others, so that any changed byte is noticed.
-Result files of the engine also carry their size and checksum themselves; those of a job's own
-output streams do not.
+It is the file `results.jsonl` next to the directory `results`; `map-results` has one too. It has a
+line for each result and a last line with the checksum of the others, so that any changed byte is
+noticed. The engine's result files also contain their own size and checksum; those of a job's output
+streams do not.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 __all__ = [
     "check_directory",
     "checked",
+    "entry_of",
     "keep_map_results",
     "names_of",
     "open_result",
     "partition_of",
     "write_manifest",
-    "written",
 ]
 
 
 def write_manifest(directory: str, results: Iterable[Result], store: Store = LOCAL) -> None:
-    """Write the manifest of results that are going to be in `directory`."""
+    """Write the manifest of the results that `directory` is going to contain."""
     lines = [
         json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n"
         for result in results
@@ -53,14 +53,25 @@ def write_manifest(directory: str, results: Iterable[Result], store: Store = LOC
 def keep_map_results(
     directory: str, columns: list[list[Segment]], kind: str, store: Store = LOCAL
 ) -> None:
-    """Copy what the maps wrote, records of `kind`, to result files in `directory`, with their
-    manifest.
+    """Copy the output of the maps to result files in `directory`, and write their manifest.
 
-    There is one file for each partition. Where the maps have output streams of their own (RAW),
-    there is one for each partition of each map, as only the streams know where their data ends.
+    There is one file for each partition. Of records that output streams wrote (RAW), there is one
+    for each partition of each map, as only the streams know where their data ends.
 
-    columns  the segments of each partition, in the order of the maps
-    Raises JobError for a full disk, DataError for a spool file that is cut or damaged.
+    Parameters
+    ----------
+    directory : str
+    columns : list of list of Segment
+        The segments of each partition, in the order of the maps.
+    kind : str
+        The kind of the records.
+
+    Raises
+    ------
+    JobError
+        The disk is full.
+    DataError
+        A spool file is cut short or damaged.
     """
     results = []
     for partition, column in enumerate(columns):
@@ -95,13 +106,13 @@ def open_result(path: str) -> io.BufferedReader:
 
 
 def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
-    """Check an open file, at its beginning, if it is among a job's results; return it or a wrapper.
+    """Check an open file, at its start, if it is a result of a job; return it or a wrapper.
 
-    The length of a file that output streams wrote is checked now, its checksum when it is read to
-    its end. A file in the engine's own format has both in itself. DataError closes the file.
+    For a file that output streams wrote, the size is checked now and the checksum at the end of
+    reading. A file in the engine's format contains both. DataError closes the file.
     """
     try:
-        result = None if _has_header(file) else written(path)
+        result = None if _has_header(file) else entry_of(path)
         if result is None:
             return file
         size = os.fstat(file.fileno()).st_size
@@ -116,15 +127,15 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
     return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
 
 
-def written(path: str, store: Store = LOCAL) -> Result | None:
-    """What the manifest says of a result; None for a path that is not in a job's directory.
+def entry_of(path: str, store: Store = LOCAL) -> Result | None:
+    """The manifest's entry of a result; None for a path outside the directories of jobs.
 
-    DataError when the manifest is missing or damaged, or does not name the file.
+    Raises DataError when the manifest is missing or damaged, or has no such entry.
     """
     directory, name = os.path.split(os.path.abspath(path))
-    if not _is_of_job(directory):
+    if not _is_in_job(directory):
         return None
-    for result in _listed(directory, store):
+    for result in _entries(directory, store):
         if result.path == name:
             return result
     raise DataError(
@@ -134,11 +145,11 @@ def written(path: str, store: Store = LOCAL) -> Result | None:
 
 
 def check_directory(directory: str, store: Store = LOCAL) -> None:
-    """Raise DataError when a directory has a job's results and one of them is missing."""
+    """Raise DataError for a directory of a job's results in which one is missing."""
     directory = os.path.abspath(directory)
-    if _is_of_job(directory):
+    if _is_in_job(directory):
         there = set(store.names(directory))
-        for result in _listed(directory, store):
+        for result in _entries(directory, store):
             if result.path not in there:
                 raise DataError(
                     f"result file {os.path.join(directory, result.path)} is not there any more; "
@@ -150,24 +161,24 @@ def partition_of(path: str) -> int | None:
     """The partition of a file among the results of a job, from its name; None for other files."""
     directory, name = os.path.split(os.path.abspath(path))
     number = name.rpartition("-")[2]
-    return int(number) if number.isdecimal() and _is_of_job(directory) else None
+    return int(number) if number.isdecimal() and _is_in_job(directory) else None
 
 
 def names_of(directory: str, store: Store = LOCAL) -> list[str] | None:
-    """The names of the files in a directory of results; None without a manifest: not complete."""
+    """The names of the files in a directory of results; None if it has no manifest yet."""
     job, name = os.path.split(_manifest(directory))
     with suppress(FileNotFoundError):
         if name in store.names(job):
-            return [result.path for result in _listed(directory, store)]
+            return [result.path for result in _entries(directory, store)]
     return None
 
 
-def _is_of_job(directory: str) -> bool:
+def _is_in_job(directory: str) -> bool:
     job, name = os.path.split(directory)
     return name in ("results", "map-results") and os.path.exists(os.path.join(job, "events.jsonl"))
 
 
-def _listed(directory: str, store: Store) -> Iterator[Result]:
+def _entries(directory: str, store: Store) -> Iterator[Result]:
     manifest = _manifest(directory)
     with naming(manifest, "reading"), store.open_range(manifest) as file:
         lines = file.read().splitlines(keepends=True)
@@ -192,7 +203,7 @@ def _last_line(text: bytes) -> bytes:
 
 
 def _result(fields: dict[str, Any]) -> Result:
-    """Read a line of a manifest; TypeError or ValueError when it is none."""
+    """Return the Result of a line; TypeError or ValueError for any other line."""
     result = Result(**fields)
     if not isinstance(result.path, str) or not all(isinstance(field, int) for field in result[1:]):
         raise ValueError(f"{fields!r:.200} does not describe a result")

@@ -1,8 +1,8 @@
 """Out-of-band values: small values that the tasks of a job leave for later tasks and the client.
 
 Each key has a file, whose name is the sha256 of the key, as a key may be longer than the name of a
-file. It holds `b` for bytes or `s` for str, the key, a space, the crc32 of all this and the value
-in hex, a newline, and the value (str as UTF-8). A value that was cut or damaged later is an error.
+file. It has `b` for bytes or `s` for str, the key, a space, the crc32 of these and of the value in
+hex, a newline, and the value (str as UTF-8). A value that is cut short or damaged is an error.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def check_value(key: str, value: bytes | str) -> None:
 def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
     """Store values, after checking all of them; a value of the same key is replaced.
 
-    Raises ValueError and TypeError as `check_key` and `check_value`, and JobError that names a file
-    that cannot be written.
+    Raises as `check_key` and `check_value`, and JobError with the path of a file that cannot be
+    written.
     """
     for key, value in values.items():
         check_key(key)
@@ -63,7 +63,7 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
 
 
 def get(directory: str, key: str) -> bytes | str:
-    """The value as it was put; JobError that names the job and its keys when there is none."""
+    """The value, bytes or str; JobError that names the job and its keys when there is none."""
     check_key(key)
     try:
         with open_regular(_path(directory, key)) as file:
@@ -94,7 +94,7 @@ def get(directory: str, key: str) -> bytes | str:
 
 
 def list_keys(directory: str) -> list[str]:
-    """The keys of all values, sorted. A file too damaged to name its key is reported on stderr."""
+    """The keys of all values, sorted. Damaged files without a key are reported on stderr."""
     keys = []
     try:
         names = os.listdir(directory)
@@ -116,7 +116,7 @@ def list_keys(directory: str) -> list[str]:
                 raise ValueError("it is not of the key that it names")
             keys.append(key)
         except FileNotFoundError:
-            continue  # gone meanwhile
+            continue  # removed meanwhile
         except (OSError, ValueError) as e:
             why = e.strerror if isinstance(e, OSError) else e
             path = os.path.join(directory, name)

@@ -1,10 +1,9 @@
-"""The records of spool and result files: wire frames, of bytes pairs or of batches of Python
-objects.
+"""The records of spool and result files.
 
-Two kinds of ours. FRAMES: each pair is a wire frame, as external programs read and write it;
-reading gives (bytes, bytes) and nothing in it is ever unpickled. OBJECTS: a frame holds a batch of
-pairs, its value the pickled list, its key the list's length and checksum, so that damaged bytes are
-never unpickled. RAW is whatever a job's own output streams write.
+There are three kinds. FRAMES: each pair is a wire frame, as external programs read and write it.
+It is read as (bytes, bytes) and never unpickled. OBJECTS: each frame is a batch of pairs of Python
+objects. Its value is the pickled list, its key the length of the list and the checksum, so that
+damaged bytes are never unpickled. RAW: whatever the output streams of a job write.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ _BATCH_HEAD = Struct("<II")
 def pack_objects(pairs: list[Any], first_index: int = 0) -> bytes:
     """Encode a batch of pairs of Python objects as one frame.
 
-    Raises TypeError that names the index, counted from first_index, of a pair that cannot be
-    pickled.
+    Raises TypeError with the index, counted from first_index, of a pair that cannot be pickled.
     """
     try:
         data = pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
@@ -45,7 +43,7 @@ def pack_objects(pairs: list[Any], first_index: int = 0) -> bytes:
 
 
 def _pickled_by_value(pairs: list[Any], first_index: int) -> bytes:
-    """Pickle objects of classes that were defined in __main__ or in a function too."""
+    """Pickle pairs of any objects, also of classes defined in __main__ or in a function."""
     import cloudpickle  # noqa: PLC0415 - slow, and needed seldom
 
     try:
@@ -61,10 +59,9 @@ def _pickled_by_value(pairs: list[Any], first_index: int) -> bytes:
 
 
 def pack_frames(pairs: list[Any], first_index: int) -> bytes:
-    """Encode pairs of bytes or str as frames; a str that holds undecodable bytes as those bytes
-    again.
+    """Encode pairs of bytes or str as frames, lone surrogates as their bytes.
 
-    Raises TypeError or ValueError that names the pair's index, counted from first_index.
+    Raises TypeError or ValueError with the index of the pair, counted from first_index.
     """
     try:
         data: bytes = _native.pack_pairs(pairs, MAX_ITEM, first_index)[0]
@@ -74,9 +71,9 @@ def pack_frames(pairs: list[Any], first_index: int) -> bytes:
 
 
 def read_batches(kind: str, chunks: Iterable[bytes], where: str) -> Iterator[list[Any]]:
-    """Decode a stream of records, cut anywhere, to lists of pairs;
+    """Decode a stream of records, cut anywhere, to lists of pairs.
 
-    DataError names `where` when it is damaged.
+    Raises DataError with `where` when it is damaged.
     """
     decoder = PairDecoder()
     try:

@@ -1,7 +1,7 @@
 """Result files: a header, the records, and a trailer with their length, number and checksum.
 
-A file that was cut or damaged later is an error that names it, and a cut is noticed before the
-first pair. Files that the job's own output streams wrote (RAW) have neither header nor trailer: see
+A file that is cut short or damaged is an error that names it, and a cut is noticed before the first
+pair. Files that output streams of a job wrote (RAW) have neither header nor trailer: see
 `kvproto.storage.manifest`.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["Result", "ResultWriters", "as_result_file", "read_result_stream"]
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
 _MAGIC = b"kvpr-end"
-_MAX_OPEN = 64  # files that are written at a time
+_MAX_OPEN = 64  # files that are written at the same time
 
 
 class Result(NamedTuple):
@@ -39,10 +39,11 @@ class Result(NamedTuple):
 
 
 class ResultWriters:
-    """Writes a result file for each of `paths`, with records of `kind`; `publish` completes them.
+    """Writes result files at `paths`, with records of `kind`. Its context discards them unless
+    they are published.
 
-    A context manager: without publish() it leaves no file. Writing many files at once could take
-    too many descriptors: their data is collected first, and each file is written in turn.
+    Many files could need too many descriptors: then the data is collected first, and the files are
+    written one after the other.
     """
 
     def __init__(self, paths: list[str], kind: str, *, store: Store = LOCAL) -> None:
@@ -73,7 +74,7 @@ class ResultWriters:
         self._opened.close()
 
     def write(self, number: int, data: bytes, n_pairs: int) -> None:
-        """Append data, which holds or completes n_pairs pairs, to file `number`."""
+        """Append data, which contains or completes n_pairs pairs, to file `number`."""
         if self._collected is not None:
             self._collected.add(number, data)
         else:
@@ -105,7 +106,7 @@ class ResultWriters:
 
 
 class Source(Protocol):
-    """A binary file; one read may give less than is asked for, and gives nothing at the end."""
+    """A binary file; a read may return fewer bytes than requested, and returns none at the end."""
 
     def read(self, n_bytes: int, /) -> bytes: ...
 
@@ -113,7 +114,7 @@ class Source(Protocol):
 
 
 class SeekableSource(Source, Protocol):
-    """A binary file that can be sought."""
+    """A seekable binary file."""
 
     def tell(self) -> int: ...
 
@@ -127,7 +128,7 @@ def _is_seekable(file: Source) -> TypeGuard[SeekableSource]:
 def as_result_file(
     kind: str, chunks: Iterable[bytes], n_bytes: int, n_pairs: int, crc: int
 ) -> tuple[Iterator[bytes], int]:
-    """Make records of `kind` the bytes of a result file; return these and its size."""
+    """Add header and trailer to records of `kind`; return the bytes of the file and its size."""
     header, trailer = _HEADERS[kind], _TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC)
     return chain([header], chunks, [trailer]), len(header) + n_bytes + len(trailer)
 
@@ -137,10 +138,10 @@ def read_result_stream(
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the pairs of a result file, from any binary file at its beginning.
 
-    They are (bytes, bytes) from an external program, Python objects from a function. DataError that
-    names `where` when it is no result file, was cut or damaged. `before_unpickling` is called
-    before objects are unpickled, and may raise an error. The trailer of a seekable file is checked
-    first; otherwise damage may show only after good pairs.
+    They are (bytes, bytes) from an external program, and Python objects from a function. Raises
+    DataError with `where` for a file that is no result, is cut short or damaged. Before objects are
+    unpickled, `before_unpickling` is called, which may raise an error. The trailer of a seekable
+    file is checked first; for other files, damage may be noticed only after some pairs.
     """
     kind = _read_header(file, where)
     if kind == OBJECTS and before_unpickling is not None:
@@ -198,7 +199,7 @@ def _cut(where: str) -> DataError:
 
 
 def _read(file: Source, n_bytes: int) -> bytes:
-    """Read n_bytes, fewer at the end. One read of a connection may give less than it has."""
+    """Read n_bytes, or fewer at the end. One read of a connection may return less."""
     data = b""
     while len(data) < n_bytes and (more := file.read(n_bytes - len(data))):
         data += more
@@ -214,13 +215,13 @@ class _Body:
         self.n_pairs = 0
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the records, cut anywhere; the last block only when all have been checked."""
+        """Yield the records, cut anywhere; the last piece only after the checksum was checked."""
         end = records = b""
         actual = n_bytes = 0
         while data := self._file.read(BLOCK):
             yield records
             end += data
-            records, end = end[: -_TRAILER.size], end[-_TRAILER.size :]  # maybe the trailer
+            records, end = end[: -_TRAILER.size], end[-_TRAILER.size :]  # it may be the trailer
             actual = crc32(records, actual)
             n_bytes += len(records)
         if len(end) < _TRAILER.size:

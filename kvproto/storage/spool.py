@@ -1,7 +1,7 @@
-"""The shuffle's files: one for each map attempt, its partitions one after the other.
+"""Spool files: one for each attempt of a map task, with a segment for each partition.
 
-A map task writes with `SpoolWriter`, which returns R segments, one for each partition. A reduce
-task gets its own column of segments and reads each of them as a range.
+A map task writes with `SpoolWriter`, which returns its segments. A reduce task reads the segments
+of its partition, one from each map task.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from kvproto.storage.store import LOCAL, Store
 
 __all__ = ["Partitions", "Segment", "SpoolWriter", "read_segment"]
 
-MAX_HELD = 32 << 20
-"""Bytes of output that a task holds in memory: 32 MiB."""
+MAX_IN_MEMORY = 32 << 20
+"""Bytes of output that a task keeps in memory: 32 MiB."""
 
 
 class Segment(NamedTuple):
-    """One partition of one map's output.
+    """The pairs of one partition in the output of one map task.
 
-    path     str, the spool file
-    start    int, offset of the first byte in it; n_bytes follow
-    n_pairs  int, pairs in it
-    crc      int, crc32 of the bytes
+    Attributes
+    ----------
+    path : str
+        The spool file.
+    start, n_bytes : int
+        The offset of the first byte in the file, and the number of bytes.
+    n_pairs, crc : int
+        The number of pairs, and the crc32 of the bytes.
     """
 
     path: str
@@ -39,16 +43,21 @@ class Segment(NamedTuple):
 
 
 class SpoolWriter:
-    """Collects a map task's output by partition; `publish` writes it to the file `path`.
+    """Collects the output of a map task by partition; `publish` writes it to the file `path`.
 
-    A context manager: without publish() it leaves no file.
+    Its context discards the output unless it is published.
     """
 
     def __init__(
-        self, path: str, n_partitions: int, *, max_held: int = MAX_HELD, store: Store = LOCAL
+        self,
+        path: str,
+        n_partitions: int,
+        *,
+        max_in_memory: int = MAX_IN_MEMORY,
+        store: Store = LOCAL,
     ) -> None:
         self._file = store.create(path)
-        self._partitions = Partitions(f"{path}.spill", n_partitions, max_held)
+        self._partitions = Partitions(f"{path}.spill", n_partitions, max_in_memory)
         self._n_bytes = [0] * n_partitions
         self._n_pairs = [0] * n_partitions
         self._crc = [0] * n_partitions
@@ -61,7 +70,7 @@ class SpoolWriter:
         self._partitions.close()
 
     def write(self, partition: int, data: bytes, n_pairs: int) -> None:
-        """Append data, which holds n_pairs pairs, to a partition."""
+        """Append data, which has n_pairs pairs, to a partition."""
         self._n_bytes[partition] += len(data)
         self._n_pairs[partition] += n_pairs
         self._crc[partition] = crc32(data, self._crc[partition])
@@ -82,9 +91,9 @@ class SpoolWriter:
 
 
 def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
-    """Yield the bytes of a segment in blocks;
+    """Yield the bytes of a segment in blocks.
 
-    DataError that names the file when it is short or damaged.
+    Raises DataError with the path when the file is cut short or damaged.
     """
     crc, left = 0, segment.n_bytes
     with (
@@ -109,16 +118,21 @@ def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
 
 
 class Partitions:
-    """Data for many partitions, added in any order: in memory up to a limit, then in a nameless
-    file.
+    """Data of many partitions, added in any order: in memory up to a limit, then in a file.
 
-    path  where that file is made; it disappears with this process
+    Parameters
+    ----------
+    path : str
+        Where the file is created. It is unlinked at once, so that it disappears with this process.
+    n_partitions : int
+    max_in_memory : int
+        The limit in bytes.
     """
 
-    def __init__(self, path: str, n_partitions: int, max_held: int = MAX_HELD) -> None:
+    def __init__(self, path: str, n_partitions: int, max_in_memory: int = MAX_IN_MEMORY) -> None:
         self._path = path
-        self._max_held = max_held
-        self._n_held = 0
+        self._max_in_memory = max_in_memory
+        self._n_in_memory = 0
         self._in_memory: list[list[bytes]] = [[] for _ in range(n_partitions)]
         self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
         self._file: FileIO | None = None
@@ -126,12 +140,12 @@ class Partitions:
     def add(self, partition: int, data: bytes) -> None:
         """Append data to a partition."""
         self._in_memory[partition].append(data)
-        self._n_held += len(data)
-        if self._n_held > self._max_held:
+        self._n_in_memory += len(data)
+        if self._n_in_memory > self._max_in_memory:
             self._spill()
 
     def chunks(self, partition: int) -> Iterator[bytes]:
-        """Yield all that was added to a partition, in order."""
+        """Yield all data of a partition, in order."""
         if self._file is not None:
             for start, n_bytes in self._spilled[partition]:
                 yield from self._read(self._file, start, n_bytes)
@@ -148,14 +162,14 @@ class Partitions:
             if self._file is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 self._file = FileIO(private(self._path, flags), "r+")
-                os.unlink(self._path)  # it is gone with its last descriptor
+                os.unlink(self._path)
             for chunks, spilled in zip(self._in_memory, self._spilled, strict=True):
                 if chunks:
                     data = b"".join(chunks)
                     spilled.append((self._file.seek(0, os.SEEK_END), len(data)))
                     _write_all(self._file, data)
                     chunks.clear()
-        self._n_held = 0
+        self._n_in_memory = 0
 
     def _read(self, file: FileIO, start: int, n_bytes: int) -> Iterator[bytes]:
         with naming(self._path, "reading"):

@@ -1,8 +1,8 @@
 """Where the bytes of jobs live: a small interface, and its implementation on this machine.
 
-Spool files, result files and manifests are written and read through a `Store`. They are written
-once, as a whole, and never change; they go by a path, and a reader wants a range of one. An object
-store can be another implementation: a path is then the address of an object.
+Spool files, result files and manifests are written and read through a `Store`. A file is written
+once, atomically, and never changes. It is identified by a path and read in ranges. An object store
+can be another implementation, in which a path is the address of an object.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ __all__ = ["LOCAL", "LocalFiles", "Store", "Writer"]
 
 
 class Writer(Protocol):
-    """A file that is being written.
-
-    It exists after `publish`; left without that, it leaves nothing.
-    """
+    """A file that is being written. Its context discards it unless it is published."""
 
     path: str
 
@@ -28,7 +25,7 @@ class Writer(Protocol):
         """Append bytes."""
 
     def publish(self, *, on_disk: bool = False) -> None:
-        """Make the file appear, whole; with `on_disk` it survives a crash of the machine."""
+        """Make the file appear at its path; with `on_disk`, flush it to the disk first."""
 
     def __enter__(self) -> Self: ...
 
@@ -42,12 +39,12 @@ class Store(Protocol):
     """
 
     def create(self, path: str) -> Writer:
-        """Begin a file, which replaces the one of that path when it is published."""
+        """Start a file that replaces any file at the path when it is published."""
 
     def open_range(self, path: str, start: int = 0, n_bytes: int | None = None) -> io.RawIOBase:
         """Open a file at the byte `start`.
 
-        At most n_bytes are going to be read; None: any number.
+        The caller reads at most n_bytes, or to the end if that is None.
         """
 
     def names(self, directory: str) -> list[str]:
@@ -58,7 +55,7 @@ class Store(Protocol):
 
 
 class LocalFiles:
-    """Files of this machine, private to their user."""
+    """Local files, private to their user."""
 
     def create(self, path: str) -> AtomicFile:
         return AtomicFile(path)

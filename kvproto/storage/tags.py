@@ -1,18 +1,18 @@
-"""The tag store: names that stand for lists of data. It is a directory and needs no server.
+"""The tag store: a directory of names that stand for lists of URLs.
 
 A tag is a JSON document, below `ddfs/tag/` in `kvproto.storage.home.home()`:
 
     {"version": 1, "id": "NAME$7", "last-modified": "2024/05/17 09:30:00",
      "urls": [[replica, ...], ...], "user-data": {}}
 
-Each inner list of URLs is one input, or [tag://OTHER] for those of that tag. A change is a new
-version, a file NAME/0000000008.json. It appears whole, and only if there is none of that number:
-when two processes change a tag at the same time, the second one starts again from the version of
-the first, and nothing is lost. The old version is emptied and keeps its name, so that its number
-stays taken. A version with the content {} means that the tag is deleted.
+Each inner list of URLs is one input, or [tag://OTHER] for the inputs of that tag. A change is a new
+version, a file NAME/0000000008.json. It is created atomically, unless the number is taken: if two
+processes change a tag at the same time, the second starts again from the version of the first, so
+that no change is lost. The old version is emptied but keeps its name, so that its number stays
+taken. A version with the content {} means that the tag is deleted.
 
-A change is on the disk when it is acknowledged. A damaged document affects only its own tag,
-which can still be deleted or replaced.
+A change is flushed to the disk before it is acknowledged. A damaged document affects only its own
+tag, which can still be deleted or replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from kvproto.errors import DamagedTag, DataError, InvalidTag, NoSuchTag
@@ -44,7 +44,7 @@ Document = dict[str, Any]
 MAX_NAME = 511
 """Characters that the name of a tag may have."""
 
-_PART = 200  # of a name in one component of a path, which has at most 255
+_PART = 200  # characters of a name in one path component, which has at most 255
 _DELETED = b"{}"
 _REPAIR = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
 
@@ -93,11 +93,17 @@ class TagStore:
     def update(
         self, name: str, change: Callable[[Document], None], *, replace: bool = False
     ) -> Document:
-        """Change the document of a tag, or of a new one, by `change(document)`, and return it.
+        """Change the document of a tag, which may be new, and return it.
 
-        When another process was faster, change is called again with the new document. With
-        `replace` a damaged document counts as empty; without it, that is an error, because the data
-        in it would be lost. A change that changes nothing makes no version.
+        Parameters
+        ----------
+        name : str
+        change : callable
+            Called with the document, which it modifies. If another process changes the tag at the
+            same time, it is called again with the new document. If it modifies nothing, there is no
+            new version.
+        replace : bool
+            Whether a damaged document counts as empty. If not, it raises DamagedTag.
         """
         while True:
             number = self._last_number(name)
@@ -191,24 +197,19 @@ class TagStore:
         with in_home(path):
             make_home()
             make_directory(path)
-            with AtomicFile(_version(path, number), errors=_as_they_are) as file:
+            with AtomicFile(_version(path, number), errors=nullcontext) as file:
                 file.write(data)
                 try:
                     file.publish(on_disk=True, replace=False)
                 except FileExistsError:
                     return False
         if number > 1:
-            # The change is made: an old version that keeps its data only takes room. It is
-            # replaced, not cut short, as somebody may be reading it.
+            # Only to save space, so errors do not matter. The old version is replaced and not
+            # truncated, as a process may be reading it.
             old = _version(path, number - 1)
-            with suppress(OSError), AtomicFile(old, errors=_as_they_are) as file:
+            with suppress(OSError), AtomicFile(old, errors=nullcontext) as file:
                 file.publish()
         return True
-
-
-def _as_they_are(path: str) -> AbstractContextManager[None]:
-    """Leave the errors of a file as they are."""
-    return nullcontext()
 
 
 def _version(path: str, number: int) -> str:
@@ -251,7 +252,7 @@ def _are_str(urls: list[object]) -> bool:
 
 
 def _walk(directory: str, start: str) -> Iterator[str]:
-    """The names below directory, including deleted ones; start is their beginning."""
+    """The names below a directory, including deleted ones; they begin with start."""
     try:
         entries = list(os.scandir(directory))
     except FileNotFoundError:

@@ -1,8 +1,7 @@
-"""Whose pickles are unpickled. It runs what the pickle says, and so needs trust.
+"""Which pickles are trusted: unpickling can run any code.
 
-Files of this user, whose jobs run here, and of root are trusted. Files of other users and data from
-a network need `trust=True` or `--trust`. Data that is not pickled, the pairs of external programs,
-needs no trust.
+Files of this user and of root are trusted. Files of other users and data from a network need
+`trust=True` or `--trust`. The pairs of external programs are not pickled and need no trust.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ def trusts() -> bool:
 
 
 def check_trusted(file: object, url: str) -> None:
-    """Raise DataError when the data in `file`, from `url`, may be somebody else's.
+    """Raise DataError unless the data in `file`, from `url`, is trusted.
 
-    A file without a descriptor is judged by the owner of the path in `url`.
+    For a file without a descriptor, the owner of the path in `url` counts.
     """
     if "://" in url and not url.startswith("file://"):
         raise _untrusted(url, "from the network")
@@ -59,9 +58,9 @@ def _owner(file: object, path: str) -> int | None:
     return status.st_uid if stat.S_ISREG(status.st_mode) else None
 
 
-def _untrusted(url: str, whose: str) -> DataError:
+def _untrusted(url: str, origin: str) -> DataError:
     return DataError(
-        f"{url} has pickled Python objects, {whose}: whoever wrote them could run any program "
+        f"{url} has pickled Python objects, {origin}: whoever wrote them could run any program "
         "here, as you. If you trust them: `--trust` on the command line, trust=True for a job, "
         "result_iterator or chain_reader",
         is_final=True,

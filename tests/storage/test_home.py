@@ -183,3 +183,15 @@ def test_a_job_directory_that_cannot_be_made_whole_leaves_nothing(tmp_path):
         and "No space left on device" in said
     )
     assert said.endswith("\n[]\n")
+
+
+def test_a_job_directory_that_cannot_get_its_name_leaves_no_descriptor_open(home, monkeypatch):
+    def fail(old, new):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), old)
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(JobError, match="No space left"):
+        JobDirectory("job")
+    assert os.listdir("/proc/self/fd") == before
+    assert os.listdir(home / "jobs") == []
