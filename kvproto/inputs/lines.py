@@ -1,8 +1,8 @@
-"""Inputs as text, in lines or in items that match an expression; and the data that has none:
-compressed files, archives, UTF-16, and results of jobs.
+"""Inputs as text: in lines, or in items that match a regular expression.
 
-The first bytes tell such data. Nothing is unpacked here: read as lines it would be garbage, and
-pieces that are cut at newlines cannot be unpacked.
+Data without lines (compressed files, archives, UTF-16, and results of jobs) is recognized by its
+first bytes and rejected. As lines it would be garbage, and ranges cut at newlines cannot be
+decompressed.
 """
 
 from __future__ import annotations
@@ -31,70 +31,59 @@ __all__ = [
 ]
 
 HEAD_SIZE = 32
-"""Bytes from the start of an input that tell what it is."""
+"""Bytes at the start of an input that are enough to recognize its format."""
 
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, which some editors put before a text."""
 
-_UNPACK = (
-    "unpack it first with `{}`, or give map_reader a function that reads fd.buffer "
-    "with Python's module {}"
-)
-_TO_UTF_8 = "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"
-_READ_PAIRS = "map_reader=chain_reader reads its pairs"
-_GUNZIP = "map_reader=gzip_line_reader reads its lines, or unpack it first with `gunzip`"
-_UNPACK_FIRST = "unpack it first with `{}`"
 
-_FORMATS: tuple[tuple[bytes, str, str], ...] = (
-    (RESULT_HEAD, "is a result of a job, which has no lines", _READ_PAIRS),
-    (rb"\x81[\x00\x01].{8}\x00{4}", "is a result of a job, which has no lines", _READ_PAIRS),
+def _unpack(command: str, module: str = "") -> str:
+    advice = f"unpack it first with `{command}`"
+    if module:
+        advice += (
+            f", or give map_reader a function that reads fd.buffer with Python's module {module}"
+        )
+    return advice
+
+
+_RESULT = "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"
+_GUNZIP = "map_reader=gzip_line_reader reads its lines, or unpack it first with `gunzip`"
+_TO_UTF_8 = "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"
+
+_FORMATS = (
+    (RESULT_HEAD, *_RESULT),
+    (rb"\x81[\x00\x01].{8}\x00{4}", *_RESULT),
     (rb"\x1f\x8b\x08", "is compressed with gzip", _GUNZIP),
-    (
-        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
-        "is compressed with bzip2",
-        _UNPACK.format("bunzip2", "bz2"),
-    ),
-    (rb"\xfd7zXZ\x00", "is compressed with xz", _UNPACK.format("unxz", "lzma")),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "is compressed with bzip2", _unpack("bunzip2", "bz2")),
+    (rb"\xfd7zXZ\x00", "is compressed with xz", _unpack("unxz", "lzma")),
     (
         rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})",
         "is compressed with lzma",
-        _UNPACK.format("unlzma", "lzma"),
+        _unpack("unlzma", "lzma"),
     ),
-    (rb"LZIP\x01", "is compressed with lzip", _UNPACK_FIRST.format("lzip -d")),
-    (
-        rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18",
-        "is compressed with zstd",
-        _UNPACK_FIRST.format("unzstd"),
-    ),
-    (
-        rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18",
-        "is compressed with lz4",
-        _UNPACK_FIRST.format("lz4 -d"),
-    ),
-    (rb"\xff\x06\x00\x00sNaPpY", "is compressed with snappy", _UNPACK_FIRST.format("snzip -d")),
-    (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _UNPACK_FIRST.format("lzop -d")),
-    (
-        rb"\x1f\x9d[\x09-\x10\x89-\x90]",
-        "is compressed with compress",
-        _UNPACK_FIRST.format("gzip -d"),
-    ),
-    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _UNPACK.format("unzip", "zipfile")),
-    (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _UNPACK_FIRST.format("7z x")),
-    (rb"Rar!\x1a\x07", "is a rar archive", _UNPACK_FIRST.format("unrar x")),
+    (rb"LZIP\x01", "is compressed with lzip", _unpack("lzip -d")),
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "is compressed with zstd", _unpack("unzstd")),
+    (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "is compressed with lz4", _unpack("lz4 -d")),
+    (rb"\xff\x06\x00\x00sNaPpY", "is compressed with snappy", _unpack("snzip -d")),
+    (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _unpack("lzop -d")),
+    (rb"\x1f\x9d[\x09-\x10\x89-\x90]", "is compressed with compress", _unpack("gzip -d")),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _unpack("unzip", "zipfile")),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _unpack("7z x")),
+    (rb"Rar!\x1a\x07", "is a rar archive", _unpack("unrar x")),
     (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", _TO_UTF_8),
 )
-"""How the data begins, what it is, and what to do."""
+"""How the data begins (a pattern), what it is, and what to do."""
 
 _ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.DOTALL)
 
 
 def has_lines(head: bytes) -> bool:
-    """Whether data can be read as lines. head is its beginning; HEAD_SIZE bytes are enough."""
+    """Whether data can be read as lines, judged by its first HEAD_SIZE bytes, or all of it."""
     return _ALL.match(head) is None
 
 
 def check_has_lines(head: bytes, where: str) -> None:
-    """Raise a final DataError for data without lines; it says what the data is and what to do."""
+    """Raise a final DataError for data without lines that names the format and says what to do."""
     if has_lines(head):
         return
     what, advice = next(
@@ -104,35 +93,35 @@ def check_has_lines(head: bytes, where: str) -> None:
 
 
 def checked_lines(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
-    """Yield data that is read as lines without its byte order mark; an error when it has no lines.
+    """Yield data without its byte order mark. Raises DataError for data without lines.
 
-    Only what may be the beginning of a mark is delayed.
+    It delays no bytes but those that may be the beginning of a mark.
     """
     pieces = iter(pieces)
-    head, n_given = b"", 0
+    head, n_yielded = b"", 0
     for piece in pieces:
         head += piece
         check_has_lines(head, where)
-        if n_given == 0 and head.startswith(BOM):
-            n_given = len(BOM)
+        if n_yielded == 0 and head.startswith(BOM):
+            n_yielded = len(BOM)
         if len(head) >= len(BOM) or not BOM.startswith(head):
-            yield head[n_given:]
-            n_given = len(head)
+            yield head[n_yielded:]
+            n_yielded = len(head)
         if len(head) >= HEAD_SIZE:
             break
-    yield head[n_given:]
+    yield head[n_yielded:]
     yield from pieces
 
 
 def check_text(stream: object, where: str) -> None:
-    """As `check_has_lines`, for a stream at its beginning, if it is a file that can be peeked."""
+    """Check a stream at its start with `check_has_lines`, if it is a file with `peek`."""
     buffer = getattr(stream, "buffer", stream)
     if isinstance(head := buffer.peek(HEAD_SIZE) if hasattr(buffer, "peek") else None, bytes):
         check_has_lines(head[:HEAD_SIZE], where)
 
 
 def line_too_long(url: str, limit: int) -> DataError:
-    """The error for a line of more than `limit` bytes."""
+    """Return the error for a line of more than `limit` bytes."""
     return DataError(
         f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]",
         is_final=True,
@@ -146,11 +135,9 @@ def skip_mark(file: Any) -> None:
 
 
 def text_file(file: io.BufferedReader, is_start: bool = True) -> io.TextIOWrapper:
-    """A binary file as text: UTF-8, any other bytes kept as lone surrogates; without a byte order
-    mark at its start.
-    """
+    """Wrap a binary file as UTF-8 text without its byte order mark; bad bytes become surrogates."""
     has_mark = is_start and hasattr(file, "peek") and file.peek(len(BOM)).startswith(BOM)
-    encoding = "utf-8-sig" if has_mark else "utf-8"  # which alone Python reads at full speed
+    encoding = "utf-8-sig" if has_mark else "utf-8"  # Python decodes utf-8-sig more slowly
     return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")
 
 
@@ -162,7 +149,7 @@ def re_reader(
     output_tail: bool = False,
     read_buffer_size: int = 8192,
 ) -> Iterator[tuple[Any, ...]]:
-    """Match a regular expression again and again, each time where the last match ended.
+    """Split an input into items that match a regular expression, each where the last one ended.
 
         def html_reader(fd, size, url, params):
             for item in re_reader("(?s)<HTML>(.*?)</HTML>\\n?", fd, size, url):
@@ -171,8 +158,8 @@ def re_reader(
     Parameters
     ----------
     item_re_str : str or bytes, or a compiled pattern
-        The expression of an item. The groups are of its type. It must show the end of an item: a
-        match that reaches the end of what has been read waits for more, but any earlier end counts.
+        The expression of an item. The groups are of its type. It must match the end of an item: a
+        match is tried again with more data only if it reaches the end of the data read so far.
     fd
         The file.
     size : int or None
@@ -180,8 +167,8 @@ def re_reader(
     fname : str
         The URL of the input, for errors.
     output_tail : bool
-        Whether to yield (tail,) when the end of the input does not match; otherwise a message
-        says so.
+        Whether to yield (tail,) if the end of the input does not match. Otherwise, it is left out,
+        and a message says so.
     read_buffer_size : int
         How many bytes to read at a time; more when an item is longer. Memory holds the longest
         item, at most 1 GiB.
@@ -202,7 +189,7 @@ def re_reader(
     source = _Pieces(fd, size, fname, isinstance(pattern.pattern, str))
     rest = pattern.pattern[:0]
     while True:
-        # A long item is not searched again for each of its pieces.
+        # Read more at a time during a long item, so that it is not matched too often.
         piece = source.read(max(read_buffer_size, len(rest)))
         rest += piece
         while rest and (match := pattern.match(rest)):
@@ -212,11 +199,11 @@ def re_reader(
                     "an item must be longer"
                 )
             if match.end() == len(rest) and piece:
-                break  # it may go on
+                break  # more data may extend the match
             yield match.groups()
             rest = rest[match.end() :]
             if len(rest) > 2 * read_buffer_size:
-                # After a long item, short ones are not cut off all of the rest.
+                # After a long item, do not copy all of the rest for each short one.
                 rest, piece = source.shorten(rest, read_buffer_size), rest
         if not piece:
             break
@@ -233,7 +220,7 @@ def re_reader(
 
 
 class _Pieces:
-    """A stream in pieces of str or bytes, up to a size in bytes; fewer are a DataError."""
+    """Pieces of a stream, str or bytes, up to a size in bytes; fewer bytes are a DataError."""
 
     def __init__(self, fd: Any, size: int | None, name: str, is_text: bool) -> None:
         self._file = getattr(fd, "buffer", fd)
@@ -249,7 +236,7 @@ class _Pieces:
         return self._decoder.decode(data, is_end) if self._is_text else data
 
     def read(self, n_wanted: int) -> Any:
-        """Read about n_wanted bytes or characters; nothing at the end."""
+        """Read about n_wanted bytes or characters; none at the end."""
         if piece := self._pushed[self._at : self._at + n_wanted]:
             self._at += len(piece)
             return piece
@@ -269,6 +256,6 @@ class _Pieces:
         return self._decode(b"", True)
 
     def shorten(self, rest: Any, n_kept: int) -> Any:
-        """Give back the end of what was read last: `read` returns it again."""
+        """Return n_kept of the rest, and push back the others, which `read` then returns."""
         self._pushed, self._at = rest[n_kept:] + self._pushed[self._at :], 0
         return rest[:n_kept]

@@ -1,10 +1,9 @@
-"""Ready-made functions for the stream chains of a job: inputs, outputs, and readers of common
-formats.
+"""Functions for the stream chains of a job: inputs, outputs, and readers of common formats.
 
 The first function of an input, `task_input_stream`, opens the URL as a text file whose lines are
 str: UTF-8, without a byte order mark; any other bytes become lone surrogates (`surrogateescape`).
-The bytes are at its `buffer`: readers of binary formats read there, so nothing may have been read
-as text before. A reader is the last function of an input. It gets the file, its size in bytes or
+Readers of binary formats read from its `buffer`, so nothing may have been read as text before. A
+reader is the last function of an input. It gets the file, its size in bytes or
 None, the URL and the params of the job, and yields entries. Data that is not what a reader expects
 is a DataError that names the URL.
 """
@@ -69,8 +68,7 @@ File = IO[str] | IO[bytes]
 
 
 def input_stream(stream: Any, size: int | None, url: str, params: Any) -> Any:
-    """The interface of the functions in map_input_stream and reduce_input_stream, and of readers;
-    not to be called.
+    """The interface of readers and of the functions in map_input_stream and reduce_input_stream.
 
     Parameters
     ----------
@@ -93,8 +91,7 @@ def input_stream(stream: Any, size: int | None, url: str, params: Any) -> Any:
 
 
 def output_stream(stream: Any, partition: int, url: str, params: Any) -> Any:
-    """The interface of the functions in map_output_stream and reduce_output_stream; not to be
-    called.
+    """The interface of the functions in map_output_stream and reduce_output_stream.
 
     Parameters
     ----------
@@ -153,9 +150,9 @@ def string_input_stream(
 
 
 def task_output_stream(stream: Any, partition: int, url: str, params: Any) -> Any:
-    """Return the file that the task's output goes to: write(data) takes bytes.
+    """Return the output file of the task, whose write(data) takes bytes.
 
-    It is there when the task has succeeded.
+    The file appears when the task has succeeded.
     """
     return stream
 
@@ -164,7 +161,7 @@ map_output_stream = reduce_output_stream = task_output_stream
 
 
 def _binary(stream: Any, reader: str) -> Any:
-    """The bytes of a stream; TypeError when it has none."""
+    """Return the binary file of a stream; TypeError for one of text only."""
     file = getattr(stream, "buffer", stream)
     if isinstance(file.read(0), str):
         raise TypeError(
@@ -177,9 +174,9 @@ def _binary(stream: Any, reader: str) -> Any:
 
 
 def disco_output_stream(stream: Any, partition: int, url: str, params: Any = None) -> OutputStream:
-    """Write pairs of any objects in the original's format, hunks of pickles;
+    """Write pairs of any objects as hunks of pickles, the format of the original.
 
-    `chain_reader` reads it too.
+    `chain_reader` reads it.
     """
     return _Hunks(stream)
 
@@ -189,8 +186,7 @@ class _Hunks(HunkWriter, OutputStream):
 
 
 def plain_output_stream(stream: Any, partition: int, url: str, params: Any = None) -> OutputStream:
-    """Write `<bytes> <key> <bytes> <value>` and a newline for each pair, whatever is no string as
-    str() shows it.
+    """Write `<bytes> <key> <bytes> <value>` and a newline for each pair, with str() of objects.
 
     `chain_reader` reads it, with every key and value as str.
     """
@@ -230,25 +226,23 @@ def chain_reader(
         Whether to report a damaged hunk in a message and continue with the next one.
         `functools.partial(chain_reader, ignore_corrupt=True)` is such a reader.
     trust : bool, optional
-        Whether to unpickle objects from files of other users and from the network. Unpickling runs
-        what the pickle says. By default the job decides (see `kvproto.storage.trust`).
+        Whether to unpickle objects from files of other users and from the network. Unpickling can
+        run any code. By default the job decides (see `kvproto.storage.trust`).
 
     Yields
     ------
     tuple or str or bytes
-        (key, value) pairs; of a blob of lines, as `DDFS.chunk` makes it, the lines: str, of a
-        binary file bytes.
+        (key, value) pairs. For a blob of lines, as `DDFS.chunk` makes it, the lines: str, or bytes
+        if the file is binary.
 
     Raises
     ------
     DataError
-        The file is no result, was cut or damaged, or is not trusted. So is a file of 0 bytes: a
-        result without pairs has a head, unless a job's own output streams wrote it, and then its
-        manifest says so.
+        The file is no result, is cut short or damaged, or is not trusted. A file of 0 bytes is a
+        result only if output streams of a job wrote it: then the manifest has its size.
     """
-    return _chained(
-        fd, size, url, ignore_corrupt, trusts() if trust is None else trust
-    )  # as it is now, not when it is read
+    trust = trusts() if trust is None else trust  # now, not when the generator starts
+    return _chained(fd, size, url, ignore_corrupt, trust)
 
 
 def _chained(
@@ -302,9 +296,9 @@ def _is_seekable(file: Any) -> bool:
 def old_netstr_reader(
     fd: File, size: int | None, fname: str, head: bytes = b""
 ) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of the original's older format, as str;
+    """Yield the pairs of netstrings, the older format of the original, as str.
 
-    `head` is what has been read of it already.
+    `head` has the bytes that were already read from the file.
     """
     yield from _netstrings(ByteReader(_binary(fd, "old_netstr_reader"), fname, head), size)
 
@@ -323,17 +317,17 @@ def gzip_reader(
 ) -> tuple[IO[str] | IO[bytes], None, str]:
     """Decompress an input for the next function of a chain.
 
-    Members that follow each other are one file.
+    A file of several members is decompressed as a whole.
 
     Returns
     -------
     tuple
-        (text file, None, url); of a binary file, as jobs with text=False have them, a binary file.
+        (text file, None, url). The file is binary if `fd` is, as in jobs with text=False.
 
     Raises
     ------
     DataError
-        While it is read: the input was cut, or is not gzip.
+        Raised during reading: the input is cut short, or is not gzip.
     """
     file: io.BufferedReader = io.BufferedReader(
         _Gunzipped(_binary(fd, "gzip_reader"), url), 1 << 18
@@ -344,7 +338,7 @@ def gzip_reader(
 def gzip_line_reader(
     fd: File, size: int | None, url: str, params: Any = None
 ) -> Iterator[str | bytes]:
-    """Yield the lines of a gzip file with their newline: str, of a binary file bytes.
+    """Yield the lines of a gzip file with their newline: str, or bytes if `fd` is binary.
 
     Raises as `gzip_reader`.
     """
@@ -372,9 +366,7 @@ class _Gunzipped(io.RawIOBase):
 def map_line_reader(
     fd: File, size: int | None, fname: str, params: Any = None
 ) -> Iterator[str | bytes]:
-    """Yield the lines without their newline, as the oldest jobs expect; without a reader lines have
-    it.
-    """
+    """Yield the lines without their newline, as the oldest jobs expect it."""
     check_text(fd, f"input {fname}")
     for line in fd:
         if isinstance(line, str):

@@ -1,7 +1,7 @@
-"""Inputs that have replicas: where one of them fails, the next is used.
+"""Failover: when a replica of an input fails, the next one is used.
 
-A replica fails with a DataError, or with a JobError: that says that another attempt would not help,
-and another replica may.
+A replica fails with a DataError or a JobError. A JobError means that another attempt is useless,
+but another replica may still help.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _END = object()
 def failover(
     urls: Sequence[str], read: Callable[[str], Iterator[T]], failed: Failed | None = None
 ) -> Iterator[T]:
-    """Yield what `read(url)` yields for the first of the URLs; when that fails, for the next.
+    """Yield the entries of the first URL; when it fails, those of the next.
 
-    `read` has to leave out what was yielded before; see `skip`.
+    `read` must leave out the entries that were yielded before; see `skip`.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def failover(
     read
         Opens one of them and yields its entries.
     failed
-        Called with each error and whether reading ends with it, before the next replica is read.
+        Called with each error, and whether it is final, before the next replica is read.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def failover(
 
 
 def skip(entries: Iterator[object], n_entries: int, url: str) -> None:
-    """Skip the entries that another replica gave; DataError when this one has fewer."""
+    """Skip the entries that another replica has yielded; DataError when there are fewer."""
     for n_skipped in range(n_entries):
         if next(entries, _END) is _END:
             raise DataError(
@@ -70,14 +70,14 @@ def skip(entries: Iterator[object], n_entries: int, url: str) -> None:
 
 
 def open_first(urls: Sequence[str], open_one: Callable[[str], T]) -> T:
-    """Open the first of the replicas that can be opened. Raises as `failover`."""
+    """Open the first replica that can be opened. Raises as `failover`."""
     return next(failover(urls, lambda url: map(open_one, (url,))))
 
 
 def find_replicas(urls: Sequence[str], find: Callable[[str], list[Input]]) -> Input:
-    """Look up the replicas of one input, with `find` for each; leave out those that are not there.
+    """Find the replicas of one input, and leave out those that do not exist.
 
-    DataError when there is none, or one stands for several inputs.
+    Raises DataError when none exists, or when one stands for several inputs.
     """
     if not urls:
         raise ValueError(

@@ -40,9 +40,7 @@ class InputStream:
         return self.stream.read(-1 if num_bytes is None else num_bytes)
 
     def close(self) -> None:
-        """Called when the input has been read, to its end or not; the stream below is closed after
-        this one.
-        """
+        """Called at the end of reading, which may be early; then the stream below is closed."""
 
 
 class OutputStream:
@@ -70,14 +68,11 @@ class OutputStream:
         self.stream.write(data)
 
     def close(self) -> None:
-        """Called after the last pair, to write what is left.
-
-        The stream below is closed after this one.
-        """
+        """Called after the last pair, to write what is left; then the stream below is closed."""
 
     @property
     def path(self) -> str:
-        """The path of the file that is written in the end."""
+        """The path of the file below."""
         path: str = self.stream.path
         return path
 
@@ -157,7 +152,7 @@ def chain_output(
         A function returned no stream, or the last one a stream without add(key, value); the text
         names it.
     """
-    opened = ExitStack()  # not left when a function fails: closing an output may finish it
+    opened = ExitStack()  # not closed when a function fails: closing an output may complete it
     function = None
     for function in streams:
         result = _call(function, stream, partition, url, params)
@@ -182,7 +177,7 @@ def chain_output(
 class _Chain:
     """The last stream of a chain; closing it closes all of them.
 
-    It keeps them all alive: a text file without a reference closes its `buffer`, which the stream
+    It keeps all of them alive: a text file that is deleted closes its `buffer`, which the stream
     above may still read.
     """
 
@@ -219,9 +214,7 @@ def _call(
 
 
 def _takes_params(function: Callable[..., Any]) -> bool:
-    """Whether the fourth argument is params; not when it has a default of its own, as that of
-    re_reader.
-    """
+    """Whether the fourth parameter is for params, and not an option as that of re_reader."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a builtin without a signature
@@ -236,7 +229,7 @@ def _takes_params(function: Callable[..., Any]) -> bool:
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """Name a job function for a person: "wordcount.WordCount.map"."""
+    """Return the name of a job function for messages, such as "wordcount.WordCount.map"."""
     function = getattr(function, "func", function)  # what a functools.partial calls
     module = getattr(function, "__module__", None)
     name: str = getattr(function, "__qualname__", None) or repr(function)

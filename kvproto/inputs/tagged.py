@@ -1,7 +1,7 @@
-"""Which blobs the tags list, by their URLs, and the removal of those that no tag lists.
+"""Find the blobs that tags list, by their URLs, and remove the others.
 
-A tag may list any URL, and whoever changes one may not know this store. Here a blob is known by its
-path relative to the directory of all blobs (`kvproto.storage.blobs`).
+A tag may list any URL, in any form. Here a blob is identified by its path relative to the directory
+of all blobs (`kvproto.storage.blobs`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["collect", "is_chunk", "remove_unused", "unused"]
 
 def is_chunk(url: str) -> bool:
     """Whether it is the URL of a blob of lines."""
-    return url.endswith(".lines") and _own(url) is not None
+    return url.endswith(".lines") and _blob_of(url) is not None
 
 
 def remove_unused(lists: Iterable[list[str]]) -> None:
     """Remove the blobs in these lists of URLs that no tag lists any more.
 
-    When a damaged tag may list them, nothing is removed, and stderr says so.
+    If a damaged tag may list them, nothing is removed, and a message says so.
     """
-    candidates = {own for urls in lists for url in urls if (own := _own(url))}
+    candidates = {blob for urls in lists for url in urls if (blob := _blob_of(url))}
     if not candidates:
         return
     try:
@@ -36,29 +36,29 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
     except DataError as e:
         tell(f"{e}; when that is repaired, `kvproto tag gc` removes the data")
         return
-    for own in candidates - listed:
-        remove(own)
+    for blob in candidates - listed:
+        remove(blob)
 
 
 def unused(grace: float) -> list[str]:
-    """List what to `collect`: blobs that no tag lists, and what killed puts left.
+    """List the blobs that no tag lists, including unfinished ones of killed processes.
 
-    All of it is older than `grace` seconds: newer blobs may belong to a put that is under way.
-    DataError when a damaged tag may list them.
+    Blobs that are newer than `grace` seconds are left out: a process may be about to list them.
+    Raises DataError when a damaged tag may list some.
     """
     latest = time.time() - grace
-    # Looked up before the tags, which may get more.
-    old = [own for own in all_blobs() if changed(own) <= latest]
+    # Before the tags are read: meanwhile one may come to list an old blob.
+    old = [blob for blob in all_blobs() if changed(blob) <= latest]
     listed = _listed()
-    return [own for own in old if own not in listed]
+    return [blob for blob in old if blob not in listed]
 
 
 def collect(blobs: Iterable[str], grace: float) -> None:
-    """Remove unused blobs, except those that somebody has touched since."""
+    """Remove unused blobs, except those that were touched meanwhile."""
     latest = time.time() - grace
-    for own in blobs:
-        if changed(own) <= latest:
-            remove(own)
+    for blob in blobs:
+        if changed(blob) <= latest:
+            remove(blob)
 
 
 def _listed() -> set[str]:
@@ -68,7 +68,7 @@ def _listed() -> set[str]:
     for name in store.names():
         try:
             listed.update(
-                own for urls in store.get(name)["urls"] for url in urls if (own := _own(url))
+                blob for urls in store.get(name)["urls"] for url in urls if (blob := _blob_of(url))
             )
         except NoSuchTag:
             continue  # deleted meanwhile
@@ -77,8 +77,8 @@ def _listed() -> set[str]:
     return listed
 
 
-def _own(url: str) -> str | None:
-    """The relative path of a blob; None for the URL of anything else."""
+def _blob_of(url: str) -> str | None:
+    """The relative path of a blob; None for any other URL."""
     try:
         url = known_form(url)
         if url.startswith("disco://"):

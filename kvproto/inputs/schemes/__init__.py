@@ -3,9 +3,10 @@
 A scheme is a row of SCHEMES and a module of this package with
 
     find(url, tell) -> iterable of Input
-        What the URL stands for, looked up before the job starts. tell(text) says what is left out.
+        The inputs that the URL stands for, before the job starts. tell(text) reports what is left
+        out.
     open(url, start, end) -> (file, size)
-        See `open_input`; called in the task. A module whose URLs stand for others has none.
+        As `open_input`, in the task. A module whose URLs stand for other URLs has no `open`.
 
 Modules get URLs from `known_form`. A URL that cannot be found or read is a DataError that names it.
 """
@@ -41,7 +42,7 @@ SCHEMES = {
 
 
 Tell = Callable[[str], object]
-"""Called with a text for the person who runs the job."""
+"""Called with a message for the user."""
 
 Path = str | os.PathLike[str]
 
@@ -69,7 +70,7 @@ class Input(NamedTuple):
     Attributes
     ----------
     url : str
-        Where it is.
+        Its URL or path.
     n_bytes : int or None
         Its size in bytes, if it is known before it is read.
     seekable : bool
@@ -77,7 +78,7 @@ class Input(NamedTuple):
     replicas : tuple of str
         Other URLs of the same data, in the order in which to try them.
     label : int or None
-        The partition that it belongs to, if an index says so.
+        The partition that it belongs to, if an index assigns one.
     """
 
     url: str
@@ -93,10 +94,9 @@ def find_inputs(urls: Iterable[Path | Sequence[Path]], tell: Tell = tell) -> lis
     Parameters
     ----------
     urls : iterable of str, path or list
-        URLs and paths. A list has the replicas of one input; those that cannot be found are left
-        out.
+        URLs and paths. A list contains the replicas of one input; missing ones are left out.
     tell : callable
-        Called with a text about what is left out, such as the hidden files of a directory.
+        Called with a message about what is left out, such as the hidden files of a directory.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def find_inputs(urls: Iterable[Path | Sequence[Path]], tell: Tell = tell) -> lis
     Raises
     ------
     DataError
-        There is nothing at a URL, which the text names. For replicas, it says why none was found.
+        There is nothing at a URL, which the text names. For replicas, it has the error of each.
     """
     inputs: list[Input] = []
     for url in urls:
@@ -158,7 +158,7 @@ def open_input(
     DataError
         It cannot be read.
     JobError
-        It cannot be read, and another attempt would not help; or the URL stands for other inputs.
+        It cannot be read, and another attempt is useless; or the URL stands for other inputs.
     """
     url = known_form(url)
     module = _module(url)
@@ -171,7 +171,7 @@ def open_input(
 
 
 def known_form(url: str) -> str:
-    """The URL with its scheme in small letters; DataError when it cannot be encoded as bytes."""
+    """The URL with its scheme in lower case; DataError when it cannot be encoded as bytes."""
     try:
         os.fsencode(url)
     except UnicodeEncodeError as e:

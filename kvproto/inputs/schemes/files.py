@@ -1,9 +1,8 @@
-"""Data of this machine: plain paths and `file://`, and `raw://`, whose rest is the data, as UTF-8.
+"""Local data: plain paths and `file://`, and `raw://`, which the data itself follows, as UTF-8.
 
 A directory stands for its files, a pattern for those that it matches; see `folders`. The size of a
-file is a hint: files of /proc have none, files of /sys a larger one than they have, and others
-grow. `raw://` inputs have no size beforehand: the work for a few bytes may take long, so that each
-of them is a task.
+file is only a hint: it is 0 in /proc and too large in /sys, and files grow. `raw://` inputs have no
+size, so that each becomes a task of its own: a few bytes may mean much work.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ def local_path(url: str) -> str:
 
 
 def find(url: str, tell: Tell) -> Iterator[Input]:
-    """The file, the files of a directory or those that match a pattern.
+    """Yield the file, the files of a directory, or those that match a pattern.
 
-    Each is opened as a test.
+    Each is opened once, to check that it can be read.
     """
     if url.startswith(_RAW):
         yield Input(url, None, False)
         return
-    if not url:  # which abspath takes for the working directory, with all that is in it
+    if not url:  # abspath would return the working directory
         raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(local_path(url))
     if "\0" in path:
@@ -76,7 +75,7 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
     for path in paths:
         try:
             status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):  # what cannot be read twice cannot be tried again
+            if not stat.S_ISREG(status.st_mode):  # a task may read it twice
                 raise DataError(f"input {path}: not a regular file; write its data to one first")
             builtins.open(path, "rb", buffering=0).close()
         except OSError as e:
@@ -133,7 +132,7 @@ def _range(
 
 
 class _Whole(io.FileIO):
-    """A file up to its end, even if it grows; an error when it shrinks."""
+    """A file up to its end, even if it grows. Shrinking is an error."""
 
     def __init__(self, path: str, url: str) -> None:
         super().__init__(path, "rb")
@@ -161,7 +160,7 @@ class _Whole(io.FileIO):
 
 
 def _line_start(file: BufferedReader, at: int, url: str) -> int:
-    """The offset of the first line that begins at `at` or later; DataError when one is too long."""
+    """The offset of the first line that begins at `at` or later; DataError for a long line."""
     if at == 0:
         return 0
     file.seek(at - 1)

@@ -2,7 +2,7 @@
 
 A directory and the pattern `**` follow the same rules. Files are taken recursively, sorted by name,
 the files of a directory before those of its subdirectories. Links to directories are followed, but
-no directory is entered twice, by whatever name: circles of links end and nothing is read twice.
+no directory is entered twice under different names: cycles end, and nothing is read twice.
 Hidden files and directories (`.name`), backups of editors (`name~`, `#name#`), pipes, sockets and
 devices are left out. As in a shell, a pattern matches hidden names if it begins with a dot.
 """
@@ -28,20 +28,14 @@ _SPECIAL = "pipes, sockets or devices"
 
 
 class Search:
-    """A search for the files of a directory or pattern;
-
-    `passed_over` then says what it left out.
-    """
+    """A search for the files of a directory or a pattern, which counts what it leaves out."""
 
     def __init__(self) -> None:
         self._passed: dict[str, dict[str, None]] = {}  # what -> paths, each once
         self._entered: set[tuple[int, int]] = set()
 
     def files_of(self, top: str) -> Iterator[str]:
-        """Yield the files of a directory;
-
-        DataError when one of its directories cannot be listed.
-        """
+        """Yield the files of a directory; DataError when a directory in it cannot be listed."""
         for path, entries in self._walk(top, is_strict=True):
             yield from (
                 os.path.join(path, name)
@@ -50,7 +44,7 @@ class Search:
             )
 
     def matching(self, pattern: str) -> list[str]:
-
+        """List the files that match a pattern, an absolute path."""
         parts = [part for part in pattern.split("/") if part]
         paths = {"/": None}
         for part in [*parts, "*"] if parts[-1] == "**" else parts:
@@ -60,7 +54,7 @@ class Search:
         return sorted(path for path in paths if not os.path.isdir(path) and self._is_file(path))
 
     def passed_over(self) -> str:
-        """Describe what was left out in one line; empty when nothing was."""
+        """Describe in one line what was left out; "" if nothing was."""
         return "; ".join(
             f"{len(paths)} {what}: {', '.join(list(paths)[:_MAX_SHOWN])}"
             + ", ..." * (len(paths) > _MAX_SHOWN)
@@ -86,7 +80,7 @@ class Search:
         folders = []
         todo = [top]
         while todo or links:
-            # Links come last: a directory is known by its own name if possible.
+            # Links come last, so that a directory is entered by its own name if possible.
             path = todo.pop() if todo else links.pop(0)
             try:
                 status = os.stat(path)

@@ -1,17 +1,16 @@
-"""URLs that stand for others: those that a tag lists (`tag://NAME`) or an index
-(`dir://host/path`).
+"""URLs that stand for other URLs: tags (`tag://NAME`) and indexes (`dir://host/path`).
 
 A tag is in this user's store (`kvproto.storage.tags`). It stands for the inputs that it lists and
 those of the tags in it, each tag once. `tag://host/NAME` is a tag of another machine (see `nodes`):
-the document at http://host:8989/ddfs/tag/NAME, which may also be given itself; the tags in it are
-of that machine too.
+the document at http://host:8989/ddfs/tag/NAME, whose URL is a tag too. The tags in it are also of
+that machine.
 
 The lines of an index are inputs, `label url size`: the number of the partition that the input
-belongs to, and its bytes. The index is a file here or on the web (see `nodes`). It may be
-compressed with gzip, which shows when it was cut: otherwise an index that ends after a line looks
-whole. A url without a scheme is relative to the index.
+belongs to, and its size in bytes. The index is a local file or on the web (see `nodes`). It may be
+compressed with gzip, which detects a cut: otherwise a cut after a line goes unnoticed. A URL
+without a scheme is relative to the index.
 
-A tag or an index of another machine may name no data of this one.
+A tag or an index of another machine must not list data of this one.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from kvproto.storage.tags import TagStore, parse_document, tag_name
 __all__ = ["MAX_DOCUMENT", "fetch", "find", "listed", "load", "locate"]
 
 MAX_DOCUMENT = 256 << 20
-"""Bytes of a tag or an index, unpacked, that is read as a whole before a job starts: 256 MiB."""
+"""The most bytes of a tag or an index, decompressed, as it is read as a whole: 256 MiB."""
 
 _ON_THE_WEB = "/ddfs/tag/"
 _MAX_TAGS = 100_000
 
 _MAX_LABEL = 999_999
-"""A job has a task for each partition up to the largest label."""
+"""The largest label: a job has a task for each partition up to it."""
 
 
 def find(url: str, tell: Tell) -> Iterator[Input]:
@@ -58,7 +57,7 @@ def _of_tag(url: str, tell: Tell) -> Iterator[Input]:
 
 
 def listed(url: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the lists of URLs of a tag and the tags in it, each with the name of its tag."""
+    """Yield the lists of URLs in a tag and its tags, each with the name of the tag."""
     seen: set[tuple[str, str]] = set()
     todo = [iter([("", "", [known_form(url)])])]  # a stack: tags may be nested very deeply
     while todo:
@@ -101,9 +100,9 @@ def _is_tag(url: str) -> bool:
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:
-    """Locate a tag: the web address of its server, "" for the store here, and its name.
+    """Return the web address of a tag's server, or "" for the local store, and the tag's name.
 
-    server  the place of a tag without a host
+    `server` is the one of a tag without a host.
     """
     if not url.startswith("tag://"):
         host, _, name = url.partition(_ON_THE_WEB)
@@ -125,7 +124,7 @@ def load(server: str, name: str) -> dict[str, Any]:
 
 
 def fetch(url: str) -> bytes:
-    """Read a document that is needed before a job starts. Every failure is a DataError."""
+    """Read a document that is needed before the job starts. Any failure is a DataError."""
     try:
         file, _ = open_input(url)
     except JobError as e:
@@ -140,7 +139,7 @@ def fetch(url: str) -> bytes:
 
 
 def _of_index(url: str, tell: Tell) -> Iterator[Input]:
-    """The inputs of an index, with their labels; DataError that names the line of a wrong one."""
+    """The inputs of an index, with their labels; DataError with the number of a bad line."""
     server, path = nodes.split(url)
     index = f"{server}/{path}"
     for number, line in enumerate(io.BytesIO(_read(index)), 1):

@@ -1,10 +1,10 @@
-"""`disco://host/path`, and what `host` means there, in `dir://host/path` and in `tag://host/NAME`.
+"""`disco://host/path`, and the host of `disco://`, `dir://host/path` and `tag://host/NAME`.
 
-No host, localhost or the name of this machine, without a port, is this machine: its files or its
-tag store. Anything else is a web server, at the port of the address or else at PORT, as in the
+Without a port, an empty host, localhost and the name of this machine mean this machine: its files
+or its tag store. Anything else is a web server, at the port of the URL or else at PORT, as in the
 original.
 
-A tag or an index of another machine may name data on the web, but none of this machine.
+A tag or an index of another machine may list data on the web, but none of this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PORT = 8989
 
 
 def find(url: str, tell: Tell) -> Iterable[Input]:
-    """Find what the file or the web address stands for."""
+    """Find the inputs of the file or the web address."""
     return find_inputs([_address(url)], tell)
 
 
@@ -38,7 +38,7 @@ def _address(url: str) -> str:
 
 
 def split(url: str) -> tuple[str, str]:
-    """Split into "http://host:port", or "" for this machine, and the path without its slash."""
+    """Return "http://host:port", or "" for this machine, and the path without its slash."""
     netloc, slash, path = url.partition("://")[2].partition("/")
     if not slash:
         raise DataError(f"input {url}: has no path; write //host/path, or ///path for this machine")
@@ -52,11 +52,11 @@ def split(url: str) -> tuple[str, str]:
 
 
 def host_of(netloc: str) -> tuple[str | None, int | None]:
-    """The host and the port in an address; ValueError, which quotes nothing, for a wrong one."""
+    """The host and the port in an address; ValueError, without quotes, for a bad port."""
     parts = urllib.parse.urlsplit(f"//{netloc}")
     try:
         return parts.hostname, parts.port
-    except ValueError:  # its text may have a piece of a password
+    except ValueError:  # its text may contain part of a password
         raise ValueError(
             "its port is no number from 0 to 65535; "
             "in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
@@ -64,7 +64,7 @@ def host_of(netloc: str) -> tuple[str | None, int | None]:
 
 
 def check_remote(url: str) -> None:
-    """Raise DataError for a URL of this machine: a path, file://, tag://NAME, a node that is it."""
+    """Raise DataError for a URL of this machine: a path, file://, tag://NAME, or its node."""
     scheme, separator, rest = url.partition("://")
     is_node = scheme in ("dir", "disco") or (scheme == "tag" and "/" in rest)
     is_here = not split(url)[0] if is_node else not separator or scheme in ("file", "tag")

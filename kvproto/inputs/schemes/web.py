@@ -1,19 +1,19 @@
-"""Web addresses, `http://` and `https://`. Whether one exists shows in the task that reads it.
+"""Web addresses, `http://` and `https://`. The first request is made by the task that reads one.
 
 Errors that may pass (a refused or broken connection, a timeout, the statuses 408, 429 and 5xx) are
 retried, with ATTEMPTS requests in all and pauses that double. When a connection breaks inside a
-body, the rest is requested as a range of the same entity, which its ETag or Last-Modified
-identifies; without them, or without ranges, the break is an error. Errors that remain are
-DataErrors. When the server refuses the request itself, that is a JobError.
+body, the rest is requested as a range of the same entity, which is identified by its ETag or
+Last-Modified. Without them, or without ranges, the break is an error. Errors that remain are
+DataErrors; a request that the server rejects is a JobError.
 
-A response that is only a part of the body, or has an encoding that is not decoded here, is an
-error. A body in gzip encoding is passed on as it is: gzip_line_reader reads it, and reading it as
-lines is an error. A body with neither a length nor chunks ends with its connection: only there can
-an early end go unnoticed, unless the connection was reset.
+A response with only a part of the body, or with an encoding that is not decoded here, is an error.
+A body in gzip encoding is passed on unchanged: gzip_line_reader reads it, and reading it as lines
+is an error. A body with neither a length nor chunks ends with its connection; only then can an
+early end go unnoticed, unless the connection is reset.
 
-Addresses are taken as people write them: spaces, letters such as é and other bytes are escaped. A
-user name and a password before the host become Basic authentication, for that host only, not for
-another one that it redirects to.
+Spaces, letters such as é and other bytes in addresses are escaped. A user name and a password
+before the host become Basic authentication, for that host only and not for the targets of
+redirects.
 
 `http://host/ddfs/tag/NAME` is a tag and stands for what it lists; see `lists`.
 """
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "find", "open", "request_for"]
 
 ATTEMPTS = 5
-"""Requests until one is answered, and breaks of connections without a byte between them."""
+"""The most requests for one answer, and the most breaks in a row without a byte between them."""
 
 _TIMEOUT = 60.0
 """Seconds without a byte from a server."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
-"""Seconds: before the second attempt; at most, whatever Retry-After asks for."""
+"""Seconds before the second attempt, and at most, whatever Retry-After says."""
 
 _KEPT = "%/:=&?~+!$,;'@()*[]|\\^"
 """Characters that are not escaped, besides letters, digits and `_.-`."""
@@ -70,7 +70,7 @@ def find(url: str, tell: Tell) -> Iterable[Input]:
 def open(
     url: str, start: int, end: int | None, *, sleep: Sleep = time.sleep
 ) -> tuple[BufferedReader, int | None]:
-    """Open the body of the response to a GET; `sleep(seconds)` is called between attempts."""
+    """Open the body of the response to a GET, with `sleep(seconds)` between attempts."""
     response = _request(url, {}, sleep)
     try:
         _check_whole(response, url)
@@ -81,7 +81,7 @@ def open(
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
-    """Raise a final DataError for a response that is not the whole body as it is."""
+    """Raise a final DataError for a response that is not the whole, unencoded body."""
     headers = response.headers
     sizes = {
         size.strip() for value in headers.get_all("Content-Length", []) for size in value.split(",")
@@ -123,7 +123,7 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
             request, opener = request_for(url, headers)
             response: http.client.HTTPResponse = opener.open(request, timeout=_TIMEOUT)
             return response
-        except (ValueError, OverflowError, http.client.InvalidURL) as e:  # no address
+        except (ValueError, OverflowError, http.client.InvalidURL) as e:  # not a valid address
             raise JobError(f"input {url}: {e}") from e
         except (OSError, http.client.HTTPException) as e:
             if isinstance(e, urllib.error.HTTPError):
@@ -140,11 +140,10 @@ def _request(url: str, headers: Mapping[str, str], sleep: Sleep) -> http.client.
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another attempt would fail too.
+    """Whether another attempt is useless.
 
-    That is so without such a host, for a wrong certificate, a bad redirect, and most statuses 4xx,
-    but not for 408 Request Timeout, 425 Too Early and 429 Too Many Requests. Of the statuses 5xx,
-    it is so for 501 and 505.
+    This holds for unknown hosts, invalid certificates, bad redirects, statuses 501 and 505, and 4xx
+    except 408 Request Timeout, 425 Too Early and 429 Too Many Requests.
     """
     if isinstance(error, urllib.error.HTTPError):
         return (300 <= error.code < 500 and error.code not in (408, 425, 429)) or error.code in (
@@ -152,26 +151,25 @@ def _is_final(error: Exception) -> bool:
             505,
         )
     reason = getattr(error, "reason", error)
-    is_nobody = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
-    return is_nobody or isinstance(reason, ssl.SSLCertVerificationError)
+    is_unknown_host = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
+    return is_unknown_host or isinstance(reason, ssl.SSLCertVerificationError)
 
 
 def _pause(attempt: int, error: Exception) -> float:
-    """Seconds until the next attempt: they double, unless the server asks for a longer pause."""
-    asked = (
-        error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
-    )
-    seconds = 0.0
-    if asked.isdecimal():
-        seconds = float(asked)
-    elif asked:
+    """Seconds until the next attempt: they double, unless Retry-After is longer."""
+    seconds, retry_after = 0.0, ""
+    if isinstance(error, urllib.error.HTTPError):
+        retry_after = error.headers.get("Retry-After", "")
+    if retry_after.isdecimal():
+        seconds = float(retry_after)
+    elif retry_after:
         with suppress(ValueError, TypeError, OverflowError):  # neither seconds nor a date
-            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
+            seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
     return min(max(seconds, _FIRST_PAUSE * 2.0 ** (attempt - 1)), _LONGEST_PAUSE)
 
 
 class _Body(io.RawIOBase):
-    """The body of a response, over as many connections as it takes; whole, or an error."""
+    """The whole body of a response, over as many connections as it takes."""
 
     def __init__(self, response: http.client.HTTPResponse, url: str, sleep: Sleep) -> None:
         self._response = response
@@ -179,7 +177,7 @@ class _Body(io.RawIOBase):
         self._size = response.length
         self._same_entity = _validator(response)
         self._encoding = _encoding(response)
-        self._n_given = 0
+        self._offset = 0
         self._n_breaks = 0
         self._broken: str | None = None
         self.name = url
@@ -188,9 +186,9 @@ class _Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """What there is, but at first enough to see what the data is."""
+        """Read what is available; at first, enough to recognize the format of the data."""
         view = memoryview(buffer)
-        n_wanted = min(HEAD_SIZE - self._n_given, len(view)) if self._n_given < HEAD_SIZE else 1
+        n_wanted = min(HEAD_SIZE - self._offset, len(view)) if self._offset < HEAD_SIZE else 1
         n_done = 0
         while n_done < n_wanted:
             if self._broken is None:
@@ -198,34 +196,30 @@ class _Body(io.RawIOBase):
                 if not n_read and self._broken is None:
                     break
                 if n_read:
-                    self._n_given += n_read
+                    self._offset += n_read
                     self._n_breaks = 0
                     n_done += n_read
                     continue
-            self._go_on()
+            self._resume()
         return n_done
 
     def _read(self, buffer: memoryview) -> int:
-        """Read from this connection; `_broken` says how it ended too early, if it did."""
+        """Read from this connection, and set `_broken` if it ends too early."""
         try:
             n_read = self._response.readinto(buffer)
         except http.client.IncompleteRead as e:
             self._broken = "the connection ended before the body did"
             return len(e.partial)
-        except (
-            OSError,
-            ValueError,
-            http.client.HTTPException,
-        ) as e:  # a ValueError: of the size of a chunk
+        except (OSError, ValueError, http.client.HTTPException) as e:  # ValueError: a bad chunk
             self._broken = repr(e)
             return 0
         if not n_read and len(buffer) and self._response.length:
             self._broken = f"the connection ended {self._response.length} bytes too early"
         return n_read
 
-    def _go_on(self) -> None:
-        """Get the rest of the body over another connection."""
-        place = f"input {self.name}: {self._broken}, after {self._n_given} bytes"
+    def _resume(self) -> None:
+        """Request the rest of the body over another connection."""
+        place = f"input {self.name}: {self._broken}, after {self._offset} bytes"
         self._n_breaks += 1
         if self._same_entity is None:
             raise DataError(f"{place}; without ETag or Last-Modified the rest cannot be asked for")
@@ -233,7 +227,7 @@ class _Body(io.RawIOBase):
             raise DataError(f"{place}; {ATTEMPTS} times in a row")
         self._response.close()
         self._sleep(_FIRST_PAUSE * 2 ** (self._n_breaks - 1))
-        range_ = {"Range": f"bytes={self._n_given}-", "If-Range": self._same_entity}
+        range_ = {"Range": f"bytes={self._offset}-", "If-Range": self._same_entity}
         try:
             response = _request(self.name, range_, self._sleep)
         except JobError as e:
@@ -249,7 +243,7 @@ class _Body(io.RawIOBase):
         is_same_size = None in (size, self._size) or size == self._size
         is_same = is_same_size and _validator(response) in (None, self._same_entity)
         is_same = is_same and _encoding(response) == self._encoding
-        if start != self._n_given or not is_same:
+        if start != self._offset or not is_same:
             raise DataError(
                 f"{place}; asked for the rest, the server gave another part or other data"
             )
@@ -260,13 +254,13 @@ class _Body(io.RawIOBase):
 
 
 def _validator(response: http.client.HTTPResponse) -> str | None:
-    """What identifies the same bytes: a strong ETag, else Last-Modified."""
+    """The validator of the entity: a strong ETag, else Last-Modified."""
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
-    """The start of a partial response and the size of the whole; None if it does not say them."""
+    """The start of a partial response and the size of the whole; None for unknown values."""
     match = re.fullmatch(
         r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", response.headers.get("Content-Range", ""), re.ASCII
     )
@@ -278,20 +272,20 @@ def _content_range(response: http.client.HTTPResponse) -> tuple[int | None, int 
 def request_for(
     url: str, headers: Mapping[str, str]
 ) -> tuple[urllib.request.Request, urllib.request.OpenerDirector]:
-    """A GET request and what opens it; ValueError when the URL is no web address."""
+    """Make a GET request and its opener; ValueError when the URL is no web address."""
     address, authorization = _split(url)
     request = urllib.request.Request(address, headers={**headers, **authorization})
     return request, urllib.request.build_opener(_Redirects)
 
 
 def _split(url: str) -> tuple[str, dict[str, str]]:
-    """The address to request, and the header with its user name and password."""
+    """Return the address to request, and the header with its user name and password."""
     parts = urllib.parse.urlsplit(url.strip())
-    user, is_given, host = parts.netloc.rpartition("@")
+    user, at, host = parts.netloc.rpartition("@")
     if not host:
         raise ValueError("there is no host in this address")
     authorization = {}
-    if is_given:
+    if at:
         user = user if ":" in user else f"{user}:"
         token = base64.b64encode(
             urllib.parse.unquote_to_bytes(user.encode("utf-8", "surrogateescape"))
@@ -314,7 +308,7 @@ def _escaped(text: str) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects as urllib does, and keeps the password from other hosts."""
+    """Follows redirects as urllib does, but does not send the password to other hosts."""
 
     def redirect_request(
         self,
