@@ -1,7 +1,7 @@
-"""The witnesses of FILES-3, which notice that a worker touches files of others.
+"""The witnesses of FILES-3, which see that a worker touches files that are not its own.
 
-A witness counts as available after it has caught a test program on this machine. Each is a program
-that starts the worker (`through`) and passes on its exit status and its pipes:
+A witness is available if it catches a test program on this machine. Each is a program that starts
+the worker (`through`) and passes on its exit status and its pipes:
 
     landlock   The kernel refuses the access; the worker then fails, or does without. The pid is the
                worker's.
@@ -45,14 +45,14 @@ WITNESSES = {
     "landlock": "this kernel has no Landlock (Linux 5.13), or does not allow it here",
     "strace": "strace is not installed, or may not trace here (apt-get install strace)",
 }
-"""Each witness, and what to say when it is not available."""
+"""The witnesses, and what to say if one is not available."""
 
 _TRIAL = ". ../outside; : >inside"
 """A shell script with one forbidden read and one forbidden write."""
 
 
 def witnesses() -> tuple[str, ...]:
-    """List the available witnesses; tested once."""
+    """List the available witnesses, which are tested once."""
     return tuple(
         name
         for name, is_there in (("landlock", _has_landlock()), ("strace", bool(_strace())))
@@ -97,10 +97,10 @@ def _strace() -> tuple[str, ...]:
         calls,
     )
     fast = (*command, "--seccomp-bpf")  # strace 5.3: stops the worker only at these calls
-    return next((each for each in (fast, command) if _tells(each)), ())
+    return next((each for each in (fast, command) if _catches_trial(each)), ())
 
 
-def _tells(command: Sequence[str]) -> bool:
+def _catches_trial(command: Sequence[str]) -> bool:
     with tempfile.TemporaryDirectory(prefix="kvproto-trial-") as top:
         directory, outside, log = (os.path.join(top, name) for name in ("worker", "outside", "log"))
         os.mkdir(directory)

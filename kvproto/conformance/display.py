@@ -1,7 +1,7 @@
 """How the kit shows bytes and text to people.
 
-A dump has one field on each line, with its meaning, and marks the first wrong byte. Text from a
-worker can be read, and cannot control a terminal.
+Each line of a dump is a field with its meaning, and the first wrong byte is marked. Text from a
+worker is readable, and cannot control a terminal.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["of_input", "of_output", "plural", "quoted", "shown", "visible"]
 
 LINES_OF_AN_ITEM = 2
 LINES = 24
-"""Lines of a dump at most; further ones in the middle are left out and counted."""
+"""The most lines of a dump; others, from its middle, are counted."""
 
 RECORDS = 12
-"""Of a long stream, so many pairs or lists at each end get lines."""
+"""The pairs or lists at each end of a long stream that are shown."""
 
 _HIDDEN = -1
 
@@ -31,7 +31,7 @@ class _Line(NamedTuple):
 
 
 def of_input(data: bytes, wrong: int | None = None) -> list[str]:
-    """Dump stdin: parameters, then pairs; `wrong` marks a byte, and what follows is plain bytes."""
+    """Dump stdin: parameters, then pairs; plain bytes from offset `wrong`, which is marked."""
     good = data if wrong is None else data[:wrong]
     read = Stdin(good)
     if not read.n_params:
@@ -54,7 +54,7 @@ def _marked(lines: list[_Line], data: bytes, wrong: int | None) -> list[str]:
 
 
 def _explained(stream: Stream, base: int) -> Iterator[_Line]:
-    """Make a line for each field; of very many records only the first and the last ones."""
+    """Make a line for each field; of many records only for the first and last ones."""
     n = stream.n_records
     if n <= 2 * RECORDS:
         yield from _of_fields(stream, base, 0, n + 1)
@@ -97,7 +97,7 @@ def _raw(data: bytes, offset: int) -> Iterator[_Line]:
 
 
 def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
-    """Render the lines; of too many, those at both ends or around the wrong byte."""
+    """Render the lines; if there are too many, the first ones and those around the wrong byte."""
     n = len(lines)
     keep: Iterable[int] = range(n)
     if n > LINES:

@@ -15,7 +15,7 @@ _PIECE = 1 << 16
 
 
 class Pipes:
-    """The descriptors of a process, and the one loop step that all playing consists of.
+    """The descriptors of a process, and the step in which bytes move.
 
     take           called with a descriptor and the bytes that were read from it
     also           more descriptors to read

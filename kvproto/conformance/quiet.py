@@ -1,19 +1,19 @@
-"""What processes do, from /proc: the proof of a hang, their memory, what they hold open.
+"""What processes do, from /proc: the proof of a hang, their memory, and their open files.
 
-`look` sees every thread of the worker and of all processes that it started. When `proof` says that
-they wait forever, they do, however loaded the machine is. There is no proof where a thread sleeps,
-runs, or waits with a time limit, where a wait includes a timer or a socket, or where the kernel
-does not say enough. Linux only, x86_64 and aarch64.
+`look` sees every thread of the worker and of all processes that it started. If `proof` says that
+they wait forever, they do, however loaded the machine is. There is no proof if a thread sleeps,
+runs, or waits with a time limit, if a wait includes a timer or a socket, or if the kernel does not
+say enough. Linux on x86_64 and aarch64 only.
 
-Why it is a proof: the kernel counts a context switch each time that a thread leaves the processor.
-When two looks in sequence show the same threads with the same counts in the same waits, there was
-an instant between them at which all of them waited at once. Only a byte, a wake-up or a signal can
-end such a wait. Each would have to come from one of those threads, or from the kit, which does
-nothing meanwhile.
+Why it is a proof: the kernel counts a context switch each time a thread leaves the processor. If
+two looks, one after the other, show the same threads with the same counts in the same waits, there
+was an instant between them at which all threads waited at once. Only a byte, a wake-up or a signal
+can end such a wait. Each would have to come from one of those threads, or from the kit, which does
+nothing in the meantime.
 
-Without a proof, `readers` may still show that the worker waits for input. Nothing more can be
-known about a program whose run-time sets timers (all Go programs catch SIGALRM) or has a thread
-that wakes up now and then.
+Without a proof, `readers` may still show that the worker waits for input. No more can be known
+about a program whose run-time sets timers (all Go programs catch SIGALRM) or has a thread that
+wakes up now and then.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Thread(NamedTuple):
     """A thread at one look.
 
     does   in words: "read of stdin", "nanosleep", "runs"
-    waits  whether its wait has no time limit, and only the worker's processes or the kit can end it
-    idles  the same, but time limits and timers do not matter
+    waits  whether only the worker's processes or the kit can end its wait, and no time limit
+    idles  the same, whatever its time limits and timers
     reads  whether it waits for input, on stdin alone or on several files at once
     """
 
@@ -84,46 +84,35 @@ class _Doing(NamedTuple):
 
 _STOPPED = _Doing("stopped by a signal", waits=True, idles=True)
 
+_NUMBERS: dict[str, tuple[int, int | None]] = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "select": (23, None),
+    "pselect6": (270, 72),
+    "epoll_wait": (232, None),
+    "epoll_pwait": (281, 22),
+    "epoll_pwait2": (441, 441),
+    "futex": (202, 98),
+    "wait4": (61, 260),
+    "waitid": (247, 95),
+    "pause": (34, None),
+    "rt_sigsuspend": (130, 133),
+    "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115),
+    "restart_syscall": (219, 128),
+}
+"""The numbers of system calls on x86_64 and on aarch64."""
+
+_MACHINES = {"x86_64": 0, "aarch64": 1}
 _NAMES = {
-    "x86_64": {
-        0: "read",
-        1: "write",
-        19: "readv",
-        20: "writev",
-        7: "poll",
-        271: "ppoll",
-        23: "select",
-        270: "pselect6",
-        232: "epoll_wait",
-        281: "epoll_pwait",
-        441: "epoll_pwait2",
-        202: "futex",
-        61: "wait4",
-        247: "waitid",
-        34: "pause",
-        130: "rt_sigsuspend",
-        35: "nanosleep",
-        230: "clock_nanosleep",
-        219: "restart_syscall",
-    },
-    "aarch64": {
-        63: "read",
-        64: "write",
-        65: "readv",
-        66: "writev",
-        73: "ppoll",
-        72: "pselect6",
-        22: "epoll_pwait",
-        441: "epoll_pwait2",
-        98: "futex",
-        260: "wait4",
-        95: "waitid",
-        133: "rt_sigsuspend",
-        101: "nanosleep",
-        115: "clock_nanosleep",
-        128: "restart_syscall",
-    },
-}.get(platform.machine(), {})
+    numbers[_MACHINES[platform.machine()]]: name
+    for name, numbers in _NUMBERS.items()
+    if platform.machine() in _MACHINES
+}
 
 _ON_ONE_FILE = ("read", "write", "readv", "writev")
 _ON_MANY_FILES = (
@@ -156,17 +145,17 @@ def look(supervisor: int, stdin: int) -> tuple[Thread, ...]:
 
 
 def is_still(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
-    """Whether no thread did anything between two looks; one may still go on by itself."""
+    """Whether no thread did anything between two looks, though one may still go on by itself."""
     return before == after and all(thread.does != "runs" for thread in after)
 
 
 def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
-    """Whether two looks prove that nothing in the worker goes on unless the kit does something."""
+    """Whether two looks prove that the worker does nothing more unless the kit does something."""
     return bool(after) and before == after and all(thread.waits for thread in after)
 
 
 def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
-    """List the threads that wait for input, if all threads are idle; otherwise none."""
+    """List the threads that wait for input; none if any thread is not idle."""
     return (
         tuple(thread for thread in threads if thread.reads)
         if all(thread.idles for thread in threads)

@@ -1,7 +1,7 @@
 """Plays a case to an adapter, and records what the adapter and the worker do.
 
-A wait ends when what it waits for has come, or else with the watchdog. The adapter runs under a
-supervisor, so that nothing remains of a driver that leaves things behind.
+Each wait ends with the event that it waits for, or with the watchdog. The adapter runs under a
+supervisor, so that no process of a bad driver is left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_MEMORY = 512 << 20
 """Bytes of memory that the adapter may use when a worker announces what it never sends."""
 
 LONG = 10
-"""Limits that a case is not about are so many times the watchdog's, so that it comes first."""
+"""Limits that a case is not about are LONG times the watchdog's, so that it comes first."""
 
 ANSWER_BYTES = 256 << 20
 """Bytes kept of the adapter's stdout; no answer is longer."""
@@ -50,7 +50,7 @@ def play(
 ) -> Play:
     """Play a case in one mode.
 
-    timeout     seconds for the adapter to end, and again for what it leaves to go
+    timeout     seconds for the adapter to end, and again for its processes to end
     is_stopped  called repeatedly; once it returns True the play ends as "stopped"
 
     Raises WorkerNotStarted when the adapter cannot be started, and OSError.
