@@ -52,8 +52,10 @@ NOT_PROVED = (
     "not proved, since a timer may end its waits, but it waits for input with answers held back"
 )
 
-TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{2,}")
-"""Text where a list should begin; looked for only if something else is wrong."""
+TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{3,}|[\t\r\n\x20-\x7e]{2}\Z")
+"""Text where a list should begin; looked for only if something else is wrong.
+
+Two letters and then other bytes are no text: they may be a num-pairs, such as 8224."""
 
 
 def fault_of(trace: Trace) -> Finding | None:

@@ -268,3 +268,10 @@ def test_a_worker_that_fails_once_under_drawn_schedules_fails_the_case(tmp_path,
         lambda result: None,
     )
     assert result.finding.cause == "exit status 7"
+
+
+def test_a_number_of_pairs_whose_bytes_are_letters_is_not_text():
+    count, pair_bytes = b"  \0\0", pair(b"k", b"v")  # 8224 pairs
+    body = f"sys.stdin.buffer.read(); os.write(1, {count + pair_bytes!r})"
+    finding = fault_of(play(ahead(Setting("reduce"), SMALL), script(body), LONG))
+    assert finding.what == "its output ends inside a result list"
