@@ -122,8 +122,8 @@ class Stream:
         if len(self.data) == (self.ends[-1] if self.ends else 0):
             return None
         name, offset, wanted = self._due
-        had = len(self.data) - offset
-        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {had} there"
+        n_there = len(self.data) - offset
+        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {n_there} there"
         return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
     def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:

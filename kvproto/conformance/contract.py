@@ -7,7 +7,7 @@ CONTRACT-12 of its own, which shares no code with a worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -18,7 +18,7 @@ from kvproto.conformance.oracle import BAD_INPUT, NO_LINE, UNWRITTEN, fault_of, 
 from kvproto.conformance.schedule import CloseOutput, Schedule
 from kvproto.conformance.trace import Finding, Trace
 
-__all__ = ["Due", "due", "fault_of_contract", "first_difference", "pairs_of_lists"]
+__all__ = ["Due", "due", "fault_of_contract", "first_difference", "n_same", "pairs_of_lists"]
 
 MAX_NUMBER = 0xFFFFFFFF
 
@@ -262,7 +262,7 @@ def first_difference(
     also: tuple[Trace, ...] = (),
 ) -> Finding:
     """Report wrong output; in a reduce, `expected` and `got` are the pairs without the lists."""
-    same = _n_same(expected, got)
+    same = n_same(expected, got)
     offset = same
     if trace.schedule.argument != "map":
         offset = _offset_in_lists(trace.lists, same)
@@ -278,7 +278,7 @@ def first_difference(
     )
 
 
-def _n_same(a: bytes, b: bytes) -> int:
+def n_same(a: Sequence[object], b: Sequence[object]) -> int:
     """Return the length of the common prefix."""
     low, high = 0, min(len(a), len(b))
     while low < high:

@@ -11,16 +11,7 @@ from kvproto.conformance.answers import Stream
 from kvproto.conformance.schedule import Schedule, Step
 from kvproto.conformance.strace import Access
 
-__all__ = [
-    "ENDINGS",
-    "ENDLESS",
-    "BaseFinding",
-    "Finding",
-    "Line",
-    "NotApplicable",
-    "Owed",
-    "Trace",
-]
+__all__ = ["ENDINGS", "ENDLESS", "BaseFinding", "Finding", "Line", "NotApplicable", "Owed", "Trace"]
 
 ENDINGS = {
     "exited": "the worker exited, and its stdout was at end of file",

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kvproto.conformance.answers import Fault, Pair, read_params
+from kvproto.conformance.contract import n_same
 from kvproto.conformance.display import plural, quoted
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding, Play
 from kvproto.conformance.drivers.play import MOST_MEMORY
@@ -67,15 +68,15 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
 
 def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
     """Check the bytes that the worker read, as far as it read."""
-    request, had = play.request, play.stdin
+    request, got = play.request, play.stdin
     params, pairs = request.param_bytes, request.pair_bytes
-    read = read_params(had) if request.has_set else None
+    read = read_params(got) if request.has_set else None
     n = read[0] if read and not isinstance(read, Fault) else 0
-    if n and _entries(had[:n]) == _entries(params):
-        params = had[:n]  # the same in another order
+    if n and _entries(got[:n]) == _entries(params):
+        params = got[:n]  # the same in another order
     wanted = params + pairs
-    at = _first_difference(wanted, had)
-    if at < len(had):
+    at = n_same(wanted, got)
+    if at < len(got):
         is_of_params = at < len(params) or (at == len(params) and case.params != DEFAULT)
         field = "parameters" if is_of_params else "pairs"
         place = f"the {field}" if at < len(wanted) else "the end"
@@ -89,7 +90,7 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
             "FRAME-3" if field == "pairs" else clause,
             f"the worker gets wrong bytes where {place} should be",
             f"at byte {at}: {_shown(wanted[at:])}",
-            f"at byte {at}: {_shown(had[at:])}",
+            f"at byte {at}: {_shown(got[at:])}",
             play,
             at=at,
         )
@@ -215,12 +216,12 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
     lists = case.lists(play.request)
     unit: str = "list"
     wanted: Results = lists
-    had: Results | None = answer.lists
+    got: Results | None = answer.lists
     if play.request.mode == "reduce":
-        unit, wanted, had = "pair", [pair for pairs in lists for pair in pairs], answer.pairs
-    if had == wanted:
+        unit, wanted, got = "pair", [pair for pairs in lists for pair in pairs], answer.pairs
+    if got == wanted:
         return None
-    if had is None:
+    if got is None:
         return DriverFinding(
             "no answer of the adapter",
             "ADAPTER-6",
@@ -229,14 +230,14 @@ def _results(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
             "none",
             play,
         )
-    at = _first_difference(wanted, had)
+    at = n_same(wanted, got)
     place = f"{plural(len(wanted), unit)}; number {at + 1}: {_nth(wanted, at)}"
     return case.finding(
         play,
         "results",
         "the results are not what the worker wrote",
         place,
-        f"{plural(len(had), unit)}; number {at + 1}: {_nth(had, at)}",
+        f"{plural(len(got), unit)}; number {at + 1}: {_nth(got, at)}",
     )
 
 
@@ -244,28 +245,28 @@ def _messages(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | N
     """Check that the lines of stderr are passed on; the end of a long one may be cut."""
     if case.messages is None:
         return None
-    had = answer.messages
+    got = answer.messages
     at = next(
-        (n for n, pair in enumerate(zip(case.messages, had, strict=False)) if not _is_kept(*pair)),
+        (n for n, pair in enumerate(zip(case.messages, got, strict=False)) if not _is_kept(*pair)),
         None,
     )
-    if at is None and len(case.messages) == len(had):
+    if at is None and len(case.messages) == len(got):
         return None
-    at = min(len(case.messages), len(had)) if at is None else at
+    at = min(len(case.messages), len(got)) if at is None else at
     return case.finding(
         play,
         "messages",
         "the lines of stderr are not handed on unchanged",
         f"{plural(len(case.messages), 'line')}; number {at + 1}: {_line(case.messages, at)}",
-        f"{plural(len(had), 'line')}; number {at + 1}: {_line(had, at)}",
+        f"{plural(len(got), 'line')}; number {at + 1}: {_line(got, at)}",
     )
 
 
-def _is_kept(wanted: Message, had: Message) -> bool:
-    if wanted == had:
+def _is_kept(wanted: Message, got: Message) -> bool:
+    if wanted == got:
         return True
-    is_shorter = len(had.text) < len(wanted.text) and wanted.text.startswith(had.text)
-    return had.kind == wanted.kind and had.is_cut and is_shorter and len(had.text) >= MOST_KEPT
+    is_shorter = len(got.text) < len(wanted.text) and wanted.text.startswith(got.text)
+    return got.kind == wanted.kind and got.is_cut and is_shorter and len(got.text) >= MOST_KEPT
 
 
 def _asked(case: DriverCase, play: Play) -> DriverFinding | None:
@@ -301,14 +302,6 @@ def _entries(data: bytes) -> Counter[tuple[bytes, bytes]]:
         items.append(data[size.end() : size.end() + int(size[1])])
         at = size.end() + int(size[1]) + 1
     return Counter(zip(items[::2], items[1::2], strict=True))
-
-
-def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
-    """Return the length of the common prefix."""
-    n = min(len(one), len(other))
-    if one[:n] == other[:n]:
-        return n
-    return next(i for i in range(n) if one[i] != other[i])
 
 
 def _status(play: Play) -> str:
