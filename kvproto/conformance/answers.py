@@ -224,23 +224,18 @@ class Stream:
 _HEAD = re.compile(rb"([0-9]{1,10})\n")
 _BEGUN_HEAD = re.compile(rb"[0-9]{0,10}")
 _NUMBER = re.compile(rb"([0-9]{1,10}) ")
-_ENDS = "the stream ends inside the parameters"
+_CUT = Fault(0, "the stream ends inside the parameters", "PARAMS-5", False)
 
 
 def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
     """Read the parameter set at the start of `data`: its length in all, and its entries."""
     head = _HEAD.match(data)
     if not head:
-        is_begun = _BEGUN_HEAD.fullmatch(data)
-        return (
-            Fault(0, _ENDS, "PARAMS-5", False)
-            if is_begun
-            else Fault(0, "no head `<total>\\n`", "PARAMS-1", True)
-        )
+        no_head = Fault(0, "no head `<total>\\n`", "PARAMS-1", True)
+        return _CUT if _BEGUN_HEAD.fullmatch(data) else no_head
     if int(head[1]) > MAX_PARAMS:
-        return Fault(
-            0, f"the parameters say {int(head[1])} bytes, more than 1 GiB", "LIMITS-4", True
-        )
+        what = f"the parameters say {int(head[1])} bytes, more than 1 GiB"
+        return Fault(0, what, "LIMITS-4", True)
     at, end = head.end(), head.end() + int(head[1])
     entries: list[tuple[bytes, bytes]] = []
     while at < min(end, len(data)):
@@ -251,27 +246,19 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
             if not size:
                 is_cut = end > len(data) and _BEGUN_HEAD.fullmatch(data, at)
                 what = "no length and space where an entry goes on"
-                return (
-                    Fault(0, _ENDS, "PARAMS-5", False)
-                    if is_cut
-                    else Fault(at, what, "PARAMS-2", True)
-                )
+                return _CUT if is_cut else Fault(at, what, "PARAMS-2", True)
             at = size.end() + int(size[1])
             if at >= end:
                 return Fault(begin, "an entry goes beyond the total", "PARAMS-5", True)
             if at >= len(data):
-                return Fault(0, _ENDS, "PARAMS-5", False)
+                return _CUT
             if data[at : at + 1] != closing:
-                return Fault(
-                    at,
-                    f"no {'space' if closing == b' ' else 'newline'} where the length says it is",
-                    "PARAMS-2",
-                    True,
-                )
+                name = "space" if closing == b" " else "newline"
+                return Fault(at, f"no {name} where the length says it is", "PARAMS-2", True)
             halves.append(data[size.end() : at])
             at += 1
         entries.append((halves[0], halves[1]))
-    return Fault(0, _ENDS, "PARAMS-5", False) if at < end else (end, entries)
+    return _CUT if at < end else (end, entries)
 
 
 class Stdin:

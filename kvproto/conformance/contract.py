@@ -201,11 +201,8 @@ def _wrong_answer(trace: Trace, answer: Due, clause: str) -> Finding | None:
 def _wrong_lines(trace: Trace, answer: Due, clause: str) -> Finding | None:
     got = [(line.tag, line.text) for line in trace.lines if line.is_ended]
     if answer.error and not answer.lines:  # the worker chooses the words
-        return (
-            None
-            if len(got) == len(trace.lines) and all(tag for tag, _ in got)
-            else _untagged(trace)
-        )
+        is_good = len(got) == len(trace.lines) and all(tag for tag, _ in got)
+        return None if is_good else _untagged(trace)
     if trace.n_stderr > len(trace.stderr):  # only the start of a flood is kept
         got = got[:-1]
         expected = answer.lines[: len(got)]
@@ -213,10 +210,7 @@ def _wrong_lines(trace: Trace, answer: Due, clause: str) -> Finding | None:
         expected = answer.lines
     if got == expected:
         return None
-    at = next(
-        (i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b),
-        min(len(got), len(expected)),
-    )
+    at = n_same(got, expected)
     lines = [_line(some, at) for some in (expected, got)]
     return Finding(
         "says something else",

@@ -6,6 +6,8 @@ lists them, and the first that applies wins. A guess never changes a verdict.
 
 from __future__ import annotations
 
+import re
+
 from kvproto.conformance.answers import Layout, Stream
 from kvproto.conformance.oracle import TEXT
 from kvproto.conformance.schedule import Schedule, Send, Taken
@@ -43,11 +45,9 @@ def likely(finding: Finding) -> str:
 
 def first_wrong(finding: Finding) -> int | None:
     """Return the offset of the first wrong byte of stdout: 0 if all sizes are wrong."""
-    return (
-        0
-        if finding.at is not None and (other_layout(finding) or no_num_pairs(finding))
-        else finding.at
-    )
+    if finding.at is not None and (other_layout(finding) or no_num_pairs(finding)):
+        return 0
+    return finding.at
 
 
 def text_on_stdout(finding: Finding) -> str:
@@ -112,10 +112,7 @@ def _has_cut_piece(schedule: Schedule) -> bool:
 
 
 def binary_as_text(finding: Finding) -> str:
-    if (
-        b"UnicodeDecodeError" in finding.trace.stderr
-        or b"UnicodeEncodeError" in finding.trace.stderr
-    ):
+    if re.search(rb"Unicode(De|En)codeError", finding.trace.stderr):
         return "keys and values are bytes, not text: do not decode them"
     return ""
 

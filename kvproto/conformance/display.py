@@ -101,11 +101,7 @@ def _shown(lines: list[_Line], wrong: int | None) -> list[str]:
     n = len(lines)
     keep: Iterable[int] = range(n)
     if n > LINES:
-        at = (
-            next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1)
-            if wrong is not None
-            else n - 1
-        )
+        at = next((i for i, line in enumerate(lines) if line.offset == wrong), n - 1)
         keep = sorted({*range(6), *range(max(0, at - 8), min(n, at + 8))})
     texts, before = [], -1
     for i in keep:

@@ -63,11 +63,8 @@ def as_plain(traces: list[Trace]) -> Verdict:
     if schedule.breaks:
         return must_fail(trace, "its input is cut short", schedule.breaks, BAD_INPUT)
     if CloseOutput() in schedule.steps:
-        return (
-            must_fail(trace, "nobody reads its output", "LIFECYCLE-3", UNWRITTEN)
-            if plain.stdout
-            else None
-        )
+        finding = must_fail(trace, "nobody reads its output", "LIFECYCLE-3", UNWRITTEN)
+        return finding if plain.stdout else None
     if schedule.turn > 1 and _answers(trace) != _answers(plain):
         return NotApplicable(UNSTABLE)
     return fault_of(trace) or _difference([plain, trace], "FRAME-5", DEPENDS)

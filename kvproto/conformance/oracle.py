@@ -75,20 +75,17 @@ def fault_of(trace: Trace) -> Finding | None:
     -----
     LIFECYCLE-4, and the clauses that the finding names.
     """
-    for question in (
-        _crash,
-        _error_line,
-        _bad_bytes,
-        _status,
-        _unread,
-        _unfinished,
-        hang_of,
-        _count,
-        _withheld,
-    ):
-        if finding := question(trace):
-            return finding
-    return None
+    return (
+        _crash(trace)
+        or _error_line(trace)
+        or _bad_bytes(trace)
+        or _status(trace)
+        or _unread(trace)
+        or _unfinished(trace)
+        or hang_of(trace)
+        or _count(trace)
+        or _withheld(trace)
+    )
 
 
 def must_fail(trace: Trace, why: str, clause: str, cause: str = "") -> Finding | None:

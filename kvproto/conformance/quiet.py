@@ -156,11 +156,8 @@ def proof(before: tuple[Thread, ...], after: tuple[Thread, ...]) -> bool:
 
 def readers(threads: tuple[Thread, ...]) -> tuple[Thread, ...]:
     """List the threads that wait for input; none if any thread is not idle."""
-    return (
-        tuple(thread for thread in threads if thread.reads)
-        if all(thread.idles for thread in threads)
-        else ()
-    )
+    are_idle = all(thread.idles for thread in threads)
+    return tuple(thread for thread in threads if thread.reads and are_idle)
 
 
 @cache

@@ -78,16 +78,13 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
     at = n_same(wanted, got)
     if at < len(got):
         is_of_params = at < len(params) or (at == len(params) and case.params != DEFAULT)
-        field = "parameters" if is_of_params else "pairs"
+        field, clause = ("parameters", "LIFECYCLE-1") if is_of_params else ("pairs", "FRAME-3")
+        if is_of_params and case.id.startswith("PARAMS-"):
+            clause = case.clauses.split()[0]
         place = f"the {field}" if at < len(wanted) else "the end"
-        clause = (
-            case.clauses.split()[0]
-            if field == "parameters" and case.id.startswith("PARAMS-")
-            else "LIFECYCLE-1"
-        )
         return DriverFinding(
             f"wrong {field}",
-            "FRAME-3" if field == "pairs" else clause,
+            clause,
             f"the worker gets wrong bytes where {place} should be",
             f"at byte {at}: {_shown(wanted[at:])}",
             f"at byte {at}: {_shown(got[at:])}",
@@ -140,16 +137,9 @@ def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
 
 
 def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
-    wanted = (
-        "an error"
-        if case.lists is None
-        else "an error or a success"
-        if case.may_fail
-        else "a success"
-    )
-    return case.finding(
-        play, "no end", "the driver does not finish", wanted, f"nothing; {play.ended}"
-    )
+    wanted = "an error" if case.lists is None else "an error or " * case.may_fail + "a success"
+    got = f"nothing; {play.ended}"
+    return case.finding(play, "no end", "the driver does not finish", wanted, got)
 
 
 def _answer(play: Play) -> Answer:
@@ -305,11 +295,8 @@ def _entries(data: bytes) -> Counter[tuple[bytes, bytes]]:
 
 
 def _status(play: Play) -> str:
-    return (
-        "no exit status: it was killed"
-        if play.exit_status is None
-        else f"exit status {play.exit_status}"
-    )
+    status = f"exit status {play.exit_status}"
+    return "no exit status: it was killed" if play.exit_status is None else status
 
 
 def _shown(data: bytes) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 
-from kvproto.conformance.display import visible
+from kvproto.conformance.display import plural, visible
 from kvproto.conformance.report.parts import (
     SECTIONS,
     Dump,
@@ -88,19 +88,14 @@ def _head(subject: str, results: list[Result]) -> str:
     about = ABOUT_DRIVER if is_of_driver(results) else ABOUT_WORKER
     is_bad = any(result.fails for result in results)
     n_faults, n_fixed = len(failures(results)), sum(result.status == "fixed" for result in results)
-    summary = (
-        f"It has {n_faults} fault{'s' * (n_faults != 1)}, described below. "
-        if n_faults
-        else "No fault was found. "
-    )
+    faults = f"It has {plural(n_faults, 'fault')}, described below. "
+    summary = faults if n_faults else "No fault was found. "
     summary += f"Known failures that pass: {n_fixed}, described below. " if n_fixed else ""
     chips = [
         f"<li><b class={kind}>{n}</b> {label}</li>"
         for (kind, _, label), n in ((STATUSES[status], n) for status, n in counts(results).items())
     ]
-    n_checks = (
-        f"{len(results)} check{'s' * (len(results) != 1)}, a check being one case in one mode:"
-    )
+    n_checks = f"{plural(len(results), 'check')}, a check being one case in one mode:"
     return (
         f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
         f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
@@ -134,14 +129,11 @@ def _fault(one: Failure, directory: str) -> str:
 
 
 def _others(one: Failure) -> str:
-    n = len(one.others)
+    if not one.others:
+        return ""
     names = ", ".join(f"<code>{_text(other.case.id)}</code> ({other.mode})" for other in one.others)
-    about = f"The same fault makes {n} other check{'s' * (n != 1)} fail"
-    return (
-        f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n"
-        if n
-        else ""
-    )
+    about = f"The same fault makes {plural(len(one.others), 'other check')} fail"
+    return f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n"
 
 
 def _again(directory: str, result: Result, needs: str) -> str:
@@ -166,13 +158,10 @@ def _dump_line(line: str) -> str:
     if parts is None:
         return f"<mark>{_text(line)}</mark>" if line.startswith(">") else _text(line)
     is_wrong, offset, data, gap, about = parts.groups()
+    about = _text(about)
     if is_wrong == ">":
-        data, about = (
-            f"<mark>{data[:2]}</mark>{data[2:]}",
-            f"{_text(about)}   <mark>the first wrong byte</mark>",
-        )
-    else:
-        about = _text(about)
+        data = f"<mark>{data[:2]}</mark>{data[2:]}"
+        about += "   <mark>the first wrong byte</mark>"
     return f"{_text(is_wrong)} {offset}  {data}<span class=gap>{gap[2:]}</span>  {about}"
 
 

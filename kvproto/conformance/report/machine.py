@@ -117,12 +117,18 @@ def _stream(data: bytes, n_all: int) -> dict[str, Any]:
     }
 
 
+def _reports(results: list[Result], directories: Mapping[str, str]) -> dict[str, str]:
+    """Map the names of the results that report a fault to their text."""
+    names = {one.result.name: one for one in failures(results)}
+    return {name: failure(one, directories[name]) for name, one in names.items()}
+
+
 # --- TAP ----------------------------------------------------------------------------------------
 
 
 def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
     """Make the TAP report; `directories` is the evidence by ID.mode."""
-    reported = {one.result.name: one for one in failures(results)}
+    reports = _reports(results, directories)
     same = leaders(results)
     lines = [
         "TAP version 14",
@@ -134,9 +140,7 @@ def tap(subject: str, results: list[Result], directories: Mapping[str, str]) -> 
         directive = DIRECTIVES.get(result.status, "").format(_line(words(result)))
         name = f"{result.case.id} ({result.mode}): {result.case.title}"
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(_line(name))}{directive}")
-        one = reported.get(result.name)
-        text = failure(one, directories[result.name]) if one else ""
-        lines += _diagnostics(result, same.get(result.name), text)
+        lines += _diagnostics(result, same.get(result.name), reports.get(result.name, ""))
     return "\n".join(lines) + "\n"
 
 
@@ -176,7 +180,7 @@ def _escaped(text: str) -> str:
 
 def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -> str:
     """Make the JUnit report; `directories` is the evidence by ID.mode."""
-    reported = {one.result.name: one for one in failures(results)}
+    reports = _reports(results, directories)
     same = leaders(results)
     root = Element("testsuites", {"name": visible(f"kvproto check {subject}"), **_counts(results)})
     for section, some in by_section(results).items():
@@ -184,9 +188,7 @@ def junit(subject: str, results: list[Result], directories: Mapping[str, str]) -
         for result in some:
             name = f"{result.case.id} ({result.mode})"
             case = SubElement(suite, "testcase", name=name, classname=f"kvproto.{section}")
-            one = reported.get(result.name)
-            text = failure(one, directories[result.name]) if one else ""
-            _fill(case, result, text, same.get(result.name))
+            _fill(case, result, reports.get(result.name, ""), same.get(result.name))
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'

@@ -83,15 +83,9 @@ def _summary(worker: str, results: list[Result]) -> str:
 
 def _field(name: str, text: str) -> list[str]:
     """Wrap a named part of a failure."""
-    lines = [
-        line
-        for part in text.split("\n")
-        for line in textwrap.wrap(part, WIDTH, break_on_hyphens=False)
-    ]
-    return [
-        f"      {word:<9} {line}"
-        for word, line in zip([name] + [""] * len(lines), lines, strict=False)
-    ]
+    parts = (textwrap.wrap(part, WIDTH, break_on_hyphens=False) for part in text.split("\n"))
+    lines = [line for part in parts for line in part]
+    return [f"      {'' if n else name:<9} {line}" for n, line in enumerate(lines)]
 
 
 def _names(results: tuple[Result, ...]) -> str:

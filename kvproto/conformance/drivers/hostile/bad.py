@@ -16,27 +16,6 @@ from kvproto.conformance.drivers.hostile.base import (
     take_params,
 )
 
-__all__ = [
-    "announces",
-    "answers",
-    "answers_unasked",
-    "closes_stdin",
-    "closes_stdout",
-    "exits",
-    "floods",
-    "hangs",
-    "leaves_child",
-    "litters",
-    "reads_nothing",
-    "removes_all",
-    "says",
-    "says_and_hangs",
-    "says_in_pieces",
-    "silent",
-    "stays_busy",
-    "stops",
-]
-
 
 def exits(n_pairs: int | None, status: int = 0) -> None:
     """Exits after it has answered n_pairs pairs, or, for None, before it reads the parameters."""
@@ -51,15 +30,8 @@ def exits(n_pairs: int | None, status: int = 0) -> None:
 def hangs(where: str, is_deaf: bool = False) -> None:
     """Hangs at the "start", in the first "list" or at the "end"; is_deaf: ignores signals."""
     if is_deaf:
-        for number in (
-            signal.SIGTERM,
-            signal.SIGINT,
-            signal.SIGHUP,
-            signal.SIGQUIT,
-            signal.SIGPIPE,
-            signal.SIGALRM,
-        ):
-            signal.signal(number, signal.SIG_IGN)
+        for name in ("TERM", "INT", "HUP", "QUIT", "PIPE", "ALRM"):
+            signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
     note(is_done=where == "start")
     if where == "start":
         hang()

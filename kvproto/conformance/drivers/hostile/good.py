@@ -18,19 +18,6 @@ from kvproto.conformance.drivers.hostile.base import (
     take_params,
 )
 
-__all__ = [
-    "ahead",
-    "at_the_end",
-    "bytewise",
-    "echo",
-    "empties",
-    "expands",
-    "in_batches",
-    "looks_around",
-    "pauses",
-    "starts_another",
-]
-
 
 def echo() -> None:
     """Returns each pair."""
