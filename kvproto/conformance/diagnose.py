@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from kvproto.conformance.answers import Layout, Stream
-from kvproto.conformance.oracle import TEXT
+from kvproto.conformance.oracle import TEXT, first_line
 from kvproto.conformance.schedule import Schedule, Send, Taken
 from kvproto.conformance.trace import Finding
 
@@ -54,7 +54,7 @@ def text_on_stdout(finding: Finding) -> str:
     if finding.cause != "text on stdout":
         return ""
     text = TEXT.match(finding.trace.stdout, finding.at or 0)
-    line = text[0].split(b"\n")[0].decode("ascii") if text else ""
+    line = first_line(text[0]).decode("ascii") if text else ""
     return f"text on stdout: your program printed `{line[:60]}`; text for people goes to stderr"
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "TEXT",
     "UNWRITTEN",
     "fault_of",
+    "first_line",
     "hang_of",
     "must_fail",
 ]
@@ -161,17 +162,15 @@ def _bad_bytes(trace: Trace) -> Finding | None:
         return None
     begin = trace.lists.ends[-1] if trace.lists.ends else 0
     text = TEXT.match(trace.stdout, begin)
-    if (
-        text and text[0][:32] not in trace.schedule.stdin
-    ):  # otherwise it is its own data in the wrong place
+    # Text of the input is data in the wrong place.
+    if text and text[0][:32] not in trace.schedule.stdin:
         clause = "MAP-3" if trace.schedule.argument == "map" else "REDUCE-4"
-        line = text[0].partition(b"\n")[0]
         return Finding(
             "text on stdout",
             clause,
             "it writes something other than result lists to stdout",
             "result lists and nothing else",
-            f"{quoted(line)} at byte {begin}",
+            f"{quoted(first_line(text[0]))} at byte {begin}",
             trace,
             at=begin,
         )
@@ -186,6 +185,11 @@ def _bad_bytes(trace: Trace) -> Finding | None:
         trace,
         at=fault.offset,
     )
+
+
+def first_line(text: bytes) -> bytes:
+    """Return the first line that is not blank, or all of the text."""
+    return text.strip().partition(b"\n")[0] or text
 
 
 def _status(trace: Trace) -> Finding | None:

@@ -275,3 +275,9 @@ def test_a_number_of_pairs_whose_bytes_are_letters_is_not_text():
     body = f"sys.stdin.buffer.read(); os.write(1, {count + pair_bytes!r})"
     finding = fault_of(play(ahead(Setting("reduce"), SMALL), script(body), LONG))
     assert finding.what == "its output ends inside a result list"
+
+
+def test_text_on_stdout_is_shown_from_its_first_line_that_is_not_blank():
+    finding = fault_of(play(ahead(MAP, SMALL), script("print('\\n\\nhello\\nyou')"), LONG))
+    assert finding.got == "'hello' at byte 0"
+    assert "your program printed `hello`" in likely(finding)
