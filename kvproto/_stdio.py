@@ -1,7 +1,7 @@
-"""Waiting for descriptors, and writing to stdout and stderr: all arrives, or there is an error.
+"""Wait for descriptors, and write to stdout and stderr completely or with an error.
 
-Python's own `sys.stdout` may be missing (`>&-`). With PYTHONUNBUFFERED its `buffer` is a raw file,
-whose `write` may take only a part. So everything that kvproto prints goes through `write_all`.
+`sys.stdout` may be None (`>&-`). With PYTHONUNBUFFERED its `buffer` is a raw file, whose `write`
+may write only a part. So everything that kvproto prints goes through `write_all`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def ready_fds(
     Parameters
     ----------
     readable, writable, left : iterable of int
-        Descriptors of any number: to wait for input, for room, or until the other end has no
-        process any more.
+        Descriptors: to read from, to write to, and to watch until no process has the other end
+        open.
     seconds : float, optional
-        The longest wait; a wait without end unless given.
+        The longest wait. Defaults to no limit.
 
     Returns
     -------
@@ -55,9 +55,9 @@ def ready_fds(
 
 
 def write_all(fd: int, data: Buffer) -> None:
-    """Write all of data to descriptor 1 or 2, also when the descriptor is non-blocking.
+    """Write all of data to descriptor 1 or 2, which may be non-blocking.
 
-    Raises OSError that names the descriptor "stdout" or "stderr".
+    Raises OSError, with "stdout" or "stderr" as the file name.
     """
     left = memoryview(data).cast("B")
     while left:
@@ -71,7 +71,7 @@ def write_all(fd: int, data: Buffer) -> None:
 
 
 class StandardFile(io.RawIOBase):
-    """Descriptor 1 or 2 as a raw file whose `write` takes everything."""
+    """Descriptor 1 or 2 as a raw file whose `write` writes everything."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -93,16 +93,16 @@ class StandardFile(io.RawIOBase):
 
 
 class _BestEffort(StandardFile):
-    """Stderr for progress and messages. A stderr that is full or closed does not fail the work."""
+    """Stderr for progress and messages. No error is raised when it is full or closed."""
 
     def write(self, data: Buffer) -> int:
         n_bytes = memoryview(data).nbytes
-        if sys.__stderr__ is None:  # closed when Python started: descriptor 2 is another file now
+        if sys.__stderr__ is None:  # it was closed at the start: descriptor 2 is now another file
             return n_bytes
         try:
             return super().write(data)
         except BrokenPipeError:
-            raise  # its reader is gone: end, as other programs do
+            raise  # no reader: end, as other programs do
         except OSError:
             return n_bytes
 
@@ -110,7 +110,7 @@ class _BestEffort(StandardFile):
 def stdout() -> io.TextIOWrapper:
     """Open descriptor 1 as a text file in the encoding of `sys.stdout`, for code that prints.
 
-    Closing it raises OSError unless all arrived.
+    Closing it raises OSError unless everything was written.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
@@ -121,7 +121,7 @@ def stdout() -> io.TextIOWrapper:
 def stderr() -> io.TextIOWrapper:
     """Open descriptor 2 as a text file in the encoding of `sys.stderr`.
 
-    What cannot be written to it is dropped.
+    Text that cannot be written is dropped.
     """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return io.TextIOWrapper(

@@ -1,4 +1,4 @@
-"""How text and bytes from outside are shown: escaped, cut, without passwords, as a dump."""
+"""Show text and bytes from outside: escaped, shortened, without passwords, or as a dump."""
 
 from __future__ import annotations
 
@@ -20,32 +20,29 @@ ROW_BYTES = 12
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_QUOTE = r"""["'<>](?![,;:\s)\]}])"""  # one that ends no quotation
-# In an address. All lengths are bounded, since a text may be long and hostile.
+_QUOTE = r"""["'<>](?![,;:\s)\]}])"""  # a quote that does not end a quotation
+# The password in a URL. All lengths are bounded, since a text may be long and hostile.
 _PASSWORD = re.compile(
     r"""(://[^/?#@:\s"'<>]{0,200}:)"""  # the user's name
     rf"""(?:(?:[^/?#\s"'<>]|{_QUOTE}){{0,500}}"""  # well-formed: up to the last @ before the path
     # with / ? # in it, which a port does not have
     rf"""|(?!\d*[/?#\s])(?:(?:[^\s"'<>]|{_QUOTE}){{0,500}}"""
-    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@(?=[\w[])"""  # with blanks in it: up to the first @
+    rf"""|(?:[^\n"'<>@]|{_QUOTE}){{0,500}}))@(?=[\w[])"""  # with spaces in it: up to the first @
 )
 
 
 def printable(text: str) -> str:
-    """Escape control characters (`\\x1b`), so that text from outside cannot drive a terminal.
-
-    Newlines and tabs stay.
-    """
+    """Escape control characters except newlines and tabs, since they may control a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def without_passwords(text: str) -> str:
-    """Replace the passwords of addresses in a text by ***, as in http://user:***@host/."""
+    """Replace the passwords in the URLs of a text by ***, as in http://user:***@host/."""
     return _PASSWORD.sub(r"\1***@", text) if "://" in text and "@" in text else text
 
 
 def shortened(text: str, most: int) -> str:
-    """Cut a text after `most` characters, and say how many more there are."""
+    """Cut a text after `most` characters, and add how many were cut."""
     n_more = len(text) - most
     return text if n_more <= 0 else f"{text[:most]} [cut: {n_more:,} more characters]"
 
@@ -65,7 +62,7 @@ def quoted_ascii(data: bytes) -> str:
 
 
 def signal_name(status: int | None) -> str | None:
-    """Name the signal of a negative exit status: -11 -> "SIGSEGV". None for every other status."""
+    """Name the signal of a negative exit status: -11 -> "SIGSEGV". None for any other status."""
     if status is None or status >= 0:
         return None
     try:

@@ -115,7 +115,7 @@ class Exchange(Generic[Decoded_co]):
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live
-        self._away = 0.0  # seconds in the user's code or a slow source: not the worker's
+        self._paused_seconds = 0.0  # seconds in the user's code or a slow source: not the worker's
         self._began = self._moved = self._now()
         self._expired = ""  # the limit that the round before reached
         self._suspended = self._closed = False
@@ -161,7 +161,7 @@ class Exchange(Generic[Decoded_co]):
                 self._suspended = True
                 yield decoded
                 self._suspended = False
-                self._away += time.monotonic() - paused
+                self._paused_seconds += time.monotonic() - paused
                 self._check_open()
             if self.process.stdin in ready:
                 self._write()
@@ -199,7 +199,7 @@ class Exchange(Generic[Decoded_co]):
 
     def _now(self) -> float:
         """The worker's clock, which stops while the user's code or a source runs."""
-        return time.monotonic() - self._away
+        return time.monotonic() - self._paused_seconds
 
     def _check_open(self) -> None:
         if self._closed:
@@ -347,7 +347,7 @@ class Exchange(Generic[Decoded_co]):
     def _refill(self) -> None:
         paused = time.monotonic()
         self._pending = memoryview(self.source.read())
-        self._away += time.monotonic() - paused
+        self._paused_seconds += time.monotonic() - paused
         self._moved = self._now()
         if not self._pending:
             self._end_input()

@@ -114,7 +114,7 @@ class AtomicFile:
     def __init__(self, path: str, *, errors: ErrorsOf = writing) -> None:
         self.path = path
         self._target = path
-        self._aside = ""
+        self._temporary = ""
         self._errors = errors
         try:
             self._file = os.fdopen(self._open(), "wb", buffering=BLOCK)
@@ -129,9 +129,9 @@ class AtomicFile:
 
     def _create(self, opener: Callable[[str, int], int]) -> int:
         """Open a new file next to the target, under a name that no other attempt uses."""
-        aside = f"{self._target}.{os.urandom(4).hex()}.part"
-        fd = opener(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
-        self._aside = aside
+        temporary = f"{self._target}.{os.urandom(4).hex()}.part"
+        fd = opener(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        self._temporary = temporary
         return fd
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -165,18 +165,18 @@ class AtomicFile:
                 sync(os.path.dirname(self._target) or ".")
 
     def _rename(self) -> None:
-        os.rename(self._aside, self._target)
-        self._aside = ""
+        os.rename(self._temporary, self._target)
+        self._temporary = ""
 
     def _link(self) -> None:
-        os.link(self._aside, self._target)
+        os.link(self._temporary, self._target)
         self._remove()
 
     def _remove(self) -> None:
-        if self._aside:
+        if self._temporary:
             with suppress(FileNotFoundError):
-                os.unlink(self._aside)
-            self._aside = ""
+                os.unlink(self._temporary)
+            self._temporary = ""
 
     def __enter__(self) -> Self:
         return self
@@ -223,7 +223,7 @@ class OutputFile(AtomicFile):
 
     def publish(self, *, on_disk: bool = True, replace: bool = True) -> None:
         """Replace the content of the file, and flush it to the disk."""
-        if self._aside:
+        if self._temporary:
             super().publish(on_disk=on_disk, replace=replace)
             return
         with self._errors(self.path):  # a pipe or a device
@@ -235,7 +235,10 @@ class OutputFile(AtomicFile):
         except OSError as e:
             if e.errno != errno.EBUSY:
                 raise
-            with open(self._aside, "rb") as new, open(self._target, "wb") as old:  # a mount point
+            with (
+                open(self._temporary, "rb") as new,
+                open(self._target, "wb") as old,
+            ):  # a mount point
                 shutil.copyfileobj(new, old, BLOCK)
                 old.flush()
                 os.fsync(old.fileno())

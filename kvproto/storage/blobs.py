@@ -82,8 +82,8 @@ class Blobs:
         with AtomicFile(path) as file:
             for block in blocks:
                 file.write(block)
+            self._made.append(path)
             file.publish(on_disk=True)
-        self._made.append(path)
         return url_of(path)
 
     def put_chunks(self, name: str, file: BinaryIO, chunk_size: int) -> list[str]:
@@ -108,9 +108,9 @@ class Blobs:
                 os.link(path, new)
             except OSError:  # another file system, or one without hard links
                 return self.put(name, read_blocks(file))
+            self._made.append(new)
             sync(new)
             sync(os.path.dirname(new))
-        self._made.append(new)
         return url_of(new)
 
     def touch(self) -> None:

@@ -94,22 +94,22 @@ class JobDirectory(JobPaths):
         make_home()
         jobs, name = os.path.split(self.path)
         # Renamed once the driver is there, so that the job never seems to have lost its driver.
-        aside = os.path.join(jobs, f".{name}")
+        temporary = os.path.join(jobs, f".{name}")
         with in_home(self.path):
             make_directory(jobs)
             try:
                 lasting = (self.logs, self.oob, self.profile, self.files, self.map_results)
                 for path in (*lasting, self.unfinished, self.spool, self.tmp):
-                    make_directory(os.path.join(aside, os.path.basename(path)))
-                self._driver = DriverEnd(os.path.join(aside, os.path.basename(self.control)))
+                    make_directory(os.path.join(temporary, os.path.basename(path)))
+                self._driver = DriverEnd(os.path.join(temporary, os.path.basename(self.control)))
                 try:
-                    os.rename(aside, self.path)
+                    os.rename(temporary, self.path)
                 except BaseException:  # Ctrl-C too
                     self._driver.close()
                     raise
             except BaseException:  # Ctrl-C too
                 with suppress(OSError):
-                    remove_tree(aside)
+                    remove_tree(temporary)
                 raise
         self._driver.moved(self.control)
         self.stop_fd = self._driver.fd
@@ -181,16 +181,16 @@ def tidy(paths: JobPaths) -> list[str]:
 
     Returns the paths that could not be removed.
     """
-    begun = [paths.unfinished, paths.spool, paths.tmp]
+    leftovers = [paths.unfinished, paths.spool, paths.tmp]
     if not os.path.exists(f"{paths.map_results}.jsonl"):
-        begun.append(paths.map_results)
-    begun += [
+        leftovers.append(paths.map_results)
+    leftovers += [
         part
         for path in (paths.oob, paths.profile)
         for part in glob.glob(f"{glob.escape(path)}/*.part")
     ]
     left = []
-    for path in begun:
+    for path in leftovers:
         try:
             remove_tree(path)
         except OSError:

@@ -148,9 +148,9 @@ def check_directory(directory: str, store: Store = LOCAL) -> None:
     """Raise DataError for a directory of a job's results in which one is missing."""
     directory = os.path.abspath(directory)
     if _is_in_job(directory):
-        there = set(store.names(directory))
+        names = set(store.names(directory))
         for result in _entries(directory, store):
-            if result.path not in there:
+            if result.path not in names:
                 raise DataError(
                     f"result file {os.path.join(directory, result.path)} is not there any more; "
                     "run the job again"

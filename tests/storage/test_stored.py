@@ -1,5 +1,6 @@
 """What is removed of the tag store: blobs that no tag lists, and never anything else."""
 
+import errno
 import io
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from support.command_line import command_line, kvproto_command
 
 from kvproto.classic.ddfs import DDFS
+from kvproto.errors import DataError
 from kvproto.inputs import tagged
 from kvproto.storage.blobs import Blobs
 from kvproto.storage.tags import TagStore
@@ -201,3 +203,17 @@ def test_a_blob_that_is_put_under_its_tag_late_is_new_again(home):
         assert os.path.exists(path_of(url))
         DDFS().tag("x", [url])
     assert tagged.unused(grace=0) == []
+
+
+@pytest.mark.parametrize("method, source", [("put", [b"data"]), ("put_file", "data")])
+def test_a_blob_that_cannot_be_flushed_to_the_disk_is_removed(home, monkeypatch, method, source):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    with open("data", "wb") as file:
+        file.write(b"data")
+    monkeypatch.setattr("kvproto.storage.atomic.sync", fail)
+    monkeypatch.setattr("kvproto.storage.blobs.sync", fail)
+    with pytest.raises(DataError, match="Input/output error"), Blobs() as made:
+        getattr(made, method)("x", source)
+    assert blobs(home) == []
