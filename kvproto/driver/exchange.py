@@ -229,7 +229,8 @@ class Exchange(Generic[Decoded_co]):
     def _watched(self) -> tuple[list[int], list[int]]:
         """Return the descriptors to poll for reading and for writing."""
         process = self.process
-        readable = [process.status_fd]
+        # There is no news after the exit, and a killed supervisor would keep it readable.
+        readable = [process.status_fd] if process.exit_status is None else []
         if not self.stdout_ended:
             readable.append(process.stdout)
         if not self._stderr_ended:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 
 import pytest
 from support.scripts import PAIRS, script
 
-from kvproto import ExternalProgram, errors
+from kvproto import ExternalProgram, _stdio, errors
 from kvproto.classic import Job
 
 FORGE = """
@@ -89,6 +90,29 @@ def test_a_worker_that_kills_its_supervisor_is_an_error_of_the_worker_and_leaves
     assert caught.value.stderr_tail == ("here",)
     assert not os.listdir(private)
     assert not working_in(private)
+
+
+def test_the_driver_does_not_spin_when_a_left_process_has_killed_the_supervisor(
+    tmp_path, private, monkeypatch
+):
+    rounds = 0
+
+    def ready_fds(*args, **options):
+        nonlocal rounds
+        rounds += 1
+        [process] = [exchange.process for exchange in worker._live]
+        if process.exit_status is not None:
+            os.kill(process.supervisor_pid, signal.SIGKILL)
+        return _stdio.ready_fds(*args, **options)
+
+    monkeypatch.setattr("kvproto.driver.exchange.ready_fds", ready_fds)
+    body = "cat >/dev/null; exec 2>/dev/null; sleep 1000 &"
+    with (
+        ExternalProgram([script(tmp_path, body, "/bin/sh")], grace=1) as worker,
+        pytest.raises(errors.WorkerLeftChild),
+    ):
+        list(worker.reduce([("key", "value")]))
+    assert rounds < 50
 
 
 def working_in(directory):
