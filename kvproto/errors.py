@@ -124,7 +124,7 @@ class Truncated(ProtocolError):
     ) -> None:
         super().__init__(
             f"the stream ends inside the {field} at byte {offset}: "
-            f"{wanted} bytes wanted, {had} there{context}",
+            f"it needs {wanted} bytes, but has {had}{context}",
             offset=offset,
             clause=clause,
             field=field,
@@ -138,8 +138,8 @@ class ItemTooLarge(ProtocolError):
 
     def __init__(self, *, field: str, offset: int, size: int, limit: int) -> None:
         super().__init__(
-            f"the {field} at byte {offset} announces {size} bytes, the limit is {limit}; "
-            "raise max_item if that is meant",
+            f"the {field} at byte {offset} announces {size} bytes, but the limit is {limit}; "
+            "raise max_item if this is intended",
             offset=offset,
             clause="LIMITS-1",
             field=field,
@@ -222,10 +222,10 @@ class WorkerError(KVProtoError):
             lines.append("  its output there:")
             lines += ["    " + line for line in self.hexdump.splitlines()]
         if self.stderr_tail and with_stderr:
-            lines.append("  the last it said on stderr:")
+            lines.append("  the last lines of its stderr:")
             lines += ["    " + line for line in self.stderr_tail]
         elif not self.stderr_tail and not isinstance(self, WorkerNotStarted):
-            lines.append("  it said nothing on stderr")
+            lines.append("  it wrote nothing to stderr")
         if self.advice:
             lines.append("  what to do: " + self.advice)
         return "\n".join(lines)
@@ -256,19 +256,19 @@ class WorkerCrashed(WorkerError):
 class WorkerReported(WorkerError):
     """The worker wrote a `**<ERR>` line, which fails the job (STDERR-7)."""
 
-    advice = "the line above is the program's own; fix what it complains about"
+    advice = "the program wrote this line itself; fix what it complains about"
 
 
 class WorkerOutputError(WorkerError):
     """The worker's stdout breaks the framing; `__cause__` is the ProtocolError."""
 
-    advice = "see FRAME and LIST in PROTOCOL.md: u32 num-pairs, little-endian, then so many pairs"
+    advice = "see FRAME and LIST in PROTOCOL.md: u32 num-pairs, little-endian, then that many pairs"
 
 
 class WorkerWroteText(WorkerOutputError):
     """The worker's stdout has text instead of a result list, usually from a misplaced print()."""
 
-    advice = "write messages to stderr as `**<MSG> text`; stdout carries result lists alone"
+    advice = "write messages to stderr as `**<MSG> text`; stdout is only for result lists"
 
 
 class WorkerHung(WorkerError):
@@ -336,7 +336,7 @@ class Cancelled(TaskError):
 
 
 class WaitTimeout(JobError, TimeoutError):
-    """A wait for a job timed out; the job goes on."""
+    """A wait for a job timed out; the job continues."""
 
 
 class ModUtilImportError(JobError, ImportError):

@@ -125,7 +125,7 @@ def _encoded(blocks: Iterable[list[Pair]], max_item: int) -> Iterator[bytes]:
         try:
             frames, n_encoded = pack_pairs(pairs, max_item, n_pairs)
         except ValueError as e:
-            raise DataError(f"the input: {e}; raise max_item if that is meant") from None
+            raise DataError(f"the input: {e}; raise max_item if this is intended") from None
         n_pairs += n_encoded
         yield frames
 
@@ -143,8 +143,8 @@ def _whole_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[bytes]:
         n_unended += len(piece) - end
         if n_unended > max_item:
             raise DataError(
-                f"a line of more than {max_item} bytes in the input; "
-                "raise max_item if that is meant"
+                f"the input has a line of more than {max_item} bytes; "
+                "raise max_item if this is intended"
             )
     if n_unended:
         yield b"".join(unended)
@@ -231,7 +231,7 @@ def _jsonl_encoder() -> Callable[[Any, Any], bytes]:
 def _json_of(item: object) -> str | dict[str, str]:
     """Return what represents bytes in JSON, or the bytes of a str."""
     if not isinstance(item, (bytes, str)):
-        raise TypeError(f"JSON has no {type(item).__name__}; --out text shows any object")
+        raise TypeError(f"JSON cannot hold {type(item).__name__}; --out text shows any object")
     data = item if isinstance(item, bytes) else _bytes_of(item)
     try:
         return data.decode()
@@ -258,7 +258,7 @@ def _encode_kv(key: object, value: object) -> bytes:
     for item in (key, value):
         if not isinstance(item, (bytes, str)):
             raise TypeError(
-                f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write more"
+                f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write other types"
             )
     return encode_pair(_shown(key), _shown(value))
 

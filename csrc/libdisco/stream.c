@@ -30,7 +30,7 @@ disco_status disco_stream_truncated(disco_stream *stream, const char *field, uin
 {
     return disco_stream_fail(
         stream, DISCO_MORE,
-        "the stream ends inside the %s at byte %llu: %llu bytes wanted, %llu there [%s]", field,
+        "the stream ends inside the %s at byte %llu: it needs %llu bytes, but has %llu [%s]", field,
         (unsigned long long)at, (unsigned long long)wanted, (unsigned long long)had, clause);
 }
 
@@ -42,7 +42,7 @@ static disco_status fail_write(disco_stream *stream)
     output_forget(
         stream->output); /* or the exit would write the part that did arrive a second time */
     return disco_stream_fail(stream, DISCO_IO,
-                             "cannot write to %s: %s; what was written is not to be used",
+                             "cannot write to %s: %s; do not use what was written",
                              stream->names->output, strerror(error));
 }
 
@@ -58,9 +58,9 @@ static disco_status flush(disco_stream *stream)
     if (!KNOWS_OUTPUT && fflush(stream->output) != 0)
         return fail_write(stream);
     if (ferror(stream->output))
-        return disco_stream_fail(
-            stream, DISCO_IO, "an earlier write to %s failed; what was written is not to be used",
-            stream->names->output);
+        return disco_stream_fail(stream, DISCO_IO,
+                                 "an earlier write to %s failed; do not use what was written",
+                                 stream->names->output);
     return DISCO_OK;
 }
 
@@ -91,7 +91,7 @@ static disco_status put_item(disco_stream *stream, const void *data, size_t n_by
     if (n_bytes > limit)
         return disco_stream_fail(stream, DISCO_TOO_LARGE,
                                  "an item of %zu bytes is over the limit, which is %lu; raise it "
-                                 "by %s(), and the driver's, if that is meant [LIMITS-1]",
+                                 "by %s(), and the driver's, if this is intended [LIMITS-1]",
                                  n_bytes, (unsigned long)limit, stream->names->set_max_item);
     put_u32(size, (uint32_t)n_bytes);
     if (put(stream, size, sizeof size) != DISCO_OK)
@@ -301,8 +301,8 @@ static disco_status read_item(disco_stream *stream, p_entry **entry, const char 
     uint32_t size = get_u32(size_bytes);
     if (size > stream->max_item)
         return disco_stream_fail(stream, DISCO_TOO_LARGE,
-                                 "the %s at byte %llu announces %lu bytes, the limit is %lu; raise "
-                                 "it by %s() if that is meant [LIMITS-1]",
+                                 "the %s at byte %llu announces %lu bytes, but the limit is %lu; "
+                                 "raise it by %s() if this is intended [LIMITS-1]",
                                  size_field, (unsigned long long)stream->offset,
                                  (unsigned long)size, (unsigned long)stream->max_item,
                                  stream->names->set_max_item);

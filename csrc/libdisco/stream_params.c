@@ -41,7 +41,8 @@ static disco_status read_head(disco_stream *stream, uint32_t *total, size_t *n_h
     *n_head = n_bytes;
     if (status == DISCO_TOO_LARGE)
         return disco_stream_fail(
-            stream, status, "the total at byte 0 announces %.10s bytes, the limit is %d [LIMITS-4]",
+            stream, status,
+            "the total at byte 0 announces %.10s bytes, but the limit is %d [LIMITS-4]",
             (const char *)head, 1 << 30);
     if (status != DISCO_OK)
         return disco_stream_fail(stream, status,

@@ -79,7 +79,8 @@ PyObject *kvproto_frame_lines(PyObject *Py_UNUSED(module), PyObject *const *args
     take_gil(released);
     PyObject *frames = NULL;
     if (count.longest > UINT32_MAX)
-        PyErr_Format(PyExc_ValueError, "a line of %zu bytes: an item has at most 4294967295",
+        PyErr_Format(PyExc_ValueError,
+                     "a line has %zu bytes, but an item can have at most 4294967295",
                      count.longest);
     else if (count.n_lines > ((size_t)PY_SSIZE_T_MAX - n_taken) / 8)
         PyErr_NoMemory();

@@ -204,8 +204,8 @@ static int pack_item(pack_state *packing, const char *name, PyObject *item)
     if (data == NULL)
         return -1;
     if ((size_t)size > packing->max_item) {
-        PyErr_Format(PyExc_ValueError, "the %s of pair %zd has %zd bytes, the limit is %zu", name,
-                     packing->first_index + packing->n_pairs, size, packing->max_item);
+        PyErr_Format(PyExc_ValueError, "the %s of pair %zd has %zd bytes, but the limit is %zu",
+                     name, packing->first_index + packing->n_pairs, size, packing->max_item);
         return -1;
     }
     if (packing->out != NULL) {

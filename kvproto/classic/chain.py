@@ -71,7 +71,8 @@ class JobChain(dict[Job, Any]):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(
-                        f"a chain of jobs is not done after {timeout} seconds; what runs goes on\n"
+                        f"a chain of jobs is not done after {timeout} seconds; "
+                        "the running jobs continue\n"
                         f"{self._summary()}"
                     )
                 one_ended([KeptJob(job.name) for job in jobs], left)
@@ -99,7 +100,7 @@ class JobChain(dict[Job, Any]):
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as e:
             circle = " -> ".join(job.name for job in reversed(e.args[1]))
-            raise JobError(f"jobs of a chain need each other in a circle: {circle}") from None
+            raise JobError(f"jobs of a chain depend on each other in a circle: {circle}") from None
         for job, needed in graph.items():
             for other in needed:
                 if other not in self and self._status(other) == UNKNOWN:

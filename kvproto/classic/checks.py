@@ -79,7 +79,7 @@ def program_or_function(*forms: str) -> Check:
             if "op" not in value:
                 raise FilesError(
                     f"{name} is a dictionary without 'op', the program itself; "
-                    "kvproto.external([...]) makes one"
+                    "kvproto.external([...]) makes such a dictionary"
                 )
             return {
                 file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()
@@ -87,7 +87,7 @@ def program_or_function(*forms: str) -> Check:
         if value is not None and not callable(value):
             raise TypeError(
                 f"{name} must be a function or an external program, not {value!r}; "
-                "external([path]) makes one"
+                "external([path]) packages a program"
             )
         return check_function(name, value)
 
@@ -106,7 +106,7 @@ def _check_arguments(name: str, function: Callable[..., Any], forms: tuple[str, 
     if forms:
         calls = " or ".join(f"{name}({form})" for form in forms)
         raise TypeError(
-            f"{name} is called as {calls}, and {function_name(function)} takes {signature}"
+            f"{name} is called as {calls}, but {function_name(function)} takes {signature}"
         )
 
 
@@ -114,7 +114,7 @@ def functions(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
     each = (value,) if callable(value) else tuple(value or ())
     for one in each:
         if not callable(one):
-            raise TypeError(f"{name} must be a sequence of functions; {one!r} is none")
+            raise TypeError(f"{name} must be a sequence of functions; {one!r} is not a function")
     return each
 
 
@@ -128,12 +128,12 @@ def ext_params(name: str, value: Any) -> bytes:
 def ext_limits(name: str, limits: Any) -> dict[str, float | None]:
     if not isinstance(limits, Mapping) or not set(limits) <= set(LIMITS._fields):
         raise TypeError(
-            f"{name} is a dict with seconds for {', '.join(LIMITS._fields)}, not {limits!r}"
+            f"{name} must be a dict of seconds for {', '.join(LIMITS._fields)}, not {limits!r}"
         )
     for limit, seconds in limits.items():
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
             raise ValueError(
-                f"{name}: {limit} is a number of seconds above 0, or None: no limit; "
+                f"{name}: {limit} must be a number of seconds above 0, or None for no limit, "
                 f"not {seconds!r}"
             )
     return dict(limits)
@@ -143,23 +143,26 @@ def partitions(name: str, value: Any) -> int | None:
     if value is None:
         return None
     if not _is_int(value) or value < 1:
-        raise ValueError(f"{name} is a number from 1 on, or None, not {value!r}")
+        raise ValueError(f"{name} must be a number from 1, or None, not {value!r}")
     if value > MAX_PARTITIONS:
         raise ValueError(
-            f"{name} is at most {MAX_PARTITIONS}, not {value}: each is a task and a file"
+            f"{name} must be at most {MAX_PARTITIONS}, not {value}: each partition is a task and "
+            "a file"
         )
     return int(value)
 
 
 def attempts(name: str, value: Any) -> int:
     if not _is_int(value) or value < 1:
-        raise ValueError(f"{name} is a number from 1 on, not {value!r}")
+        raise ValueError(f"{name} must be a number from 1, not {value!r}")
     return int(value)
 
 
 def interval(name: str, value: Any) -> int:
     if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is a number of entries, 0 for no status messages, not {value!r}")
+        raise ValueError(
+            f"{name} must be a number of entries, or 0 for no status messages, not {value!r}"
+        )
     return value
 
 
@@ -174,15 +177,15 @@ def buffer_size(name: str, value: Any) -> str:
 
 def scheduler(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name} is a dict, not {value!r}")
+        raise TypeError(f"{name} must be a dict, not {value!r}")
     for key in value:
         if key not in _SCHEDULER:
-            raise TypeError(f"{name} is a dict with {', '.join(_SCHEDULER)}; there is no {key!r}")
+            raise TypeError(f"{name} can only have {', '.join(_SCHEDULER)}, not {key!r}")
     cores = value.get("max_cores", 1)
     if isinstance(cores, str) and cores.isdecimal():
         cores = int(cores)
     if not _is_int(cores) or cores < 1:
-        raise ValueError(f"{name}: max_cores is a number from 1 on, not {cores!r}")
+        raise ValueError(f"{name}: max_cores must be a number from 1, not {cores!r}")
     return {**value, "max_cores": cores} if "max_cores" in value else dict(value)
 
 
@@ -205,7 +208,7 @@ def required_files(name: str, value: Any) -> dict[str, bytes] | list[str]:
     for file in value:
         if not file or "\0" in file or not all(part.strip(".") for part in file.split("/")):
             raise FilesError(
-                f"{name}: {file!r} names no file below the working directory of the tasks"
+                f"{name}: {file!r} does not name a file below the working directory of the tasks"
             )
     return {file: as_bytes(data, f"{name}: {file}") for file, data in value.items()}
 
@@ -226,7 +229,7 @@ NEEDLESS = {
 """Old parameter that changes no result -> the reason."""
 
 _WRITER = (
-    "use {}_output_stream: the stream that its last function gives writes a pair in add(key, value)"
+    "use {}_output_stream: its last function returns a stream that writes pairs in add(key, value)"
 )
 
 REFUSED = {
@@ -261,9 +264,10 @@ def check_names(names: Iterable[str], known: Collection[str], *, stacklevel: int
             raise TypeError(f"kvproto has no parameter {name!r}: {REFUSED[name]}")
         if name in NEEDLESS:
             warnings.warn(
-                f"the parameter {name!r} does nothing here: {NEEDLESS[name]}", stacklevel=stacklevel
+                f"the parameter {name!r} has no effect here: {NEEDLESS[name]}",
+                stacklevel=stacklevel,
             )
         elif name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
             raise TypeError(f"a job has no parameter {name!r}; {hint}")

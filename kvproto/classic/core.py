@@ -64,8 +64,7 @@ class Disco:
     def __getattr__(self, name: str) -> NoReturn:
         if name in _OF_CLUSTERS:
             raise AttributeError(
-                f"Disco.{name} is not carried over: "
-                "jobs run on this machine, without a master or nodes"
+                f"kvproto has no Disco.{name}: jobs run on this machine, without a master or nodes"
             )
         raise AttributeError(f"Disco has no attribute {name!r}")
 
@@ -198,7 +197,7 @@ class Disco:
         JobError
             If the job failed, was killed, or lost its driver; with the whole error.
         WaitTimeout
-            After `timeout` seconds; the job goes on.
+            After `timeout` seconds; the job continues.
         """
         job = KeptJob(jobname)
         job.info()
@@ -286,7 +285,7 @@ def watch(
                     offset = end
     if not has_ended:
         after = f" after {timeout} seconds" if timeout else ""
-        raise WaitTimeout(f"job {job.job} is not done{after}; it goes on")
+        raise WaitTimeout(f"job {job.job} is not done{after}; it continues")
     try:
         return outcome()
     except JobError as e:

@@ -322,8 +322,8 @@ class DDFS:
         """
         if attr.startswith("ddfs:"):
             raise DataError(
-                f"{attr}: attributes that begin with ddfs: are not for programs; "
-                "there are no tokens here",
+                f"{attr}: programs cannot set attributes that begin with ddfs:; "
+                "kvproto has no tokens",
                 code=404,
             )
         self._update(tag, lambda document: document["user-data"].update({attr: val}))

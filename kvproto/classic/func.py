@@ -89,7 +89,7 @@ def reduce2(input_stream: Iterable[Pair], params: Any) -> Iterable[Pair]:
 
 def _interface(name: str) -> NotImplementedError:
     return NotImplementedError(
-        f"{__name__}.{name} shows what such a function of a job is like, it is not one"
+        f"{__name__}.{name} only shows the interface of such a function; pass your own to a job"
     )
 
 
@@ -135,7 +135,7 @@ def make_range_partition(min_val: Any, max_val: Any) -> Callable[..., int]:
             number = int((place - min_val) * nr_partitions // size)
         except ValueError:
             raise ValueError(
-                f"make_range_partition: the key {key!r} has no place in a range"
+                f"make_range_partition: the key {key!r} cannot be placed in a range"
             ) from None
         return min(number, nr_partitions - 1)  # a float just below max_val may round up
 
@@ -150,7 +150,7 @@ def _number(text: str | bytes) -> int | float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"make_range_partition: the key {text!r} is no number") from None
+        raise ValueError(f"make_range_partition: the key {text!r} is not a number") from None
 
 
 # --- ready-made functions ----------------------------------------------------------------------

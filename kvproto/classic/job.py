@@ -113,16 +113,16 @@ class Job:
         from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads multiprocessing)
 
         if "_run" not in vars(self):
-            raise TypeError(f"{type(self).__name__}.__init__ has to call super().__init__()")
+            raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__()")
         if self._run is not None:
             raise JobError(
-                f"job {self.job} was started before: make another instance of {type(self).__name__}"
+                f"job {self.job} was already started: create another {type(self).__name__}"
             )
         send_by_value()
         check_names([*jobargs, *attributes(self, Job)], [*self.worker, *SYNONYMS])
         if processes is not None and (not isinstance(processes, int) or processes < 1):
             raise ValueError(
-                f"processes is a number from 1 on, or None: one for each core; not {processes!r}"
+                f"processes must be a number from 1, or None (one for each core), not {processes!r}"
             )
         spec = self.worker.spec(self, jobargs)
         notes: list[str] = []
@@ -176,7 +176,7 @@ class Job:
         JobError
             If the job failed; with the whole error of the failed task.
         WaitTimeout
-            After `timeout` seconds; the job goes on.
+            After `timeout` seconds; the job continues.
         """
         run = self._run
         if run is None:
@@ -239,8 +239,7 @@ class Job:
         """The full name of a job that was started."""
         if self._run is None and not KeptJob(self.name).is_there():
             raise JobError(
-                f"job {self.name} was not started, and there is none of that full name: "
-                "call run() first"
+                f"job {self.name} was not started, and no job has that full name: call run() first"
             )
         return self.name
 

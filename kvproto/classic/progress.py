@@ -46,7 +46,7 @@ class Progress:
 
     def __init__(self, kind: str = "auto", file: TextIO | None = None) -> None:
         if kind not in KINDS:
-            raise ValueError(f"progress is one of {', '.join(KINDS)}, not {kind!r}")
+            raise ValueError(f"progress must be one of {', '.join(KINDS)}, not {kind!r}")
         self._file = file or sys.stderr or stderr()
         if kind == "auto":
             kind = "bar" if self._file.isatty() and os.environ.get("TERM") != "dumb" else "plain"

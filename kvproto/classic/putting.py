@@ -46,7 +46,7 @@ def own_name(tag: str | Iterable[str]) -> str:
     """Return the name of a tag to change. JobError for a tag of another machine."""
     server, name = locate(canonizetag(tag))
     if server:
-        raise JobError(f"{canonizetag(tag)}: a tag of another machine can be read, not changed")
+        raise JobError(f"{canonizetag(tag)}: a tag of another machine can only be read")
     return name
 
 
@@ -132,7 +132,7 @@ def _lists(urls: Any) -> list[list[str]]:
     lists = [[one] if isinstance(one, (str, os.PathLike)) else list(one) for one in urls]
     if not all(lists):
         raise ValueError(
-            "an empty list among the urls of a tag: a list in them is the replicas of one blob"
+            "the urls of a tag contain an empty list: a list must hold the replicas of a blob"
         )
     return [[os.fspath(url) for url in replicas] for replicas in lists]
 

@@ -163,7 +163,7 @@ class Worker(dict[str, Any]):
         ):
             raise JobError(
                 f"job {job.name} has neither map nor reduce: give it one; "
-                "func.nop_map passes entries on as they are"
+                "func.nop_map passes entries on unchanged"
             )
         map, reduce = item("map"), item("reduce")
         ext = item("ext_params"), item("ext_limits")
@@ -219,7 +219,7 @@ class Worker(dict[str, Any]):
             ]
         except TypeError as e:
             raise TypeError(
-                "input is a list of urls and paths, or of lists of them, the replicas of one, "
+                "input must be a list of urls, of paths, and of lists of replicas of one input, "
                 f"not {urls!r}"
             ) from e
 

@@ -123,7 +123,7 @@ class Stream:
             return None
         name, offset, wanted = self._due
         n_there = len(self.data) - offset
-        what = f"the stream ends inside the {name}: {wanted} bytes wanted, {n_there} there"
+        what = f"the stream ends inside the {name}: it needs {wanted} bytes, but has {n_there}"
         return Fault(offset, what, "LIST-3" if self.kind == "lists" else "FRAME-4", False)
 
     def fields(self, first: int = 0, last: int | None = None) -> Iterator[Field]:

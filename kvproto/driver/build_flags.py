@@ -29,7 +29,7 @@ def prefix() -> Path:
     for part in ("include/disco.h", "lib/libdisco.a"):
         if not (directory / part).is_file():
             raise KVProtoError(
-                f"{directory / part} is not there: kvproto runs from sources; "
+                f"{directory / part} is missing: kvproto runs from its source tree; "
                 "install it with `pip install .`"
             )
     return directory

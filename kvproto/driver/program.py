@@ -56,8 +56,8 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
         name = os.path.basename(path)
         if name in packaged:
             raise FilesError(
-                f"{path}: the directory of a worker is flat and has a file {name!r} already; "
-                "rename one [FILES-2]"
+                f"{path}: the directory of a worker is flat, and there is already a file {name!r}; "
+                "rename one of them [FILES-2]"
             )
         packaged[name] = _read(path)
     return packaged
@@ -119,11 +119,13 @@ class ExternalProgram:
         max_item: int = MAX_ITEM,
     ) -> None:
         if mode is not None and mode not in MODES:
-            raise ValueError(f"mode is 'map', 'reduce' or None, not {mode!r}")
+            raise ValueError(f"mode must be 'map', 'reduce' or None, not {mode!r}")
         self._limits = Limits(start, idle, total, grace)
         for name, seconds in self._limits._asdict().items():
             if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name} is a number of seconds above 0, or None, not {seconds!r}")
+                raise ValueError(
+                    f"{name} must be a number of seconds above 0, or None, not {seconds!r}"
+                )
         if isinstance(files, Mapping):
             self._files, self.name = _checked_files(files), "op"
         else:
@@ -261,7 +263,7 @@ class ExternalProgram:
         self, mode: str, source: Source, decoder: Decoder[Decoded_co]
     ) -> Exchange[Decoded_co]:
         if self._mode not in (None, mode):
-            raise ValueError(f"this program was made with mode={self._mode!r}")
+            raise ValueError(f"this program was created with mode={self._mode!r}")
         return Exchange(
             SupervisedProcess(self._files, [*self._args, mode]),
             source,

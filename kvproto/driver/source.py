@@ -96,7 +96,7 @@ class _FrameSource:
             else:
                 self._stream.close()
         except ProtocolError as fault:
-            fault.add_note("this is in the input, not in what the worker wrote")
+            fault.add_note("the fault is in the input, not in the output of the worker")
             raise
         return piece
 

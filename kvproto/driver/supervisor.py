@@ -93,8 +93,9 @@ class Supervisor:
 
         if not os.path.exists(SUPERVISE):
             raise KVProtoError(
-                f"{SUPERVISE} is not there: kvproto runs from sources that were not built; install "
-                "it with `pip install .` or `make build`, and start Python in another folder"
+                f"{SUPERVISE} is missing: kvproto runs from a source tree that was not built; "
+                "install it with `pip install .` or `make build`, "
+                "and start Python in another directory"
             )
         self.pid: int | None = None
         self.start_errno: int | None = None
@@ -147,7 +148,7 @@ class Supervisor:
             raise WorkerCrashed(
                 "its supervisor was killed, which killed the worker too",
                 advice="a worker must not send signals to its parent; "
-                "if it does not, look for a kill for want of memory",
+                "if this one did not, check whether the system ran out of memory",
             )
         self._status_text += data
         *lines, self._status_text = self._status_text.split(b"\n")

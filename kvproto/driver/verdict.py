@@ -76,8 +76,8 @@ def judge(exchange: Exchange[Any]) -> None:
     if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
         raise exchange.fail(
             WorkerExitedEarly,
-            f"exited with exit status {status}, "
-            f"having answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
+            f"exited with exit status {status} "
+            f"after it had answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
             **_hint(exchange),
         )
     if status != 0:
@@ -120,19 +120,19 @@ def out_of_time(exchange: Exchange[Any], name: str) -> WorkerError:
     """Return the error for a limit, from the state of the worker when it was reached."""
     process, seconds = exchange.process, float(getattr(exchange.limits, name))
     if name == "grace" and process.exit_status is not None:
-        left = ", ".join(process.descendants()) or "a process that cannot be named"
+        left = ", ".join(process.descendants()) or "an unknown process"
         return exchange.fail(
             WorkerLeftChild, f"it exited, but {left} still holds its stdout {seconds:g} s later"
         )
     if name == "grace" and exchange.stdout_ended:
         return exchange.fail(
-            WorkerClosedStdout, f"it closed its stdout and was still there {seconds:g} s later"
+            WorkerClosedStdout, f"it closed its stdout and was still running {seconds:g} s later"
         )
     state = process.state()
     return exchange.fail(
         partial(WorkerHung, timeout=name),
         f"{_stuck_for(exchange, name, seconds)}; killed"
-        + (f" (the kernel calls it {state})" if state else ""),
+        + (f" (state of the process: {state})" if state else ""),
         advice="find out what it waits for; "
         f"if it needs more time, raise the {name} time-out (now {seconds:g} s)",
     )
@@ -140,17 +140,17 @@ def out_of_time(exchange: Exchange[Any], name: str) -> WorkerError:
 
 def _stuck_for(exchange: Exchange[Any], name: str, seconds: float) -> str:
     if name == "start":
-        return f"not executed after {seconds:g} s"
+        return f"it did not start within {seconds:g} s"
     if name == "total":
-        return f"not done after {seconds:g} s in all (total)"
+        return f"it was not done after {seconds:g} s (total)"
     if name == "grace":
-        return f"it had answered all its input and had not exited {seconds:g} s later (grace)"
+        return f"it answered all its input and had not exited {seconds:g} s later (grace)"
     n_unread = exchange.process.n_unread()
     if n_unread and n_unread == exchange.n_sent:
         return f"it has read none of its input, and no byte moved for {seconds:g} s (idle)"
     if n_unread:
         return f"it stopped reading its input, and no byte moved for {seconds:g} s (idle)"
-    return f"it has read all that was sent and wrote nothing for {seconds:g} s (idle)"
+    return f"it has read all its input so far and wrote nothing for {seconds:g} s (idle)"
 
 
 def reported(exchange: Exchange[Any]) -> WorkerError:
@@ -168,16 +168,16 @@ def _hint(exchange: Exchange[Any]) -> WorkerFacts:
     status = exchange.process.exit_status
     if status in (126, 127) and exchange.process.first_line.endswith("\r"):
         return {
-            "advice": "its first line ends in CR LF, and the CR counts as part of a name there: "
-            "sed -i 's/\\r$//' it"
+            "advice": "its first line ends in CR LF, and the CR counts as part of a name there; "
+            "remove it with sed -i 's/\\r$//'"
         }
     if status in (126, 127):
         return {
-            "advice": "a shell or env exits so when it cannot find or execute a command: "
-            "is all it calls installed?"
+            "advice": "a shell or env exits with this status when it cannot find or execute a "
+            "command; check that everything it calls is installed"
         }
     if status:
-        return {"advice": "it failed by itself; its cause is in what it said on stderr"}
+        return {"advice": "the program itself failed; look for the cause in its stderr"}
     return {}
 
 
@@ -189,19 +189,19 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
             "compile it for this machine, or begin it with a line such as #!/usr/bin/env python3"
         )
     elif number == errno.ENOENT and first_line.startswith("#!"):
-        what = f"its interpreter is not there: {first_line[2:].strip()}"
+        what = f"its interpreter does not exist: {first_line[2:].strip()}"
         advice = (
             "install the interpreter, or correct the first line; "
-            "a line that ends in CR LF names one that ends in CR"
+            "if the line ends in CR LF, the CR is part of the name"
         )
     elif number == errno.ENOENT:
-        what = "the dynamic loader that it names is not there"
+        what = "the dynamic loader that it names does not exist"
         advice = "compile it for this system"
     elif number == errno.EACCES:
         what = "permission denied, though its mode allows it"
         advice = (
-            "is the directory that it is started in mounted noexec? Set KVPROTO_HOME, for a job, "
-            "or TMPDIR, for `kvproto map`, to one that is not"
+            "its directory may be mounted noexec; set KVPROTO_HOME (for a job) or TMPDIR (for "
+            "`kvproto map`) to a directory that is not"
         )
     else:
         what, advice = os.strerror(number), "see execve(2)"

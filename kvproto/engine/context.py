@@ -102,7 +102,7 @@ class _Process:
 def current() -> TaskContext:
     """The task of this process; JobError outside of one."""
     if _Process.task is None:
-        raise JobError("this works in a job function while its task runs, and nowhere else")
+        raise JobError("this works only in a job function, while its task runs")
     return _Process.task
 
 
@@ -209,7 +209,7 @@ def check_profile(path: str) -> None:
     n_seal = len(_seal(b""))
     if data[-n_seal:] != _seal(data[:-n_seal]):
         raise JobError(
-            f"the profile {path} is damaged: remove it, and the others of the job can be read"
+            f"the profile {path} is damaged: remove it to read the other profiles of the job"
         )
 
 

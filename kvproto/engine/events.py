@@ -216,7 +216,7 @@ def read_event(line: bytes) -> dict[str, Any]:
     except RecursionError as e:
         raise ValueError("its brackets are nested too deeply") from e
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise ValueError(f"{line!r:.200} is no event")
+        raise ValueError(f"{line!r:.200} is not an event")
     if not _is(event.get("time"), (int, float)) or not 0 <= event["time"] <= _LAST_TIME:
         raise ValueError(f"{line!r:.200} is an event without a time")
     for name, types in _REQUIRED.get(event["event"], {}).items():
@@ -225,7 +225,7 @@ def read_event(line: bytes) -> dict[str, Any]:
     if event["event"] == Done.name and not all(
         isinstance(url, str) and _is_printable(url) for url in event["results"]
     ):
-        raise ValueError(f"{line!r:.200} is an event whose results are no paths")
+        raise ValueError(f"{line!r:.200} is an event whose results are not paths")
     return event
 
 

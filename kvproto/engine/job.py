@@ -137,7 +137,7 @@ def _run_and_log(
     except Exception as e:  # of the file, or whatever on_event raises
         raise JobError(
             f"job {directory.job} is done and its results are in {directory.results}, "
-            f"but its last event could not be told: {type(e).__name__}: {e}"
+            f"but its last event could not be delivered: {type(e).__name__}: {e}"
         ) from e
     return paths
 

@@ -99,8 +99,8 @@ class KeptJob:
         stages = self._stages()
         if stage not in stages:
             raise JobError(
-                f"job {self.job} has had no stage {stage!r}; "
-                f"it has had {', '.join(stages) or 'none yet'}"
+                f"job {self.job} has no stage {stage!r}; "
+                f"its stages are: {', '.join(stages) or 'none yet'}"
             )
         if stage == stages[-1]:
             if status != READY:
@@ -228,9 +228,7 @@ class KeptJob:
         """Stop the job, and return when it has ended. JobError when it is not active."""
         status = self._known()
         if not tell_to_stop(self.paths.control):
-            raise JobError(
-                f"job {self.job} is not active, it is {status}: there is nothing to kill"
-            )
+            raise JobError(f"job {self.job} is {status}, not active: there is nothing to kill")
         self.ended_within()
 
     def clean(self) -> None:
@@ -264,9 +262,9 @@ class KeptJob:
         """Its status; JobError when there is no such job."""
         status = self.status()
         if not self._is_named():
-            raise JobError(f"{self.job!r} is no name of a job")
+            raise JobError(f"{self.job!r} is not the name of a job")
         if status == UNKNOWN:
-            raise JobError(f"there is no job {self.job}: {self.paths.path} is not there")
+            raise JobError(f"there is no job {self.job}: {self.paths.path} does not exist")
         return status
 
     def _last_event(self) -> dict[str, Any]:

@@ -103,8 +103,8 @@ class Partitioner:
         number: Any = self._function(key, self._n, self._params)
         if not isinstance(number, int) or not 0 <= number < self._n:
             raise ValueError(
-                f"{name_of(self._function)} gave {number!r} for the key {key!r}: "
-                f"a partition is an int from 0 to {self._n - 1}"
+                f"{name_of(self._function)} returned {number!r} for the key {key!r}: "
+                f"a partition must be an int from 0 to {self._n - 1}"
             )
         return number
 

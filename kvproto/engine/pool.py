@@ -191,7 +191,7 @@ def _portable(fn: Callable[[Any], Any]) -> bytes:
     except Exception as e:  # whatever the objects in it raise
         raise JobError(
             f"the job's functions and params cannot be sent to its task processes: {e}; "
-            "open files, locks and connections have to be made in the task"
+            "create open files, locks and connections in the task"
         ) from e
     return data
 

@@ -124,7 +124,9 @@ class InputReader:
         """Note an error of a replica or a reader; none of the map gets here."""
         if not is_last:
             self._meter.failed = None
-            emit_message(f"{error}; going on with its next replica, after what was read")
+            emit_message(
+                f"{error}; continuing with its next replica, after the entries already read"
+            )
             return
         self.has_failed = True
         if isinstance(error, (DataError, JobError)):
@@ -281,7 +283,7 @@ def entry_frame(entry: Any, number: int, function: Function | External | None) -
         return pack_frames([entry if isinstance(entry, tuple) else ("", entry)], number)
     except (TypeError, ValueError) as e:
         raise type(e)(
-            f"{function_name(function)} gave an entry that an external program cannot be sent: {e}"
+            f"{function_name(function)} returned an entry that cannot be sent to a program: {e}"
         ) from None
 
 

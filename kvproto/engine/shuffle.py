@@ -85,9 +85,9 @@ class Encoder:
                 data = pack_objects(pairs, self._n_pairs)
         except (TypeError, ValueError) as e:
             is_frames = self._kind == FRAMES
-            fault = "an external program cannot be sent" if is_frames else "cannot be pickled"
+            fault = "cannot be sent to an external program" if is_frames else "cannot be pickled"
             name = function_name(self._function)
-            raise type(e)(f"{name} gave a pair that {fault}: {e}") from None
+            raise type(e)(f"{name} returned a pair that {fault}: {e}") from None
         self._n_pairs += len(pairs)
         fitting = len(pairs) * _BATCH_BYTES // (len(data) or 1)
         self.n_wanted = min(max(fitting, 1), 8 * self.n_wanted, _MAX_BATCH)
@@ -171,7 +171,7 @@ def check_finished(returned: Any, function: Function) -> None:
         if inspect.iscoroutine(returned):
             returned.close()  # which would else warn that it was never awaited
         raise TypeError(
-            f"{function_name(function)} returned {returned!r:.200}, which nobody runs: "
+            f"{function_name(function)} returned {returned!r:.200}, which is never run: "
             "it must do its work when it is "
             "called. A reduce that yields its pairs takes two arguments, (iter, params)"
         )
@@ -294,6 +294,6 @@ def _pair(item: Any, function: Function | External | None) -> Pair:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return item[0], item[1]
     raise TypeError(
-        f"{function_name(function)} gave {item!r:.200}, which is no (key, value) pair: "
-        "give tuples of two"
+        f"{function_name(function)} returned {item!r:.200}, which is not a (key, value) "
+        "pair: return or yield tuples of two"
     )

@@ -57,8 +57,8 @@ def _n_buffer_bytes(text: object) -> int:
         if n_bytes < 1 << 63:
             return n_bytes
     raise ValueError(
-        "sort_buffer_size is what `sort -S` takes, as a str: a part of the memory such as '10%', "
-        f"or a size such as '512K', '64M' or '1G'; not {text!r:.100}"
+        "sort_buffer_size must be a str that `sort -S` accepts: a part of the memory, such as "
+        f"'10%', or a size, such as '512K', '64M' or '1G'; not {text!r:.100}"
     )
 
 
@@ -67,7 +67,7 @@ def sort_frames(chunks: Iterable[bytes], buffer_size: str, directory: str) -> It
 
     Parameters and errors are as for `sort_pairs`. DataError also for frames that are damaged.
     """
-    batches = filter(None, read_batches(FRAMES, chunks, "what is to be sorted"))
+    batches = filter(None, read_batches(FRAMES, chunks, "the input of a sort"))
     for block in _sort_records(map(_encode_bytes, batches), buffer_size, directory):
         yield pack_frames(_decode_bytes(block), 0)
 
@@ -144,7 +144,7 @@ def _sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> 
                 n_out += block.count(b"\0") + 1
                 yield block
         if n_out != n_in:
-            raise DataError(f"the program `sort` was given {n_in} records and gave back {n_out}")
+            raise DataError(f"the program `sort` got {n_in} records and returned {n_out}")
     finally:
         with suppress(OSError):
             remove_tree(own)  # usually the supervisor has removed it
@@ -159,7 +159,7 @@ class _Program:
         program = shutil.which("sort")
         if program is None:
             what = "there is no program `sort` on the PATH"
-            raise JobError(f"{what}: install it (GNU coreutils), or have no sort=True")
+            raise JobError(f"{what}: install it (GNU coreutils), or do not use sort=True")
         self._directory = directory
         # One core: the pool has a task for each.
         options = ["-z", "-s", "-t\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
@@ -220,7 +220,7 @@ class _Program:
                     raise OSError(number, text)
         is_killed = status is not None and status < 0
         how = f"killed by {signal_name(status)}" if is_killed else f"exit status {status}"
-        raise DataError(f"the program `sort` failed: {how}; it said: {text or 'nothing'}")
+        raise DataError(f"the program `sort` failed: {how}; its stderr: {text or 'empty'}")
 
     @cached_property
     def _exit_status(self) -> int | None:

@@ -111,8 +111,7 @@ class _KeyTypes:
             for key, _ in batch:
                 if key != key:
                     raise TypeError(
-                        f"sort: the key {key!r} has no place in an order; "
-                        "give another key in its place"
+                        f"sort: the key {key!r} cannot be ordered; use another key instead"
                     )
 
     @property
@@ -248,7 +247,7 @@ def no_order(key: object, other: object) -> TypeError:
     types = f"type {names[0]}" if len(names) == 1 else f"types {names[0]} and {names[1]}"
     return TypeError(
         f"sort: keys of {types} cannot be ordered: {key!r:.200} and {other!r:.200}; "
-        "give keys that can be compared with each other, or have no sort=True"
+        "use keys that can be compared with each other, or do not use sort=True"
     )
 
 

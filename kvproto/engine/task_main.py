@@ -119,8 +119,8 @@ def _function(data: bytes) -> Callable[[Any], Any]:
     except ImportError as e:
         raise JobError(
             "the job's functions or params need a module that its tasks cannot import: "
-            f"{e}; have it on sys.path when "
-            "the job is run, or give required_modules its name and the path of its file"
+            f"{e}; put it on sys.path before you run the job, or give required_modules its name "
+            "and the path of its file"
         ) from e
     return function
 

@@ -175,7 +175,7 @@ class TaskProcess:
                 tail = file.read().decode("utf-8", "backslashreplace").strip()
         except OSError as e:
             tail = f"(log {self._log}: {e.strerror})"
-        return f"{how}; the last of its log ({self._log}):\n{tail}" if tail else how
+        return f"{how}; the end of its log ({self._log}):\n{tail}" if tail else how
 
     def _how(self) -> str:
         supervisor = self._supervisor

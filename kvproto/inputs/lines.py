@@ -123,7 +123,7 @@ def check_text(stream: object, where: str) -> None:
 def line_too_long(url: str, limit: int) -> DataError:
     """Return the error for a line of more than `limit` bytes."""
     return DataError(
-        f"a line of more than {limit} bytes in {url}: an item has at most so many [LIMITS-1]",
+        f"{url} has a line of more than {limit} bytes, the limit of an item [LIMITS-1]",
         is_final=True,
     )
 
@@ -195,8 +195,8 @@ def re_reader(
         while rest and (match := pattern.match(rest)):
             if not match.end():
                 raise ValueError(
-                    f"re_reader: {pattern.pattern!r} matches the empty string: "
-                    "an item must be longer"
+                    f"re_reader: {pattern.pattern!r} matches the empty string, "
+                    "but an item must not be empty"
                 )
             if match.end() == len(rest) and piece:
                 break  # more data may extend the match
@@ -214,8 +214,8 @@ def re_reader(
         yield (rest,)
     elif rest:
         print(
-            f"re_reader: the end of {fname} does not match and is left out, "
-            f"{len(rest)} long: {rest[:100]!r}"
+            f"re_reader: the end of {fname} does not match and is left out "
+            f"(length {len(rest)}): {rest[:100]!r}"
         )
 
 
@@ -250,8 +250,8 @@ class _Pieces:
                 return piece
         if self._size and self._n_read < self._size:
             raise DataError(
-                f"input {self._name} is cut short: {self._size} bytes expected, "
-                f"{self._n_read} there"
+                f"input {self._name} is cut short: it has {self._n_read} of the expected "
+                f"{self._size} bytes"
             )
         return self._decode(b"", True)
 

@@ -165,7 +165,7 @@ def _binary(stream: Any, reader: str) -> Any:
     file = getattr(stream, "buffer", stream)
     if isinstance(file.read(0), str):
         raise TypeError(
-            f"{reader} reads bytes, and {stream!r:.200} has text alone: give it a binary file"
+            f"{reader} reads bytes, but {stream!r:.200} has only text: give it a binary file"
         )
     return file
 
@@ -277,11 +277,11 @@ def _is_written_empty(url: str) -> bool:
 
 
 def _no_result(url: str, head: bytes) -> DataError:
-    empty = "it is empty, which a result without pairs is not; leave it out if that is meant"
+    empty = "it is empty, and even a result without pairs is not; leave it out of the inputs"
     what = f"it begins with {head!r}" if head else empty
     return DataError(
-        f"{url} is not a result of a job: {what}; chain_reader reads results. For lines of text "
-        "no reader is needed, for others there are gzip_line_reader and re_reader",
+        f"{url} is not a result of a job: {what}; chain_reader reads only results. Lines of text "
+        "need no reader; gzip_line_reader and re_reader read other files",
         is_final=True,
     )
 
@@ -359,7 +359,9 @@ class _Gunzipped(io.RawIOBase):
         except (EOFError, OSError, zlib.error) as e:
             raise DataError(f"input {self._url}: gzip data is cut short or damaged: {e}") from e
         if not n_read and self._gzip.mtime is None:  # no header has been seen
-            raise DataError(f"input {self._url}: is empty, which gzip data without content is not")
+            raise DataError(
+                f"input {self._url}: is empty, but even gzip data without content is not"
+            )
         return n_read
 
 

@@ -65,7 +65,7 @@ def skip(entries: Iterator[object], n_entries: int, url: str) -> None:
     for n_skipped in range(n_entries):
         if next(entries, _END) is _END:
             raise DataError(
-                f"input {url}: {n_skipped} entries in it, and its replica had {n_entries} or more"
+                f"input {url}: has {n_skipped} entries, but its replica had {n_entries} or more"
             )
 
 
@@ -81,7 +81,7 @@ def find_replicas(urls: Sequence[str], find: Callable[[str], list[Input]]) -> In
     """
     if not urls:
         raise ValueError(
-            "an empty list among the inputs: a list in them is the replicas of one input"
+            "the inputs contain an empty list: a list must hold the replicas of an input"
         )
     present: list[Input] = []
     failed: list[str] = []
@@ -92,9 +92,7 @@ def find_replicas(urls: Sequence[str], find: Callable[[str], list[Input]]) -> In
             failed.append(str(e))
             continue
         if len(inputs) != 1:
-            raise DataError(
-                f"input {url}: stands for {len(inputs)} inputs, and a replica stands for one"
-            )
+            raise DataError(f"input {url}: names {len(inputs)} inputs, but a replica must name one")
         present += inputs
     if not present:
         raise DataError("none of the replicas of an input can be found:\n  " + "\n  ".join(failed))

@@ -60,7 +60,7 @@ class OutputStream:
     def add(self, key: Any, value: Any) -> None:
         """Add a pair."""
         raise NotImplementedError(
-            f"{type(self).__name__} has no add(key, value), which encodes a pair and writes that"
+            f"{type(self).__name__} has no add(key, value), which must encode and write a pair"
         )
 
     def write(self, data: bytes) -> None:
@@ -114,8 +114,8 @@ def chain_input(
                 isinstance(stream, Iterable) or hasattr(stream, "read")
             ):
                 raise TypeError(
-                    f"{name_of(function)} gave {result!r:.200} for the input {url}: an input "
-                    "stream function gives a stream, which is a file or yields entries, "
+                    f"{name_of(function)} returned {result!r:.200} for the input {url}: an input "
+                    "stream function must return a stream, which is a file or yields entries, "
                     "or (stream, size, url)"
                 )
             if stream is not below:
@@ -160,16 +160,16 @@ def chain_output(
         stream, url = result if isinstance(result, tuple) and len(result) == 2 else (result, url)
         if not (hasattr(stream, "add") or hasattr(stream, "write")):
             raise TypeError(
-                f"{name_of(function)} gave {result!r:.200}: an output stream function gives a "
-                "stream, which has write(data) or add(key, value), or (stream, url)"
+                f"{name_of(function)} returned {result!r:.200}: an output stream function must "
+                "return a stream, which has write(data) or add(key, value), or (stream, url)"
             )
         if stream is not below:
             _close_later(stream, opened)
     if not hasattr(stream, "add"):
         name = name_of(function) if function else "an empty chain"
         raise TypeError(
-            f"{name} gave {stream!r:.200}, which has no add(key, value) for the pairs: "
-            "disco_output_stream or plain_output_stream, as the last one, gives a stream that has"
+            f"{name} returned {stream!r:.200}, which has no add(key, value) for the pairs: "
+            "use disco_output_stream or plain_output_stream as the last function"
         )
     return _Chain(stream, opened)
 

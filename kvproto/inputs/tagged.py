@@ -34,7 +34,7 @@ def remove_unused(lists: Iterable[list[str]]) -> None:
     try:
         listed = _listed()
     except DataError as e:
-        tell(f"{e}; when that is repaired, `kvproto tag gc` removes the data")
+        tell(f"{e}; after you have repaired it, `kvproto tag gc` removes the data")
         return
     for blob in candidates - listed:
         remove(blob)
@@ -73,7 +73,7 @@ def _listed() -> set[str]:
         except NoSuchTag:
             continue  # deleted meanwhile
         except DamagedTag as e:
-            raise DamagedTag(f"no data is removed, as a damaged tag may list it: {e}") from e
+            raise DamagedTag(f"no data is removed, because a damaged tag may list it: {e}") from e
     return listed
 
 

@@ -114,7 +114,7 @@ def encode_list(
     """
     frames, n_pairs = _native.pack_pairs(pairs, _checked_limit(max_item))
     if n_pairs > 0xFFFFFFFF:
-        raise ValueError(f"a result list holds at most 4294967295 pairs, not {n_pairs}")
+        raise ValueError(f"a result list can have at most 4294967295 pairs, not {n_pairs}")
     return U32.pack(n_pairs) + frames
 
 
@@ -367,5 +367,7 @@ class ListDecoder(_Decoder[list[Pair]]):
 
 def _checked_limit(max_item: int) -> int:
     if not isinstance(max_item, int) or not 0 <= max_item <= 0xFFFFFFFF:
-        raise ValueError(f"max_item is a number of bytes from 0 to 4294967295, not {max_item!r}")
+        raise ValueError(
+            f"max_item must be a number of bytes from 0 to 4294967295, not {max_item!r}"
+        )
     return max_item

@@ -71,7 +71,7 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
     Implements STDERR-1 to STDERR-4.
     """
     if kind not in (MSG, ERR):
-        raise ValueError(f"the kind of a message is {MSG!r} or {ERR!r}, not {kind!r}")
+        raise ValueError(f"the kind of a message must be {MSG!r} or {ERR!r}, not {kind!r}")
     if isinstance(text, str):
         text = text.encode("utf-8", "backslashreplace")
     elif not isinstance(text, bytes):

@@ -69,11 +69,11 @@ def encode_params(params: Params) -> bytes:
         name = _to_bytes(key, f"the parameter name {key!r}")
         encoded = _to_bytes(value, f"the value of parameter {key!r}")
         if name in entries:
-            raise ValueError(f"the parameter name {key!r} is there twice, as str and as bytes")
+            raise ValueError(f"the parameter name {key!r} occurs twice, as str and as bytes")
         entries[name] = b"%d %b %d %b\n" % (len(name), name, len(encoded), encoded)
     body = b"".join(entries.values())
     if len(body) > MAX_PARAMS:
-        raise ValueError(f"the parameter set has {len(body)} bytes, the limit is {MAX_PARAMS}")
+        raise ValueError(f"the parameter set has {len(body)} bytes, but the limit is {MAX_PARAMS}")
     return b"%d\n%b" % (len(body), body)
 
 
@@ -100,7 +100,7 @@ def decode_params(data: Buffer) -> dict[bytes, bytes]:
     total, at = _number(data, 0, len(data), b"\n", _TOTAL)
     if total > MAX_PARAMS:
         raise ParamsError(
-            f"the total at byte 0 announces {total} bytes, the limit is {MAX_PARAMS}",
+            f"the total at byte 0 announces {total} bytes, but the limit is {MAX_PARAMS}",
             offset=0,
             clause="LIMITS-4",
             field=_TOTAL,

@@ -103,7 +103,7 @@ def pack_pairs(pairs: Iterable[object], max_item: int, first_index: int = 0) -> 
             if len(encoded) > max_item:
                 raise ValueError(
                     f"the {name} of pair {first_index + n_pairs} has {len(encoded)} bytes, "
-                    f"the limit is {max_item}"
+                    f"but the limit is {max_item}"
                 )
             parts.append(U32.pack(len(encoded)))
             parts.append(encoded)
@@ -120,7 +120,9 @@ def frame_lines(data: Bytes, last: bool) -> tuple[bytes, int]:
     parts = []
     for line in bytes(data[:end]).split(b"\n"):
         if len(line) > 0xFFFFFFFE:
-            raise ValueError(f"a line of {len(line) + 1} bytes: an item has at most 4294967295")
+            raise ValueError(
+                f"a line has {len(line) + 1} bytes, but an item can have at most 4294967295"
+            )
         parts.append(b"\0\0\0\0" + U32.pack(len(line) + 1) + line + b"\n")
     rest = parts.pop()[8:-1]  # after the last newline
     if rest:

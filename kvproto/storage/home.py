@@ -62,8 +62,8 @@ def in_home(path: str) -> Iterator[None]:
     except OSError as e:
         raise JobError(
             f"writing {path}: {e.strerror or e}; jobs are kept below {home()}: "
-            "free some room there, or set KVPROTO_HOME to another directory, "
-            "with room, that you may write to"
+            "free some space there, or set KVPROTO_HOME to a writable directory "
+            "with more space"
         ) from e
 
 

@@ -84,7 +84,9 @@ class ByteReader:
         """Read n_bytes in blocks, so that memory grows with the data and not with `n_bytes`."""
         start = self.offset
         if n_bytes > MAX_ITEM:
-            raise self.error(start, f"announces {n_bytes} bytes of {what}, the limit is {MAX_ITEM}")
+            raise self.error(
+                start, f"announces {n_bytes} bytes of {what}, but the limit is {MAX_ITEM}"
+            )
         data = self.read(min(n_bytes, _BLOCK))
         if len(data) < n_bytes:
             parts, n_read = [data], len(data)
@@ -94,7 +96,7 @@ class ByteReader:
             data = b"".join(parts)
         if len(data) < n_bytes:
             raise self.error(
-                start, f"is cut short: {n_bytes} bytes of {what} wanted, {len(data)} there"
+                start, f"is cut short: it has {len(data)} of {n_bytes} bytes of {what}"
             )
         return data
 
@@ -125,7 +127,7 @@ def read_hunks(source: ByteReader, *, ignore_corrupt: bool = False) -> Iterator[
             if not ignore_corrupt:
                 raise
             print(
-                f"{e}; its pairs are left out from here on, "
+                f"{e}; its pairs from here on are left out, "
                 f"{source.offset - start} bytes of the file"
             )
     if not is_closed:
@@ -144,7 +146,7 @@ def _read_hunk(source: ByteReader) -> bytes:
     if is_compressed:
         raw = _unpacked(raw, source, start)
     if zlib.crc32(raw) != crc:
-        raise source.error(start, "the hunk is damaged: it does not have its checksum", _Damaged)
+        raise source.error(start, "the hunk is damaged: its checksum is wrong", _Damaged)
     return raw
 
 

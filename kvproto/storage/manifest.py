@@ -118,7 +118,7 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
         size = os.fstat(file.fileno()).st_size
         if size != result.n_bytes:
             raise DataError(
-                f"result file {path} has {size} bytes, {result.n_bytes} were written; "
+                f"result file {path} has {size} bytes, but {result.n_bytes} were written; "
                 "run the job again"
             )
     except BaseException:  # Ctrl-C too
@@ -139,8 +139,7 @@ def entry_of(path: str, store: Store = LOCAL) -> Result | None:
         if result.path == name:
             return result
     raise DataError(
-        f"{path} is not among the results that {_manifest(directory)} says were written; "
-        "run the job again"
+        f"{path} is not one of the results that {_manifest(directory)} lists; run the job again"
     )
 
 
@@ -152,7 +151,7 @@ def check_directory(directory: str, store: Store = LOCAL) -> None:
         for result in _entries(directory, store):
             if result.path not in names:
                 raise DataError(
-                    f"result file {os.path.join(directory, result.path)} is not there any more; "
+                    f"result file {os.path.join(directory, result.path)} no longer exists; "
                     "run the job again"
                 )
 

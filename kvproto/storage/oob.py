@@ -100,7 +100,7 @@ def list_keys(directory: str) -> list[str]:
         names = os.listdir(directory)
     except FileNotFoundError:
         raise JobError(
-            f"job {_job(directory)} has no out-of-band values any more: {directory} is gone"
+            f"job {_job(directory)} no longer has out-of-band values: {directory} is gone"
         ) from None
     except OSError as e:
         raise JobError(
@@ -113,7 +113,7 @@ def list_keys(directory: str) -> list[str]:
             with open_regular(os.path.join(directory, name)) as file:
                 key = file.readline(_MAX_HEAD)[1:].partition(b" ")[0].decode("ascii")
             if _path("", key) != name:
-                raise ValueError("it is not of the key that it names")
+                raise ValueError("it belongs to another key")
             keys.append(key)
         except FileNotFoundError:
             continue  # removed meanwhile

@@ -91,7 +91,7 @@ def read_batches(kind: str, chunks: Iterable[bytes], where: str) -> Iterator[lis
 
 def _unpack(head: bytes, data: bytes, where: str) -> list[Any]:
     if len(head) != _BATCH_HEAD.size or _BATCH_HEAD.unpack(head)[1] != crc32(data):
-        raise DataError(f"{where} is damaged: a batch of records does not have its checksum")
+        raise DataError(f"{where} is damaged: the checksum of a batch of records is wrong")
     pairs: list[Any] = pickle.loads(data)
     return pairs
 

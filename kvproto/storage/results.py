@@ -155,7 +155,8 @@ def read_result_stream(
         yield from batch
     if n_read != body.n_pairs:
         raise DataError(
-            f"result file {where} is damaged: {n_read} pairs in it, {body.n_pairs} were written"
+            f"result file {where} is damaged: it has {n_read} pairs, but "
+            f"{body.n_pairs} were written"
         )
 
 
@@ -231,6 +232,6 @@ class _Body:
             raise _cut(self._where)
         if actual != crc:
             raise DataError(
-                f"result file {self._where} is damaged: its records do not have their checksum"
+                f"result file {self._where} is damaged: the checksum of its records is wrong"
             )
         yield records

@@ -104,15 +104,15 @@ def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
             data = file.read(min(BLOCK, left))
             if not data:
                 raise DataError(
-                    f"spool file {segment.path} is cut short: {left} bytes missing of the "
-                    f"{segment.n_bytes} at offset {segment.start}"
+                    f"spool file {segment.path} is cut short: {left} of the "
+                    f"{segment.n_bytes} bytes at offset {segment.start} are missing"
                 )
             crc = crc32(data, crc)
             left -= len(data)
             if not left and crc != segment.crc:
                 raise DataError(
-                    f"spool file {segment.path} is damaged: the {segment.n_bytes} bytes at offset "
-                    f"{segment.start} do not have their checksum"
+                    f"spool file {segment.path} is damaged: the checksum of the {segment.n_bytes} "
+                    f"bytes at offset {segment.start} is wrong"
                 )
             yield data
 

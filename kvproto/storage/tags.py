@@ -46,7 +46,7 @@ MAX_NAME = 511
 
 _PART = 200  # characters of a name in one path component, which has at most 255
 _DELETED = b"{}"
-_REPAIR = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` fills it anew"
+_REPAIR = "`kvproto tag rm` deletes the tag, `kvproto tag put --replace` replaces its contents"
 
 
 def tag_name(tag: str) -> str:
@@ -55,7 +55,7 @@ def tag_name(tag: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_\-@:]+", name) or len(name) > MAX_NAME:
         raise InvalidTag(
             f"{tag}: not the name of a tag: "
-            f"it has letters, digits, _ - @ : and at most {MAX_NAME} of them"
+            f"a name has at most {MAX_NAME} letters, digits and _ - @ :"
         )
     return name
 
@@ -85,7 +85,7 @@ class TagStore:
         document = self._read(name, number)
         if not document:
             raise NoSuchTag(
-                f"tag {name}: there is none of this name in {self.directory}; "
+                f"tag {name}: there is no tag of this name in {self.directory}; "
                 "`kvproto tag ls` lists them"
             )
         return document

@@ -61,7 +61,7 @@ def _owner(file: object, path: str) -> int | None:
 def _untrusted(url: str, origin: str) -> DataError:
     return DataError(
         f"{url} has pickled Python objects, {origin}: whoever wrote them could run any program "
-        "here, as you. If you trust them: `--trust` on the command line, trust=True for a job, "
-        "result_iterator or chain_reader",
+        "here, as you. If you trust them, use `--trust` on the command line, or trust=True for a "
+        "job, result_iterator or chain_reader",
         is_final=True,
     )

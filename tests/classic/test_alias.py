@@ -121,7 +121,7 @@ def test_everything_that_is_gone_says_so_by_name_with_what_to_use():
     for how, (text, name) in said.items():
         words = how.replace("from ", "").replace("import ", "").split()
         assert name == ".".join(words)
-        assert text == f"{name} is not carried over to kvproto; {GONE[name]}"
+        assert text == f"{name} is not part of kvproto; {GONE[name]}"
 
 
 def test_nothing_is_both_there_and_gone():
@@ -134,7 +134,7 @@ def test_nothing_is_both_there_and_gone():
 
 def test_what_is_below_something_gone_is_gone_with_it():
     done = python("-c", INSTALL + "from disco.worker.pipeline.worker import Worker")
-    assert "disco.worker.pipeline is not carried over" in done.stderr
+    assert "disco.worker.pipeline is not part of kvproto" in done.stderr
 
 
 def test_a_name_that_never_was_there_is_an_error_with_those_that_are():
@@ -151,7 +151,7 @@ def test_an_attribute_that_is_gone_is_an_attribute_error_that_says_so():
     code = "import disco.util\nassert not hasattr(disco.util, 'proxy_url')\ndisco.util.proxy_url"
     done = python("-c", INSTALL + code)
     assert done.stderr.splitlines()[-1].startswith(
-        "AttributeError: disco.util.proxy_url is not carried over to kvproto; "
+        "AttributeError: disco.util.proxy_url is not part of kvproto; "
     )
 
 

@@ -166,14 +166,11 @@ try:
 except ImportError as e:
     print(e)
 """
-    assert (
-        printed(body)
-        == "disco.util False\ndisco.util.pack is not carried over to kvproto; use pickle\n"
-    )
+    assert printed(body) == "disco.util False\ndisco.util.pack is not part of kvproto; use pickle\n"
 
 
 def test_old_arguments_are_taken_with_a_warning(printed):
-    assert "'clean' does nothing here" in printed(
+    assert "'clean' has no effect here" in printed(
         "Each().run(input=['raw://a'], clean=False)", fails=True
     )
 
@@ -217,10 +214,7 @@ with warnings.catch_warnings(record=True, action="always") as told:
     ddfs.setattr("tag", "ddfs:read-token", "secret")
 print(told[0].message, ddfs.attrs("tag"))
 """
-    token = (
-        "ddfs:read-token protects nothing: a tag is its user's alone, by the permissions of "
-        "files {}"
-    )
+    token = "ddfs:read-token has no effect: the permissions of its files protect a tag {}"
     assert printed(body).splitlines() == [
         "['three', 'two', 'one']",
         "three 5 [b'three']",
@@ -252,7 +246,7 @@ except TypeError as e:
     print(e)
 """
     sums = f"{sum(range(60000))} {sum(len(str(n)) for n in range(60000))}"
-    refused = "DDFS.chunk: the reader gave [1]; it has to give (key, value) pairs, str or bytes"
+    refused = "DDFS.chunk: the reader returned [1]; it must return (key, value) pairs, str or bytes"
     assert printed(body).splitlines() == ["True", "True", sums, refused]
 
 

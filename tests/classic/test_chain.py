@@ -131,8 +131,8 @@ def test_a_circle_is_an_error_that_names_it_and_nothing_runs(home):
     for call in (JobChain.run, JobChain.wait):
         with pytest.raises(
             JobError,
-            match=r"need each other in a circle: (second -> third -> second|third -> second -> "
-            r"third)$",
+            match=r"depend on each other in a circle: (second -> third -> second|third -> "
+            r"second -> third)$",
         ):
             call(JobChain({first: ["raw://x"], second: [third], third: [first, second]}))
     assert not home.exists()

@@ -140,7 +140,7 @@ def test_urls_may_be_single_ones_lists_and_paths():
     DDFS().tag("x", "word")
     DDFS().tag("x", "word")
     assert DDFS().get(["tag://x"])["urls"] == [["a"], ["b", "/c"], ["word"], ["word"]]
-    with pytest.raises(ValueError, match="an empty list among the urls"):
+    with pytest.raises(ValueError, match="the urls of a tag contain an empty list"):
         DDFS().tag("x", [[]])
 
 
@@ -272,7 +272,7 @@ def test_tags_of_another_machine_can_be_read_and_not_changed():
             lambda tag: DDFS().put(tag, ["x"]),
         ):
             with pytest.raises(
-                JobError, match=f"tag://{host}/a: a tag of another machine can be read, not changed"
+                JobError, match=f"tag://{host}/a: a tag of another machine can only be read"
             ):
                 change(f"tag://{host}/a")
 

@@ -344,5 +344,5 @@ def test_a_task_is_tried_as_often_as_the_job_says(tmp_path, attempts):
 
 
 def test_a_number_of_attempts_that_is_none_is_refused_at_once():
-    with pytest.raises(ValueError, match="attempts is a number from 1 on"):
+    with pytest.raises(ValueError, match="attempts must be a number from 1"):
         Job("attempts").run(input=["raw://x"], map=lambda e, params: [], attempts=0)

@@ -221,12 +221,12 @@ def test_a_missing_input_is_named_before_anything_runs(home):
             TypeError,
             "no parameter 'redcue'; did you mean 'reduce'",
         ),
-        ({"map": words, "partitions": 0}, ValueError, "partitions is a number from 1 on"),
+        ({"map": words, "partitions": 0}, ValueError, "partitions must be a number from 1"),
         (
             {"map": "words"},
             TypeError,
             "map must be a function or an external program, not 'words'; "
-            "external\\(\\[path\\]\\) makes one",
+            "external\\(\\[path\\]\\) packages a program",
         ),
         ({"map": words, "partition": 3}, TypeError, "partition must be a function, not 3"),
         ({"map": {"program": b""}}, FilesError, "without 'op'"),
@@ -243,7 +243,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         (
             {"map": {"op": b""}, "ext_params": {"a": "1", b"a": "2"}},
             ValueError,
-            "ext_params: .* is there twice",
+            "ext_params: .* occurs twice",
         ),
         ({}, JobError, "neither map nor reduce"),
         (
@@ -264,7 +264,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         (
             {"map": words, "input": ["raw://x", 3]},
             TypeError,
-            r"input is a list of urls and paths, .* not \['raw://x', 3\]",
+            r"input must be a list of urls, .* not \['raw://x', 3\]",
         ),
         ({"map": words, "input": ["raw://x", ""]}, DataError, "an input is an empty str"),
     ],
@@ -286,8 +286,11 @@ def test_a_job_without_input_says_so():
 @pytest.mark.parametrize(
     "functions, says",
     [
-        ({"map": lambda line, params: ["word"]}, "gave 'word', which is no \\(key, value\\) pair"),
-        ({"map": lambda line, params: [("a", 1, 2)]}, "gave \\('a', 1, 2\\), which is no"),
+        (
+            {"map": lambda line, params: ["word"]},
+            "returned 'word', which is not a \\(key, value\\) pair",
+        ),
+        ({"map": lambda line, params: [("a", 1, 2)]}, "returned \\('a', 1, 2\\), which is not a"),
         (
             {"map": lambda line, params: None},
             r"lambda> returned None: it must yield \(key, value\) pairs, or return a list",
@@ -303,7 +306,7 @@ def test_a_job_without_input_says_so():
         ),
         (
             {"map": words, "partition": lambda key, n, params: n},
-            "gave 2 for the key 'x': a partition is an int from 0 to 1",
+            "returned 2 for the key 'x': a partition must be an int from 0 to 1",
         ),
         (
             {"map": words, "reduce": lambda iter, params: None},

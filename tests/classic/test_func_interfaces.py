@@ -71,7 +71,7 @@ def test_a_range_that_is_empty_or_none_is_refused(low, high):
 
 
 @pytest.mark.parametrize(
-    "key, what", [("ten", "key 'ten' is no number"), (float("nan"), "key nan has no place")]
+    "key, what", [("ten", "key 'ten' is not a number"), (float("nan"), "key nan cannot be placed")]
 )
 def test_a_key_that_has_no_place_in_a_range_is_named(key, what):
     with pytest.raises(ValueError, match=what):

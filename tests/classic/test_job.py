@@ -338,7 +338,7 @@ def test_an_init_that_leaves_out_the_one_of_the_job_is_named():
         def __init__(self):
             self.n = 1
 
-    with pytest.raises(TypeError, match=r"Own.__init__ has to call super\(\).__init__\(\)"):
+    with pytest.raises(TypeError, match=r"Own.__init__ must call super\(\).__init__\(\)"):
         Own().run(input=["raw://a"], map=lambda entry, params: [])
 
 

@@ -100,7 +100,7 @@ def test_an_old_parameter_that_changes_no_result_is_told_with_a_warning_of_the_u
     name, give
 ):
     with pytest.warns(
-        UserWarning, match=f"'{name}' does nothing here: {re.escape(NEEDLESS[name])}"
+        UserWarning, match=f"'{name}' has no effect here: {re.escape(NEEDLESS[name])}"
     ) as told:
         job = give(name, 5)
     assert list(result_iterator(job.wait())) == [("b a", "")]

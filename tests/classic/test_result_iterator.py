@@ -77,7 +77,7 @@ def test_a_replica_that_is_shorter_than_what_was_read_of_another_is_an_error(tmp
 
     given = []
     with pytest.raises(
-        DataError, match="b: 2 entries in it, and its replica had 3 or more"
+        DataError, match="b: has 2 entries, but its replica had 3 or more"
     ) as caught:
         given.extend(
             result_iterator(

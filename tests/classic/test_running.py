@@ -40,7 +40,7 @@ def test_wait_with_a_timeout_says_so_and_the_job_goes_on(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     job = Job("slow").run(input=["raw://x"], map=lambda line, params: [(fifo.read_text(), 1)])
-    with pytest.raises(TimeoutError, match="it goes on"):
+    with pytest.raises(TimeoutError, match="it continues"):
         job.wait(timeout=0)
     fifo.write_text("go")
     assert list(result_iterator(job.wait())) == [("go", 1)]
@@ -112,7 +112,7 @@ def test_progress_is_told_while_the_map_is_slow(tmp_path):
 
 def test_a_job_runs_once():
     job = Job("once").run(input=["raw://a"], map=words)
-    with pytest.raises(JobError, match="was started before"):
+    with pytest.raises(JobError, match="was already started"):
         job.run()
     job.wait()
     with pytest.raises(JobError, match="call run"):

@@ -110,7 +110,7 @@ def test_a_module_that_the_tasks_cannot_import_is_named_with_what_to_do(tmp_path
         only_here.syspath_prepend(str(tmp_path))
         from far_away import map  # noqa: PLC0415
     with pytest.raises(
-        JobError, match=r"cannot import: No module named 'far_away'; have it on sys.path"
+        JobError, match=r"cannot import: No module named 'far_away'; put it on sys.path"
     ):
         results(input=["raw://a"], map=map)
     assert results(input=["raw://a"], map=map, required_modules=[("far_away", str(path))]) == [

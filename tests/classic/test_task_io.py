@@ -122,7 +122,7 @@ def test_a_damaged_one_from_the_web_shows_at_its_end_with_the_last_pairs_held_ba
     data[-29] ^= 1
     n_read = 0
     with pytest.raises(
-        DataError, match="http://host/x is damaged: its records do not have their checksum"
+        DataError, match="http://host/x is damaged: the checksum of its records is wrong"
     ):
         for _ in chain_reader(
             io.BufferedReader(Socket(bytes(data), 1 << 16)), None, "http://host/x", None, trust=True
@@ -287,7 +287,7 @@ def test_a_tail_that_does_not_match_is_given_or_told(capsys):
 def test_no_more_than_size_is_read_and_less_is_refused():
     assert list(re_reader("(.)", file_of(b"abcdef"), 3, "url")) == [("a",), ("b",), ("c",)]
     assert list(re_reader("(.)", file_of(b"abc"), 0, "url")) == [("a",), ("b",), ("c",)]
-    with pytest.raises(DataError, match="input url is cut short: 4 bytes expected, 3 there"):
+    with pytest.raises(DataError, match="input url is cut short: it has 3 of the expected 4 bytes"):
         list(re_reader("(.)", file_of(b"abc"), 4, "url"))
 
 

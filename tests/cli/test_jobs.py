@@ -189,7 +189,9 @@ def test_results_that_were_saved_are_a_tag():
 
 
 def test_results_that_are_not_there_are_an_error_that_says_why(active):
-    assert f"kvproto: job {active.name} is not done; it goes on" in refused("results", active.name)
+    assert f"kvproto: job {active.name} is not done; it continues" in refused(
+        "results", active.name
+    )
     assert "the map is broken" in refused("results", run("Broken"))
 
 
@@ -223,7 +225,7 @@ def test_wait_for_a_job_that_failed_is_status_1_with_its_error():
 
 
 def test_a_wait_whose_time_is_over_is_status_124_and_the_job_goes_on(active):
-    assert "is not done after 0.01 seconds; it goes on" in refused(
+    assert "is not done after 0.01 seconds; it continues" in refused(
         "wait", "-q", "--timeout", "0.01", "@", status=124
     )
     assert table()[0][1] == "active"

@@ -307,7 +307,7 @@ def test_a_str_that_stands_for_other_bytes_is_written_as_these(here, form):
         (
             "jsonl",
             "'k', {1}",
-            "pair 0 of the results (str, set) cannot be written as jsonl: JSON has no set",
+            "pair 0 of the results (str, set) cannot be written as jsonl: JSON cannot hold set",
         ),
         (
             "kv",

@@ -152,7 +152,7 @@ def test_a_wrong_parameter_is_one_line():
     done = kvproto("run", "myjobs.Wrong")
     said = (
         b"kvproto: myjobs.Wrong: map must be a function or an external program, not 'good'; "
-        b"external([path]) makes one\n"
+        b"external([path]) packages a program\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 

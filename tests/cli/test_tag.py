@@ -102,9 +102,9 @@ def test_a_job_reads_a_tag(text):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (("get", "nothing"), "kvproto: tag nothing: there is none of this name"),
-        (("get", "--urls", "nothing"), "kvproto: tag nothing: there is none of this name"),
-        (("rm", "nothing"), "kvproto: tag nothing: there is none of this name"),
+        (("get", "nothing"), "kvproto: tag nothing: there is no tag of this name"),
+        (("get", "--urls", "nothing"), "kvproto: tag nothing: there is no tag of this name"),
+        (("rm", "nothing"), "kvproto: tag nothing: there is no tag of this name"),
         (("put", "x", "/no/such"), "kvproto: input /no/such: No such file"),
         (("put", "a b", "/dev/null"), "kvproto: tag://a b: not the name of a tag"),
         (

@@ -328,7 +328,9 @@ def test_what_a_worker_said_is_shown_once_and_not_again_in_the_report(tmp_path):
         said.count(b"plain"),
     ) == (1, 1)
     silent = script(tmp_path, "import sys\nsys.stdin.read()\nsys.exit(1)")
-    assert b"it said nothing on stderr" in kvproto_command("map", "--", silent, stdin=b"x\n").stderr
+    assert (
+        b"it wrote nothing to stderr" in kvproto_command("map", "--", silent, stdin=b"x\n").stderr
+    )
 
 
 def test_a_line_of_stderr_that_was_cut_says_so():

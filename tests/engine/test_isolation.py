@@ -152,7 +152,9 @@ def test_a_job_may_run_a_job():
 
 @pytest.mark.parametrize("processes", [0, -1, "2"])
 def test_a_number_of_processes_that_is_none_is_refused(processes, home):
-    with pytest.raises(ValueError, match=f"processes is a number from 1 on, .* not {processes!r}"):
+    with pytest.raises(
+        ValueError, match=f"processes must be a number from 1, .* not {processes!r}"
+    ):
         Job("none").run(input=["raw://x"], map=nop_map, processes=processes)
     assert not Path(home).exists()
 

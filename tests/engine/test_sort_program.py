@@ -108,16 +108,16 @@ def stand_in(directory, monkeypatch, script):
 @pytest.mark.parametrize(
     "script, says, n_pairs",
     [
-        ("kill -9 $$", "the program `sort` failed: killed by SIGKILL; it said: nothing", 10),
-        ("kill -9 $$", "the program `sort` failed: killed by SIGKILL; it said: nothing", 100_000),
+        ("kill -9 $$", "the program `sort` failed: killed by SIGKILL; its stderr: empty", 10),
+        ("kill -9 $$", "the program `sort` failed: killed by SIGKILL; its stderr: empty", 100_000),
         (
             "cat; echo it is broken >&2; exit 2",
-            "the program `sort` failed: exit status 2; it said: it is broken",
+            "the program `sort` failed: exit status 2; its stderr: it is broken",
             10,
         ),
         ("cat | head -c -1", "the program `sort` failed: its output ends inside a record", 10),
-        ("head -z -n 5", "the program `sort` was given 10 records and gave back 5", 10),
-        ("cat > /dev/null", "the program `sort` was given 100000 records and gave back 0", 100_000),
+        ("head -z -n 5", "the program `sort` got 10 records and returned 5", 10),
+        ("cat > /dev/null", "the program `sort` got 100000 records and returned 0", 100_000),
     ],
 )
 def test_a_program_that_fails_or_loses_records_is_an_error_with_its_words(

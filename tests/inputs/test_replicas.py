@@ -80,7 +80,7 @@ def test_a_replica_with_less_in_it_than_was_read_already_is_an_error(tmp_path, p
     _good, cut = packed
     short = tmp_path / "short.gz"
     short.write_bytes(gzip.compress(b"line 0\n"))
-    with pytest.raises(JobError, match=r"short.gz: 1 entries in it, and its replica had"):
+    with pytest.raises(JobError, match=r"short.gz: has 1 entries, but its replica had"):
         keys(input=[[cut, str(short)]], map_reader=packed_lines)
 
 

@@ -134,13 +134,13 @@ def test_when_no_replica_can_be_found_the_error_says_why_for_each():
 
 def test_a_list_of_one_is_that_one_and_an_empty_list_a_mistake(tree):
     assert names(tree, find_inputs([[str(tree / "sub")]])) == ["sub/c.txt", "sub/d.bin"]
-    with pytest.raises(ValueError, match="an empty list among the inputs"):
+    with pytest.raises(ValueError, match="the inputs contain an empty list"):
         find_inputs([[]])
 
 
 def test_a_directory_among_replicas_is_refused(tree):
     with pytest.raises(
-        DataError, match=f"input {tree}/sub: stands for 2 inputs, and a replica stands for one"
+        DataError, match=f"input {tree}/sub: names 2 inputs, but a replica must name one"
     ):
         find_inputs([[f"{tree}/a.txt", f"{tree}/sub"]])
 
@@ -160,7 +160,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_names_it(tree):
     with (
         file,
         pytest.raises(
-            DataError, match=f"input {path}: was cut short while it was read, 100000 bytes"
+            DataError, match=f"input {path}: was cut short while it was read: 100000 bytes"
         ),
     ):
         file.read()
@@ -220,9 +220,9 @@ def test_a_directory_and_two_stars_follow_links_and_enter_each_directory_once(li
         for name in ("again", "loop", "sub/up", "aaa/back", "zzz"):
             assert f"{linked}/{name}" in text
         for says in (
-            "5 links to a directory that is read already",
+            "5 links to a directory that is already read",
             "2 hidden",
-            "2 backups of an editor",
+            "2 editor backups",
             "1 pipes",
         ):
             assert says in text
@@ -249,7 +249,7 @@ def test_what_is_passed_over_is_said_where_it_leaves_nothing(tree):
     (tree / "hidden").mkdir()
     (tree / "hidden" / ".x").write_bytes(b"")
     with pytest.raises(
-        DataError, match=r"there are no files in .*/hidden; passed over 1 hidden files or .*: .*/.x"
+        DataError, match=r"there are no files in .*/hidden; skipped 1 hidden files or .*: .*/.x"
     ):
         find_inputs([str(tree / "hidden")])
 
@@ -258,14 +258,14 @@ def test_a_job_and_the_commands_say_what_is_passed_over(linked, tmp_path):
     job = Job("x").run(input=[str(linked)], map=lambda line, params: [])
     job.wait()
     [note] = [event["text"] for event in events(job) if event["event"] == "note"]
-    assert f"input {linked}: passed over 2 hidden files or directories: " in note
+    assert f"input {linked}: skipped 2 hidden files or directories: " in note
     for command in (
         ["run", "kvproto.classic.Job", "-m", "kvproto.classic.func.nop_map"],
         ["tag", "put", "x"],
     ):
         done = kvproto_command(*command, linked)
         assert done.returncode == 0
-        assert b"passed over 2 hidden files or directories: " in done.stderr
+        assert b"skipped 2 hidden files or directories: " in done.stderr
 
 
 def test_many_links_to_each_other_are_listed_in_no_time(tmp_path):
@@ -354,7 +354,7 @@ def test_a_file_that_is_cut_while_it_goes_into_a_tag_is_an_error(tree):
     with (
         file,
         pytest.raises(
-            DataError, match=f"input {path}: was cut short while it was read, 3000000 bytes"
+            DataError, match=f"input {path}: was cut short while it was read: 3000000 bytes"
         ),
     ):
         file.read()

@@ -65,10 +65,10 @@ def test_what_is_wrong_with_a_tag_is_an_error_that_names_it(files):
     tag("missing", [["tag://nothing"]])
     tag("odd", [["tag://gone", files[0]]])
     for url, says in {
-        "tag://nothing": "tag nothing: there is none of this name in .*/ddfs/tag",
-        "tag://missing": "tag nothing: there is none",
+        "tag://nothing": "tag nothing: there is no tag of this name in .*/ddfs/tag",
+        "tag://missing": "tag nothing: there is no tag",
         "tag://gone": "tag gone: input /no/such: No such file",
-        "tag://odd": "tag odd: a tag among replicas: tag://gone, /",
+        "tag://odd": "tag odd: a tag cannot be a replica: tag://gone, /",
         "tag://localhost/a name": "a name: not the name of a tag",
         "tag://": "tag://: not the name of a tag",
     }.items():
@@ -202,10 +202,10 @@ def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(f
         ("", "'' is not `label url size`"),
         ("٣ b 10", "is not `label url size`"),
         (f"0 b {'9' * 5000}", "is not `label url size`"),
-        ("0 b\0b 10", "a path has no zero byte"),
+        ("0 b\0b 10", "a path cannot contain a zero byte"),
         ("0 none 10", "input .*/none: No such file"),
         ("0 b 11", "b has 10 bytes, and not 11"),
-        ("0 . 10", "stands for 4 inputs, and a line is one"),
+        ("0 . 10", "names 4 inputs, but a line must name one"),
     ],
 )
 def test_a_line_that_is_wrong_is_named_with_its_index(files, tmp_path, line, says):
@@ -261,11 +261,11 @@ def test_an_address_without_a_path_or_with_a_wrong_port_is_refused():
     for url in ("disco://host", "dir://host"):
         with pytest.raises(DataError, match=f"input {url}: has no path"):
             find_inputs([url])
-    with pytest.raises(DataError, match="input disco://host:port/x: its port is no number"):
+    with pytest.raises(DataError, match="input disco://host:port/x: its port is not a number"):
         find_inputs(["disco://host:port/x"])
 
 
 @pytest.mark.parametrize("url", ["tag://name", "dir:///index"])
 def test_what_stands_for_other_inputs_cannot_be_opened_itself(url):
-    with pytest.raises(JobError, match=f"input {url}: stands for other inputs"):
+    with pytest.raises(JobError, match=f"input {url}: names other inputs"):
         open_input(url)

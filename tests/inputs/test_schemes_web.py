@@ -194,7 +194,9 @@ def test_a_rest_that_is_refused_is_worth_another_try_of_the_task():
 
     with (
         serving({"/": give}) as server,
-        pytest.raises(DataError, match=f"after {CUT} bytes; asked for the rest: .*416"),
+        pytest.raises(
+            DataError, match=f"after {CUT} bytes; the request for the rest failed: .*416"
+        ),
     ):
         read(f"{server.url}/")
 

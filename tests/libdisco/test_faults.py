@@ -106,7 +106,7 @@ def test_write_that_fails_anywhere_is_an_error_unless_it_can_be_repeated(
             assert lawful(result, fault_free) and result.status == 1, (n, result)
             reason = os.strerror(getattr(errno, name))
             assert result.errors == [
-                f"cannot write to stdout: {reason}; what was written is not to be used"
+                f"cannot write to stdout: {reason}; do not use what was written"
             ]
     assert n > 4, "the program writes too seldom to show anything"
 
@@ -152,7 +152,7 @@ def test_full_device_is_an_error(any_script, arguments):
         result = run(any_script, *arguments, stdin=encode_pair("k", "v"), stdout=full)
     assert result.status == 1
     assert result.errors == [
-        "cannot write to stdout: No space left on device; what was written is not to be used"
+        "cannot write to stdout: No space left on device; do not use what was written"
     ]
 
 
@@ -162,7 +162,7 @@ def test_write_of_its_own_that_failed_is_an_error_too(any_script):
         result = run(any_script, "prefix:0", "fflush", stdout=full)
     assert result.status == 1
     assert result.errors == [
-        "an earlier write to stdout failed; what was written is not to be used"
+        "an earlier write to stdout failed; do not use what was written"
     ]
 
 

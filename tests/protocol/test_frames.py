@@ -168,13 +168,14 @@ def test_errors_say_what_where_and_what_to_do():
         decode_pairs(b"\5\0\0\0ab")
     assert (
         str(caught.value)
-        == "the stream ends inside the key at byte 4: 5 bytes wanted, 2 there [FRAME-4]"
+        == "the stream ends inside the key at byte 4: it needs 5 bytes, but has 2 [FRAME-4]"
     )
     with pytest.raises(Truncated) as caught:
         decode_lists(b"\2\0\0\0" + encode_pair("", ""))
     assert "the result list has 1 of its 2 pairs" in str(caught.value)
     with pytest.raises(
-        ItemTooLarge, match="key size at byte 0 announces 17 bytes, the limit is 16; raise max_item"
+        ItemTooLarge,
+        match="key size at byte 0 announces 17 bytes, but the limit is 16; raise max_item",
     ):
         decode_pairs(b"\x11\0\0\0", max_item=16)
 
@@ -322,8 +323,8 @@ def test_what_cannot_be_encoded_is_named_with_its_type_and_index(codec_name, bad
             MAX_ITEM,
             "the value of pair 1 is a str that UTF-8 cannot encode: surrogates not allowed",
         ),
-        ((b"12345", b""), 4, "the key of pair 1 has 5 bytes, the limit is 4"),
-        (("", "éé\n"), 4, "the value of pair 1 has 5 bytes, the limit is 4"),
+        ((b"12345", b""), 4, "the key of pair 1 has 5 bytes, but the limit is 4"),
+        (("", "éé\n"), 4, "the value of pair 1 has 5 bytes, but the limit is 4"),
     ],
 )
 @pytest.mark.clause("LIMITS-1", "FRAME-6")

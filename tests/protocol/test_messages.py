@@ -78,7 +78,7 @@ def test_how_messages_are_written():
 
 @pytest.mark.parametrize("kind", ["msg", "", "OUT", b"MSG", None])
 def test_a_kind_that_is_none_is_refused(kind):
-    with pytest.raises(ValueError, match="the kind of a message is 'MSG' or 'ERR'"):
+    with pytest.raises(ValueError, match="the kind of a message must be 'MSG' or 'ERR'"):
         encode_message(kind, "text")
 
 

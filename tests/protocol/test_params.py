@@ -76,7 +76,7 @@ def test_no_parameters_are_an_empty_set_and_none_is_nothing():
 @pytest.mark.clause("PARAMS-8")
 def test_a_name_given_as_text_and_as_bytes_is_refused():
     with pytest.raises(
-        ValueError, match="the parameter name b'k' is there twice, as str and as bytes"
+        ValueError, match="the parameter name b'k' occurs twice, as str and as bytes"
     ):
         encode_params({"k": "1", b"k": "2"})
 
@@ -141,7 +141,7 @@ def test_any_mapping_will_do():
 def test_a_set_over_the_limit_is_not_written(monkeypatch):
     monkeypatch.setattr(netstring, "MAX_PARAMS", 8)
     assert encode_params({"k": "v"}) == b"8\n1 k 1 v\n"
-    with pytest.raises(ValueError, match="the parameter set has 9 bytes, the limit is 8"):
+    with pytest.raises(ValueError, match="the parameter set has 9 bytes, but the limit is 8"):
         encode_params({"k": "vv"})
 
 
@@ -165,4 +165,4 @@ def test_errors_say_what_and_where():
     assert "the total at byte 0 must be 1 to 10 digits" in str(caught.value)
     with pytest.raises(errors.Truncated) as caught:
         decode_params(b"8\n1 k")
-    assert "inside the parameter set at byte 2: 8 bytes wanted, 3 there" in str(caught.value)
+    assert "inside the parameter set at byte 2: it needs 8 bytes, but has 3" in str(caught.value)

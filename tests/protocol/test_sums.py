@@ -152,8 +152,8 @@ def test_sum_reduce_takes_any_iterable():
 @pytest.mark.parametrize(
     "odd, says",
     [
-        ("ab", "gives_it gave 'ab', which is no (key, value) pair"),
-        (("a", 1, 2), "gives_it gave ('a', 1, 2), which is no (key, value) pair"),
+        ("ab", "gives_it returned 'ab', which is not a (key, value) pair"),
+        (("a", 1, 2), "gives_it returned ('a', 1, 2), which is not a (key, value) pair"),
         (("a", "b"), "unsupported operand type(s) for +: 'int' and 'str'"),
         ((["a"], 1), "unhashable type: 'list'"),
     ],

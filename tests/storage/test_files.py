@@ -64,9 +64,7 @@ def test_a_writer_that_fails_leaves_no_file_and_none_is_there_before_it_is_whole
 def test_a_spool_file_cut_short_is_named(tmp_path):
     [segment] = spool(tmp_path / "map-0", [(0, b"x" * 100)], n_partitions=1)
     os.truncate(segment.path, 60)
-    with pytest.raises(
-        DataError, match=rf"{segment.path} is cut short: 40 bytes missing of the 100"
-    ):
+    with pytest.raises(DataError, match=rf"{segment.path} is cut short: 40 of the 100"):
         list(read_segment(segment))
 
 

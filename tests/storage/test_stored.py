@@ -178,7 +178,9 @@ def test_with_a_damaged_tag_data_stays_until_that_is_deleted(home):
     version.write_bytes(b"{")
     done = kvproto_command("tag", "rm", "good")
     assert done.returncode == 0
-    assert b"no data is removed, as a damaged tag may list it: tag bad is damaged" in done.stderr
+    assert (
+        b"no data is removed, because a damaged tag may list it: tag bad is damaged" in done.stderr
+    )
     failed = kvproto_command("tag", "gc", "--older-than", "0")
     assert failed.returncode == 1
     assert b"tag bad is damaged" in failed.stderr

@@ -124,7 +124,7 @@ def test_a_deleted_tag_is_gone_until_it_is_made_again():
     assert TagStore().delete("log") is False
     assert TagStore().names() == ["log:other"]
     with pytest.raises(
-        NoSuchTag, match=r"tag log: there is none of this name in .*; `kvproto tag ls`"
+        NoSuchTag, match=r"tag log: there is no tag of this name in .*; `kvproto tag ls`"
     ):
         TagStore().get("log")
     assert append("log", "new")["urls"] == [["new"]]

@@ -3,11 +3,11 @@
 from kvproto import encode_list, encode_pair
 from support.disco_cases import ONE, SET, case
 
-SHORT = "the stream ends inside the {} at byte {}: {} bytes wanted, {} there [{}]"
+SHORT = "the stream ends inside the {} at byte {}: it needs {} bytes, but has {} [{}]"
 TOO_LARGE = (
-    "the {} at byte {} announces {} bytes, the limit is {}; "
+    "the {} at byte {} announces {} bytes, but the limit is {}; "
     "raise it by disco_set_max_item() "
-    "if that is meant [LIMITS-1]"
+    "if this is intended [LIMITS-1]"
 )
 BEHIND = encode_list([("k", "v")])
 BAD = [
@@ -146,7 +146,7 @@ BAD = [
         f"pair-of-size:{(1 << 30) + 1}",
         stdout=None,
         error="an item of 1073741825 bytes is over the limit, which is 1073741824; raise it by "
-        "disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
+        "disco_set_max_item(), and the driver's, if this is intended [LIMITS-1]",
         clauses=["LIMITS-1"],
     ),
     case(
@@ -156,7 +156,7 @@ BAD = [
         f"pair-of-size:{1 << 32}",
         stdout=None,
         error="an item of 4294967296 bytes is over the limit, which is 4294967295; raise it by "
-        "disco_set_max_item(), and the driver's, if that is meant [LIMITS-1]",
+        "disco_set_max_item(), and the driver's, if this is intended [LIMITS-1]",
     ),
     case(
         "raw_parameters_cut",
@@ -184,7 +184,7 @@ BAD = [
             (
                 "over_the_limit",
                 b"1073741825\n",
-                "the total at byte 0 announces 1073741825 bytes, the limit is 1073741824 "
+                "the total at byte 0 announces 1073741825 bytes, but the limit is 1073741824 "
                 "[LIMITS-4]",
             ),
             (

@@ -147,10 +147,10 @@ def _own(source: ModuleType) -> dict[str, object]:
 def _explained(name: str) -> str:
     """The message for a name that does not exist."""
     if name in GONE:
-        return f"{name} is not carried over to kvproto; {GONE[name]}"
+        return f"{name} is not part of kvproto; {GONE[name]}"
     parent, _, child = name.rpartition(".")
     there = sorted(set(vars(sys.modules[parent]).get("__all__", ())) | _children(parent))
-    return f"kvproto has no {child!r} in {parent}; there are {', '.join(there)}"
+    return f"kvproto has no {child!r} in {parent}; it has {', '.join(there)}"
 
 
 def _children(parent: str) -> set[str]:

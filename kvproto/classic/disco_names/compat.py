@@ -188,8 +188,8 @@ class DiscoSettings(dict[str, Any]):
             return os.environ[name]
         if name not in _DEFAULTS:
             raise KeyError(
-                f"{name}: kvproto has no such setting, and the environment none; "
-                f"it has {', '.join(_DEFAULTS)}"
+                f"{name}: neither kvproto nor the environment has this setting; "
+                f"kvproto has {', '.join(_DEFAULTS)}"
             )
         default = _DEFAULTS[name]
         return default if isinstance(default, str) else default()

@@ -97,7 +97,7 @@ class DDFS(ddfs.DDFS):
         """Set an attribute of the tag. A token protects nothing: it is dropped with a warning."""
         if attr in _TOKENS:
             warnings.warn(
-                f"{attr} protects nothing: a tag is its user's alone, by the permissions of files",
+                f"{attr} has no effect: the permissions of its files protect a tag",
                 stacklevel=2,
             )
         else:
@@ -130,8 +130,8 @@ def _add(writer: HunkWriter, entry: object) -> None:
         writer.add_line(entry)
     else:
         raise TypeError(
-            f"DDFS.chunk: the reader gave {entry!r:.200}; "
-            "it has to give (key, value) pairs, str or bytes"
+            f"DDFS.chunk: the reader returned {entry!r:.200}; "
+            "it must return (key, value) pairs, str or bytes"
         )
 
 

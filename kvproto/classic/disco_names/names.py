@@ -142,13 +142,13 @@ def exports(old: str) -> dict[str, ModuleType]:
 
 
 _NO_MASTER = (
-    "there is no master: jobs run on this machine, and disco.core.Disco knows them by their "
+    "there is no master: jobs run on this machine, and disco.core.Disco finds them by their "
     "directories"
 )
 _PIPELINE = (
     "write the stages as jobs with map and reduce, one after the other in a disco.job.JobChain"
 )
-_STORE = "give the job a reader that opens it, or read it to files first"
+_STORE = "give the job a reader that opens it, or copy it to files first"
 _PROGRAMS = "kvproto.ExternalProgram runs a worker program"
 _OWN = (
     "kvproto opens and publishes the files of a job itself; disco_output_stream writes the old "
@@ -175,11 +175,11 @@ GONE: dict[str, str] = {
     "disco.comm_curl": "use urllib.request",
     "disco.comm_httplib": "use urllib.request",
     "disco.comm_pycurl": "use urllib.request",
-    "disco.counter": "count in out-of-band values, put() and get(), or in pairs of their own",
+    "disco.counter": "count in out-of-band values, with put() and get(), or in separate pairs",
     "disco.dPickle": "use cloudpickle, as jobs do for their functions",
     "disco.dencode": "use json of the standard library",
     "disco.dfs": _STORE,
-    "disco.eventmonitor": "Job.wait(show=True) shows events, Job.events() gives them",
+    "disco.eventmonitor": "Job.wait(show=True) shows events, Job.events() returns them",
     "disco.events": (
         "print() in a job function sends a message, raising an exception fails the task"
     ),
@@ -195,7 +195,7 @@ GONE: dict[str, str] = {
     "disco.schemes.scheme_redis": _STORE,
     "disco.schemes.scheme_s3": _STORE,
     "disco.sysutil": (
-        "set a limit with resource.setrlimit before the job, its task processes inherit it"
+        "set a limit with resource.setrlimit before the job; its task processes inherit it"
     ),
     "disco.worker.classic.task": (
         "job functions find put, get and this_partition without importing them, and in disco.task"
@@ -205,7 +205,7 @@ GONE: dict[str, str] = {
     # single names
     "disco.compat.sort_cmd": "a job with sort = True sorts",
     "disco.core.Continue": _NO_MASTER,
-    "disco.core.JobDict": "Worker.jobdict() says what a job is",
+    "disco.core.JobDict": "Worker.jobdict() describes a job",
     "disco.core.client_version": "kvproto.__version__ is the version",
     "disco.error.JobException": "catch JobError",
     "disco.fileutils.AtomicFile": _OWN,
@@ -221,7 +221,7 @@ GONE: dict[str, str] = {
     "disco.func.netstr_writer": _OLD_WRITER,
     "disco.func.object_reader": _OLD_READER,
     "disco.func.object_writer": _OLD_WRITER,
-    "disco.job.JobPack": "Worker.jobdict() says what a job is; functions travel by cloudpickle",
+    "disco.job.JobPack": "Worker.jobdict() describes a job; functions travel by cloudpickle",
     "disco.job.SimpleJob": _PIPELINE,
     "disco.task.jobdata": "functions and params travel by cloudpickle",
     "disco.test.DiscoJobTestFixture": _FIXTURE,

@@ -185,7 +185,7 @@ def jobname(url: str) -> str:
     if directories[-1:] == ["results"]:
         directories.pop()
     if not directories:
-        raise JobError(f"{url} is not a result of a job: no name of a job is in it")
+        raise JobError(f"{url} is not a result of a job: it does not contain the name of a job")
     return directories[-1]
 
 

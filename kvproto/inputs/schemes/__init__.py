@@ -123,8 +123,8 @@ def _find(url: str, tell: Tell) -> list[Input]:
     depth = _depth.get()
     if depth == _MAX_DEPTH:
         raise DataError(
-            f"input {url}: stands at the end of {depth} addresses that each name the next: "
-            "is it a circle?"
+            f"input {url}: follows {depth} addresses, each of which names the next: "
+            "is there a circle?"
         )
     token = _depth.set(depth + 1)
     try:
@@ -164,8 +164,7 @@ def open_input(
     module = _module(url)
     if not hasattr(module, "open"):
         raise JobError(
-            f"input {url}: stands for other inputs and has no data of its own; "
-            "`find_inputs` lists them"
+            f"input {url}: names other inputs and has no data itself; `find_inputs` lists them"
         )
     return module.open(url, start, end)
 
@@ -175,7 +174,7 @@ def known_form(url: str) -> str:
     try:
         os.fsencode(url)
     except UnicodeEncodeError as e:
-        raise DataError(f"input {url!r}: is no address: {e.reason}", is_final=True) from e
+        raise DataError(f"input {url!r}: is not an address: {e.reason}", is_final=True) from e
     scheme, separator, rest = url.partition("://")
     return f"{scheme.lower()}://{rest}" if separator and scheme.lower() in SCHEMES else url
 
@@ -187,7 +186,7 @@ def _module(url: str) -> Scheme:
     if name not in SCHEMES:
         known = ", ".join(f"{known}://" for known in SCHEMES if known)
         raise DataError(
-            f"{url}: there is no scheme {name}://; a plain path or one of {known} is", is_final=True
+            f"{url}: there is no scheme {name}://; use a path or one of {known}", is_final=True
         )
     return _scheme(SCHEMES[name])
 

@@ -38,7 +38,7 @@ def local_path(url: str) -> str:
         return url
     host, _, path = url.removeprefix("file://").partition("/")
     if host not in ("", "localhost"):
-        where = "cannot be read here; write file:///path for a file of this one"
+        where = "cannot be read here; write file:///path for a file of this machine"
         raise DataError(f"{url}: a file of host {host!r} {where}")
     return urllib.parse.unquote("/" + path, errors="surrogateescape")
 
@@ -55,7 +55,7 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
         raise DataError("an input is an empty str: give it a path or a url")
     path = os.path.abspath(local_path(url))
     if "\0" in path:
-        raise DataError(f"input {url!r}: a path has no zero byte")
+        raise DataError(f"input {url!r}: a path cannot contain a zero byte")
     search = Search()
     if os.path.isdir(path):
         check_directory(path)
@@ -67,16 +67,14 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
     else:
         paths = [path]
     if passed_over := search.passed_over():
-        tell(f"input {url}: passed over {passed_over}")
+        tell(f"input {url}: skipped {passed_over}")
     if not paths:
-        raise DataError(
-            f"input {url}: {nothing}" + f"; passed over {passed_over}" * bool(passed_over)
-        )
+        raise DataError(f"input {url}: {nothing}" + f"; skipped {passed_over}" * bool(passed_over))
     for path in paths:
         try:
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):  # a task may read it twice
-                raise DataError(f"input {path}: not a regular file; write its data to one first")
+                raise DataError(f"input {path}: not a regular file; copy its data to a file first")
             builtins.open(path, "rb", buffering=0).close()
         except OSError as e:
             raise DataError(f"input {path}: {e.strerror}") from None
@@ -119,8 +117,8 @@ def _range(
     if size < max(start, end or 0):
         n_planned = max(start, end or 0)
         raise DataError(
-            f"input {url}: was cut short after the job began: {size} bytes, "
-            f"it had {n_planned} or more"
+            f"input {url}: was cut short after the job began: it has {size} bytes, "
+            f"and had {n_planned} or more"
         )
     file = checked(BufferedReader(raw, 1 << 16), path)
     first, last = (
@@ -152,7 +150,7 @@ class _Whole(io.FileIO):
             if is_end and self._size > os.fstat(self.fileno()).st_size:
                 n_missing = self._size - self.tell()
                 if n_missing > 0:
-                    what = f"was cut short while it was read, {n_missing} bytes are missing"
+                    what = f"was cut short while it was read: {n_missing} bytes are missing"
                     raise DataError(f"input {self._url}: {what}")
         except OSError as e:
             raise DataError(f"input {self._url}: {e.strerror}") from e
@@ -188,7 +186,7 @@ class _Range(io.RawIOBase):
         n_read = self._file.readinto(view)
         if view and not n_read:
             raise DataError(
-                f"input {self.name}: was cut short while it was read, "
+                f"input {self.name}: was cut short while it was read: "
                 f"{self._left} bytes are missing"
             )
         self._left -= n_read

@@ -22,8 +22,8 @@ __all__ = ["Search"]
 _MAX_SHOWN = 5
 
 _HIDDEN = "hidden files or directories"
-_BACKUP = "backups of an editor"
-_AGAIN = "links to a directory that is read already"
+_BACKUP = "editor backups"
+_AGAIN = "links to a directory that is already read"
 _SPECIAL = "pipes, sockets or devices"
 
 
@@ -115,7 +115,7 @@ class Search:
     def _is_file(self, path: str) -> bool:
         """Whether it is a file; a broken link is a DataError."""
         if not os.path.exists(path):
-            raise DataError(f"input {path}: a link to what is not there: {os.path.realpath(path)}")
+            raise DataError(f"input {path}: a broken link to {os.path.realpath(path)}")
         if os.path.isfile(path):
             return True
         self._pass(_SPECIAL, path)

@@ -68,8 +68,8 @@ def listed(url: str) -> Iterator[tuple[str, list[str]]]:
             yield name, replicas
         elif len(replicas) > 1:
             raise DataError(
-                f"tag {name}: a tag among replicas: {', '.join(replicas)}; "
-                "each tag needs a list of its own"
+                f"tag {name}: a tag cannot be a replica: {', '.join(replicas)}; "
+                "put each tag in a separate list"
             )
         else:
             tag = locate(replicas[0], server)
@@ -199,9 +199,9 @@ def _parsed(line: str, index: str, tell: Tell) -> Input:
         nodes.check_remote(known_form(url))
     inputs = find_inputs([url], tell)
     if len(inputs) != 1:
-        raise DataError(f"{url} stands for {len(inputs)} inputs, and a line is one")
+        raise DataError(f"{url} names {len(inputs)} inputs, but a line must name one")
     if inputs[0].n_bytes not in (None, int(size)):
-        raise DataError(f"{url} has {inputs[0].n_bytes} bytes, and not {size}")
+        raise DataError(f"{url} has {inputs[0].n_bytes} bytes, not {size}")
     return inputs[0]._replace(n_bytes=int(size), label=int(label))
 
 

@@ -58,7 +58,7 @@ def host_of(netloc: str) -> tuple[str | None, int | None]:
         return parts.hostname, parts.port
     except ValueError:  # its text may contain part of a password
         raise ValueError(
-            "its port is no number from 0 to 65535; "
+            "its port is not a number from 0 to 65535; "
             "in a user name or a password write / ? # and @ as %2F %3F %23 and %40"
         ) from None
 
@@ -70,8 +70,7 @@ def check_remote(url: str) -> None:
     is_here = not split(url)[0] if is_node else not separator or scheme in ("file", "tag")
     if is_here:
         raise DataError(
-            f"{url!r:.300}: another machine named it, and it is of this one, "
-            "which is not read on its word; if that is meant, "
-            "copy the list to a tag or an index here",
+            f"{url!r:.300}: a list of another machine must not name data of this machine; "
+            "if this is intended, copy the list to a tag or an index here",
             is_final=True,
         )

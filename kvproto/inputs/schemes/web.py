@@ -98,9 +98,9 @@ def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
     elif transfer != "chunked":
         wrong = f"in Transfer-Encoding: {transfer}, which is not unpacked here"
     elif len(sizes) > 1 or not all(size.isascii() and size.isdecimal() for size in sizes):
-        wrong = f"with Content-Length: {', '.join(sorted(sizes))}, which is no size"
+        wrong = f"with Content-Length: {', '.join(sorted(sizes))}, which is not a size"
     elif (encoding := _encoding(response)) not in ("", "identity", "gzip", "x-gzip"):
-        advice = "have it served as it is, or save it unpacked to a file"
+        advice = "let the server send it unencoded, or save it unpacked to a file"
         wrong = f"in Content-Encoding: {encoding}, which is not unpacked here; {advice}"
     if wrong:
         raise DataError(
@@ -222,7 +222,7 @@ class _Body(io.RawIOBase):
         place = f"input {self.name}: {self._broken}, after {self._offset} bytes"
         self._n_breaks += 1
         if self._same_entity is None:
-            raise DataError(f"{place}; without ETag or Last-Modified the rest cannot be asked for")
+            raise DataError(f"{place}; without ETag or Last-Modified the rest cannot be requested")
         if self._n_breaks == ATTEMPTS:
             raise DataError(f"{place}; {ATTEMPTS} times in a row")
         self._response.close()
@@ -231,7 +231,7 @@ class _Body(io.RawIOBase):
         try:
             response = _request(self.name, range_, self._sleep)
         except JobError as e:
-            raise DataError(f"{place}; asked for the rest: {e}") from e
+            raise DataError(f"{place}; the request for the rest failed: {e}") from e
         self._response = response
         self._broken = None
         if response.status != 206:
@@ -245,7 +245,7 @@ class _Body(io.RawIOBase):
         is_same = is_same and _encoding(response) == self._encoding
         if start != self._offset or not is_same:
             raise DataError(
-                f"{place}; asked for the rest, the server gave another part or other data"
+                f"{place}; when asked for the rest, the server sent another part or other data"
             )
 
     def close(self) -> None:
