@@ -8,15 +8,15 @@
  *   stream    disco_stream_*: a handle that reads pairs from one descriptor and writes result lists
  *             to another. It reports its errors as statuses.
  *   classic   read_kv, write_kv, msg, die, ...: what an ordinary worker calls. It is a stream over
- *             stdin and stdout whose errors are die(), so that a worker cannot exit 0 with wrong
- *             output.
+ *             stdin and stdout whose errors end in die(), so that a worker cannot exit 0 with
+ *             wrong output.
  *
  * Threads. Core functions may run at the same time in any threads, as long as no two of them write
  * to the same object. A stream belongs to one thread at a time; different streams are independent.
- * The classic layer is one stream: one thread at a time may call it. msg() may be called by any.
+ * The classic layer is one stream: one thread at a time may call it. Any thread may call msg().
  *
  * Pointers. No pointer may be NULL unless the comment says so. A pointer to data may be NULL when
- * its size is 0. Functions keep no pointer that they are given, unless the comment says so.
+ * its size is 0. Functions keep no pointer that you pass to them, unless the comment says so.
  *
  * Link with what `pkg-config --cflags --libs disco` or `kvproto config --cflags --libs` prints.
  */
@@ -59,17 +59,17 @@ extern "C" {
 /* The default limit of an item: 1 GiB, without its 4-byte size (LIMITS-1). */
 #define DISCO_MAX_ITEM 1073741824u
 
-/* The most bytes of a line of stderr that are kept, without tag and newline: 64 KiB (LIMITS-3). */
+/* The limit of what is kept of a line of stderr, without tag and newline: 64 KiB (LIMITS-3). */
 #define DISCO_MAX_LINE 65536u
 
 /* cffi: begin */
 
 typedef enum disco_status {
-    /* Done. Of a walker: the data ends on a boundary. */
+    /* Done. For a walker: the data ends on a boundary. */
     DISCO_OK = 0,
     /* The data ends inside an element. More may come; at the end of the input it is truncated. */
     DISCO_MORE = 1,
-    /* An item, or the size field of one, is over the limit (LIMITS-1, LIMITS-4). */
+    /* An item, or the size that a size field announces, is over the limit (LIMITS-1, LIMITS-4). */
     DISCO_TOO_LARGE = 2,
     /* A parameter set: not 1 to 10 digits and the closing byte (PARAMS-3). */
     DISCO_BAD_NUMBER = 3,
@@ -81,7 +81,7 @@ typedef enum disco_status {
     DISCO_NO_ROOM = 6,
     /* The input has ended between elements. */
     DISCO_END = 7,
-    /* The caller broke a rule: more or fewer pairs than announced, say. */
+    /* The caller broke a rule, for example wrote more or fewer pairs than announced. */
     DISCO_MISUSE = 8,
     /* A stream: the system cannot read or write. */
     DISCO_IO = 9,
@@ -97,13 +97,13 @@ typedef enum disco_field {
     DISCO_VALUE = 4
 } disco_field;
 
-/* Bytes that belong to someone else. They are valid as long as the buffer that they are in. */
+/* Bytes that belong to someone else. They are valid as long as the buffer that contains them. */
 typedef struct disco_slice {
     const unsigned char *data;
     size_t n_bytes;
 } disco_slice;
 
-/* The version of the library in use, as DISCO_VERSION is that of the header. Static storage. */
+/* The version of the library; DISCO_VERSION is the version of the header. Static storage. */
 DISCO_API const char *disco_version(void);
 
 /* Read or write a u32, little-endian, at any address and on any host (FRAME-1). */
@@ -132,11 +132,11 @@ DISCO_API DISCO_USE_RESULT disco_status disco_decode_list_head(const void *data,
  * The disco_encode_* functions write to `out`, which has room for `room` bytes.
  *
  * DISCO_OK         *n_bytes bytes are written
- * DISCO_NO_ROOM    *n_bytes bytes are needed; what `out` holds is undefined. To measure, give NULL
- *                  and 0
+ * DISCO_NO_ROOM    *n_bytes bytes are needed; the contents of `out` are undefined. To measure, pass
+ *                  NULL and 0
  * DISCO_TOO_LARGE  a limit forbids it, or the length overflows a size_t
  *
- * `out` must not overlap what is encoded.
+ * `out` must not overlap the data that is encoded.
  */
 
 /*
@@ -154,24 +154,25 @@ DISCO_API DISCO_USE_RESULT disco_status disco_encode_list_head(uint32_t num_pair
     DISCO_NONNULL(4);
 
 /*
- * A check of a stream of pairs, or of result lists, that arrives in pieces of any size. It holds no
- * bytes except those of a size field that is cut. Plain data: copy it freely, release nothing.
+ * A walker checks a stream of pairs, or of result lists, that arrives in pieces of any size. It
+ * holds no bytes except those of a partial size field. It is plain data: copy it freely. There is
+ * nothing to release.
  */
 typedef struct disco_walker {
     uint64_t offset;       /* bytes taken */
-    uint64_t field_offset; /* where the field under way, or the field at fault, began */
-    uint64_t list_offset;  /* where the result list under way began */
+    uint64_t field_offset; /* where the current field, or the field at fault, begins */
+    uint64_t list_offset;  /* where the current result list begins */
     uint64_t n_pairs;      /* complete pairs */
     uint64_t n_lists;      /* complete result lists */
-    uint32_t num_pairs;    /* pairs that the list under way announced */
-    uint32_t pairs_left;   /* those of them that are not complete */
-    uint32_t wanted;       /* bytes of the field under way */
-    uint32_t had;          /* those of them taken; after DISCO_TOO_LARGE `wanted` is the size */
+    uint32_t num_pairs;    /* pairs that the current list announces */
+    uint32_t pairs_left;   /* how many of them are not complete */
+    uint32_t wanted;       /* bytes of the current field; after DISCO_TOO_LARGE its size */
+    uint32_t had;          /* how many of them were taken */
     uint32_t max_item;     /* limit of an item in bytes */
     uint8_t field;         /* a disco_field */
     uint8_t with_lists;    /* result lists, not bare pairs */
-    uint8_t in_list;       /* a list is under way */
-    uint8_t size[4];       /* the size field under way */
+    uint8_t in_list;       /* inside a list */
+    uint8_t size[4];       /* the current size field */
 } disco_walker;
 
 /* Begin a stream. with_lists: 1 for result lists, 0 for bare pairs. */
@@ -179,12 +180,12 @@ DISCO_API void disco_walk_start(disco_walker *walker, int with_lists, uint32_t m
     DISCO_NONNULL(1);
 
 /*
- * Take the next n_bytes of the stream. Unless `pairs` is NULL, write the stream without its
- * num-pairs fields there: it needs room for n_bytes and may be `data` itself. Unless n_pair_bytes
- * is NULL, *n_pair_bytes is how many bytes that was.
+ * Take the next n_bytes of the stream. If `pairs` is not NULL, write the stream without its
+ * num-pairs fields to it. It needs room for n_bytes and may be `data` itself. If n_pair_bytes is
+ * not NULL, set *n_pair_bytes to the number of bytes written.
  *
- * Returns DISCO_OK on a boundary, DISCO_MORE inside an element, and DISCO_TOO_LARGE at the field
- * that begins at walker->field_offset. Do not use a walker again after that.
+ * Returns DISCO_OK on a boundary, DISCO_MORE inside an element, and DISCO_TOO_LARGE if the field
+ * that begins at walker->field_offset is too large. Do not use the walker after that.
  */
 DISCO_API DISCO_USE_RESULT disco_status disco_walk(disco_walker *walker, const void *data,
                                                    size_t n_bytes, void *pairs,
@@ -194,7 +195,7 @@ DISCO_API DISCO_USE_RESULT disco_status disco_walk(disco_walker *walker, const v
  * Decode the head `<total>\n` of a parameter set (PARAMS-1).
  *
  * DISCO_OK    *total bytes of entries follow after *consumed bytes of head
- * DISCO_MORE  the head is not there yet
+ * DISCO_MORE  the head is not complete yet
  * otherwise   *consumed is the offset of the fault
  */
 DISCO_API DISCO_USE_RESULT disco_status disco_params_head(const void *data, size_t n_bytes,
@@ -230,14 +231,14 @@ typedef enum disco_message_kind {
     DISCO_MESSAGE_ERR = 2
 } disco_message_kind;
 
-/* A line of stderr: its text has no tag, no space after the tag, and no newline. */
+/* A line of stderr. The text excludes the tag, the space after the tag, and the newline. */
 typedef struct disco_message {
     disco_message_kind kind;
     disco_slice text;
     uint64_t n_cut; /* bytes dropped at its end, because it was longer than DISCO_MAX_LINE */
 } disco_message;
 
-/* What a message parser holds of a line that is cut, tag included. Plain data: release nothing. */
+/* The start of a line that has not ended, tag included. Plain data: there is nothing to release. */
 typedef struct disco_message_parser {
     uint64_t n_cut;
     uint32_t n_line;
@@ -248,7 +249,7 @@ typedef struct disco_message_parser {
 DISCO_API void disco_messages_start(disco_message_parser *parser) DISCO_NONNULL(1);
 
 /*
- * Take bytes of stderr up to the end of a line; *consumed says how many. Any bytes are some line.
+ * Take bytes of stderr up to the end of a line; *consumed says how many. No line is invalid.
  *
  * DISCO_OK    *message is the line that ended. Its text points into `data` or into the parser: it
  *             is valid until either changes
@@ -261,7 +262,8 @@ DISCO_API DISCO_USE_RESULT disco_status disco_decode_message(disco_message_parse
     DISCO_NONNULL(1, 4, 5);
 
 /*
- * At the end of the stream: DISCO_OK with the last line, when no newline ended it, else DISCO_END.
+ * Call this at the end of the stream. DISCO_OK: *message is a last line that has no newline.
+ * DISCO_END: there is no such line.
  */
 DISCO_API DISCO_USE_RESULT disco_status disco_decode_last_message(disco_message_parser *parser,
                                                                   disco_message *message)
@@ -299,15 +301,15 @@ typedef struct p_entry {
 typedef struct disco_params disco_params;
 
 /*
- * The value of a name, which is a C string; NULL for a name that is not there. Of two entries with
- * one name the last counts (PARAMS-8).
+ * The value of a name, which is a C string, or NULL if there is no such name. If a name occurs
+ * twice, the last entry counts (PARAMS-8).
  */
 DISCO_API const p_entry *disco_params_get(const disco_params *params, const char *name)
     DISCO_NONNULL(1, 2);
 
 /*
- * The number of entries; names and values by index from 0 to count - 1, in the order in which they
- * were sent. NULL for any other index.
+ * The number of entries, and their names and values by index, from 0 to count - 1, in the order in
+ * which they were sent. Any other index gives NULL.
  */
 DISCO_API size_t disco_params_count(const disco_params *params) DISCO_NONNULL(1);
 DISCO_API const p_entry *disco_params_name(const disco_params *params, size_t index)
@@ -321,8 +323,8 @@ DISCO_API void disco_params_free(disco_params *params);
 /* ---- Stream ------------------------------------------------------------------------------- */
 
 /*
- * Pairs in, result lists out. A stream flushes its output when its next read would block, so that a
- * peer that waits for each answer gets it (MAP-4), and when it is closed.
+ * A stream reads pairs and writes result lists. It flushes its output when its next read would
+ * block, so that a peer that waits for each answer gets it (MAP-4), and when it is closed.
  *
  * The first error stays: from then on every call returns the same status, and
  * disco_stream_error() says what happened. DISCO_END is not an error.
@@ -337,26 +339,26 @@ DISCO_API void disco_params_free(disco_params *params);
 typedef struct disco_stream disco_stream;
 
 /*
- * Open a stream over two descriptors, which may be equal only if they are two: dup() the second of
- * a socket. The stream owns both from here on and disco_stream_close() closes them. NULL, with
- * errno set: there is no stream, and both descriptors are closed.
+ * Open a stream over two descriptors, which must differ: for a socket, dup() it for the second one.
+ * The stream owns both, and disco_stream_close() closes them. Returns NULL, with errno set, if it
+ * cannot open a stream; it then closes both descriptors.
  */
 DISCO_API DISCO_USE_RESULT disco_stream *disco_stream_open(int input, int output);
 
 /*
  * Flush, check that the last list is complete, close both descriptors and release the stream.
- * Returns the first error of the stream, this call included. NULL is allowed: DISCO_OK.
+ * Returns the first error of the stream, this call included. NULL is allowed and gives DISCO_OK.
  */
 DISCO_API DISCO_USE_RESULT disco_status disco_stream_close(disco_stream *stream);
 
 /*
- * What went wrong, for a person to read, with the clause that is broken; "" when nothing did. It
- * belongs to the stream and is valid until disco_stream_close().
+ * A message for people that says what went wrong and which clause is broken; "" if nothing went
+ * wrong. It belongs to the stream and is valid until disco_stream_close().
  */
 DISCO_API const char *disco_stream_error(const disco_stream *stream) DISCO_NONNULL(1);
 
 /*
- * Set the limit of an item that is read, in bytes; DISCO_MAX_ITEM unless set. Items that are
+ * Set the limit of an item that is read, in bytes; the default is DISCO_MAX_ITEM. Items that are
  * written may have DISCO_MAX_ITEM bytes, or this limit if it is larger (LIMITS-1).
  */
 DISCO_API void disco_stream_set_max_item(disco_stream *stream, uint32_t max_item) DISCO_NONNULL(1);
@@ -376,7 +378,7 @@ DISCO_API DISCO_USE_RESULT disco_status disco_stream_read_raw(disco_stream *stre
 /*
  * Read the next pair. DISCO_OK: *key and *value hold it. DISCO_END: the input has ended between
  * pairs. Both entries grow with realloc() and are used again by the next call: begin with NULL, and
- * free() them at the end. They are the caller's, also after an error.
+ * free() them at the end. The caller owns them, even after an error.
  */
 DISCO_API DISCO_USE_RESULT disco_status disco_stream_read_pair(disco_stream *stream, p_entry **key,
                                                                p_entry **value)
@@ -387,28 +389,28 @@ DISCO_API DISCO_USE_RESULT disco_status disco_stream_begin_list(disco_stream *st
                                                                 uint32_t num_pairs)
     DISCO_NONNULL(1);
 
-/* Write a pair of the list under way. */
+/* Write a pair of the current list. */
 DISCO_API DISCO_USE_RESULT disco_status disco_stream_write_pair(disco_stream *stream,
                                                                 const void *key, size_t key_size,
                                                                 const void *value,
                                                                 size_t value_size) DISCO_NONNULL(1);
 
-/* Write what is buffered, now: for a program that reads from another stream meanwhile. */
+/* Write the buffered output now, for a program that reads from another stream meanwhile. */
 DISCO_API DISCO_USE_RESULT disco_status disco_stream_flush(disco_stream *stream) DISCO_NONNULL(1);
 
 /* ---- Classic ------------------------------------------------------------------------------ */
 
 /*
  * A stream over stdin and stdout, through stdio: a program may read stdin before its first
- * read_kv(), and its own output to stdout keeps its place. Whatever breaks a clause is die(); that
- * the last list is complete and written is checked at exit. A program that forks calls
- * fflush(stdout) before that, or the buffered output may come out twice.
+ * read_kv(), and its own output to stdout keeps its place. Anything that breaks a clause ends in
+ * die(). At exit, libdisco checks that the last list is complete and written. A program that forks
+ * must call fflush(stdout) first; otherwise the buffered output may be written twice.
  */
 
 /*
  * Read the next pair. Returns 1 when *key and *val hold it, 0 at the end of the input between
  * pairs. Both entries grow with realloc() and are used again by the next call: begin with NULL, and
- * free() them at the end. copy_entry() what must last longer.
+ * free() them at the end. Use copy_entry() to keep one longer.
  */
 DISCO_API DISCO_USE_RESULT int read_kv(p_entry **key, p_entry **val) DISCO_NONNULL(1, 2);
 
@@ -417,10 +419,10 @@ DISCO_API DISCO_USE_RESULT int read_kv(p_entry **key, p_entry **val) DISCO_NONNU
  */
 DISCO_API void write_num_prefix(int num);
 
-/* Write a pair of the list under way. */
+/* Write a pair of the current list. */
 DISCO_API void write_kv(const p_entry *key, const p_entry *val) DISCO_NONNULL(1, 2);
 
-/* Write one item: a key, then in the next call its value. The two are one write_kv(). */
+/* Write one item: a key, and in the next call its value. Both calls together are one write_kv(). */
 DISCO_API void write_entry(const p_entry *e) DISCO_NONNULL(1);
 
 /* Write a pair of any bytes, as write_kv() does. */
@@ -428,23 +430,23 @@ DISCO_API void disco_write_kv(const void *key, size_t key_size, const void *val,
 
 /*
  * Copy src to *dst, which may be NULL and grows with realloc(). The caller releases the copy with
- * free(). Out of memory is die().
+ * free(). It calls die() if there is no memory.
  */
 DISCO_API void copy_entry(p_entry **dst, const p_entry *src) DISCO_NONNULL(1, 2);
 
-/* malloc() that never returns NULL: out of memory is die(). size may be 0. free() releases it. */
+/* malloc() that calls die() instead of returning NULL. size may be 0. Release it with free(). */
 DISCO_API DISCO_USE_RESULT void *dxmalloc(unsigned int size);
 
 /*
- * Tell the driver something: one `**<MSG>` line on stderr for each line of the text (STDERR-1 to
- * STDERR-4). It keeps errno.
+ * Send a message to the driver: one `**<MSG>` line on stderr for each line of the text (STDERR-1 to
+ * STDERR-4). It preserves errno.
  */
 DISCO_API void msg(const char *format, ...) DISCO_PRINTF(1, 2);
 
 /* Fail the job: `**<ERR>` lines on stderr, then exit status 1. */
 DISCO_API DISCO_NORETURN void die(const char *format, ...) DISCO_PRINTF(1, 2);
 
-/* As disco_stream_set_max_item(). */
+/* Like disco_stream_set_max_item(), for the classic layer. */
 DISCO_API void disco_set_max_item(uint32_t max_item);
 
 /*
@@ -454,7 +456,8 @@ DISCO_API void disco_set_max_item(uint32_t max_item);
 DISCO_API void disco_read_raw(void *data, size_t n_bytes);
 
 /*
- * Read the parameter set, before the first read_kv(). Never NULL; disco_params_free() releases it.
+ * Read the parameter set, before the first read_kv(). The result is never NULL.
+ * disco_params_free() releases it.
  */
 DISCO_API DISCO_USE_RESULT disco_params *disco_params_read(void);
 
@@ -478,8 +481,8 @@ extern "C" {
 /*
  * Read the parameter set, before the first read_kv(), into a JudySL array: name -> p_entry *, in
  * its Word_t. NULL is the empty array. The caller owns the array and its entries. This function is
- * compiled into the program, so that libdisco does not need Judy: link with -lJudy. A name with a
- * zero byte, which JudySL cannot hold, is die().
+ * compiled into the program, so libdisco does not need Judy: link with -lJudy. It calls die() for a
+ * name with a zero byte, which JudySL cannot hold.
  */
 static inline Pvoid_t read_parameters(void)
 {

@@ -170,7 +170,7 @@ class WorkerFacts(TypedDict, total=False):
 
 
 class WorkerError(KVProtoError):
-    """A worker program failed; discard the output of this attempt (LIFECYCLE-4).
+    """A worker program failed: discard the output of this attempt (LIFECYCLE-4).
 
     Attributes
     ----------
@@ -299,7 +299,7 @@ class FilesError(KVProtoError):
 
 
 class JobError(KVProtoError):
-    """A job failed, or cannot be run. The message has the failed task's error in full.
+    """A job failed, or cannot be run. The message has the whole error of the failed task.
 
     Attributes
     ----------
@@ -353,7 +353,7 @@ class DataError(KVProtoError):
     code : int or None
         The status that a server answered with.
     is_final : bool
-        Another attempt would not help: the job fails at once.
+        Whether another attempt would not help, so that the job fails at once.
     """
 
     url: str | None = None
@@ -382,7 +382,7 @@ class InvalidTag(DataError):
 
 
 class NoSuchTag(DataError):
-    """There is no tag of that name."""
+    """There is no tag with that name."""
 
     code = 404
 
@@ -396,4 +396,4 @@ class KitFault(KVProtoError):
 
 
 class KnownError(KVProtoError):
-    """A line in the file of known failures names no case."""
+    """A line in the file of known failures does not name a case."""

@@ -258,7 +258,8 @@ def _encode_kv(key: object, value: object) -> bytes:
     for item in (key, value):
         if not isinstance(item, (bytes, str)):
             raise TypeError(
-                f"{type(item).__name__} is neither bytes nor str; --out text and jsonl write other types"
+                f"{type(item).__name__} is neither bytes nor str; "
+                "--out text and jsonl can write other types"
             )
     return encode_pair(_shown(key), _shown(value))
 

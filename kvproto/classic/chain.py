@@ -26,9 +26,9 @@ __all__ = ["JobChain"]
 class JobChain(dict[Job, Any]):
     """Jobs and their inputs: {job: [input, ...]}, where an input is one of `Job.run`, or a Job.
 
-    A Job as an input stands for its results. Jobs that do not need each other run at the same
-    time. A job that runs or is done is not run again. An input may be a Job that is no key, if it
-    was started. Nothing starts before `run` or `wait`.
+    A Job as an input means its results. Jobs that do not need each other run at the same
+    time. A job that runs or is done is not run again. An input may be a Job that is not a
+    key, if it was started. Nothing starts before `run` or `wait`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class JobChain(dict[Job, Any]):
     def run(self) -> JobChain:
         """Start the jobs that need no other job, and return at once; `wait` starts the others.
 
-        JobError for jobs that need each other in a circle, and for one that nobody will run.
+        JobError for jobs that depend on each other in a circle, and for one that nothing starts.
         """
         self._check()
         self._advance()
@@ -60,9 +60,9 @@ class JobChain(dict[Job, Any]):
         Raises
         ------
         JobError
-            If a job failed; with the whole first error and the status of each job.
+            If a job failed; the message has the first error and the status of each job.
         WaitTimeout
-            After `timeout` seconds; the running jobs go on.
+            After `timeout` seconds; the running jobs continue.
         """
         self._check()
         deadline = math.inf if timeout is None else time.monotonic() + timeout

@@ -51,7 +51,7 @@ class Disco:
     Parameters
     ----------
     master, settings, proxy : object, optional
-        Older programs give them; they have no effect.
+        Older programs pass them; they have no effect.
     """
 
     job_class: ClassVar[type[Job]]  # `kvproto.classic.job` sets it
@@ -195,7 +195,7 @@ class Disco:
         Raises
         ------
         JobError
-            If the job failed, was killed, or lost its driver; with the whole error.
+            If the job failed, was killed, or lost its driver; the message has the whole error.
         WaitTimeout
             After `timeout` seconds; the job continues.
         """
@@ -244,7 +244,7 @@ class Disco:
         KeptJob(jobname).clean()
 
     def purge(self, jobname: str) -> None:
-        """Remove a job and everything it has, results too; an active job is killed first."""
+        """Remove a job and all its files, results included; an active job is killed first."""
         KeptJob(jobname).purge()
 
     def result_iterator(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -74,7 +74,7 @@ class DDFS:
     Parameters
     ----------
     master, proxy, settings : object, optional
-        Older programs give them; they have no effect.
+        Older programs pass them; they have no effect.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class DDFS:
         urls : str or list
             Inputs, like those of a job.
         chunk_size : int
-            Bytes. A chunk goes on to the end of its last line.
+            Bytes. A chunk extends to the end of its last line.
         update : bool
             Whether to leave out inputs whose first chunk is in the tag already.
 

@@ -49,19 +49,19 @@ def map(entry: Any, params: Any) -> Iterable[Pair]:
 def combiner(
     key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: Any
 ) -> Iterable[Pair] | None:
-    """Take a pair from the map; give pairs in its place, or None for nothing yet.
+    """Take a pair from the map; return pairs in its place, or None for nothing yet.
 
-    Only what a combiner gives goes any further.
+    Only the pairs that a combiner returns are kept.
 
     Parameters
     ----------
     key, value : object
         The pair. None and None in the last call.
     buffer : dict
-        Whatever the combiner keeps; each partition has its own. Clear it before it grows too large.
+        The state of the combiner, one for each partition. Clear it before it grows too large.
     done : bool
-        Whether this is the last call with this buffer. The combiner must give what it still keeps.
-        There is no call for a partition without pairs.
+        Whether this is the last call with this buffer. The combiner must return what it still
+        keeps. There is no call for a partition without pairs.
     """
     raise _interface("combiner")
 
@@ -83,7 +83,7 @@ def reduce(input_stream: Iterable[Pair], output_stream: OutputStream, params: An
 
 
 def reduce2(input_stream: Iterable[Pair], params: Any) -> Iterable[Pair]:
-    """Read the pairs of a partition, and give the results: yield them, or return a list."""
+    """Read the pairs of a partition, and yield the results, or return a list of them."""
     raise _interface("reduce2")
 
 
@@ -178,7 +178,7 @@ def _take_sums(pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
 def sum_combiner(
     key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: object
 ) -> list[Pair] | None:
-    """Combiner that sums the values of each key; it gives its sums at 100,000 keys."""
+    """Combiner that sums the values of each key; it returns its sums when it has 100,000 keys."""
     if not done:
         buffer[key] = buffer.get(key, 0) + value
         if len(buffer) < _MAX_SUMS:

@@ -38,10 +38,10 @@ class Job:
     ----------
     name : str, optional
         The beginning of the job's name; the name of the class unless given. After `run` the
-        attribute has the full, unique name. A Job that did not run stands for the job with this
-        full name, of this process or another one.
+        attribute has the full, unique name. A Job that was not started refers to the job with
+        this full name, in this process or another one.
     master : Disco, optional
-        Older programs give an address, which has no effect.
+        Older programs pass an address, which has no effect.
     worker : mapping, optional
         Parameters that neither `run` nor the class have.
     settings : object, optional
@@ -94,7 +94,7 @@ class Job:
         on_event: Callable[[dict[str, Any]], object] | None = None,
         **jobargs: Any,
     ) -> Self:
-        """Start the job and return it at once; `wait` gives the results.
+        """Start the job and return it at once; `wait` returns the results.
 
         A parameter that is missing here is looked up in the attributes of the job, then in the
         defaults of its worker. `kvproto.external` makes an external program.
@@ -174,7 +174,7 @@ class Job:
         Raises
         ------
         JobError
-            If the job failed; with the whole error of the failed task.
+            If the job failed; the message has the whole error of the failed task.
         WaitTimeout
             After `timeout` seconds; the job continues.
         """
@@ -200,7 +200,7 @@ class Job:
         return self.disco.stageresults(self._known(), stage)
 
     def mapresults(self) -> list[str]:
-        """Return what the maps gave; see `Disco.mapresults`."""
+        """Return the output files of the maps; see `Disco.mapresults`."""
         return self.disco.mapresults(self._known())
 
     def events(self, offset: int = 0, follow: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -157,16 +157,15 @@ def explain(case: Case, setting: Setting) -> str:
         f"{case.id}  {case.level}  {case.clauses}",
         f"{case.title}",
         "",
-        f"asked in: {' and '.join(case.modes)}",
+        f"modes: {' and '.join(case.modes)}",
     ]
     if case.contract == "reference":
-        lines.append("asked only with --contract reference, of workers that follow CONTRACT.md")
+        lines.append("only with --contract reference, for workers that follow CONTRACT.md")
     if case.drawn:
         lines += [
             "",
-            "each run: a random schedule (--examples, --seed), shrunk when it fails, "
-            "and before it the same",
-            "bytes all at once, to compare with",
+            "each run: the same bytes all at once, for comparison, and then a random schedule",
+            "(--examples, --seed), which is shrunk when it fails",
         ]
         return "\n".join(lines) + "\n"
     lines += [

@@ -215,7 +215,7 @@ def _wrong_lines(trace: Trace, answer: Due, clause: str) -> Finding | None:
     return Finding(
         "says something else",
         clause,
-        f"line {at + 1} of its stderr is not what it was told to say",
+        f"line {at + 1} of its stderr is not the expected text",
         f"{len(expected)} lines, this one {lines[0]}",
         f"{len(got)} lines, this one {lines[1]}",
         trace,

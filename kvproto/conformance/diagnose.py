@@ -85,7 +85,7 @@ def late_answers(finding: Finding) -> str:
             f"answer; {FLUSH}"
         )
     if owed and n_lists >= owed[-1].n_due:
-        return f"the answers came only at the end of input: output is buffered; {FLUSH}"
+        return f"the answers arrived only at the end of input: output is buffered; {FLUSH}"
     return f"output is buffered; {FLUSH}"
 
 
@@ -94,8 +94,8 @@ def reads_past(finding: Finding) -> str:
     if not _has_cut_piece(finding.trace.schedule):
         return ""
     return (
-        "a read of a pipe gives what is there: read again until all the bytes that you want have "
-        "come"
+        "a read of a pipe returns what is there: read again until all the bytes that you need have "
+        "arrived"
     )
 
 
@@ -122,26 +122,26 @@ def write_not_checked(finding: Finding) -> str:
         return ""
     if finding.trace.schedule.stdout == "closed":
         return (
-            "some run-times (those of Rust, Node and Tcl) open /dev/null where stdout is closed, "
-            "and the program cannot see it; in other languages, the result of a write, or of the "
-            "last flush at exit, is not checked"
+            "some run-times (those of Rust, Node and Tcl) open /dev/null in place of a closed "
+            "stdout, and the program cannot notice it; in other languages, the program does not "
+            "check the result of a write, or of the last flush at exit"
         )
-    return "the result of a write, or of the last flush at exit, is not checked"
+    return "the program does not check the result of a write, or of the last flush at exit"
 
 
 def signals_its_parent(finding: Finding) -> str:
     if finding.cause != "interferes with its parent":
         return ""
-    return "it sends a signal to its parent; if it does not, look for a kill for want of memory"
+    return "it sends a signal to its parent; if not, check whether the system ran out of memory"
 
 
 def kept_for_each_pair(finding: Finding) -> str:
     if finding.cause != "memory grows with the pairs":
         return ""
     return (
-        "something is kept for each pair: allocated and never freed, or put into a list or table; "
-        "if what it computes needs that, list the case in a file for --known-failing; if its "
-        "run-time collects garbage late, limit its heap (Java: -Xmx64m)"
+        "the program keeps something for each pair: it allocates and never frees it, or puts it "
+        "into a list or table; if its computation needs that, list the case in a file for "
+        "--known-failing; if its run-time collects garbage late, limit its heap (Java: -Xmx64m)"
     )
 
 

@@ -116,7 +116,7 @@ def keeps_nothing(n_pairs: int, n_bytes: int) -> Judge:
     def judge(traces: list[Trace]) -> Verdict:
         trace = traces[-1]
         if trace.ending == "floods":
-            return NotApplicable("it writes more than the kit takes")
+            return NotApplicable("it writes more than the kit accepts")
         if finding := fault_of(trace):
             return finding
         touched = [memory[1] for memory in trace.memory]

@@ -50,7 +50,7 @@ NO_LINE = "fails without an ERR line"
 """Causes that most runs share in which a worker does not fail as it should."""
 
 NOT_PROVED = (
-    "not proved, since a timer may end its waits, but it waits for input with answers held back"
+    "not proved, because a timer may end its waits, but it waits for input and holds answers back"
 )
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{3,}|[\t\r\n\x20-\x7e]{2}\Z")
@@ -255,9 +255,7 @@ def hang_of(trace: Trace) -> Finding | None:
         )
     if trace.ending == "floods":
         clause = "MAP-2" if trace.schedule.argument == "map" else "REDUCE-3"
-        return Finding(
-            "floods", clause, "it goes on writing without end", "output that ends", got, trace
-        )
+        return Finding("floods", clause, "it never stops writing", "output that ends", got, trace)
     if trace.exit_status is not None and not trace.is_stdout_ended:
         return Finding(
             "a process that it started holds stdout",
@@ -302,7 +300,7 @@ def _withheld(trace: Trace) -> Finding | None:
     return Finding(
         "answers held back",
         "MAP-4",
-        f"it waits for pair {n_due + 1} and has not handed over the answer to pair {n_had + 1}",
+        f"it waits for pair {n_due + 1} and has not sent the answer to pair {n_had + 1}",
         f"{_lists(n_due)} before it waits for more input",
         f"{_lists(n_had)}; {how}{threads}",
         trace,

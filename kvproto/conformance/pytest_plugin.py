@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; they are those of `kvproto check`."""
     group = parser.getgroup("kvproto", "conformance of a worker (kvproto)")
     group.addoption(
-        "--kv-worker", metavar="COMMAND", help="check this worker: its path, and its own arguments"
+        "--kv-worker", metavar="COMMAND", help="check this worker: its path and its arguments"
     )
     group.addoption(
         "--kv-mode", choices=("map", "reduce", "both"), default="both", help="default: both"
@@ -47,36 +47,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kv-level",
         choices=_LEVELS,
         default="must",
-        help="default: must; info tells, and never fails",
+        help="default: must; info cases only inform and never fail",
     )
     group.addoption(
         "--kv-param",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="a parameter that it needs",
+        help="a parameter that the worker needs; may be repeated",
     )
     group.addoption(
-        "--kv-file", metavar="FILE", action="append", default=[], help="a supporting file"
+        "--kv-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a supporting file, which is put beside the worker; may be repeated",
     )
     group.addoption(
-        "--kv-env", metavar="NAME", action="append", default=[], help="a variable that it gets, too"
+        "--kv-env",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="an environment variable to pass on to the worker; may be repeated",
     )
     group.addoption(
-        "--kv-known-failing", metavar="FILE", help="cases that are known to fail: xfail, strictly"
+        "--kv-known-failing", metavar="FILE", help="a list of cases that become strict xfails"
     )
     group.addoption(
-        "--kv-examples", metavar="N", type=int, default=50, help="schedules to draw (default: 50)"
+        "--kv-examples",
+        metavar="N",
+        type=int,
+        default=50,
+        help="how many random schedules to try (default: 50)",
     )
     group.addoption(
-        "--kv-seed", metavar="N", type=int, default=0, help="which ones are drawn (default: 0)"
+        "--kv-seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="the seed of the random schedules (default: 0)",
     )
     group.addoption(
         "--kv-timeout",
         metavar="SECONDS",
         type=float,
         default=10.0,
-        help="where a hang cannot be proved (default: 10)",
+        help="how long the worker may be silent if the kit cannot prove that it hangs "
+        "(default: 10)",
     )
 
 

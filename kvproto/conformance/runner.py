@@ -48,7 +48,9 @@ AT_ONCE = 2
 MOST_WATCHDOGS, HASTE = 6, 10
 """After MOST_WATCHDOGS hangs without a proof, the watchdog's time is divided by HASTE."""
 
-UNSEEN = "this machine's /proc does not tell what the worker is doing, which this case has to know"
+UNSEEN = (
+    "the /proc of this machine does not show what the worker is doing, and this case needs that"
+)
 
 COMPARED = 100_000
 """The most pairs of a run that is compared with the contract; longer runs are only counted."""
@@ -248,7 +250,7 @@ class Checker:
         """Find the smallest drawn schedule that gives a finding."""
         check = self._check
         if check.n_examples < 1:
-            return NotApplicable("--examples 0 was given: no schedules are drawn")
+            return NotApplicable("no random schedules, because of --examples 0")
         try:
             import hypothesis  # noqa: PLC0415 (it is slow to load, and an extra)
         except ImportError:

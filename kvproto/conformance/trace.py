@@ -17,10 +17,10 @@ ENDINGS = {
     "exited": "the worker exited, and its stdout was at end of file",
     "stuck": "proved: it waits for something that can never come",
     "held": "the worker exited, and a process that it started holds its stdout open",
-    "floods": "it wrote more to stdout than the kit takes, 256 MiB or 8 million result lists",
+    "floods": "it wrote more to stdout than the kit accepts, 256 MiB or 8 million result lists",
     "unsupervised": "the process that the kit runs it under was stopped or killed",
     "watchdog": "not proved, but no byte moved for {limit:g} s",
-    "endless": "not proved, but bytes went on moving, and it was not done after {endless:g} s",
+    "endless": "not proved, but bytes kept moving, and it was not done after {endless:g} s",
     "stopped": "the whole check was stopped",
 }
 

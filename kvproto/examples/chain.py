@@ -1,7 +1,7 @@
 """A chain of jobs: how many words occur once, twice, ...; the second job counts the counts.
 
-When to use it: when a job reads what another one gave. Jobs of a chain that do not need each
-other run at the same time.
+When to use it: when one job reads the results of another. Jobs of a chain that do not depend on
+each other run at the same time.
 
     python -m kvproto.examples.chain TEXT...
 """

@@ -1,9 +1,8 @@
 """A map that calls a C library through ctypes: the Bessel function J0 of each number, by the C
 library's libm.
 
-When to use it: when the work is in a library that can be called as it is, so that no program has
-to be written. A library of one's own travels with the job: `required_files = ["mylib.so"]` puts
-it where `ctypes.CDLL("mylib.so")` finds it.
+When to use it: when a library already does the work, so that you need not write a program. To send
+a library with the job, use `required_files = ["mylib.so"]`: `ctypes.CDLL("mylib.so")` finds it.
 
     kvproto run kvproto.examples.ctypes_map.Bessel NUMBERS.txt
 """

@@ -1,9 +1,9 @@
-"""The demo: count the words of real text, map and reduce both the C program `wordcount`.
+"""The demo: count the words of real text, with the C program `wordcount` as map and reduce.
 
-Prints the twenty most frequent words, the time and the speed. Without inputs it takes the sources
-of Python's standard library, which are wherever Python is.
+Prints the twenty most frequent words, the time and the speed. Without inputs it reads the sources
+of Python's standard library.
 
-When to use it: to see how fast your machine does this, and how a job runs a program of yours.
+When to use it: to see how fast your machine does this, and how a job runs your own program.
 
     kvproto demo TEXT...
 """
@@ -38,7 +38,7 @@ def program() -> str:
     path = os.path.join(os.path.dirname(__file__), "bin", "wordcount")
     if not os.path.exists(path):
         raise JobError(
-            f"{path} is not there: kvproto runs from sources; "
+            f"{path} is missing: kvproto runs from its source tree; "
             "build it with `make build`, or install with `pip install .`"
         )
     return path

@@ -1,7 +1,7 @@
 """Grep: the lines that match a regular expression, each with the file that it is in.
 
-When to use it: to search more text than one core likes to read; and to see how a reader of one's
-own gets the parameter of a job, which here comes from the command line.
+When to use it: to search more text than one core can read quickly, and to see how your own reader
+gets the parameter of a job, which comes from the command line here.
 
     kvproto run kvproto.examples.grep.Grep -P params='err|warn' /var/log
 """

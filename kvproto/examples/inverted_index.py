@@ -1,7 +1,7 @@
 """Inverted index: for each word the files that it is in.
 
-When to use it: to look things up in text that stays as it is; wherever an entry needs to know
-which input it is from.
+When to use it: to look up words in text that does not change, and when an entry needs to know which
+input it comes from.
 
     kvproto run kvproto.examples.inverted_index.InvertedIndex --partitions 4 --out jsonl TEXT...
 """

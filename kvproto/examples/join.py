@@ -1,7 +1,7 @@
 """Inner join of two CSV files on a column that both have.
 
-When to use it: to bring together tables that are too large for memory: only the rows of one key
-are held at a time.
+When to use it: to join tables that are too large for memory. Memory holds only the rows of one key
+at a time.
 
     kvproto run kvproto.examples.join.Join -Pparams=customer_id --out jsonl customers.csv orders.csv
 """

@@ -1,6 +1,6 @@
 """K-means: centres of groups of points, one job for each round, until no centre moves any more.
 
-When to use it: for what is computed in rounds: what a job gives becomes the params of the next.
+When to use it: to compute in rounds, where the results of one job become the params of the next.
 
     python -m kvproto.examples.kmeans POINTS.csv NUMBER_OF_GROUPS
 """

@@ -1,7 +1,7 @@
 """Pi, estimated: the share of random points of a square that fall into the circle in it.
 
-When to use it: for computing without input, where each task needs a number of its own: a seed, a
-day, a range.
+When to use it: to compute without input, when each task needs a different number: a seed, a day, a
+range.
 
     kvproto run kvproto.examples.pi.Pi
 """

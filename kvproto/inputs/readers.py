@@ -238,7 +238,7 @@ def chain_reader(
     Raises
     ------
     DataError
-        The file is no result, is cut short or damaged, or is not trusted. A file of 0 bytes is a
+        The file is not a result, is cut short or damaged, or is not trusted. A file of 0 bytes is a
         result only if output streams of a job wrote it: then the manifest has its size.
     """
     trust = trusts() if trust is None else trust  # now, not when the generator starts

@@ -124,7 +124,7 @@ def test_reduce_init_is_called_before_an_external_reduce_too(tables, tmp_path):
 
 
 @pytest.mark.documented(
-    "2 params: are there for each function of a task, to keep state in",
+    "2 params: each function of a task gets them and can keep state in them",
     "5 map: params keep state from call to call",
 )
 def test_what_a_task_keeps_in_params_is_not_there_for_the_next_task(tables):
@@ -142,9 +142,9 @@ def test_what_a_task_keeps_in_params_is_not_there_for_the_next_task(tables):
 
 
 @pytest.mark.documented(
-    "2 map_input_stream: the functions are chained, the last stream gives the entries",
+    "2 map_input_stream: the functions are chained, and the last stream gives the entries",
     "2 map_reader: is the last function of map_input_stream",
-    "5 nop_map: gives what the input stream gives",
+    "5 nop_map: returns each entry of the input stream",
 )
 def test_input_streams_are_chained_and_the_reader_is_the_last_of_them(tables):
     given = results(
@@ -183,7 +183,8 @@ def test_a_stream_that_gives_no_iterable_is_an_error_that_names_it(tables):
 
 
 @pytest.mark.documented(
-    "2 map_output_stream: the functions are chained, add() of the last stream gets the map's pairs"
+    "2 map_output_stream: the functions are chained, and add() of the last stream gets "
+    "the map's pairs"
 )
 def test_the_results_of_a_map_are_what_its_output_streams_write(tables):
     job = Job("out").run(
@@ -203,8 +204,8 @@ def test_the_results_of_a_map_are_what_its_output_streams_write(tables):
 
 
 @pytest.mark.documented(
-    "2 reduce_output_stream: the functions are chained, the last stream is the reduce's "
-    "second argument",
+    "2 reduce_output_stream: the functions are chained, and the last stream is the "
+    "reduce's second argument"
 )
 def test_the_results_of_a_reduce_are_what_its_output_streams_write(tables):
     job = Job("out").run(
@@ -284,7 +285,7 @@ def test_a_reader_of_bytes_takes_them_from_the_buffer_of_its_file(tmp_path):
 
 
 @pytest.mark.documented(
-    '2 status_interval: "items mapped" or "reduced" is told for every Nth',
+    '2 status_interval: every Nth entry reports "items mapped" or "items reduced"'
 )
 def test_each_status_interval_is_told_of_the_map_and_of_the_reduce(tables):
     job = Job("told").run(
@@ -300,7 +301,7 @@ def test_each_status_interval_is_told_of_the_map_and_of_the_reduce(tables):
     ]
 
 
-@pytest.mark.documented("2 status_interval: 0 turns that off")
+@pytest.mark.documented("2 status_interval: 0 turns the reports off")
 def test_a_status_interval_of_0_tells_nothing(tables):
     job = Job("told").run(
         input=tables, map=split, map_init=take_head, reduce=nop_reduce, status_interval=0
@@ -310,7 +311,7 @@ def test_a_status_interval_of_0_tells_nothing(tables):
 
 
 @pytest.mark.documented(
-    '2 status_interval: "items mapped" or "reduced" is told for every Nth',
+    '2 status_interval: every Nth entry reports "items mapped" or "items reduced"'
 )
 def test_the_status_of_external_programs_is_told_too(tmp_path):
     echo = external([program(tmp_path, ECHO)])

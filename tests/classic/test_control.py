@@ -109,7 +109,7 @@ def test_a_job_that_is_not_there_is_unknown():
 
 @pytest.mark.documented(
     "6 new_job of Disco starts a job",
-    "15 name: is what the job is called after",
+    "15 name: is the beginning of the job's name",
 )
 def test_new_job_runs_a_job_of_that_name():
     job = Disco().new_job("fresh", input=["raw://a"], map=words)

@@ -33,10 +33,10 @@ def fun_map(e, params):
 
 
 @pytest.mark.documented(
-    "2 reduce: may have two parameters and give an iterator, or three and add to its output",
-    "5 map: the example gives the words of a line",
+    "2 reduce: has two parameters and returns an iterator, or three and adds to its output",
+    "5 map: the example returns the words of a line",
     "5 reduce: iterates over its input stream, adds to its output stream, gets params",
-    "5 reduce: the example counts how often each key is there",
+    "5 reduce: the example counts how often each key occurs",
 )
 def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(poem):
     def fun_reduce(iter, out, params):
@@ -50,9 +50,8 @@ def test_the_documented_map_and_its_reduce_with_three_arguments_count_the_keys(p
 
 
 @pytest.mark.documented(
-    "2 reduce: may have two parameters and give an iterator, or three and add to its output",
-    "5 reduce2: has two parameters, gives an iterator of pairs, which are added to the output"
-    " stream",
+    "2 reduce: has two parameters and returns an iterator, or three and adds to its output",
+    "5 reduce2: has two parameters and returns an iterator of pairs, which go to the output stream",
     "5 reduce2: the example, with kvgroup, counts the values of each key",
 )
 def test_the_documented_reduce_with_two_arguments_counts_the_values(poem):
@@ -80,8 +79,8 @@ def bin_directory(tmp_path, monkeypatch):
 
 
 @pytest.mark.documented(
-    '12 a dictionary stands for the function, its key "op" for the executable',
-    "12 other keys are names, not paths, of files; the values their contents",
+    '12 a dictionary replaces the function; its key "op" is the executable',
+    "12 other keys are names, not paths, of files; the values are their contents",
 )
 @pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning"
@@ -96,7 +95,7 @@ def test_an_external_task_is_a_dictionary_of_op_and_its_files(bin_directory):
 
 @pytest.mark.documented(
     "12 external() makes the dictionary of paths",
-    "14 a map that needs a configuration file gets it so",
+    "14 a map gets a configuration file in this way",
 )
 def test_external_makes_that_dictionary_of_paths_whatever_directories_they_are_in(bin_directory):
     assert results(input=["raw://x"], map=external(["bin/external_map", "bin/config.txt"])) == [
@@ -178,7 +177,7 @@ def documented_c(tmp_path_factory):
 
 
 @pytest.mark.documented(
-    "7 the C functions as printed read pairs, whatever their bytes, in a loop to the end",
+    "7 the C functions as printed read all pairs in a loop, whatever their bytes",
     "10 MSG and ERR lines have the printed form",
 )
 def test_the_documented_c_functions_are_a_map_and_a_reduce_with_messages(documented_c, poem):
@@ -220,7 +219,7 @@ class Grep(Job):
 @pytest.mark.slow
 @pytest.mark.documented(
     "1 the grep example runs as printed",
-    "1 it is run from the shell by module and class, with a parameter, found on sys.path; "
+    "1 the shell runs a job by its module and class, found on sys.path, with a parameter; "
     "inputs are tags, urls or paths",
 )
 def test_the_documented_grep_runs_from_the_shell_as_documented(tmp_path, poem):

@@ -48,8 +48,8 @@ class Doubled(InputStream):
 
 
 @pytest.mark.documented(
-    "2 reduce_input_stream: the functions are chained, the last stream is the reduce's first "
-    "argument",
+    "2 reduce_input_stream: the functions are chained, and the last stream is the "
+    "reduce's first argument"
 )
 def test_reduce_input_streams_are_chained_into_the_first_argument_of_the_reduce():
     def doubled(stream, size, url, params):
@@ -80,8 +80,8 @@ def log(stream, partition, url, params):
 
 
 @pytest.mark.documented(
-    "2 reduce_output_stream: the functions are chained, the last stream is the reduce's "
-    "second argument",
+    "2 reduce_output_stream: the functions are chained, and the last stream is the "
+    "reduce's second argument"
 )
 def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
     def reduce(entries, out, params):
@@ -97,8 +97,7 @@ def test_the_last_output_stream_is_the_second_argument_of_the_reduce():
 
 
 @pytest.mark.documented(
-    "5 reduce2: has two parameters, gives an iterator of pairs, which are added to the output"
-    " stream",
+    "5 reduce2: has two parameters and returns an iterator of pairs, which go to the output stream"
 )
 def test_what_a_reduce_with_two_arguments_gives_is_added_to_the_output_stream():
     def reduce(entries, params):
@@ -124,7 +123,9 @@ def test_a_partition_function_sends_each_pair_to_a_reduce():
     assert [[key for key, _ in result_iterator(path)] for path in files] == [[0, 3], [1, 4], [2, 5]]
 
 
-@pytest.mark.documented("5 nop_reduce: one result file for each partition, of however many maps")
+@pytest.mark.documented(
+    "5 nop_reduce: makes one result file for each partition, for any number of maps"
+)
 def test_nop_reduce_makes_one_file_for_each_partition_of_many_maps():
     inputs = [f"raw://{number}" for number in range(5)]
     files = (
@@ -135,7 +136,7 @@ def test_nop_reduce_makes_one_file_for_each_partition_of_many_maps():
     assert [len(list(result_iterator(path))) for path in files] == [15, 15]
 
 
-@pytest.mark.documented("2 combiner: is called behind the partition function, for each partition")
+@pytest.mark.documented("2 combiner: is called after the partition function, for each partition")
 def test_what_a_combiner_gives_stays_in_the_partition_that_its_pairs_went_to():
     def renamed(key, value, buffer, done, params):
         return None if done else [(0, key)]  # 0 would go to the first partition
@@ -160,7 +161,7 @@ def test_what_a_combiner_gives_stays_in_the_partition_that_its_pairs_went_to():
 
 @pytest.mark.documented(
     "5 combiner: gets each pair of the map, a buffer of its partition and params",
-    "5 combiner: gives pairs or None; what it gives is all that is kept",
+    "5 combiner: returns pairs or None; only the pairs that it returns are kept",
 )
 def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
     def odd(key, value, buffer, done, params):
@@ -175,7 +176,7 @@ def test_a_combiner_gets_every_pair_and_alone_decides_what_is_kept():
     assert given == [(1, "x"), (3, "x"), (5, "x"), ("seen", [0, 1, 2, 3, 4, 5])]
 
 
-@pytest.mark.documented("5 combiner: may clear its buffer to bound it")
+@pytest.mark.documented("5 combiner: may clear its buffer to limit its size")
 def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
     def in_twos(key, value, buffer, done, params):
         if not done:
@@ -198,9 +199,9 @@ def test_a_combiner_may_empty_its_buffer_whenever_it_is_full():
 
 
 @pytest.mark.documented(
-    "3 jobdict() gives the job dict, its parameters found by getitem",
+    "3 jobdict() returns the job dict, whose parameters getitem finds",
     "3 input: a list of urls, or of lists of urls",
-    "3 scheduler: goes into the job dict as it is",
+    "3 scheduler: goes into the job dict unchanged",
 )
 def test_the_job_dict_has_the_parameters_of_job_and_arguments():
     class Described(Job):
@@ -220,7 +221,7 @@ def test_the_job_dict_has_the_parameters_of_job_and_arguments():
 # --------------------------------------------------------------------------------------
 
 
-@pytest.mark.documented("4 the worker module has both, and those that follow")
+@pytest.mark.documented("4 the worker module has both, and the functions below")
 @pytest.mark.parametrize("name", of_task.NAMES)
 def test_the_worker_module_has_what_a_task_has(name):
     assert getattr(worker, name) is getattr(of_task, name)

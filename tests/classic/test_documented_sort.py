@@ -9,9 +9,7 @@ from support.jobs import results
 from kvproto.classic.func import nop_reduce
 
 
-@pytest.mark.documented(
-    "2 sort: the reduce gets equal keys one behind the other, keys in ascending order"
-)
+@pytest.mark.documented("2 sort: the reduce gets its pairs in ascending order of keys")
 @pytest.mark.parametrize("kind", [str, bytes, int])
 def test_a_sorted_reduce_gets_equal_keys_together_in_ascending_order(kind):
     keys = {
@@ -29,7 +27,7 @@ def test_a_sorted_reduce_gets_equal_keys_together_in_ascending_order(kind):
 
 @pytest.mark.documented(
     "2 sort: is done on disk by the program sort",
-    "2 sort_buffer_size: is the memory for that, as for the -S of sort",
+    "2 sort_buffer_size: is the memory for a sort, as for sort -S",
 )
 def test_a_sort_is_done_by_the_program_sort_with_the_buffer_size_given(tmp_path, monkeypatch):
     told = tmp_path / "told"

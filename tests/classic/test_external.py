@@ -36,7 +36,7 @@ def failure(**jobargs):
 
 @pytest.mark.documented(
     "6 map, reduce or both are programs, with Python between them",
-    '7 the one argument is "map" or "reduce", so that one program can be both',
+    '7 the only argument is "map" or "reduce", so that one program can be both',
 )
 @pytest.mark.parametrize("pure", ["", "1"])
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -186,7 +186,7 @@ def test_no_input_is_no_map_and_an_empty_reduce(worker):
     assert results(input=[], map=worker(COUNT), reduce=worker(COUNT), partitions=2) == []
 
 
-@pytest.mark.documented("10 messages of a job's programs are told")
+@pytest.mark.documented("10 the messages of a job's programs are shown")
 def test_messages_of_a_program_become_events(worker):
     body = "sys.stderr.write('**<MSG> hello\\nplain words\\n')\n" + ECHO
     job = Job("talk").run(input=["raw://x"], map=worker(body))
@@ -250,9 +250,7 @@ def test_an_err_line_fails_the_job_at_once(worker):
     assert "retry" not in [event["event"] for event in events(job)]
 
 
-@pytest.mark.documented(
-    "7 a program reads as long as there is data: one that exits before is an error"
-)
+@pytest.mark.documented("7 a program reads as long as there is data; to exit earlier is an error")
 def test_a_program_that_stops_early_with_status_0_is_a_failure(worker):
     _, error = failure(
         input=TEXT, map=worker("for key, value in pairs():\n    answer()\n    sys.exit(0)\n")

@@ -210,9 +210,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
     assert not home.exists()
 
 
-@pytest.mark.documented(
-    '12 a dictionary stands for the function, its key "op" for the executable',
-)
+@pytest.mark.documented('12 a dictionary replaces the function; its key "op" is the executable')
 @pytest.mark.parametrize(
     "jobargs, error, says",
     [
@@ -281,7 +279,7 @@ def test_a_job_without_input_says_so():
 
 
 @pytest.mark.documented(
-    "5 partition: gets key, number and params, gives an integer below the number"
+    "5 partition: gets key, number and params, and returns an integer below the number"
 )
 @pytest.mark.parametrize(
     "functions, says",
@@ -326,7 +324,7 @@ def test_a_function_that_gives_the_wrong_thing_is_named(functions, says):
     assert any("Traceback" in log.read_text() for log in Path(job.directory, "logs").iterdir())
 
 
-@pytest.mark.documented("2 params: travel pickled; what cannot be pickled is said")
+@pytest.mark.documented("2 params: are sent pickled; an error names what cannot be pickled")
 def test_what_cannot_travel_to_a_task_says_so():
     lock = threading.Lock()
     _, error = failure(input=["raw://x"], map=lambda line, params: [(lock, 1)])

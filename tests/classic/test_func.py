@@ -82,7 +82,7 @@ def test_a_nan_has_one_partition_too():
 
 
 @pytest.mark.documented(
-    "5 partition: gets key, number and params, gives an integer below the number"
+    "5 partition: gets key, number and params, and returns an integer below the number"
 )
 @given(
     st.text() | st.integers() | st.floats() | st.tuples(st.text(), st.integers()),
@@ -113,7 +113,7 @@ def test_sum_combiner_gives_its_sums_when_done_and_before_its_buffer_grows_too_l
     assert given_out[:-1] == [None] * 99_999 and len(given_out[-1]) == 100_000 and buffer == {}
 
 
-@pytest.mark.documented("5 nop_map: gives what the input stream gives")
+@pytest.mark.documented("5 nop_map: returns each entry of the input stream")
 def test_nop_functions_pass_everything_on():
     class Out(list):
         def add(self, key, value):

@@ -33,8 +33,8 @@ def test_a_float_that_is_rounded_to_the_end_of_the_range_is_in_the_last_partitio
 
 
 @pytest.mark.documented(
-    "5 make_range_partition: parts of equal size of a range of keys, as many as there are "
-    "partitions",
+    "5 make_range_partition: divides a range of keys into parts of equal size, one for "
+    "each partition"
 )
 @pytest.mark.parametrize(
     "low, high, n_partitions", [(0, 99, 10), (-50, 49, 4), (1, 1000, 8), (0, 9, 10), (0, 1, 2)]
@@ -88,7 +88,7 @@ def test_a_range_partition_travels_to_other_processes():
     assert pairs == [("2", ""), ("2", ""), ("7", ""), ("9", "")]
 
 
-@pytest.mark.documented("5 the module has the interfaces, defaults, and functions ready made")
+@pytest.mark.documented("5 the module has the interfaces, the defaults and ready-made functions")
 @pytest.mark.parametrize(
     "name, arguments",
     [

@@ -141,7 +141,7 @@ def with_factor(factor, line, params):
     return [(word, factor) for word in line.split()]
 
 
-@pytest.mark.documented("1 a subclass of Job is a way to fix parameters")
+@pytest.mark.documented("1 a subclass of Job can set parameters")
 def test_a_job_is_a_class():
     assert dict(result_iterator(Count().run().wait())) == {"a": 1, "b": 2}
 
@@ -153,7 +153,7 @@ def test_a_job_is_an_instance_with_methods_and_attributes():
     assert dict(result_iterator(files)) == {"a": 10, "b": 20} and len(files) == 2
 
 
-@pytest.mark.documented("5 map: gives an iterable of pairs for an entry")
+@pytest.mark.documented("5 map: returns an iterable of pairs for an entry")
 @pytest.mark.parametrize(
     "map",
     [
@@ -244,8 +244,8 @@ def test_results_are_in_the_order_of_the_inputs_whichever_is_done_first(tmp_path
 
 
 @pytest.mark.documented(
-    "2 params: are there for each function of a task, to keep state in",
-    "5 partition: gets key, number and params, gives an integer below the number",
+    "2 params: each function of a task gets them and can keep state in them",
+    "5 partition: gets key, number and params, and returns an integer below the number",
     "5 reduce: iterates over its input stream, adds to its output stream, gets params",
 )
 def test_params_reach_every_function():
@@ -269,7 +269,7 @@ def test_params_reach_every_function():
 
 
 @pytest.mark.documented(
-    "2 combiner: is called behind the partition function, for each partition",
+    "2 combiner: is called after the partition function, for each partition",
     "5 combiner: gets each pair of the map, a buffer of its partition and params",
     "5 combiner: is called a last time with done set, when all entries are mapped",
 )
@@ -322,9 +322,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.documented(
-    "1 a job's functions run in processes of their own, where the worker is made anew"
-)
+@pytest.mark.documented("1 a job's functions run in separate processes, each with a new worker")
 def test_a_job_in_main_has_its_functions_globals_and_classes(tmp_path):
     (tmp_path / "main.py").write_text(MAIN)
     said = subprocess.run(

@@ -49,7 +49,7 @@ print(p.of_main(1), p.alone(2), p.closure(4), p.number, p.builtin("abc"))
 """
 
 
-@pytest.mark.documented("2 params: Params holds a set of them, functions too")
+@pytest.mark.documented("2 params: Params holds a set of them, which may include functions")
 def test_functions_of_any_kind_survive_the_way_into_another_process():
     sent = subprocess.run([sys.executable, "-c", SENDER], capture_output=True, check=True).stdout
     said = subprocess.run(

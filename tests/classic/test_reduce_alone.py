@@ -35,14 +35,14 @@ def count(entries, params):
 
 
 @pytest.mark.documented(
-    "2 reduce: may stand without a map",
+    "2 reduce: works without a map",
     "2 reduce_reader: is chain_reader by default",
 )
 def test_one_partition_reads_the_results_of_an_earlier_job_all_together(earlier):
     assert results(input=earlier, reduce=count) == [([0, 1, 2, 3, 4, 5], "keys")]
 
 
-@pytest.mark.documented("2 reduce: may stand without a map")
+@pytest.mark.documented("2 reduce: works without a map")
 def test_several_partitions_get_the_pairs_by_their_keys(earlier):
     assert results(input=earlier, reduce=count, partitions=2, partition=by_number) == [
         ([0, 2, 4], "keys"),
@@ -83,7 +83,7 @@ def test_inputs_with_labels_keep_their_partitions(earlier, tmp_path):
         ]
 
 
-@pytest.mark.documented("2 reduce_reader: without a map, reads any input as map_reader does")
+@pytest.mark.documented("2 reduce_reader: without a map, reads any input, as map_reader does")
 def test_entries_are_those_of_the_reduce_reader(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("b\na\n")

@@ -25,7 +25,7 @@ from kvproto.errors import DataError, JobError
 
 
 @pytest.mark.documented(
-    "2 map_input_stream: the functions are chained, the last stream gives the entries"
+    "2 map_input_stream: the functions are chained, and the last stream gives the entries"
 )
 def test_each_input_function_gets_what_the_one_before_it_gave(tmp_path):
     (tmp_path / "text").write_bytes(b"caf\xc3\xa9\nb\xff\n")
@@ -157,7 +157,8 @@ class Doubled(OutputStream):
 
 
 @pytest.mark.documented(
-    "2 map_output_stream: the functions are chained, add() of the last stream gets the map's pairs"
+    "2 map_output_stream: the functions are chained, and add() of the last stream gets "
+    "the map's pairs"
 )
 def test_what_is_added_to_an_output_goes_down_the_chain_and_closing_it_closes_all_but_the_sink():
     def zipped(stream, partition, url, params):

@@ -55,7 +55,7 @@ def test_a_map_is_told_which_of_its_inputs_is_being_read(tmp_path):
 
 
 @pytest.mark.documented(
-    "4 in a map, a number for each task, so that ids can be made unique",
+    "4 in a map, each task has a number, which makes ids unique",
     "4 in a reduce, the number of the partition, which the partition function decides for a pair",
 )
 def test_this_partition_is_the_number_of_the_map_task_or_the_partition_of_the_reduce():
@@ -219,8 +219,8 @@ def test_a_required_module_may_come_with_its_file(tmp_path):
 
 
 @pytest.mark.documented(
-    "6 required_files lie where the tasks run",
-    "15 required_files: lie where the tasks run",
+    "6 required_files are in the directory of the tasks",
+    "15 required_files: are in the directory of the tasks",
 )
 def test_required_files_are_in_the_working_directory(tmp_path):
     (tmp_path / "config.txt").write_text("told")
@@ -291,7 +291,7 @@ def test_the_ctypes_recipe_of_the_documentation_runs_as_printed(tmp_path):
     assert (done.stdout, done.stderr) == ("('', 6)\n", "")
 
 
-@pytest.mark.documented("2 params: Params holds a set of them, functions too")
+@pytest.mark.documented("2 params: Params holds a set of them, which may include functions")
 def test_params_are_an_object_to_keep_things_in_unless_others_are_given():
     def init(entries, params):
         params.said = params.name.upper() if hasattr(params, "name") else "nothing"

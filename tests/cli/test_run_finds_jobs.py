@@ -58,8 +58,8 @@ def kvproto(*argv):
 
 
 @pytest.mark.documented(
-    "1 it is run from the shell by module and class, with a parameter, found on sys.path; "
-    "inputs are tags, urls or paths",
+    "1 the shell runs a job by its module and class, found on sys.path, with a parameter; "
+    "inputs are tags, urls or paths"
 )
 def test_run_finds_the_job_in_the_current_directory_and_prints_its_results():
     done = kvproto("run", "myjobs.Words", "raw://a b")

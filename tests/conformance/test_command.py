@@ -389,6 +389,6 @@ def test_where_proc_tells_nothing_a_correct_worker_conforms_and_what_cannot_be_s
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     for case in ("MAP-both-full", "LIMITS-flat-memory"):
         assert (
-            f"n/a   {case} (map): this machine's /proc does not tell what the worker is doing"
+            f"n/a   {case} (map): the /proc of this machine does not show what the worker is doing"
             in done.stdout
         )

@@ -173,7 +173,7 @@ def test_a_worker_that_drips_without_end_is_given_up(monkeypatch):
         script("while True: os.write(2, b'still busy\\n'), time.sleep(0.01)"),
         LONG,
     )
-    assert trace.ending == "endless" and "bytes went on moving" in fault_of(trace).got
+    assert trace.ending == "endless" and "bytes kept moving" in fault_of(trace).got
 
 
 def test_a_process_may_have_any_name(tmp_path):

@@ -46,7 +46,7 @@ def test_a_reduce_gives_the_pairs_of_all_lists(identity, private):
         assert list(worker.reduce([])) == []
 
 
-@pytest.mark.documented("9 or never")
+@pytest.mark.documented("9 the program may write no list at all")
 @pytest.mark.clause("REDUCE-2", "REDUCE-3")
 def test_a_reduce_may_write_nothing_at_all(tmp_path, private):
     with ExternalProgram([script(tmp_path, "cat >/dev/null", "/bin/sh")]) as worker:
@@ -84,7 +84,7 @@ def test_the_pairs_of_a_list_come_before_the_list_is_complete(tmp_path, private)
 
 
 @pytest.mark.documented(
-    "9 lists come whenever the program likes, also after the end of the input",
+    "9 the program writes lists whenever it likes, even after the end of the input",
     "9 the reduce is done when the program exits",
 )
 @pytest.mark.clause("REDUCE-3", "REDUCE-5")
@@ -189,8 +189,8 @@ def test_what_the_entries_raise_comes_through(identity, private):
 
 
 @pytest.mark.documented(
-    '7 the one argument is "map" or "reduce", so that one program can be both',
-    "12 all in one flat directory, which is the program's working directory",
+    '7 the only argument is "map" or "reduce", so that one program can be both',
+    "12 all files are in one flat directory, which is the program's working directory",
 )
 @pytest.mark.clause("MAP-1", "REDUCE-1", "FILES-1", "LIFECYCLE-7")
 @pytest.mark.parametrize("mode", ["map", "reduce"])
@@ -248,9 +248,9 @@ def test_parameters_come_first_then_pairs_then_end_of_file(tmp_path, private, pa
 
 
 @pytest.mark.documented(
-    "12 the first path is the executable, the order of the others does not count",
+    "12 the first path is the executable; the order of the others does not matter",
     "14 packages a program and its files, for a map or a reduce",
-    "14 the files are a list of paths, the first the executable",
+    "14 the files are a list of paths; the first is the executable",
 )
 @pytest.mark.clause("FILES-1", "FILES-2", "FILES-4")
 def test_external_packages_files_by_their_base_names(tmp_path):
@@ -263,8 +263,8 @@ def test_external_packages_files_by_their_base_names(tmp_path):
 
 
 @pytest.mark.documented(
-    "12 other keys are names, not paths, of files; the values their contents",
-    "14 all are copied into one directory: two of one name are refused",
+    "12 other keys are names, not paths, of files; the values are their contents",
+    "14 all files are copied into one directory; two with the same name are refused",
 )
 @pytest.mark.clause("FILES-1", "FILES-2")
 def test_files_that_would_not_be_flat_are_refused(tmp_path):
@@ -285,7 +285,7 @@ def test_files_that_would_not_be_flat_are_refused(tmp_path):
             ExternalProgram({"op": b"", name: b""})
 
 
-@pytest.mark.documented("14 the files are a list of paths, the first the executable")
+@pytest.mark.documented("14 the files are a list of paths; the first is the executable")
 @pytest.mark.clause("FILES-4")
 def test_a_program_that_is_not_there_or_not_executable_says_so(tmp_path):
     with pytest.raises(errors.WorkerNotStarted, match="no such file"):

@@ -89,11 +89,11 @@ def runs():
 
 
 @pytest.mark.documented(
-    "6 a worker may be in any language and need no Python: the protocol is text of its own",
-    "7 a program reads as long as there is data: one that exits before is an error",
-    "7 output stuck in a buffer: libdisco flushes by itself, a worker that flushes late is "
-    "served all the same",
-    "8 a list is num-pairs, 32 bits, zero allowed, and exactly so many pairs",
+    "6 a worker may be in any language and needs no Python",
+    "7 a program reads as long as there is data; to exit earlier is an error",
+    "7 output in a buffer: libdisco flushes it, and the driver also serves a worker that "
+    "flushes late",
+    "8 a list is num-pairs, 32 bits, zero allowed, and exactly that many pairs",
     "8 the map is done with the list for the last pair",
     "9 the reduce is done when the program exits",
 )

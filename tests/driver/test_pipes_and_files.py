@@ -47,7 +47,9 @@ def test_a_map_worker_may_say_more_than_a_pipe_holds_in_the_middle_of_a_list():
     )
 
 
-@pytest.mark.documented("9 lists come whenever the program likes, also after the end of the input")
+@pytest.mark.documented(
+    "9 the program writes lists whenever it likes, even after the end of the input"
+)
 @pytest.mark.clause("STDERR-8", "REDUCE-2", "REDUCE-5")
 def test_a_reduce_worker_may_write_more_than_a_pipe_holds_before_it_reads():
     due = [(b"%d" % index, b"v" * 1000) for index in range(3000)]
@@ -69,7 +71,7 @@ def test_a_script_may_start_a_program_that_lies_beside_it():
 
 
 @pytest.mark.documented(
-    "12 a program reads its own files alone and writes none: the library does neither"
+    "12 a program reads only its own files and writes none; the library reads and writes none"
 )
 @pytest.mark.clause("FILES-3")
 def test_a_worker_with_libdisco_opens_no_file_and_writes_none(tmp_path):

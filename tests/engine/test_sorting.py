@@ -42,9 +42,7 @@ def room(tmp_path_factory):
 # --- order, and what comes out is what went in ---------------------------------------------------
 
 
-@pytest.mark.documented(
-    "2 sort: the reduce gets equal keys one behind the other, keys in ascending order"
-)
+@pytest.mark.documented("2 sort: the reduce gets its pairs in ascending order of keys")
 @given(pairs=st.lists(st.tuples(BYTES, BYTES)))
 def test_frames_of_any_bytes_come_out_in_the_order_of_their_keys(room, pairs):
     data = encode_pairs(pairs)
@@ -53,9 +51,7 @@ def test_frames_of_any_bytes_come_out_in_the_order_of_their_keys(room, pairs):
     assert os.listdir(room) == []
 
 
-@pytest.mark.documented(
-    "2 sort: the reduce gets equal keys one behind the other, keys in ascending order"
-)
+@pytest.mark.documented("2 sort: the reduce gets its pairs in ascending order of keys")
 @given(pairs=st.lists(st.tuples(BYTES, VALUES)) | st.lists(st.tuples(TEXT, VALUES)))
 def test_keys_of_bytes_or_of_text_come_out_in_order_with_values_of_any_type(room, pairs):
     assert repr(by_sort(pairs, room)) == repr(in_order(pairs))

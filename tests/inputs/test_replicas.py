@@ -51,7 +51,7 @@ def keys(**jobargs):
 
 @pytest.mark.documented(
     "3 input: a list of urls, or of lists of urls",
-    "5 a list of urls in the place of a url is its replicas",
+    "5 a list of urls in place of a url holds its replicas",
 )
 def test_the_first_replica_that_is_there_is_read(tmp_path, whole):
     assert keys(input=[[str(tmp_path / "nowhere"), whole]]) == LINES

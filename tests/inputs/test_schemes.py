@@ -44,7 +44,7 @@ def names(tree, found):
     return [os.path.relpath(one.url, tree) for one in found]
 
 
-@pytest.mark.documented("3 input: file:// or no scheme is a local file, which must be there")
+@pytest.mark.documented("3 input: file:// or no scheme is a local file, which must exist")
 def test_a_file_is_found_by_path_and_by_url_with_its_size(tree):
     for url in (
         str(tree / "b.txt"),
@@ -84,7 +84,7 @@ def test_a_relative_path_is_found_from_any_directory_later(tree, monkeypatch):
     assert read(found.url) == (b"a", 1)
 
 
-@pytest.mark.documented("3 input: file:// or no scheme is a local file, which must be there")
+@pytest.mark.documented("3 input: file:// or no scheme is a local file, which must exist")
 @pytest.mark.parametrize(
     "url, says",
     [
@@ -106,7 +106,7 @@ def test_a_pipe_is_refused_and_left_out_of_a_directory(tree):
     assert "pipe" not in names(tree, find_inputs([str(tree)]))
 
 
-@pytest.mark.documented("5 a list of urls in the place of a url is its replicas")
+@pytest.mark.documented("5 a list of urls in place of a url holds its replicas")
 def test_a_list_is_the_replicas_of_one_input_and_those_that_are_not_there_are_left_out(tree):
     for name in ("b2.txt", "b3.txt"):
         (tree / name).write_bytes(b"bb")

@@ -49,7 +49,7 @@ def lawful(result, fault_free):
     return result.status == 1 and len(result.errors) == 1
 
 
-@pytest.mark.documented("13 dxmalloc(): so many bytes, or die()")
+@pytest.mark.documented("13 dxmalloc(): allocates that many bytes, or calls die()")
 @pytest.mark.clause("LIFECYCLE-3")
 @pytest.mark.parametrize("fault", ["FAIL_ALLOCATION", "FAIL_ALLOCATION_ONCE"])
 def test_memory_that_runs_out_at_any_allocation_is_an_error(script, fault):
@@ -161,9 +161,7 @@ def test_write_of_its_own_that_failed_is_an_error_too(any_script):
     with open("/dev/full", "wb") as full:
         result = run(any_script, "prefix:0", "fflush", stdout=full)
     assert result.status == 1
-    assert result.errors == [
-        "an earlier write to stdout failed; do not use what was written"
-    ]
+    assert result.errors == ["an earlier write to stdout failed; do not use what was written"]
 
 
 @pytest.mark.parametrize("input_bytes", [10, 1_000_000])

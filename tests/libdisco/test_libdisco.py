@@ -30,18 +30,18 @@ def script(build):
 
 @pytest.mark.documented(
     "8 each pair is answered with a result list before the next is read; it may be empty",
-    "11 a string goes out as it is, before any pair; the program reads all of it",
-    "11 the C library parses that",
-    "13 memory for pairs is used again, not allocated for each",
-    "13 read_kv(): reads a pair, 0 at the end",
-    "13 read_kv(): key and value are used again by the next call, whatever was there",
-    "13 read_kv(): a copy keeps an entry; who made it frees it",
-    "13 p_entry: len is the length, sze the room, len <= sze",
-    "13 p_entry: data has len bytes and a zero byte behind them",
-    "13 write_num_prefix(): begins a list of so many pairs, which must follow",
-    "13 write_kv(): writes a pair, in a list alone",
-    "13 dxmalloc(): so many bytes, or die()",
-    "13 copy_entry(): copies, grows the destination, makes one for NULL",
+    "11 a string is sent unchanged, before any pair; the program reads all of it",
+    "11 the C library parses the parameters",
+    "13 memory for pairs is reused, not allocated for each pair",
+    "13 read_kv(): reads a pair, and returns 0 at the end",
+    "13 read_kv(): the next call reuses key and value, whatever they hold",
+    "13 read_kv(): a copy keeps an entry; the caller frees the copy",
+    "13 p_entry: len is the length and sze the capacity; len <= sze",
+    "13 p_entry: data has len bytes, followed by a zero byte",
+    "13 write_num_prefix(): begins a list of that many pairs, which must follow",
+    "13 write_kv(): writes a pair, only in a list",
+    "13 dxmalloc(): allocates that many bytes, or calls die()",
+    "13 copy_entry(): copies, and grows or allocates the destination",
 )
 @pytest.mark.parametrize(("arguments", "stdin", "stdout", "says", "error"), GOOD)
 def test_worker_does_what_it_should(script, arguments, stdin, stdout, says, error):
@@ -51,8 +51,8 @@ def test_worker_does_what_it_should(script, arguments, stdin, stdout, says, erro
 
 
 @pytest.mark.documented(
-    "13 write_num_prefix(): begins a list of so many pairs, which must follow",
-    "13 write_kv(): writes a pair, in a list alone",
+    "13 write_num_prefix(): begins a list of that many pairs, which must follow",
+    "13 write_kv(): writes a pair, only in a list",
 )
 @pytest.mark.parametrize(("arguments", "stdin", "stdout", "says", "error"), BAD)
 def test_worker_dies_and_says_why(script, arguments, stdin, stdout, says, error):
@@ -75,8 +75,8 @@ MEMORY_CASES = [
 
 
 @pytest.mark.documented(
-    "13 read_kv(): key and value are used again by the next call, whatever was there",
-    "13 read_kv(): a copy keeps an entry; who made it frees it",
+    "13 read_kv(): the next call reuses key and value, whatever they hold",
+    "13 read_kv(): a copy keeps an entry; the caller frees the copy",
 )
 @pytest.mark.skipif(not have("valgrind"), reason="valgrind is not installed")
 @pytest.mark.parametrize("name", MEMORY_CASES)
@@ -140,7 +140,7 @@ TEXTS = [
 
 @pytest.mark.documented(
     "13 die(): ends the job with its message",
-    "13 msg(): a message, with a format as printf has it",
+    "13 msg(): sends a message, with a format like that of printf",
 )
 @pytest.mark.clause("STDERR-1", "STDERR-3", "STDERR-4")
 @pytest.mark.parametrize("kind", ["msg", "die"])
@@ -183,8 +183,8 @@ def judy(tmp_path_factory):
 @pytest.mark.documented(
     "13 parameters come as a Judy array",
     "13 the echo program of the documentation runs (with the list prefix that it lacks)",
-    "13 read_parameters(): before the first read_kv(); gives a JudySL array",
-    "13 msg(): a message, with a format as printf has it",
+    "13 read_parameters(): is called before the first read_kv() and returns a JudySL array",
+    "13 msg(): sends a message, with a format like that of printf",
 )
 @pytest.mark.parametrize("source", ["echo.c", "header.cpp"])
 def test_echo_program_of_the_documentation(judy, tmp_path_factory, tmp_path, source):

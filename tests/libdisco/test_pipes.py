@@ -46,8 +46,8 @@ def records():
 
 
 @pytest.mark.documented(
-    "7 output stuck in a buffer: libdisco flushes by itself, a worker that flushes late is "
-    "served all the same",
+    "7 output in a buffer: libdisco flushes it, and the driver also serves a worker that "
+    "flushes late"
 )
 @pytest.mark.clause("MAP-4", "MAP-5", "PARAMS-9")
 def test_driver_that_waits_for_each_answer_gets_it(any_script):

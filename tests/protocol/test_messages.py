@@ -55,7 +55,7 @@ def test_each_line_is_one_message_in_whatever_pieces(data, at):
     )
 
 
-@pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")
+@pytest.mark.documented("10 every line has seven bytes of tag, and a newline at the end")
 @pytest.mark.clause("STDERR-1", "STDERR-3", "STDERR-4")
 @given(kind=st.sampled_from([MSG, ERR]), lines=st.lists(line_texts, min_size=1))
 def test_a_message_of_several_lines_is_several_tagged_lines(kind, lines):

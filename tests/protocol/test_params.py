@@ -50,7 +50,7 @@ def test_a_set_with_one_byte_changed_gives_what_the_reference_gives(codec_name, 
     )
 
 
-@pytest.mark.documented("11 a dictionary of strings goes out as netstrings, pair behind pair")
+@pytest.mark.documented("11 a dictionary of strings is sent as netstrings, pair after pair")
 @pytest.mark.clause("PARAMS-1", "PARAMS-2", "PARAMS-4")
 def test_a_dict_goes_out_as_a_set_that_counts_bytes():
     assert encode_params({"k": "v", "naïve": "é\n"}) == "23\n1 k 1 v\n6 naïve 3 é\n\n".encode()
@@ -58,7 +58,7 @@ def test_a_dict_goes_out_as_a_set_that_counts_bytes():
 
 
 @pytest.mark.documented(
-    "11 a string goes out as it is, before any pair; the program reads all of it"
+    "11 a string is sent unchanged, before any pair; the program reads all of it"
 )
 @pytest.mark.clause("PARAMS-6")
 def test_text_and_bytes_go_out_as_they_are():

@@ -87,7 +87,7 @@ def test_each_vector_is_whole_and_has_a_name_of_its_own():
 
 @pytest.mark.documented(
     "7 a pair is key size, key, value size, value; sizes are 32 bits, little-endian, in bytes",
-    "8 a list is num-pairs, 32 bits, zero allowed, and exactly so many pairs",
+    "8 a list is num-pairs, 32 bits, zero allowed, and exactly that many pairs",
 )
 @every_codec
 @every_stream
@@ -208,7 +208,7 @@ def test_values_encode_to_the_bytes_they_came_from(codec_name, kind, vector):
 # --- parameter sets -----------------------------------------------------------------------------
 
 
-@pytest.mark.documented("11 a dictionary of strings goes out as netstrings, pair behind pair")
+@pytest.mark.documented("11 a dictionary of strings is sent as netstrings, pair after pair")
 @every_params_codec
 @every_params
 def test_a_parameter_set_has_its_verdict(codec_name, vector):
@@ -254,7 +254,7 @@ def test_parameters_encode_to_the_bytes_they_came_from(codec_name, vector):
 # --- stderr -------------------------------------------------------------------------------------
 
 
-@pytest.mark.documented("10 seven bytes of tag, a newline at the end, for every line")
+@pytest.mark.documented("10 every line has seven bytes of tag, and a newline at the end")
 @every_params_codec
 @every_message
 def test_messages_are_as_the_vector_says(codec_name, vector):

@@ -160,11 +160,11 @@ def explain(case: DriverCase) -> str:
         f"{case.id}  {case.level}  {case.clauses}",
         case.title,
         "",
-        f"asked in: {' and '.join(case.modes)}",
-        f"the driver is given: {n} {'entry' if n == 1 else 'entries'}, {_params(request.params)}"
+        f"modes: {' and '.join(case.modes)}",
+        f"the driver gets: {n} {'entry' if n == 1 else 'entries'}, {_params(request.params)}"
         + "".join(f", a supporting file {quoted(name.encode())}" for name, _ in case.files)
         + "".join(f", {name} limit {seconds:g} s" for name, seconds in case.limits.items()),
-        f"what must come out: {_expected(case)}",
+        f"expected: {_expected(case)}",
         "",
         "the worker:",
     ]

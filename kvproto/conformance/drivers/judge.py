@@ -95,7 +95,7 @@ def _stdin(case: DriverCase, play: Play) -> DriverFinding | None:
         return DriverFinding(
             "end of file too soon",
             "LIFECYCLE-1",
-            "the worker gets end of file before it has got everything",
+            "the worker gets end of file before it has got all input",
             f"{len(wanted)} bytes",
             f"{at} bytes, then end of file",
             play,
@@ -111,7 +111,7 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
         play,
         "memory",
         "the driver allocates memory by a number that the worker announces",
-        "memory only for what has come",
+        "memory only for bytes that have arrived",
         f"{play.peak >> 20} MiB in use, for {plural(len(play.stdin), 'byte')} of input",
     )
 

@@ -25,7 +25,7 @@ __all__ = ["keep", "run"]
 HASTE = 3
 """After MOST_WATCHDOGS runs that the watchdog ended, its time is divided by HASTE."""
 
-UNSEEN = "this machine's /proc does not tell how much memory the adapter takes"
+UNSEEN = "the /proc of this machine does not show how much memory the adapter uses"
 
 
 def run(

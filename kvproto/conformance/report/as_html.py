@@ -30,13 +30,13 @@ __all__ = ["STYLE", "as_html"]
 
 ABOUT_WORKER = (
     "A worker is a program, in any language, that reads pairs of a key and a value on its standard "
-    "input and writes lists of such pairs to its standard output. This page says whether this one "
-    "does so as the protocol asks."
+    "input and writes lists of such pairs to its standard output. This page shows whether this "
+    "worker does so as the protocol requires."
 )
 ABOUT_DRIVER = (
-    "A driver is what starts workers, programs that read pairs of a key and a value and write "
-    "lists of such pairs, and judges what they do. This page says whether this one, run through "
-    "its adapter, does so as the protocol asks."
+    "A driver starts workers, which are programs that read pairs of a key and a value and write "
+    "lists of such pairs, and it judges what they do. This page shows whether this driver, run "
+    "through its adapter, does so as the protocol requires."
 )
 
 STATUSES = {
@@ -50,8 +50,8 @@ STATUSES = {
 """The CSS class of each status, and the words for one result and for several."""
 
 LEVELS = (
-    "The levels are those of the protocol: what a MUST case asks is required, what a SHOULD case "
-    "asks is recommended, and an INFO case only informs."
+    "The levels are those of the protocol: a MUST case checks what is required, a SHOULD case "
+    "checks what is recommended, and an INFO case only informs."
 )
 
 NAMES = {"likely": "likely mistake", "worker": "the worker here"}
@@ -95,7 +95,7 @@ def _head(subject: str, results: list[Result]) -> str:
         f"<li><b class={kind}>{n}</b> {label}</li>"
         for (kind, _, label), n in ((STATUSES[status], n) for status, n in counts(results).items())
     ]
-    n_checks = f"{plural(len(results), 'check')}, a check being one case in one mode:"
+    n_checks = f"{plural(len(results), 'check')} (a check is one case in one mode):"
     return (
         f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
         f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
@@ -123,7 +123,7 @@ def _fault(one: Failure, directory: str) -> str:
         f"<summary><h3>{_text(title)}</h3></summary>\n<div class=body>\n"
         f"<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
         f"{_text(finding.clause)} of the protocol. It says: {_text(case.title)}.</p>\n"
-        f"{_list(fields)}{dumps}{_others(one)}<h4>To see it again</h4>\n"
+        f"{_list(fields)}{dumps}{_others(one)}<h4>To reproduce it</h4>\n"
         f"{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
     )
 
@@ -144,7 +144,7 @@ def _again(directory: str, result: Result, needs: str) -> str:
     if is_of_driver([result]):
         return script
     replay = f"<pre class=command>kvproto check --replay {_text(directory)}</pre>\n"
-    return f"{script}{replay}<p class=soft>plays it again exactly as it was.</p>\n"
+    return f"{script}{replay}<p class=soft>repeats the run exactly.</p>\n"
 
 
 def _dump(dump: Dump) -> str:

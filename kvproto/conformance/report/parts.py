@@ -35,23 +35,23 @@ __all__ = [
 STDERR_LINES = 5
 STDERR_COLUMNS = 100
 
-FIXED = "it is listed as a known failure but passes: take it off the list"
+FIXED = "it is listed as a known failure but passes: remove it from the list"
 
 SECTIONS = {
-    "MAP": "In a map, each pair is answered with one list of result pairs, in order, before the "
-    "worker waits for more.",
-    "REDUCE": "In a reduce, pairs come in and lists of result pairs go out, any number of them at "
-    "any time.",
-    "FRAME": "How pairs travel: each key and each value is its size in 4 bytes, and then that many "
-    "bytes.",
-    "LIST": "How results travel: a list is the number of its pairs in 4 bytes, and then exactly "
-    "that many pairs.",
+    "MAP": "In a map, the worker answers each pair with one list of result pairs, in order, before "
+    "it waits for more.",
+    "REDUCE": "In a reduce, the worker reads pairs and writes any number of lists of result pairs "
+    "at any time.",
+    "FRAME": "How pairs are sent: each key and each value is its size in 4 bytes, followed by that "
+    "many bytes.",
+    "LIST": "How results are sent: a list is the number of its pairs in 4 bytes, followed by "
+    "exactly that many pairs.",
     "PARAMS": "Parameters are names and values that are sent once, before the first pair.",
     "LIFECYCLE": "How a worker starts and ends: end of input, exit status, output that nobody "
-    "reads, processes left.",
-    "STDERR": "Standard error is for people: a line is tagged as a message, or as an error, "
+    "reads, and processes that are left.",
+    "STDERR": "Standard error is for people: a tag marks a line as a message, or as an error, "
     "which fails the run.",
-    "LIMITS": "Large keys, large values and very many pairs, and the memory that they may take.",
+    "LIMITS": "Large keys, large values and very many pairs, and the memory that they may use.",
     "FILES": "The directory that a worker runs in, and the files beside it.",
 }
 """What the cases of each section are about; the section is the first word of an id."""
@@ -104,7 +104,7 @@ def parts_of(result: Result) -> Parts:
     assert isinstance(finding, Finding)
     if guess := diagnose.likely(finding):
         fields["likely"] = guess
-    return Parts(fields, _dumps_of_worker(finding), "nothing but the worker")
+    return Parts(fields, _dumps_of_worker(finding), "only the worker")
 
 
 def words(result: Result) -> str:

@@ -207,7 +207,7 @@ CASES = (
     *_in_both(
         "cut-input",
         "FRAME-4",
-        "input that ends inside a pair is an error, at whichever byte",
+        "input that ends inside a pair is an error, at any byte",
         _cut,
         fails("its input ends inside a pair", "FRAME-4"),
     ),

@@ -62,7 +62,7 @@ def _nothing_sent(setting: Setting) -> list[Schedule]:
 def _left(trace: Trace) -> Verdict:
     if not quiet.can_look():
         return NotApplicable(
-            "this machine's /proc does not tell which processes a worker has started"
+            "the /proc of this machine does not show which processes a worker has started"
         )
     if not trace.left:
         return None
@@ -124,7 +124,7 @@ CASES = (
     Case(
         "LIFECYCLE-no-bytes",
         "LIFECYCLE-3",
-        "it ends when stdin ends before a single byte has come",
+        "it ends when stdin ends before a single byte has arrived",
         _nothing_sent,
         each(hang_of),
     ),

@@ -84,7 +84,7 @@ CASES = (
     Case(
         "LIMITS-key-announced",
         "LIMITS-5",
-        "a long key that is announced and never comes does not fill memory",
+        "a long key that is announced and never arrives does not fill memory",
         _announced(),
         uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
         level="SHOULD",
@@ -92,7 +92,7 @@ CASES = (
     Case(
         "LIMITS-value-announced",
         "LIMITS-5",
-        "a long value that is announced and never comes does not fill memory",
+        "a long value that is announced and never arrives does not fill memory",
         _announced(item(b"k")),
         uses_at_most(MUCH, "LIMITS-5", LIED, ENDS_INSIDE),
         level="SHOULD",
@@ -108,7 +108,7 @@ CASES = (
     contract_case(
         "LIMITS-over-at-once",
         "LIMITS-1",
-        "a size over the limit is refused at once, not when the item is there",
+        "a size over the limit is refused at once, not when the item has arrived",
         _over_and_open,
     ),
     contract_case(

@@ -122,7 +122,7 @@ MAP = (
     DriverCase(
         "MAP-flood",
         "MAP-2",
-        "lists without end are an error as soon as there is one too many",
+        "endless lists are an error as soon as there is one too many",
         hostile(bad.floods, data=500 * packed()),
         modes=("map",),
         leaves_nothing=True,
@@ -138,7 +138,7 @@ MAP = (
     DriverCase(
         "REDUCE-flood",
         "LIFECYCLE-6",
-        "lists without end are ended by the total limit",
+        "endless lists are ended by the total limit",
         hostile(bad.floods, data=500 * packed()),
         modes=("reduce",),
         limits={"total": 3 * SHORT},

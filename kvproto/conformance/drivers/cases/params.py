@@ -57,7 +57,7 @@ CASES = (
     _goes_out(
         "sent-none",
         "PARAMS-7",
-        "when told to send no parameters, it sends not a byte of them",
+        "when its user asks for no parameters, it sends no byte for them",
         None,
     ),
     _goes_out(
