@@ -235,7 +235,7 @@ class _Checked(io.RawIOBase):
         n_read = self._file.readinto(buffer)
         self._crc = crc32(memoryview(buffer)[:n_read], self._crc)
         if not n_read and memoryview(buffer).nbytes and self._crc != self._wanted:
-            raise DataError(f"result file {self._path} is damaged: it does not have its checksum")
+            raise DataError(f"result file {self._path} is damaged: its checksum is wrong")
         return n_read
 
     def close(self) -> None:

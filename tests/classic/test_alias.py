@@ -140,11 +140,11 @@ def test_what_is_below_something_gone_is_gone_with_it():
 def test_a_name_that_never_was_there_is_an_error_with_those_that_are():
     done = python("-c", INSTALL + "from disco.error import DisoError")
     assert done.stderr.endswith(
-        "ImportError: kvproto has no 'DisoError' in disco.error; there are CommError, "
+        "ImportError: kvproto has no 'DisoError' in disco.error; it has CommError, "
         "DataError, DiscoError, JobError\n"
     )
     done = python("-c", INSTALL + "from disco import jobs")
-    assert "kvproto has no 'jobs' in disco; there are compat, core, " in done.stderr
+    assert "kvproto has no 'jobs' in disco; it has compat, core, " in done.stderr
 
 
 def test_an_attribute_that_is_gone_is_an_attribute_error_that_says_so():

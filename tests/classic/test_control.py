@@ -142,7 +142,7 @@ def test_the_results_of_a_stage_are_there_when_it_has_ended(done):
     assert done.stageresults("reduce") == done.wait()
     with pytest.raises(JobError, match=r"output of stage map .* was removed when the job ended"):
         done.stageresults("map")
-    with pytest.raises(JobError, match="no stage 'shuffle'; it has had map, reduce"):
+    with pytest.raises(JobError, match="no stage 'shuffle'; its stages are: map, reduce"):
         done.stageresults("shuffle")
     map_only = Job("map").run(input=["raw://a"], map=words)
     assert map_only.wait() == map_only.stageresults("map")
@@ -327,7 +327,7 @@ def test_a_job_whose_driver_was_killed_is_dead_and_can_be_purged(driver):
     driver.process.send_signal(signal.SIGKILL)
     assert "is dead: its driver, the process that ran it, ended before the job did" in str(waits())
     assert Disco().results(driver.job) == ("dead", [])
-    with pytest.raises(JobError, match="is not active, it is dead"):
+    with pytest.raises(JobError, match="is dead, not active"):
         Disco().kill(driver.job)
     assert {"spool", "tmp", "unfinished"} <= set(os.listdir(JobPaths(driver.job).path))
     assert has_ended(driver.map_process, 60)

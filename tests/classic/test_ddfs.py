@@ -202,7 +202,7 @@ def test_attributes_are_set_looked_up_and_deleted():
 
 
 def test_attributes_of_the_original_itself_are_refused():
-    with pytest.raises(DataError, match=r"ddfs:read-token: .* there are no tokens here") as caught:
+    with pytest.raises(DataError, match=r"ddfs:read-token: .* kvproto has no tokens") as caught:
         DDFS().setattr("x", "ddfs:read-token", "secret")
     assert caught.value.code == 404
     assert not DDFS().exists("x")

@@ -83,7 +83,7 @@ def test_a_pair_of_a_python_map_that_is_not_bytes_is_refused_with_its_type_and_t
 
     _, error = failure(input=["raw://x"], map=numbers, reduce=worker(COUNT))
     said = str(error)
-    assert "numbers gave a pair that an external program cannot be sent" in said
+    assert "numbers returned a pair that cannot be sent to an external program" in said
     assert "the value of pair 1 must be bytes or str, not int" in said
     assert "input: raw://x" in said and "entry: at or before number 0 of" in said
 

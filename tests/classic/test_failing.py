@@ -247,7 +247,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         (
             {"map": lambda line: []},
             TypeError,
-            r"map is called as map\(entry, params\), and .*<lambda> takes \(line\)",
+            r"map is called as map\(entry, params\), but .*<lambda> takes \(line\)",
         ),
         (
             {"map": words, "combiner": lambda k, v, p: []},
@@ -257,7 +257,7 @@ def test_a_missing_input_is_named_before_anything_runs(home):
         (
             {"reduce": lambda pairs: []},
             TypeError,
-            r"reduce\(iter, params\) or reduce\(iter, out, params\), and .* takes \(pairs\)",
+            r"reduce\(iter, params\) or reduce\(iter, out, params\), but .* takes \(pairs\)",
         ),
         (
             {"map": words, "input": ["raw://x", 3]},
@@ -293,7 +293,7 @@ def test_a_job_without_input_says_so():
             {"map": lambda line, params: None},
             r"lambda> returned None: it must yield \(key, value\) pairs, or return a list",
         ),
-        ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> gave None for the input"),
+        ({"map": nop_map, "map_reader": lambda *_: None}, r"lambda> returned None for the input"),
         (
             {"map": words, "combiner": lambda *_: 7},
             r"lambda> returned 7: it must yield \(key, value\) pairs",
@@ -312,7 +312,7 @@ def test_a_job_without_input_says_so():
         ),
         (
             {"map": lambda line, params: [("k", (x for x in ()))]},
-            "gave a pair that cannot be pickled: pair 0: .'k', <generator",
+            "returned a pair that cannot be pickled: pair 0: .'k', <generator",
         ),
         ({"map": lambda line, params: [(["x"], 1)]}, "not list: give the job a partition function"),
     ],

@@ -125,10 +125,10 @@ def gives_nothing(stream, size, url, params):
 @pytest.mark.parametrize(
     "function, what",
     [
-        (gives_nothing, "classic.test_streams.gives_nothing gave None for the input raw://a"),
-        (lambda stream, size, url, params: (stream, url), "lambda> gave .*for the input raw://a"),
-        (lambda stream, size, url, params: (None, size, url), "lambda> gave .None, 1, 'raw://a'"),
-        (lambda stream, size, url, params: "text", "lambda> gave 'text' for the input raw://a"),
+        (gives_nothing, "classic.test_streams.gives_nothing returned None for the input raw://a"),
+        (lambda stream, size, url, params: (stream, url), "lambda> returned .*for the input raw://a"),
+        (lambda stream, size, url, params: (None, size, url), "lambda> returned .None, 1, 'raw://a'"),
+        (lambda stream, size, url, params: "text", "lambda> returned 'text' for the input raw://a"),
     ],
 )
 def test_an_input_function_that_gives_no_stream_is_named(function, what):
@@ -191,16 +191,16 @@ def test_an_output_has_the_path_and_the_other_attributes_of_its_last_stream(tmp_
     [
         (
             [task_output_stream],
-            "task_output_stream gave .*no add.key, value. .*disco_output_stream",
+            "task_output_stream returned .*no add.key, value. .*disco_output_stream",
         ),
-        ([], "an empty chain gave .*no add"),
+        ([], "an empty chain returned .*no add"),
         (
             [lambda stream, partition, url, params: None],
-            "lambda> gave None: an output stream function gives a stream",
+            "lambda> returned None: an output stream function must return a stream",
         ),
         (
             [lambda stream, partition, url: (stream, 1, url)],
-            "lambda> gave .*an output stream function gives a stream",
+            "lambda> returned .*an output stream function must return a stream",
         ),
     ],
 )

@@ -288,4 +288,4 @@ def test_an_input_that_cannot_be_read_is_told_where_the_worker_then_hangs(here):
         "map", "--max-item", "10", "--grace", "0.5", "--", script, stdin=b"x" * 100
     )
     assert done.returncode == 1
-    assert b"a line of more than 10 bytes in the input" in done.stderr
+    assert b"the input has a line of more than 10 bytes" in done.stderr

@@ -215,7 +215,7 @@ def test_pieces_of_frames_may_be_of_any_buffer_type(identity, private):
 
 def test_a_worker_that_fails_by_itself_is_not_told_to_read_on(tmp_path, private):
     for body, says in (
-        ("raise ZeroDivisionError", "what it said on stderr"),
+        ("raise ZeroDivisionError", "look for the cause in its stderr"),
         ("import os; os._exit(127)", "cannot find"),
     ):
         with (
@@ -232,7 +232,7 @@ def test_a_worker_that_fails_by_itself_is_not_told_to_read_on(tmp_path, private)
 
 def test_wrong_times_and_a_lone_string_are_refused(identity):
     for name in ("start", "idle", "total", "grace"):
-        with pytest.raises(ValueError, match=f"{name} is a number of seconds above 0"):
+        with pytest.raises(ValueError, match=f"{name} must be a number of seconds above 0"):
             ExternalProgram([identity], **{name: 0})
     with pytest.raises(TypeError, match="iterable of entries"):
         list(ExternalProgram([identity]).map("abc"))

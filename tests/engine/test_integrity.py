@@ -80,7 +80,7 @@ def plain(text="a b"):
 def test_a_result_of_an_output_stream_that_was_cut_is_no_input_of_another_job():
     path = plain()
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(JobError, match=f"result file {path} has 8 bytes, 16 were written"):
+    with pytest.raises(JobError, match=f"result file {path} has 8 bytes, but 16 were written"):
         results(input=[str(path)], map=nop_map, map_reader=chain_reader)
 
 
@@ -100,7 +100,7 @@ def test_a_result_without_pairs_of_an_output_stream_is_read_and_one_that_was_emp
     )
     path = plain()
     path.write_bytes(b"")
-    with pytest.raises(DataError, match=f"result file {path} has 0 bytes, 16 were written"):
+    with pytest.raises(DataError, match=f"result file {path} has 0 bytes, but 16 were written"):
         list(result_iterator([path]))
 
 

@@ -65,7 +65,7 @@ def test_each_task_may_tell_as_much(tmp_path):
 
 @pytest.mark.parametrize("n_partitions", [100_001, 99_999_999_999])
 def test_more_partitions_than_can_be_meant_are_refused_at_once(n_partitions):
-    with pytest.raises(ValueError, match=f"partitions is at most 100000, not {n_partitions}"):
+    with pytest.raises(ValueError, match=f"partitions must be at most 100000, not {n_partitions}"):
         Job().run(input=["raw://x"], map=lambda entry, params: [], partitions=n_partitions)
     refused = kvproto_command(
         "run",
@@ -77,7 +77,7 @@ def test_more_partitions_than_can_be_meant_are_refused_at_once(n_partitions):
         n_partitions,
         "raw://x",
     )
-    assert refused.returncode == 1 and b"partitions is at most 100000" in refused.stderr
+    assert refused.returncode == 1 and b"partitions must be at most 100000" in refused.stderr
 
 
 def test_a_map_alone_may_have_more_partitions_than_there_are_descriptors(tmp_path):
@@ -125,7 +125,7 @@ def test_a_line_longer_than_an_item_may_be_is_refused_before_it_is_all_read(
     ).entries()
     assert len(next(entries)) == 6
     with pytest.raises(
-        DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"
+        DataError, match=f"{path} has a line of more than {3 * reading.BLOCK} bytes"
     ) as caught:
         list(entries)
     assert caught.value.is_final
@@ -137,7 +137,9 @@ def test_a_cut_inside_such_a_line_does_not_read_on_to_its_end(tmp_path, monkeypa
     path = tmp_path / "long"
     with open(path, "wb") as file:
         file.truncate(1 << 43)  # which nobody would read to its end
-    with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"):
+    with pytest.raises(
+        DataError, match=f"{path} has a line of more than {3 * reading.BLOCK} bytes"
+    ):
         open_input(str(path), 0, 1000)
 
 

@@ -261,5 +261,7 @@ def test_a_size_that_sort_takes_is_taken(room, text):
     ],
 )
 def test_a_size_that_sort_would_not_take_is_a_value_error_that_says_what_it_takes(text):
-    with pytest.raises(ValueError, match=r"sort_buffer_size is what `sort -S` takes.*'10%'.*'64M'"):
+    with pytest.raises(
+        ValueError, match=r"sort_buffer_size must be a str that `sort -S` accepts.*'10%'.*'64M'"
+    ):
         check_buffer_size(text)

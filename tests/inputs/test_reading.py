@@ -20,6 +20,8 @@ def test_a_line_over_the_limit_of_an_item_is_refused_before_it_is_all_read(tmp_p
     reader = reading.InputReader(
         [Split(str(path), 0, None, 0)], InputChain(), None, meter, for_function=External({})
     )
-    with pytest.raises(DataError, match=f"a line of more than {3 * reading.BLOCK} bytes in {path}"):
+    with pytest.raises(
+        DataError, match=f"{path} has a line of more than {3 * reading.BLOCK} bytes"
+    ):
         list(reader.frames())
     assert meter.n_bytes < 8 * reading.BLOCK

@@ -122,7 +122,7 @@ def test_another_machine_names_nothing_of_this_one(files, here):
         if "://" in here:  # without a scheme it is relative to the index
             urls.append(f"dir://{server.url.removeprefix('http://')}/index")
         for url in urls:
-            with pytest.raises(DataError, match="another machine named it, and it is of this one"):
+            with pytest.raises(DataError, match="a list of another machine must not name data"):
                 find_inputs([url])
 
 
@@ -130,7 +130,7 @@ def test_an_index_of_another_machine_names_no_tag_of_this_one(files):
     tag("x", [[files[0]]])
     with (
         serving({"/index": page(b"0 tag://x 10\n")}) as server,
-        pytest.raises(DataError, match="'tag://x': another machine named it"),
+        pytest.raises(DataError, match="'tag://x': a list of another machine"),
     ):
         find_inputs([f"dir://{server.url.removeprefix('http://')}/index"])
 
@@ -140,7 +140,7 @@ def test_addresses_that_lead_in_a_circle_are_an_error_and_tags_nested_deeply_are
 ):
     (tmp_path / "index").write_text(f"0 dir://{tmp_path}/other 1\n")
     (tmp_path / "other").write_text(f"0 dir://{tmp_path}/index 1\n")
-    with pytest.raises(DataError, match="is it a circle"):
+    with pytest.raises(DataError, match="is there a circle"):
         find_inputs([f"dir://{tmp_path}/index"])
     for number in range(50):
         tag(f"deep-{number}", [[f"TAG://deep-{number + 1}"]])
@@ -204,7 +204,7 @@ def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(f
         (f"0 b {'9' * 5000}", "is not `label url size`"),
         ("0 b\0b 10", "a path cannot contain a zero byte"),
         ("0 none 10", "input .*/none: No such file"),
-        ("0 b 11", "b has 10 bytes, and not 11"),
+        ("0 b 11", "b has 10 bytes, not 11"),
         ("0 . 10", "names 4 inputs, but a line must name one"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_result_that_is_not_what_its_manifest_says_is_still_noticed(home):
         file.write(b"1 x 1 y\n")
     done = kvproto_command("results", "streams", "--out", "text")
     assert done.returncode == 1
-    assert b"has 24 bytes, 16 were written" in done.stderr
+    assert b"has 24 bytes, but 16 were written" in done.stderr
 
 
 def test_its_tags_are_read_and_changed(home):

@@ -21,7 +21,7 @@ from kvproto.storage.trust import trusting, trusts
 pytestmark = pytest.mark.slow
 
 PAIRS = [("a", 1), ("b", [2])]
-REFUSED = "has pickled Python objects, .* `--trust` on the command line, trust=True for a job"
+REFUSED = "has pickled Python objects, .* `--trust` on the command line, or trust=True for a job"
 HUNKS = [task_output_stream, disco_output_stream]
 
 
