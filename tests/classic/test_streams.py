@@ -126,8 +126,14 @@ def gives_nothing(stream, size, url, params):
     "function, what",
     [
         (gives_nothing, "classic.test_streams.gives_nothing returned None for the input raw://a"),
-        (lambda stream, size, url, params: (stream, url), "lambda> returned .*for the input raw://a"),
-        (lambda stream, size, url, params: (None, size, url), "lambda> returned .None, 1, 'raw://a'"),
+        (
+            lambda stream, size, url, params: (stream, url),
+            "lambda> returned .*for the input raw://a",
+        ),
+        (
+            lambda stream, size, url, params: (None, size, url),
+            "lambda> returned .None, 1, 'raw://a'",
+        ),
         (lambda stream, size, url, params: "text", "lambda> returned 'text' for the input raw://a"),
     ],
 )
