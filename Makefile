@@ -1,12 +1,12 @@
-# Everything sets itself up: a virtual environment in .venv, the package built and installed into it.
+# Each target first creates .venv, and builds and installs the package into it.
 #
 #   make demo [INPUT="file dir url"]   count words with an external C program; make bench; make coverage
 #   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
-#   make test-fast                     without those marked slow: what to run after each change
+#   make test-fast                     without those marked slow, for use after each change
 #   make clauses                       the tests of each clause of PROTOCOL.md
 #   make lint                          ruff, mypy --strict, the order of imports, and lint-c: clang-format, gcc -fanalyzer
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
-#   make fuzz [SECONDS=60]             each fuzz target for so long, with clang (fuzz/fuzz.h)
+#   make fuzz [SECONDS=60]             each fuzz target for that long, with clang (fuzz/fuzz.h)
 #   make matrix                        every broken worker under every case of the kit that is not long
 #   make bad-workers                   what happens here and elsewhere when a worker misbehaves
 #   make docs                          the documentation as HTML, in build/docs

@@ -4,7 +4,7 @@
  * There are three layers. Clause names such as FRAME-1 refer to PROTOCOL.md.
  *
  *   core      disco_encode_*, disco_decode_*, disco_walk, ...: buffers in, a status out. It does no
- *             I/O, never allocates, never exits and has no state of its own.
+ *             I/O, never allocates, never exits and keeps no state.
  *   stream    disco_stream_*: a handle that reads pairs from one descriptor and writes result lists
  *             to another. It reports its errors as statuses.
  *   classic   read_kv, write_kv, msg, die, ...: what an ordinary worker calls. It is a stream over

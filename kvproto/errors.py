@@ -256,7 +256,7 @@ class WorkerCrashed(WorkerError):
 class WorkerReported(WorkerError):
     """The worker wrote a `**<ERR>` line, which fails the job (STDERR-7)."""
 
-    advice = "the program wrote this line itself; fix what it complains about"
+    advice = "the program itself reported this error; fix what it complains about"
 
 
 class WorkerOutputError(WorkerError):

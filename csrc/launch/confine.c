@@ -114,7 +114,7 @@ static int confine(char **readable)
             return fail(OS_ERROR, writable_devices[i]);
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(RESTRICT_SELF, ruleset_fd, 0) != 0)
-        return fail(OS_ERROR, "the rules are refused");
+        return fail(OS_ERROR, "the kernel refuses the rules");
     close(ruleset_fd);
     return 0;
 }

@@ -235,7 +235,7 @@ _ROWS = (
         "status_interval",
         "int",
         100_000,
-        "a task reports its progress after every so many entries; 0: never",
+        "how many entries a task takes between two reports of its progress; 0: no reports",
         checks.interval,
     ),
     Parameter(

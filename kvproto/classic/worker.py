@@ -292,6 +292,6 @@ def _by_base_name(parameter: str, paths: Iterable[str]) -> dict[str, str]:
                 "where the tasks run"
             )
         if not os.path.isfile(path):
-            raise DataError(f"{parameter}: {path} is no file")
+            raise DataError(f"{parameter}: {path} is not a file")
         files[name] = os.path.abspath(path)
     return files

@@ -28,7 +28,7 @@ PIECE_BYTES = 1 << 20
 FORMS = """
 forms of the input and the output:
   lines   each line, its newline included, as the value of an empty key
-  text    key, tab, value, newline; for keys and values without tabs and newlines
+  text    key, tab, value, newline; keys and values must not contain tabs or newlines
   jsonl   one pair on a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."}
   kv      the frames that the worker itself reads and writes
 

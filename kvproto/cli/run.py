@@ -18,8 +18,8 @@ that of params too, is passed on as a str. `help(kvproto.classic.Job.run)` in Py
 parameters.
 
 forms of the results:
-  text    key, tab, value, newline, as str() shows them; for keys and values without tabs and
-          newlines
+  text    key, tab, value, newline; str() converts keys and values, which must not contain tabs
+          or newlines
   jsonl   one pair on a line, [key, value]; bytes that are not UTF-8 as {"base64": "..."},
           NaN as {"float": "nan"}
   kv      the frames that a worker reads and writes; only for bytes and str

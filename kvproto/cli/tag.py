@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
         type=_size,
         default="64M",
         metavar="BYTES",
-        help="cut a file at the first end of a line after so many bytes; K, M and G after a number "
+        help="cut a file at the first line end after this many bytes; K, M and G after a number "
         "are powers of 1024; default: 64M",
     )
 

@@ -245,7 +245,7 @@ def read_params(data: bytes) -> tuple[int, list[tuple[bytes, bytes]]] | Fault:
             size = _NUMBER.match(data, at, end)
             if not size:
                 is_cut = end > len(data) and _BEGUN_HEAD.fullmatch(data, at)
-                what = "no length and space where an entry goes on"
+                what = "an entry does not continue with a length and a space"
                 return _CUT if is_cut else Fault(at, what, "PARAMS-2", True)
             at = size.end() + int(size[1])
             if at >= end:

@@ -172,7 +172,7 @@ def _log_failure(
     except Exception as e:  # of the file, or whatever on_event raises
         if str(e) == str(error):
             return ""
-        return f"\nnor could this be told to all: {type(e).__name__}: {e}"
+        return f"\nthe event of this failure could not be delivered: {type(e).__name__}: {e}"
     return ""
 
 

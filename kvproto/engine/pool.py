@@ -225,7 +225,7 @@ class _Stage:
             self.on_event(Retry(self.name, index, attempt, failure.brief))
             self.waiting.appendleft(index)
             return
-        tried = f" after {attempt} attempts; the last one's error" if attempt > 1 else ""
+        tried = f" after {attempt} attempts; the error of the last one" if attempt > 1 else ""
         what = f"task {self.name}:{index} failed{tried}:\n"
         cause = _restored(failure.error)
         raise TaskError(

@@ -169,7 +169,7 @@ def test_an_input_that_always_fails_fails_the_job_after_three_attempts():
 
     job, error = failure(input=["raw://x"], map=nop_map, map_reader=reader)
     assert (
-        "failed after 3 attempts; the last one's error:\nDataError: unreadable\ninput: raw://x"
+        "failed after 3 attempts; the error of the last one:\nDataError: unreadable\ninput: raw://x"
         in str(error)
     )
     assert [event["event"] for event in events(job)].count("retry") == 2

@@ -236,7 +236,7 @@ def test_required_files_are_in_the_working_directory(tmp_path):
 
 
 def test_required_files_that_are_not_there_or_have_one_name_are_refused_at_once(tmp_path):
-    with pytest.raises(Exception, match=r"required_files: .*nowhere.txt is no file"):
+    with pytest.raises(Exception, match=r"required_files: .*nowhere.txt is not a file"):
         Job("files").run(
             input=["raw://a"], map=nop_map, required_files=[str(tmp_path / "nowhere.txt")]
         )

@@ -47,7 +47,8 @@ def fail(line, params):
 def test_a_listener_that_raises_as_the_job_fails_does_not_hide_why_it_failed():
     job = Job("bad").run(input=["raw://x"], map=fail, on_event=raising_at("failed"))
     with pytest.raises(
-        JobError, match="nor could this be told to all: LookupError: the listener's own"
+        JobError,
+        match="the event of this failure could not be delivered: LookupError: the listener's own",
     ) as caught:
         job.wait()
     assert "ValueError: the true cause" in str(caught.value) and isinstance(

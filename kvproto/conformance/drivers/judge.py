@@ -183,7 +183,7 @@ def _verdict(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | No
         return DriverFinding(
             "results of a failure",
             "LIFECYCLE-4",
-            "the driver hands on results of an attempt that failed",
+            "the driver passes on results of an attempt that failed",
             "an error, and no results",
             f"an error, and {n} results",
             play,
@@ -246,7 +246,7 @@ def _messages(case: DriverCase, play: Play, answer: Answer) -> DriverFinding | N
     return case.finding(
         play,
         "messages",
-        "the lines of stderr are not handed on unchanged",
+        "the lines of stderr are not passed on unchanged",
         f"{plural(len(case.messages), 'line')}; number {at + 1}: {_line(case.messages, at)}",
         f"{plural(len(got), 'line')}; number {at + 1}: {_line(got, at)}",
     )

@@ -201,7 +201,7 @@ CASES = (
     *_in_both(
         "both-full",
         "MAP-5 REDUCE-5",
-        "both pipes may be full, and work goes on once stdout is read",
+        "both pipes may be full, and work continues once stdout is read",
         _both_full,
     ),
     *_in_both(

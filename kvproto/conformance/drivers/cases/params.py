@@ -61,7 +61,7 @@ CASES = (
         None,
     ),
     _goes_out(
-        "raw-bytes", "PARAMS-6", "a string of bytes goes out as it is", Raw(b"3\n" + ALL_BYTES)
+        "raw-bytes", "PARAMS-6", "a string of bytes goes out unchanged", Raw(b"3\n" + ALL_BYTES)
     ),
     _goes_out(
         "raw-text", "PARAMS-6", "a string of text goes out as UTF-8", Raw("na\u00efve \u2603\n")

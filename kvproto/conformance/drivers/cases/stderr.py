@@ -46,7 +46,7 @@ CASES = (
     _kept(
         "untagged",
         "STDERR-5",
-        "lines without a tag are handed on as they are",
+        "lines without a tag are passed on unchanged",
         (
             Message("", b" **<MSG> no"),
             Message("", b"**<msg> no"),
@@ -65,14 +65,14 @@ CASES = (
     _kept(
         "all-bytes",
         "STDERR-2",
-        "text of any bytes is handed on",
+        "text of any bytes is passed on",
         (Message("MSG", BYTES), Message("", BYTES)),
         b"**<MSG> " + BYTES + b"\n" + BYTES + b"\n",
     ),
     _kept(
         "unended",
         "STDERR-3",
-        "a last line without a newline is handed on",
+        "a last line without a newline is passed on",
         (Message("MSG", b"bye"),),
         b"**<MSG> bye",
     ),
@@ -123,7 +123,7 @@ CASES = (
     _kept(
         "behind-a-cut",
         "STDERR-6",
-        "the line after one that was cut is handed on",
+        "the line after one that was cut is passed on",
         (Message("", b"x" * 300000), Message("MSG", b"next")),
         b"x" * 1000,
         times=300,
