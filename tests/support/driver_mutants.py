@@ -14,7 +14,8 @@ from typing import NamedTuple
 __all__ = ["MUTANTS", "NAIVE", "PERL", "Mutant"]
 
 HERE = Path(__file__).parents[1] / "naive_drivers"
-_IMPORTED = f"import sys; sys.path[0] = {str(HERE)!r}; import naive"  # compiled once, so
+# Imported, not run as a script: Python then keeps what it has compiled.
+_IMPORTED = f"import sys; sys.path[0] = {str(HERE)!r}; import naive"
 NAIVE = [sys.executable, "-SE", "-c", _IMPORTED]
 PERL = ["perl", str(HERE / "naive.pl")]
 
