@@ -87,7 +87,8 @@ def judge(exchange: Exchange[Any]) -> None:
 
 def bad_output(exchange: Exchange[Any], fault: ProtocolError) -> WorkerError:
     """Return the error for output that breaks the framing, or that is text."""
-    window, window_offset = _recent_output(exchange)
+    window = exchange.recent + bytes(exchange.current)
+    window_offset = exchange.n_received - len(window)
     text = _text_for_a_list(exchange, fault, window, window_offset)
     if text:
         begins = _list_offset(exchange, fault)
@@ -206,12 +207,6 @@ def why_not_started(number: int, first_line: str) -> tuple[str, str]:
     else:
         what, advice = os.strerror(number), "see execve(2)"
     return f"could not be executed: {what}", advice
-
-
-def _recent_output(exchange: Exchange[Any]) -> tuple[bytes, int]:
-    """Return the last bytes of stdout and their offset in the stream."""
-    window = exchange.recent + bytes(exchange.current)
-    return window, exchange.n_received - len(window)
 
 
 def _text_for_a_list(

@@ -267,13 +267,8 @@ def _chained(
             yield from read_hunks(source, ignore_corrupt=ignore_corrupt)
         elif re.match(rb"\d{1,10} ", head):
             yield from _netstrings(source, size)
-        elif head or not _is_written_empty(url):
+        elif head or (result := entry_of(url)) is None or result.n_bytes:
             raise _no_result(url, head)
-
-
-def _is_written_empty(url: str) -> bool:
-    result = entry_of(url)
-    return result is not None and result.n_bytes == 0
 
 
 def _no_result(url: str, head: bytes) -> DataError:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kvproto.errors import ParamsError, Truncated
+from kvproto.protocol.reference import utf8
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -177,10 +178,7 @@ def _number(data: bytes, at: int, end: int, closing: bytes, field: str) -> tuple
 
 def _to_bytes(item: object, what: str) -> bytes:
     if isinstance(item, str):
-        try:
-            return item.encode()
-        except UnicodeEncodeError as e:
-            raise ValueError(f"{what} is a str that UTF-8 cannot encode: {e.reason}") from None
+        return utf8(item, what)
     if isinstance(item, bytes):
         return item
     raise TypeError(f"{what} must be str or bytes, not {type(item).__name__}")

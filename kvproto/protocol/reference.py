@@ -94,7 +94,11 @@ def pack_pairs(pairs: Iterable[object], max_item: int, first_index: int = 0) -> 
                 f"{_describe(pair)}"
             )
         for name, item in zip(("key", "value"), pair, strict=True):
-            encoded = _utf8(item, name, first_index + n_pairs) if isinstance(item, str) else item
+            encoded = (
+                utf8(item, f"the {name} of pair {first_index + n_pairs}")
+                if isinstance(item, str)
+                else item
+            )
             if not isinstance(encoded, bytes):
                 raise TypeError(
                     f"the {name} of pair {first_index + n_pairs} must be bytes or str, "
@@ -198,13 +202,12 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
     return []
 
 
-def _utf8(text: str, name: str, index: int) -> bytes:
+def utf8(text: str, what: str) -> bytes:
+    """Encode text; ValueError that names `what` for lone surrogates."""
     try:
         return text.encode()
     except UnicodeEncodeError as e:
-        raise ValueError(
-            f"the {name} of pair {index} is a str that UTF-8 cannot encode: {e.reason}"
-        ) from None
+        raise ValueError(f"{what} is a str that UTF-8 cannot encode: {e.reason}") from None
 
 
 def _describe(pair: object) -> str:

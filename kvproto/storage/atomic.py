@@ -160,17 +160,14 @@ class AtomicFile:
             if replace:
                 self._rename()
             else:
-                self._link()
+                os.link(self._temporary, self._target)
+                self._remove()
             if on_disk:
                 sync(os.path.dirname(self._target) or ".")
 
     def _rename(self) -> None:
         os.rename(self._temporary, self._target)
         self._temporary = ""
-
-    def _link(self) -> None:
-        os.link(self._temporary, self._target)
-        self._remove()
 
     def _remove(self) -> None:
         if self._temporary:

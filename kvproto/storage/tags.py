@@ -235,7 +235,7 @@ def parse_document(data: bytes, place: str) -> Document:
         raise DataError(f"{place}: not the document of a tag: {e}") from e
     urls = document.get("urls") if isinstance(document, dict) else None
     if not isinstance(urls, list) or not all(
-        isinstance(one, list) and one and _are_str(one) for one in urls
+        isinstance(one, list) and one and all(isinstance(url, str) for url in one) for one in urls
     ):
         raise DataError(
             f"{place}: not the document of a tag: `urls` is not a list of lists of urls"
@@ -245,10 +245,6 @@ def parse_document(data: bytes, place: str) -> Document:
             f"{place}: not the document of a tag: `user-data` is not an object of names and values"
         )
     return document
-
-
-def _are_str(urls: list[object]) -> bool:
-    return all(isinstance(url, str) for url in urls)
 
 
 def _walk(directory: str, start: str) -> Iterator[str]:

@@ -26,7 +26,15 @@ from typing import Any
 
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import HEAD_SIZE, check_has_lines
-from kvproto.inputs.schemes import Input, Tell, find_inputs, known_form, nodes, open_input
+from kvproto.inputs.schemes import (
+    Input,
+    Tell,
+    find_inputs,
+    is_tag_on_the_web,
+    known_form,
+    nodes,
+    open_input,
+)
 from kvproto.storage.atomic import open_regular
 from kvproto.storage.tags import TagStore, parse_document, tag_name
 
@@ -93,10 +101,7 @@ def _lists(server: str, name: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _is_tag(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    return scheme == "tag" or (
-        scheme in ("http", "https") and f"/{rest.partition('/')[2]}".startswith(_ON_THE_WEB)
-    )
+    return url.startswith("tag://") or is_tag_on_the_web(url)
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:
