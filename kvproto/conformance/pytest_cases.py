@@ -21,6 +21,7 @@ from kvproto.conformance.runner import Check, Checker, Result, read_known, selec
 from kvproto.conformance.schedule import Schedule
 from kvproto.conformance.trace import Trace
 from kvproto.driver.program import external
+from kvproto.errors import KVProtoError
 
 __all__ = ["Session", "session_of"]
 
@@ -110,9 +111,12 @@ _SESSION = pytest.StashKey[Session]()
 
 
 def session_of(config: pytest.Config) -> Session:
-    """Return the session of this run of pytest."""
+    """Return the session of this run of pytest. Raises UsageError for a wrong option."""
     if _SESSION not in config.stash:
-        config.stash[_SESSION] = Session(config)
+        try:
+            config.stash[_SESSION] = Session(config)
+        except (KVProtoError, OSError, ValueError) as error:
+            raise pytest.UsageError(str(error)) from error
     return config.stash[_SESSION]
 
 

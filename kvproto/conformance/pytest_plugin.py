@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the kit when there is a worker to check."""
     if config.getoption("--kv-worker"):
         config.pluginmanager.import_plugin(_CASES)
+        _session(config)
 
 
 def params_of(config: pytest.Config) -> dict[bytes, bytes]:

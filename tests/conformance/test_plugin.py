@@ -138,4 +138,19 @@ def test_a_variable_of_the_environment_reaches_the_worker_when_it_is_handed_on(
     arguments = (f"--kv-worker={worker}", "--kv-mode=reduce", "-k", "LIFECYCLE-exit-status")
     assert run(*arguments).returncode == 1
     assert run("--kv-env=FOR_THE_WORKER", *arguments).returncode == 0
-    assert "NOT_SET_HERE: it is not set" in run("--kv-env=NOT_SET_HERE", *arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--kv-env=NOT_SET_HERE", "NOT_SET_HERE: it is not set"),
+        ("--kv-file=no-such-file", "no-such-file"),
+        ("--kv-known-failing=no-such-file", "no-such-file"),
+        ("--kv-param=x", "--kv-param 'x' is not KEY=VALUE"),
+        ("--kv-worker=./worker 'argument", "No closing quotation"),
+    ],
+)
+def test_an_option_that_is_wrong_is_one_usage_error(run, identity, option, words):
+    done = run(f"--kv-worker={identity}", option)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.startswith("ERROR: ") and words in done.stderr
