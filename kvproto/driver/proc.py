@@ -41,19 +41,19 @@ def threads(pid: int) -> list[int]:
 
 def children(pid: int) -> list[int]:
     """List the children of all threads of a process."""
-    every: list[int] = []
+    child_pids: list[int] = []
     with suppress(OSError):  # the process has ended
         for tid in threads(pid):
-            every += map(int, read(f"{pid}/task/{tid}/children").split())
-    return every
+            child_pids += map(int, read(f"{pid}/task/{tid}/children").split())
+    return child_pids
 
 
 def descendants(pid: int) -> list[int]:
     """List the children of a process, their children, and so on."""
-    every = [pid]
-    for parent in every:  # it grows
-        every += children(parent)
-    return sorted(every[1:])
+    tree = [pid]
+    for parent in tree:  # which grows in the loop
+        tree += children(parent)
+    return sorted(tree[1:])
 
 
 def fds(pid: int) -> list[int]:

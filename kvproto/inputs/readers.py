@@ -150,9 +150,12 @@ def string_input_stream(
 
 
 def task_output_stream(stream: Any, partition: int, url: str, params: Any) -> Any:
-    """Return the output file of the task, whose write(data) takes bytes.
+    """Use the output file of the task.
 
-    The file appears when the task has succeeded.
+    Returns
+    -------
+    file
+        Its write(data) takes bytes. The file appears when the task has succeeded.
     """
     return stream
 
@@ -176,7 +179,10 @@ def _binary(stream: Any, reader: str) -> Any:
 def disco_output_stream(stream: Any, partition: int, url: str, params: Any = None) -> OutputStream:
     """Write pairs of any objects as hunks of pickles, the format of the original.
 
-    `chain_reader` reads it.
+    Returns
+    -------
+    OutputStream
+        `chain_reader` reads what it writes.
     """
     return _Hunks(stream)
 
@@ -188,7 +194,10 @@ class _Hunks(HunkWriter, OutputStream):
 def plain_output_stream(stream: Any, partition: int, url: str, params: Any = None) -> OutputStream:
     """Write `<bytes> <key> <bytes> <value>` and a newline for each pair, with str() of objects.
 
-    `chain_reader` reads it, with every key and value as str.
+    Returns
+    -------
+    OutputStream
+        `chain_reader` reads what it writes, with every key and value as str.
     """
     return _Netstrings(stream)
 
@@ -291,9 +300,23 @@ def _is_seekable(file: Any) -> bool:
 def old_netstr_reader(
     fd: File, size: int | None, fname: str, head: bytes = b""
 ) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of netstrings, the older format of the original, as str.
+    """Read netstrings, the older format of the original.
 
-    `head` has the bytes that were already read from the file.
+    Parameters
+    ----------
+    fd, size, fname
+        The file, its size in bytes or None, and its URL.
+    head : bytes
+        The bytes that were already read from the file.
+
+    Yields
+    ------
+    (str, str)
+
+    Raises
+    ------
+    DataError
+        The file is cut short or damaged.
     """
     yield from _netstrings(ByteReader(_binary(fd, "old_netstr_reader"), fname, head), size)
 
@@ -333,9 +356,16 @@ def gzip_reader(
 def gzip_line_reader(
     fd: File, size: int | None, url: str, params: Any = None
 ) -> Iterator[str | bytes]:
-    """Yield the lines of a gzip file with their newline: str, or bytes if `fd` is binary.
+    """Read the lines of a gzip file, with their newline.
 
-    Raises as `gzip_reader`.
+    Yields
+    ------
+    str, or bytes if `fd` is binary
+
+    Raises
+    ------
+    DataError
+        The input is cut short, or is not gzip.
     """
     yield from gzip_reader(fd, size, url)[0]
 
@@ -363,7 +393,17 @@ class _Gunzipped(io.RawIOBase):
 def map_line_reader(
     fd: File, size: int | None, fname: str, params: Any = None
 ) -> Iterator[str | bytes]:
-    """Yield the lines without their newline, as the oldest jobs expect it."""
+    """Read lines, and remove their newline, as the oldest jobs expect it.
+
+    Yields
+    ------
+    str, or bytes if `fd` is binary
+
+    Raises
+    ------
+    DataError
+        The input has no lines.
+    """
     check_text(fd, f"input {fname}")
     for line in fd:
         if isinstance(line, str):

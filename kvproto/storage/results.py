@@ -39,11 +39,16 @@ class Result(NamedTuple):
 
 
 class ResultWriters:
-    """Writes result files at `paths`, with records of `kind`. Its context discards them unless
-    they are published.
+    """Writes result files, which its context discards unless they are published.
 
     Many files could need too many descriptors: then the data is collected first, and the files are
     written one after the other.
+
+    Parameters
+    ----------
+    paths : list of str
+    kind : str
+        The kind of the records.
     """
 
     def __init__(self, paths: list[str], kind: str, *, store: Store = LOCAL) -> None:
@@ -179,7 +184,7 @@ def _read_header(file: Source, where: str) -> str:
 
 
 def _check_trailer(file: SeekableSource, where: str) -> None:
-    """Check that the file ends with its trailer; leave its position as it is."""
+    """Check that the file ends with its trailer; keep its position."""
     start = file.tell()
     end = file.seek(0, os.SEEK_END)
     file.seek(max(start, end - _TRAILER.size))

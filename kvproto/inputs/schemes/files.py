@@ -2,7 +2,7 @@
 
 A directory stands for its files, a pattern for those that it matches; see `folders`. The size of a
 file is only a hint: it is 0 in /proc and too large in /sys, and files grow. `raw://` inputs have no
-size, so that each becomes a task of its own: a few bytes may mean much work.
+size, so that each becomes a separate task: a few bytes may mean much work.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ from kvproto.storage.tags import TagStore, parse_document, tag_name
 __all__ = ["MAX_DOCUMENT", "fetch", "find", "listed", "load", "locate"]
 
 MAX_DOCUMENT = 256 << 20
-"""The most bytes of a tag or an index, decompressed, as it is read as a whole: 256 MiB."""
+"""The most bytes of a tag or an index, decompressed, which is read as a whole: 256 MiB."""
 
 _ON_THE_WEB = "/ddfs/tag/"
 _MAX_TAGS = 100_000
