@@ -141,7 +141,7 @@ def add(commands: Commands) -> None:
     )
     instead.add_argument("--explain", metavar="ID", help="describe what a case does, step by step")
     instead.add_argument(
-        "--replay", metavar="DIR", help="play the failure that left this directory again"
+        "--replay", metavar="DIR", help="repeat the failure that left this directory"
     )
 
 

@@ -118,7 +118,7 @@ def test_text_is_not_what_the_default_reader_expects(tmp_path):
 def test_entries_that_are_no_pairs_cannot_be_partitioned(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("b\na\n")
-    with pytest.raises(JobError, match=r"no .key, value. pair"):
+    with pytest.raises(JobError, match=r"not a .key, value. pair"):
         results(input=[str(path)], reduce=nop_reduce, reduce_reader=None, partitions=2)
 
 

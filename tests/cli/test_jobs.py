@@ -261,7 +261,7 @@ def test_oob_lists_keys_and_writes_a_value_as_it_is():
 def test_kill_stops_a_job_that_runs_and_refuses_one_that_does_not(active):
     assert said("kill", "@") == b""
     assert table()[0][1] == "dead"
-    assert "is not active, it is dead" in refused("kill", "@")
+    assert "is dead, not active" in refused("kill", "@")
 
 
 def test_purge_removes_jobs_that_have_ended(here):
