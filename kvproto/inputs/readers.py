@@ -24,13 +24,7 @@ from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import OutputStream
 from kvproto.inputs.tagged import is_chunk
 from kvproto.storage.atomic import naming
-from kvproto.storage.hunks import (
-    ByteReader,
-    HunkWriter,
-    encode_netstrings,
-    read_hunks,
-    read_netstrings,
-)
+from kvproto.storage.hunks import HunkWriter, Reader, encode_netstrings, read_hunks, read_netstrings
 from kvproto.storage.manifest import entry_of
 from kvproto.storage.records import RESULT_HEAD
 from kvproto.storage.results import read_result_stream
@@ -262,7 +256,7 @@ def _chained(
         return
     with naming(url, "reading"):
         file = _binary(fd, "chain_reader")
-        source = ByteReader(file, url)
+        source = Reader(file, url)
         start = file.tell() if _is_seekable(file) else None
         head = source.peek(len(RESULT_HEAD))
         if head == RESULT_HEAD:
@@ -318,10 +312,10 @@ def old_netstr_reader(
     DataError
         The file is cut short or damaged.
     """
-    yield from _netstrings(ByteReader(_binary(fd, "old_netstr_reader"), fname, head), size)
+    yield from _netstrings(Reader(_binary(fd, "old_netstr_reader"), fname, head), size)
 
 
-def _netstrings(source: ByteReader, size: int | None) -> Iterator[tuple[str, str]]:
+def _netstrings(source: Reader, size: int | None) -> Iterator[tuple[str, str]]:
     yield from read_netstrings(source)
     if size and source.offset < size:
         raise source.error(source.offset, f"is cut short: {size} bytes expected")

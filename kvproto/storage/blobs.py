@@ -14,6 +14,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import IO, BinaryIO
 
 from kvproto.driver import proc
@@ -182,20 +183,16 @@ def remove(blob: str) -> None:
     folder, name = os.path.split(blob)
     path = os.path.join(directory(), blob)
     try:
-        top = os.open(directory(), os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with ExitStack() as opened:
+            top = os.open(directory(), os.O_RDONLY | os.O_DIRECTORY)
+            opened.callback(os.close, top)
             inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
-            try:
-                if _mount(inner) != _mount(top):
-                    raise DataError(
-                        f"{path} is not removed: it is on another file system, "
-                        "mounted inside the store"
-                    )
-                os.unlink(name, dir_fd=inner)
-            finally:
-                os.close(inner)
-        finally:
-            os.close(top)
+            opened.callback(os.close, inner)
+            if _mount(inner) != _mount(top):
+                raise DataError(
+                    f"{path} is not removed: it is on another file system, mounted inside the store"
+                )
+            os.unlink(name, dir_fd=inner)
     except FileNotFoundError:
         pass
     except OSError as e:

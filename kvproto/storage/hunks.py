@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from kvproto.errors import DataError
 from kvproto.protocol.frames import MAX_ITEM
 
-__all__ = ["ByteReader", "HunkWriter", "encode_netstrings", "read_hunks", "read_netstrings"]
+__all__ = ["HunkWriter", "Reader", "encode_netstrings", "read_hunks", "read_netstrings"]
 
 _HEAD = Struct("<BBIQ")
 _VERSION = 0x81
@@ -41,7 +41,7 @@ class Readable(Protocol):
     def read(self, n_bytes: int, /) -> bytes: ...
 
 
-class ByteReader:
+class Reader:
     """A binary file that is read by exact numbers of bytes.
 
     Parameters
@@ -50,7 +50,7 @@ class ByteReader:
     where : str
         Its name, for errors.
     ahead : bytes
-        ByteReader that come before those of the file.
+        Reader that come before those of the file.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class _Damaged(DataError):
     """A hunk is complete, but its content is not what was written."""
 
 
-def read_hunks(source: ByteReader, *, ignore_corrupt: bool = False) -> Iterator[Any]:
+def read_hunks(source: Reader, *, ignore_corrupt: bool = False) -> Iterator[Any]:
     """Yield the pairs or lines of hunks.
 
     Raises DataError for a hunk that is cut short or damaged, before any of its pairs, and for a
@@ -134,7 +134,7 @@ def read_hunks(source: ByteReader, *, ignore_corrupt: bool = False) -> Iterator[
         raise source.error(source.offset, "is cut short: it ends without the hunk that closes it")
 
 
-def _read_hunk(source: ByteReader) -> bytes:
+def _read_hunk(source: Reader) -> bytes:
     start = source.offset
     version = source.peek(1)[0]
     if version != _VERSION:
@@ -150,7 +150,7 @@ def _read_hunk(source: ByteReader) -> bytes:
     return raw
 
 
-def _unpacked(stored: bytes, source: ByteReader, start: int) -> bytes:
+def _unpacked(stored: bytes, source: Reader, start: int) -> bytes:
     """Decompress a hunk. The result is limited: a few bytes can expand a thousandfold."""
     unpacking = zlib.decompressobj()
     try:
@@ -170,7 +170,7 @@ def _unpacked(stored: bytes, source: ByteReader, start: int) -> bytes:
     return raw
 
 
-def _unpickled(raw: bytes, source: ByteReader) -> Iterator[Any]:
+def _unpickled(raw: bytes, source: Reader) -> Iterator[Any]:
     file = io.BytesIO(raw)
     while file.tell() < len(raw):
         start = file.tell()
@@ -283,13 +283,13 @@ def _encoded(item: object) -> bytes:
     )
 
 
-def read_netstrings(source: ByteReader) -> Iterator[tuple[str, str]]:
+def read_netstrings(source: Reader) -> Iterator[tuple[str, str]]:
     """Yield the pairs of netstrings. A cut between two pairs goes unnoticed."""
     while source.peek(1):
         yield _netstring(source, b" "), _netstring(source, b"\n")
 
 
-def _netstring(source: ByteReader, end: bytes) -> str:
+def _netstring(source: Reader, end: bytes) -> str:
     start = source.offset
     head = source.peek(11)
     digits, space, _ = head.partition(b" ")

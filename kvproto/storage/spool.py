@@ -18,7 +18,7 @@ from kvproto.storage.store import LOCAL, Store
 
 __all__ = ["Partitions", "Segment", "SpoolWriter", "read_segment"]
 
-MAX_IN_MEMORY = 32 << 20
+BUFFER_SIZE = 32 << 20
 """Bytes of output that a task keeps in memory: 32 MiB."""
 
 
@@ -49,15 +49,10 @@ class SpoolWriter:
     """
 
     def __init__(
-        self,
-        path: str,
-        n_partitions: int,
-        *,
-        max_in_memory: int = MAX_IN_MEMORY,
-        store: Store = LOCAL,
+        self, path: str, n_partitions: int, *, buffer_size: int = BUFFER_SIZE, store: Store = LOCAL
     ) -> None:
         self._file = store.create(path)
-        self._partitions = Partitions(f"{path}.spill", n_partitions, max_in_memory)
+        self._partitions = Partitions(f"{path}.spill", n_partitions, buffer_size)
         self._n_bytes = [0] * n_partitions
         self._n_pairs = [0] * n_partitions
         self._crc = [0] * n_partitions
@@ -125,14 +120,14 @@ class Partitions:
     path : str
         Where the file is created. It is unlinked at once, so that it disappears with this process.
     n_partitions : int
-    max_in_memory : int
+    buffer_size : int
         The limit in bytes.
     """
 
-    def __init__(self, path: str, n_partitions: int, max_in_memory: int = MAX_IN_MEMORY) -> None:
+    def __init__(self, path: str, n_partitions: int, buffer_size: int = BUFFER_SIZE) -> None:
         self._path = path
-        self._max_in_memory = max_in_memory
-        self._n_in_memory = 0
+        self._buffer_size = buffer_size
+        self._n_buffered = 0
         self._in_memory: list[list[bytes]] = [[] for _ in range(n_partitions)]
         self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
         self._file: FileIO | None = None
@@ -140,8 +135,8 @@ class Partitions:
     def add(self, partition: int, data: bytes) -> None:
         """Append data to a partition."""
         self._in_memory[partition].append(data)
-        self._n_in_memory += len(data)
-        if self._n_in_memory > self._max_in_memory:
+        self._n_buffered += len(data)
+        if self._n_buffered > self._buffer_size:
             self._spill()
 
     def chunks(self, partition: int) -> Iterator[bytes]:
@@ -169,7 +164,7 @@ class Partitions:
                     spilled.append((self._file.seek(0, os.SEEK_END), len(data)))
                     _write_all(self._file, data)
                     chunks.clear()
-        self._n_in_memory = 0
+        self._n_buffered = 0
 
     def _read(self, file: FileIO, start: int, n_bytes: int) -> Iterator[bytes]:
         with naming(self._path, "reading"):

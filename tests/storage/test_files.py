@@ -25,13 +25,13 @@ def spool(path, writes, n_partitions=3, **options):
 
 @given(
     writes=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=40)), max_size=30),
-    max_in_memory=st.integers(0, 200),
+    buffer_size=st.integers(0, 200),
 )
 def test_partitions_come_back_in_the_order_written_held_or_spilled(
-    tmp_path_factory, writes, max_in_memory
+    tmp_path_factory, writes, buffer_size
 ):
     directory = tmp_path_factory.mktemp("spool")
-    segments = spool(directory / "map-0", writes, max_in_memory=max_in_memory)
+    segments = spool(directory / "map-0", writes, buffer_size=buffer_size)
     for partition, segment in enumerate(segments):
         written = [data for number, data in writes if number == partition]
         assert b"".join(read_segment(segment)) == b"".join(written)
@@ -48,7 +48,7 @@ def test_the_segments_lie_one_behind_the_other_and_fill_the_file(tmp_path):
 def test_a_writer_that_fails_leaves_no_file_and_none_is_there_before_it_is_whole(tmp_path):
     with (
         pytest.raises(ZeroDivisionError),
-        SpoolWriter(str(tmp_path / "map-0"), 1, max_in_memory=0) as writer,
+        SpoolWriter(str(tmp_path / "map-0"), 1, buffer_size=0) as writer,
     ):
         writer.write(0, b"data", 1)
         assert not (tmp_path / "map-0").exists()
@@ -148,7 +148,7 @@ from kvproto.storage.spool import SpoolWriter
 from kvproto.errors import DataError
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000000, 3000000))
 try:
-    with SpoolWriter(sys.argv[1], 1, max_in_memory=int(sys.argv[2])) as writer:
+    with SpoolWriter(sys.argv[1], 1, buffer_size=int(sys.argv[2])) as writer:
         for _ in range(100):
             writer.write(0, b"x" * 50000, 1)
         writer.publish()
@@ -157,9 +157,9 @@ except DataError as e:
 """
 
 
-@pytest.mark.parametrize("max_in_memory, file", [(1 << 30, "map-0"), (0, "map-0.spill")])
-def test_a_file_that_cannot_be_written_is_named_and_removed(tmp_path, max_in_memory, file):
-    argv = [sys.executable, "-c", FULL_DISK, str(tmp_path / "map-0"), str(max_in_memory)]
+@pytest.mark.parametrize("buffer_size, file", [(1 << 30, "map-0"), (0, "map-0.spill")])
+def test_a_file_that_cannot_be_written_is_named_and_removed(tmp_path, buffer_size, file):
+    argv = [sys.executable, "-c", FULL_DISK, str(tmp_path / "map-0"), str(buffer_size)]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert said == f"writing {tmp_path / file}: File too large\n"
     assert os.listdir(tmp_path) == []

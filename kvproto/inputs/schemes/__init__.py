@@ -26,16 +26,7 @@ from kvproto._text import printable, without_passwords
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.replicas import find_replicas
 
-__all__ = [
-    "SCHEMES",
-    "Input",
-    "Tell",
-    "find_inputs",
-    "is_tag_on_the_web",
-    "known_form",
-    "open_input",
-    "tell",
-]
+__all__ = ["SCHEMES", "Input", "Tell", "find_inputs", "is_tag", "known_form", "open_input", "tell"]
 
 SCHEMES = {
     "": "files",
@@ -137,7 +128,7 @@ def _find(url: str, tell: Tell) -> list[Input]:
         )
     token = _depth.set(depth + 1)
     try:
-        module = _scheme("lists") if is_tag_on_the_web(url) else _module(url)
+        module = _scheme("lists") if is_tag(url) else _module(url)
         return list(module.find(url, tell))
     finally:
         _depth.reset(token)
@@ -204,6 +195,6 @@ def _scheme(name: str) -> Scheme:
     return cast(Scheme, importlib.import_module(f"{__name__}.{name}"))
 
 
-def is_tag_on_the_web(url: str) -> bool:
-    """Whether it is the web address of a tag's document."""
-    return re.match("https?://[^/]*/ddfs/tag/", url) is not None
+def is_tag(url: str) -> bool:
+    """Whether it is the URL of a tag, or the web address of the tag's document."""
+    return re.match("tag://|https?://[^/]*/ddfs/tag/", url) is not None

@@ -26,15 +26,7 @@ from typing import Any
 
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import HEAD_SIZE, check_has_lines
-from kvproto.inputs.schemes import (
-    Input,
-    Tell,
-    find_inputs,
-    is_tag_on_the_web,
-    known_form,
-    nodes,
-    open_input,
-)
+from kvproto.inputs.schemes import Input, Tell, find_inputs, is_tag, known_form, nodes, open_input
 from kvproto.storage.atomic import open_regular
 from kvproto.storage.tags import TagStore, parse_document, tag_name
 
@@ -72,7 +64,7 @@ def listed(url: str) -> Iterator[tuple[str, list[str]]]:
         server, name, replicas = next(todo[-1], (None, "", []))
         if server is None:
             todo.pop()
-        elif not any(map(_is_tag, replicas)):
+        elif not any(map(is_tag, replicas)):
             yield name, replicas
         elif len(replicas) > 1:
             raise DataError(
@@ -98,10 +90,6 @@ def _lists(server: str, name: str) -> Iterator[tuple[str, str, list[str]]]:
         except DataError as e:
             raise DataError(f"tag {name}: {e}") from e
         yield server, name, urls
-
-
-def _is_tag(url: str) -> bool:
-    return url.startswith("tag://") or is_tag_on_the_web(url)
 
 
 def locate(url: str, server: str = "") -> tuple[str, str]:
