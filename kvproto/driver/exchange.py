@@ -270,10 +270,9 @@ class Exchange(Generic[Decoded_co]):
 
     def _waits_for_worker(self) -> bool:
         """Whether the next step is the worker's and not only that of a slow source."""
-        source_is_due = (
-            not self._pending and self.source.fileno is not None and not self.input_ended
-        )
-        return not (source_is_due and (self._has_answered() or not self.answers_each_pair))
+        if self._pending or self.input_ended or self.source.fileno is None:
+            return True
+        return self.answers_each_pair and not self._has_answered()
 
     def _has_answered(self) -> bool:
         """Whether the worker is a map and has answered all pairs read from the source."""

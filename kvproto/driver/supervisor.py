@@ -33,9 +33,7 @@ SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "sup
 Stdio = int | IO[bytes] | None
 """What subprocess.Popen takes as stdin, stdout and stderr."""
 
-_MARK = (
-    "KVPROTO_SUPERVISED"  # an environment variable that marks all processes under one supervisor
-)
+_MARK = "KVPROTO_SUPERVISED"  # the environment variable of all processes under a supervisor
 _CHECK_SECONDS = 0.05  # between checks of a supervisor that does not end
 _STOPPED_SECONDS = 2.0  # for which a supervisor may be stopped before it is killed
 

@@ -38,12 +38,8 @@ BOM = b"\xef\xbb\xbf"
 
 
 def _unpack(command: str, module: str = "") -> str:
-    advice = f"unpack it first with `{command}`"
-    if module:
-        advice += (
-            f", or give map_reader a function that reads fd.buffer with Python's module {module}"
-        )
-    return advice
+    reader = "or give map_reader a function that reads fd.buffer with Python's module"
+    return f"unpack it first with `{command}`" + (f", {reader} {module}" if module else "")
 
 
 _RESULT = "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"

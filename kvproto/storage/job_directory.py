@@ -223,9 +223,8 @@ class DriverEnd:
         # closes it.
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._is_open = True
-        self._using = (
-            threading.Lock()
-        )  # `stop` must not write to a closed descriptor: its number may be reused
+        # `stop` must not write to a closed descriptor, whose number may be reused.
+        self._using = threading.Lock()
 
     def stop(self) -> None:
         """Ask this driver to stop."""

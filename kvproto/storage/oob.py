@@ -54,11 +54,8 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
         check_value(key, value)
     for key, value in values.items():
         path = _path(directory, key)
-        kind, data = (
-            (b"b", value)
-            if isinstance(value, bytes)
-            else (b"s", value.encode("utf-8", "surrogatepass"))
-        )
+        kind = b"s" if isinstance(value, str) else b"b"
+        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
         write_file(path, _head(kind, key, data) + data, errors=in_home)
 
 

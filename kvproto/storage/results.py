@@ -190,10 +190,8 @@ def _check_trailer(file: SeekableSource, where: str) -> None:
     file.seek(max(start, end - _TRAILER.size))
     trailer = _read(file, _TRAILER.size)
     file.seek(start)
-    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != (
-        end - start - _TRAILER.size,
-        _MAGIC,
-    ):
+    expected = (end - start - _TRAILER.size, _MAGIC)
+    if len(trailer) < _TRAILER.size or _TRAILER.unpack(trailer)[::3] != expected:
         raise _cut(where)
 
 

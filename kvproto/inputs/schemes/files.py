@@ -114,17 +114,15 @@ def _range(
     raw: io.FileIO, path: str, url: str, start: int, end: int | None
 ) -> tuple[BufferedReader, int]:
     size = os.fstat(raw.fileno()).st_size
-    if size < max(start, end or 0):
-        n_planned = max(start, end or 0)
+    n_planned = max(start, end or 0)
+    if size < n_planned:
         raise DataError(
             f"input {url}: was cut short after the job began: it has {size} bytes, "
             f"and had {n_planned} or more"
         )
     file = checked(BufferedReader(raw, 1 << 16), path)
-    first, last = (
-        _line_start(file, start, url),
-        size if end is None else _line_start(file, end, url),
-    )
+    first = _line_start(file, start, url)
+    last = size if end is None else _line_start(file, end, url)
     file.seek(first)
     return BufferedReader(_Range(file, last - first, path), 1 << 16), last - first
 
