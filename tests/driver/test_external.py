@@ -274,7 +274,7 @@ def test_files_that_would_not_be_flat_are_refused(tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(errors.FilesError, match="already a file 'config'"):
         external([program, tmp_path / "config", tmp_path / "deep" / "config"])
-    with pytest.raises(errors.FilesError, match="'op' already"):
+    with pytest.raises(errors.FilesError, match="already a file 'op'"):
         external([program, tmp_path / "op"])
     with pytest.raises(errors.FilesError, match="at least one"):
         external([])

@@ -15,7 +15,7 @@ from kvproto.classic.putting import opened
 from kvproto.classic.task_io import chain_reader, plain_output_stream
 from kvproto.errors import DataError, FilesError, JobError
 from kvproto.inputs.schemes import find_inputs
-from kvproto.storage.manifest import write_manifest, written
+from kvproto.storage.manifest import entry_of, write_manifest
 from kvproto.storage.results import Result
 
 pytestmark = pytest.mark.slow
@@ -112,15 +112,15 @@ def test_a_change_of_any_byte_of_a_manifest_is_noticed(tmp_path):
     (tmp_path / "events.jsonl").touch()
     path = tmp_path / "results.jsonl"
     data = path.read_bytes()
-    assert written(f"{directory}/result-1").n_bytes == 10
+    assert entry_of(f"{directory}/result-1").n_bytes == 10
     for at in range(len(data)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         with pytest.raises(DataError, match="damaged"):
-            written(f"{directory}/result-1")
+            entry_of(f"{directory}/result-1")
     for end in range(len(data)):
         path.write_bytes(data[:end])
         with pytest.raises(DataError, match="damaged"):
-            written(f"{directory}/result-1")
+            entry_of(f"{directory}/result-1")
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[1]\n", '{"path": "result-00000-00000"}\n', None])
