@@ -49,7 +49,7 @@ def test_the_objects_are_those_of_the_new_modules():
 
 
 def test_what_was_pickled_under_an_old_name_can_be_loaded():
-    assert pickle.loads(b"ckvproto.classic.hunks\nBytes\n.") is hunks.Bytes
+    assert pickle.loads(b"ckvproto.classic.hunks\nBytes\n.") is hunks.Reader
 
 
 def test_a_name_that_no_module_had_is_an_import_error():

@@ -127,7 +127,7 @@ MOVED: dict[str, tuple[str, ...]] = {
 }
 """The same for modules of kvproto: what was importable from them still is."""
 
-RENAMED = {"Run": "JobThread", "of_the_user": "call_user_code"}
+RENAMED = {"Bytes": "Reader", "Run": "JobThread", "of_the_user": "call_user_code"}
 """Names of MOVED that are called something else now."""
 
 
