@@ -3,7 +3,8 @@
 Each of these signals raises an exception in the main thread, between any two steps of it. The locks
 of `threading` and `concurrent.futures` are written in Python and do not survive that: one that the
 exception leaves taken blocks other threads for ever. So the main thread starts threads, and works
-with such locks, only inside `deferred`, and waits with `Latch` or a `queue.SimpleQueue`.
+with such locks, only inside `deferred`, and waits with `Latch` or a `queue.SimpleQueue`, whose locks
+are in C.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 
 __all__ = ["NUMBERS", "Ended", "Latch", "as_interrupts", "deferred", "end_by"]
 
@@ -93,28 +93,28 @@ class Latch:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiting: list[SimpleQueue[None]] = []  # its put() and get() survive an exception
+        self._waiting: list[threading.Lock] = []  # taken until set() releases them
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
-        """Let all waits return, at once and from now on."""
-        self._is_set = True
-        for queue in list(self._waiting):
-            queue.put(None)
+        """Let all waits return, at once and from now on. Only the first call has an effect."""
+        if not self._is_set:
+            self._is_set = True
+            for lock in list(self._waiting):
+                lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds; return whether the latch is set."""
-        queue: SimpleQueue[None] = SimpleQueue()
-        self._waiting.append(queue)  # before the look at _is_set, which set() changes first
+        lock = threading.Lock()  # of this wait alone, so that an interruption leaves nothing behind
+        lock.acquire()
+        self._waiting.append(lock)  # before the look at _is_set, which set() changes first
         try:
             if not self._is_set:
-                queue.get(timeout=timeout)
-        except Empty:
-            pass
+                lock.acquire(timeout=-1 if timeout is None else timeout)
         finally:
-            self._waiting.remove(queue)
+            self._waiting.remove(lock)
         return self._is_set
 
 
