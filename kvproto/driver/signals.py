@@ -2,8 +2,8 @@
 
 Each of these signals raises an exception in the main thread, between any two steps of it. The locks
 of `threading` and `concurrent.futures` are written in Python and do not survive that: one that the
-exception leaves taken blocks other threads for ever. So the main thread starts threads, and works
-with such locks, only inside `deferred`, and waits with `Latch` or a `queue.SimpleQueue`, whose locks
+exception leaves taken blocks other threads for ever. So the main thread starts threads, and uses
+such locks, only inside `deferred`, and waits with `Latch` or a `queue.SimpleQueue`, whose locks
 are in C.
 """
 
