@@ -31,12 +31,11 @@ settings.load_profile(
 
 
 def pytest_configure(config):
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    ):  # as a shell starts what it puts into the background
-        signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        )  # processes that tests start are to end by Ctrl-C
+    """Let signals end the programs that tests start, also under nohup or in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

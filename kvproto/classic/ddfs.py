@@ -53,7 +53,7 @@ Urls = list[str]
 Lists = list[list[str]]
 """Lists of replicas."""
 
-Found = tuple[Any, list[str], list[list[str]]]
+TagWalk = tuple[Any, list[str], list[list[str]]]
 """A tag, or a path of tags; the tags in it; its blobs."""
 
 
@@ -118,7 +118,7 @@ class DDFS:
         ignore_missing: bool = True,
         tagpath: tuple[str, ...] = (),
         token: object = None,
-    ) -> Iterator[Found]:
+    ) -> Iterator[TagWalk]:
         """Walk the graph of tags, depth first. A tag that contains itself is entered once.
 
         Parameters
@@ -140,7 +140,7 @@ class DDFS:
 
     def findtags(
         self, tags: Any = (), ignore_missing: bool = True, token: object = None
-    ) -> Iterator[Found]:
+    ) -> Iterator[TagWalk]:
         """Walk the graph of tags, breadth first: yield (tag, tags in it, blobs), each tag once."""
         queue = [canonizetag(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
         seen = set()

@@ -95,18 +95,18 @@ def _entries(
     replicas: list[str], streams: list[Callable[..., Any]], params: object, trust: bool
 ) -> Iterator[Any]:
     """The entries of one input; if a replica fails, the next one gives the rest."""
-    n_given = 0
+    n_yielded = 0
 
     def read(url: str) -> Iterator[Any]:
-        nonlocal n_given
+        nonlocal n_yielded
         with trusting(trust):
             stream, _, _ = chain_input(streams, None, None, url, params)
         with closing(stream):
             check_text(stream, f"input {url}")
             entries = iter(stream)
-            skip(entries, n_given, url)
+            skip(entries, n_yielded, url)
             for entry in entries:
-                n_given += 1
+                n_yielded += 1
                 yield entry
 
     return failover(replicas, read)

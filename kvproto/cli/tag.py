@@ -106,8 +106,8 @@ def _get(args: argparse.Namespace) -> int:
         for _, urls in listed(tag):
             write_all(1, "\t".join(urls).encode("utf-8", "surrogateescape") + b"\n")
         return 0
-    for found in find_inputs([tag]):
-        with opened(found) as file:
+    for input_ in find_inputs([tag]):
+        with opened(input_) as file:
             for block in read_blocks(file):
                 write_all(1, block)
     return 0
@@ -143,9 +143,9 @@ def _gc(args: argparse.Namespace) -> int:
     from kvproto.storage.blobs import directory
 
     grace = args.older_than * 86400
-    found = tagged.unused(grace)
+    unused = tagged.unused(grace)
     if not args.dry_run:
-        tagged.collect(found, grace)
-    for own in found:
+        tagged.collect(unused, grace)
+    for own in unused:
         write_all(1, os.fsencode(f"{os.path.join(directory(), own)}\n"))
     return 0

@@ -59,8 +59,8 @@ _WITHOUT_STDOUT = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move before the next try for a proof
 _BETWEEN_LOOKS = 3  # milliseconds
 _COUNTED = 0.5  # seconds that one wait counts at most, since the machine may have been suspended
-_HELD_BACK = 1.0  # seconds of waiting for input with answers due that count as a fault
-_HELD_BACK_AGAIN = 0.1  # the same after the first such fault
+_WITHHELD = 1.0  # seconds of waiting for input with answers due that count as a fault
+_WITHHELD_AGAIN = 0.1  # the same after the first such fault
 _LAST_PIECES = 32
 
 _Holds = Callable[[tuple[quiet.Thread, ...], tuple[quiet.Thread, ...]], bool]
@@ -94,7 +94,7 @@ class Program:
         }
 
 
-class _GivenUpError(Exception):
+class _EndedError(Exception):
     """The run ends before its schedule does; the argument is the ending."""
 
 
@@ -200,7 +200,7 @@ class _Player:
             for step in trace.schedule.steps:
                 trace.step = step
                 self._do(step)
-        except _GivenUpError as ending:
+        except _EndedError as ending:
             trace.ending = str(ending)
             trace.waits = tuple(map(str, self._threads))
         for _ in range(_LAST_PIECES):  # a process that was left may write to stderr without end
@@ -252,7 +252,7 @@ class _Player:
             return self._lists.n_records >= n or not self._can_answer()
 
         owed = self._trace.owed
-        patience = _HELD_BACK if all(one.is_proved for one in owed) else _HELD_BACK_AGAIN
+        patience = _WITHHELD if all(one.is_proved for one in owed) else _WITHHELD_AGAIN
         if not self._until(is_done, patience=patience):
             owed.append(
                 Owed(n, self._lists.n_records, tuple(map(str, self._threads)), not self._readers)
@@ -263,7 +263,7 @@ class _Player:
 
     def _go_on_when(self, is_done: Callable[[], bool]) -> None:
         if not self._until(is_done) and not self._pipes.paused:
-            raise _GivenUpError("stuck")
+            raise _EndedError("stuck")
 
     def _can_answer(self) -> bool:
         return not self._is_over() and not self._lists.fault(at_end=False)
@@ -312,25 +312,25 @@ class _Player:
             if idle > self._timeout:
                 if not gives_up:
                     return False
-                raise _GivenUpError("watchdog")
+                raise _EndedError("watchdog")
             wait = min(2 * wait, _LONGEST_WAIT)
         return True
 
     def _give_up(self, seconds: float) -> None:
         """End a run that was stopped, floods, or does not end."""
         if self._is_stopped():
-            raise _GivenUpError("stopped")
+            raise _EndedError("stopped")
         if self._floods:
-            raise _GivenUpError("floods")
+            raise _EndedError("floods")
         if seconds > ENDLESS * self._timeout:
-            raise _GivenUpError("endless")
+            raise _EndedError("endless")
 
     def _look_at_family(self) -> None:
         """End a run whose supervisor is stopped, or whose stdout only a child holds open."""
         if not self._pipes.is_supervised or proc.is_stopped(self._process.supervisor_pid):
-            raise _GivenUpError("unsupervised")
-        if self._process.exit_status is not None and self._is_held():
-            raise _GivenUpError("held")
+            raise _EndedError("unsupervised")
+        if self._process.exit_status is not None and self._is_stdout_open():
+            raise _EndedError("held")
 
     def _seconds_of_reading(self, idle: float) -> float:
         """Return for how many seconds the worker has seemed to wait for input."""
@@ -384,7 +384,7 @@ class _Player:
             thread.pid == self._process.pid for thread in threads
         )
 
-    def _is_held(self) -> bool:
+    def _is_stdout_open(self) -> bool:
         """Whether a process that the worker started holds its stdout open (LIFECYCLE-5)."""
         if self._is_stdout_ended():
             return False

@@ -267,7 +267,7 @@ class Checker:
                 not findings or verdict.cause == findings[0].cause
             ):
                 findings.append(verdict)
-                raise _FoundError
+                raise _FailsError
 
         limits = hypothesis.settings(
             max_examples=check.n_examples,
@@ -284,7 +284,7 @@ class Checker:
         strategy = case.drawn(setting).map(lambda schedule: lambda: schedule)
         search = limits(hypothesis.given(strategy)(attempt))
         # A worker may fail only now and then, which Hypothesis calls flaky.
-        with _one_search_at_a_time, suppress(_FoundError, hypothesis.errors.Flaky):
+        with _one_search_at_a_time, suppress(_FailsError, hypothesis.errors.Flaky):
             hypothesis.seed(check.seed)(search)()
         return findings[-1] if findings else None  # Hypothesis ends with the smallest
 
@@ -313,7 +313,7 @@ class Checker:
         return trace
 
 
-class _FoundError(Exception):
+class _FailsError(Exception):
     """Tells Hypothesis that an example fails."""
 
 

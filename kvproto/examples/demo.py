@@ -46,11 +46,11 @@ def program() -> str:
 
 def library_sources() -> list[str]:
     """The .py files of Python's standard library."""
-    found = []
+    paths = []
     for folder, folders, names in os.walk(sysconfig.get_paths()["stdlib"]):
         folders[:] = sorted(set(folders) - {"__pycache__", "dist-packages", "site-packages"})
-        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]
-    return found
+        paths += [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]
+    return paths
 
 
 def main(inputs: Sequence[str] = ()) -> int:

@@ -389,20 +389,10 @@ def test_an_answer_comes_out_before_the_input_ends():
             assert process.communicate()[0] == b"\tone\n\n"
 
 
-@pytest.fixture
-def sigint_not_ignored():
-    """A process that a shell starts in the background ignores SIGINT, and so do its children: not
-    during this test.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
 )
-def test_a_signal_ends_it_as_it_ends_any_program(sigint_not_ignored, number):
+def test_a_signal_ends_it_as_it_ends_any_program(number):
     with subprocess.Popen(
         command_line(
             "map", "-f", catalogue.HERE / "raw.py", "--", catalogue.HERE / "stderr_not_utf8.py"

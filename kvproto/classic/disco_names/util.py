@@ -197,8 +197,8 @@ def ispartitioned(input: Any) -> bool:
 
 def read_index(dir: str) -> Iterator[tuple[str, str]]:
     """(label, url) of each input in the index that a dir:// url names."""
-    for found in find_inputs([dir]):
-        yield str(found.label), found.url
+    for input_ in find_inputs([dir]):
+        yield str(input_.label), input_.url
 
 
 def parse_dir(dir: str, partition: object = None) -> list[str]:
