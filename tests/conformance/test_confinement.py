@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
+from support.shared import shared_base
 
 from kvproto.conformance import confinement
 from kvproto.conformance.confinement import WITNESSES, readable, through, witnesses
@@ -145,7 +146,7 @@ def python(body: str) -> dict[str, bytes]:
 def worker(request, tmp_path_factory):
     if lacking := missing(request.param):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    return external(contract_program(request.param, tmp_path_factory))
+    return external(contract_program(request.param, shared_base(tmp_path_factory)))
 
 
 @pytest.mark.clause("FILES-3")

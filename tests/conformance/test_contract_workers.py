@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.languages import LANGUAGES, missing, opens_null, program
+from support.shared import shared_base
 
 from kvproto import ExternalProgram, encode_list, encode_pairs, encode_params, errors
 
@@ -33,7 +34,7 @@ def worker(request, tmp_path_factory):
     """The worker of each language, as the list of files that ExternalProgram takes."""
     if lacking := missing(request.param):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    return program(request.param, tmp_path_factory)
+    return program(request.param, shared_base(tmp_path_factory))
 
 
 def run(worker, *arguments, stdin=b"", stdout=subprocess.PIPE):

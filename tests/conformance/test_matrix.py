@@ -9,6 +9,7 @@ import pytest
 from support import catalogue, contract_mutants, unknown_mutants
 from support import conformance_mutants as mutants
 from support.languages import LANGUAGES, missing, program
+from support.shared import shared_base
 
 from kvproto.conformance.case import Case
 from kvproto.conformance.confinement import witnesses
@@ -165,7 +166,7 @@ def test_a_correct_worker_is_clean(source, directory):
 def test_a_worker_that_follows_the_contract_is_clean(language, tmp_path_factory):
     if lacking := missing(language):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    files = external(program(language, tmp_path_factory))
+    files = external(program(language, shared_base(tmp_path_factory)))
     worker = Program(
         language, {name: catalogue.with_interpreter(data) for name, data in files.items()}
     )

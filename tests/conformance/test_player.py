@@ -6,6 +6,7 @@ import pytest
 from support import conformance_mutants as mutants
 from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
+from support.shared import shared_base
 
 from kvproto.conformance import player
 from kvproto.conformance.answers import pair
@@ -51,7 +52,7 @@ def script(body: str) -> Program:
 def test_that_answers_are_held_back_is_proved_in_each_language(language, tmp_path_factory):
     if lacking := missing(language):
         pytest.skip(f"no {', '.join(lacking)} on this machine")
-    files = contract_program(language, tmp_path_factory)
+    files = contract_program(language, shared_base(tmp_path_factory))
     trace = play(NEVER_ANSWERED, Program(files[0], external(files)), LONG)
     [owed] = trace.owed
     assert (owed.n_due, owed.n_had) == (2, 1)
@@ -257,7 +258,7 @@ def test_a_run_that_nobody_wants_any_more_ends_at_once():
 
 
 def test_a_worker_that_fails_once_under_drawn_schedules_fails_the_case(tmp_path, tmp_path_factory):
-    [contract] = contract_program("python", tmp_path_factory)
+    [contract] = contract_program("python", shared_base(tmp_path_factory))
     count = f"echo >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) != 8 ] || exit 7"
     op = f'#!/bin/sh\n{count}\nexec ./contract "$@"\n'.encode()
     program = Program("./worker", {"op": op, "contract": Path(contract).read_bytes()})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import kvproto.conformance
-from support.shared import one_at_a_time, shared_directory
+from support.shared import one_at_a_time
 
 HERE = Path(kvproto.conformance.__file__).parent / "workers" / "contract"
 
@@ -67,15 +67,16 @@ def opens_null(path: str) -> bool:
     return any(Path(path).name in some for some in names)
 
 
-def program(name: str, tmp_path_factory) -> list[str]:
-    """Build the worker of a language, once in a run of the tests; return the paths of the program
-    and its supporting files.
+def program(name: str, base: Path) -> list[str]:
+    """Build the worker of a language below the directory `base`, once; return the paths of the
+    program and its supporting files.
     """
     language = LANGUAGES[name]
     source = HERE / language.source
     if not language.build:
         return [str(source)]
-    directory = shared_directory(tmp_path_factory, f"contract-{name}")
+    directory = base / f"contract-{name}"
+    directory.mkdir(exist_ok=True)
     target = directory / name
     with one_at_a_time(directory):
         if not target.exists():

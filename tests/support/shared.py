@@ -9,12 +9,15 @@ from pathlib import Path
 
 def shared_directory(tmp_path_factory, name: str) -> Path:
     """A directory that all processes of this run share; it is made when it is first asked for."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    directory = base / name
+    directory = shared_base(tmp_path_factory) / name
     directory.mkdir(exist_ok=True)
     return directory
+
+
+def shared_base(tmp_path_factory) -> Path:
+    """The directory of this run, that all its processes share."""
+    base: Path = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @contextmanager
