@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -43,10 +42,11 @@ def test_ctrl_c_between_run_and_wait_stops_the_job(tmp_path):
     "after", ["job.wait()", "print('the end')"], ids=["in a wait", "after the end of the script"]
 )
 def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, after):
-    with Driver(
-        tmp_path / "driver", after=TELL_WHEN_WAITING.format(path=str(tmp_path / "waits")) + after
-    ) as driver:
-        wait_until_there(tmp_path / "waits")
+    waits = tmp_path / "waits"
+    os.mkfifo(waits)
+    after = TELL_WHEN_WAITING.format(path=str(waits)) + after
+    with Driver(tmp_path / "driver", after=after) as driver:
+        waits.read_text()
         driver.process.send_signal(number)
         assert driver.end() == stopped(driver.job) + "\n"
         assert driver.process.returncode == -number and has_ended(driver.map_process)
@@ -56,12 +56,12 @@ def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, aft
 
 
 INTERRUPTED = """
-import faulthandler, sys, time
+import faulthandler, signal, sys
 from kvproto.classic import Job
 import kvproto.engine.job, kvproto.engine.pool
 from support.injection import Injection
 def map(line, params):
-    time.sleep(1000)
+    signal.pause()
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(60, exit=True)
     job = Job("interrupted")
@@ -101,11 +101,6 @@ def tell():
     open({path!r}, "w").close()
 threading.Thread(target=tell, daemon=True).start()
 """
-
-
-def wait_until_there(path):
-    while not path.exists():
-        time.sleep(0.01)
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(tmp_path):

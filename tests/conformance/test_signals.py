@@ -26,6 +26,9 @@ def test_a_check_ends_whenever_a_signal_comes():
     assert n_steps_of(CHECKS) > 1000
 
 
+CHECK_MAP = [sys.executable, "-P", "-m", "kvproto", "check", "--mode", "map"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     "arguments",
@@ -40,13 +43,7 @@ def test_a_signal_ends_the_check_and_its_workers(arguments, number, tmp_path):
     worker.write_text(f'#!/bin/sh\nset -e\necho $$ > "{told}"\nexec sleep 1000\n')
     worker.chmod(0o755)
     argv = [
-        sys.executable,
-        "-P",
-        "-m",
-        "kvproto",
-        "check",
-        "--mode",
-        "map",
+        *CHECK_MAP,
         *arguments,
         "--timeout",
         "1000",
@@ -74,13 +71,7 @@ def test_what_nohup_has_the_check_ignore_stays_ignored(tmp_path):
     worker.chmod(0o755)
     argv = [
         "nohup",
-        sys.executable,
-        "-P",
-        "-m",
-        "kvproto",
-        "check",
-        "--mode",
-        "map",
+        *CHECK_MAP,
         "-k",
         "MAP-no-pairs",
         "--",

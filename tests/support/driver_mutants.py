@@ -1,8 +1,7 @@
-"""Drivers with one fault each, and the cases that must tell it. A row: faults of naive.py, how the
-cases tell, which.
+"""Drivers with one fault each, and the cases that must find it.
 
-How: what the cause of a finding says behind the id of its case, or the whole of a cause that many
-cases share.
+Each row has the faults of naive.py, what the cases report, and the ids of the cases. What a case
+reports is the cause of its finding, without the case's id; several cases may share it.
 """
 
 from __future__ import annotations
