@@ -2,6 +2,7 @@
 #ifndef KVPROTO_NATIVE_H
 #define KVPROTO_NATIVE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* cffi: begin */
@@ -14,6 +15,51 @@ int kvproto_export(uintptr_t dict);
 
 /* See remove_tree.h. */
 int kvproto_remove_tree(const char *path);
+
+/* Sorts frames by their keys, in memory: first add() all, then sort(), then take() them. */
+typedef struct kvproto_sorter kvproto_sorter;
+
+/* A sorter that uses about max_bytes of memory. Returns NULL without memory. */
+kvproto_sorter *kvproto_sorter_new(size_t max_bytes, uint32_t max_item);
+
+/* sorter may be NULL. */
+void kvproto_sorter_free(kvproto_sorter *sorter);
+
+/*
+ * Add frames, cut anywhere. Returns how many bytes were taken: fewer than n_bytes when the sorter
+ * is full; -1 without memory; -2 when a size is over max_item. However small max_bytes is, one pair
+ * is always taken.
+ */
+int64_t kvproto_sorter_add(kvproto_sorter *sorter, const void *data, size_t n_bytes);
+
+/* How many complete pairs it has; the bytes of an incomplete one. */
+size_t kvproto_sorter_n_pairs(const kvproto_sorter *sorter);
+size_t kvproto_sorter_n_left(const kvproto_sorter *sorter);
+
+/* Sort the pairs that were added; equal keys keep their order. Returns 0, or -1 without memory. */
+int kvproto_sorter_sort(kvproto_sorter *sorter);
+
+/*
+ * Write the next sorted frames to out, as many as the room has place for. Returns their bytes. When
+ * that is 0, *wanted is the size of the next frame, or 0 at the end.
+ */
+size_t kvproto_sorter_take(kvproto_sorter *sorter, void *out, size_t room, size_t *wanted);
+
+/* Forget all pairs, to begin again with the bytes of the incomplete one. */
+void kvproto_sorter_reset(kvproto_sorter *sorter);
+
+/*
+ * Encode frames as records for the program `sort`: KEY 02 VALUE 00, where 01 03, 01 04 and 01 05
+ * stand for the bytes 00, 01 and 02 of keys and values, so that the order of keys stays the same.
+ * out needs room for 2 * n_bytes. Returns the bytes written.
+ */
+size_t kvproto_frames_to_records(const void *frames, size_t n_bytes, void *out);
+
+/*
+ * Decode whole records. out needs room for n_bytes and 6 bytes more for each record. Returns the
+ * bytes written, or -1 if these are not records.
+ */
+int64_t kvproto_records_to_frames(const void *records, size_t n_bytes, void *out);
 
 /* cffi: end */
 

@@ -1,14 +1,14 @@
-"""The sort of a reduce's input: by the program `sort` for bytes and text, in runs for other keys.
+"""The sort of a reduce's input.
 
 Promises: ascending order of keys, equal keys in the order in which they came; memory of about the
-buffer, the rest on disk below the directory given. The program and its files are gone when the
-generator ends or is closed, and also when its process dies. The type of the first key decides:
-bytes (bytearray too) and str go through the program, in the order of bytes and of code points; keys
-of other types are compared with `<`. Keys that cannot be ordered are a TypeError.
+buffer, the rest on disk below the directory. The files are gone when the generator ends or is
+closed. The type of the first key decides: pairs with keys of bytes (bytearray too) or str are
+sorted as frames, in the order of bytes and of code points; keys of other types are compared with
+`<`. Keys that cannot be ordered are a TypeError.
 
-The program sorts records KEY 02 VALUE 00. The bytes 00, 01 and 02 of keys and values become 01 03,
-01 04 and 01 05, which keeps the order of keys. Text is UTF-8. The value of a Python object begins
-with a letter for its type.
+Frames that fit into the buffer are sorted in memory (`sort_memory`). Of more, each buffer becomes a
+sorted run in a file, and the program `sort` merges the runs. Keys of text are UTF-8 in a frame; the
+value of a Python object begins with a letter for its type.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from io import BufferedReader, BufferedWriter
 from itertools import chain
@@ -29,10 +29,13 @@ from typing import Any, NoReturn
 from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
 from kvproto.driver.supervisor import Supervisor, remove_tree
+from kvproto.engine.sort_memory import new_sorter, to_frames, to_records
 from kvproto.engine.sort_runs import Pair, no_order, sort_in_runs
 from kvproto.errors import DataError, JobError, WorkerCrashed
+from kvproto.protocol import native as _native
+from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import naming
-from kvproto.storage.records import FRAMES, pack_frames, read_batches
+from kvproto.storage.records import pack_frames
 
 __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
 
@@ -67,9 +70,25 @@ def sort_frames(chunks: Iterable[bytes], buffer_size: str, directory: str) -> It
 
     Parameters and errors are as for `sort_pairs`. DataError also for frames that are damaged.
     """
-    batches = filter(None, read_batches(FRAMES, chunks, "the input of a sort"))
-    for block in _sort_records(map(_encode_bytes, batches), buffer_size, directory):
-        yield pack_frames(_decode_bytes(block), 0)
+    sorter = new_sorter(_n_buffer_bytes(buffer_size))
+    with ExitStack() as stack:
+        runs = None
+        for chunk in chunks:
+            left = chunk
+            while (n_taken := sorter.add(left)) < len(left):
+                runs = runs or stack.enter_context(_Runs(buffer_size, directory))
+                runs.add(sorter.sorted())
+                left = left[n_taken:]
+        if sorter.n_left:
+            raise DataError(
+                f"the input of a sort is damaged: it ends {sorter.n_left} bytes into a pair"
+            )
+        if runs is None:
+            yield from sorter.sorted()
+        else:
+            runs.add(sorter.sorted())
+            del sorter
+            yield from runs.merged()
 
 
 def sort_pairs(
@@ -104,20 +123,20 @@ def sort_pairs(
     batches = chain([first], batches)
     key = first[0][0]
     if isinstance(key, (str, bytes, bytearray)):
-        yield from _sort_with_program(batches, key, buffer_size, directory)
+        yield from _sort_by_bytes(batches, key, buffer_size, directory)
     else:
         n_bytes = min(max(_n_buffer_bytes(buffer_size), _MIN_BYTES), _MAX_BYTES)
         yield from sort_in_runs(batches, n_bytes, directory)
 
 
-def _sort_with_program(
+def _sort_by_bytes(
     batches: Iterable[list[Pair]], key: object, buffer_size: str, directory: str
 ) -> Iterator[list[Pair]]:
     """The same for keys of text or of bytes, as the first key is."""
     is_text = isinstance(key, str)
-    records = (_encode_objects(batch, is_text) for batch in batches)
+    frames = (_encode_objects(batch, is_text) for batch in batches)
     try:
-        for block in _sort_records(records, buffer_size, directory):
+        for block in sort_frames(frames, buffer_size, directory):
             yield _decode_objects(block, is_text)
     except _WrongKey as e:
         raise no_order(key, e.key) from None
@@ -129,29 +148,61 @@ _BLOCK = 1 << 17  # bytes of the program's output that are read at a time
 _FULL = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT)}
 
 
-def _sort_records(blocks: Iterable[bytes], buffer_size: str, directory: str) -> Iterator[bytes]:
-    """Sort blocks of records; yields blocks without their last 00. Errors: see `sort_pairs`."""
-    with naming(directory, "sorting in"):
-        own = tempfile.mkdtemp(prefix="sort-", dir=directory)
-        os.chmod(own, 0o700)  # whatever the umask
-    n_in = n_out = 0
-    try:
-        with _Program(buffer_size, own) as program:
-            for block in blocks:
-                program.write(block)
-                n_in += block.count(b"\0")
-            for block in program.sorted():
-                n_out += block.count(b"\0") + 1
-                yield block
-        if n_out != n_in:
-            raise DataError(f"the program `sort` got {n_in} records and returned {n_out}")
-    finally:
+class _Runs:
+    """Sorted runs in files of a directory of their own, which the program `sort` merges.
+
+    The program starts with the first run and waits for names, so that its supervisor removes the
+    directory even if this process is killed.
+    """
+
+    def __init__(self, buffer_size: str, directory: str) -> None:
+        with naming(directory, "sorting in"):
+            self._directory = tempfile.mkdtemp(prefix="sort-", dir=directory)
+            os.chmod(self._directory, 0o700)  # whatever the umask
+        self._program: _Program | None = None
+        self._buffer_size = buffer_size
+        self._n_runs = self._n_records = 0
+
+    def __enter__(self) -> _Runs:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._program is not None:
+            self._program.close()
         with suppress(OSError):
-            remove_tree(own)  # usually the supervisor has removed it
+            remove_tree(self._directory)  # usually the supervisor has removed it
+
+    def add(self, blocks: Iterable[bytes]) -> None:
+        """Write a run of sorted frames."""
+        self._program = self._program or _Program(self._buffer_size, self._directory)
+        path = os.path.join(self._directory, f"run-{self._n_runs}")
+        self._n_runs += 1
+        with naming(self._directory, "sorting in"), open(path, "xb") as file:
+            for block in blocks:
+                records = to_records(block)
+                self._n_records += records.count(b"\0")
+                file.write(records)
+        self._program.write(os.fsencode(path) + b"\0")
+
+    def merged(self) -> Iterator[bytes]:
+        """Yield the frames of all runs in order. Errors: see `sort_pairs`."""
+        assert self._program is not None
+        n_out = 0
+        for records in self._program.sorted():
+            n_out += records.count(b"\0")
+            try:
+                frames = to_frames(records)
+            except ValueError:
+                raise DataError("the program `sort` returned something other than records") from None
+            yield frames
+        if n_out != self._n_records:
+            raise DataError(
+                f"the program `sort` got {self._n_records} records and returned {n_out}"
+            )
 
 
 class _Program:
-    """A supervised `sort`: all `write()`s, then `sorted()`. Leaving the context ends it."""
+    """A supervised `sort` that merges files, whose names are written to it, each with a 00."""
 
     def __init__(self, buffer_size: str, directory: str) -> None:
         import subprocess  # noqa: PLC0415  slow, not for all jobs
@@ -162,7 +213,8 @@ class _Program:
             raise JobError(f"{what}: install it (GNU coreutils), or do not use sort=True")
         self._directory = directory
         # One core: the pool has a task for each.
-        options = ["-z", "-s", "-t\2", "-k1,1", "--parallel=1", "-S", buffer_size, "-T", directory]
+        options = ["-m", "-z", "-s", "-t\2", "-k1,1", "--files0-from=-"]
+        options += ["--parallel=1", "-S", buffer_size, "-T", directory]
         self._supervisor = Supervisor(
             directory,
             [program, *options],
@@ -176,10 +228,7 @@ class _Program:
         self._stdout: BufferedReader = popen.stdout
         self._stderr: BufferedReader = popen.stderr
 
-    def __enter__(self) -> _Program:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
+    def close(self) -> None:
         self._supervisor.close()
         with suppress(BrokenPipeError):  # what it did not take is of no use
             self._stdin.close()
@@ -187,25 +236,25 @@ class _Program:
         self._stderr.close()
 
     def write(self, data: bytes) -> None:
-        """Give records to the program."""
+        """Write to the program's stdin."""
         try:
             self._stdin.write(data)
         except BrokenPipeError:
             self._fail()
 
     def sorted(self) -> Iterator[bytes]:
-        """Close the input; yield the records in order, whole ones, without the last 00."""
+        """Close the input; yield blocks of whole records, in order."""
         try:
             self._stdin.close()
         except BrokenPipeError:
             self._fail()
         begun: list[bytes] = []  # of a record that is longer than a block
         while data := self._stdout.read1(_BLOCK):
-            whole, end, rest = data.rpartition(b"\0")
-            begun.append(whole if end else rest)
-            if end:
+            n_whole = data.rfind(b"\0") + 1
+            begun.append(data[:n_whole] if n_whole else data)
+            if n_whole:
                 yield b"".join(begun)
-                begun = [rest]
+                begun = [data[n_whole:]]
         if self._exit_status != 0:
             self._fail()
         if any(begun):
@@ -238,7 +287,7 @@ class _Program:
         return supervisor.exit_status
 
 
-# --- records -----------------------------------------------------------------------------------
+# --- pairs of objects as frames ------------------------------------------------------------------
 
 
 class _WrongKey(Exception):
@@ -249,99 +298,17 @@ class _WrongKey(Exception):
         self.key = key
 
 
-def _encode_bytes(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    """Encode pairs of bytes."""
-    return _filled("%b\2%b\0", pairs)
-
-
-def _decode_bytes(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Decode whole records, the last of them without its 00."""
-    return list(zip(*_split(data, b"\2", False), strict=True))
-
-
 def _encode_objects(pairs: list[Pair], is_text: bool) -> bytes:
     """Encode pairs with any values and keys of text, or of bytes; _WrongKey for another key."""
-    types: set[tuple[type, type]] = {(type(key), type(value)) for key, value in pairs}
-    template = _TEMPLATES.get(types.pop()) if len(types) == 1 else None
-    if template is not None and ("%s" in template) == is_text:
-        try:
-            return _filled(template, pairs)
-        except ValueError:
-            pass  # an int with more digits than Python writes
-    return _encode_bytes([_as_bytes(pair, is_text) for pair in pairs])
+    encoded = [_as_bytes(pair, is_text) for pair in pairs]
+    return pack_frames(encoded, 0)
 
 
-def _decode_objects(data: bytes, is_text: bool) -> list[Pair]:
-    """Decode what `_encode_objects` made, the last record without its 00."""
-    at = data.index(b"\2")
-    between = data[at : at + 2]
-    if data.count(between) != data.count(b"\2"):
-        return [
-            _from_bytes(key, value[:1], value[1:], is_text) for key, value in _decode_bytes(data)
-        ]
-    letter = between[1:]
-    as_text = is_text and letter in _TEXT_READERS
-    keys, values = _split(data, between, as_text)
-    if letter == b"k":
-        return list(map(pickle.loads, values))
-    keys_as_they_were = map(_from_utf8, keys) if is_text and not as_text else keys
-    read = (_TEXT_READERS if as_text else _READERS)[letter]
-    return list(zip(keys_as_they_were, map(read, values), strict=True))
-
-
-# --- records: whole batches ----------------------------------------------------------------------
-
-_TEMPLATES: dict[tuple[type, type], str] = {
-    (str, str): "%s\2s%s\0",
-    (str, int): "%s\2i%d\0",
-    (str, float): "%s\2f%r\0",
-    (bytes, bytes): "%b\2b%b\0",
-    (bytes, int): "%b\2i%d\0",
-    (bytes, float): "%b\2f%r\0",
-}
-
-
-def _filled(template: str, pairs: list[Pair]) -> bytes:
-    n_pairs = len(pairs)
-    items = tuple(chain.from_iterable(pairs))
-    data = _format(template, n_pairs, items)
-    if data.count(b"\0") == n_pairs == data.count(b"\2") and b"\1" not in data:
-        return data
-    while True:
-        marks = _mark(), _mark()
-        data = _format(template.replace("\2", marks[0]).replace("\0", marks[1]), n_pairs, items)
-        between, end = marks[0].encode(), marks[1].encode()
-        if data.count(between) == n_pairs == data.count(end):
-            data = data.replace(b"\1", b"\1\4").replace(b"\0", b"\1\3").replace(b"\2", b"\1\5")
-            return data.replace(between, b"\2").replace(end, b"\0")
-
-
-def _format(template: str, n_times: int, items: tuple[Any, ...]) -> bytes:
-    if "%s" in template:
-        return _to_utf8(template * n_times % items)
-    return template.encode() * n_times % items
-
-
-def _split(data: bytes, between: bytes, as_text: bool) -> tuple[list[Any], list[Any]]:
-    """Cut records into keys and values."""
-    mark = b"\0"
-    data_has_escapes = b"\1" in data
-    if data_has_escapes:
-        while (mark := _mark().encode()) in data:
-            pass
-    data = data.replace(between, mark).replace(b"\0", mark)
-    if data_has_escapes:
-        data = data.replace(b"\1\3", b"\0").replace(b"\1\5", b"\2").replace(b"\1\4", b"\1")
-    items: list[Any] = _from_utf8(data).split(mark.decode()) if as_text else data.split(mark)
-    return items[0::2], items[1::2]
-
-
-def _mark() -> str:
-    """Text that is hardly in any data (callers check). No end of it is also its beginning."""
-    return f"<{os.urandom(8).hex()}>"
-
-
-# --- records: one pair at a time, for mixed types and those without a template --------------------
+def _decode_objects(frames: bytes, is_text: bool) -> list[Pair]:
+    """Decode what `_encode_objects` made."""
+    pairs: list[tuple[bytes, bytes]] = []
+    _native.scan_pairs(frames, 0, len(frames), MAX_ITEM, pairs)
+    return [_from_bytes(key, value[:1], value[1:], is_text) for key, value in pairs]
 
 
 def _as_bytes(pair: tuple[Any, Any], is_text: bool) -> tuple[bytes, bytes]:
@@ -397,4 +364,3 @@ _READERS: dict[bytes, Callable[[Any], Any]] = {
     b"f": float,
     b"p": pickle.loads,
 }
-_TEXT_READERS: dict[bytes, Callable[[Any], Any]] = {b"s": str, b"i": int, b"f": float}
