@@ -21,6 +21,7 @@ kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* p
 kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* frames.c */
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
+kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* typed.c */
 
 /* Returns 0, or -1 with a TypeError set if the number of arguments is wrong. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);

@@ -19,7 +19,7 @@ import pickle
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from io import BufferedReader, BufferedWriter
@@ -33,9 +33,8 @@ from kvproto.engine.sort_memory import new_sorter, to_frames, to_records
 from kvproto.engine.sort_runs import Pair, no_order, sort_in_runs
 from kvproto.errors import DataError, JobError, WorkerCrashed
 from kvproto.protocol import native as _native
-from kvproto.protocol.frames import MAX_ITEM
+from kvproto.protocol.reference import Bytes
 from kvproto.storage.atomic import naming
-from kvproto.storage.records import pack_frames
 
 __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
 
@@ -65,7 +64,7 @@ def _n_buffer_bytes(text: object) -> int:
     )
 
 
-def sort_frames(chunks: Iterable[bytes], buffer_size: str, directory: str) -> Iterator[bytes]:
+def sort_frames(chunks: Iterable[Bytes], buffer_size: str, directory: str) -> Iterator[bytes]:
     """Sort frames, cut anywhere, by the bytes of their keys; yields whole frames.
 
     Parameters and errors are as for `sort_pairs`. DataError also for frames that are damaged.
@@ -133,11 +132,10 @@ def _sort_by_bytes(
     batches: Iterable[list[Pair]], key: object, buffer_size: str, directory: str
 ) -> Iterator[list[Pair]]:
     """The same for keys of text or of bytes, as the first key is."""
-    is_text = isinstance(key, str)
-    frames = (_encode_objects(batch, is_text) for batch in batches)
+    codec = _ObjectCodec(isinstance(key, str))
     try:
-        for block in sort_frames(frames, buffer_size, directory):
-            yield _decode_objects(block, is_text)
+        for block in sort_frames(map(codec.encode, batches), buffer_size, directory):
+            yield codec.decode(block)
     except _WrongKey as e:
         raise no_order(key, e.key) from None
 
@@ -193,7 +191,9 @@ class _Runs:
             try:
                 frames = to_frames(records)
             except ValueError:
-                raise DataError("the program `sort` returned something other than records") from None
+                raise DataError(
+                    "the program `sort` returned something other than records"
+                ) from None
             yield frames
         if n_out != self._n_records:
             raise DataError(
@@ -298,45 +298,40 @@ class _WrongKey(Exception):
         self.key = key
 
 
-def _encode_objects(pairs: list[Pair], is_text: bool) -> bytes:
-    """Encode pairs with any values and keys of text, or of bytes; _WrongKey for another key."""
-    encoded = [_as_bytes(pair, is_text) for pair in pairs]
-    return pack_frames(encoded, 0)
+class _ObjectCodec:
+    """Encodes pairs with keys of text, or of bytes, as frames, and decodes them.
 
+    Values that `pack_typed` has no letter for are pickled: p. Where the key is of a subclass, or a
+    bytearray, the whole pair is: k.
+    """
 
-def _decode_objects(frames: bytes, is_text: bool) -> list[Pair]:
-    """Decode what `_encode_objects` made."""
-    pairs: list[tuple[bytes, bytes]] = []
-    _native.scan_pairs(frames, 0, len(frames), MAX_ITEM, pairs)
-    return [_from_bytes(key, value[:1], value[1:], is_text) for key, value in pairs]
+    def __init__(self, is_text: bool) -> None:
+        self._is_text = is_text
 
+    def encode(self, pairs: list[Pair]) -> bytearray:
+        """Encode a batch. _WrongKey for a key of another kind."""
+        return _native.pack_typed(pairs, self._is_text, self._pickled)
 
-def _as_bytes(pair: tuple[Any, Any], is_text: bool) -> tuple[bytes, bytes]:
-    key, value = pair
-    exactly: Any = str if is_text else bytes
-    kinds: Any = str if is_text else (bytes, bytearray)
-    if type(key) is exactly:
-        return (_to_utf8(key) if is_text else key), _value_as_bytes(value)
-    if isinstance(key, kinds):  # k: the value is the whole pair
-        return (_to_utf8(key) if is_text else bytes(key)), b"k" + _pickled(pair)
-    raise _WrongKey(key)
+    def decode(self, frames: bytes) -> list[Pair]:
+        return _native.unpack_typed(frames, self._is_text, self._unpickled)
 
+    def _pickled(self, pair: tuple[Any, Any]) -> tuple[bytes, bytes]:
+        key, value = pair
+        if type(key) is (str if self._is_text else bytes):
+            return self._key_bytes(key), b"p" + _pickled(value)
+        if isinstance(key, str if self._is_text else (bytes, bytearray)):
+            return self._key_bytes(key), b"k" + _pickled(pair)
+        raise _WrongKey(key)
 
-def _value_as_bytes(value: Any) -> bytes:
-    if type(value) is bytes:
-        return b"b" + value
-    if type(value) is str:
-        return b"s" + _to_utf8(value)
-    if type(value) is int and abs(value) < 1 << 64:
-        return b"i%d" % value
-    return b"p" + _pickled(value)
+    def _key_bytes(self, key: Any) -> bytes:
+        return key.encode("utf-8", "surrogatepass") if self._is_text else bytes(key)
 
-
-def _from_bytes(key: bytes, letter: bytes, value: bytes, is_text: bool) -> tuple[Any, Any]:
-    if letter == b"k":
-        pair: tuple[Any, Any] = pickle.loads(value)
-        return pair
-    return (_from_utf8(key) if is_text else key), _READERS[letter](value)
+    def _unpickled(self, key: bytes, value: bytes) -> tuple[Any, Any]:
+        thing: Any = pickle.loads(memoryview(value)[1:])
+        if value[:1] == b"k":
+            pair: tuple[Any, Any] = thing
+            return pair
+        return (str(key, "utf-8", "surrogatepass") if self._is_text else key), thing
 
 
 def _pickled(thing: Any) -> bytes:
@@ -347,20 +342,3 @@ def _pickled(thing: Any) -> bytes:
 
         data: bytes = cloudpickle.dumps(thing)
         return data
-
-
-def _to_utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _from_utf8(data: bytes) -> str:
-    return str(data, "utf-8", "surrogatepass")
-
-
-_READERS: dict[bytes, Callable[[Any], Any]] = {
-    b"b": bytes,
-    b"s": _from_utf8,
-    b"i": int,
-    b"f": float,
-    b"p": pickle.loads,
-}

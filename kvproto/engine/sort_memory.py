@@ -10,11 +10,11 @@ from typing import Protocol
 from kvproto.errors import DataError
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM, encode_pair
-from kvproto.protocol.reference import FINE, scan_pairs
+from kvproto.protocol.reference import FINE, Bytes, scan_pairs
 
 __all__ = ["FrameSorter", "new_sorter", "to_frames", "to_records"]
 
-_BLOCK = 1 << 20  # bytes of sorted frames at a time
+_BLOCK = 1 << 18  # bytes of sorted frames at a time
 _SIZES = 8  # bytes of a frame besides its key and value
 _WRONG_ESCAPE = re.compile(b"\1(?![\3-\5])")
 _PAIR = 200  # bytes of memory of a pair in Python, besides its key and value
@@ -34,7 +34,7 @@ class FrameSorter(Protocol):
     def n_left(self) -> int:
         """Bytes of an incomplete pair."""
 
-    def add(self, data: bytes) -> int:
+    def add(self, data: Bytes) -> int:
         """Add frames, cut anywhere. Returns the bytes that were taken; fewer than all: it is full.
 
         Raises MemoryError, and DataError for a size over the limit.
@@ -66,7 +66,7 @@ class _NativeSorter:
     def n_left(self) -> int:
         return _native.lib.kvproto_sorter_n_left(self._sorter)
 
-    def add(self, data: bytes) -> int:
+    def add(self, data: Bytes) -> int:
         n_taken = _native.lib.kvproto_sorter_add(
             self._sorter, _native.ffi.from_buffer(data), len(data)
         )
@@ -105,10 +105,10 @@ class _ReferenceSorter:
     def n_left(self) -> int:
         return len(self._begun)
 
-    def add(self, data: bytes) -> int:
+    def add(self, data: Bytes) -> int:
         if self._pairs and self._n_bytes > self._max_bytes:
             return 0
-        data_from_before = self._begun + data
+        data_from_before = self._begun + bytes(data)
         n_before = len(self._pairs)
         size = len(data_from_before)
         n_taken, fault = scan_pairs(data_from_before, 0, size, MAX_ITEM, self._pairs)

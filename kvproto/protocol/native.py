@@ -12,10 +12,12 @@ from kvproto.protocol.reference import (
     deal_pairs,
     frame_lines,
     pack_pairs,
+    pack_typed,
     scan_lists,
     scan_pairs,
     split_frames,
     sum_pairs,
+    unpack_typed,
 )
 
 __all__ = [
@@ -25,10 +27,12 @@ __all__ = [
     "frame_lines",
     "lib",
     "pack_pairs",
+    "pack_typed",
     "scan_lists",
     "scan_pairs",
     "split_frames",
     "sum_pairs",
+    "unpack_typed",
 ]
 
 try:

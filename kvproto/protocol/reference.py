@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
+from struct import error as struct_error
 from typing import Any
 from zlib import crc32
 
@@ -16,6 +17,7 @@ Bytes = bytes | bytearray | memoryview
 Pair = tuple[bytes, bytes]
 
 U32 = Struct("<I")
+_I64, _F64 = Struct("<q"), Struct("<d")
 
 # What stopped a scan, besides the end of the data.
 FINE, KEY_TOO_LARGE, VALUE_TOO_LARGE = 0, 1, 2
@@ -200,6 +202,78 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
         except Exception:  # the caller adds the pair itself and gets the error
             return [pair]
     return []
+
+
+def pack_typed(
+    pairs: list[tuple[Any, Any]],
+    is_text: bool,
+    other: Callable[[tuple[Any, Any]], tuple[bytes, bytes]],
+) -> bytearray:
+    """Encode pairs of objects as frames whose values begin with a letter for their type.
+
+    s: UTF-8, b: bytes, i: an int of 8 bytes, f: a float of 8 bytes. Keys are str with is_text,
+    otherwise bytes. Any other pair is encoded by other(pair), with other letters.
+    """
+    frames = bytearray()
+    for pair in pairs:
+        encoded = _encode_typed(pair, is_text)
+        for item in other(pair) if encoded is None else encoded:
+            frames += U32.pack(len(item)) + item
+    return frames
+
+
+def _encode_typed(pair: tuple[Any, Any], is_text: bool) -> tuple[bytes, bytes] | None:
+    key, value = pair
+    kind: type = type(value)
+    try:
+        if is_text and type(key) is str:
+            key_bytes = key.encode()
+        elif not is_text and type(key) is bytes:
+            key_bytes = key
+        else:
+            return None
+        if kind is str:
+            return key_bytes, b"s" + value.encode()
+        if kind is bytes:
+            return key_bytes, b"b" + value
+        if kind is int:
+            return key_bytes, b"i" + _I64.pack(value)
+        if kind is float:
+            return key_bytes, b"f" + _F64.pack(value)
+    except (UnicodeEncodeError, struct_error):  # lone surrogates; a large int
+        pass
+    return None
+
+
+def unpack_typed(
+    frames: Bytes, is_text: bool, other: Callable[[bytes, bytes], tuple[Any, Any]]
+) -> list[tuple[Any, Any]]:
+    """Decode the whole frames of `pack_typed`; other(key, value) decodes what `other` encoded.
+
+    Raises ValueError when data is left after the last whole frame.
+    """
+    items: list[tuple[bytes, bytes]] = []
+    if scan_pairs(frames, 0, len(frames), 0xFFFFFFFF, items)[0] != len(frames):
+        raise ValueError("these are not whole frames")
+    return [_decode_typed(key, value, is_text, other) for key, value in items]
+
+
+def _decode_typed(
+    key: bytes, value: bytes, is_text: bool, other: Callable[[bytes, bytes], tuple[Any, Any]]
+) -> tuple[Any, Any]:
+    letter, data = value[:1], value[1:]
+    decoded: Any
+    if letter == b"s":
+        decoded = str(data, "utf-8", "surrogatepass")
+    elif letter == b"b":
+        decoded = data
+    elif letter == b"i" and len(data) == 8:
+        decoded = _I64.unpack(data)[0]
+    elif letter == b"f" and len(data) == 8:
+        decoded = _F64.unpack(data)[0]
+    else:
+        return other(key, value)
+    return (str(key, "utf-8", "surrogatepass") if is_text else key), decoded
 
 
 def utf8(text: str, what: str) -> bytes:

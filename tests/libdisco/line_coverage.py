@@ -41,6 +41,7 @@ PROTOCOL = [
     "test_native",
     "test_sums",
     "test_deal_pairs",
+    "test_typed",
     "test_frames",
     "test_stream",
     "test_vectors",
@@ -49,6 +50,7 @@ TESTS = [f"protocol/{name}" for name in PROTOCOL] + [
     "driver/test_attacks",
     "driver/test_external",
     "driver/test_supervise",
+    "engine/test_sort_memory",
 ]
 LIBDISCO = ["test_faults", "test_libdisco", "test_pipes", "test_streams"]
 
