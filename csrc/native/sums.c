@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * ---- the table: open addressing over entries in the order of their first pair -----------------
@@ -30,6 +31,7 @@ typedef struct sum_table {
     sum_entry *entries; /* room for half as many as there are slots */
     uint32_t *slots;    /* 0, or 1 + the number of an entry; a power of two of them */
     size_t n_entries, n_slots;
+    uint64_t seed;
 } sum_table;
 
 enum { FEWEST_SLOTS = 1 << 10 };
@@ -68,12 +70,24 @@ static int have_same_key(const sum_entry *one, const sum_entry *other)
            PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
 }
 
-/* The slot of this key's entry, or the free slot where its number belongs. */
-static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted)
+static inline uint64_t mix(uint64_t hash, uint64_t number)
 {
-    size_t at = (size_t)PyObject_Hash(wanted->key); /* Python's own hash, which is randomized:
-                                                       nobody can choose keys that collide */
-    for (;; at++) {
+    hash = (hash ^ number) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 32;
+}
+
+/* A long key has Python's hash. The seed keeps others from choosing short keys that collide. */
+static inline size_t hash_of(const sum_table *table, const sum_entry *entry)
+{
+    if (entry->size / 2 > sizeof entry->head)
+        return (size_t)PyObject_Hash(entry->key);
+    return (size_t)mix(mix(table->seed ^ entry->size, entry->head[0]), entry->head[1]);
+}
+
+/* The slot of this key's entry, or the free slot where its number belongs. */
+static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted, size_t hash)
+{
+    for (size_t at = hash;; at++) {
         uint32_t *slot = &table->slots[at & (table->n_slots - 1)];
         if (*slot == 0 || have_same_key(&table->entries[*slot - 1], wanted))
             return slot;
@@ -95,29 +109,81 @@ static int grow_table(sum_table *table)
     table->slots = slots;
     table->n_slots = n_slots;
     for (size_t index = 0; index < table->n_entries; index++)
-        *find_slot(table, &entries[index]) = (uint32_t)index + 1;
+        *find_slot(table, &entries[index], hash_of(table, &entries[index])) = (uint32_t)index + 1;
     return 0;
 }
 
 /*
- * Returns 1 if the pair was added to its sum; 0 if not, for any reason, and without an exception.
+ * Pairs that are read ahead: while the first of them is added, the slots and entries of the others
+ * come from memory.
  */
-static int add_to_table(sum_table *table, PyObject *key, PyObject *value)
-{
+enum { AHEAD = 16 };
+
+typedef struct sum_step {
+    PyObject *pair; /* a strong reference */
     sum_entry wanted;
+    int64_t number;
+    size_t hash;
+    int fits; /* whether the table can hold the pair */
+} sum_step;
+
+static int is_pair(PyObject *pair)
+{
+    return Py_IS_TYPE(pair, &PyTuple_Type) && PyTuple_Size(pair) == 2;
+}
+
+/*
+ * Read the next pairs, up to something that is none, so that the iterator is still at what gave it.
+ * Returns their number, with an exception set if the iterator raised one.
+ */
+static int read_pairs(PyObject *pairs, sum_step *steps)
+{
+    int n_steps = 0, is_whole = 1;
+    while (n_steps < AHEAD && is_whole && (steps[n_steps].pair = PyIter_Next(pairs)) != NULL)
+        is_whole = is_pair(steps[n_steps++].pair);
+    return n_steps;
+}
+
+static void prepare_step(sum_step *step, const sum_table *table)
+{
     int overflow;
-    if (!Py_IS_TYPE(value, &PyLong_Type) || make_entry(&wanted, key) != 0)
+    PyObject *value = is_pair(step->pair) ? PyTuple_GetItem(step->pair, 1) : NULL;
+    step->fits = value != NULL && Py_IS_TYPE(value, &PyLong_Type) &&
+                 make_entry(&step->wanted, PyTuple_GetItem(step->pair, 0)) == 0;
+    if (!step->fits)
+        return;
+    step->number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    step->fits = !overflow;
+    step->hash = hash_of(table, &step->wanted);
+    if (table->n_slots > 0)
+        __builtin_prefetch(&table->slots[step->hash & (table->n_slots - 1)]);
+}
+
+static void prepare_steps(sum_step *steps, int n_steps, const sum_table *table)
+{
+    for (int index = 0; index < n_steps; index++)
+        prepare_step(&steps[index], table);
+    for (int index = 0; index < n_steps; index++) {
+        if (!steps[index].fits || table->n_slots == 0)
+            continue;
+        uint32_t number = table->slots[steps[index].hash & (table->n_slots - 1)];
+        if (number != 0)
+            __builtin_prefetch(&table->entries[number - 1]);
+    }
+}
+
+/* Returns 1 if the pair was added to its sum; 0 if not, without an exception. */
+static int add_to_table(sum_table *table, const sum_step *step)
+{
+    if (!step->fits || (table->n_entries == table->n_slots / 2 && grow_table(table) != 0))
         return 0;
-    int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow || (table->n_entries == table->n_slots / 2 && grow_table(table) != 0))
-        return 0;
-    uint32_t *slot = find_slot(table, &wanted);
+    uint32_t *slot = find_slot(table, &step->wanted, step->hash);
     if (*slot == 0) {
-        wanted.key = Py_NewRef(key);
-        table->entries[table->n_entries] = wanted;
+        table->entries[table->n_entries] = step->wanted;
+        Py_INCREF(step->wanted.key);
         *slot = (uint32_t)++table->n_entries;
     }
-    int64_t *sum = &table->entries[*slot - 1].sum;
+    int64_t *sum = &table->entries[*slot - 1].sum, number = step->number;
     if (number > 0 ? *sum > INT64_MAX - number : *sum < INT64_MIN - number)
         return 0;
     *sum += number;
@@ -161,57 +227,88 @@ static int add_to_dict(PyObject *sums, PyObject *zero, PyObject *key, PyObject *
     return is_added;
 }
 
+/* Where the sums are: in the table, which then has all of them, or in the dict. */
+typedef struct sum_place {
+    PyObject *sums, *zero;
+    Py_ssize_t max_keys;
+    int has_table;
+    sum_table table;
+} sum_place;
+
 /*
- * Returns the first pair that is left to the caller, a new reference; NULL at the end or with an
- * exception set.
+ * Returns 1 if the pair was added; 0 if it is left to the caller; -1 with an exception set.
  */
-static PyObject *sum_until(PyObject *pairs, PyObject *sums, Py_ssize_t max_keys, PyObject *zero,
-                           sum_table *table)
+static int add_step(sum_place *place, const sum_step *step)
 {
-    PyObject *pair;
-    int has_table = PyDict_Size(sums) == 0;
-    while ((pair = PyIter_Next(pairs)) != NULL) {
-        Py_ssize_t n_keys = has_table ? (Py_ssize_t)table->n_entries : PyDict_Size(sums);
-        if (n_keys >= max_keys || !Py_IS_TYPE(pair, &PyTuple_Type) || PyTuple_Size(pair) != 2)
-            return pair;
-        PyObject *key = PyTuple_GetItem(pair, 0), *value = PyTuple_GetItem(pair, 1);
-        if (has_table && !add_to_table(table, key, value)) {
-            has_table = 0;
-            if (empty_table(table, sums) != 0)
-                return pair;
-        }
-        if (!has_table && !add_to_dict(sums, zero, key, value))
-            return pair;
-        Py_DECREF(pair);
+    Py_ssize_t n_keys =
+        place->has_table ? (Py_ssize_t)place->table.n_entries : PyDict_Size(place->sums);
+    if (n_keys >= place->max_keys || !is_pair(step->pair))
+        return 0;
+    if (place->has_table && add_to_table(&place->table, step))
+        return 1;
+    if (place->has_table && empty_table(&place->table, place->sums) != 0)
+        return -1;
+    place->has_table = 0;
+    return add_to_dict(place->sums, place->zero, PyTuple_GetItem(step->pair, 0),
+                       PyTuple_GetItem(step->pair, 1));
+}
+
+/* Add pairs until one is left to the caller: it and those read with it go to the list `left`. */
+static int add_steps(sum_place *place, sum_step *steps, int n_steps, PyObject *left)
+{
+    int is_added = 1;
+    if (place->has_table)
+        prepare_steps(steps, n_steps, &place->table);
+    for (int index = 0; index < n_steps; index++) {
+        if (is_added == 1)
+            is_added = add_step(place, &steps[index]);
+        if (is_added == 0 && PyList_Append(left, steps[index].pair) != 0)
+            is_added = -1;
+        Py_DECREF(steps[index].pair);
     }
-    return NULL;
+    return is_added;
+}
+
+/*
+ * Add all pairs, or all before one that is left to the caller. Returns 0, or -1 with an exception
+ * set. If the iterator raised it, the pairs before it are added nevertheless.
+ */
+static int sum_all(PyObject *pairs, sum_place *place, PyObject *left)
+{
+    sum_step steps[AHEAD];
+    int is_added = 1, n_steps = AHEAD;
+    PyObject *type = NULL, *error, *traceback;
+    while (is_added == 1 && n_steps == AHEAD) {
+        n_steps = read_pairs(pairs, steps);
+        PyErr_Fetch(&type, &error, &traceback);
+        is_added = add_steps(place, steps, n_steps, left);
+    }
+    if (place->has_table && empty_table(&place->table, place->sums) != 0)
+        is_added = -1;
+    if (type == NULL)
+        return is_added < 0 ? -1 : 0;
+    PyErr_Restore(type, error, traceback);
+    return -1;
 }
 
 PyObject *kvproto_sum_pairs(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t n_args)
 {
     if (kvproto_check_count("sum_pairs", n_args, 3) != 0)
         return NULL;
-    sum_table table = {0};
-    Py_ssize_t max_keys = PyLong_AsSsize_t(args[2]);
-    if (max_keys == -1 && PyErr_Occurred())
+    sum_place place = {.sums = args[1], .max_keys = PyLong_AsSsize_t(args[2])};
+    if (place.max_keys == -1 && PyErr_Occurred())
         return NULL;
     if (!PyIter_Check(args[0]) || !PyDict_Check(args[1])) {
         PyErr_SetString(PyExc_TypeError, "sum_pairs() takes an iterator, a dict and an int");
         return NULL;
     }
-    PyObject *left = PyList_New(0), *zero = PyLong_FromLong(0), *type, *error, *traceback;
-    PyObject *pair =
-        left == NULL || zero == NULL ? NULL : sum_until(args[0], args[1], max_keys, zero, &table);
-    PyErr_Fetch(
-        &type, &error,
-        &traceback); /* an error of the iterator: the pairs before it are summed nevertheless */
-    int failed =
-        empty_table(&table, args[1]) != 0 || (pair != NULL && PyList_Append(left, pair) != 0);
-    if (type != NULL)
-        PyErr_Restore(type, error, traceback);
-    if (failed || type != NULL)
+    place.has_table = PyDict_Size(args[1]) == 0;
+    if (getentropy(&place.table.seed, sizeof place.table.seed) != 0)
+        place.has_table = 0; /* without a seed, keys could be chosen that collide */
+    PyObject *left = PyList_New(0);
+    place.zero = PyLong_FromLong(0);
+    if (left == NULL || place.zero == NULL || sum_all(args[0], &place, left) != 0)
         Py_CLEAR(left);
-    Py_XDECREF(pair);
-    Py_XDECREF(zero);
+    Py_XDECREF(place.zero);
     return left;
 }

@@ -190,7 +190,7 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
     """Add the value of each pair of an iterator to the sum of its key.
 
     Stops at a pair that is not a tuple of two or cannot be added, and when there are max_keys sums.
-    Returns a list with the pair that was read but not added, or an empty list at the end. Raises
+    Returns the pairs that were read but not added, which may be several; none at the end. Raises
     only what the iterator raises.
     """
     for pair in pairs:
