@@ -1,6 +1,7 @@
 # Each target first creates .venv, and builds and installs the package into it.
 #
-#   make demo [INPUT="file dir url"]   count words with an external C program; make bench; make coverage
+#   make demo [INPUT="file dir url"]   count words with an external C program; make coverage
+#   make bench [OPTIONS="--only NAME"] measure the figures, into build/bench too; OPTIONS=--help
 #   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
 #   make test-fast                     without those marked slow, for use after each change
 #   make clauses                       the tests of each clause of PROTOCOL.md
@@ -15,6 +16,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 INPUT ?=
+OPTIONS ?=
 SECONDS ?= 60
 ORDER ?= file
 
@@ -70,9 +72,11 @@ demo: build
 	@$(BIN)/kvproto demo $(INPUT)
 
 bench: build
-	PYTHONPATH=tests $(BIN)/python -P -m benchmarks.run
+	@.ci/prepare bench
+	PYTHONPATH=tests $(BIN)/python -P -m benchmarks.run $(OPTIONS)
 
 bad-workers: build
+	@.ci/prepare bench
 	PYTHONPATH=tests $(BIN)/python -P -m benchmarks.bad_workers
 
 coverage: build

@@ -5,11 +5,13 @@ exit.
 import json
 import os
 import random
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from support import catalogue
 
@@ -37,6 +39,20 @@ def row(
         json.dumps({"what": what, "measured": form.format(measured), "asked": asked, "ok": ok}),
         flush=True,
     )
+
+
+def left_out(what: str):
+    """Say that something was not measured, because a program is missing."""
+    print(json.dumps({"what": what, "measured": "not installed", "asked": "", "ok": None}))
+
+
+def bar(group: str, name: str, kind: str, usage: "Usage"):
+    """Give `run.py` one bar of the chart. kind: "ours", "peer" or "limit"."""
+    # The kernel counts the memory of this process, too, as the child's, until the child is another.
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if usage.peak_bytes <= own:
+        usage = usage._replace(peak_bytes=0)
+    print(json.dumps({"group": group, "name": name, "kind": kind, **usage._asdict()}), flush=True)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -94,25 +110,55 @@ def kvproto_map(worker: Path, form_in: str = "kv", form_out: str = "kv") -> list
     ]
 
 
-def run(command: list[str], stdin: Path, *, quietly: bool = False) -> int:
-    """Run a command from a file to /dev/null, without a shell; returns its peak memory in bytes.
-
-    That is the most of the process itself and each child that it has waited for. quietly: its
-    stderr, where a job tells of its progress, goes to /dev/null too.
+class Usage(NamedTuple):
+    """What a process took, with each child that it has waited for: seconds by the wall clock,
+    seconds of all processors, and the peak memory of the largest of the processes, in bytes.
     """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def run(
+    command: Sequence[object],
+    stdin: Path | str = os.devnull,
+    stdout: Path | str = os.devnull,
+    *,
+    quietly: bool = False,
+) -> Usage:
+    """Run a command from file to file, without a shell.
+
+    quietly: its stderr, where a job tells of its progress, goes to /dev/null.
+    """
+    arguments = [str(argument) for argument in command]
+    writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, str(stdin), os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(stdout), writing, 0o600),
     ]
     if quietly:
         actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
-    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
+    start = time.perf_counter()
+    pid = os.posix_spawnp(arguments[0], arguments, os.environ, file_actions=actions)
     _pid, status, usage = os.wait4(pid, 0)
+    taken = time.perf_counter() - start
     if status != 0:
         raise SystemExit(
-            f"{' '.join(command)} ended with exit status {os.waitstatus_to_exitcode(status)}"
+            f"{' '.join(arguments)} ended with exit status {os.waitstatus_to_exitcode(status)}"
         )
-    return usage.ru_maxrss * 1024
+    return Usage(taken, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def run_in_turn(*runs: Callable[[], Usage], rounds: int = 3) -> list[Usage]:
+    """Run processes in turn, several rounds; returns the medians of the seconds of each, and the
+    most memory.
+    """
+    taken = zip(*[[call() for call in runs] for _ in range(rounds)], strict=True)
+    return [
+        Usage(statistics.median(wall), statistics.median(cpu), max(peaks))
+        for wall, cpu, peaks in (zip(*usages, strict=True) for usages in taken)
+    ]
 
 
 def worker(source: str, directory: Path) -> Path:
@@ -121,5 +167,15 @@ def worker(source: str, directory: Path) -> Path:
 
 
 def directory() -> Path:
-    """Where inputs and programs go: the one argument of each benchmark."""
+    """Where inputs and programs go: the first argument of each benchmark."""
     return Path(sys.argv[1])
+
+
+def n_text_bytes() -> int:
+    """How much text whole jobs read: the second argument, in MB."""
+    return int(sys.argv[2]) * 1_000_000
+
+
+def most_text_bytes() -> int:
+    """Up to how much text their growth is measured: the third argument, in MB."""
+    return int(sys.argv[3]) * 1_000_000

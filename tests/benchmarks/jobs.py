@@ -1,9 +1,8 @@
-"""A job of functions that keep nothing, or let go of what they had: its memory must not grow with
-its input.
-"""
+"""Jobs of functions that the benchmarks run."""
 
 from kvproto.classic import Job
 from kvproto.classic.func import nop_reduce, sum_combiner
+from kvproto.examples.wordcount import WordCount
 
 
 class Different(Job):
@@ -15,3 +14,11 @@ class Different(Job):
 
     def map(line, params):
         yield line, 1
+
+
+class SortedWords(WordCount):
+    """A pair for each word goes through the sort: str keys, int values."""
+
+    combiner = None
+    partitions = 2
+    sort = True
