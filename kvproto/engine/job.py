@@ -26,7 +26,7 @@ from kvproto.engine.events import (
     StageStarted,
 )
 from kvproto.engine.plan import plan_maps, plan_reduces
-from kvproto.engine.spec import InputChain, JobSpec, resolve_map, resolve_reduce
+from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.schemes import Input
@@ -225,17 +225,13 @@ def _with_map(spec: JobSpec) -> JobSpec:
     """Give a job a map that passes pairs on, as its inputs are not partitioned as it wants."""
     return replace(
         spec,
-        map=_each_pair,
+        map=each_pair,
         map_input=spec.reduce_input,
         reduce_input=InputChain(),
         map_init=None,
         combiner=None,
         map_output_stream=(),
     )
-
-
-def _each_pair(entry: Any, params: Any) -> list[Any]:
-    return [entry]
 
 
 def _run_reduce(

@@ -36,7 +36,7 @@ class Output:
         self,
         writer: SpoolWriter | ResultWriters,
         kind: str,
-        function: Function | External,
+        function: Function | External | None,
         streams: _Streams | None,
     ) -> None:
         self._writer = writer
@@ -77,7 +77,7 @@ def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
         opened = ResultWriters(paths, spec.kind)
     with opened as writer:
         streams = _streams(spec.output_stream, writer, list(enumerate(paths)), spec.params)
-        yield Output(writer, spec.kind, spec.combiner or spec.map, streams)
+        yield Output(writer, spec.kind, spec.combiner or spec.source, streams)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ __all__ = [
     "TaskSpec",
     "attributes",
     "combines_batches",
+    "each_pair",
     "function_name",
     "resolve_map",
     "resolve_reduce",
@@ -234,6 +235,8 @@ class MapSpec(TaskSpec):
     in_frames : bool
         The path of its pairs: frames from an external program to the partitions, without Python
         objects; otherwise pairs of objects.
+    source : callable, External or None
+        What made the pairs, for an error.
     """
 
     map: Function | External
@@ -246,6 +249,7 @@ class MapSpec(TaskSpec):
     has_reduce: bool
     kind: str
     in_frames: bool
+    source: Function | External | None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -275,6 +279,11 @@ class ReduceSpec(TaskSpec):
     source: Function | External | None
 
 
+def each_pair(entry: Any, params: Any) -> list[Any]:
+    """Pass a pair on: the map that the engine gives a job without one."""
+    return [entry]
+
+
 def resolve_map(job: JobSpec) -> MapSpec:
     """What the map tasks of a job get."""
     assert job.map is not None
@@ -293,6 +302,7 @@ def resolve_map(job: JobSpec) -> MapSpec:
         has_reduce=job.reduce is not None,
         kind=_map_kind(job),
         in_frames=is_external and is_plain and has_default,
+        source=(None, *job.map_input.functions)[-1] if job.map is each_pair else job.map,
         **_common(job),
     )
 

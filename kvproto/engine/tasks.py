@@ -102,7 +102,7 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         is_text=spec.text,
         on_open=task.reads,
     )
-    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.map)
+    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.source)
 
     def place(error: Exception) -> str | None:
         is_giving = source is not None and source.is_giving

@@ -115,11 +115,30 @@ def test_text_is_not_what_the_default_reader_expects(tmp_path):
         results(input=[str(path)], reduce=nop_reduce)
 
 
-def test_entries_that_are_no_pairs_cannot_be_partitioned(tmp_path):
-    path = tmp_path / "lines.txt"
-    path.write_text("b\na\n")
-    with pytest.raises(JobError, match=r"not a .key, value. pair"):
-        results(input=[str(path)], reduce=nop_reduce, reduce_reader=None, partitions=2)
+def lists_of_three(file, size, url, params):
+    return [[1, 2, 3]]
+
+
+def pairs_of_objects(file, size, url, params):
+    return [("key", object())]
+
+
+@pytest.mark.parametrize(
+    ("reader", "error"),
+    [
+        (None, "TypeError: the input returned 'a', which is not a .key, value. pair"),
+        (lists_of_three, "TypeError: classic.test_reduce_alone.lists_of_three returned .1, 2"),
+    ],
+)
+def test_entries_that_are_no_pairs_cannot_be_partitioned(reader, error):
+    with pytest.raises(JobError, match=error):
+        results(input=["raw://a"], reduce=nop_reduce, reduce_reader=reader, partitions=2)
+
+
+def test_an_error_of_pairs_that_no_program_can_read_names_what_made_them(tmp_path):
+    echo = external([program(tmp_path, ECHO)])
+    with pytest.raises(JobError, match=r"test_reduce_alone.pairs_of_objects returned a pair that"):
+        results(input=["raw://a"], reduce=echo, reduce_reader=pairs_of_objects, partitions=2)
 
 
 def test_an_external_reduce_alone_reads_pairs_and_lines(earlier, tmp_path):
