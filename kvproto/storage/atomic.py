@@ -71,8 +71,18 @@ def private(path: str, flags: int) -> int:
     """An `opener` for `open`: a file that it creates has mode 0600, whatever the umask."""
     fd = os.open(path, flags, 0o600)
     if flags & os.O_CREAT:
-        os.fchmod(fd, 0o600)
+        with _closed_on_error(fd):
+            os.fchmod(fd, 0o600)
     return fd
+
+
+@contextmanager
+def _closed_on_error(fd: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        os.close(fd)
+        raise
 
 
 def open_regular(path: str) -> BufferedReader:
@@ -117,22 +127,28 @@ class AtomicFile:
         self._temporary = ""
         self._errors = errors
         try:
-            self._file = os.fdopen(self._open(), "wb", buffering=BLOCK)
+            fd = self._open()
+            with _closed_on_error(fd):
+                self._set_mode(fd)
+            self._file = os.fdopen(fd, "wb", buffering=BLOCK)
         except OSError:
             self._remove()
             with errors(path):
                 raise
 
     def _open(self) -> int:
-        """Open a private file next to the target."""
-        return self._create(private)
+        """Open what is written to: a private file next to the target."""
+        return self._create(0o600)
 
-    def _create(self, opener: Callable[[str, int], int]) -> int:
+    def _create(self, mode: int) -> int:
         """Open a new file next to the target, under a name that no other attempt uses."""
         temporary = f"{self._target}.{os.urandom(4).hex()}.part"
-        fd = opener(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         self._temporary = temporary
         return fd
+
+    def _set_mode(self, fd: int) -> None:
+        os.fchmod(fd, 0o600)  # whatever the umask
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
@@ -199,6 +215,7 @@ class OutputFile(AtomicFile):
     """
 
     def __init__(self, path: str) -> None:
+        self._replaced: os.stat_result | None = None
         super().__init__(path, errors=_with_path)
 
     def _open(self) -> int:
@@ -206,17 +223,21 @@ class OutputFile(AtomicFile):
             replaced = os.stat(self.path)
         except FileNotFoundError:
             self._target = os.path.realpath(self.path)
-            return self._create(_public)
+            return self._create(0o666)
         if stat.S_ISDIR(replaced.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(replaced.st_mode):
             return os.open(self.path, os.O_WRONLY)
         self._target = os.path.realpath(self.path)
-        fd = self._create(private)  # its readers must wait until it has its owner
-        with suppress(OSError):  # not permitted: the user becomes the owner
-            os.fchown(fd, replaced.st_uid, replaced.st_gid)
-        os.fchmod(fd, stat.S_IMODE(replaced.st_mode))
-        return fd
+        self._replaced = replaced
+        return self._create(0o600)  # its readers must wait until it has its owner
+
+    def _set_mode(self, fd: int) -> None:
+        replaced = self._replaced
+        if replaced is not None:
+            with suppress(OSError):  # not permitted: the user becomes the owner
+                os.fchown(fd, replaced.st_uid, replaced.st_gid)
+            os.fchmod(fd, stat.S_IMODE(replaced.st_mode))
 
     def publish(self, *, on_disk: bool = True, replace: bool = True) -> None:
         """Replace the content of the file, and flush it to the disk."""
@@ -240,10 +261,6 @@ class OutputFile(AtomicFile):
                 old.flush()
                 os.fsync(old.fileno())
             self._remove()
-
-
-def _public(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o666)
 
 
 @contextmanager

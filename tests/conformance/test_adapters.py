@@ -3,9 +3,11 @@ end of a check.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from support import driver_mutants as mutants
 import kvproto
 from kvproto.conformance.drivers.case import explain
 from kvproto.conformance.drivers.cases import CASES
+from kvproto.conformance.drivers.play import play
 from kvproto.conformance.drivers.request import Request, read
 from kvproto.conformance.drivers.runner import keep, run
 from kvproto.conformance.report.parts import failures
@@ -163,3 +166,13 @@ def test_clauses_that_are_cited_are_on_the_page():
 def test_each_case_is_explained(case):
     text = explain(case)
     assert case.title in text and "the worker:" in text and max(map(len, text.splitlines())) < 140
+
+
+def test_a_case_whose_files_cannot_be_written_leaves_no_descriptor(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ((case, mode),) = of("FRAME-pairs")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="File name too long"):
+        play(replace(case, files=(("x" * 256, b""),)), mode, python(""), LONG)
+    assert os.listdir("/proc/self/fd") == before
+    assert os.listdir(tmp_path) == []

@@ -163,3 +163,46 @@ def test_a_file_that_cannot_be_written_is_named_and_removed(tmp_path, buffer_siz
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert said == f"writing {tmp_path / file}: File too large\n"
     assert os.listdir(tmp_path) == []
+
+
+WITHOUT_FCHMOD = """
+import ctypes, os, platform, struct, sys
+from kvproto.storage.atomic import AtomicFile, OutputFile, private
+
+# A seccomp filter: fchmod fails with EPERM, all other system calls are allowed.
+number = {"x86_64": 91, "aarch64": 52}[platform.machine()]
+rules = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
+program = struct.pack("@HP", len(rules), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()  # PR_SET_SECCOMP
+
+open("old", "w").close()
+before = os.listdir("/proc/self/fd"), os.listdir(".")
+for create in (
+    lambda: AtomicFile("new"),
+    lambda: OutputFile("old"),
+    lambda: private("old", os.O_WRONLY | os.O_CREAT),
+):
+    try:
+        create()
+    except Exception as error:
+        print(type(error).__name__, error)
+    assert (os.listdir("/proc/self/fd"), os.listdir(".")) == before
+"""
+
+
+def test_a_file_that_cannot_be_made_private_leaves_neither_a_descriptor_nor_a_file(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_FCHMOD],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.splitlines() == [
+        "DataError writing new: Operation not permitted",
+        "PermissionError [Errno 1] Operation not permitted: 'old'",
+        "PermissionError [Errno 1] Operation not permitted",
+    ], ran.stderr

@@ -89,7 +89,6 @@ class _Run:
         self._notes_text = b""
         os.mkfifo(folder / "notes")
         self._notes = os.open(folder / "notes", os.O_RDONLY | os.O_NONBLOCK)
-        self._files = self._lay_out()
 
     def __enter__(self) -> _Run:
         return self
@@ -102,7 +101,7 @@ class _Run:
     def play(self, adapter: list[str]) -> Play:
         facts = self._facts
         facts.document = facts.request.to_json(
-            self._folder / "program", self._files, LONG * self._timeout
+            self._folder / "program", self._lay_out(), LONG * self._timeout
         )
         (self._folder / "tmp").mkdir()
         environment = {**os.environ, "TMPDIR": str(self._folder / "tmp")}
