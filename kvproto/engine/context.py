@@ -1,8 +1,8 @@
-"""The task of this process: its inputs, out-of-band values, and the names that its functions find.
+"""The task of this process: its inputs, out-of-band values, and the free names of its functions.
 
-`in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`.
-Values that a task puts are there for others when the task has succeeded, so that a failed attempt
-leaves nothing; the task itself sees them at once.
+`in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`. The
+values that a task puts are published when it succeeds, so that a failed attempt leaves none. The
+task itself sees them at once.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class TaskContext:
     Parameters
     ----------
     job_path : str
-        The job's directory, whose last part is the job's name.
+        The path of the job's directory, which ends with the name of the job.
     stage : str
         "map" or "reduce".
     number : int
-        Of the map task, from 0; of a reduce task its partition.
+        The number of the map task, or the partition of the reduce task; both count from 0.
     inputs : list of str
-        URLs: in a map the one that is being read, as small inputs share a task; in a reduce all of
-        them, after a map the files that the maps wrote.
+        In a map, the URL of the input that is being read, because small inputs share a task. In a
+        reduce, all its URLs; after a map, the paths of the files that the maps wrote.
     """
 
     job_path: str
@@ -69,7 +69,7 @@ class TaskContext:
         return socket.gethostname()
 
     def reads(self, url: str) -> None:
-        """Note that this is the input that is being read now."""
+        """Record that the task now reads this input."""
         self.inputs = [url]
 
     def put(self, key: str, value: bytes | str) -> None:
@@ -79,13 +79,13 @@ class TaskContext:
         self._put[key] = value
 
     def get(self, key: str, job: str | None = None) -> bytes | str:
-        """An out-of-band value of this job or of another one; JobError when there is none."""
+        """Return an out-of-band value of this job or of another one; JobError if there is none."""
         if job is not None and job != self.job:
             return oob.get(os.path.join(home(), "jobs", job, "oob"), key)
         return self._put[key] if key in self._put else oob.get(self._oob, key)
 
     def publish(self) -> None:
-        """Let others see the values that were put."""
+        """Publish the values that the task put."""
         oob.put_all(self._oob, self._put)
 
     @property
@@ -100,7 +100,7 @@ class _Process:
 
 
 def current() -> TaskContext:
-    """The task of this process; JobError outside of one."""
+    """Return the task of this process; JobError outside of a task."""
     if _Process.task is None:
         raise JobError("this works only in a job function, while its task runs")
     return _Process.task
@@ -108,9 +108,9 @@ def current() -> TaskContext:
 
 @contextmanager
 def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
-    """Make `task` the current one for the body, with its free names, profiled if the job says so.
+    """Make `task` the current one for the body, with its free names and, if asked, a profile.
 
-    Its values are published, and its profile is there, when the body ends without an error.
+    If the body ends without an error, the values and the profile of the task are published.
     """
     _Process.task = task
     try:
@@ -140,9 +140,9 @@ def _import_required(modules: Iterable[str]) -> dict[str, Any]:
 
 
 def _bind(functions: Iterable[Any], names: Mapping[str, Any]) -> None:
-    """Add names to the globals of functions, where helpers beside them find the names too.
+    """Add names to the globals of functions, where other functions of the module find them too.
 
-    A name that is there already stays as it is, and kvproto's own modules do.
+    Names that exist already do not change, and neither do kvproto's own modules.
     """
     for function in functions:
         space = getattr(_unwrapped(function), "__globals__", None)
@@ -154,7 +154,7 @@ def _bind(functions: Iterable[Any], names: Mapping[str, Any]) -> None:
 
 
 def _unwrapped(function: Any) -> Any:
-    """The function below partials, methods and decorators that name what they wrap."""
+    """The function inside partials, methods, and decorators that set `__wrapped__`."""
     while True:
         inner = (
             getattr(function, "func", None)
@@ -173,9 +173,9 @@ def pass_str_as_bytes(values: Iterable[Any]) -> None:
     """Let the C libraries (ctypes) among values take a str as its bytes.
 
     ctypes passes a str as wchar_t *, which a function that takes char * reads as one character,
-    without an error. After this, a function without `argtypes` gets the UTF-8 bytes, and lone
-    surrogates as the bytes they stand for. One with `argtypes` gets what these say;
-    ctypes.c_wchar_p among them takes a str.
+    without an error. After this call, a function without `argtypes` gets the UTF-8 bytes, and lone
+    surrogates as the bytes that they stand for. For a function with `argtypes`, those decide;
+    ctypes.c_wchar_p takes a str.
     """
     ctypes = sys.modules.get("ctypes")
     for value in values if ctypes is not None else ():
@@ -195,12 +195,12 @@ def _call(function: Any, *args: Any) -> Any:
 
 
 def sealed(profile: bytes) -> bytes:
-    """A profile with its checksum, after what `pstats` reads."""
+    """Append a checksum to a profile; `pstats` does not read so far."""
     return profile + _seal(profile)
 
 
 def check_profile(path: str) -> None:
-    """Raise JobError that names the file for a profile that cannot be read, was cut or changed."""
+    """Raise JobError for a profile that cannot be read or is damaged; it names the file."""
     try:
         with open_regular(path) as file:
             data = file.read()
@@ -219,8 +219,8 @@ def _seal(data: bytes) -> bytes:
 
 @contextmanager
 def _profiled(path: str) -> Iterator[None]:
-    """Profile the body; its file is there when the body ended without an error."""
-    import cProfile  # noqa: PLC0415  slow, and only some jobs need it
+    """Profile the body; write the file if the body ends without an error."""
+    import cProfile  # noqa: PLC0415 (it is slow to load)
 
     profiler = cProfile.Profile()
     profiler.enable()

@@ -1,7 +1,7 @@
-"""Events: what a job does, from its tasks to whoever watches, and to `events.jsonl`.
+"""Events report what a job does, to its `on_event` function and in `events.jsonl`.
 
-`KINDS` lists them. In JSON, and for `on_event` of a job, an event is a dict: "time" (seconds since
-the epoch), "event" (the name of its kind), and its fields. Passwords in addresses are left out.
+`KINDS` lists them. As JSON, and for `on_event`, an event is a dict: "time" (seconds since the
+epoch), "event" (the name of its kind), and its fields. Passwords in URLs are removed.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ __all__ = [
 ]
 
 MAX_EVENT = 1 << 26
-"""Bytes that the line of an event may have: 64 MiB."""
+"""The most bytes that the line of an event may have: 64 MiB."""
 
 MAX_MESSAGES = 1 << 20
-"""Bytes of messages that a task may send to the driver, and characters of one text: 1 MiB."""
+"""The most bytes of messages that a task sends to the driver, and characters of a text: 1 MiB."""
 
 
 # --- the kinds ---------------------------------------------------------------------------------
-# The methods are in the base: each one that `dataclass` makes is compiled at import.
+# The base class has the methods, because `dataclass` compiles those that it makes at import.
 
 
 @dataclass(eq=False, repr=False)
 class Event:  # noqa: PLW1641 (nobody hashes events)
-    """An event of a kind; `name` is what JSON has for the kind."""
+    """An event; `name` is the name of its kind in JSON."""
 
     name: ClassVar[str]
 
@@ -73,7 +73,7 @@ class Event:  # noqa: PLW1641 (nobody hashes events)
 
 @dataclass(eq=False, repr=False)
 class JobStarted(Event):
-    """The job begins: its inputs, their bytes as far as they are known, its driver's machine."""
+    """The job begins: how many inputs, their known bytes, and the machine of its driver."""
 
     name = "job"
     job: str
@@ -84,7 +84,7 @@ class JobStarted(Event):
 
 @dataclass(eq=False, repr=False)
 class StageStarted(Event):
-    """A stage begins, with so many tasks and bytes of input (0: unknown)."""
+    """A stage begins: how many tasks and bytes of input it has (0: unknown)."""
 
     name = "stage"
     stage: str
@@ -94,7 +94,7 @@ class StageStarted(Event):
 
 @dataclass(eq=False, repr=False)
 class Progress(Event):
-    """How far a stage is: tasks done and in all, bytes and entries that were read."""
+    """How far a stage is: the tasks done, all tasks, and the bytes and entries read."""
 
     name = "progress"
     stage: str
@@ -106,7 +106,7 @@ class Progress(Event):
 
 @dataclass(eq=False, repr=False)
 class Message(Event):
-    """A line from a worker program (`kind` as in STDERR), or one that a job function printed."""
+    """A line that a job function printed, or a worker wrote to stderr (STDERR has the kinds)."""
 
     name = "message"
     stage: str
@@ -117,7 +117,7 @@ class Message(Event):
 
 @dataclass(eq=False, repr=False)
 class Status(Event):
-    """How many entries a task has read, every so many of them."""
+    """How many entries a task has read, once for each `status_interval` entries."""
 
     name = "status"
     stage: str
@@ -127,7 +127,7 @@ class Status(Event):
 
 @dataclass(eq=False, repr=False)
 class Note(Event):
-    """About the job as a whole, such as which files of a directory are skipped."""
+    """A message about the whole job, such as which files of a directory are skipped."""
 
     name = "note"
     text: str
@@ -135,7 +135,7 @@ class Note(Event):
 
 @dataclass(eq=False, repr=False)
 class Retry(Event):
-    """Attempt number `attempt` failed, and another one follows. Stderr is in messages."""
+    """Attempt number `attempt` failed, and another one follows. Messages have its stderr."""
 
     name = "retry"
     stage: str
@@ -146,7 +146,7 @@ class Retry(Event):
 
 @dataclass(eq=False, repr=False)
 class Done(Event):
-    """The job is complete: paths of its results, or its tag."""
+    """The job is complete: the paths of its results, or its tag."""
 
     name = "done"
     results: list[str]
@@ -155,7 +155,10 @@ class Done(Event):
 
 @dataclass(eq=False, repr=False)
 class Failed(Event):
-    """The job failed: the whole error, and without a worker's stderr, which is in messages."""
+    """The job failed: `text` is the whole error.
+
+    If a worker's stderr is in it, `brief` is the error without that.
+    """
 
     name = "failed"
     text: str
@@ -165,7 +168,7 @@ class Failed(Event):
 
 @dataclass(eq=False, repr=False)
 class Read(Event):
-    """What a task has read since the last such event. Not in the file: `Progress` has the sums."""
+    """What a task has read since its last `Read`. The file has `Progress`, the sum, instead."""
 
     name = "read"
     stage: str
@@ -202,7 +205,7 @@ _REQUIRED = {
 
 
 def as_dict(event: Event, now: float) -> dict[str, Any]:
-    """The event as JSON has it: without passwords, and a long text cut."""
+    """Make the dict of an event: without passwords, and with a long text shortened."""
     of_kind = {part.name: getattr(event, part.name) for part in fields(event)}
     for name in of_kind.keys() & {"text", "brief"}:
         of_kind[name] = without_passwords(shortened(of_kind[name], MAX_MESSAGES))
@@ -210,7 +213,7 @@ def as_dict(event: Event, now: float) -> dict[str, Any]:
 
 
 def read_event(line: bytes) -> dict[str, Any]:
-    """Read a line of `events.jsonl`, of any kind. ValueError for a damaged one."""
+    """Parse a line of `events.jsonl`; ValueError for a damaged one. Its kind may be unknown."""
     try:
         event = json.loads(line)
     except RecursionError as e:
@@ -230,7 +233,7 @@ def read_event(line: bytes) -> dict[str, Any]:
 
 
 def _is_printable(url: str) -> bool:
-    """Whether it can be the path or URL of a result: no control characters or stray surrogates."""
+    """Whether a result can have this path or URL: no control characters, no stray surrogates."""
     return printable(url) == url and not re.search("[\ud800-\udc7f\udd00-\udfff]", url)
 
 
@@ -247,7 +250,7 @@ _OVERHEAD = 100  # bytes of an event besides its text
 
 
 class _Channel:
-    """From the task of this process to the driver."""
+    """Carries the events of the current task to the driver, and counts what it sends."""
 
     sink: OnEvent | None = None
     stage, task = "", 0
@@ -258,7 +261,7 @@ _channel = _Channel()
 
 
 def set_sink(sink: OnEvent | None) -> None:
-    """Say where the events of this task process go. None: nowhere."""
+    """Set the function that gets the events of this task process; None drops them."""
     _channel.sink = sink
 
 
@@ -268,12 +271,12 @@ def is_in_task() -> bool:
 
 
 def emit_message(text: str, kind: str = "MSG") -> None:
-    """Send a line that the task says. After MAX_MESSAGES bytes of a task, it goes to the log."""
+    """Send a message of the task; after MAX_MESSAGES bytes of them, write it to the log instead."""
     _emit_text(Message(_channel.stage, _channel.task, text, kind), text)
 
 
 def emit_status(text: str) -> None:
-    """Send how far the task is; limited as `emit_message`."""
+    """Send a status message of the task, with the limit of `emit_message`."""
     _emit_text(Status(_channel.stage, _channel.task, text), text)
 
 
@@ -295,13 +298,13 @@ def _emit_text(event: Event, text: str) -> None:
 
 
 def begin_task(stage: str, task: int) -> None:
-    """A new task, which has not sent anything yet."""
+    """Begin a task, which has not sent anything yet."""
     _channel.stage, _channel.task = stage, task
     _channel.n_sent = _channel.n_unsent = 0
 
 
 def end_task(log: str) -> None:
-    """Say how many messages are in `log` alone."""
+    """Send the number of messages that are only in `log`, if there are any."""
     n_unsent = _channel.n_unsent
     if n_unsent and _channel.sink is not None:
         text = f"and {n_unsent:,} more messages, which are in {log}"
@@ -314,9 +317,9 @@ _SECONDS_BETWEEN = 1.0
 
 
 class EventLog:
-    """Writes events to a file as lines of JSON, then hands them to `on_event` as dicts.
+    """Writes events to a file as lines of JSON, then passes them to `on_event` as dicts.
 
-    Of a stage's progress the file has one event a second, and the last.
+    The file has at most one progress event a second, and always the last one of a stage.
 
     Parameters
     ----------
@@ -328,7 +331,7 @@ class EventLog:
     Raises
     ------
     JobError
-        When the file cannot be written; it names the file.
+        If the file cannot be written; the message names it.
     """
 
     def __init__(self, path: str, on_event: Callable[[dict[str, Any]], object] | None) -> None:
@@ -339,7 +342,7 @@ class EventLog:
         self._next_progress = 0.0
 
     def __call__(self, event: Event, now: float | None = None) -> None:
-        """Log an event; `now` is its time, seconds since the epoch, the clock's unless given."""
+        """Log an event; `now` is its time in seconds since the epoch, by default the clock's."""
         now = time.time() if now is None else now
         as_json = as_dict(event, now)
         if not isinstance(event, Progress) or self._is_due(event, now):
@@ -359,5 +362,5 @@ class EventLog:
 
     def close(self) -> None:
         """Close the file."""
-        with suppress(OSError):  # what is still not written made an error before
+        with suppress(OSError):  # the write that failed has raised its error already
             self._file.close()

@@ -1,7 +1,7 @@
-"""One job from its inputs to its result files, over any engine that has `run_stage`.
+"""Run one job, from its inputs to its result files, on any engine that has `run_stage`.
 
-Stages run one after the other: all maps, then all reduces. Results count only when every task has
-succeeded; a job that fails leaves its events and logs, and no results.
+Stages run one after the other: all maps, then all reduces. The results are published when every
+task has succeeded. A job that fails leaves its events and logs, but no results.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Returned = TypeVar("_Returned")
 
 
 class Engine(Protocol):
-    """What runs tasks; `kvproto.engine.pool.LocalPool` is the one for this machine."""
+    """Runs tasks; `kvproto.engine.pool.LocalPool` is the engine for this machine."""
 
     def run_stage(
         self,
@@ -70,29 +70,30 @@ def run_job(
     spec : JobSpec
         The job.
     inputs : sequence of Input
-        As `kvproto.classic.schemes.find_inputs` gives them.
+        The inputs, as `kvproto.inputs.schemes.find_inputs` returns them.
     directory : JobDirectory
-        Where all of the job is.
+        The directory for all files of the job.
     engine : Engine
         Runs the tasks.
     n_processes : int
-        How many tasks run at a time: the input is cut for so many.
+        How many tasks run at a time. The sizes of the splits depend on it.
     on_event : callable or None
-        Called with each event, a dict (`kvproto.engine.events`); what it raises stops the job.
+        Called with each event, a dict (`kvproto.engine.events`). An exception from it stops the
+        job.
     notes : sequence of str
-        About the inputs; the first events have them.
+        Messages about the inputs, which become the first events after the start of the job.
 
     Returns
     -------
     list of str
-        Paths of the result files in the order of partitions (without a reduce: of the inputs), or
-        the job's tag.
+        The paths of the result files, in the order of the partitions, or of the inputs if there is
+        no reduce; or the url of the job's tag.
 
     Raises
     ------
     JobError
-        With the failed task's error. Also where the job is done and only its last event could not
-        be delivered: the message says so, and the results are there.
+        If a task failed; the message has its error. Also if the job is done but its last event
+        could not be delivered; the message says where the results are.
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
@@ -122,7 +123,7 @@ def _run_and_log(
         paths = directory.publish([result.path for result in results])
         if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
-    except BaseException as e:  # whatever it is, the job has failed
+    except BaseException as e:  # the job has failed, whatever the exception is
         undelivered = _log_failure(log, directory, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             raise _job_error(directory, e, undelivered) from (
@@ -134,7 +135,7 @@ def _run_and_log(
     try:
         _tidy(log, directory)
         log(Done(paths, time.monotonic() - began))
-    except Exception as e:  # of the file, or whatever on_event raises
+    except Exception as e:  # from the file, or anything that on_event raises
         raise JobError(
             f"job {directory.job} is done and its results are in {directory.results}, "
             f"but its last event could not be delivered: {type(e).__name__}: {e}"
@@ -143,7 +144,7 @@ def _run_and_log(
 
 
 def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -> JobError:
-    """The job's error: the text of the task's error, and that error as its cause."""
+    """Make the error of the job, with the text of the task's error, and that error as its cause."""
     text, brief = (
         f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
         for text in (str(error), _brief(error))
@@ -151,7 +152,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     if not isinstance(error, JobError):
         return JobError(text, cause=error)
     if isinstance(error.cause, WorkerError):
-        # A traceback shows the cause too: the lines of the worker's stderr are in the job's text.
+        # A traceback shows the cause too, after the job's text, which has the worker's stderr.
         error.cause.args = (error.cause.report(with_stderr=False),)
     return JobError(text, cause=error.cause, task=error.task, brief=brief)
 
@@ -164,12 +165,12 @@ def _brief(error: BaseException) -> str:
 def _log_failure(
     log: EventLog, directory: JobDirectory, error: BaseException, seconds: float
 ) -> str:
-    """Log the last event of a failed job. Returns why it could not be delivered, or ""."""
+    """Log the last event of a failed job; return why it could not be delivered, or ""."""
     try:
         _tidy(log, directory)
         text, brief = str(error) or type(error).__name__, _brief(error)
         log(Failed(text, seconds, brief if brief != text else ""))
-    except Exception as e:  # of the file, or whatever on_event raises
+    except Exception as e:  # from the file, or anything that on_event raises
         if str(e) == str(error):
             return ""
         return f"\nthe event of this failure could not be delivered: {type(e).__name__}: {e}"
@@ -177,7 +178,7 @@ def _log_failure(
 
 
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
-    """Remove what only a running job needs. What cannot be removed becomes a note."""
+    """Remove what only a running job needs; log a note for each path that cannot be removed."""
     for path in tidy(directory):
         log(Note(f"{path} could not be removed; remove it by hand: rm -r {path}"))
 
@@ -190,7 +191,7 @@ def _run_stages(
     n_processes: int,
     log: EventLog,
 ) -> list[Result]:
-    """Run the map, the reduce, or both. The result files are in `unfinished`."""
+    """Run the map, the reduce, or both; the result files are in the directory `unfinished`."""
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
         if by_partition is not None:
@@ -222,7 +223,7 @@ def _run_stages(
 
 
 def _with_map(spec: JobSpec) -> JobSpec:
-    """Give a job a map that passes pairs on, as its inputs are not partitioned as it wants."""
+    """Add a map that passes pairs on, for a reduce whose inputs are not partitioned as it needs."""
     return replace(
         spec,
         map=each_pair,

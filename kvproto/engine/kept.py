@@ -1,6 +1,7 @@
-"""The jobs of the home, seen from any process; and tidying up after drivers that were killed.
+"""The jobs in the home, for any process: their status, results and events, and what ends them.
 
-All that is known of a job is read from its directory each time.
+Everything is read from the directory of the job each time. `sweep` cleans up after drivers that
+were killed.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ __all__ = [
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
 
 _SHOWN_JOBS = 10
-_LOOK_EACH = 0.05  # seconds from one look at a running job to the next
-_GRACE = 600.0  # seconds for which a hidden directory may be one that is being made
+_POLL_SECONDS = 0.05  # between checks of a running job
+_GRACE = 600.0  # seconds for which a hidden directory may belong to a job that is starting
 
 
 class KeptJob:
-    """The job with the full name `job`; `paths` has its directory, which may be missing."""
+    """The job with the full name `job`; its directory, in `paths`, may be missing."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -63,19 +64,19 @@ class KeptJob:
         return self._is_named() and os.path.isdir(self.paths.path)
 
     def _is_named(self) -> bool:
-        """Whether this can be the name of a job: not a path, and not hidden."""
+        """Whether a job can have this name: it is not a path, and not hidden."""
         return bool(self.job) and "/" not in self.job and not self.job.startswith(".")
 
     def status(self) -> str:
-        """ACTIVE (its driver runs), READY (it has results), DEAD (it has none), or UNKNOWN."""
+        """Return ACTIVE (its driver runs), READY (it has results), DEAD (no results) or UNKNOWN."""
         return self.state()[0]
 
     def results(self) -> list[str]:
-        """The paths of its result files, or its tag, when it is ready; else nothing."""
+        """Return the paths of its result files, or its tag; an empty list unless it is ready."""
         return self.state()[1]
 
     def state(self) -> tuple[str, list[str]]:
-        """Its status and its results, as they are at the same time."""
+        """Return its status and its results, which belong together."""
         if not self.is_there():
             return UNKNOWN, []
         if has_driver(self.paths.control):
@@ -83,17 +84,17 @@ class KeptJob:
         last = self._last_event()
         if last.get("event") != Done.name:
             return (DEAD if self.is_there() else UNKNOWN), []
-        # As they were then: the home may be elsewhere now.
+        # The event has the paths of that time; the home may have moved.
         return READY, [
             url if "://" in url else os.path.join(self.paths.results, os.path.basename(url))
             for url in last["results"]
         ]
 
     def stage_results(self, stage: str) -> list[str]:
-        """The output files of a stage, "map" or "reduce", that has ended.
+        """Return the output files of a stage that has ended, "map" or "reduce".
 
-        Those of a map before a reduce are result files if the job keeps them, else the spool's
-        while the job runs. JobError when there are none.
+        For a map before a reduce, they are result files if the job keeps them, otherwise the files
+        of the spool while the job runs. JobError if there are none.
         """
         status = self._known()
         stages = self._stages()
@@ -125,7 +126,7 @@ class KeptJob:
         ]
 
     def events(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (offset after it, event) for each event from the byte `offset` of the file on."""
+        """Yield (offset of its end, event) for each event of the file after `offset`, in bytes."""
         self._known()
         try:
             with open_regular(self.paths.events) as file:
@@ -143,56 +144,64 @@ class KeptJob:
             raise JobError(f"{self.paths.events} is damaged at byte {offset}: {e}") from e
 
     def follow(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-        """As `events`, and go on with later events until the job is no longer active."""
+        """Yield as `events` does, and continue with new events until the job is not active."""
         is_last = False
         while not is_last:
-            # Asked before the events are read: then none comes after these. That a file grows
-            # cannot be waited for, so it is read again and again.
-            is_last = self.ended_within(_LOOK_EACH)
+            # Check first, then read: after the last check no event can follow. Nothing tells when
+            # a file grows, so this is a poll.
+            is_last = self.ended_within(_POLL_SECONDS)
             for after, event in self.events(offset):
                 yield after, event
                 offset = after
 
     def ended_within(self, seconds: float = math.inf) -> bool:
-        """Wait until the job is no longer active; False when the seconds are over."""
+        """Wait until the job is not active; return False after this many seconds."""
         return one_ended([self], seconds)
 
     def outcome(self) -> list[str]:
-        """The results of a job that has ended. JobError that says why there are none."""
+        """Return the results of a job that has ended; JobError says why there are none."""
         self._known()
         status, results = self.state()
         if status == READY:
             return results
         last = self._last_event()
-        whys = [f"is {status}: its driver, the process that ran it, ended before the job did"]
+        reasons = [f"is {status}: its driver, the process that ran it, ended before the job did"]
         if last.get("event") == Failed.name:
-            whys = [f"failed: {text}" for text in (last["text"], last.get("brief")) if text]
+            reasons = [f"failed: {text}" for text in (last["text"], last.get("brief")) if text]
         elif status == ACTIVE:
-            whys = ["is active: it has not ended"]
-        texts = [f"job {self.job} {why}\nits logs are in {self.paths.path}" for why in whys]
+            reasons = ["is active: it has not ended"]
+        texts = [
+            f"job {self.job} {reason}\nits logs are in {self.paths.path}" for reason in reasons
+        ]
         raise JobError(texts[0], brief=texts[-1])
 
     def info(self) -> dict[str, Any]:
-        """A summary: job, status, started (seconds since the epoch), directory, stages, results."""
+        """Summarize the job.
+
+        Returns
+        -------
+        dict
+            job, status, started (seconds since the epoch), directory, stages, results.
+        """
         status = self._known()
-        stages = self._stages()
-        about = {
+        return {
             "job": self.job,
             "status": status,
             "started": started(self.job),
             "directory": self.paths.path,
+            "stages": self._stages(),
+            "results": self.results(),
         }
-        return {**about, "stages": stages, "results": self.results()}
 
     def seconds(self) -> float | None:
-        """How long it has run, until now or its end; None where it ended without a last event."""
+        """Return how long it has run until now, or its end; None if it has no last event."""
         if self.status() == ACTIVE:
             return time.time() - started(self.job)
         last = self._last_event()
         return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
 
     def damage(self) -> str:
-        """What is wrong with its events, as far as the first or the last one shows it; else ""."""
+        """Return what is wrong with its first or last event, or ""."""
         try:
             next(self.events(), None)
             line = self._last_line()
@@ -205,17 +214,17 @@ class KeptJob:
         return ""
 
     def oob_get(self, key: str) -> bytes | str:
-        """An out-of-band value; JobError when there is none."""
+        """Return an out-of-band value; JobError if there is none."""
         self._known()
         return oob.get(self.paths.oob, key)
 
     def oob_list(self) -> list[str]:
-        """The keys of its out-of-band values, sorted."""
+        """Return the sorted keys of its out-of-band values."""
         self._known()
         return oob.list_keys(self.paths.oob)
 
     def profiles(self, stage: str = "") -> list[str]:
-        """The paths of its profiles, of one stage or of all. JobError when there are none."""
+        """Return the paths of its profiles, of one stage or all; JobError if there are none."""
         self._known()
         names = sorted(os.listdir(self.paths.profile)) if os.path.isdir(self.paths.profile) else []
         names = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
@@ -225,7 +234,7 @@ class KeptJob:
         return [os.path.join(self.paths.profile, name) for name in names]
 
     def kill(self) -> None:
-        """Stop the job, and return when it has ended. JobError when it is not active."""
+        """Stop the job, and return when it has ended. JobError if it is not active."""
         status = self._known()
         if not tell_to_stop(self.paths.control):
             raise JobError(f"job {self.job} is {status}, not active: there is nothing to kill")
@@ -259,7 +268,7 @@ class KeptJob:
         return [event["stage"] for event in events if event["event"] == StageStarted.name]
 
     def _known(self) -> str:
-        """Its status; JobError when there is no such job."""
+        """The status; JobError if there is no such job."""
         status = self.status()
         if not self._is_named():
             raise JobError(f"{self.job!r} is not the name of a job")
@@ -268,7 +277,7 @@ class KeptJob:
         return status
 
     def _last_event(self) -> dict[str, Any]:
-        """The last event; {} when there is none, or not all of it was written."""
+        """The last event; {} if there is none, or if it is incomplete."""
         try:
             return read_event(self._last_line())
         except (OSError, ValueError):
@@ -288,18 +297,17 @@ class KeptJob:
 
 
 def one_ended(jobs: Iterable[KeptJob], seconds: float) -> bool:
-    """Wait until one of the jobs is not active; False when the seconds are over."""
+    """Wait until one of the jobs is not active; return False after this many seconds."""
     controls = [job.paths.control if job.is_there() else "" for job in jobs]
     return wait_for_end(controls, seconds)
 
 
 def _not_removed(path: str, e: OSError) -> JobError:
-    by_hand = f"remove what is left of it by hand: rm -r {path}"
-    return JobError(f"removing {path}: {e.strerror}; {by_hand}")
+    return JobError(f"removing {path}: {e.strerror}; remove the rest by hand: rm -r {path}")
 
 
 def all_jobs() -> list[str]:
-    """The names of all jobs that are there, sorted. JobError when others may write to the home."""
+    """Return the sorted names of all jobs. JobError if other users may write to the home."""
     check_home()
     try:
         return sorted(
@@ -310,9 +318,9 @@ def all_jobs() -> list[str]:
 
 
 def resolve_job(text: str) -> str:
-    """The full name of a job, for a beginning that no other has, or "@" for the last job.
+    """Return the full name of the job whose name begins with `text`; "@" is the last job.
 
-    JobError when there is no such job, or several.
+    JobError if there is no such job, or several.
     """
     jobs = all_jobs()
     if not jobs:
@@ -336,13 +344,16 @@ def resolve_job(text: str) -> str:
 
 
 def first_event(paths: JobPaths) -> dict[str, Any]:
-    """The first event of a job. OSError when it cannot be read, ValueError when it is damaged."""
+    """Return the first event of a job. OSError if it cannot be read, ValueError if damaged."""
     with open_regular(paths.events) as file:
         return read_event(file.readline(MAX_EVENT))
 
 
 def started(job: str) -> float:
-    """When a job began, in seconds since the epoch: by its first event, name or directory."""
+    """Return when a job started, in seconds since the epoch: by its first event, name or directory.
+
+    0.0 if none of them says it.
+    """
     with suppress(OSError, ValueError):
         return float(first_event(JobPaths(job))["time"])
     try:
@@ -356,7 +367,7 @@ def started(job: str) -> float:
 def sweep() -> None:
     """Remove what killed drivers left in the home, except results, events and logs.
 
-    What cannot be removed stays. JobError when others may write to the home.
+    Files that cannot be removed stay. JobError if other users may write to the home.
     """
     check_home()
     _sweep_tags()
@@ -376,9 +387,9 @@ def sweep() -> None:
 
 
 def _sweep_job(paths: JobPaths) -> None:
-    """Tidy a job whose driver is dead: one that ends by itself removes `control`.
+    """Tidy a job whose driver was killed, so that its `control` still exists.
 
-    Nothing is known of a driver on another machine with the same home: its job is not touched.
+    A job of another machine with the same home is not touched: its driver may be alive.
     """
     if not os.path.lexists(paths.control) or has_driver(paths.control):
         return
@@ -388,7 +399,7 @@ def _sweep_job(paths: JobPaths) -> None:
 
 
 def _sweep_tags() -> None:
-    """Remove documents of tags that were never finished."""
+    """Remove unfinished documents of tags."""
     for path in glob.glob(
         os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True
     ):

@@ -1,4 +1,4 @@
-"""How far a task is: counts what it reads and tells the driver now and then."""
+"""Count what a task reads, and report it to the driver at intervals."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SECONDS_BETWEEN = 0.2
 
 
 class Meter:
-    """Counts what a task has read; inside its context the driver gets the counts now and then.
+    """Counts what a task has read; a context manager that reports the counts to the driver.
 
     Parameters
     ----------
     done : str
-        What happens to an item: a status message says "K items {done}".
+        What happens to an item, for status messages: "K items {done}".
     status_interval : int
-        Records from one status message to the next; 0: none.
+        How many records come between two status messages; 0: no messages.
 
     Attributes
     ----------
     n_bytes, n_records : int
-        Counted by `add` and `add_records`. Who makes one record at a time may count it in n_records
-        itself, and call `tell_status` when that has come to `next_status` (0: never).
+        The counts of `add` and `add_records`. A caller that makes one record at a time may increase
+        n_records itself, and call `tell_status` when it reaches `next_status` (0: never).
     failed : KVProtoError or None
         The error that ended the reading.
     """
@@ -43,16 +43,16 @@ class Meter:
         self._interval = status_interval
         self._sent = (0, 0)
         self._has_ended = threading.Event()
-        self._teller = threading.Thread(target=self._tell_on, daemon=True)
+        self._reporter = threading.Thread(target=self._report_often, daemon=True)
 
     def __enter__(self) -> Meter:
-        self._teller.start()
+        self._reporter.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._has_ended.set()
-        self._teller.join()
-        self._tell()
+        self._reporter.join()
+        self._report()
 
     def add(self, n_bytes: int) -> None:
         """Count bytes."""
@@ -70,7 +70,7 @@ class Meter:
         self.next_status += self._interval
 
     def watched(self, entries: Iterator[Any]) -> Iterator[Any]:
-        """The same entries; an error that ends them is kept for `check`."""
+        """Yield the same entries; keep an error that ends them for `check`."""
         try:
             yield from entries
         except KVProtoError as e:
@@ -82,12 +82,12 @@ class Meter:
         if self.failed is not None:
             raise self.failed
 
-    def _tell_on(self) -> None:
+    def _report_often(self) -> None:
         while not self._has_ended.wait(_SECONDS_BETWEEN):
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
-        """Send what has not been sent yet."""
+    def _report(self) -> None:
+        """Send the counts that have not been sent yet."""
         now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._sent
         if now != self._sent:
             self._sent = now
@@ -95,19 +95,19 @@ class Meter:
 
 
 class MeteredFile(io.RawIOBase):
-    """An input whose bytes are counted as they are read, and whose errors name it.
+    """An input that counts its bytes as they are read, and names itself in errors.
 
     Parameters
     ----------
     file : file object
-        The input.
+        The open input.
     url : str
-        For errors.
+        The URL of the input, for errors.
     meter : Meter
         Counts the bytes, and keeps an error.
     max_line : int or None
-        Bytes that a line may have, where it is read as lines: a longer one is an error before all
-        of it is read.
+        The most bytes in a line, if the input is read as lines. A longer line is an error before
+        all of it is read.
     """
 
     def __init__(self, file: Any, url: str, meter: Meter, max_line: int | None) -> None:

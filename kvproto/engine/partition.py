@@ -1,4 +1,4 @@
-"""The partition of a key, and batches of pairs cut by a partition function."""
+"""Partitions: the default partition function, and batches of pairs divided into partitions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MAX_SEEN = 1 << 16  # keys whose partition is remembered
 
 
 def default_partition(key: Any, nr_partitions: int, params: Any = None) -> int:
-    """Give the partition of a key, the same in every process and run.
+    """Return the partition of a key, the same in every process and run.
 
-    Equal keys go together (1 == 1.0 == True).
+    Equal keys have the same partition (1 == 1.0 == True).
 
     Parameters
     ----------
     key : str, bytes, number, None or tuple of these
-        bytes and str count by the crc32 of their (UTF-8) bytes, numbers by their value, tuples by
-        their items, None as 0.
+        The partition depends on the crc32 of bytes or of the UTF-8 of a str, the value of a number,
+        or the items of a tuple. None counts as 0.
     nr_partitions : int
         At least 1.
     params : object
@@ -36,7 +36,7 @@ def default_partition(key: Any, nr_partitions: int, params: Any = None) -> int:
     Raises
     ------
     TypeError
-        For other keys: give the job a partition function for them.
+        For other keys; the job needs a partition function for them.
     """
     return _stable_hash(key) % nr_partitions
 
@@ -45,14 +45,14 @@ def _stable_hash(key: Any) -> int:
     if isinstance(key, str):
         try:
             return crc32(key.encode("utf-8", "surrogateescape"))
-        except UnicodeEncodeError:  # a surrogate that stands for no byte, from JSON or Windows say
+        except UnicodeEncodeError:  # a surrogate that stands for no byte, such as from JSON
             return crc32(key.encode("utf-8", "surrogatepass"))
     if isinstance(key, (bytes, bytearray)):
         return crc32(key)
     if key is None:
         return 0
     if isinstance(key, (int, float, complex)) or _is_number(key):
-        # Equal numbers have equal hashes whatever their types, without a seed; a NaN has not.
+        # Equal numbers have equal hashes, whatever their types and the hash seed; NaN does not.
         return hash(key) if key == key else 0
     if isinstance(key, tuple):
         hashes = (_stable_hash(item) & 0xFFFFFFFFFFFFFFFF for item in key)
@@ -64,13 +64,13 @@ def _stable_hash(key: Any) -> int:
 
 
 def _is_number(key: Any) -> bool:
-    from numbers import Number  # noqa: PLC0415  slow, and only decimals and fractions need it
+    from numbers import Number  # noqa: PLC0415 (slow to load, and only decimals and fractions need it)
 
     return isinstance(key, Number)
 
 
 class Partitioner:
-    """Cuts a batch of pairs into one list for each partition.
+    """Divides a batch of pairs into one list for each partition.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Partitioner:
     n_partitions : int
         At least 1.
     params : object
-        Handed to the function.
+        Passed to the function.
     """
 
     def __init__(self, function: Any, n_partitions: int, params: Any) -> None:
@@ -110,7 +110,7 @@ class Partitioner:
 
 
 class _DefaultPartitions:
-    """`default_partition` of the last keys, as keys repeat. Equal keys have equal partitions."""
+    """Remembers the partitions of the last keys, because keys repeat."""
 
     def __init__(self, n_partitions: int) -> None:
         self._n = n_partitions
@@ -119,7 +119,7 @@ class _DefaultPartitions:
     def __call__(self, key: Any) -> int:
         try:
             return self._seen[key]
-        except TypeError:  # not hashable: most such keys have no partition, and the error says why
+        except TypeError:  # not hashable: an error says it, unless it is a bytearray
             return default_partition(key, self._n)
         except KeyError:
             if len(self._seen) > _MAX_SEEN:

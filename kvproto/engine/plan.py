@@ -1,8 +1,8 @@
-"""Which task reads what: inputs to splits, splits to tasks. Sizes in, splits out; no I/O.
+"""Plan the tasks: cut the inputs into splits, and group the splits into tasks. No I/O.
 
-A large file is cut so that all cores work on it; small files share a task so that thousands of them
-do not become thousands of tasks. The cuts are offsets; the reader moves each to the start of the
-next line.
+A large file is cut so that all cores work on it. Small files share a task, so that thousands of
+them do not become thousands of tasks. The cuts are byte offsets; the reader moves each one to the
+start of the next line.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ MIN_TASK = 1 << 20
 MAX_TASK = 64 << 20
 """Bytes of input for a map task: 1 to 64 MiB, or one larger file that cannot be cut."""
 
-_TASKS_EACH = 4  # tasks per process: few enough to cost nothing, enough to end together
+_TASKS_PER_PROCESS = 4  # few, because each has a cost; enough for the processes to end together
 
 
 class Split(NamedTuple):
-    """A part of one input: the lines that begin in url[start:end], all of them where end is None.
+    """A part of one input: the lines that begin in a range of bytes.
 
     Parameters
     ----------
+    url : str
+    start, end : int, int or None
+        The byte offsets where the range begins and ends. None is the end of the input.
     n_bytes : int
-        Its size, as far as it is known before it is read.
+        The size of the range; 0 if it is unknown.
     replicas : tuple of str
         Other URLs of the same data.
     """
@@ -43,27 +46,31 @@ class Split(NamedTuple):
 def plan_maps(
     inputs: Iterable[Input], n_processes: int, *, cut: bool, share: bool = True
 ) -> list[list[Split]]:
-    """Plan the map tasks: lists of splits in the order of the inputs.
+    """Plan the map tasks.
 
     Parameters
     ----------
     inputs : iterable of Input
-        What the job reads.
     n_processes : int
         How many tasks run at a time.
     cut : bool
-        An input may be cut at line ends, which a job with a reader does not want.
+        Whether inputs may be cut at line ends. A job with a reader needs whole inputs.
     share : bool
-        Inputs may share a task.
+        Whether inputs may share a task.
+
+    Returns
+    -------
+    list of list of Split
+        The splits of each task, in the order of the inputs.
     """
     inputs = list(inputs)
     total = sum(one.n_bytes or 0 for one in inputs)
-    task_bytes = min(max(-(-total // (n_processes * _TASKS_EACH)), MIN_TASK), MAX_TASK)
+    task_bytes = min(max(-(-total // (n_processes * _TASKS_PER_PROCESS)), MIN_TASK), MAX_TASK)
     tasks: list[list[Split]] = []
     n_filled = task_bytes
     for one in inputs:
         for split in _splits(one, task_bytes if cut and one.seekable else None):
-            # One of unknown size is a task by itself.
+            # An input of unknown size gets a task of its own.
             n_bytes = task_bytes if one.n_bytes is None else split.n_bytes
             if n_filled + n_bytes > task_bytes or not tasks or not share:
                 tasks.append([])
@@ -74,10 +81,21 @@ def plan_maps(
 
 
 def plan_reduces(inputs: Iterable[Input], n_partitions: int | None) -> list[list[Split]] | None:
-    """Plan a reduce without a map: the splits of each partition, or None for a shuffle.
+    """Plan a reduce without a map.
 
-    One partition reads all inputs. Of several, or of None (as many as the labels need), each reads
-    the inputs with its label, if all inputs have one.
+    A single partition reads all inputs. Of several, each reads the inputs with its label.
+
+    Parameters
+    ----------
+    inputs : iterable of Input
+    n_partitions : int or None
+        None: as many as the labels need.
+
+    Returns
+    -------
+    list of list of Split, or None
+        The splits of each partition. None if an input has no label, or one that is too large: the
+        job then needs a shuffle.
     """
     inputs = list(inputs)
     if n_partitions is None:

@@ -1,7 +1,7 @@
-"""The engine of this machine: a small pool of processes, each with one known task.
+"""The engine for this machine: a pool of task processes, each with one task at a time.
 
-A process that is killed costs only the task that it had, which another process tries again. Leaving
-the pool ends all its processes, and all that the tasks have started.
+If a process is killed, only its current task is lost, and another process tries that again. Leaving
+the pool ends all its processes, and all processes that the tasks have started.
 """
 
 from __future__ import annotations
@@ -24,28 +24,30 @@ __all__ = ["LocalPool", "n_cores"]
 
 
 def n_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalPool:
-    """Runs stages on processes. A context manager; a process starts when there is a task for it.
+    """Runs stages on processes; a context manager.
+
+    A process starts when there is a task for it.
 
     Parameters
     ----------
     n_processes : int
-        How many at most.
+        The largest number of processes at a time.
     log_directory : str
-        Where each process has its log: `process-N.txt`, its stdout and stderr.
+        The directory of the logs: `process-N.txt` has the stdout and stderr of one process.
     tmp_directory : str
-        Where each process has its TMPDIR, which is removed with the process.
+        The directory in which each process has its TMPDIR, which is removed with the process.
     files_directory : str or None
-        Where the processes work, and look first for modules and shared libraries. None: where this
-        process does.
+        The working directory of the processes, where they look first for modules and shared
+        libraries. None: that of this process.
     prepare : callable or None
-        Called in each process before anything of a job is unpickled there; a module's function.
+        A module's function, called in each process before anything of a job is unpickled there.
     stop_fd : int or None
-        A file descriptor: when it is readable, the stage that runs, and each later one, raises
+        A file descriptor. When it is readable, the current stage and each later one raise
         Cancelled.
     """
 
@@ -96,29 +98,30 @@ class LocalPool:
         Parameters
         ----------
         name : str
-            Of the stage, for events and errors.
+            The name of the stage, for events and errors.
         fn : callable
-            fn(call) -> result; it travels to the processes by cloudpickle.
+            fn(call) -> result. cloudpickle sends it to the processes.
         calls : sequence
-            An attribute `label`, a str, says what a call is about if its process dies.
+            The arguments of fn. The optional attribute `label` of a call, a str, describes it in
+            the error if its process dies.
         retries : int
-            How often a call is tried again, after an error that is worth it or the death of its
-            process.
+            How many times a call is tried again if its process dies, or if it fails with an error
+            that another attempt may avoid.
         on_event : callable
-            Gets the events of the tasks, and a Retry for each failed attempt that is followed by
-            another.
+            Called with the events of the tasks, and with a Retry for each failed attempt that is
+            followed by another.
 
         Yields
         ------
         tuple of (int, object)
-            The index of a call and its result, in the order in which they are done.
+            The index of a call and its result, in the order in which the calls end.
 
         Raises
         ------
         TaskError
-            When a call fails for good; it has the whole error. The others are stopped then.
+            If a call fails for good; the message has the whole error. All other calls are stopped.
         Cancelled
-            When stop_fd is readable.
+            If stop_fd is readable.
         """
         stage = _Stage(name, calls, retries, on_event)
         data = pickle.dumps(("stage", name, self._prepare, _portable(fn)))
@@ -141,11 +144,11 @@ class LocalPool:
             index = stage.waiting[0]
             try:
                 process.send(data, stage, index, stage.call(index))
-            except OSError:  # it died while it was idle, which is no task's fault
+            except OSError:  # it died while it was idle: no task is at fault
                 self._processes.remove(process)
-                obituary = process.bury()
+                report = process.reap()
                 if process.n_calls == 0:
-                    stage.died(stage.waiting.popleft(), obituary)
+                    stage.died(stage.waiting.popleft(), report)
                 continue
             stage.waiting.popleft()
 
@@ -154,14 +157,14 @@ class LocalPool:
         sources = {fd: p for p in busy for fd in (p.connection.fileno(), p.status_fd)}
         ready = ready_fds([*sources, *self._stop])
         if ready.intersection(self._stop):
-            raise Cancelled(f"{stage.name}: stopped before its end, by a kill or Ctrl-C")
+            raise Cancelled(f"the {stage.name} stage was stopped by a kill or Ctrl-C")
         for process in dict.fromkeys(sources[fd] for fd in sources if fd in ready):
             try:
                 message = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
                 assert process.index is not None
-                stage.died(process.index, process.bury())
+                stage.died(process.index, process.reap())
                 continue
             if message is None:
                 continue
@@ -188,7 +191,7 @@ class LocalPool:
 def _portable(fn: Callable[[Any], Any]) -> bytes:
     try:
         data: bytes = cloudpickle.dumps(fn)
-    except Exception as e:  # whatever the objects in it raise
+    except Exception as e:  # anything that the objects in it raise
         raise JobError(
             f"the job's functions and params cannot be sent to its task processes: {e}; "
             "create open files, locks and connections in the task"
@@ -197,7 +200,7 @@ def _portable(fn: Callable[[Any], Any]) -> bytes:
 
 
 class _Stage:
-    """The calls of one stage: which wait, how often each was tried."""
+    """The calls of one stage: which of them wait, and how often each has failed."""
 
     def __init__(self, name: str, calls: Sequence[Any], retries: int, on_event: OnEvent) -> None:
         self.name = name
@@ -212,16 +215,16 @@ class _Stage:
         data: bytes = cloudpickle.dumps(self._calls[index])
         return data
 
-    def died(self, index: int, obituary: str) -> None:
+    def died(self, index: int, report: str) -> None:
         """The process of a call died: try the call again, or raise TaskError."""
-        text = "\n".join(filter(None, (obituary, getattr(self._calls[index], "label", None))))
+        text = "\n".join(filter(None, (report, getattr(self._calls[index], "label", None))))
         self.failed(index, Failure(text, text, None, True))
 
     def failed(self, index: int, failure: Failure) -> None:
         """Try a call again, or raise TaskError."""
         self._n_failed[index] += 1
         attempt = self._n_failed[index]
-        if failure.is_worth_another and attempt <= self._retries:
+        if failure.may_retry and attempt <= self._retries:
             self.on_event(Retry(self.name, index, attempt, failure.brief))
             self.waiting.appendleft(index)
             return
@@ -237,11 +240,11 @@ class _Stage:
 
 
 def _restored(error: bytes | None) -> BaseException | None:
-    """A task's error; None where only the task can import its class."""
+    """Unpickle the error of a task; None if only the task can import its class."""
     if error is None:
         return None
     try:
         restored: BaseException = pickle.loads(error)
-    except Exception:  # whatever the import of its module raises
+    except Exception:  # anything that the import of its module raises
         return None
     return restored

@@ -1,8 +1,9 @@
-"""Sort pairs of Python objects that do not fit into memory: sorted runs in a file, then merged.
+"""Sort pairs of Python objects that do not fit into memory: write sorted runs to a file, and merge.
 
-Promises: ascending order of the keys by their own `<`, equal keys in the order in which they came;
-memory of about the limit, for which the size of pairs is estimated from a sample; the file has no
-name and ends with this process. Keys that cannot be ordered, and NaN, are an error that shows them.
+Keys come in ascending order by their own `<`; pairs with equal keys keep their order. The sort uses
+about as much memory as the limit says, because it estimates the size of pairs from a sample. The
+file has no name and is gone when this process ends. Keys that cannot be ordered, and NaN, raise an
+error that shows them.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ __all__ = ["Pair", "no_order", "sort_in_runs"]
 Pair: TypeAlias = tuple[Any, Any]
 
 _FAN_IN = 16  # runs that are merged at once
-_SAMPLED = 32  # one of so many pairs is measured in all its depth
-_MAX_MEASURED = 10_000  # objects of one pair: one with more refers to most of the process
+_SAMPLED = 32  # one in so many pairs is measured with all that it refers to
+_MAX_MEASURED = 10_000  # objects of one pair: with more, it refers to most of the process
 _MAX_BATCH = 1024  # pairs
 _BLOCK = 1 << 16  # bytes of a run that are read at a time
-_WHILE_SORTING = 24  # bytes of a pair besides itself: its place in the list, and the sort's
+_PAIR_OVERHEAD = 24  # bytes for each pair: in the list, and in the working space of the sort
 
 _key = itemgetter(0)
 _value = itemgetter(1)
@@ -40,21 +41,28 @@ _value = itemgetter(1)
 def sort_in_runs(
     batches: Iterable[list[Pair]], max_bytes: int, directory: str
 ) -> Iterator[list[Pair]]:
-    """Take lists of pairs and yield lists of them, in order.
+    """Sort batches of pairs by key.
 
     Parameters
     ----------
     batches : iterable of list of pairs
         The pairs.
     max_bytes : int
-        Of pairs in memory; a single pair may have more.
+        The most bytes of pairs in memory; a single larger pair is allowed.
     directory : str
-        Where the file is, when there is more.
+        The directory for the file, if the pairs do not fit.
+
+    Yields
+    ------
+    list of pairs
+        The next pairs in order.
 
     Raises
     ------
-    TypeError, JobError, DataError
-        For keys that have no order, a full disk, and a disk that fails.
+    TypeError
+        For keys that cannot be ordered.
+    JobError, DataError
+        For a full disk; for a disk that fails.
     """
     types = _KeyTypes()
     loaded: list[Pair] = []
@@ -66,7 +74,7 @@ def sort_in_runs(
             loaded += batch
             n_bytes += _estimated(batch)
             if n_bytes > max_bytes:
-                # The batches of all runs that are merged, and what is made of them, must fit too.
+                # One batch of each run that is merged, and the merged batches, must fit too.
                 n_wanted = min(
                     max(max_bytes * len(loaded) // (n_bytes * 4 * _FAN_IN), 1), _MAX_BATCH
                 )
@@ -92,14 +100,14 @@ def sort_in_runs(
 
 
 class _KeyTypes:
-    """The types of the keys so far, with a key of each, for an early error."""
+    """The types of the keys so far, with an example of each, to raise an error early."""
 
     def __init__(self) -> None:
         self._examples: dict[type, object] = {}
 
     def check(self, batch: list[Pair]) -> None:
-        """Raise TypeError for NaN, and for a new type without an order among the others."""
-        types = dict.fromkeys(map(type, map(_key, batch)))  # as a set, in order
+        """Raise TypeError for NaN, and for keys whose types cannot be ordered with each other."""
+        types = dict.fromkeys(map(type, map(_key, batch)))  # a set that keeps the order
         for new in [one for one in types if one not in self._examples]:
             key = next(key for key, _ in batch if type(key) is new)
             if key is not None:
@@ -116,7 +124,7 @@ class _KeyTypes:
 
     @property
     def have_order(self) -> bool:
-        """Whether keys can be compared at all: where all are None, which are equal, they cannot."""
+        """Whether keys can be compared: if all keys are None, they are equal, but have no `<`."""
         return self._examples.keys() != {type(None)}
 
 
@@ -136,7 +144,7 @@ class _Runs:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
 
     def add(self, batches: Iterable[list[Pair]]) -> None:
-        """Write one run, whose batches are sorted."""
+        """Write one run, from sorted batches."""
         start = self._file.tell()
         for batch in batches:
             data = pack_objects(batch)
@@ -149,8 +157,8 @@ class _Runs:
     def merged(self, runs: list[_Run]) -> Iterator[list[Pair]]:
         """Yield the pairs of consecutive runs in order.
 
-        Of the runs' batches in memory, the smallest last key is the bound up to which all keys are
-        known. The pairs below it are sorted again, which for a few sorted lists is a merge.
+        One batch of each run is in memory. The smallest of their last keys is a bound: all pairs
+        below it are in memory. They are sorted again; for a few sorted lists, that is a merge.
         """
         left = [read_batches(OBJECTS, self._chunks(run), self._where) for run in runs]
         loaded: list[list[Pair]] = [[] for _ in runs]
@@ -168,21 +176,21 @@ class _Runs:
             yield _sorted(self._take(loaded, active), self._types)
 
     def _take(self, loaded: list[list[Pair]], active: list[int]) -> list[Pair]:
-        """Remove from each batch what comes before all that is still in the file."""
+        """Remove from the batches the pairs that come before all pairs still in the file."""
         first = active[0]
         try:
             for number in active[1:]:
                 if loaded[number][-1][0] < loaded[first][-1][0]:
                     first = number
             bound = loaded[first][-1][0]
-            taken = []
+            pairs = []
             for number in active:
-                # Keys equal to the bound: this run may have more, so those of later runs wait.
+                # `first` may have more keys that equal the bound: those of later runs must wait.
                 bisect = bisect_right if number <= first else bisect_left
                 n_taken = bisect(loaded[number], bound, key=_key)
-                taken += loaded[number][:n_taken]
+                pairs += loaded[number][:n_taken]
                 loaded[number] = loaded[number][n_taken:]
-            return taken
+            return pairs
         except TypeError as e:
             _explain(e, chain.from_iterable(loaded))
             raise
@@ -199,7 +207,7 @@ class _Runs:
             yield data
 
     def close(self) -> None:
-        with suppress(OSError):  # a full disk: nobody needs what is still to be written
+        with suppress(OSError):  # of a full disk: nobody reads the rest
             self._file.close()
 
 
@@ -209,7 +217,7 @@ def _cut(pairs: list[Pair], n_wanted: int) -> Iterator[list[Pair]]:
 
 
 def _sorted(pairs: list[Pair], types: _KeyTypes) -> list[Pair]:
-    """The same list, sorted; TypeError shows two keys that have no order."""
+    """Sort the list and return it; TypeError shows two keys that cannot be ordered."""
     if types.have_order:
         try:
             pairs.sort(key=_key)
@@ -220,7 +228,7 @@ def _sorted(pairs: list[Pair], types: _KeyTypes) -> list[Pair]:
 
 
 def _explain(error: TypeError, pairs: Iterable[Pair]) -> None:
-    """Raise the TypeError that shows two keys, if it is keys that led to this one."""
+    """Raise a TypeError that shows two keys, if comparing keys caused the error."""
     sorted((_Compared(key) for key, _ in pairs))
 
 
@@ -242,7 +250,7 @@ def _is_less(key: Any, other: Any) -> bool:
 
 
 def no_order(key: object, other: object) -> TypeError:
-    """The error that says that two keys cannot be ordered."""
+    """Make the error for two keys that cannot be ordered."""
     names = sorted({type(key).__name__, type(other).__name__})
     types = f"type {names[0]}" if len(names) == 1 else f"types {names[0]} and {names[1]}"
     return TypeError(
@@ -252,18 +260,18 @@ def no_order(key: object, other: object) -> TypeError:
 
 
 def _estimated(batch: list[Pair]) -> int:
-    """Bytes of memory of a batch: its values exactly, what they refer to by a sample."""
+    """Estimate the bytes of a batch in memory: exact for its values, by a sample for the rest."""
     sample = batch[::_SAMPLED]
     deep = (
         sum(_n_bytes(pair) - sys.getsizeof(pair[1]) for pair in sample)
         * len(batch)
         // (len(sample) or 1)
     )
-    return deep + sum(map(sys.getsizeof, map(_value, batch))) + _WHILE_SORTING * len(batch)
+    return deep + sum(map(sys.getsizeof, map(_value, batch))) + _PAIR_OVERHEAD * len(batch)
 
 
 def _n_bytes(thing: object) -> int:
-    """Bytes of an object with all that it refers to."""
+    """The bytes of an object and of all that it refers to."""
     n_bytes = 0
     seen: set[int] = set()
     left = [thing]

@@ -1,10 +1,10 @@
-"""What the engine knows about a job: functions and values, nothing left to look up.
+"""What the engine knows about a job: its functions and values.
 
-A `JobSpec` describes the job; `resolve_map` and `resolve_reduce` make of it what the tasks of a
-stage get, which travels to the task processes as cloudpickle bytes, once for each stage and
-process. Each task has its own copy.
+A `JobSpec` describes the job. `resolve_map` and `resolve_reduce` turn it into what the tasks of a
+stage need. The task processes get that as cloudpickle bytes, once for each stage and process; each
+task has its own copy.
 
-The dataclasses are made without the methods that nobody calls: each is compiled at import.
+The dataclasses leave out methods that nobody calls, because `dataclass` compiles each at import.
 """
 
 from __future__ import annotations
@@ -41,17 +41,16 @@ Pair: TypeAlias = tuple[Any, Any]
 
 @dataclass(eq=False)
 class External:
-    """An external program in the place of a function.
+    """An external program, in the place of a function.
 
     Parameters
     ----------
     files : dict of str to bytes
-        As `kvproto.external` gives them.
+        The program and its supporting files, as `kvproto.external` returns them.
     ext_params : bytes
-        What the program gets on stdin first, encoded.
+        The encoded parameters, which the program gets on stdin before the first pair.
     ext_limits : dict of str to float or None
-        Seconds, by the names that `kvproto.ExternalProgram` has for them: start, idle, total,
-        grace.
+        The time limits of `kvproto.ExternalProgram` in seconds: start, idle, total, grace.
     """
 
     files: dict[str, bytes]
@@ -66,9 +65,9 @@ class InputChain:
     Parameters
     ----------
     functions : tuple of callable
-        Input stream functions, called one after the other as `kvproto.classic.task_io.chain_input`
-        does. None of them: the entries are the lines (of a map), or the pairs that the maps wrote
-        (of a reduce).
+        Input stream functions, called in order, as by `kvproto.inputs.streams.chain_input`. If
+        there are none, the entries of a map are lines, and those of a reduce are the pairs that the
+        maps wrote.
     opens : bool
         Whether the engine opens the URL for the first function; otherwise that function does.
     """
@@ -87,11 +86,16 @@ class BatchCombiner(Protocol):
         """Combine one pair, as any combiner does."""
 
     def take(self, pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
-        """Combine pairs from the iterator for as long as that is simple.
+        """Combine pairs from the iterator, up to the first pair that needs `__call__`.
 
-        Returns the pair that it took and could not combine, in a list; that one then goes to
-        `__call__`. An empty list: there are no more pairs. What it raises must come from the
-        iterator.
+        Returns
+        -------
+        list of pairs
+            That pair, for `__call__`; empty if there are no more pairs.
+
+        Notes
+        -----
+        Only the iterator may raise an error.
         """
 
 
@@ -101,7 +105,7 @@ _Combiner = TypeVar("_Combiner", bound=Function)
 def combines_batches(
     take: Callable[[Iterator[Pair], dict[Any, Any]], list[Pair]],
 ) -> Callable[[_Combiner], _Combiner]:
-    """Decorate a combiner: it becomes a `BatchCombiner` with this method `take`."""
+    """Decorate a combiner, to make it a `BatchCombiner` with this method `take`."""
 
     def declare(combiner: _Combiner) -> _Combiner:
         cast(Any, combiner).take = take
@@ -117,49 +121,51 @@ class JobSpec:
     Parameters
     ----------
     name : str
-        What its directory and messages begin with.
+        The beginning of the job's name.
     map : callable, External or None
         map(entry, params) -> iterable of pairs. None: the reduce reads the inputs.
     reduce : callable, External or None
-        reduce(iter, params) -> iterable of pairs, or reduce(iter, out, params). None: the results
-        are the map's.
+        reduce(iter, params) -> iterable of pairs, or reduce(iter, out, params). None: the
+        results are those of the map.
     combiner : callable or None
         combiner(key, value, buffer, done, params) -> iterable of pairs or None.
     partition : callable or None
         partition(key, n_partitions, params) -> int. None: crc32 of the key.
     n_partitions : int or None
-        Result files of the reduce, at least 1. None: one, or of a reduce alone one for each label
-        of its inputs.
+        The number of result files of the reduce, at least 1. None: one, or in a reduce without a
+        map one for each label of the inputs.
     map_init, reduce_init : callable or None
         init(input_iter, params), called once in each task.
     map_input, reduce_input : InputChain
-        How the inputs become entries; for a reduce after a map, how what the maps wrote does.
+        How the inputs become entries; in a reduce after a map, how the output of the maps does.
     map_output_stream, reduce_output_stream : tuple of callable
-        Output stream functions that write the pairs. None of them: the engine's own format.
+        Output stream functions that write the pairs. If there are none, the engine uses its own
+        format.
     text : bool
-        Entries are str, and readers get text files; else bytes, and binary files.
+        Whether entries are str, and readers get text files; otherwise entries are bytes, and
+        readers get binary files.
     sort : bool
-        The reduce gets its pairs sorted by key.
+        Whether the reduce gets its pairs sorted by key.
     sort_buffer_size : str
-        Memory for the sort, as for `sort -S`.
+        The memory for the sort, as for `sort -S`.
     status_interval : int
-        Entries from one status message to the next; 0: none.
+        How many entries come between two status messages; 0: no messages.
     free_names : callable
-        Called in each task: name -> what the functions find under it without an import.
+        Called in each task; returns the names that functions use without an import: name -> object.
     required_modules : tuple of str
-        Names of modules that the functions find likewise.
+        The names of modules that functions use without an import.
     attempts : int
-        How often a task is tried in all, at least 1, where another try may succeed.
+        How many times a task is tried in all, at least 1, if another attempt may succeed.
     keep_map : bool
-        What the maps wrote is kept as result files too, when there is a reduce.
+        Whether to keep the output of the maps as result files too, if there is a reduce.
     trust : bool
-        Pickles of other users and from the network are unpickled too.
+        Whether to unpickle data of other users and from the network.
     save : callable or None
-        save(job name, paths of the results) -> URL of the tag under which it keeps them.
+        save(job name, paths of the results) -> URL of the tag that keeps the results.
     profile : bool
-        Each task is profiled.
+        Whether to profile each task.
     params : object
-        Handed to each of the functions.
+        Passed to each of the functions.
     """
 
     name: str
@@ -188,7 +194,7 @@ class JobSpec:
     params: Any = None
 
     def functions(self) -> Iterator[Function]:
-        """Yield all functions of the job, those among the attributes of its params included."""
+        """Yield all functions of the job, including those in the attributes of its params."""
         values = [
             *(self.map, self.reduce, self.combiner, self.partition),
             *(self.map_init, self.reduce_init),
@@ -204,7 +210,7 @@ class JobSpec:
 
 @dataclass(init=False, eq=False, repr=False)
 class TaskSpec:
-    """What the tasks of both stages get: fields of the `JobSpec`, and all functions of the job."""
+    """What the tasks of both stages get: all functions of the job, and fields of its `JobSpec`."""
 
     functions: tuple[Function, ...]
     free_names: Callable[[], Mapping[str, Any]]
@@ -218,25 +224,23 @@ class TaskSpec:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MapSpec(TaskSpec):
-    """A map, resolved.
+    """What the map tasks get. Fields that are not listed here are those of `JobSpec`.
 
     Parameters
     ----------
-    map : callable or External
-        See `JobSpec`, as for what is not listed here.
     partition : callable
         Never None.
     n_partitions : int
         At least 1.
     has_reduce : bool
-        The output goes to the spool, and not to result files.
+        Whether the output goes to the spool; otherwise it goes to result files.
     kind : str
-        Of the records that it writes: FRAMES, OBJECTS, or RAW for output streams.
+        The kind of records in the output: FRAMES, OBJECTS, or RAW for output streams.
     in_frames : bool
-        The path of its pairs: frames from an external program to the partitions, without Python
-        objects; otherwise pairs of objects.
+        Whether pairs go as frames from an external program to the partitions, without Python
+        objects.
     source : callable, External or None
-        What made the pairs, for an error.
+        What made the pairs, for errors.
     """
 
     map: Function | External
@@ -254,18 +258,16 @@ class MapSpec(TaskSpec):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ReduceSpec(TaskSpec):
-    """A reduce, resolved.
+    """What the reduce tasks get. Fields that are not listed here are those of `JobSpec`.
 
     Parameters
     ----------
-    reduce : callable or External
-        See `JobSpec`, as for what is not listed here.
     spool : str or None
-        The kind of records that the maps wrote; None: there is no map, and it reads inputs.
+        The kind of records that the maps wrote; None if there is no map: the reduce reads inputs.
     is_direct : bool
-        It reads the spool as the engine wrote it, without a reader between.
+        Whether the reduce gets the pairs of the spool without a reader.
     source : callable, External or None
-        What made the entries that it reads, for an error.
+        What made the entries that the reduce reads, for errors.
     """
 
     reduce: Function | External
@@ -285,7 +287,7 @@ def each_pair(entry: Any, params: Any) -> list[Any]:
 
 
 def resolve_map(job: JobSpec) -> MapSpec:
-    """What the map tasks of a job get."""
+    """Make what the map tasks of a job get."""
     assert job.map is not None
     is_external = isinstance(job.map, External)
     partition, n_partitions = job.partition or default_partition, job.n_partitions or 1
@@ -308,7 +310,7 @@ def resolve_map(job: JobSpec) -> MapSpec:
 
 
 def resolve_reduce(job: JobSpec) -> ReduceSpec:
-    """What the reduce tasks of a job get."""
+    """Make what the reduce tasks of a job get."""
     assert job.reduce is not None
     reads_spool = job.map is not None and not job.map_output_stream
     return ReduceSpec(
@@ -339,7 +341,7 @@ def _common(job: JobSpec) -> dict[str, Any]:
 
 
 def _map_kind(job: JobSpec) -> str:
-    """Frames where an external program is at either end."""
+    """The kind of records that a map writes: frames if an external program writes or reads them."""
     if job.map_output_stream:
         return RAW
     if isinstance(job.reduce, External):
@@ -348,12 +350,12 @@ def _map_kind(job: JobSpec) -> str:
 
 
 def attributes(value: object) -> list[Any]:
-    """The values of an object's attributes, or of a dict."""
+    """Return the values of an object's attributes, or of a dict."""
     return list((value if isinstance(value, dict) else getattr(value, "__dict__", {})).values())
 
 
 def function_name(function: Function | External | None) -> str:
-    """Name a function for a person, as in "wordcount.WordCount.map"; None is the input."""
+    """Name a function for messages, as in "wordcount.WordCount.map"; None is the input."""
     if function is None:
         return "the input"
     if isinstance(function, External):

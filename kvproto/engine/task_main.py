@@ -1,9 +1,9 @@
-"""The main of a task process: takes calls from the driver one at a time, sends events and results.
+"""The main program of a task process: run the driver's calls one by one, send events and results.
 
-It ends when the driver closes the connection or dies, in the middle of a task too: a thread reads
-the connection. What a job function prints becomes messages; descriptors 1 and 2 are the log. An
-error becomes a text for the person who wrote the job, with the frames of that person's code and
-none of kvproto's.
+A thread reads the connection, so that the process ends when the driver closes it or dies, even in
+the middle of a task. Each line that a job function prints becomes a message; descriptors 1 and 2
+are the log. An error becomes a text for the author of the job: it has the frames of the job's code,
+but not kvproto's.
 """
 
 from __future__ import annotations
@@ -46,24 +46,25 @@ class Failure(NamedTuple):
     report : str
         The whole error.
     brief : str
-        The same without the lines of a worker's stderr, for those who have seen them as messages.
+        The error without a worker's stderr, which was sent as messages already.
     error : bytes or None
-        The error as pickle where it survives that; bytes, as the driver may not know its class.
-    is_worth_another : bool
-        Another attempt may succeed.
+        The error, pickled, because the driver may not know its class; None if it cannot be pickled.
+    may_retry : bool
+        Whether another attempt may succeed.
     """
 
     report: str
     brief: str
     error: bytes | None
-    is_worth_another: bool
+    may_retry: bool
 
 
 def main(fd: int) -> None:
-    """Serve calls that come over the socket `fd` until it is closed.
+    """Run the calls that come over the socket `fd`, until it is closed.
 
-    In: ("stage", name, prepare as pickle or None, fn as cloudpickle bytes), ("call", index, call as
-    bytes). Out: ("event", Event), ("result", index, value), ("error", index, Failure).
+    The driver sends ("stage", name, prepare as pickle or None, fn as cloudpickle bytes) and
+    ("call", index, call as bytes). This process sends ("event", Event), ("result", index, value)
+    and ("error", index, Failure).
     """
     os.set_inheritable(fd, False)
     connection = Connection(fd)
@@ -80,7 +81,7 @@ def main(fd: int) -> None:
 
     set_sink(lambda event: send(("event", event)))
     prints, surroundings = _Prints(), _Surroundings()
-    own, stage, data, log = os.getpid(), "", b"", _log_name()
+    pid, stage, data, log = os.getpid(), "", b"", _log_name()
     while True:
         kind, *details = calls.get()
         if kind == "stage":
@@ -94,23 +95,23 @@ def main(fd: int) -> None:
             sys.stdout = prints
             begin_task(stage, index)
             surroundings.restore()
-            # The function anew for each task: what one task keeps in params ends with it.
+            # Unpickled again for each task, which starts with fresh params.
             answer = ("result", index, _function(data)(pickle.loads(call)))
-        except BaseException as e:  # whatever it is, SystemExit too, this task has failed
+        except BaseException as e:  # the task has failed, whatever it is: SystemExit too
             answer = ("error", index, _failure(e))
-        if os.getpid() != own:
-            os._exit(1)  # a fork that came back from a job function: the answer is its parent's
+        if os.getpid() != pid:
+            os._exit(1)  # a fork that returned from the job function: only its parent answers
         prints.flush()
         end_task(log)
         send(answer)
 
 
 def _log_name() -> str:
-    """The file that this process has as its stderr."""
+    """The path of the file that is the stderr of this process."""
     try:
         return os.readlink(proc.fd_path("self", 2))
     except OSError:
-        return "the log of the task's process"
+        return "the log of the task process"
 
 
 def _function(data: bytes) -> Callable[[Any], Any]:
@@ -130,16 +131,16 @@ def _receive(connection: Connection, calls: queue.SimpleQueue[tuple[Any, ...]]) 
         try:
             calls.put(pickle.loads(connection.recv_bytes()))
         except (EOFError, OSError):
-            # The driver is gone or wants no more: nobody is left to read a result.
+            # The driver is gone or needs no more results.
             os._exit(0)
         except BaseException:
-            # No memory, say: without this thread the driver would wait for ever.
+            # For example a MemoryError. Without this thread the driver would wait forever.
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
 
 
 class _Surroundings:
-    """The working directory and environment: what a task does to them is undone for the next."""
+    """The working directory and the environment, which are restored before each task."""
 
     def __init__(self) -> None:
         try:
@@ -166,22 +167,22 @@ class _Prints(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        *lines, begun = text.split("\n")
+        *lines, rest = text.split("\n")
         for line in lines:
             self._add(line)
-            self._tell()
-        self._add(begun)
+            self._send()
+        self._add(rest)
         return len(text)
 
     def flush(self) -> None:
         if self._n_characters:
-            self._tell()
+            self._send()
 
     def _add(self, text: str) -> None:
         self._n_characters += len(text)
         self._line += text[: _MAX_LINE - len(self._line)]
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         n_characters = self._n_characters
         cut = f" [cut: the line has {n_characters} characters]" if n_characters > _MAX_LINE else ""
         line, self._line, self._n_characters = self._line + cut, "", 0
@@ -196,10 +197,10 @@ def _failure(error: BaseException) -> Failure:
     brief = report
     if isinstance(error, WorkerError):
         brief = without_passwords(_of_kvproto(error, error.report(with_stderr=False)))
-    return Failure(report, brief, _portable(error), _is_worth_another(error))
+    return Failure(report, brief, _portable(error), _may_retry(error))
 
 
-def _is_worth_another(error: BaseException) -> bool:
+def _may_retry(error: BaseException) -> bool:
     """Whether another attempt may succeed: not after an ERR, a final DataError or a bug."""
     if isinstance(error, DataError):
         return not error.is_final
@@ -208,18 +209,19 @@ def _is_worth_another(error: BaseException) -> bool:
 
 
 def _portable(error: BaseException) -> bytes | None:
+    """The pickled error; None if it does not survive that."""
     try:
         data = pickle.dumps(error)
         return data if type(pickle.loads(data)) is type(error) else None
-    except Exception:  # whatever a job's own class raises
+    except Exception:  # anything that the job's own class raises
         return None
 
 
 def _report(error: BaseException) -> str:
     """The whole error: kvproto's own text, or the traceback without kvproto's frames.
 
-    What kvproto itself raises about a job function has no other frames: its traceback goes to the
-    log.
+    If all frames are kvproto's, the traceback goes to the log. A TypeError or ValueError is then
+    about a job function, and needs no frames.
     """
     if isinstance(error, KVProtoError):
         return _of_kvproto(error, str(error))
@@ -231,7 +233,7 @@ def _report(error: BaseException) -> str:
     print(without_passwords("".join(traceback.format_exception(error))), file=sys.__stderr__)
     if isinstance(error, (TypeError, ValueError)):
         return "".join(traceback.format_exception_only(error)).rstrip()
-    # A bug in kvproto, whose frames are all there is to show.
+    # A bug in kvproto: show its frames, because there are no others.
     return "".join(traceback.format_exception(error)).rstrip()
 
 
@@ -240,7 +242,7 @@ def _of_kvproto(error: KVProtoError, text: str) -> str:
 
 
 def _raised_by_the_user(error: BaseException) -> BaseException:
-    """The StopIteration of a job function, which a generator cannot pass on; else the error."""
+    """The StopIteration of a job function if a generator turned it into this RuntimeError."""
     cause = error.__cause__
     if (
         not isinstance(error, RuntimeError)
@@ -257,7 +259,7 @@ def _raised_by_the_user(error: BaseException) -> BaseException:
 
 
 def _parts(shown: traceback.TracebackException | None) -> list[traceback.TracebackException]:
-    """An error with its causes and contexts, and those of the errors in a group."""
+    """An error, its causes and contexts, and those of the errors in a group."""
     if shown is None:
         return []
     inner = [shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())]
@@ -265,16 +267,16 @@ def _parts(shown: traceback.TracebackException | None) -> list[traceback.Traceba
 
 
 def _without_ours(shown: traceback.TracebackException) -> bool:
-    """Remove the frames of kvproto, and of contextlib below them; whether others are left."""
-    kept, is_below_ours = [], True
+    """Remove the frames of kvproto, and of contextlib below them; return whether any are left."""
+    others, is_below_ours = [], True
     for frame in shown.stack:
         if _is_ours(frame.filename):
             is_below_ours = True
         elif not (is_below_ours and frame.filename == contextlib.__file__):
             is_below_ours = False
-            kept.append(frame)
-    shown.stack[:] = kept
-    return bool(kept)
+            others.append(frame)
+    shown.stack[:] = others
+    return bool(others)
 
 
 def _is_ours(file: str) -> bool:

@@ -1,6 +1,6 @@
-"""One task process, seen from the driver: starts it, sends it calls, reads its messages, ends it.
+"""A task process, as the driver sees it: start it, send it calls, read its messages, end it.
 
-Its supervisor kills it with all its descendants when this side closes the connection, and also when
+Its supervisor kills it and all its descendants when this side closes the connection, and also when
 the driver is killed. The other side of the connection is `kvproto.engine.task_main`.
 """
 
@@ -30,12 +30,11 @@ _BOOT = (
     "import sys; sys.path[:] = {path!r}; from kvproto.engine.task_main import main; "
     "sys.path[:0] = {first!r}; main({fd})"
 )
-_LOG_TAIL = 2000  # bytes of its log that the report of a dead process shows
-# Seconds until the supervisor of a process that closed its connection must say how it ended.
-_TELL = 1.0
+_LOG_TAIL = 2000  # bytes at the end of the log of a dead process, for its report
+_REPORT_SECONDS = 1.0  # for which a supervisor may take to report how its process ended
 
-_FOR_ALL = {"PYTHONHASHSEED": "0"}
-"""`hash(key)` is then the same in all tasks, so that equal keys meet in one partition."""
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+"""Makes `hash(key)` the same in all tasks, so that equal keys go to one partition."""
 
 
 class TaskProcess:
@@ -44,23 +43,23 @@ class TaskProcess:
     Parameters
     ----------
     log : str
-        The file that gets its stdout and stderr.
+        The file for its stdout and stderr.
     tmp_directory : str
-        Where it has its TMPDIR, which is removed with it.
+        The directory in which it has its TMPDIR, which is removed with it.
     files_directory : str or None
-        Where it works, and looks first for modules and shared libraries. None: where this process
-        does.
+        Its working directory, where it looks first for modules and shared libraries. None: that of
+        this process.
 
     Attributes
     ----------
     connection : Connection
-        What `receive` reads.
+        `receive` reads it.
     status_fd : int
         Readable when the process may have ended.
     index : int or None
-        Of the call that it has; None when it is idle.
+        The index of its current call; None when it is idle.
     n_calls : int
-        Calls that it got.
+        How many calls were sent to it.
     """
 
     def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
@@ -78,9 +77,9 @@ class TaskProcess:
         with theirs, output:
             self.connection: Connection = ours
             path, first = sys.path, []
-            environment = {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_FOR_ALL}
+            environment = {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_ENVIRONMENT}
             if files_directory is not None:
-                path, first = _from_anywhere(path), [files_directory]
+                path, first = _absolute(path), [files_directory]
                 libraries = filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
                 environment["LD_LIBRARY_PATH"] = ":".join(libraries)
             boot = _BOOT.format(path=path, first=first, fd=theirs.fileno())
@@ -98,7 +97,7 @@ class TaskProcess:
         self.status_fd = self._supervisor.status_fd
 
     def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
-        """Send it a call, after the data of a new stage. OSError when it has ended."""
+        """Send a call, and first the data of a new stage. OSError if the process has ended."""
         if self._has_ended():
             raise BrokenPipeError
         if self._stage is not stage:
@@ -109,10 +108,12 @@ class TaskProcess:
         self.n_calls += 1
 
     def receive(self) -> tuple[Any, ...] | None:
-        """The next message, or None where there is none yet; EOFError or OSError after the last.
+        """Return the next message, or None if there is none yet.
 
-        A process that a task forked may keep the socket open for ever. So when the task process has
-        ended, the socket is shut down here: it then gives what is in it, and end of file.
+        After the last message it raises EOFError or OSError.
+
+        A process that a task forked may keep the socket open forever. So when the task process has
+        ended, this side shuts the socket down: it can then be read up to the end of file.
         """
         if self._has_ended():
             with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
@@ -123,16 +124,16 @@ class TaskProcess:
         return message
 
     def _has_ended(self) -> bool:
-        """Whether it has ended, maybe before its supervisor has said so."""
-        if self._is_judged():
+        """Whether the process has ended, even if its supervisor has not reported it yet."""
+        if self._is_reported():
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
-            # A zombie until its supervisor is told to end: the pid is still its own.
+            # It stays a zombie until this side ends its supervisor: no other process has its pid.
             self._pidfd = os.pidfd_open(self._supervisor.pid)
         return self._pidfd is not None and bool(ready_fds([self._pidfd], seconds=0))
 
-    def _is_judged(self) -> bool:
-        """Whether its supervisor has said how it ended, or is gone."""
+    def _is_reported(self) -> bool:
+        """Whether its supervisor has reported how it ended, or is gone."""
         try:
             self._supervisor.read_status()
         except WorkerCrashed:
@@ -144,7 +145,7 @@ class TaskProcess:
         )
 
     def kill(self) -> None:
-        """End it with all that its tasks have started, and wait for that."""
+        """End the process and all that its tasks have started, and wait for their end."""
         self._supervisor.close()
         self._close()
 
@@ -159,15 +160,15 @@ class TaskProcess:
             os.close(self._pidfd)
             self._pidfd = None
 
-    def bury(self) -> str:
-        """End what is left of a process that ended; returns how it ended, and its log's end."""
-        deadline = time.monotonic() + _TELL
-        while not self._is_judged() and (left := deadline - time.monotonic()) > 0:
+    def reap(self) -> str:
+        """End what is left of an ended process; return how it ended, with the end of its log."""
+        deadline = time.monotonic() + _REPORT_SECONDS
+        while not self._is_reported() and (left := deadline - time.monotonic()) > 0:
             ready_fds([self.status_fd], seconds=left)
         how = "closed its connection to the driver and was killed"
-        if self._is_judged():
+        if self._is_reported():
             how = self._how()
-        how = f"the task's process ({self._supervisor.pid or sys.executable}) {how}"
+        how = f"the task process ({self._supervisor.pid or sys.executable}) {how}"
         self.kill()
         try:
             with open(self._log, "rb") as file:
@@ -190,8 +191,8 @@ class TaskProcess:
         return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
 
 
-def _from_anywhere(path: list[str]) -> list[str]:
-    """sys.path for a process in another directory; entries of import hooks stay as they are."""
+def _absolute(path: list[str]) -> list[str]:
+    """Make sys.path valid in any directory; entries for import hooks stay as they are."""
     return [
         os.path.abspath(entry) if not entry or os.path.exists(entry) else entry for entry in path
     ]

@@ -281,10 +281,10 @@ def test_a_killed_job_is_dead_and_nothing_of_it_runs(driver):
     Job(name=driver.job).kill()
     assert processes_of(directory) == [] and has_ended(driver.map_process)
     assert Disco().results(driver.job) == ("dead", [])
-    assert "map: stopped before its end, by a kill or Ctrl-C" in str(waits())
+    assert "the map stage was stopped by a kill or Ctrl-C" in str(waits())
     said = driver.end()
     assert (
-        "stopped before its end" in said
+        "stage was stopped" in said
         and said.count("Traceback") == 1
         and driver.process.returncode == 1
     )
@@ -340,7 +340,7 @@ def test_a_purge_of_a_running_job_kills_it_first(driver):
     Disco().purge(driver.job)
     assert has_ended(driver.map_process)
     assert Disco().joblist() == []
-    assert "stopped before its end" in driver.end()
+    assert "stage was stopped" in driver.end()
 
 
 def test_a_purged_job_has_nothing_left(done):

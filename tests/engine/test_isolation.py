@@ -121,7 +121,7 @@ def test_whatever_a_function_raises_fails_the_job_with_it(where, error, says):
 def test_a_task_that_exits_at_once_fails_after_its_retries():
     with pytest.raises(
         JobError,
-        match=r"failed after 3 attempts; .*\nthe task's process .* ended with exit status 0",
+        match=r"failed after 3 attempts; .*\nthe task process .* ended with exit status 0",
     ):
         results(input=["raw://x"], map=lambda entry, params: os._exit(0))
 
@@ -187,6 +187,6 @@ def test_a_task_that_left_its_process_group_is_stopped_with_its_job(tmp_path):
     job = Job("elsewhere").run(input=["raw://x"], map=map)
     pid = int(moved.read_text())
     job.kill()
-    with pytest.raises(JobError, match="stopped before its end, by a kill or Ctrl-C"):
+    with pytest.raises(JobError, match="stage was stopped by a kill or Ctrl-C"):
         job.wait()
     assert not os.path.exists(f"/proc/{pid}")

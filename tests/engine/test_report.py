@@ -109,8 +109,8 @@ def test_an_init_that_takes_more_than_there_is_is_told_as_what_it_is():
     assert "after 1 entries of this task" in text
 
 
-CRASHES = "import os\nsys.stderr.write('words\\n')\nsys.stderr.flush()\nos.abort()\n"
-REPORTS = "sys.stderr.write('**<ERR> words\\n')\nsys.stderr.flush()\nsys.stdin.read()\n"
+CRASHES = "import os\nsys.stderr.write('grievance\\n')\nsys.stderr.flush()\nos.abort()\n"
+REPORTS = "sys.stderr.write('**<ERR> grievance\\n')\nsys.stderr.flush()\nsys.stdin.read()\n"
 
 
 @pytest.mark.parametrize("body, error", [(CRASHES, WorkerCrashed), (REPORTS, WorkerReported)])
@@ -118,11 +118,11 @@ def test_what_a_worker_said_stands_once_in_the_error_and_in_its_traceback(tmp_pa
     job = Job("said").run(input=["raw://x"], map=external([program(tmp_path, body)]), attempts=1)
     with pytest.raises(JobError) as caught:
         job.wait()
-    assert str(caught.value).count("words") == 1
-    assert "".join(traceback.format_exception(caught.value)).count("words") == 1
+    assert str(caught.value).count("grievance") == 1
+    assert "".join(traceback.format_exception(caught.value)).count("grievance") == 1
     cause = caught.value.cause
     assert type(cause) is error and caught.value.task == ("map", 0)
-    assert (cause.argv, cause.pair_index, cause.stderr_tail) == (("op", "map"), 0, ("words",))
+    assert (cause.argv, cause.pair_index, cause.stderr_tail) == (("op", "map"), 0, ("grievance",))
 
 
 @pytest.mark.parametrize("body", [CRASHES, REPORTS])
@@ -132,7 +132,7 @@ def test_what_a_worker_said_is_shown_once_by_the_commands(tmp_path, body, progre
     quiet = ["-q"] if progress == "none" else []
     for command in ["run", "--progress", progress, *job], ["wait", *quiet, "@"]:
         shown = kvproto_command(*command)
-        assert shown.returncode == 1 and shown.stderr.decode().count("words") == 1
+        assert shown.returncode == 1 and shown.stderr.decode().count("grievance") == 1
 
 
 @pytest.mark.parametrize("show", ["nocolor", ""])
@@ -155,7 +155,7 @@ job = Job().run(input=["raw://x"], map=external([{program(tmp_path, CRASHES)!r}]
         check=False,
     )
     assert done.returncode == 1 and b"Traceback" in done.stderr
-    assert done.stderr.count(b"words") == 1
+    assert done.stderr.count(b"grievance") == 1
 
 
 def test_a_failed_attempt_is_told_without_what_the_worker_said(tmp_path):
@@ -164,5 +164,5 @@ def test_a_failed_attempt_is_told_without_what_the_worker_said(tmp_path):
         job.wait()
     events = [event for _, event in job.events()]
     [retry] = [event["text"] for event in events if event["event"] == "retry"]
-    assert "WorkerCrashed" in retry and "words" not in retry
-    assert [e["text"] for e in events if e["event"] == "message"] == ["words", "words"]
+    assert "WorkerCrashed" in retry and "grievance" not in retry
+    assert [e["text"] for e in events if e["event"] == "message"] == ["grievance", "grievance"]
