@@ -1,8 +1,8 @@
 """The command `kvproto`: argument parsing and printing, nothing else.
 
 stdout gets only data; stderr gets the worker's messages and the error. The exit status is 0 after
-success, 1 after an error, 2 for wrong usage. A reader that goes away (`| head`), Ctrl-C, SIGTERM
-and SIGHUP end the command as they end any Unix tool, and kill the worker. Each module has
+success, 1 after an error, 2 for wrong usage. A closed stdout (`| head`), Ctrl-C, SIGTERM and SIGHUP
+end the command as they end any Unix tool, and kill the worker. Each module of commands has
 `add(commands)`. Each command imports what it needs when it runs, so that `kvproto map` starts
 quickly.
 """
@@ -16,19 +16,19 @@ import sys
 
 import kvproto
 from kvproto.cli import check, config, jobs, map_reduce, run, tag
-from kvproto.cli.shared import say, tell_error, write_all
+from kvproto.cli.shared import print_error, say, write_all
 from kvproto.driver.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-GROUPS = (map_reduce, check, run, jobs, tag, config)
+MODULES = (map_reduce, check, run, jobs, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return the exit status; argv is without the program's name."""
-    _hold_standard_descriptors()
+    """Run the command and return the exit status; argv does not have the program's name."""
+    _open_standard_descriptors()
     try:
         args = _arguments(sys.argv[1:] if argv is None else argv)
         with as_interrupts():
@@ -40,23 +40,23 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
     except (KVProtoError, OSError) as e:
-        tell_error(e)
+        print_error(e)
         return 1
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line; an error in it ends the program with status 2."""
-    options, program = _cut_at_dashes(run.join_parameters(argv))
-    args, strays = _parser().parse_known_args(options)
-    if "input" in args and not any(stray.startswith("-") for stray in strays):
-        args.input += strays  # argparse stops at an option between them
-    elif strays:
+    options, program = _split_at_dashes(run.join_parameters(argv))
+    args, rest = _parser().parse_known_args(options)
+    if "input" in args and not any(word.startswith("-") for word in rest):
+        args.input += rest  # argparse takes no inputs after an option that follows the first ones
+    elif rest:
         hint = (
             f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`"
             if "worker" in args
             else ""
         )
-        args.parser.error(f"unrecognized arguments: {' '.join(strays)}{hint}")
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     if "worker" in args:
         args.worker = program
         if not program and args.needs_worker:
@@ -71,7 +71,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse ignores a stdout that fails."""
+    """Raises an error if stdout fails, which argparse ignores."""
 
     def _print_message(self, message: str, file: object = None) -> None:
         if message and file is sys.stdout:
@@ -88,24 +88,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kvproto {kvproto.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in GROUPS:
-        group.add(commands)
+    for module in MODULES:
+        module.add(commands)
     return parser
 
 
-def _hold_standard_descriptors() -> None:
-    """Open /dev/null as each closed standard descriptor; its use fails, except that of stderr.
+def _open_standard_descriptors() -> None:
+    """Open /dev/null as each closed standard descriptor, so that a use of 0 or 1 fails.
 
-    Otherwise a pipe of the driver would get its number, and become the input or the output.
+    Otherwise a pipe of the driver would get such a number, and become the input or the output.
     """
     for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, flags)  # gets the lowest number that is free: this one
+            os.open(os.devnull, flags)  # this is the lowest free number
 
 
-def _cut_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     """Split at the first `--`: versions of argparse differ in what they do with the rest."""
     if "--" not in arguments:
         return arguments, None

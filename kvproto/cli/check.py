@@ -12,14 +12,15 @@ from kvproto.cli.shared import (
     add_command,
     add_files,
     add_params,
+    print_error,
     seconds,
-    tell_error,
 )
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
 __all__ = ["add"]
 
-CONFORMS, DOES_NOT, FAULT, NOT_STARTED, NOTHING = range(5)
+CONFORMS, DOES_NOT_CONFORM, FAULT, NOT_STARTED, NO_CASE = range(5)
+"""The exit statuses."""
 
 WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
 
@@ -147,23 +148,23 @@ def add(commands: Commands) -> None:
 
 def _run_check(args: argparse.Namespace) -> int:
     if args.driver:
-        _refuse_what_is_of_workers(args)
+        _refuse_options_for_workers(args)
     try:
         from kvproto.cli.run_check import run_check
 
         return run_check(args)
     except WorkerNotStarted as e:
-        tell_error(e)
+        print_error(e)
         return NOT_STARTED
     except (KVProtoError, OSError, ValueError) as e:
-        tell_error(e)
+        print_error(e)
         return FAULT
     except Exception:
         traceback.print_exc()  # a fault of the kit: it must not look like a verdict
         return FAULT
 
 
-def _refuse_what_is_of_workers(args: argparse.Namespace) -> None:
+def _refuse_options_for_workers(args: argparse.Namespace) -> None:
     for option in (
         "--contract",
         "--param",

@@ -34,16 +34,16 @@ def add(commands: Commands) -> None:
 
 
 def _print_config(args: argparse.Namespace) -> int:
-    from kvproto.driver import build_flags as config
+    from kvproto.driver import build_flags
 
     parts = {
         "version": lambda: kvproto.__version__,
-        "prefix": config.prefix,
-        "cflags": config.cflags,
-        "libs": config.libs,
+        "prefix": build_flags.prefix,
+        "cflags": build_flags.cflags,
+        "libs": build_flags.libs,
     }
-    asked = [part for name, part in parts.items() if getattr(args, name)]
-    if not asked:
-        args.parser.error("say what to print: --cflags, --libs, --prefix, --version")
-    write_all(1, os.fsencode(" ".join(str(part()) for part in asked) + "\n"))
+    selected = [part for name, part in parts.items() if getattr(args, name)]
+    if not selected:
+        args.parser.error("give one or more of --cflags, --libs, --prefix and --version")
+    write_all(1, os.fsencode(" ".join(str(part()) for part in selected) + "\n"))
     return 0

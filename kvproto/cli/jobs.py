@@ -1,4 +1,4 @@
-"""`kvproto jobs`, and the other commands for jobs by their names, running or not."""
+"""`kvproto jobs`, and the other commands that take the name of a job, running or not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kvproto.cli.shared import (
     Run,
     add_command,
     days,
+    print_error,
     seconds,
-    tell_error,
     write_all,
 )
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 TIMED_OUT = 124
-"""The exit status of a wait after its timeout, as of timeout(1)."""
+"""The exit status of `kvproto wait` after its timeout, as for timeout(1)."""
 
 NAME = (
-    "NAME is the name of a job, as `kvproto jobs` lists it, or a prefix that no other job has; "
+    "NAME is the name of a job, as `kvproto jobs` lists it, or a prefix that only one job has.\n"
     "@ is the last job."
 )
 STATUS = "exit status: 0 success, 1 an error, such as an unknown name, 2 wrong usage"
 STATUS_OF_WAIT = (
     "exit status: 0 the job is done, 1 it failed or was killed, 2 wrong usage, "
-    f"{TIMED_OUT} the timeout is over"
+    f"{TIMED_OUT} the timeout expired"
 )
 
 
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     """Add the commands of this module."""
     summary = (
         "list all jobs: "
-        "name, status (active, ready or dead), start, seconds, number of result files"
+        "name, status (active, ready or dead), start time, seconds, number of result files"
     )
     _add(
         commands,
@@ -114,8 +114,8 @@ def add(commands: Commands) -> None:
 
     summary = "show where a job that ran with --profile spent its time"
     parser = _add_named(commands, "pstats", summary, _pstats, "--sort time -n 10 @")
-    kinds = ("cumulative", "time", "calls", "name")
-    parser.add_argument("--sort", choices=kinds, default="cumulative", help="default: cumulative")
+    orders = ("cumulative", "time", "calls", "name")
+    parser.add_argument("--sort", choices=orders, default="cumulative", help="default: cumulative")
     parser.add_argument(
         "-n",
         dest="n_lines",
@@ -164,7 +164,7 @@ def _add_named(
 
 
 def _job(name: str) -> tuple[Disco, str]:
-    """A Disco, and the full name of the job."""
+    """Return a Disco, and the full name of the job."""
     from kvproto.classic.core import Disco
     from kvproto.engine.kept import resolve_job
 
@@ -185,7 +185,7 @@ def _list(args: argparse.Namespace) -> int:
     for name, status, started in Disco().joblist():
         job = KeptJob(name)
         if damage := job.damage():
-            tell_error(JobError(f"job {name}: {damage}"))
+            print_error(JobError(f"job {name}: {damage}"))
         n_seconds = job.seconds()
         rows.append(
             (
@@ -238,7 +238,7 @@ def _wait(args: argparse.Namespace) -> int:
     try:
         _print_urls(disco.wait(name, timeout=args.timeout, show=not args.quiet))
     except WaitTimeout as e:
-        tell_error(e)
+        print_error(e)
         return TIMED_OUT
     return 0
 
@@ -258,7 +258,7 @@ def _oob(args: argparse.Namespace) -> int:
 
 
 def _kill(args: argparse.Namespace) -> int:
-    for disco, name in [_job(name) for name in args.names]:  # all are known before one is killed
+    for disco, name in [_job(name) for name in args.names]:  # checks all names first
         disco.kill(name)
     return 0
 
@@ -269,7 +269,7 @@ def _purge(args: argparse.Namespace) -> int:
     if bool(args.names) == (args.older_than is not None):
         args.parser.error("name the jobs, or give --older-than DAYS")
     jobs = [_job(name) for name in args.names] or _ended_jobs(args.older_than)
-    for disco, name in jobs:  # before one is removed
+    for disco, name in jobs:  # checks all jobs before it removes any
         if disco.results(name, 0)[0] == "active":
             raise JobError(
                 f"job {name} is active: stop it with `kvproto kill {name}`, or wait for its end"

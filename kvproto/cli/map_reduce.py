@@ -1,4 +1,4 @@
-"""`kvproto map` and `kvproto reduce`: stdin through one worker program to stdout."""
+"""`kvproto map` and `kvproto reduce`: send stdin through one worker program to stdout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kvproto.protocol.messages import Message
 __all__ = ["add"]
 
 PIECE_BYTES = 1 << 20
-"""The most that is read from stdin at once."""
+"""The most bytes that are read from stdin at once."""
 
 FORMS = """
 forms of the input and the output:
@@ -87,8 +87,8 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
     )
     add_files(parser)
     for name, help in (
-        ("start", "time limit until the worker runs (default: 30)"),
-        ("idle", "time limit while no byte moves (default: 300)"),
+        ("start", "time limit for the start of the worker (default: 30)"),
+        ("idle", "time limit while no byte is sent or received (default: 300)"),
         ("total", "time limit for the whole run (default: none)"),
         ("grace", "time limit from the last answer to the exit of the worker (default: 10)"),
     ):
@@ -147,7 +147,7 @@ def _run_program(args: argparse.Namespace) -> None:
         except WorkerError as e:
             try:
                 check_source()
-            except DataError as cause:  # the worker's error only follows from it
+            except DataError as cause:  # which caused the worker's error
                 raise cause from e
             raise
         check_source()
@@ -163,9 +163,10 @@ def _params(args: argparse.Namespace) -> dict[bytes, bytes] | bytes | None:
 
 
 def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:
-    """Return a descriptor with the frames of stdin, and a check that raises what was wrong.
+    """Return a descriptor with the frames of stdin, and a check that raises the error of stdin.
 
-    kv is stdin itself. A thread reads another form, so that the driver need not wait for stdin.
+    For kv, the descriptor is stdin itself. A thread reads the other forms, so that the driver does
+    not wait for stdin.
     """
     if form == "kv":
         return 0, lambda: None

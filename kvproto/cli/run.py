@@ -12,9 +12,9 @@ __all__ = ["add", "join_parameters"]
 PROGRESS = ("auto", "bar", "plain", "jsonl", "none")
 
 RUN_DETAILS = """
-In -P KEY=VALUE the key is the name of a parameter. The value of a parameter whose default is a
-number or a flag is a number, True, False or None. A function is module.function. Any other value,
-that of params too, is passed on as a str. `help(kvproto.classic.Job.run)` in Python lists the
+In -P KEY=VALUE the key is the name of a parameter. If its default is a number or a flag, the value
+is a number, True, False or None. A function is written module.function. Any other value is passed
+on as a str, including that of params. `help(kvproto.classic.Job.run)` in Python lists the
 parameters.
 
 forms of the results:
@@ -53,7 +53,7 @@ def _add_run(commands: Commands) -> None:
     parser.add_argument(
         "job",
         metavar="MODULE.CLASS",
-        help="a job class or instance, from the working directory or sys.path",
+        help="a job class or instance, from a module in the working directory or on sys.path",
     )
     parser.add_argument(
         "input",
@@ -91,7 +91,7 @@ def _add_run(commands: Commands) -> None:
         metavar="N",
         action=_Parameter,
         const="partitions",
-        help="the number of reduce tasks and of their result files",
+        help="the number of reduce tasks, each with one result file",
     )
     parser.add_argument(
         "--save",
@@ -106,7 +106,7 @@ def _add_run(commands: Commands) -> None:
         action="append_const",
         const=("trust", "True"),
         help="read pickled inputs even if they belong to another user or come from the network; "
-        "this can run any code in them",
+        "such inputs can run any code",
     )
     parser.add_argument(
         "--profile",
@@ -141,8 +141,8 @@ def _add_run(commands: Commands) -> None:
         "--progress",
         choices=PROGRESS,
         default="auto",
-        help="how to show progress on stderr; auto (the default): bars on a terminal, else plain "
-        "lines",
+        help="how to show progress on stderr; default: auto, which is bar on a terminal and plain "
+        "otherwise",
     )
     shown.add_argument(
         "-q",
@@ -155,7 +155,7 @@ def _add_run(commands: Commands) -> None:
 
 
 class _Parameter(argparse.Action):
-    """An option for one parameter: appends (`const`, value) to the values of -P."""
+    """An option for one parameter; appends (`const`, value) to the values of -P."""
 
     def __call__(
         self,

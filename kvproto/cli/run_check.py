@@ -1,4 +1,4 @@
-"""What `kvproto check` does: it selects cases, plays them, and writes evidence and reports."""
+"""`kvproto check`: select cases, play them, write evidence and reports."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kvproto._text import printable
 from kvproto.cli.check import (
     CONFORMS,
     DIRECTORY,
-    DOES_NOT,
+    DOES_NOT_CONFORM,
     DRIVER_TIMEOUT,
-    NOTHING,
+    NO_CASE,
     REPORTS,
     WORKER_TIMEOUT,
 )
@@ -84,12 +84,12 @@ def _known(path: str | None) -> frozenset[str]:
 def _list(args: argparse.Namespace) -> int:
     chosen = _selected(args)
     cases = dict.fromkeys(case for case, _ in chosen)
-    _say(
+    _print(
         "".join(
             f"{case.id:<32} {case.level:<6} {case.clauses:<22} {case.title}\n" for case in cases
         )
     )
-    return CONFORMS if chosen else NOTHING
+    return CONFORMS if chosen else NO_CASE
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -100,20 +100,20 @@ def _explain(args: argparse.Namespace) -> int:
     if not cases:
         text = printable(f"kvproto: there is no case {name}; {_how_to_list(args)}\n")
         write_all(2, text.encode("utf-8", "backslashreplace"))
-        return NOTHING
+        return NO_CASE
     case = cases[0]
-    _say(driver_case.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
+    _print(driver_case.explain(case) if args.driver else explain(case, Setting(case.modes[0])))
     return CONFORMS
 
 
 def _program(worker: list[str], files: list[str], variables: list[str]) -> Program:
-    """Describe the worker to the kit; refuse a name that only PATH resolves, with advice."""
+    """Describe the worker to the kit; refuse a name that is only in PATH, with advice."""
     path, *arguments = worker
-    installed = "/" not in path and not os.path.exists(path) and shutil.which(path)
-    if installed:
+    in_path = "/" not in path and not os.path.exists(path) and shutil.which(path)
+    if in_path:
         advice = (
             f"give the path of the script, which must be executable and begin with "
-            f"`#!{installed}` [FILES-4], or give {installed}"
+            f"`#!{in_path}` [FILES-4], or give {in_path}"
         )
         raise WorkerNotStarted(
             f"{path} is only in PATH, which kvproto does not search", argv=[path], advice=advice
@@ -135,19 +135,19 @@ def _check(args: argparse.Namespace) -> int:
     )
     chosen = _selected(args)
     if not chosen:
-        return NOTHING
+        return NO_CASE
     draws = any(case.drawn for case, _ in chosen)
     with (
         _Progress(len(chosen)) as progress,
-        _nothing_left_of_hypothesis() if draws else contextlib.nullcontext(),
+        _hypothesis_directory() if draws else contextlib.nullcontext(),
     ):
         results = run(chosen, check, progress)
-    return _tell(args, check, results)
+    return _report(args, check, results)
 
 
 @contextlib.contextmanager
-def _nothing_left_of_hypothesis() -> Iterator[None]:
-    """Keep the tables of Hypothesis out of the current directory."""
+def _hypothesis_directory() -> Iterator[None]:
+    """Let Hypothesis store its data in a temporary directory, not in the current one."""
     try:
         from hypothesis.configuration import set_hypothesis_home_dir
     except ImportError:
@@ -167,15 +167,17 @@ def _check_driver(args: argparse.Namespace) -> int:
         )
     chosen = _selected(args)
     if not chosen:
-        return NOTHING
+        return NO_CASE
     with _Progress(len(chosen)) as progress:
         results = runner.run(chosen, args.worker, args.timeout or DRIVER_TIMEOUT, progress)
-    directories = _kept(results, lambda one, directory: runner.keep(one, args.worker, directory))
+    directories = _keep_evidence(
+        results, lambda one, directory: runner.keep(one, args.worker, directory)
+    )
     try:
         _write_reports(args, args.worker, results, directories)
     finally:
-        _say(report(" ".join(args.worker), results, directories))
-    return DOES_NOT if any(result.fails for result in results) else CONFORMS
+        _print(report(" ".join(args.worker), results, directories))
+    return DOES_NOT_CONFORM if any(result.fails for result in results) else CONFORMS
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -189,24 +191,26 @@ def _replay(args: argparse.Namespace) -> int:
     for schedule in replay.schedules:
         traces.append(play(schedule, check.program, args.timeout or WORKER_TIMEOUT))
         verdict = judged(replay.case, replay.contract, traces)
-    return _tell(args, check, [Result(replay.case, replay.mode, verdict)])
+    return _report(args, check, [Result(replay.case, replay.mode, verdict)])
 
 
-def _tell(args: argparse.Namespace, check: Check, results: list[Result]) -> int:
-    """Keep the evidence, write the report files, print the report for a terminal."""
+def _report(args: argparse.Namespace, check: Check, results: list[Result]) -> int:
+    """Write the evidence and the report files, print the report, and return the exit status."""
     program = check.program
-    directories = _kept(results, lambda result, directory: evidence.keep(result, check, directory))
+    directories = _keep_evidence(
+        results, lambda result, directory: evidence.keep(result, check, directory)
+    )
     try:
         _write_reports(
             args, [program.path, *program.arguments], results, directories, check.contract
         )
     finally:
-        _say(report(program.path, results, directories))
-    return DOES_NOT if any(result.fails for result in results) else CONFORMS
+        _print(report(program.path, results, directories))
+    return DOES_NOT_CONFORM if any(result.fails for result in results) else CONFORMS
 
 
-def _kept(results: list[Result], keep: Callable[[Result, Path], object]) -> dict[str, str]:
-    """Let `keep` write the evidence of each failure, and return the directories."""
+def _keep_evidence(results: list[Result], keep: Callable[[Result, Path], object]) -> dict[str, str]:
+    """Call `keep` to write the evidence of each failure; return the directories."""
     directories = {
         one.result.name: os.path.join(DIRECTORY, one.result.name) for one in failures(results)
     }
@@ -215,12 +219,12 @@ def _kept(results: list[Result], keep: Callable[[Result, Path], object]) -> dict
     return directories
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     write_all(1, text.encode("utf-8", "backslashreplace"))
 
 
 class _Progress:
-    """A line on stderr, if that is a terminal, with the number of checks that are done."""
+    """Shows how many checks are done, in a line on stderr if that is a terminal."""
 
     def __init__(self, n_all: int) -> None:
         self._n_all, self._n_done, self._n_fails = n_all, 0, 0
@@ -284,7 +288,7 @@ def _write_reports(
 
 
 def _check_writable(path: str) -> None:
-    """Raise the OSError that `_write` would raise, with the path in it, and change nothing."""
+    """Raise the OSError, with the path, that `_write` would raise, but change nothing."""
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         if not os.access(path, os.W_OK):  # opening a pipe would wait for its reader
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -302,18 +306,18 @@ def _write(path: str, text: str) -> None:
 def _about(
     args: argparse.Namespace, argv: list[str], results: list[Result], contract: str
 ) -> dict[str, str]:
-    """What was run, in words."""
+    """Describe what was run, for a person."""
     modes = " and ".join(dict.fromkeys(result.mode for result in results))
-    how = {
+    about = {
         "level": args.level.upper() + " and above" * (args.level != "must"),
         "cases": args.pattern,
     }
     if contract:
-        how |= {
+        about |= {
             "contract": contract,
             "random schedules": f"{args.examples} for each case that uses them, seed {args.seed}",
             "environment": ", ".join((*VARIABLES, *args.env)),
         }
     if args.replay is not None:
-        how = {"played again": args.replay, "contract": contract}
-    return {"program": shlex.join(argv), "modes": modes, **how, "kvproto": kvproto.__version__}
+        about = {"played again": args.replay, "contract": contract}
+    return {"program": shlex.join(argv), "modes": modes, **about, "kvproto": kvproto.__version__}

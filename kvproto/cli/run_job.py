@@ -6,13 +6,14 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from types import ModuleType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
-from kvproto._stdio import StandardFile, stderr
+from kvproto._stdio import StandardFile, say, stderr
 from kvproto.classic import disco_names as alias
 from kvproto.classic.checks import NEEDLESS, check_names
 from kvproto.classic.core import result_iterator
@@ -36,6 +37,30 @@ FUNCTIONS = frozenset(
 """The parameters that are functions; the streams are sequences of them."""
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print warnings about parameters without the line of this file that they point to."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_plainly(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if filename == __file__:
+                say(f"kvproto: {message}")
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show_plainly
+        yield
+
+
+@_plain_warnings()
 def run(
     spec: str,
     inputs: Sequence[str] = (),
@@ -51,18 +76,25 @@ def run(
     Parameters
     ----------
     inputs : sequence of str
-        Urls or paths; those of the job if empty.
+        Urls or paths. If empty, the job has its own inputs.
     parameters : sequence of (str, str)
-        As for `jobargs_of`.
+        See `jobargs_of`.
+    processes : int, optional
+        How many tasks run at a time.
     progress : str
         One of `kvproto.classic.progress.KINDS`.
     output, form : str
-        As for `Output` and its `write`.
+        See `Output` and its `write`.
 
     Returns
     -------
     int
-        0. What goes wrong is a JobError, a DataError or an OSError.
+        The exit status 0.
+
+    Raises
+    ------
+    JobError, DataError, OSError
+        For any failure.
     """
     description = find_job(spec)
     job = (
@@ -76,7 +108,7 @@ def run(
         raise JobError(str(e)) from e
     if inputs:
         jobargs["input"] = list(inputs)
-    with Output(output) as out:  # before the job runs, so that a wrong path is known at once
+    with Output(output) as out:  # before the job runs, so that a wrong path fails at once
         try:
             job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
         except (TypeError, ValueError) as e:
@@ -85,7 +117,7 @@ def run(
             results = job.wait(show=False)
         except JobError as e:
             if progress not in ("none", "jsonl"):
-                e.args = (e.report(with_stderr=False),)  # its lines were shown when they came
+                e.args = (e.report(with_stderr=False),)  # its lines have been shown already
             raise
         out.write(result_iterator(results), form)
     return 0
@@ -94,14 +126,14 @@ def run(
 def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Turn (name, text) pairs into keyword arguments of `Job.run`.
 
-    A function is "module.function"; map and reduce may be the path of a program. A list has one
-    element for each time its parameter occurs; so has a stream. A parameter whose default is a
-    number or a flag takes a number, True, False or None. Everything else stays a str, params too.
+    A function is "module.function"; map and reduce may also be the path of a program. A list or a
+    stream gets one element for each time its parameter occurs. A parameter whose default is a
+    number or a flag takes a number, True, False or None. Everything else stays a str, also params.
 
     Raises
     ------
     TypeError, ValueError, JobError
-        For an unknown name, a wrong text, and a function that does not exist.
+        For an unknown name, a malformed value, or a function that does not exist.
     """
     check_names(dict(parameters), [*PARAMETERS, *SYNONYMS])
     jobargs: dict[str, Any] = {}
@@ -154,15 +186,15 @@ _BUFFER = 1 << 16
 
 
 class Output:
-    """Where results go: stdout, or a file that appears when all of it is written.
+    """Writes results to stdout, or to a file that appears when all of it is written.
 
-    A context manager; creating it raises OSError for a path that cannot be written. If the body
+    A context manager. Creating it raises OSError for a path that cannot be written. If the body
     raises, the file stays as it was.
 
     Parameters
     ----------
     path : str
-        "-" is stdout. A pipe or a device is written directly.
+        "-" for stdout. A pipe or a device is written directly.
     """
 
     def __init__(self, path: str = "-") -> None:
@@ -185,13 +217,13 @@ class Output:
         elif exc_type is None:
             self._stdout.flush()
         else:
-            with suppress(OSError):  # the first error is the one to show
+            with suppress(OSError):  # the error of the body is the one to show
                 self._stdout.flush()
 
     def write(self, pairs: Iterable[tuple[Any, Any]], form: str = "text") -> None:
         """Write pairs in a form of `kvproto.forms.encoder`.
 
-        DataError for a pair that the form cannot hold; the error has its number and types.
+        DataError for a pair that cannot be written in this form; it has its number and types.
         """
         encode = encoder(form)
         write = (self._file or self._stdout).write
@@ -212,7 +244,7 @@ class Output:
 def find_job(spec: str) -> type[Job] | Job:
     """Return the Job class or instance "module.name".
 
-    JobError says what is missing, the module or the name in it, or has the error of the module.
+    JobError if the module or the name is missing, or if importing the module fails.
     """
     module, name, value = _find(spec, "module.Class, as in grep.Grep for the class Grep in grep.py")
     if isinstance(value, ModuleType):
@@ -228,7 +260,7 @@ def find_job(spec: str) -> type[Job] | Job:
 
 
 def find_function(spec: str) -> Callable[..., Any]:
-    """Return the callable "module.function". JobError as for `find_job`."""
+    """Return the callable "module.function"; JobError as for `find_job`."""
     module, name, value = _find(spec, "module.function, as in kvproto.classic.func.nop_map")
     if value is None:
         raise JobError(f"{spec}: {module.__file__} has no {name}")
@@ -238,7 +270,7 @@ def find_function(spec: str) -> Callable[..., Any]:
 
 
 def call_user_code(call: Callable[[], T], what: str) -> T:
-    """Call the user's code. If it raises or exits, JobError has a traceback of that code alone."""
+    """Call the user's code. If it raises or exits, JobError has a traceback of only that code."""
     try:
         return call()
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""What the commands share: adding a command, types of arguments, writing to stdout and stderr."""
+"""What the commands share: adding commands and options, types of arguments, printing errors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = [
     "add_params",
     "days",
     "key_value",
+    "print_error",
     "say",
     "seconds",
-    "tell_error",
     "write_all",
 ]
 
@@ -42,7 +42,7 @@ def add_command(
 
 
 def add_params(to: argparse._ActionsContainer, details: str = "") -> None:
-    """Add the option for the parameters of a worker."""
+    """Add the option -p, for the parameters of a worker."""
     to.add_argument(
         "-p",
         "--param",
@@ -56,7 +56,7 @@ def add_params(to: argparse._ActionsContainer, details: str = "") -> None:
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the option for the supporting files of a worker."""
+    """Add the option -f, for the supporting files of a worker."""
     parser.add_argument(
         "-f",
         "--file",
@@ -77,7 +77,7 @@ def key_value(text: str) -> tuple[str, str]:
 
 
 def seconds(text: str) -> float:
-    """A time limit, for argparse."""
+    """Parse a time limit in seconds, for argparse."""
     try:
         limit = float(text)
     except ValueError:
@@ -88,7 +88,7 @@ def seconds(text: str) -> float:
 
 
 def days(text: str) -> float:
-    """A number of days, for argparse."""
+    """Parse a number of days, for argparse."""
     try:
         n_days = float(text)
     except ValueError:
@@ -98,8 +98,8 @@ def days(text: str) -> float:
     return n_days
 
 
-def tell_error(error: Exception) -> None:
-    """Write an error and its notes to stderr; for an OSError the file and what is wrong with it."""
+def print_error(error: Exception) -> None:
+    """Print an error and its notes to stderr; of an OSError, the file and the reason."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""`kvproto tag`: the tag store, names for data that jobs read as tag://NAME."""
+"""`kvproto tag`: keep data under names, which jobs read as tag://NAME."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 
-from kvproto.cli.shared import Commands, add_command, days, tell_error, write_all
+from kvproto.cli.shared import Commands, add_command, days, print_error, write_all
 
 __all__ = ["add"]
 
@@ -19,16 +19,16 @@ def add(commands: Commands) -> None:
     verbs = group.add_subparsers(metavar="put|get|ls|rm|gc", required=True)
 
     parser = add_command(
-        verbs, "put", "append files to a tag, and create the tag if there is none", _put
+        verbs, "put", "append files to a tag, and create the tag if it does not exist", _put
     )
     parser.add_argument(
-        "name", metavar="NAME", help="the name of the tag, of letters, digits and _ - @ :"
+        "name", metavar="NAME", help="the name of the tag: letters, digits and _ - @ :"
     )
     parser.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="a file, a directory or a pattern, whose data is copied; a URL is stored as a URL",
+        help="a file, directory or pattern: its data is copied; or a URL, which is stored as it is",
     )
     parser.add_argument(
         "--replace",
@@ -59,19 +59,21 @@ def add(commands: Commands) -> None:
         "prefix", nargs="?", default="", metavar="PREFIX", help="only names that begin with this"
     )
 
-    parser = add_command(verbs, "rm", "delete a tag, and its data that no other tag names", _rm)
+    parser = add_command(
+        verbs, "rm", "delete a tag, and the data that only this tag refers to", _rm
+    )
     parser.add_argument("name", metavar="NAME")
 
     parser = add_command(
-        verbs, "gc", "remove data that no tag names, and list what was removed", _gc
+        verbs, "gc", "remove data that no tag refers to, and list what was removed", _gc
     )
     parser.add_argument(
         "--older-than",
         metavar="DAYS",
         type=days,
         default=1.0,
-        help="only data that was put more than DAYS days ago, since a running put has no tag yet; "
-        "default: 1",
+        help="only data that is older than DAYS days: a `put` that still runs has not tagged its "
+        "data yet; default: 1",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="only list the data, and remove nothing"
@@ -122,7 +124,7 @@ def _ls(args: argparse.Namespace) -> int:
         try:
             DDFS().get(name)
         except DamagedTag as e:
-            tell_error(e)
+            print_error(e)
         except NoSuchTag:
             continue  # deleted meanwhile
     return 0
@@ -132,8 +134,8 @@ def _rm(args: argparse.Namespace) -> int:
     from kvproto.classic.ddfs import DDFS
     from kvproto.storage.tags import DamagedTag
 
-    with suppress(DamagedTag):  # which can be deleted
-        DDFS().get(args.name)  # which says it when there is none
+    with suppress(DamagedTag):  # a damaged tag can be deleted
+        DDFS().get(args.name)  # raises an error if there is no such tag
     DDFS().delete(args.name)
     return 0
 

@@ -223,6 +223,12 @@ def test_wrong_usage_is_status_2(arguments, says):
     assert says in refused("here.ready", *arguments, status=2)
 
 
+def test_a_parameter_without_effect_is_one_plain_line(here):
+    done = run("-q", "here.ready", "-P", "nr_maps=3", "input")
+    assert done.returncode == 0
+    assert re.fullmatch(rb"kvproto: the parameter 'nr_maps' has no effect here: .*\n", done.stderr)
+
+
 def test_only_the_job_is_required():
     assert refused(status=2).endswith("the following arguments are required: MODULE.CLASS\n")
 
