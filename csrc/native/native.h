@@ -61,6 +61,41 @@ size_t kvproto_frames_to_records(const void *frames, size_t n_bytes, void *out);
  */
 int64_t kvproto_records_to_frames(const void *records, size_t n_bytes, void *out);
 
+/* Adds up the values of each key: first add() frames, then take() the sums. */
+typedef struct kvproto_summer kvproto_summer;
+
+/* Why kvproto_summer_add() has stopped. */
+enum {
+    KVPROTO_GO_ON,
+    KVPROTO_MORE, /* no whole frame is left */
+    KVPROTO_FULL, /* take the sums first */
+    KVPROTO_ODD,  /* the next value is not written as here, or its sum has more than 64 bits */
+    KVPROTO_OVER_LIMIT, /* a size is over max_item */
+    KVPROTO_NO_MEMORY
+};
+
+/* A summer that uses about max_bytes of memory. Returns NULL without memory. */
+kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item);
+
+/* summer may be NULL. */
+void kvproto_summer_free(kvproto_summer *summer);
+
+/*
+ * Add frames whose values are decimal numbers: a minus or none, and 1 to 18 digits without zeros
+ * before them. Returns the bytes of the frames that were added; *stop says what comes after them.
+ */
+size_t kvproto_summer_add(kvproto_summer *summer, const void *data, size_t n_bytes, int *stop);
+
+/*
+ * Write the next sums to out as frames, in the order in which the keys first came, as many as the
+ * room has place for. Returns their bytes. When that is 0, *wanted is the size of the next frame,
+ * or 0 at the end.
+ */
+size_t kvproto_summer_take(kvproto_summer *summer, void *out, size_t room, size_t *wanted);
+
+/* Forget all sums. */
+void kvproto_summer_reset(kvproto_summer *summer);
+
 /* cffi: end */
 
 #endif

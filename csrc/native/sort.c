@@ -1,6 +1,6 @@
 /*
- * Sort frames by their keys in memory: kvproto_sorter of native.h. kvproto/engine/sorter.py has its
- * equivalent in Python.
+ * Sort frames by their keys in memory: kvproto_sorter of native.h. kvproto/engine/sort_memory.py
+ * has its equivalent in Python.
  *
  * Data often has far fewer keys than pairs. So a table first assigns equal keys to one group, and
  * only the groups are sorted, by radix over 8 bytes of the key at a time. The table is dropped when
@@ -12,6 +12,7 @@
 
 #include "disco.h"
 #include "inline.h"
+#include "keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,8 @@ enum {
     MAX_DATA = 0x7fffffff, /* the offset of one more frame still has 32 bits */
     STEP = 1 << 17,        /* bytes that are taken before the memory is looked at */
     FIRST_SLOTS = 1 << 12,
-    MAX_PROBES = 128,        /* a table that needs more is dropped */
-    CHECKED_PAIRS = 1 << 16, /* after so many pairs it is asked whether the table pays */
-    PREFIX_BYTES = 8,
+    MAX_PROBES = 128,          /* a table that needs more is dropped */
+    CHECKED_PAIRS = 1 << 16,   /* after so many pairs it is asked whether the table pays */
     LONGER = PREFIX_BYTES + 1, /* the `rest` of a key that goes on after the prefix */
     DIGIT_BITS = 11,
     DIGIT_VALUES = 1 << DIGIT_BITS,
@@ -142,34 +142,6 @@ static inline size_t frame_size(const unsigned char *frame)
     return 8 + key_size + get_u32(frame + 4 + key_size);
 }
 
-/* The first 8 of n_bytes as a big-endian number; zeros stand for those that are missing. */
-static inline uint64_t load_prefix(const void *data, size_t n_bytes)
-{
-    uint64_t prefix;
-    memcpy(&prefix, data, sizeof prefix);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    prefix = __builtin_bswap64(prefix);
-#endif
-    return n_bytes < PREFIX_BYTES ? prefix & ~(UINT64_MAX >> (8 * n_bytes)) : prefix;
-}
-
-static inline uint64_t mix(uint64_t hash, uint64_t number)
-{
-    hash = (hash ^ number) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
-}
-
-static inline size_t hash_of(const disco_slice *key, uint64_t prefix)
-{
-    uint64_t hash = mix(key->n_bytes, prefix);
-    size_t at = PREFIX_BYTES;
-    for (; at + PREFIX_BYTES < key->n_bytes; at += PREFIX_BYTES)
-        hash = mix(hash, load_prefix((const char *)key->data + at, PREFIX_BYTES));
-    if (at < key->n_bytes)
-        hash = mix(hash, load_prefix((const char *)key->data + at, key->n_bytes - at));
-    return (size_t)mix(hash, hash >> 29);
-}
-
 /* Twice as many slots; without memory for them the table is dropped. */
 static void grow_table(kvproto_sorter *sorter)
 {
@@ -180,7 +152,7 @@ static void grow_table(kvproto_sorter *sorter)
         if (slot->group == 0)
             continue;
         disco_slice key = key_at(sorter, sorter->groups[slot->group - 1].at);
-        size_t at = hash_of(&key, slot->prefix) & (n_slots - 1);
+        size_t at = hash_key(&key, slot->prefix, 0) & (n_slots - 1);
         while (table[at].group != 0)
             at = (at + 1) & (n_slots - 1);
         table[at] = *slot;
@@ -194,7 +166,7 @@ static void grow_table(kvproto_sorter *sorter)
 static table_slot *slot_of(kvproto_sorter *sorter, const disco_slice *key)
 {
     uint64_t prefix = load_prefix(key->data, key->n_bytes);
-    size_t mask = sorter->n_slots - 1, at = hash_of(key, prefix) & mask;
+    size_t mask = sorter->n_slots - 1, at = hash_key(key, prefix, 0) & mask;
     for (int n_probes = 0; n_probes < MAX_PROBES; n_probes++, at = (at + 1) & mask) {
         table_slot *slot = &sorter->table[at];
         if (slot->group == 0) {

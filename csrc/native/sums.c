@@ -7,6 +7,7 @@
  * into the dict, and the sums continue there.
  */
 #include "builtins.h"
+#include "keys.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -68,12 +69,6 @@ static int have_same_key(const sum_entry *one, const sum_entry *other)
         return 0;
     return one->size / 2 <= sizeof one->head ||
            PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
-}
-
-static inline uint64_t mix(uint64_t hash, uint64_t number)
-{
-    hash = (hash ^ number) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
 }
 
 /* A long key has Python's hash. The seed keeps others from choosing short keys that collide. */
@@ -214,6 +209,8 @@ static int empty_table(sum_table *table, PyObject *sums)
  */
 static int add_to_dict(PyObject *sums, PyObject *zero, PyObject *key, PyObject *value)
 {
+    if (Py_IS_TYPE(value, &PyBytes_Type)) /* + would join them */
+        return 0;
     PyObject *sum = PyDict_GetItemWithError(sums, key);
     if (sum == NULL)
         sum = zero;

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from kvproto.classic.frame_sums import add_value, combine_frames, reduce_frames
 from kvproto.engine.partition import default_partition
-from kvproto.engine.spec import combines_batches
+from kvproto.engine.spec import combines_batches, combines_frames, reduces_frames
 from kvproto.inputs import readers
 from kvproto.inputs.readers import *  # noqa: F403 (the names are listed once, there)
 from kvproto.inputs.streams import InputStream, OutputStream
@@ -175,12 +176,16 @@ def _take_sums(pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
 
 
 @combines_batches(_take_sums)
+@combines_frames(combine_frames)
 def sum_combiner(
     key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: object
 ) -> list[Pair] | None:
-    """Combiner that sums the values of each key; it returns its sums when it has 100,000 keys."""
+    """Combiner that sums the values of each key; it returns its sums when it has 100,000 keys.
+
+    Values of external programs are decimal numbers as text (bytes), and so are their sums.
+    """
     if not done:
-        buffer[key] = buffer.get(key, 0) + value
+        buffer[key] = add_value(buffer.get(key, 0), value, key)
         if len(buffer) < _MAX_SUMS:
             return None
     sums = list(buffer.items())
@@ -188,11 +193,15 @@ def sum_combiner(
     return sums
 
 
+@reduces_frames(reduce_frames)
 def sum_reduce(iter: Iterable[Pair], params: object) -> Iterator[Pair]:
-    """Reduce that sums the values of each key."""
+    """Reduce that sums the values of each key.
+
+    Values of external programs are decimal numbers as text (bytes), and so are their sums.
+    """
     sums: dict[Any, Any] = {}
     pairs = iter.__iter__()
     while left := _native.sum_pairs(pairs, sums, sys.maxsize):
         for key, value in left:
-            sums[key] = sums.get(key, 0) + value
+            sums[key] = add_value(sums.get(key, 0), value, key)
     yield from sums.items()

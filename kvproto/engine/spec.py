@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from kvproto.engine.partition import default_partition
 from kvproto.inputs.streams import name_of
@@ -20,6 +20,8 @@ from kvproto.storage.records import FRAMES, OBJECTS, RAW
 __all__ = [
     "BatchCombiner",
     "External",
+    "FrameCombiner",
+    "FrameReduce",
     "Function",
     "InputChain",
     "JobSpec",
@@ -29,8 +31,10 @@ __all__ = [
     "TaskSpec",
     "attributes",
     "combines_batches",
+    "combines_frames",
     "each_pair",
     "function_name",
+    "reduces_frames",
     "resolve_map",
     "resolve_reduce",
 ]
@@ -99,17 +103,50 @@ class BatchCombiner(Protocol):
         """
 
 
-_Combiner = TypeVar("_Combiner", bound=Function)
+@runtime_checkable
+class FrameCombiner(Protocol):
+    """A combiner that can also take the frames of an external program."""
+
+    def combine_frames(self, frames: Iterable[bytes]) -> Iterator[bytes]:
+        """Combine frames, cut anywhere; yields frames, cut anywhere."""
+
+
+@runtime_checkable
+class FrameReduce(Protocol):
+    """A reduce that can also take the frames of an external program."""
+
+    def reduce_frames(self, frames: Iterable[bytes]) -> Iterator[Pair]:
+        """Reduce frames, cut anywhere, to pairs."""
+
+
+_Decorated = TypeVar("_Decorated", bound=Function)
 
 
 def combines_batches(
     take: Callable[[Iterator[Pair], dict[Any, Any]], list[Pair]],
-) -> Callable[[_Combiner], _Combiner]:
+) -> Callable[[_Decorated], _Decorated]:
     """Decorate a combiner, to make it a `BatchCombiner` with this method `take`."""
+    return _with_method("take", take)
 
-    def declare(combiner: _Combiner) -> _Combiner:
-        cast(Any, combiner).take = take
-        return combiner
+
+def combines_frames(
+    combine_frames: Callable[[Iterable[bytes]], Iterator[bytes]],
+) -> Callable[[_Decorated], _Decorated]:
+    """Decorate a combiner, to make it a `FrameCombiner` with this method."""
+    return _with_method("combine_frames", combine_frames)
+
+
+def reduces_frames(
+    reduce_frames: Callable[[Iterable[bytes]], Iterator[Pair]],
+) -> Callable[[_Decorated], _Decorated]:
+    """Decorate a reduce, to make it a `FrameReduce` with this method."""
+    return _with_method("reduce_frames", reduce_frames)
+
+
+def _with_method(name: str, method: Function) -> Callable[[_Decorated], _Decorated]:
+    def declare(function: _Decorated) -> _Decorated:
+        setattr(function, name, method)
+        return function
 
     return declare
 
@@ -292,7 +329,7 @@ def resolve_map(job: JobSpec) -> MapSpec:
     is_external = isinstance(job.map, External)
     partition, n_partitions = job.partition or default_partition, job.n_partitions or 1
     has_default = n_partitions == 1 or partition is default_partition
-    is_plain = job.combiner is None and not job.map_output_stream
+    is_plain = _keeps_frames(job.combiner) and not job.map_output_stream
     return MapSpec(
         map=job.map,
         init=job.map_init,
@@ -346,7 +383,12 @@ def _map_kind(job: JobSpec) -> str:
         return RAW
     if isinstance(job.reduce, External):
         return FRAMES
-    return FRAMES if isinstance(job.map, External) and job.combiner is None else OBJECTS
+    return FRAMES if isinstance(job.map, External) and _keeps_frames(job.combiner) else OBJECTS
+
+
+def _keeps_frames(combiner: Function | None) -> bool:
+    """Whether what an external program gives stays frames."""
+    return combiner is None or isinstance(combiner, FrameCombiner)
 
 
 def attributes(value: object) -> list[Any]:

@@ -38,7 +38,17 @@ from kvproto.engine.shuffle import (
     write_counted,
 )
 from kvproto.engine.sort import sort_frames, sort_pairs
-from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec, TaskSpec, attributes
+from kvproto.engine.spec import (
+    External,
+    FrameCombiner,
+    FrameReduce,
+    Function,
+    MapSpec,
+    Pair,
+    ReduceSpec,
+    TaskSpec,
+    attributes,
+)
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import open_input
 from kvproto.protocol.messages import Message
@@ -120,7 +130,8 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         if source is not None:
             route_pairs(spec, source, output.encode, output)
         else:
-            route_frames(_map_frames(spec, reader), spec.n_partitions, output)
+            frames = _combined_frames(spec, _map_frames(spec, reader))
+            route_frames(frames, spec.n_partitions, output)
         meter.check()
         return output.publish()
 
@@ -129,6 +140,12 @@ def _map_frames(spec: MapSpec, reader: InputReader) -> Iterator[bytes]:
     """What an external program answers, as frames."""
     assert isinstance(spec.map, External)
     return _run_program("map", spec.map, reader.frames())
+
+
+def _combined_frames(spec: MapSpec, frames: Iterator[bytes]) -> Iterator[bytes]:
+    if isinstance(spec.combiner, FrameCombiner):
+        return spec.combiner.combine_frames(frames)
+    return frames
 
 
 def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
@@ -170,11 +187,20 @@ def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> list[Resul
         if isinstance(spec.reduce, External):
             frames = _frames_to_reduce(spec, call, meter, reader)
             _write_frames(_run_program("reduce", spec.reduce, frames), spec, output)
+        elif _reduces_frames(spec):
+            frames = _frames_to_reduce(spec, call, meter, reader)
+            _write_pairs(cast(FrameReduce, spec.reduce).reduce_frames(frames), spec, output)
         else:
             entries = _entries_to_reduce(spec, call, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
         return output.publish()
+
+
+def _reduces_frames(spec: ReduceSpec) -> bool:
+    """Whether no pair needs to become an object before it is reduced."""
+    is_plain = spec.is_direct and spec.init is None
+    return is_plain and spec.spool == FRAMES and isinstance(spec.reduce, FrameReduce)
 
 
 def _entries_to_reduce(
@@ -259,8 +285,11 @@ def _reduce_with(
             out.flush()
         check_finished(returned, reduce)
         return
-    reduced = iterable(reduce(entries, spec.params), reduce)
-    for batch in PairSource(reduced, reduce).batches(lambda: output.encode.n_wanted):
+    _write_pairs(iterable(reduce(entries, spec.params), reduce), spec, output)
+
+
+def _write_pairs(pairs: Iterator[Pair], spec: ReduceSpec, output: Output) -> None:
+    for batch in PairSource(pairs, spec.reduce).batches(lambda: output.encode.n_wanted):
         output.write(0, output.encode(batch), len(batch))
 
 

@@ -189,7 +189,8 @@ def _is_utf8(text: str) -> bool:
 def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list[Any]:
     """Add the value of each pair of an iterator to the sum of its key.
 
-    Stops at a pair that is not a tuple of two or cannot be added, and when there are max_keys sums.
+    Stops at a pair that is not a tuple of two or cannot be added (bytes neither, which `+` would
+    join), and when there are max_keys sums.
     Returns the pairs that were read but not added, which may be several; none at the end. Raises
     only what the iterator raises.
     """
@@ -197,6 +198,8 @@ def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list
         if len(sums) >= max_keys or type(pair) is not tuple or len(pair) != 2:
             return [pair]
         key, value = pair
+        if type(value) is bytes:
+            return [pair]
         try:
             sums[key] = sums.get(key, 0) + value
         except Exception:  # the caller adds the pair itself and gets the error
