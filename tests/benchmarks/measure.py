@@ -48,11 +48,11 @@ def left_out(what: str):
 
 def bar(group: str, name: str, kind: str, usage: "Usage"):
     """Give `run.py` one bar of the chart. kind: "ours", "peer" or "limit"."""
-    # The kernel counts the memory of this process, too, as the child's, until the child is another.
+    # A child begins with the memory of this process, and the kernel counts that as its peak.
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if usage.peak_bytes <= own:
-        usage = usage._replace(peak_bytes=0)
-    print(json.dumps({"group": group, "name": name, "kind": kind, **usage._asdict()}), flush=True)
+    peak = f"{'< ' * (usage.peak_bytes <= own)}{usage.peak_bytes / 1e6:.0f}"
+    record = {"group": group, "name": name, "kind": kind, "peak": peak}
+    print(json.dumps(record | {"wall": usage.seconds, "cpu": usage.cpu_seconds}), flush=True)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -28,7 +28,7 @@ def write(directory: Path, rows: list[dict], bars: list[dict]) -> None:
     parts = [machine()]
     if bars:
         parts.append(table_of_jobs(bars))
-        shown = [chart.Bar(bar["group"], bar["name"], bar["kind"], bar["seconds"]) for bar in bars]
+        shown = [chart.Bar(bar["group"], bar["name"], bar["kind"], bar["wall"]) for bar in bars]
         (directory / "bench.svg").write_text(chart.draw(shown, f"Shorter is better. {machine()}"))
     if rows:
         parts.append(table_of_figures(rows))
@@ -46,12 +46,12 @@ def table_of_jobs(bars: list[dict]) -> str:
         cells = [
             "" if bar["group"] == group else bar["group"],
             bar["name"].replace("|", "\\|"),
-            f"{bar['seconds']:.2f}",
-            f"{bar['cpu_seconds']:.1f}",
-            f"{bar['peak_bytes'] / 1e6:.0f}" if bar["peak_bytes"] else "",
-            f"{bar['seconds'] / bars[0]['seconds']:.1f}",
+            f"{bar['wall']:.2f}",
+            f"{bar['cpu']:.1f}",
+            bar["peak"],
+            f"{bar['wall'] / bars[0]['wall']:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
         group = bar["group"]
     return "\n".join(lines)
 
