@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from kvproto.classic import disco_names as disco_names  # it finds the modules that have moved
+from kvproto.classic import disco_names as disco_names  # finds the modules that have moved
 
 if TYPE_CHECKING:
     from kvproto.classic.chain import JobChain
@@ -41,7 +41,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a name or a module on first use: tasks, which import job functions, need few."""
+    """Import a name or a module on first use, because tasks import this package but need few."""
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     module = f"{__name__}.{name}"

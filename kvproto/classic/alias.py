@@ -1,9 +1,9 @@
-"""The old names: `install()` makes them importable; this module runs a script that uses them.
+"""Run a script that uses the old names; `install()` makes the old names importable.
 
     python -m kvproto.classic.alias [--bytes] SCRIPT.py ARGS...
     python -m kvproto.classic.alias [--bytes] -m MODULE ARGS...
 
-`kvproto.classic.disco_names` has the names themselves.
+The names themselves are in `kvproto.classic.disco_names`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kvproto.classic.disco_names import entries_are_bytes, install, is_installed
 
 __all__ = ["entries_are_bytes", "install", "is_installed"]
 
-__path__: list[str] = []  # it was a package: `disco_names.names.MOVED` has its modules
+__path__: list[str] = []  # this was a package; `disco_names.names.MOVED` has its modules
 
 
 def main(arguments: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""JobChain: jobs that read the results of other jobs, and run when those are done.
+"""JobChain: jobs that read the results of other jobs, and start when those are done.
 
 count = Words()
-top = Top()                          # its map_reader is chain_reader, which reads results of jobs
+top = Top()                          # its map_reader is chain_reader, which reads results
 JobChain({count: ["text"], top: [count]}).wait()
 """
 
@@ -26,9 +26,9 @@ __all__ = ["JobChain"]
 class JobChain(dict[Job, Any]):
     """Jobs and their inputs: {job: [input, ...]}, where an input is one of `Job.run`, or a Job.
 
-    A Job as an input means its results. Jobs that do not need each other run at the same
-    time. A job that runs or is done is not run again. An input may be a Job that is not a
-    key, if it was started. Nothing starts before `run` or `wait`.
+    A Job as an input stands for its results. Jobs that do not need each other run at the same
+    time. A job that runs or is done is not run again. An input may be a Job that is not a key, if
+    it was started. Nothing starts before `run` or `wait`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class JobChain(dict[Job, Any]):
     def run(self) -> JobChain:
         """Start the jobs that need no other job, and return at once; `wait` starts the others.
 
-        JobError for jobs that depend on each other in a circle, and for one that nothing starts.
+        JobError if jobs depend on each other in a circle, or need a job that nothing starts.
         """
         self._check()
         self._advance()
@@ -47,8 +47,8 @@ class JobChain(dict[Job, Any]):
     def wait(self, poll_interval: float = 1, timeout: float | None = None) -> JobChain:
         """Run all jobs, and return the chain when they are done.
 
-        Jobs that need a failed job do not start; all others run to their end. Another `wait` does
-        not try again. Ctrl-C, SIGTERM and SIGHUP stop the running jobs.
+        Jobs that need a failed job do not start; all others run to their end. Failed jobs are not
+        tried again, not even by another `wait`. Ctrl-C, SIGTERM and SIGHUP stop the running jobs.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class JobChain(dict[Job, Any]):
                 one_ended([KeptJob(job.name) for job in jobs], left)
         for error in self._failed.values():
             cause = copy(error)
-            if isinstance(cause, JobError):  # a worker's stderr stands in the chain's error
+            if isinstance(cause, JobError):  # the chain's error has the worker's stderr
                 cause.args = (cause.report(with_stderr=False),)
             raise JobError(f"a chain of jobs failed: {error}\n{self._summary()}") from cause
         return self
@@ -125,7 +125,7 @@ class JobChain(dict[Job, Any]):
                 try:
                     job.run(input=_resolved(inputs))
                     running.append(job)
-                except Exception as e:  # whatever the job's own parameters and inputs raise
+                except Exception as e:  # anything that the job's parameters and inputs raise
                     self._failed[job] = e
         return running
 
@@ -133,7 +133,7 @@ class JobChain(dict[Job, Any]):
         return job.results(timeout=0)[0]
 
     def _summary(self) -> str:
-        """The status of each job, a line each."""
+        """The status of each job, one job on a line."""
         states = {job: self._status(job) for job in self}
         words = {
             job: "not started" if status == UNKNOWN else status for job, status in states.items()
@@ -144,18 +144,18 @@ class JobChain(dict[Job, Any]):
         )
 
 
-def _listed(inputs: Any) -> list[Any]:
+def _as_list(inputs: Any) -> list[Any]:
     return [inputs] if isinstance(inputs, (str, os.PathLike, Job)) else list(inputs)
 
 
 def _jobs_in(inputs: Any) -> list[Job]:
-    return [one for one in _listed(inputs) if isinstance(one, Job)]
+    return [one for one in _as_list(inputs) if isinstance(one, Job)]
 
 
 def _resolved(inputs: Any) -> list[Any]:
     """The inputs, with the results of jobs in place of the jobs."""
     resolved: list[Any] = []
-    for one in _listed(inputs):
+    for one in _as_list(inputs):
         resolved += one.wait() if isinstance(one, Job) else [one]
     return resolved
 

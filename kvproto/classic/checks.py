@@ -1,4 +1,4 @@
-"""Checks of the parameters of a job: of their values, and of their names.
+"""Check the values and the names of the parameters of a job.
 
 A check takes the name and the value of a parameter, and returns the value that the job uses.
 """
@@ -23,7 +23,6 @@ from kvproto.protocol.params import encode_params
 __all__ = [
     "NEEDLESS",
     "REFUSED",
-    "as_it_is",
     "attempts",
     "attributes",
     "buffer_size",
@@ -39,6 +38,7 @@ __all__ = [
     "required_files",
     "required_modules",
     "scheduler",
+    "unchanged",
 ]
 
 Check = Callable[[str, Any], Any]
@@ -48,7 +48,7 @@ MAX_PARTITIONS = 100_000
 _SCHEDULER = ("max_cores", "force_local", "force_remote")  # the last two concern nodes
 
 
-def as_it_is(name: str, value: Any) -> Any:
+def unchanged(name: str, value: Any) -> Any:
     return value
 
 
@@ -57,7 +57,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def function(*forms: str) -> Check:
-    """Check a function, or None, that the job calls with one of these forms of arguments."""
+    """Make a check of a function, or None, that is called with one of these lists of arguments."""
 
     def check(name: str, value: Any) -> Any:
         if value is None:
@@ -71,7 +71,7 @@ def function(*forms: str) -> Check:
 
 
 def program_or_function(*forms: str) -> Check:
-    """As `function`, for what can be the files of an external program too."""
+    """Make a check of a function, as `function` does, or of the files of an external program."""
     check_function = function(*forms)
 
     def check(name: str, value: Any) -> Any:
@@ -195,13 +195,14 @@ def required_modules(name: str, value: Any) -> tuple[str | tuple[str, str], ...]
         is_pair = isinstance(module, (tuple, list)) and len(module) == 2
         if not isinstance(module, str) and not is_pair:
             raise TypeError(
-                f"{name} must be names of modules, or (name, path); {module!r} is neither"
+                f"{name} must be names of modules, or pairs (name, path); "
+                f"{module!r} is neither"
             )
     return tuple(m if isinstance(m, str) else (m[0], m[1]) for m in modules)
 
 
 def required_files(name: str, value: Any) -> dict[str, bytes] | list[str]:
-    """{name: contents}, or a list of paths."""
+    """Return {name: contents}, or a list of paths."""
     if not isinstance(value, Mapping):
         paths = [value] if isinstance(value, (str, os.PathLike)) else value or ()
         return [os.fspath(path) for path in paths]
@@ -241,9 +242,9 @@ REFUSED = {
 
 
 def attributes(job: object, base: type) -> list[str]:
-    """The names in NEEDLESS and REFUSED that a job has as attributes of its own.
+    """Return the names in NEEDLESS and REFUSED that are attributes of a job, but not of its base.
 
-    A method that shares its name with a needless parameter does not count.
+    A method with the name of a needless parameter does not count.
     """
     names = []
     for name in (*NEEDLESS, *REFUSED):
@@ -257,7 +258,8 @@ def attributes(job: object, base: type) -> list[str]:
 def check_names(names: Iterable[str], known: Collection[str], *, stacklevel: int = 3) -> None:
     """Raise TypeError for an unknown parameter, and warn of a needless one.
 
-    The error names the nearest of the known names. A stacklevel of 3 warns the caller's caller.
+    The error suggests the most similar known name. With a stacklevel of 3, the warning points to
+    the caller of the caller.
     """
     for name in names:
         if name in REFUSED:
@@ -269,5 +271,7 @@ def check_names(names: Iterable[str], known: Collection[str], *, stacklevel: int
             )
         elif name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"its parameters are {', '.join(known)}"
+            )
             raise TypeError(f"a job has no parameter {name!r}; {hint}")

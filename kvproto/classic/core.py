@@ -1,4 +1,4 @@
-"""`Disco`: the jobs of this user, of any process, by their names."""
+"""`Disco`: the jobs of this user, in any process, by their names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Disco", "WaitTimeout", "result_iterator", "watch"]
 
-_TURN = 0.1  # seconds: how long a wait lasts before events are shown
-
+_POLL_SECONDS = 0.1  # between checks for new events to show
 
 _OF_CLUSTERS = {"blacklist", "config", "jobpack", "nodeinfo", "submit", "whitelist"}
 
@@ -45,7 +44,7 @@ class Disco:
     """The jobs of this user.
 
     There is no master and no server: everything comes from the directories of the jobs. `jobname`
-    is the full name of a job everywhere, as `Job.name` and `joblist` give it. Each method raises
+    is always the full name of a job, as `Job.name` and `joblist` return it. Each method raises
     JobError if there is no such job.
 
     Parameters
@@ -113,7 +112,7 @@ class Disco:
         jobspec : Job, str or list
             A job or its name; or a list of jobs, names, and tuples that begin with a name.
         timeout : float
-            Milliseconds to wait for the end of a job, as long as all of them are active.
+            How many milliseconds to wait, while all of the jobs are active, until one ends.
 
         Returns
         -------
@@ -265,7 +264,7 @@ def watch(
     Parameters
     ----------
     ended_within : callable
-        Waits for the end for at most so many seconds, and returns whether it came.
+        Waits at most this many seconds for the end of the job; returns whether the job has ended.
     outcome : callable
         Returns the results, or raises the error of the job.
     """
@@ -276,9 +275,9 @@ def watch(
     kind = {"raw": "jsonl", "nocolor": "plain"}.get(str(show), "auto") if show else "none"
     with closing(Progress(kind)) as progress:
         has_ended, left = False, math.inf
-        while not has_ended and left > _TURN:
+        while not has_ended and left > _POLL_SECONDS:
             left = deadline - time.monotonic()
-            has_ended = ended_within(max(0, min(left, _TURN)))
+            has_ended = ended_within(max(0, min(left, _POLL_SECONDS)))
             if show:
                 for end, event in job.events(offset):
                     progress(event)
@@ -290,7 +289,7 @@ def watch(
         return outcome()
     except JobError as e:
         if kind in ("auto", "plain"):
-            e.args = (e.report(with_stderr=False),)  # its lines were shown when they came
+            e.args = (e.report(with_stderr=False),)  # its lines have been shown already
         raise
     finally:
         if clean:

@@ -1,9 +1,9 @@
-"""DDFS: the tag store, with the methods of the original's.
+"""DDFS: the tag store, with the methods of the original DDFS.
 
-There is no server, and one copy of each blob: `replicas`, `forceon`, `retries`, `delayed` and
-`token` have no effect. A tag is a name or tag://NAME; of a list of tags the first counts. Tags of
-another machine (tag://host/NAME) can be read. Errors are DataError, such as NoSuchTag (code 404)
-and InvalidTag (code 403), and JobError if the store cannot be written.
+There is no server, and one copy of each blob, so that `replicas`, `forceon`, `retries`, `delayed`
+and `token` have no effect. A tag is a name or tag://NAME; of a list of tags, the first one counts.
+Tags of another machine (tag://host/NAME) can only be read. Errors are DataError, such as NoSuchTag
+(code 404) and InvalidTag (code 403), or JobError if the store cannot be written.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 
 Tag = str | Iterable[str]
-"""A tag: its name, or tag://NAME; of several the first."""
+"""A tag: its name, or tag://NAME; of several, the first."""
 
 Urls = list[str]
 
@@ -58,13 +58,13 @@ TagWalk = tuple[Any, list[str], list[list[str]]]
 
 
 def istag(url: str | Iterable[str]) -> bool:
-    """Whether it is the url of a tag, or a list that begins with one."""
+    """Return whether this is the url of a tag, or a list that begins with one."""
     first = url if isinstance(url, str) else next(iter(url), "")
     return first.startswith("tag://")
 
 
 def tagname(tag: str | Iterable[str]) -> str:
-    """The tag's name alone."""
+    """Return the name of a tag without tag://."""
     return locate(canonizetag(tag))[1]
 
 
@@ -88,7 +88,7 @@ class DDFS:
     job_tag = staticmethod(job_tag)
     job_blob = staticmethod(job_blob)
 
-    # --- looking ---------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------
 
     def get(self, tag: Tag, token: object = None) -> dict[str, Any]:
         """Return the document of the tag: version, id, last-modified, urls, user-data."""
@@ -124,7 +124,7 @@ class DDFS:
         Parameters
         ----------
         ignore_missing : bool
-            Whether a missing tag is an empty one; otherwise it is a NoSuchTag error.
+            Whether a missing tag counts as empty; otherwise it raises NoSuchTag.
 
         Yields
         ------
@@ -266,7 +266,7 @@ class DDFS:
         Returns
         -------
         (list of str, list of lists of str)
-            As of `push`.
+            As for `push`.
         """
         canonizetag(tag)
         known = self._known(tag) if update else ()
@@ -329,7 +329,7 @@ class DDFS:
         self._update(tag, lambda document: document["user-data"].update({attr: val}))
 
     def delattr(self, tag: Tag, attr: str, token: object = None) -> None:
-        """Delete an attribute of the tag, if it has it."""
+        """Delete an attribute of the tag, if it exists."""
         if attr in self.attrs(tag):
             self._update(tag, lambda document: _drop(document["user-data"], attr))
 
@@ -343,7 +343,7 @@ class DDFS:
 
 
 def _relative(tag: str, server: str) -> str:
-    """The url of a tag in one of `server`."""
+    """The url of a tag that is listed in a tag of `server`."""
     host, name = locate(tag, server)
     return f"tag://{host.removeprefix('http://')}/{name}" if host else f"tag://{name}"
 

@@ -34,7 +34,7 @@ __all__ = [
 __all__ += readers.__all__
 
 
-# --- what a job calls its functions with -------------------------------------------------------
+# --- the arguments of the functions of a job ---------------------------------------------------
 
 Pair = tuple[Any, Any]
 
@@ -95,7 +95,7 @@ def _interface(name: str) -> NotImplementedError:
 
 
 def init(input_iter: Iterator[Any], params: Any) -> None:
-    """Prepare a task before its first entry. This one, the default, does nothing.
+    """Prepare a task before its first entry. This function, the default, does nothing.
 
     An init function may import modules, put things into params, and take entries from input_iter.
     """
@@ -114,8 +114,8 @@ def make_range_partition(min_val: Any, max_val: Any) -> Callable[..., int]:
     Parameters
     ----------
     min_val, max_val : number
-        The range; or anything that can be subtracted, such as dates. Keys outside of it go to the
-        first or the last partition. Keys that are str or bytes are parsed as numbers.
+        The range. Anything that can be subtracted works, such as dates. Keys outside of the range
+        go to the first or the last partition. Keys that are str or bytes are parsed as numbers.
 
     Raises
     ------

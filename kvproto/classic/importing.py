@@ -1,8 +1,8 @@
-"""Modules whose functions travel to the tasks by value, because a task cannot import them.
+"""Find modules that a task cannot import, so that their functions are pickled by value.
 
 A task imports the module of a job's function, with two exceptions. A module that starts the job
-while it is being imported would start the job again; a task that imports it gets an error. A module
-with the name of a standard one may be hidden by that one in a task.
+while it is imported would start the job again, which is an error in a task. And a module with the
+name of a standard module may be hidden by that one in a task.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["send_by_value"]
 
 
 def send_by_value() -> None:
-    """Let the functions of such modules travel by value.
+    """Make cloudpickle send the functions of such modules by value.
 
     JobError if the top level of a module starts a job in a task.
     """
     by_value = modules_that_hide_others()
-    for module, file, line in _being_imported():
+    for module, file, line in _unfinished_imports():
         if is_in_task():
             raise JobError(
                 f"{file}, line {line}: the module {module.__name__} starts a job when it is "
@@ -38,7 +38,7 @@ def send_by_value() -> None:
             cloudpickle.register_pickle_by_value(module)
 
 
-def _being_imported() -> list[tuple[ModuleType, str, int]]:
+def _unfinished_imports() -> list[tuple[ModuleType, str, int]]:
     """(module, file, line) for each module other than __main__ whose top level is on the stack."""
     modules = []
     frame: FrameType | None = sys._getframe(1)

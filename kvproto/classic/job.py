@@ -43,7 +43,7 @@ class Job:
     master : Disco, optional
         Older programs pass an address, which has no effect.
     worker : mapping, optional
-        Parameters that neither `run` nor the class have.
+        Parameters for what neither `run` nor the class sets.
     settings : object, optional
         Has no effect.
 
@@ -84,7 +84,7 @@ class Job:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the thread, so that a method of the job can travel to the tasks."""
+        """Leave out the thread, so that methods of the job can be pickled for the tasks."""
         return {**self.__dict__, "_run": None}
 
     def run(
@@ -144,7 +144,7 @@ class Job:
 
     @property
     def job(self) -> str:
-        """The full name of a job that was started, which is the name of its directory."""
+        """The full name of the job, once it was started; its directory has this name."""
         return self._known()
 
     @property
@@ -236,7 +236,7 @@ class Job:
         self.disco.purge(self._known())
 
     def _known(self) -> str:
-        """The full name of a job that was started."""
+        """The full name; JobError if the job was not started."""
         if self._run is None and not KeptJob(self.name).is_there():
             raise JobError(
                 f"job {self.name} was not started, and no job has that full name: call run() first"

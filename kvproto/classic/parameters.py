@@ -1,4 +1,4 @@
-"""The parameters of a job: one table of their names, types, defaults, checks and descriptions.
+"""The parameters of a job: a table of their names, types, defaults, checks and descriptions.
 
 `Worker`, the command line, `help(Job.run)` and the documentation all use `TABLE`. A new parameter
 is a new row.
@@ -41,7 +41,7 @@ class Parameter(NamedTuple):
     type: str
     default: Any
     text: str
-    check: checks.Check = checks.as_it_is
+    check: checks.Check = checks.unchanged
     shown: str = ""
     old_names: tuple[str, ...] = ()
 

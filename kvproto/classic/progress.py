@@ -1,8 +1,8 @@
-"""Show the events of a job to a person: live lines, plain lines or JSON lines.
+"""Show the events of a job to a person: as live lines, plain lines or JSON lines.
 
 Everything goes to stderr, so that stdout has only results. Messages of task processes and errors of
-failed attempts are lines of their own, above the live ones. If `rich` is installed, the live lines
-have bars; it chooses colours and characters by NO_COLOR, TERM and the encoding.
+failed attempts have lines of their own, above the live ones. If `rich` is installed, the live lines
+have bars; `rich` chooses colours and characters by NO_COLOR, TERM and the encoding.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["KINDS", "LiveLines", "Progress", "Stage", "amount"]
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
 _OF_ONE_ATTEMPT = re.compile(r"(?<=/tmp/)[^\s/'\"]+|\(\d+\)|\b0x[0-9a-f]{6,}\b")
-"""Matches what differs between two attempts that fail in the same way: temporary names, ids."""
+"""Matches temporary names and ids, which differ between attempts that fail in the same way."""
 
 _SECONDS_BETWEEN = {"bar": 0.1, "plain": 5.0}
-LEAST_BAR = 10
-MOST_BAR = 40
+MIN_BAR = 10
+MAX_BAR = 40
 """The width of a bar, in columns."""
 
 
@@ -69,7 +69,7 @@ class Progress:
                 show(event)
 
     def close(self) -> None:
-        """Leave the live lines as they are and continue below them, before the end of the job."""
+        """Leave the live lines as they are, and continue below them. The job may still run."""
         if self._live is not None and self._stages:
             self._status = ""
             self._draw()
@@ -141,14 +141,14 @@ class Progress:
     def _line(self, stage: Stage, n_columns: int) -> str:
         name = f"{stage.name:6} "
         n_left = n_columns - len(name)
-        figures = stage.figures(n_left - LEAST_BAR - 1)
+        figures = stage.figures(n_left - MIN_BAR - 1)
         if self._bar is None or not figures:
             return (name + stage.figures(n_left))[:n_columns]
-        return f"{name}{self._bar(stage.share, min(n_left - len(figures) - 1, MOST_BAR))} {figures}"
+        return f"{name}{self._bar(stage.share, min(n_left - len(figures) - 1, MAX_BAR))} {figures}"
 
 
 def _bars(file: TextIO) -> Callable[[float, int], str] | None:
-    """Return what draws a bar of (share, columns) on `file`; None without rich."""
+    """Return a function (share, columns) that draws a bar for `file`; None without rich."""
     try:
         from rich.console import Console  # noqa: PLC0415 (it is slow to load, and optional)
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
@@ -179,7 +179,7 @@ def amount(n_bytes: float) -> str:
 
 
 class Stage:
-    """The figures of a running stage, from its "stage" event on.
+    """The figures of a stage, from its "stage" event and later "progress" events.
 
     Attributes
     ----------
@@ -188,8 +188,8 @@ class Stage:
     is_done : bool
         Whether all tasks are done.
     share : float
-        How much is done, from 0 to 1: of the bytes if their number is known, else of the tasks. It
-        is 1 only when the stage is done.
+        How much is done, from 0 to 1: of the bytes, if their number is known, otherwise of the
+        tasks. It is 1 only when the stage is done.
     """
 
     def __init__(self, event: dict[str, Any]) -> None:
@@ -247,7 +247,7 @@ def _joined(figures: list[tuple[int, str]]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """0:07, 12:34, 1:02:03."""
+    """Format seconds as 0:07, 12:34 or 1:02:03."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -262,8 +262,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class LiveLines:
     """Lines that stay at the bottom of a terminal while messages scroll above them.
 
-    Uses return, cursor up and clear to the end, nothing else of a terminal. The cursor stays
-    visible, so that a killed process leaves a terminal that works.
+    The only control sequences are return, cursor up and clear to the end. The cursor stays visible,
+    so that a killed process leaves a working terminal.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -293,7 +293,7 @@ class LiveLines:
             self._lines = []
 
     def _erased(self) -> str:
-        """What clears the lines; in a terminal that became narrower they take more rows."""
+        """What clears the lines, which take more rows if the terminal became narrower."""
         if not self._lines:
             return ""
         n_columns = self.n_columns()

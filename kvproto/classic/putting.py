@@ -1,4 +1,4 @@
-"""Putting data under tags: files as blobs, whole or in chunks, and the results of jobs."""
+"""Store data under tags: files as blobs, whole or in chunks, and the results of jobs."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def own_name(tag: str | Iterable[str]) -> str:
 
 
 def job_tag(jobname: str) -> str:
-    """The name of the tag with the saved results of a job."""
+    """Return the name of the tag with the saved results of a job."""
     return f"disco:results:{safe_name(jobname)}"
 
 
 def job_blob(jobname: str, filename: str) -> str:
-    """The name of the blob with a result file of a job."""
+    """Return the name of the blob with a result file of a job."""
     return safe_name(f"disco:blob:{jobname}:{os.path.basename(filename)}")
 
 
 def save_results(job_name: str, paths: Iterable[str]) -> str:
     """Keep result files as blobs of the tag disco:results:JOB, in this order; return its url.
 
-    The blobs are links to the files. Sizes and checksums stay with the job: a cut blob in a format
-    without an end mark, from an output stream, goes unnoticed.
+    The blobs are links to the files. Sizes and checksums stay with the job. So nothing notices that
+    a blob was cut, if an output stream wrote it in a format without an end mark.
     """
     tag = job_tag(job_name)
     with Blobs() as blobs:
@@ -77,9 +77,9 @@ def save_results(job_name: str, paths: Iterable[str]) -> str:
 def put_files(
     tag: str, files: Iterable[str], *, chunk_size: int = CHUNK_SIZE, is_whole: bool = False
 ) -> None:
-    """Append files to a tag: the data of a path in chunks, as of `DDFS.chunk`; a url as it is.
+    """Append files to a tag: the data of a path in chunks, as `DDFS.chunk` does; a url as it is.
 
-    With is_whole they replace the urls of the tag.
+    With is_whole, they replace the urls of the tag.
     """
     name = own_name(tag)
     lists: list[list[str]] = []
@@ -121,12 +121,12 @@ def replace(name: str, urls: Any) -> list[list[str]]:
 
 
 def identity(replicas: list[str]) -> str:
-    """What equal lists share: the name of a blob, otherwise the first url."""
+    """Return what equal lists have in common: the name of a blob, otherwise the first url."""
     return blob_name(replicas[0]) if "$" in replicas[0].rpartition("/")[2] else replicas[0]
 
 
 def _lists(urls: Any) -> list[list[str]]:
-    """Urls as a tag holds them: lists of str."""
+    """Make the lists of str that a tag has."""
     if isinstance(urls, str):
         urls = [urls]
     lists = [[one] if isinstance(one, (str, os.PathLike)) else list(one) for one in urls]
@@ -140,7 +140,7 @@ def _lists(urls: Any) -> list[list[str]]:
 def chunked(
     blobs: Blobs, urls: Iterable[Any], chunk_size: int, known: Container[str] = ()
 ) -> list[list[str]]:
-    """Make blobs of inputs, except of those whose first chunk has a known name."""
+    """Make blobs of inputs, except those whose first chunk has a known name."""
     made: list[list[str]] = []
     for one in find_inputs(urls):
         name = safe_name(os.path.basename(one.url))

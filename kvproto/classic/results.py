@@ -32,23 +32,23 @@ def result_iterator(
     Parameters
     ----------
     urls : Job, str, path or list
-        The return value of `Job.wait`; a Job, to wait for; an input like those of a job, or a list
-        of inputs. Of a list of replicas the next one is read if one fails.
+        What `Job.wait` returned; or a Job, which is waited for; or an input like those of a job, or
+        a list of inputs. If one of a list of replicas fails, the next one is read.
     reader : callable, optional
         The last of the functions that turn an input into entries (`kvproto.classic.task_io`).
-        `chain_reader` reads the results of all jobs, old ones too, and unpickles objects. None
-        gives the lines.
+        `chain_reader` reads the results of all jobs, old ones too, and unpickles objects. With
+        None, the entries are lines.
     input_stream : sequence of callables
         The functions before the reader. The first one opens the url.
     notifier : callable, optional
-        Is called with each url, or list of replicas, before it is opened.
+        Called with each url, or list of replicas, before it is opened.
     params : object, optional
-        Is passed to those functions.
+        Passed to those functions.
     ddfs : object, optional
         Has no effect.
     trust : bool
-        Whether to unpickle objects from files of other users and from the network. Who wrote them
-        can then run any program as you.
+        Whether to unpickle objects from files of other users and from the network. Whoever wrote
+        them can then run any program as you.
 
     Yields
     ------
@@ -71,7 +71,7 @@ def result_iterator(
 
 
 def _replicas(urls: Any, is_listed: bool) -> Iterator[list[str]]:
-    """Each input as the list of its replicas; not looked up if the caller's own stream opens it."""
+    """Yield the replicas of each input; the urls stay as they are for the caller's own stream."""
     if hasattr(urls, "wait"):
         urls = urls.wait()
     if isinstance(urls, (str, os.PathLike)):
@@ -84,7 +84,7 @@ def _replicas(urls: Any, is_listed: bool) -> Iterator[list[str]]:
 def _result_stream(
     stream: Any, size: int | None, url: str, params: object
 ) -> tuple[Any, int | None, str]:
-    """Open an input; check a file among a job's results against what the job wrote."""
+    """Open an input; check the file of a result against what the job wrote."""
     if "://" in url or os.path.basename(os.path.dirname(url)) not in ("results", "map-results"):
         return task_input_stream(stream, size, url, params)
     file = open_result(url)

@@ -1,4 +1,4 @@
-"""Finding and opening inputs by their urls, from `kvproto.inputs.schemes`."""
+"""Find and open inputs by their urls; `kvproto.inputs.schemes` defines these names."""
 
 from kvproto.inputs.schemes import (
     SCHEMES,
@@ -20,4 +20,4 @@ __all__ = [
     "tell",
 ]
 
-__path__: list[str] = []  # it was a package: `disco_names.names.MOVED` has its modules
+__path__: list[str] = []  # this was a package; `disco_names.names.MOVED` has its modules

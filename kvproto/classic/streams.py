@@ -1,4 +1,4 @@
-"""The streams of inputs and outputs, from `kvproto.inputs.streams`."""
+"""The streams of inputs and outputs; `kvproto.inputs.streams` defines these names."""
 
 from kvproto.inputs.streams import (
     InputStream,

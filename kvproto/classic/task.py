@@ -28,7 +28,7 @@ def put(key: str, value: bytes | str) -> None:
     Parameters
     ----------
     key : str
-        At most 256 letters, digits and ``_ - : @``. Of several values the last one counts.
+        At most 256 letters, digits and ``_ - : @``. Of several values, the last one counts.
     value : bytes or str
     """
     current().put(key, value)
@@ -75,7 +75,7 @@ def this_inputs() -> list[str]:
 
 
 def this_partition() -> int:
-    """Return the number of the map task, or of the reduce's partition; both count from 0."""
+    """Return the number of the map task, or the partition of the reduce task; both count from 0."""
     return current().number
 
 
@@ -87,7 +87,7 @@ NAMES = {
 
 
 def free_names() -> dict[str, Any]:
-    """Return what a job function finds without an import, in a task: name -> object."""
+    """Return the names that job functions use without an import: name -> object."""
     if not disco_names.is_installed():
         return NAMES
     from kvproto.classic.disco_names import jobs  # noqa: PLC0415 (it loads subprocess)

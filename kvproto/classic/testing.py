@@ -1,4 +1,4 @@
-"""Tests of jobs, for unittest: a case serves the input on loopback, and checks the results.
+"""Test jobs with unittest: a test case serves the input on loopback, and checks the results.
 
     class Words(TestCase):
         def serve(self, path):
@@ -8,7 +8,8 @@
             self.job = WordCount().run(input=self.test_server.urls(["tea", "cake"]))
             self.assertResults(self.job, [("and", 2), ("cake", 2), ("tea", 2)])
 
-Settings are `disco.settings`; DISCO_TEST_HOST, _PORT, _PROFILE and _PURGE are for tests.
+The settings are those of `disco.settings`. DISCO_TEST_HOST, DISCO_TEST_PORT, DISCO_TEST_PROFILE and
+DISCO_TEST_PURGE are for tests.
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ class FailedReply(Exception):
 
 
 class TestServer(http.server.ThreadingHTTPServer):
-    """Serves the bytes or str that a function returns for a path; None is an empty page."""
+    """Serves the bytes or str that a function returns for a path; None means an empty page."""
 
     __test__ = False  # for pytest: not a test
 
     @classmethod
     def create(cls, server_address: tuple[str, int], data_generator: Serve) -> TestServer:
-        """Make a server at (host, port) that calls data_generator(path); port 0 is any free one."""
+        """Make a server at (host, port) that calls data_generator(path). Port 0: any free port."""
         return cls(server_address, _handler(data_generator))
 
     @property
     def address(self) -> str:
-        """Its url."""
+        """The url of the server."""
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
 
@@ -133,12 +134,12 @@ class TestCase(unittest.TestCase):
 
     @property
     def nodes(self) -> dict[str, int]:
-        """Machine -> tasks that run there at a time: this one."""
+        """Machine -> how many tasks run there at a time; only this machine."""
         return {"localhost": self.num_workers}
 
     @property
     def test_server_address(self) -> tuple[str, int]:
-        """Where `test_server` is to be."""
+        """The host and port for `test_server`."""
         return str(self.settings["DISCO_TEST_HOST"]), int(self.settings["DISCO_TEST_PORT"])
 
     def setUp(self) -> None:
@@ -174,7 +175,7 @@ class TestCase(unittest.TestCase):
 
 
 class TestJob(Job):
-    """A job that is profiled where DISCO_TEST_PROFILE says so."""
+    """A job that is profiled if DISCO_TEST_PROFILE is set."""
 
     __test__ = False
 

@@ -1,4 +1,4 @@
-"""The threads that run the jobs of this process, and what happens to them at its end.
+"""The threads that run the jobs of this process, and what happens to the jobs when it ends.
 
 Ctrl-C in a wait stops the job. If the main thread ends with an error or by Ctrl-C, all jobs stop.
 If it ends without an error, the jobs run to their end, and errors go to stderr. While jobs run,
@@ -28,9 +28,9 @@ _threads: set[JobThread] = set()
 
 
 class JobThread(threading.Thread):
-    """The thread that runs a job. After `ended` it has `results`, or an `error`.
+    """The thread that runs a job. When `ended` is set, it has `results` or an `error`.
 
-    `ended` is there because an interrupted join() marks a thread as ended (CPython 3.11).
+    `ended` exists because an interrupted join() marks a thread as ended (CPython 3.11).
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class JobThread(threading.Thread):
         except BaseException as e:
             self.error = e
         finally:
-            self.directory.close()  # last: when it is closed, all processes have ended
+            self.directory.close()  # comes last, because it says that all processes have ended
             _threads.discard(self)
             self.ended.set()
 
@@ -98,23 +98,23 @@ def stop(threads: Sequence[JobThread]) -> None:
 
 @contextmanager
 def stopping(threads: Callable[[], Sequence[JobThread]]) -> Iterator[None]:
-    """Stop jobs if Ctrl-C, SIGTERM or SIGHUP interrupts the body; then let it have its effect."""
+    """Stop jobs if Ctrl-C, SIGTERM or SIGHUP interrupts the body; then let it take effect."""
     try:
         yield
     except KeyboardInterrupt as e:
         stop(threads())
-        _end_if_asked(e)
+        _end_by_signal(e)
         raise
 
 
-def _end_if_asked(error: BaseException | None) -> None:
-    """End by the signal that became this error, if this module handles the signal."""
-    if isinstance(error, Ended) and error.number in _ours:
+def _end_by_signal(error: BaseException | None) -> None:
+    """End the process by the signal that raised this error, if this module handles the signal."""
+    if isinstance(error, Ended) and error.number in _handled:
         stop(list(_threads))
         end_by(error.number)
 
 
-_ours: set[int] = set()  # signals that are handled here
+_handled: set[int] = set()  # the signals that this module handles
 
 
 def _take_signals() -> None:
@@ -123,11 +123,11 @@ def _take_signals() -> None:
         for number in NUMBERS:
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _interrupt)
-                _ours.add(number)
+                _handled.add(number)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    for each in _ours:
+    for each in _handled:
         signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     if not _threads:
         end_by(number)
@@ -135,12 +135,12 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _at_exit() -> None:
-    """After the main thread: stop the jobs if it ended with an error, or wait for their end."""
+    """When the main thread has ended: stop the jobs if that was with an error, or wait for them."""
     threads = list(_threads)
-    is_prompt = hasattr(sys, "ps1")  # where the last error is that of an earlier line
+    is_prompt = hasattr(sys, "ps1")  # there, the last error may be of an earlier line
     if (hasattr(sys, "last_exc") or hasattr(sys, "last_type")) and not is_prompt:
         stop(threads)
-        _end_if_asked(getattr(sys, "last_value", None))
+        _end_by_signal(getattr(sys, "last_value", None))
         return
     with suppress(KeyboardInterrupt), stopping(lambda: threads):
         for thread in threads:
@@ -150,7 +150,7 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    """In a fork, close its copies of what the jobs have open, so that the parent's death shows."""
+    """Close this fork's copies of descriptors, so that others notice when the parent dies."""
     for thread in _threads:
         thread.directory.leave()
         thread.pool.leave()
@@ -158,5 +158,5 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-# as concurrent.futures does: an atexit function would run after the wait for all threads
+# as in concurrent.futures, because atexit functions run after the wait for all threads
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""`Worker` finds the parameters of a job, and makes of them what the engine runs."""
+"""`Worker` finds the parameters of a job, and turns them into what the engine runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Described(Protocol):
-    """What has a job's parameters as attributes: a Job."""
+    """An object with the parameters of a job as attributes, such as a Job."""
 
     name: str
 
@@ -128,7 +128,7 @@ class Worker(dict[str, Any]):
         return getitem(key, job, jobargs, self, default)
 
     def jobdict(self, job: Described, **jobargs: Any) -> dict[str, Any]:
-        """Summarize a job, as a master would get to know it.
+        """Summarize a job in a dict, like the one that Disco sent to its master.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Worker(dict[str, Any]):
         }
 
     def spec(self, job: Described, jobargs: Mapping[str, Any]) -> JobSpec:
-        """Make of the parameters what the engine runs.
+        """Turn the parameters into what the engine runs.
 
         Raises
         ------
@@ -197,14 +197,14 @@ class Worker(dict[str, Any]):
             params=item("params"),
         )
         if self.getitem("required_modules", job, jobargs) is None and alias.is_installed():
-            # programs for the original rely on its guess
+            # programs written for Disco rely on its guess
             from kvproto.classic.disco_names import compat  # noqa: PLC0415 (it loads modulefinder)
 
             return replace(spec, required_modules=compat.guess_modules(spec.functions()))
         return spec
 
     def urls(self, job: Described, jobargs: Mapping[str, Any]) -> list[str | list[str]]:
-        """Return the inputs of a job as they are written: urls, and lists of replicas."""
+        """Return the inputs of a job, unresolved: urls, and lists of replicas."""
         urls = self.getitem("input", job, jobargs)
         if urls is None:
             raise JobError(f"job {job.name} has no input: give it urls or paths")
@@ -228,9 +228,9 @@ class Worker(dict[str, Any]):
     ) -> list[Input]:
         """Find the inputs of a job.
 
-        If the job's own input stream opens the inputs, they stay as they are. Results of a job that
-        a reduce without map reads get their partition as label, if there are as many partitions as
-        labels. `tell` is called with a message for each file that is left out.
+        If the job's own input stream opens the inputs, they stay as they are. If a reduce without a
+        map has as many partitions as its inputs have labels, the results of jobs among its inputs
+        get their partition as label. `tell` is called with a message for each file that is skipped.
         """
         urls = self.urls(job, jobargs)
         if (spec.reduce_input if spec.map is None else spec.map_input).opens:
@@ -254,7 +254,7 @@ class Worker(dict[str, Any]):
         return {**files, **_by_base_name("required_modules", paths)}
 
     def max_processes(self, job: Described, jobargs: Mapping[str, Any]) -> int | None:
-        """Return how many tasks the job's scheduler lets run at a time; None: no limit."""
+        """Return how many tasks may run at a time by the job's `scheduler`; None: no limit."""
         scheduler: dict[str, int] = self._values(job, jobargs)("scheduler")
         return scheduler.get("max_cores")
 

@@ -1,13 +1,13 @@
-"""The old names: `disco.job`, `disco.util` and the rest become names for what kvproto has.
+"""The old names: makes `disco.job`, `disco.util` and the other modules of Disco importable.
 
     from kvproto.classic import disco_names as alias
     alias.install()
     from disco.core import Job, result_iterator
 
-`python -m kvproto.classic.alias script.py` does it for a whole script, `kvproto run` for the job's
-module. With `--bytes` before the script its jobs have text=False, for code that was written for the
-original on Python 3, where lines were bytes. A real `disco` package, if there is one, comes first.
-The tables in `names` say where a name is now, or what to use instead of it.
+`python -m kvproto.classic.alias script.py` does this for a whole script, and `kvproto run` for the
+module of the job. With `--bytes` before the script, its jobs have text=False, for code that was
+written for the original on Python 3, where lines were bytes. If a real `disco` package exists, it
+comes first. The tables in `names` say where a name is now, or what to use instead of it.
 
 Modules of `kvproto.classic` that have moved are importable under their old names too, without
 `install`.
@@ -34,9 +34,8 @@ __all__ = ["entries_are_bytes", "install", "is_installed"]
 
 _VARIABLE = "KVPROTO_DISCO_NAMES"  # in the environment, where task processes find it
 
-_IMPORT_FROM = compile("from it import a", "", "exec").co_code[
-    8
-]  # the instruction behind IMPORT_NAME
+# the instruction that follows IMPORT_NAME
+_IMPORT_FROM = compile("from it import a", "", "exec").co_code[8]
 
 _TOPS = {name.partition(".")[0] for name in (*MODULES, *GONE)}
 
@@ -55,12 +54,12 @@ def install(*, with_bytes: bool = False) -> None:
 
 
 def is_installed() -> bool:
-    """Whether this process, or the one that started it, has installed the names."""
+    """Return whether this process, or the one that started it, has installed the names."""
     return _VARIABLE in os.environ
 
 
 def entries_are_bytes() -> bool:
-    """Whether jobs have text=False by default."""
+    """Return whether jobs have text=False by default."""
     return os.environ.get(_VARIABLE) == "bytes"
 
 
@@ -104,7 +103,7 @@ sys.meta_path.append(_FinderOfMoved())
 
 
 class _Loader(Loader):
-    """Makes a module with the names that the table's modules export."""
+    """Makes a module with the names that the modules in the table export."""
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -135,7 +134,7 @@ def _is_importing(frame: FrameType) -> bool:
 
 
 def _own(source: ModuleType) -> dict[str, object]:
-    """What a module defines, also names that `import *` leaves out, such as func.map."""
+    """The names that a module defines, also those that `import *` omits, such as func.map."""
     public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
     return {
         name: value

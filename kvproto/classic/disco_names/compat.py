@@ -1,6 +1,6 @@
 """The small modules of the original: compat, error, settings, netstring and modutil.
 
-`disco.compat` is what Python 2 and 3 call differently; here it is always what Python 3 has.
+`disco.compat` has names that differ between Python 2 and 3; here they are always those of Python 3.
 `disco.error` has kvproto's own classes, so that `except` catches what kvproto raises.
 """
 
@@ -87,7 +87,7 @@ class _Files(ABCMeta):
 
 
 class file(FileIO, metaclass=_Files):
-    """Opens a file; every open file is an instance of it, such as the files that readers get."""
+    """Opens a file. Every open file is an instance of it, including those that readers get."""
 
 
 http_server: ModuleType
@@ -125,12 +125,12 @@ UnpicklingError = pickle.UnpicklingError
 
 
 def str_to_bytes(s: str | bytes) -> bytes:
-    """Encode as UTF-8, lone surrogates as the bytes that they stand for; bytes stay as they are."""
+    """Encode as UTF-8, lone surrogates as the bytes they stand for; return bytes unchanged."""
     return s if isinstance(s, bytes) else s.encode("utf-8", "surrogateescape")
 
 
 def bytes_to_str(b: bytes | str) -> str:
-    """Decode what `str_to_bytes` encoded; a str stays as it is."""
+    """Decode what `str_to_bytes` encoded; return a str unchanged."""
     return b if isinstance(b, str) else b.decode("utf-8", "surrogateescape")
 
 
@@ -170,7 +170,7 @@ _DEFAULTS: dict[str, str | Callable[[], str]] = {
     "DISCO_PROXY": "",
     "DISCO_ROOT": home,
     "DISCO_TEST_HOST": "127.0.0.1",
-    "DISCO_TEST_PORT": "0",  # any that is free
+    "DISCO_TEST_PORT": "0",  # any free port
     "DISCO_TEST_PROFILE": "",
     "DISCO_TEST_PURGE": "purge",
 }
@@ -223,7 +223,7 @@ def encode_netstring_fd(d: Mapping[Any, Any]) -> bytes:
 def decode_netstring_str(msg: str | bytes) -> list[tuple[str, str]]:
     """Decode pairs, without a total before them. The last of several equal keys counts.
 
-    NetStringError for what is malformed.
+    NetStringError for malformed data.
     """
     data = str_to_bytes(msg)
     params = decode_params(b"%d\n%b" % (len(data), data))
@@ -306,9 +306,10 @@ def find_modules(
 ) -> list[str | tuple[str, str]]:
     """Return the modules that functions use: names, and (name, path) for local ones.
 
-    A module is local if it lies in the working directory or in a directory of PYTHONPATH. False for
-    send_modules leaves out the paths, and the modules that modules use; so does False for recurse,
-    which keeps the paths. ModUtilImportError names the function and the module that is not there.
+    A module is local if it is in the working directory or in a directory of PYTHONPATH. With
+    send_modules=False, the result has no paths, and not the modules that modules use. With
+    recurse=False, it has paths, but not the modules that modules use. ModUtilImportError names the
+    function and the missing module.
     """
     located: dict[str, str | None] = {}
     for function in functions:
@@ -328,8 +329,7 @@ def locate_modules(
 ) -> list[tuple[str, str | None]]:
     """Return (name, path) of the local modules among these and, with recurse, of those they use.
 
-    include_sys lists the others too, with None for a path. ImportError for a module that is not
-    there.
+    include_sys adds the others, with None as path. ImportError for a missing module.
     """
     local = {
         os.path.realpath(path) for path in [*os.environ.get("PYTHONPATH", "").split(os.pathsep), ""]

@@ -1,4 +1,4 @@
-"""The original's DDFS, schemes and fileutils: files by their urls."""
+"""DDFS, schemes and fileutils of the original: files by their urls."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DDFS(ddfs.DDFS):
     ) -> Iterator[Any]:
         """Yield the blobs of the tag and of the tags in it as open files.
 
-        `blobfilter(name)` says which. Each file has its `url`, and its size as its length.
+        `blobfilter(name)` selects them. Each file has a `url`, and its length is its size in bytes.
         """
         for replicas in self.blobs(tag, ignore_missing=False):
             if blobfilter(self.blob_name(replicas[0])):
@@ -72,8 +72,8 @@ class DDFS(ddfs.DDFS):
     ) -> tuple[list[str], list[list[str]]]:
         """Cut inputs into blobs, and add these to the tag.
 
-        Without a reader the cuts are at line ends. With `reader`, `input_stream` or `params`, which
-        are as for `result_iterator`, the entries become hunks, which `chain_reader` reads.
+        Without a reader, the cuts are at line ends. With `reader`, `input_stream` or `params`, as
+        for `result_iterator`, the entries become hunks, which `chain_reader` reads.
         """
         if reader is None and tuple(input_stream) == (task_input_stream,):
             options.update(update=update, chunk_size=chunk_size)
@@ -94,7 +94,7 @@ class DDFS(ddfs.DDFS):
             return self.tag(tag, made), made
 
     def setattr(self, tag: Tag, attr: str, val: object, token: object = None) -> None:
-        """Set an attribute of the tag. A token protects nothing: it is dropped with a warning."""
+        """Set an attribute of the tag. A token has no effect: it is dropped with a warning."""
         if attr in _TOKENS:
             warnings.warn(
                 f"{attr} has no effect: the permissions of its files protect a tag",
@@ -105,7 +105,7 @@ class DDFS(ddfs.DDFS):
 
 
 def _hunks(entries: Iterable[object], chunk_size: int) -> Iterator[bytes]:
-    """Entries as files of hunks of about chunk_size bytes each; at least one file."""
+    """Yield files of hunks with the entries, of about chunk_size bytes each; at least one file."""
     entries, n_files = iter(entries), 0
     while (first := next(entries, _NONE)) is not _NONE or not n_files:
         n_files += 1
@@ -136,7 +136,7 @@ def _add(writer: HunkWriter, entry: object) -> None:
 
 
 class _Blob:
-    """An open file that knows its `url`, and its bytes as its length."""
+    """An open file with a `url`, whose length is its size in bytes."""
 
     def __init__(self, file: BufferedReader, url: str, n_bytes: int | None) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""The original's Job, Disco, Worker and Task, with what else its programs ask of them."""
+"""Job, Disco, Worker and Task of the original, with the other names that its programs use."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Worker(worker.Worker):
         return None if key == "partitions" and value == 0 else value
 
     def spec(self, job: worker.Described, jobargs: Mapping[str, Any]) -> JobSpec:
-        """Make of the parameters what the engine runs.
+        """Turn the parameters into what the engine runs.
 
-        A reduce without map has as many partitions as its inputs have labels, whatever it says.
+        A reduce without a map always has as many partitions as its inputs have labels.
         """
         spec = super().spec(job, jobargs)
         if spec.map is None and not self.getitem("merge_partitions", job, jobargs):
@@ -77,7 +77,7 @@ class Worker(worker.Worker):
     ) -> dict[str, str | bytes]:
         """Return the files for the working directory of the tasks.
 
-        Files that are given by path are in lib/ too, where the original had them.
+        Files that have a path are in lib/ too, as in the original.
         """
         files = super().required_files(job, jobargs)
         in_lib = {f"lib/{name}": path for name, path in files.items() if isinstance(path, str)}
@@ -85,7 +85,7 @@ class Worker(worker.Worker):
 
 
 def free_names() -> dict[str, Any]:
-    """Return what job functions found without an import: name -> object."""
+    """Return the names that the original's job functions use without an import: name -> object."""
     return {
         **{name: getattr(func, name) for name in func.__all__},
         **{
@@ -126,7 +126,7 @@ class Disco(core.Disco):
         return Job(name=name, master=self).run(**jobargs)
 
     def jobinfo(self, jobname: str) -> dict[str, Any]:
-        """Return a summary of a job; ``active`` is its status too."""
+        """Return a summary of a job; ``active`` has its status again."""
         info = super().jobinfo(jobname)
         return {**info, "active": info["status"]}
 
@@ -152,7 +152,7 @@ class Job(job.Job):
 
 
 def _message(event: dict[str, Any]) -> str:
-    """An event in a line, in the original's words."""
+    """Describe an event on one line, in the words of the original."""
     kind, where = event["event"], f"[{event.get('stage')}:{event.get('task', '')}]"
     texts = {
         "job": "New job: {job}",

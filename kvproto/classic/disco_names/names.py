@@ -1,4 +1,4 @@
-"""The tables of the old names: where they are now, and what replaces those that are gone.
+"""Tables of the old names: where they are now, or what replaces them.
 
 The old names are those of Disco and those of kvproto's own modules that have moved.
 """
@@ -125,10 +125,10 @@ MOVED: dict[str, tuple[str, ...]] = {
         "tag_name",
     ),
 }
-"""The same for modules of kvproto: what was importable from them still is."""
+"""The same for modules of kvproto that have moved; their names are still importable from there."""
 
 RENAMED = {"Bytes": "Reader", "Run": "JobThread", "of_the_user": "call_user_code"}
-"""Names of MOVED that are called something else now."""
+"""Names in MOVED that have another name now."""
 
 
 def exports(old: str) -> dict[str, ModuleType]:
@@ -260,4 +260,4 @@ GONE: dict[str, str] = {
     "disco.worker.MergedInput": "a job with sort = True merges",
     "disco.worker.Output": _OWN,
 }
-"""Old module or name that there is none for -> what to use instead."""
+"""Old module or name that does not exist any more -> what to use instead."""

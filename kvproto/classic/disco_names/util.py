@@ -52,27 +52,27 @@ __all__ = [
 
 
 def isiterable(object: Any) -> bool:
-    """Whether it has items; a str or bytes counts as one thing."""
+    """Return whether an object is iterable; str and bytes do not count."""
     return hasattr(object, "__iter__") and not isinstance(object, (str, bytes))
 
 
 def iterify(object: Any) -> Iterable[Any]:
-    """The iterable itself, or an iterator over the one thing that it is."""
+    """Return an iterable itself, or an iterator over any other object alone."""
     return object if isiterable(object) else iter((object,))
 
 
 def listify(object: Any) -> list[Any]:
-    """The items, or the one thing, in a list."""
+    """Return a list of the items of an iterable, or of any other object alone."""
     return list(iterify(object))
 
 
 def chainify(iterable: Iterable[Iterable[Any]]) -> list[Any]:
-    """The items of the items, in a list."""
+    """Return a list of the items of all iterables."""
     return list(chain.from_iterable(iterable))
 
 
 def flatten(iterable: Iterable[Any]) -> Iterator[Any]:
-    """The items, and theirs, however deep."""
+    """Yield the items of nested iterables, at any depth."""
     for item in iterable:
         if isiterable(item):
             yield from flatten(item)
@@ -81,19 +81,19 @@ def flatten(iterable: Iterable[Any]) -> Iterator[Any]:
 
 
 def ilen(iterable: Iterable[Any]) -> int:
-    """How many items there are; uses them up."""
+    """Count the items, and consume them."""
     return sum(1 for _ in iterable)
 
 
 def shuffled(object: Any) -> list[Any]:
-    """The items in random order."""
+    """Return a list of the items in random order."""
     items = listify(object)
     random.shuffle(items)
     return items
 
 
 def partition(iterable: Iterable[Any], fn: Callable[[Any], object]) -> tuple[list[Any], list[Any]]:
-    """The items for which fn is true, and the others."""
+    """Return the items for which fn is true, and the others."""
     yes: list[Any] = []
     no: list[Any] = []
     for item in iterable:
@@ -102,18 +102,18 @@ def partition(iterable: Iterable[Any], fn: Callable[[Any], object]) -> tuple[lis
 
 
 def iskv(object: Any) -> bool:
-    """Whether it is a tuple of two."""
+    """Return whether an object is a tuple of two."""
     return isinstance(object, tuple) and len(object) == 2
 
 
 def kvify(entry: Any) -> tuple[Any, Any]:
-    """The pair itself, or (entry, None)."""
+    """Return a pair itself, and any other entry as (entry, None)."""
     pair: tuple[Any, Any] = entry if iskv(entry) else (entry, None)
     return pair
 
 
 def key(pair: tuple[Any, Any]) -> Any:
-    """The key of a pair."""
+    """Return the key of a pair."""
     return pair[0]
 
 
@@ -121,7 +121,7 @@ def key(pair: tuple[Any, Any]) -> Any:
 
 
 class netloc(NamedTuple):
-    """Host and port of a url, both str; "" for none."""
+    """The host and the port of a url, both str; "" if missing."""
 
     host: str
     port: str
@@ -153,9 +153,9 @@ def urlsplit(
 ) -> tuple[str, netloc, str]:
     """Split a url into (scheme, (host, port), path without the first slash).
 
-    disco:// becomes http:// with the port DISCO_PORT, or disco_port. The data of localhost, True
-    for any host, is here: its urls become files below ddfs_data, if they begin with ddfs/, or
-    disco_data.
+    disco:// becomes http:// with the port DISCO_PORT, or disco_port. The data of `localhost` (of
+    any host, if that is True) is on this machine: a path that begins with ddfs/ becomes a file
+    below ddfs_data, any other a file below disco_data.
     """
     scheme, rest = schemesplit(url)
     location, slash, path = rest.partition("/")
@@ -174,13 +174,13 @@ def urlsplit(
 
 
 def urljoin(scheme_netloc_path: tuple[str, netloc | str, str]) -> str:
-    """The inverse of `urlsplit`."""
+    """Join what `urlsplit` returned."""
     scheme, location, path = scheme_netloc_path
     return (f"{scheme}://" if scheme else "") + (f"{location}/" if location else "") + path
 
 
 def jobname(url: str) -> str:
-    """The name of the job that a result belongs to, by its path or url."""
+    """Return the name of the job of a result, from its path or url."""
     directories = schemesplit(url)[1].rstrip("/").split("/")[:-1]
     if directories[-1:] == ["results"]:
         directories.pop()
@@ -190,13 +190,13 @@ def jobname(url: str) -> str:
 
 
 def ispartitioned(input: Any) -> bool:
-    """Whether inputs are indices, dir://, all of them."""
+    """Return whether all inputs are indices, dir://."""
     urls = list(flatten(iterify(input)))
     return bool(urls) and all(url.startswith("dir://") for url in urls)
 
 
 def read_index(dir: str) -> Iterator[tuple[str, str]]:
-    """(label, url) of each input in the index that a dir:// url names."""
+    """Yield (label, url) for each input in the index that a dir:// url names."""
     for input_ in find_inputs([dir]):
         yield str(input_.label), input_.url
 
@@ -212,28 +212,28 @@ def parse_dir(dir: str, partition: object = None) -> list[str]:
 
 
 def identity(object: Any) -> Any:
-    """The thing itself."""
+    """Return the object itself."""
     return object
 
 
 def hexhash(string: bytes) -> str:
-    """The first two hexadecimal digits of the md5."""
+    """Return the first two hexadecimal digits of the md5."""
     return hashlib.md5(string).hexdigest()[:2]
 
 
 def reify(dotted_name: str) -> Any:
-    """What a dotted name, module.name, stands for."""
+    """Import the object with a dotted name, module.name."""
     module, _, name = dotted_name.rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
 def load_oob(host: object, name: str, key: str) -> bytes | str:
-    """The out-of-band value of the job called `name`; host means nothing here."""
+    """Return an out-of-band value of the job called `name`; host has no effect."""
     return Disco(host).oob_get(name, key)
 
 
 def format_size(num: float) -> str:
-    """A number of bytes for people: 2048 -> "2.0KB"."""
+    """Format a number of bytes for a person: 2048 -> "2.0KB"."""
     for unit in (" bytes", "KB", "MB", "GB"):
         if num < 1024:
             return f"{num:3.1f}{unit}"
@@ -242,12 +242,12 @@ def format_size(num: float) -> str:
 
 
 def msg(message: object) -> None:
-    """Send a message from a task: what it prints becomes one."""
+    """Send a message from a task, whose printed lines are its messages."""
     print(message)
 
 
 def err(message: object) -> NoReturn:
-    """End the job."""
+    """Fail the job."""
     raise JobError(str(message))
 
 
