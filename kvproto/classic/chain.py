@@ -17,7 +17,7 @@ from typing import Any
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
 from kvproto.classic.threads import stopping
-from kvproto.engine.kept import ACTIVE, READY, UNKNOWN, KeptJob, one_ended
+from kvproto.engine.registry import ACTIVE, READY, UNKNOWN, JobHandle, one_ended
 from kvproto.errors import JobError
 
 __all__ = ["JobChain"]
@@ -75,7 +75,7 @@ class JobChain(dict[Job, Any]):
                         "the running jobs continue\n"
                         f"{self._summary()}"
                     )
-                one_ended([KeptJob(job.name) for job in jobs], left)
+                one_ended([JobHandle(job.name) for job in jobs], left)
         for error in self._failed.values():
             cause = copy(error)
             if isinstance(cause, JobError):  # the chain's error has the worker's stderr

@@ -195,8 +195,7 @@ def required_modules(name: str, value: Any) -> tuple[str | tuple[str, str], ...]
         is_pair = isinstance(module, (tuple, list)) and len(module) == 2
         if not isinstance(module, str) and not is_pair:
             raise TypeError(
-                f"{name} must be names of modules, or pairs (name, path); "
-                f"{module!r} is neither"
+                f"{name} must be names of modules, or pairs (name, path); {module!r} is neither"
             )
     return tuple(m if isinstance(m, str) else (m[0], m[1]) for m in modules)
 

@@ -13,7 +13,7 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
 from kvproto.engine.context import check_profile
-from kvproto.engine.kept import ACTIVE, UNKNOWN, KeptJob, all_jobs, one_ended, started
+from kvproto.engine.registry import ACTIVE, UNKNOWN, JobHandle, all_jobs, one_ended, started
 from kvproto.errors import JobError, WaitTimeout
 from kvproto.storage.trust import check_trusted
 
@@ -84,7 +84,7 @@ class Disco:
         list of (str, str, float)
             The name, the status, and when the job was started, in seconds since the epoch.
         """
-        jobs = [(name, KeptJob(name).status(), started(name)) for name in all_jobs()]
+        jobs = [(name, JobHandle(name).status(), started(name)) for name in all_jobs()]
         return sorted(
             (job for job in jobs if job[1] != UNKNOWN),  # some may have been purged meanwhile
             key=lambda job: (job[2], job[0]),
@@ -92,7 +92,7 @@ class Disco:
 
     def jobinfo(self, jobname: str) -> dict[str, Any]:
         """Summarize a job: job, status, started, directory, stages, results."""
-        return KeptJob(jobname).info()
+        return JobHandle(jobname).info()
 
     @overload
     def results(  # type: ignore[overload-overlap]  # a str is an iterable of str
@@ -123,7 +123,7 @@ class Disco:
             For a list: two lists of (name, (status, results)).
         """
         is_one = isinstance(jobspec, str) or hasattr(jobspec, "name")
-        jobs = [KeptJob(_name(job)) for job in ([jobspec] if is_one else jobspec)]
+        jobs = [JobHandle(_name(job)) for job in ([jobspec] if is_one else jobspec)]
         if timeout > 0 and jobs:
             one_ended(jobs, timeout / 1000)
         states = [(job.job, job.state()) for job in jobs]
@@ -138,11 +138,11 @@ class Disco:
         The output of a map before a reduce is there if the job was run with keep_map=True, until
         the job is purged. Without keep_map, `result_iterator` cannot read it.
         """
-        return KeptJob(jobname).stage_results(stage)
+        return JobHandle(jobname).stage_results(stage)
 
     def mapresults(self, jobname: str) -> list[str]:
         """Return the output files of the maps, of a job with keep_map=True or without a reduce."""
-        return KeptJob(jobname).stage_results("map")
+        return JobHandle(jobname).stage_results("map")
 
     def events(
         self, jobname: str, offset: int = 0, follow: bool = False
@@ -161,7 +161,7 @@ class Disco:
         (int, dict)
             An offset, and an event as `kvproto.engine.events` describes them.
         """
-        job = KeptJob(jobname)
+        job = JobHandle(jobname)
         return job.follow(offset) if follow else job.events(offset)
 
     def wait(
@@ -198,17 +198,17 @@ class Disco:
         WaitTimeout
             After `timeout` seconds; the job continues.
         """
-        job = KeptJob(jobname)
+        job = JobHandle(jobname)
         job.info()
         return watch(job, job.ended_within, job.outcome, timeout, clean, show)
 
     def oob_get(self, jobname: str, key: str) -> bytes | str:
         """Return the out-of-band value that a task put under `key`."""
-        return KeptJob(jobname).oob_get(key)
+        return JobHandle(jobname).oob_get(key)
 
     def oob_list(self, jobname: str) -> list[str]:
         """Return the sorted keys of the job's out-of-band values."""
-        return KeptJob(jobname).oob_list()
+        return JobHandle(jobname).oob_list()
 
     def profile_stats(
         self, jobname: str, mode: str = "", stream: TextIO | None = None
@@ -224,7 +224,7 @@ class Disco:
         """
         import pstats  # noqa: PLC0415 (it is slow to load)
 
-        paths = KeptJob(jobname).profiles(mode)
+        paths = JobHandle(jobname).profiles(mode)
         for path in paths:
             check_trusted(None, path)
             check_profile(path)
@@ -236,15 +236,15 @@ class Disco:
 
         JobError if the job is not active.
         """
-        KeptJob(jobname).kill()
+        JobHandle(jobname).kill()
 
     def clean(self, jobname: str) -> None:
         """Remove the logs, required files and profiles of an ended job; keep its results."""
-        KeptJob(jobname).clean()
+        JobHandle(jobname).clean()
 
     def purge(self, jobname: str) -> None:
         """Remove a job and all its files, results included; an active job is killed first."""
-        KeptJob(jobname).purge()
+        JobHandle(jobname).purge()
 
     def result_iterator(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """See the function `result_iterator`."""
@@ -252,7 +252,7 @@ class Disco:
 
 
 def watch(
-    job: KeptJob,
+    job: JobHandle,
     ended_within: Callable[[float], bool],
     outcome: Callable[[], list[str]],
     timeout: float | None,

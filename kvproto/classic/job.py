@@ -17,7 +17,7 @@ from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
 from kvproto.classic.threads import JobThread, stopping
 from kvproto.classic.worker import Worker
-from kvproto.engine.kept import UNKNOWN, KeptJob, sweep
+from kvproto.engine.registry import UNKNOWN, JobHandle, sweep
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
 
@@ -151,7 +151,9 @@ class Job:
     def directory(self) -> str:
         """The path of the job's directory."""
         return (
-            self._run.directory.path if self._run is not None else KeptJob(self._known()).paths.path
+            self._run.directory.path
+            if self._run is not None
+            else JobHandle(self._known()).paths.path
         )
 
     def wait(
@@ -189,7 +191,7 @@ class Job:
             return run.results
 
         with stopping(lambda: [run]):
-            return watch(KeptJob(self.name), run.ended.wait, outcome, timeout, clean, show)
+            return watch(JobHandle(self.name), run.ended.wait, outcome, timeout, clean, show)
 
     def results(self, timeout: float = 2000) -> tuple[str, list[str]]:
         """Return (status, results); see `Disco.results`."""
@@ -237,7 +239,7 @@ class Job:
 
     def _known(self) -> str:
         """The full name; JobError if the job was not started."""
-        if self._run is None and not KeptJob(self.name).is_there():
+        if self._run is None and not JobHandle(self.name).is_there():
             raise JobError(
                 f"job {self.name} was not started, and no job has that full name: call run() first"
             )

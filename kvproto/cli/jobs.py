@@ -166,7 +166,7 @@ def _add_named(
 def _job(name: str) -> tuple[Disco, str]:
     """Return a Disco, and the full name of the job."""
     from kvproto.classic.core import Disco
-    from kvproto.engine.kept import resolve_job
+    from kvproto.engine.registry import resolve_job
 
     return Disco(), resolve_job(name)
 
@@ -177,13 +177,13 @@ def _print(line: str) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
-    from kvproto.engine.kept import KeptJob, sweep
+    from kvproto.engine.registry import JobHandle, sweep
     from kvproto.errors import JobError
 
     sweep()
     rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS")]
     for name, status, started in Disco().joblist():
-        job = KeptJob(name)
+        job = JobHandle(name)
         if damage := job.damage():
             print_error(JobError(f"job {name}: {damage}"))
         n_seconds = job.seconds()

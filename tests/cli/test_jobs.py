@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from support.command_line import command_line, kvproto_command
 
-from kvproto.engine.kept import all_jobs, started
+from kvproto.engine.registry import all_jobs, started
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,7 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_reader
 from kvproto.engine.context import sealed
-from kvproto.engine.kept import KeptJob, resolve_job, started
+from kvproto.engine.registry import JobHandle, resolve_job, started
 from kvproto.errors import KVProtoError
 from kvproto.forms import frames_from_jsonl, frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web
@@ -123,7 +123,7 @@ def events_file(home, data):
     path = home / "jobs" / "x@20240101-000000-00000000" / "events.jsonl"
     put(path, data)
     name = path.parent.name
-    job = KeptJob(name)
+    job = JobHandle(name)
     return path, [
         job.state,
         job.info,

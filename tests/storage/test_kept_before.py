@@ -12,7 +12,7 @@ from support.command_line import kvproto_command
 
 from kvproto.classic import result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto.engine.kept import KeptJob, all_jobs, resolve_job
+from kvproto.engine.registry import JobHandle, all_jobs, resolve_job
 from kvproto.storage.manifest import names_of
 
 KEPT = Path(__file__).with_name("kept_by_0_1")
@@ -34,14 +34,14 @@ def home(tmp_path, monkeypatch):
 def test_the_jobs_are_listed_with_their_state_and_events(home):
     assert [job.partition("@")[0] for job in all_jobs()] == ["frames", "streams", "words"]
     for name in all_jobs():
-        job = KeptJob(name)
+        job = JobHandle(name)
         assert job.status() == "ready"
         assert job.damage() == ""
         assert [event["event"] for _, event in job.events()][-1] == "done"
 
 
 def test_their_results_and_what_their_tasks_put_are_read(home):
-    frames, streams, words = (KeptJob(name) for name in all_jobs())
+    frames, streams, words = (JobHandle(name) for name in all_jobs())
     assert list(result_iterator(frames.results())) == [(b"", b"e")]
     assert list(result_iterator(streams.results())) == [("c", "1"), ("d", "1")]
     assert sorted(result_iterator(words.results())) == [("a", 2), ("b", 1)]
@@ -49,14 +49,14 @@ def test_their_results_and_what_their_tasks_put_are_read(home):
 
 
 def test_what_its_maps_wrote_is_read(home):
-    words = KeptJob(resolve_job("words"))
+    words = JobHandle(resolve_job("words"))
     kept = words.stage_results("map")
     assert [os.path.basename(path) for path in kept] == names_of(words.paths.map_results)
     assert sorted(result_iterator(kept)) == [("a", 1), ("a", 1), ("b", 1)]
 
 
 def test_a_result_that_is_not_what_its_manifest_says_is_still_noticed(home):
-    [result] = KeptJob(resolve_job("streams")).results()
+    [result] = JobHandle(resolve_job("streams")).results()
     with open(result, "ab") as file:
         file.write(b"1 x 1 y\n")
     done = kvproto_command("results", "streams", "--out", "text")

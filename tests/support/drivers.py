@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kvproto.engine.kept import all_jobs
+from kvproto.engine.registry import all_jobs
 
 _SCRIPT = """
 import os, sys

@@ -1,4 +1,4 @@
-"""The jobs in the home, for any process: their status, results and events, and what ends them.
+"""The registry of the jobs in the home: any process can inspect, stop and remove them.
 
 Everything is read from the directory of the job each time. `sweep` cleans up after drivers that
 were killed.
@@ -36,7 +36,7 @@ __all__ = [
     "DEAD",
     "READY",
     "UNKNOWN",
-    "KeptJob",
+    "JobHandle",
     "all_jobs",
     "first_event",
     "one_ended",
@@ -52,8 +52,8 @@ _POLL_SECONDS = 0.05  # between checks of a running job
 _GRACE = 600.0  # seconds for which a hidden directory may belong to a job that is starting
 
 
-class KeptJob:
-    """The job with the full name `job`; its directory, in `paths`, may be missing."""
+class JobHandle:
+    """Refers to the job with the full name `job`; its directory, in `paths`, may be missing."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -296,7 +296,7 @@ class KeptJob:
                 n_bytes *= 4
 
 
-def one_ended(jobs: Iterable[KeptJob], seconds: float) -> bool:
+def one_ended(jobs: Iterable[JobHandle], seconds: float) -> bool:
     """Wait until one of the jobs is not active; return False after this many seconds."""
     controls = [job.paths.control if job.is_there() else "" for job in jobs]
     return wait_for_end(controls, seconds)
