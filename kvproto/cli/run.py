@@ -70,51 +70,36 @@ def _add_run(commands: Commands) -> None:
         metavar="KEY=VALUE",
         help="a parameter of the job; may be repeated",
     )
-    for flag, name, what in (
-        ("-m", "map", "the map: module.function, or the path of a program"),
-        ("-r", "reduce", "the reduce: module.function, or the path of a program"),
-        ("-n", "name", "the beginning of the job's name; default: the class's name"),
+    program = "module.function, or the path of a program"
+    for flags, metavar, help in (
+        (("-m", "--map"), "FUNCTION", f"the map: {program}"),
+        (("-r", "--reduce"), "FUNCTION", f"the reduce: {program}"),
+        (("-n", "--name"), "NAME", "the beginning of the job's name; default: the class's name"),
+        (("--partitions",), "N", "the number of reduce tasks, each with one result file"),
     ):
-        metavar = "NAME" if name == "name" else "FUNCTION"
         parser.add_argument(
-            flag,
-            f"--{name}",
+            *flags,
             dest="parameters",
             metavar=metavar,
             action=_Parameter,
-            const=name,
-            help=what,
+            const=flags[-1].removeprefix("--"),
+            help=help,
         )
-    parser.add_argument(
-        "--partitions",
-        dest="parameters",
-        metavar="N",
-        action=_Parameter,
-        const="partitions",
-        help="the number of reduce tasks, each with one result file",
-    )
-    parser.add_argument(
-        "--save",
-        dest="parameters",
-        action="append_const",
-        const=("save", "True"),
-        help="keep the results under a tag",
-    )
-    parser.add_argument(
-        "--trust",
-        dest="parameters",
-        action="append_const",
-        const=("trust", "True"),
-        help="read pickled inputs even if they belong to another user or come from the network; "
-        "such inputs can run any code",
-    )
-    parser.add_argument(
-        "--profile",
-        dest="parameters",
-        action="append_const",
-        const=("profile", "True"),
-        help="profile the tasks; `kvproto pstats` shows where they spend their time",
-    )
+    for name, help in (
+        ("save", "keep the results under a tag"),
+        (
+            "trust",
+            "read pickled inputs even if they belong to another user or come from the network; "
+            "such inputs can run any code",
+        ),
+        (
+            "profile",
+            "profile the tasks; `kvproto pstats` shows where they spend their time",
+        ),
+    ):
+        parser.add_argument(
+            f"--{name}", dest="parameters", action="append_const", const=(name, "True"), help=help
+        )
     parser.add_argument(
         "-j",
         "--processes",
