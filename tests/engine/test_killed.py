@@ -18,17 +18,20 @@ from kvproto.errors import JobError
 pytestmark = pytest.mark.slow
 
 
-def kill_at_rename(mark, number, is_after):
-    """Let this process be killed at its rename of that number, before or after it is done, once."""
+def kill_at_next_rename(marks, is_after):
+    """Let the first process be killed at its first rename, before or after it is done, the second
+    one at its second rename, and so on.
+    """
+    number = len(os.listdir(marks)) + 1
     rename, left = os.rename, [number]
 
     def lethal(*paths):
         left[0] -= 1
-        if left[0] or os.path.exists(mark):
+        if left[0]:
             return rename(*paths)
         if is_after:
             rename(*paths)
-        Path(mark).touch()
+        Path(marks, f"{number}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
     os.rename = lethal
@@ -37,43 +40,41 @@ def kill_at_rename(mark, number, is_after):
 @pytest.mark.parametrize("is_after", [False, True])
 @pytest.mark.parametrize("stage", ["map alone", "map", "reduce"])
 def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_path, stage, is_after):
-    for number in range(1, 9):
-        mark = tmp_path / f"{number}"
+    marks = tmp_path / "marks"
+    marks.mkdir()
 
-        def map(entry, params, number=number, mark=mark):
-            if stage != "reduce":
-                kill_at_rename(str(mark), number, is_after)
-            put("map", entry)  # noqa: F821
-            return [(letter, 1) for letter in entry]
+    def map(entry, params):
+        if stage != "reduce":
+            kill_at_next_rename(str(marks), is_after)
+        put("map", entry)  # noqa: F821
+        return [(letter, 1) for letter in entry]
 
-        def reduce(iter, params, number=number, mark=mark):
-            if stage == "reduce":
-                kill_at_rename(str(mark), number, is_after)
-            put("reduce", "value")  # noqa: F821
-            return iter
+    def reduce(iter, params):
+        if stage == "reduce":
+            kill_at_next_rename(str(marks), is_after)
+        put("reduce", "value")  # noqa: F821
+        return iter
 
-        with_reduce = {} if stage == "map alone" else {"reduce": reduce, "sort": True}
-        job = Job("killed").run(
-            input=["raw://abcabc"], map=map, partitions=3, profile=True, processes=1, **with_reduce
-        )
-        results = job.wait()
-        assert sorted(result_iterator(results)) == [(letter, 1) for letter in "aabbcc"]
-        assert sorted(os.listdir(os.path.join(job.directory, "results"))) == [
-            os.path.basename(path) for path in results
-        ]
-        assert (
-            job.oob_list() == (["map"] if stage == "map alone" else ["map", "reduce"])
-            and job.oob_get("map") == "abcabc"
-        )
-        names = [
-            name
-            for folder in ("oob", "profile")
-            for name in os.listdir(os.path.join(job.directory, folder))
-        ]
-        assert not [name for name in names if name.endswith(".part")]
-        assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
-        if not mark.exists():
-            break
+    with_reduce = {} if stage == "map alone" else {"reduce": reduce, "sort": True}
+    options = {"partitions": 3, "profile": True, "processes": 1, "attempts": 8}
+    job = Job("killed").run(input=["raw://abcabc"], map=map, **options, **with_reduce)
+    results = job.wait()
+    assert sorted(result_iterator(results)) == [(letter, 1) for letter in "aabbcc"]
+    assert sorted(os.listdir(os.path.join(job.directory, "results"))) == [
+        os.path.basename(path) for path in results
+    ]
+    assert (
+        job.oob_list() == (["map"] if stage == "map alone" else ["map", "reduce"])
+        and job.oob_get("map") == "abcabc"
+    )
+    names = [
+        name
+        for folder in ("oob", "profile")
+        for name in os.listdir(os.path.join(job.directory, folder))
+    ]
+    assert not [name for name in names if name.endswith(".part")]
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
+    number = len(os.listdir(marks)) + 1
     assert number > 3  # it was killed at each of its renames
 
 
