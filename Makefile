@@ -106,7 +106,7 @@ clean:
 	.ci/prepare tools $(PYTHON)
 	$(PYTHON) -m venv .venv
 	$(PIP) install 'meson-python >= 0.18' 'meson >= 1.6' ninja 'cffi >= 1.17' 'pip >= 25.1'
-	$(PIP) install --group test --group bench 'cloudpickle >= 3' 'rich >= 13'
+	$(PIP) install --group test --group bench 'cloudpickle >= 3' 'rich >= 13' "backports.zstd >= 1; python_version < '3.14'"
 	touch $@
 
 .venv/built: .venv/tools $(SOURCES)

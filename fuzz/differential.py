@@ -95,8 +95,9 @@ def primitives_agree(data, start, max_item, most, n_partitions):
                 made.scan_lists(data, start, None, 0, max_item, lists),
                 lists,
                 made.split_frames(data, n_partitions),
-                made.frame_lines(data, True),
-                made.frame_lines(data, False),
+                made.frame_lines(data),
+                made.split_lines(data, False),
+                made.split_lines(data, True),
                 made.pack_pairs(pairs, max_item),
             )
         )

@@ -50,7 +50,7 @@ def frames_from_lines(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
         than `max_item` bytes.
     """
     for lines in _whole_lines(checked_lines(pieces, "the input"), max_item):
-        yield frame_lines(lines, True)[0]
+        yield frame_lines(lines)[0]
 
 
 def frames_from_text(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:

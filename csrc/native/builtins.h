@@ -18,13 +18,21 @@
 typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* pairs.c */
-kvproto_builtin kvproto_frame_lines, kvproto_split_frames;                  /* frames.c */
+kvproto_builtin kvproto_frame_lines, kvproto_split_lines;                   /* lines.c */
+kvproto_builtin kvproto_split_frames;                                       /* frames.c */
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* typed.c */
 
 /* Returns 0, or -1 with a TypeError set if the number of arguments is wrong. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
+
+/*
+ * Let other threads run while a buffer is measured and then written elsewhere. The GIL stays held
+ * for writable memory, which they could change in between: NULL.
+ */
+PyThreadState *kvproto_release_gil(const Py_buffer *view);
+void kvproto_take_gil(PyThreadState *released);
 
 /* The same as zlib's crc32(), which the Python side uses for single keys. */
 uint32_t kvproto_crc32(const unsigned char *data, size_t n_bytes);

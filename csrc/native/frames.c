@@ -1,6 +1,6 @@
 /*
- * Whole buffers of frames, without an object per pair and with the GIL released: frame_lines and
- * split_frames of kvproto/protocol/reference.py, in C.
+ * Distribute a buffer of frames, without an object per pair and with the GIL released: split_frames
+ * of kvproto/protocol/reference.py, in C.
  */
 #include "builtins.h"
 
@@ -8,93 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-/*
- * Each function measures in a first pass and writes in a second. Other threads may run meanwhile
- * unless they could change what was measured: the GIL stays held for memory that is writable.
- */
-static PyThreadState *release_gil(const Py_buffer *view)
-{
-    return view->readonly ? PyEval_SaveThread() : NULL;
-}
-
-static void take_gil(PyThreadState *released)
-{
-    if (released != NULL)
-        PyEval_RestoreThread(released);
-}
-
-typedef struct line_count {
-    size_t n_lines, longest;
-} line_count;
-
-/* Count the lines of data, and a last one without a newline too. */
-static line_count count_lines(const unsigned char *data, size_t n_bytes)
-{
-    line_count count = {0};
-    const unsigned char *end = data + n_bytes;
-    while (data < end) {
-        const unsigned char *newline = memchr(data, '\n', (size_t)(end - data));
-        size_t size = (size_t)((newline == NULL ? end : newline + 1) - data);
-        count.n_lines++;
-        count.longest = size > count.longest ? size : count.longest;
-        data += size;
-    }
-    return count;
-}
-
-static size_t end_of_last_line(const unsigned char *data, size_t n_bytes)
-{
-    while (n_bytes > 0 && data[n_bytes - 1] != '\n')
-        n_bytes--;
-    return n_bytes;
-}
-
-static void write_framed_lines(const unsigned char *data, size_t n_bytes, char *out)
-{
-    const unsigned char *end = data + n_bytes;
-    while (data < end) {
-        const unsigned char *newline = memchr(data, '\n', (size_t)(end - data));
-        size_t size = (size_t)((newline == NULL ? end : newline + 1) - data);
-        disco_put_u32(out, 0);
-        disco_put_u32(out + 4, (uint32_t)size);
-        memcpy(out + 8, data, size);
-        out += 8 + size;
-        data += size;
-    }
-}
-
-PyObject *kvproto_frame_lines(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t n_args)
-{
-    Py_buffer view;
-    if (kvproto_check_count("frame_lines", n_args, 2) != 0)
-        return NULL;
-    int last = PyObject_IsTrue(args[1]);
-    if (last < 0 || PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) != 0)
-        return NULL;
-    const unsigned char *data = view.buf;
-    PyThreadState *released = release_gil(&view);
-    size_t n_taken = last ? (size_t)view.len : end_of_last_line(data, (size_t)view.len);
-    line_count count = count_lines(data, n_taken);
-    take_gil(released);
-    PyObject *frames = NULL;
-    if (count.longest > UINT32_MAX)
-        PyErr_Format(PyExc_ValueError,
-                     "a line has %zu bytes, but an item can have at most 4294967295",
-                     count.longest);
-    else if (count.n_lines > ((size_t)PY_SSIZE_T_MAX - n_taken) / 8)
-        PyErr_NoMemory();
-    else
-        frames = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n_taken + 8 * count.n_lines));
-    if (frames != NULL) {
-        char *out = PyBytes_AsString(frames);
-        released = release_gil(&view);
-        write_framed_lines(data, n_taken, out);
-        take_gil(released);
-    }
-    PyBuffer_Release(&view);
-    return frames == NULL ? NULL : Py_BuildValue("(Nn)", frames, (Py_ssize_t)n_taken);
-}
 
 static uint32_t crc_table[256];
 
@@ -191,17 +104,17 @@ static PyObject *split_view(split_state *splitting, const Py_buffer *view)
     splitting->outs = calloc(splitting->n_partitions, sizeof *splitting->outs);
     if (splitting->sizes == NULL || splitting->outs == NULL)
         return PyErr_NoMemory();
-    PyThreadState *released = release_gil(view);
+    PyThreadState *released = kvproto_release_gil(view);
     int failed = assign_pairs(splitting);
-    take_gil(released);
+    kvproto_take_gil(released);
     if (failed)
         return PyErr_NoMemory();
     PyObject *partitions = new_partitions(splitting);
     if (partitions == NULL)
         return NULL;
-    released = release_gil(view);
+    released = kvproto_release_gil(view);
     copy_pairs(splitting);
-    take_gil(released);
+    kvproto_take_gil(released);
     return Py_BuildValue("(Nn)", partitions, (Py_ssize_t)splitting->n_taken);
 }
 

@@ -18,15 +18,26 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
     return -1;
 }
 
+PyThreadState *kvproto_release_gil(const Py_buffer *view)
+{
+    return view->readonly ? PyEval_SaveThread() : NULL;
+}
+
+void kvproto_take_gil(PyThreadState *released)
+{
+    if (released != NULL)
+        PyEval_RestoreThread(released);
+}
+
 #define BUILTIN(name)                                                           \
     {                                                                           \
 #name, (PyCFunction)(void (*)(void))kvproto_##name, METH_FASTCALL, NULL \
     }
 
 static PyMethodDef builtins[] = {
-    BUILTIN(scan_pairs),   BUILTIN(scan_lists),   BUILTIN(pack_pairs), BUILTIN(frame_lines),
-    BUILTIN(split_frames), BUILTIN(sum_pairs),    BUILTIN(deal_pairs), BUILTIN(pack_typed),
-    BUILTIN(unpack_typed), {NULL, NULL, 0, NULL},
+    BUILTIN(scan_pairs),  BUILTIN(scan_lists),   BUILTIN(pack_pairs),   BUILTIN(frame_lines),
+    BUILTIN(split_lines), BUILTIN(split_frames), BUILTIN(sum_pairs),    BUILTIN(deal_pairs),
+    BUILTIN(pack_typed),  BUILTIN(unpack_typed), {NULL, NULL, 0, NULL},
 };
 
 int kvproto_export(uintptr_t dict)

@@ -110,6 +110,14 @@ _ROWS = (
         checks.flag,
     ),
     Parameter(
+        "unpack",
+        "bool",
+        True,
+        "whether inputs that are compressed with gzip, bzip2, xz or zstd are unpacked. With "
+        "`False` readers get them as they are",
+        checks.flag,
+    ),
+    Parameter(
         "map_output_stream",
         _STREAMS,
         (task_output_stream,),

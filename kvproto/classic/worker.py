@@ -181,6 +181,7 @@ class Worker(dict[str, Any]):
             map_output_stream=_output_stream("map", item),
             reduce_output_stream=_output_stream("reduce", item),
             text=item("text"),
+            unpack=item("unpack"),
             sort=item("sort"),
             sort_buffer_size=item("sort_buffer_size"),
             status_interval=item("status_interval"),

@@ -172,8 +172,10 @@ def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]
         return 0, lambda: None
     from kvproto.driver.source import Pump
     from kvproto.forms import READERS
+    from kvproto.inputs.unpacking import unpack_pieces
 
-    pump = Pump(READERS[form](iter(lambda: os.read(0, PIECE_BYTES), b""), max_item=max_item))
+    pieces = unpack_pieces(iter(lambda: os.read(0, PIECE_BYTES), b""), "the input")
+    pump = Pump(READERS[form](pieces, max_item=max_item))
     return pump.fileno, pump.check
 
 

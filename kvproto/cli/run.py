@@ -112,7 +112,8 @@ def _add_run(commands: Commands) -> None:
         dest="output",
         default="-",
         metavar="FILE",
-        help="write the results to FILE; a failed job does not change it; default: -, stdout",
+        help="write the results to FILE, compressed if its name ends in .gz, .bz2, .xz or .zst; a "
+        "failed job does not change it; default: -, stdout",
     )
     parser.add_argument(
         "--out",

@@ -23,6 +23,7 @@ from kvproto.classic.progress import Progress
 from kvproto.driver.program import external
 from kvproto.errors import DataError, JobError
 from kvproto.forms import encoder
+from kvproto.inputs.packing import PackedFile, compressor_for
 from kvproto.storage.atomic import OutputFile
 
 __all__ = ["Output", "call_user_code", "find_function", "find_job", "jobargs_of", "run"]
@@ -194,12 +195,15 @@ class Output:
     Parameters
     ----------
     path : str
-        "-" for stdout. A pipe or a device is written directly.
+        "-" for stdout. A pipe or a device is written directly. With a name in .gz, .bz2, .xz or
+        .zst the results are compressed.
     """
 
     def __init__(self, path: str = "-") -> None:
+        compressor = compressor_for(path)
         self._file = None if path == "-" else OutputFile(path)
         self._stdout = BufferedWriter(StandardFile(1), _BUFFER)
+        self._packed = PackedFile(self._file, compressor) if self._file and compressor else None
 
     def __enter__(self) -> Output:
         return self
@@ -213,6 +217,8 @@ class Output:
         if self._file is not None:
             with self._file:
                 if exc_type is None:
+                    if self._packed is not None:
+                        self._packed.close()
                     self._file.publish()
         elif exc_type is None:
             self._stdout.flush()
@@ -226,7 +232,7 @@ class Output:
         DataError for a pair that cannot be written in this form; it has its number and types.
         """
         encode = encoder(form)
-        write = (self._file or self._stdout).write
+        write = (self._packed or self._file or self._stdout).write
         for number, (key, value) in enumerate(pairs):
             try:
                 data = encode(key, value)

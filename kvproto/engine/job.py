@@ -25,11 +25,12 @@ from kvproto.engine.events import (
     Read,
     StageStarted,
 )
-from kvproto.engine.plan import plan_maps, plan_reduces
+from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.schemes import Input
+from kvproto.inputs.unpacking import is_compressed
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
@@ -202,6 +203,11 @@ def _run_stages(
             return _run_reduce(spec, calls, directory, engine, log)
         spec = _with_map(spec)
     is_lines = spec.map_input == InputChain() and spec.map_init is None
+    if is_lines and spec.unpack:
+        inputs = [_whole_if_compressed(one) for one in inputs]
+    for one in inputs:
+        if (one.n_bytes or 0) > _LARGE and not (is_lines and one.seekable):
+            log(Note(_of_one_task(one, is_lines)))
     tasks = plan_maps(inputs, n_processes, cut=is_lines, share=spec.map_init is None)
     map_spec = resolve_map(spec)
     target = directory.spool if map_spec.has_reduce else directory.unfinished
@@ -220,6 +226,23 @@ def _run_stages(
         for number, column in enumerate(columns)
     ]
     return _run_reduce(spec, calls, directory, engine, log)
+
+
+_LARGE = 1 << 30
+
+
+def _whole_if_compressed(one: Input) -> Input:
+    """An input that is not cut if it is compressed."""
+    is_small = (one.n_bytes or 0) <= MIN_TASK
+    return one if is_small or not is_compressed(one) else one._replace(seekable=False)
+
+
+def _of_one_task(one: Input, is_lines: bool) -> str:
+    reason = "compressed data" if is_lines else "the input of a job with a reader or a map_init"
+    return (
+        f"input {one.url}: one task reads all of its {(one.n_bytes or 0) / (1 << 30):.1f} GiB, "
+        f"because {reason} cannot be cut; several files can be read at a time"
+    )
 
 
 def _with_map(spec: JobSpec) -> JobSpec:

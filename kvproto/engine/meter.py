@@ -9,7 +9,6 @@ from typing import Any
 
 from kvproto.engine.events import emit_read, emit_status
 from kvproto.errors import DataError, KVProtoError
-from kvproto.inputs.lines import line_too_long
 
 __all__ = ["Meter", "MeteredFile"]
 
@@ -105,17 +104,12 @@ class MeteredFile(io.RawIOBase):
         The URL of the input, for errors.
     meter : Meter
         Counts the bytes, and keeps an error.
-    max_line : int or None
-        The most bytes in a line, if the input is read as lines. A longer line is an error before
-        all of it is read.
     """
 
-    def __init__(self, file: Any, url: str, meter: Meter, max_line: int | None) -> None:
+    def __init__(self, file: Any, url: str, meter: Meter) -> None:
         self._file = file
         self._url = url
         self._meter = meter
-        self._max_line = max_line
-        self._n_unended = 0
 
     def readable(self) -> bool:
         return True
@@ -130,13 +124,4 @@ class MeteredFile(io.RawIOBase):
             self._meter.failed = e
             raise
         self._meter.add(n_read)
-        if self._max_line is not None:
-            self._check_line(bytes(buffer[:n_read]), self._max_line)
         return n_read
-
-    def _check_line(self, data: bytes, max_line: int) -> None:
-        end = data.rfind(b"\n") + 1
-        self._n_unended = len(data) - end if end else self._n_unended + len(data)
-        if self._n_unended > max_line:
-            self._meter.failed = line_too_long(self._url, max_line)
-            raise self._meter.failed

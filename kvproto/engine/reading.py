@@ -5,7 +5,7 @@ surrogates (`surrogateescape`), so that they come out as the same bytes. A byte 
 before the first line is dropped. A reader of the job gets the same file object, with the bytes at
 `buffer`. A job with text=False has bytes, and readers get binary files, except for raw://, whose
 data was text. For an external program lines become frames without Python objects. Data without
-lines, compressed data above all, is an error where lines are read.
+lines, an archive for instance, is an error where lines are read. Compressed inputs are unpacked.
 
 When an input fails, its next replica is read from the start, and what was given already is skipped.
 
@@ -29,10 +29,11 @@ from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.lines import BOM, check_text, line_too_long, skip_mark, text_file
+from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
+from kvproto.inputs.unpacking import PiecesFile, content_file, content_of
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
@@ -75,6 +76,7 @@ class InputReader:
         for_function: Function | External,
         init: Function | None = None,
         is_text: bool = True,
+        unpack: bool = True,
         opener: Opener = open_input,
         on_open: Callable[[str], None] = lambda url: None,
     ) -> None:
@@ -85,6 +87,7 @@ class InputReader:
         self._function = for_function
         self._init = init
         self._is_text = is_text
+        self._unpack = unpack
         self._open = opener
         self._on_open = on_open
         self._url = splits[0].url if splits else "none"
@@ -96,9 +99,8 @@ class InputReader:
 
     def entries(self) -> Iterator[Any]:
         """The entries of all splits, after the call of init, which may take some for itself."""
-        entries = chain.from_iterable(
-            self._of_replicas(split, self._entries_of) for split in self._splits
-        )
+        read = self._entries_of if self._chain.functions else self._lines_of
+        entries = chain.from_iterable(self._of_replicas(split, read) for split in self._splits)
         if self._init is not None:
             try:
                 check_finished(self._init(entries, self._params), self._init)
@@ -136,13 +138,10 @@ class InputReader:
         meter = self._meter
         with (
             self._opened(split, url) as (file, size),
-            self._stream(file, size, url, split.start == 0) as stream,
+            self._stream(file, size, url) as stream,
         ):
             entries = iter(stream)
             skip(entries, meter.n_records - self._n_before, url)
-            if not self._chain.functions:
-                yield from self._lines_of(stream)
-                entries = iter(())
             for entry in entries:  # one at a time: the next may take its time
                 self._part = (entry,)
                 meter.n_records += 1
@@ -151,17 +150,29 @@ class InputReader:
                     meter.tell_status()
         meter.check()  # a reader may have caught the error
 
-    def _lines_of(self, file: Any) -> Iterator[str | bytes]:
-        """Yield lines, many of them read and counted at a time."""
+    def _lines_of(self, split: Split, url: str) -> Iterator[str | bytes]:
+        """Yield lines, many of them made and counted at a time."""
         meter = self._meter
-        while lines := file.readlines(_LINES):
-            for part in self._until_status(lines):
+        is_text = self._is_text or url.startswith("raw://")
+        for block in self._blocks_of(split, url, _LINES):
+            for part in self._until_status(_native.split_lines(block, is_text)):
                 self._part = part
-                meter.n_records += len(self._part)
-                self._left = iter(self._part)
+                meter.n_records += len(part)
+                self._left = iter(part)
                 yield from self._left
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
+
+    def _blocks_of(self, split: Split, url: str, n_block: int) -> Iterator[memoryview]:
+        """Yield the lines in blocks, without those that another replica gave."""
+        with self._opened(split, url) as (file, _):
+            if split.start == 0:
+                check_text(file, f"input {url}")
+                skip_mark(file)
+            _skip(file, self._n_taken, url)
+            for block in line_blocks(file, url, n_block, MAX_ITEM):
+                self._n_taken += len(block)
+                yield block
 
     def _until_status(self, entries: list[Any]) -> Iterator[list[Any]]:
         """Cut a list of entries where a status message is due."""
@@ -172,19 +183,11 @@ class InputReader:
             entries = entries[n_entries:]
 
     @contextmanager
-    def _stream(
-        self, file: Any, size: int | None, url: str, is_start: bool
-    ) -> Iterator[Iterable[Any]]:
-        """What the entries of an open input are taken from; closed at the end."""
+    def _stream(self, file: Any, size: int | None, url: str) -> Iterator[Iterable[Any]]:
+        """What the reader makes of an open input; closed at the end."""
         functions = self._chain.functions
         if file is not None and (self._is_text or url.startswith("raw://")):
-            file = text_file(file, is_start)
-        if not functions:
-            if is_start:
-                check_text(file, f"input {url}")
-                skip_mark(file)
-            yield file
-            return
+            file = text_file(file)
         stream, _, _ = chain_input(functions, file, size, url, self._params)
         with closing(stream):
             check_text(stream, f"input {url}")
@@ -201,33 +204,10 @@ class InputReader:
             yield from self._of_replicas(split, self._line_frames)
 
     def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
-        """Frame the lines of a file; the memory is that of a block or of the longest line."""
-        with self._opened(split, url) as (file, _):
-            if split.start == 0:
-                check_text(file, f"input {url}")
-                if not self._n_taken and file.peek(len(BOM)).startswith(BOM):
-                    self._n_taken = len(BOM)
-            _skip(file, self._n_taken, url)
-            begun = bytearray()
-            wanted = BLOCK
-            while block := file.read(BLOCK):
-                begun += block
-                if len(begun) >= wanted:
-                    frames, n_taken = _native.frame_lines(begun, False)
-                    self._meter.add_records(begun.count(b"\n", 0, n_taken))
-                    del begun[:n_taken]
-                    self._n_taken += n_taken
-                    if len(begun) > MAX_ITEM:
-                        raise line_too_long(url, MAX_ITEM)
-                    # A long line is not searched again for each of its blocks.
-                    wanted = min(max(BLOCK, 2 * len(begun)), MAX_ITEM + 1)
-                    if frames:
-                        yield frames
-            if begun:
-                self._meter.add_records(begun.count(b"\n") + (not begun.endswith(b"\n")))
-                self._n_taken += len(begun)
-                yield _native.frame_lines(begun, True)[0]
-        self._meter.check()
+        for block in self._blocks_of(split, url, BLOCK):
+            frames, n_lines = _native.frame_lines(block)
+            self._meter.add_records(n_lines)
+            yield frames
 
     def place(self, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
@@ -271,10 +251,15 @@ class InputReader:
                     f"input {url}: was cut short after the job began: "
                     f"{size} bytes, it had {split.n_bytes}"
                 )
-            max_line = None if self._chain.functions else MAX_ITEM
-            metered = MeteredFile(file, url, self._meter, max_line)
-            with io.BufferedReader(metered, 1 << 18) as buffered:
-                yield buffered, size
+            with io.BufferedReader(MeteredFile(file, url, self._meter), 1 << 18) as buffered:
+                content = None
+                if self._unpack and split.start == 0:
+                    content = content_of(buffered, f"input {url}")
+                if content is None:
+                    yield buffered, size
+                else:
+                    with content_file(self._meter.watched(content), buffered) as unpacked:
+                        yield unpacked, None
 
 
 def entry_frame(entry: Any, number: int, function: Function | External | None) -> bytes:
@@ -287,7 +272,7 @@ def entry_frame(entry: Any, number: int, function: Function | External | None) -
         ) from None
 
 
-_LINES = 1 << 14  # characters, about: lines that are read and counted at a time
+_LINES = 1 << 16  # bytes: lines that become Python objects at a time
 
 
 def _skip(file: Any, n_bytes: int, url: str) -> None:
@@ -333,28 +318,6 @@ def segment_opener(segments: Iterable[Segment], kind: str) -> Opener:
             chunks, size = as_result_file(
                 kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc
             )
-        return io.BufferedReader(_Chunks(chunks), 1 << 16), size
+        return io.BufferedReader(PiecesFile(chunks), 1 << 16), size
 
     return open_segment
-
-
-class _Chunks(io.RawIOBase):
-    """A file made of an iterator of bytes."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            data = next(self._chunks, None)
-            if data is None:
-                return 0
-            self._left = memoryview(data)
-        n_read = min(len(buffer), len(self._left))
-        buffer[:n_read] = self._left[:n_read]
-        self._left = self._left[n_read:]
-        return n_read

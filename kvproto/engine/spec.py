@@ -181,6 +181,8 @@ class JobSpec:
     text : bool
         Whether entries are str, and readers get text files; otherwise entries are bytes, and
         readers get binary files.
+    unpack : bool
+        Whether to unpack compressed inputs.
     sort : bool
         Whether the reduce gets its pairs sorted by key.
     sort_buffer_size : str
@@ -218,6 +220,7 @@ class JobSpec:
     map_output_stream: tuple[Function, ...] = ()
     reduce_output_stream: tuple[Function, ...] = ()
     text: bool = True
+    unpack: bool = True
     sort: bool = False
     sort_buffer_size: str = "10%"
     status_interval: int = 0
@@ -253,6 +256,7 @@ class TaskSpec:
     free_names: Callable[[], Mapping[str, Any]]
     required_modules: tuple[str, ...]
     text: bool
+    unpack: bool
     status_interval: int
     trust: bool
     profile: bool
@@ -370,6 +374,7 @@ def _common(job: JobSpec) -> dict[str, Any]:
         "free_names": job.free_names,
         "required_modules": job.required_modules,
         "text": job.text,
+        "unpack": job.unpack,
         "status_interval": job.status_interval,
         "trust": job.trust,
         "profile": job.profile,

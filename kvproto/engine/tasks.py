@@ -110,6 +110,7 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         for_function=spec.map,
         init=spec.init,
         is_text=spec.text,
+        unpack=spec.unpack,
         on_open=task.reads,
     )
     source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.source)
@@ -256,6 +257,7 @@ def _reader(spec: ReduceSpec, call: ReduceCall, meter: Meter) -> InputReader:
         meter,
         for_function=spec.reduce,
         is_text=spec.text,
+        unpack=spec.unpack and spec.spool is None,
         opener=opener,
     )
 

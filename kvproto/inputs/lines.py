@@ -1,8 +1,7 @@
 """Inputs as text: in lines, or in items that match a regular expression.
 
-Data without lines (compressed files, archives, UTF-16, and results of jobs) is recognized by its
-first bytes and rejected. As lines it would be garbage, and ranges cut at newlines cannot be
-decompressed.
+Data without lines (archives, what no job unpacks, UTF-16, and results of jobs) is recognized by its
+first bytes and rejected: as lines it would be garbage.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kvproto.errors import DataError
+from kvproto.inputs.unpacking import compression_of
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.records import RESULT_HEAD
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_text",
     "checked_lines",
     "has_lines",
+    "line_blocks",
     "line_too_long",
     "re_reader",
     "skip_mark",
@@ -43,22 +44,17 @@ def _unpack(command: str, module: str = "") -> str:
 
 
 _RESULT = "is a result of a job, which has no lines", "map_reader=chain_reader reads its pairs"
-_GUNZIP = "map_reader=gzip_line_reader reads its lines, or unpack it first with `gunzip`"
 _TO_UTF_8 = "make it UTF-8 first, with `iconv -f UTF-16 -t UTF-8`"
 
 _FORMATS = (
     (RESULT_HEAD, *_RESULT),
     (rb"\x81[\x00\x01].{8}\x00{4}", *_RESULT),
-    (rb"\x1f\x8b\x08", "is compressed with gzip", _GUNZIP),
-    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "is compressed with bzip2", _unpack("bunzip2", "bz2")),
-    (rb"\xfd7zXZ\x00", "is compressed with xz", _unpack("unxz", "lzma")),
     (
         rb"\x5d\x00\x00.{2}(\xff{8}|.{5}\x00{3})",
         "is compressed with lzma",
         _unpack("unlzma", "lzma"),
     ),
     (rb"LZIP\x01", "is compressed with lzip", _unpack("lzip -d")),
-    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "is compressed with zstd", _unpack("unzstd")),
     (rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18", "is compressed with lz4", _unpack("lz4 -d")),
     (rb"\xff\x06\x00\x00sNaPpY", "is compressed with snappy", _unpack("snzip -d")),
     (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _unpack("lzop -d")),
@@ -75,16 +71,19 @@ _ALL = re.compile(b"|".join(b"(?:%b)" % start for start, _, _ in _FORMATS), re.D
 
 def has_lines(head: bytes) -> bool:
     """Whether data can be read as lines, judged by its first HEAD_SIZE bytes, or all of it."""
-    return _ALL.match(head) is None
+    return compression_of(head) is None and _ALL.match(head) is None
 
 
 def check_has_lines(head: bytes, where: str) -> None:
     """Raise a final DataError for data without lines that names the format and says what to do."""
     if has_lines(head):
         return
-    what, advice = next(
-        (what, advice) for start, what, advice in _FORMATS if re.match(start, head, re.DOTALL)
-    )
+    if (compression := compression_of(head)) is not None:
+        what, advice = f"is compressed with {compression.name}", _unpack(compression.program)
+    else:
+        what, advice = next(
+            (what, advice) for start, what, advice in _FORMATS if re.match(start, head, re.DOTALL)
+        )
     raise DataError(f"{where}: {what}; {advice}", is_final=True)
 
 
@@ -122,6 +121,30 @@ def line_too_long(url: str, limit: int) -> DataError:
         f"{url} has a line of more than {limit} bytes, the limit of an item [LIMITS-1]",
         is_final=True,
     )
+
+
+def line_blocks(
+    file: io.BufferedReader, url: str, n_bytes: int, max_line: int
+) -> Iterator[memoryview]:
+    """Yield blocks of whole lines, each valid until the next; the last line may lack its newline.
+
+    Memory holds n_bytes or the longest line. Raises DataError for one over `max_line` bytes.
+    """
+    room = bytearray(n_bytes)
+    n_begun = 0
+    while n_read := file.readinto(memoryview(room)[n_begun:]):
+        n_filled = n_begun + n_read
+        end = room.rfind(b"\n", n_begun, n_filled) + 1
+        n_begun = n_filled - end
+        if end:
+            yield memoryview(room).toreadonly()[:end]
+            room[:n_begun] = room[end:n_filled]
+        if n_begun > max_line:
+            raise line_too_long(url, max_line)
+        if n_begun == len(room):
+            room = room + bytes(min(n_begun, max_line + 1 - n_begun))
+    if n_begun:
+        yield memoryview(room).toreadonly()[:n_begun]
 
 
 def skip_mark(file: Any) -> None:

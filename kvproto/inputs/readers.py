@@ -10,28 +10,24 @@ is a DataError that names the URL.
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterator
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from kvproto.errors import DataError
 from kvproto.inputs.lines import check_text, re_reader, text_file
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import OutputStream
 from kvproto.inputs.tagged import is_chunk
+from kvproto.inputs.unpacking import gunzip, is_unpacked, unpack
 from kvproto.storage.atomic import naming
 from kvproto.storage.hunks import HunkWriter, Reader, encode_netstrings, read_hunks, read_netstrings
 from kvproto.storage.manifest import entry_of
 from kvproto.storage.records import RESULT_HEAD
 from kvproto.storage.results import read_result_stream
 from kvproto.storage.trust import check_trusted, trusts
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = [
     "chain_reader",
@@ -115,15 +111,16 @@ def output_stream(stream: Any, partition: int, url: str, params: Any) -> Any:
 def task_input_stream(
     stream: Any, size: int | None, url: str, params: Any
 ) -> tuple[io.TextIOWrapper, int | None, str]:
-    """Open the URL by its scheme, whatever was opened before.
+    """Open the URL by its scheme, whatever was opened before, and unpack compressed data.
 
     Returns
     -------
     tuple
         (text file, its size in bytes or None, url).
     """
-    file, size = open_input(url)
-    return text_file(file), size, url
+    opened, size = open_input(url)
+    file = unpack(opened, f"input {url}")
+    return text_file(file), size if file is opened else None, url
 
 
 map_input_stream = reduce_input_stream = task_input_stream
@@ -327,9 +324,7 @@ def _netstrings(source: Reader, size: int | None) -> Iterator[tuple[str, str]]:
 def gzip_reader(
     fd: File, size: int | None, url: str, params: Any = None
 ) -> tuple[IO[str] | IO[bytes], None, str]:
-    """Decompress an input for the next function of a chain.
-
-    A file of several members is decompressed as a whole.
+    """Decompress a gzip file for the next function of a chain, if a job has not unpacked it.
 
     Returns
     -------
@@ -341,16 +336,17 @@ def gzip_reader(
     DataError
         Raised during reading: the input is cut short, or is not gzip.
     """
-    file: io.BufferedReader = io.BufferedReader(
-        _Gunzipped(_binary(fd, "gzip_reader"), url), 1 << 18
-    )
-    return text_file(file) if hasattr(fd, "buffer") else file, None, url
+    file = _binary(fd, "gzip_reader")
+    if is_unpacked(file):
+        return fd, None, url
+    content = gunzip(file, f"input {url}")
+    return text_file(content) if hasattr(fd, "buffer") else content, None, url
 
 
 def gzip_line_reader(
     fd: File, size: int | None, url: str, params: Any = None
 ) -> Iterator[str | bytes]:
-    """Read the lines of a gzip file, with their newline.
+    """Read the lines of a gzip file, with their newline. Without a reader, a job does the same.
 
     Yields
     ------
@@ -362,26 +358,6 @@ def gzip_line_reader(
         The input is cut short, or is not gzip.
     """
     yield from gzip_reader(fd, size, url)[0]
-
-
-class _Gunzipped(io.RawIOBase):
-    def __init__(self, file: Any, url: str) -> None:
-        self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
-        self._url = url
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        try:
-            n_read = self._gzip.readinto(buffer)
-        except (EOFError, OSError, zlib.error) as e:
-            raise DataError(f"input {self._url}: gzip data is cut short or damaged: {e}") from e
-        if not n_read and self._gzip.mtime is None:  # no header has been seen
-            raise DataError(
-                f"input {self._url}: is empty, but even gzip data without content is not"
-            )
-        return n_read
 
 
 def map_line_reader(

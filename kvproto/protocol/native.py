@@ -16,6 +16,7 @@ from kvproto.protocol.reference import (
     scan_lists,
     scan_pairs,
     split_frames,
+    split_lines,
     sum_pairs,
     unpack_typed,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "scan_lists",
     "scan_pairs",
     "split_frames",
+    "split_lines",
     "sum_pairs",
     "unpack_typed",
 ]

@@ -117,23 +117,29 @@ def pack_pairs(pairs: Iterable[object], max_item: int, first_index: int = 0) -> 
     return b"".join(parts), n_pairs
 
 
-def frame_lines(data: Bytes, last: bool) -> tuple[bytes, int]:
+def frame_lines(data: Bytes) -> tuple[bytes, int]:
     """Frame each line of data, with its newline, as the value of an empty key.
 
-    With `last`, also a final line without a newline. Returns (frames, bytes consumed).
+    The last line may lack a newline. Returns (frames, number of lines).
     """
-    end = len(data) if last else bytes(data).rfind(b"\n") + 1
-    parts = []
-    for line in bytes(data[:end]).split(b"\n"):
-        if len(line) > 0xFFFFFFFE:
+    lines = split_lines(data, False)
+    for line in lines:
+        if len(line) > 0xFFFFFFFF:
             raise ValueError(
-                f"a line has {len(line) + 1} bytes, but an item can have at most 4294967295"
+                f"a line has {len(line)} bytes, but an item can have at most 4294967295"
             )
-        parts.append(b"\0\0\0\0" + U32.pack(len(line) + 1) + line + b"\n")
-    rest = parts.pop()[8:-1]  # after the last newline
-    if rest:
-        parts.append(b"\0\0\0\0" + U32.pack(len(rest)) + rest)
-    return b"".join(parts), end
+    return b"".join([b"\0\0\0\0" + U32.pack(len(line)) + line for line in lines]), len(lines)
+
+
+def split_lines(data: Bytes, is_text: bool) -> list[Any]:
+    """Split data into lines with their newline, which the last one may lack.
+
+    They are bytes, or str: UTF-8, any other bytes as lone surrogates.
+    """
+    lines = [line + b"\n" for line in bytes(data).split(b"\n")]
+    last = lines.pop()[:-1]
+    lines += [last] if last else []
+    return [line.decode("utf-8", "surrogateescape") for line in lines] if is_text else lines
 
 
 def split_frames(data: Bytes, n_partitions: int) -> tuple[list[bytes], int]:

@@ -278,7 +278,7 @@ def test_a_reader_of_bytes_takes_them_from_the_buffer_of_its_file(tmp_path):
     def packed(fd, size, url, params):
         yield from gzip.open(fd.buffer)  # noqa: SIM115
 
-    assert results(input=[str(path)], map=nop_map, map_reader=packed) == [
+    assert results(input=[str(path)], map=nop_map, map_reader=packed, unpack=False) == [
         (b"\xff\x00 first\n", ""),
         (b"second\n", ""),
     ]

@@ -130,13 +130,3 @@ def test_a_result_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp_pa
             f"map_reader=chain_reader",
         ):
             results(input=urls, map=map)
-
-
-def test_a_gzip_file_that_is_read_as_lines_is_an_error_that_names_its_reader(tmp_path):
-    path = tmp_path / "text.gz"
-    path.write_bytes(gzip.compress(b"to be\n"))
-    for map in (nop_map, external([program(tmp_path, COUNT)])):
-        with pytest.raises(
-            JobError, match=f"input {path}: is compressed with gzip; map_reader=gzip_line_reader"
-        ):
-            results(input=[str(path)], map=map)

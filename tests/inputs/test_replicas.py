@@ -60,7 +60,9 @@ def test_the_first_replica_that_is_there_is_read(tmp_path, whole):
 @pytest.mark.documented("3 input: a list of urls, or of lists of urls")
 def test_a_replica_that_fails_halfway_is_followed_by_the_next_without_an_entry_twice(packed):
     good, cut = packed
-    job = Job("halfway").run(input=[[cut, good]], map=nop_map, map_reader=packed_lines)
+    job = Job("halfway").run(
+        input=[[cut, good]], map=nop_map, map_reader=packed_lines, unpack=False
+    )
     assert [key for key, _ in result_iterator(job.wait())] == LINES
     told = [event["text"] for event in events(job) if event["event"] == "message"]
     assert len(told) == 1 and "cut.gz" in told[0] and "next replica" in told[0]
@@ -72,7 +74,7 @@ def test_when_all_replicas_fail_the_error_names_each(packed):
     other = cut.replace("cut", "other")
     os.link(cut, other)
     with pytest.raises(JobError) as caught:
-        keys(input=[[cut, other]], map_reader=packed_lines)
+        keys(input=[[cut, other]], map_reader=packed_lines, unpack=False)
     assert "other.gz" in str(caught.value) and f"before that: {cut}" in str(caught.value)
 
 
@@ -81,7 +83,7 @@ def test_a_replica_with_less_in_it_than_was_read_already_is_an_error(tmp_path, p
     short = tmp_path / "short.gz"
     short.write_bytes(gzip.compress(b"line 0\n"))
     with pytest.raises(JobError, match=r"short.gz: has 1 entries, but its replica had"):
-        keys(input=[[cut, str(short)]], map_reader=packed_lines)
+        keys(input=[[cut, str(short)]], map_reader=packed_lines, unpack=False)
 
 
 def test_large_replicas_are_cut_and_each_part_is_read_once(tmp_path):

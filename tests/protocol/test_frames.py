@@ -1,6 +1,7 @@
 """Pairs and result lists: what holds for all values, all bytes, and all ways of cutting them."""
 
 import array
+import io
 import tracemalloc
 from zlib import crc32
 
@@ -394,16 +395,25 @@ texts = st.lists(st.sampled_from([b"\n", b"a", b"word", b"\r\n", b"\0"]), max_si
 
 
 @every_python_codec
-@given(data=texts, last=st.booleans())
-def test_lines_become_values_with_their_newline(codec_name, data, last):
-    frames, n_taken = codec_named(codec_name).primitives.frame_lines(data, last)
-    pairs = decode_pairs(frames)
-    assert all(key == b"" for key, _ in pairs)
-    lines = [value for _, value in pairs]
-    assert b"".join(lines) == data[:n_taken]
-    assert all(line.find(b"\n") == len(line) - 1 for line in lines[:-1])
-    assert b"" not in lines
-    assert n_taken == (len(data) if last else data.rfind(b"\n") + 1)
+@given(data=texts)
+def test_lines_become_values_with_their_newline(codec_name, data):
+    primitives = codec_named(codec_name).primitives
+    frames, n_lines = primitives.frame_lines(data)
+    lines = _lines(data)
+    assert decode_pairs(frames) == [(b"", line) for line in lines]
+    assert n_lines == len(lines)
+    assert primitives.split_lines(data, False) == lines
+
+
+def _lines(data):
+    return io.BytesIO(data).readlines()
+
+
+@every_python_codec
+@given(data=st.binary() | st.text().map(str.encode))
+def test_lines_as_text_have_all_their_bytes(codec_name, data):
+    lines = codec_named(codec_name).primitives.split_lines(data, True)
+    assert [line.encode("utf-8", "surrogateescape") for line in lines] == _lines(data)
 
 
 @every_python_codec
@@ -426,7 +436,8 @@ def test_each_pair_goes_to_the_partition_of_its_key(codec_name, pairs, tail, n_p
 @pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
 def test_lines_and_partitions_come_from_any_bytes_like_object(codec_name, make):
     primitives = codec_named(codec_name).primitives
-    assert primitives.frame_lines(make(b"a\nb"), False) == (encode_pair("", "a\n"), 2)
+    assert primitives.frame_lines(make(b"a\n")) == (encode_pair("", "a\n"), 1)
+    assert primitives.split_lines(make(b"a\nb"), True) == ["a\n", "b"]
     assert primitives.split_frames(make(encode_pair("a", "b")), 1) == ([encode_pair("a", "b")], 10)
     with pytest.raises(ValueError, match="n_partitions must be at least 1, not 0"):
         primitives.split_frames(make(b""), 0)

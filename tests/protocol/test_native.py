@@ -47,7 +47,8 @@ ARGUMENTS = {
     "scan_pairs": (b"", 0, 1, MAX_ITEM, []),
     "scan_lists": (b"", 0, None, 0, MAX_ITEM, []),
     "pack_pairs": ([], MAX_ITEM, 0),
-    "frame_lines": (b"", True),
+    "frame_lines": (b"",),
+    "split_lines": (b"", True),
     "split_frames": (b"", 1),
     "sum_pairs": (iter(()), {}, 1),
     "deal_pairs": ([], [[]], len),
@@ -136,7 +137,7 @@ def test_a_truth_that_cannot_be_told_comes_out_as_it_is(native):
             raise RuntimeError("unsure")
 
     with pytest.raises(RuntimeError, match="unsure"):
-        native.frame_lines(b"a\n", Unsure())
+        native.split_lines(b"a\n", Unsure())
 
 
 def test_a_start_behind_the_end_finds_nothing(native):
@@ -165,9 +166,7 @@ def test_a_large_result_is_that_of_the_reference(native):
 
 
 NO_ROOM = [
-    pytest.param(
-        lambda native: native.frame_lines(b"\n" * (16 * MIB), True), 32, id="frames of lines"
-    ),
+    pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB)), 32, id="frames of lines"),
     pytest.param(
         lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB),
         64,
