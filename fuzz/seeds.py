@@ -103,6 +103,40 @@ MESSAGES = {  # repetitions - 1, flags (1: die, 2: no memory), outcomes, text
 }
 
 
+def keys(*all_keys: bytes) -> bytes:
+    """The keys of sorting.c, each after its size."""
+    return b"".join(bytes([len(key)]) + key for key in all_keys)
+
+
+FEW = [b"b", b"a", b"", b"b", b"a\0", b"a", b"long key 1", b"long key 0", b"long key", b"\xff"]
+MANY = [b"%d" % (number * number % 211) for number in range(400)]
+PREFIXED = [b"the same beginning %d" % (number * 7 % 50) for number in range(90)]
+SORTS = {  # memory, piece - 1, the allocation that fails, keys
+    "few": b"\0\xff\0" + keys(*FEW),
+    "few-byte-by-byte": b"\1\0\0" + keys(*FEW),
+    "many": b"\0\x40\0" + keys(*MANY),
+    "many-in-runs": b"\2\xff\0" + keys(*MANY),
+    "long-in-runs": b"\3\x10\0" + keys(*PREFIXED),
+    "no-memory": b"\0\x40\3" + keys(*MANY),
+    "no-memory-later": b"\0\x40\7" + keys(*MANY),
+    "records": b"\0\0\0key\2a value\0key \1\3\2\1\4\1\5\0",
+    "records-malformed": b"\0\0\0key\2value\1\6\0",
+}
+LARGEST = b"9" * 18
+SUMS = {  # memory, room - 1, the allocation that fails, frames
+    "few": b"\0\xff\0" + frames((b"a", b"1"), (b"b", b"-20"), (b"a", b"300"), (b"", b"0")),
+    "long-keys": b"\0\1\0" + frames(*[(key, b"7") for key in PREFIXED]),
+    "full": b"\2\x20\0" + frames(*[(key, b"2") for key in MANY[:120]]),
+    "odd": b"\1\0\0"
+    + frames((b"a", b"1"), (b"a", b"01"), (b"a", b"-0"), (b"a", b""), (b"a", b"1x")),
+    "overflow": b"\0\0\0" + frames(*[(b"a", LARGEST)] * 12, *[(b"b", b"-" + LARGEST)] * 12),
+    "cut": b"\0\0\0" + frames((b"a", b"1"), (b"a", b"1"))[:-1],
+    "too-large": b"\0\0\0" + frames((b"a", b"1")) + b"\xff" * 8,
+    "no-memory": b"\0\0\2" + frames((b"a", b"1"), (b"b", b"1")),
+    "no-memory-later": b"\0\0\4" + frames((b"a", b"1"), (b"b", b"1")),
+}
+
+
 def traffic() -> dict[str, bytes]:
     """Make seeds of each case's first short run, without duplicates: target/kit-ID -> bytes."""
     names: dict[tuple[str, bytes], str] = {}
@@ -146,6 +180,8 @@ def seeds() -> dict[str, bytes]:
     made |= {f"messages/{name}": data for name, data in MESSAGES.items()}
     for target in ("sequences", "allocation"):
         made |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
+    made |= {f"sorting/{name}": data for name, data in SORTS.items()}
+    made |= {f"summing/{name}": data for name, data in SUMS.items()}
     made |= traffic()
     return {name: data for name, data in made.items() if len(data) <= MOST}
 

@@ -26,100 +26,169 @@ TARGETS = [
     "messages",
     "sequences",
     "allocation",
+    "sorting",
+    "summing",
 ]
 
 FAULTS = {
-    "limit-off-by-one": ("pairs", "inline.h", "if (size > max_item)", "if (size >= max_item)"),
+    "limit-off-by-one": (
+        "pairs",
+        "libdisco/inline.h",
+        "if (size > max_item)",
+        "if (size >= max_item)",
+    ),
     "cut-item-accepted": (
         "pairs",
-        "inline.h",
+        "libdisco/inline.h",
         "if (n_bytes - *at - 4 < size)",
         "if (n_bytes - *at < size)",
     ),
-    "num-pairs-passed-on": ("lists", "wire.c", "kept != NULL && !is_count", "kept != NULL"),
+    "num-pairs-passed-on": (
+        "lists",
+        "libdisco/wire.c",
+        "kept != NULL && !is_count",
+        "kept != NULL",
+    ),
     "list-begins-at-its-end": (
         "lists",
-        "wire.c",
+        "libdisco/wire.c",
         "list_offset = walker->field_offset",
         "list_offset = walker->offset",
     ),
     "cut-size-forgotten": (
         "chunking",
-        "wire.c",
+        "libdisco/wire.c",
         "memcpy(walker->size + walker->had,",
         "memcpy(walker->size,",
     ),
     "closing-byte-behind-the-end": (
         "params",
-        "params.c",
+        "libdisco/params.c",
         "size >= total - *at",
         "size > total - *at",
     ),
     "pair-written-without-room": (
         "pairs",
-        "wire.c",
+        "libdisco/wire.c",
         "    if (room < *n_bytes)\n        return DISCO_NO_ROOM;\n    put_item",
         "    put_item",
     ),
-    "number-written-backwards": ("params", "params.c", "digits[--n_digits]", "*digits, n_digits--"),
+    "number-written-backwards": (
+        "params",
+        "libdisco/params.c",
+        "digits[--n_digits]",
+        "*digits, n_digits--",
+    ),
     "line-cut-too-late": (
         "lines",
-        "messages.c",
+        "libdisco/messages.c",
         "n_text < DISCO_MAX_LINE ? n_text :",
         "n_text + 0 * ",
     ),
     "space-of-the-text-dropped": (
         "lines",
-        "messages.c",
+        "libdisco/messages.c",
         "line[n_tag] == ' ')\n        n_tag++",
         "1)\n        n_tag++",
     ),
-    "eleven-digits": ("params", "params.c", "MAX_DIGITS = 10", "MAX_DIGITS = 11"),
+    "eleven-digits": ("params", "libdisco/params.c", "MAX_DIGITS = 10", "MAX_DIGITS = 11"),
     "interrupted-write-given-up": (
         "messages",
-        "report.c",
+        "libdisco/report.c",
         "n_written == 0 || errno != EINTR",
         "1",
     ),
-    "cut-message-silent": ("messages", "report.c", "&& long_text == NULL)", "&& 0)"),
+    "cut-message-silent": ("messages", "libdisco/report.c", "&& long_text == NULL)", "&& 0)"),
     "answer-held-back": (
         "sequences",
-        "stream.c",
+        "libdisco/stream.c",
         "n_pending > 0 && poll",
         "n_pending > 99999 && poll",
     ),
     "answer-held-back-again": (
         "sequences",
-        "stream.c",
+        "libdisco/stream.c",
         "if (flush(stream) != DISCO_OK) /* it was ready",
         "if (0) /* it was ready",
     ),
     "missing-pairs-at-exit-unseen": (
         "sequences",
-        "stream.c",
+        "libdisco/stream.c",
         "if (stream->pairs_left > 0)",
         "if (stream->pairs_left > 9)",
     ),
-    "entry-not-ended": ("sequences", "entry.c", "    entry->data[n_bytes] = '\\0';\n", ""),
-    "no-memory-unseen": ("allocation", "entry.c", "if (block == NULL)", "if (0)"),
+    "entry-not-ended": ("sequences", "libdisco/entry.c", "    entry->data[n_bytes] = '\\0';\n", ""),
+    "no-memory-unseen": ("allocation", "libdisco/entry.c", "if (block == NULL)", "if (0)"),
     "no-memory-not-said": (
         "allocation",
-        "stream.c",
+        "libdisco/stream.c",
         "out of memory: %u bytes",
         "cannot go on: %u bytes",
+    ),
+    "long-keys-by-their-beginning": (
+        "sorting",
+        "native/sort.c",
+        "if (length > 1 && refs[index].rest == LONGER)",
+        "if (length > 1 && refs[index].rest > LONGER)",
+    ),
+    "equal-keys-not-stable": (
+        "sorting",
+        "native/sort.c",
+        "order[next[sorter->group_of[pair]]++]",
+        "order[next[sorter->group_of[n_pairs - 1 - pair]]++]",
+    ),
+    "escape-not-undone": (
+        "sorting",
+        "native/sort.c",
+        "*data >= ESCAPED && *data < 2 * ESCAPED",
+        "*data >= ESCAPED",
+    ),
+    "overflow-unseen": (
+        "summing",
+        "native/frame_sums.c",
+        "__builtin_add_overflow(sum->sum, step->number, &total)",
+        "(total = (int64_t)((uint64_t)sum->sum + (uint64_t)step->number), 0)",
+    ),
+    "zeros-before-a-number": (
+        "summing",
+        "native/frame_sums.c",
+        "(*digit == '0' && value->n_bytes > 1)",
+        "0",
+    ),
+    "digits-to-another-base": (
+        "summing",
+        "native/frame_sums.c",
+        "sum = 10 * sum + one",
+        "sum = 8 * sum + one",
+    ),
+    "table-without-memory-unseen": (
+        "summing",
+        "native/frame_sums.c",
+        "    if (sums == NULL)\n        return -1;\n",
+        "",
     ),
 }
 """Name -> (target, file, what stands in it, what stands in its place)."""
 
 
-def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.CompletedProcess:
-    """Build a target over the sources in `core` and feed it its seeds."""
+def replay(target: str, csrc: Path, directory: Path, *flags: str) -> subprocess.CompletedProcess:
+    """Build a target over the sources in `csrc` and feed it its seeds."""
     binary = directory / target
+    core, native = csrc / "libdisco", csrc / "native"
     core_sources = [core / f"{name}.c" for name in ("messages", "params", "wire")]
     sources = [FUZZ / f"{target}.c", FUZZ / "replay.c", *core_sources]
-    warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O0", *flags]
+    warnings = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-O0", *flags]
     compile_or_fail(
-        ["gcc", *warnings, f"-I{ROOT / 'include'}", f"-I{core}", *sources, "-o", binary]
+        [
+            "gcc",
+            *warnings,
+            f"-I{ROOT / 'include'}",
+            f"-I{core}",
+            f"-I{native}",
+            *sources,
+            "-o",
+            binary,
+        ]
     )
     return subprocess.run(
         [binary, FUZZ / "seeds" / target],
@@ -132,7 +201,7 @@ def replay(target: str, core: Path, directory: Path, *flags: str) -> subprocess.
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_seed_keeps_the_invariant(target, tmp_path):
-    done = replay(target, ROOT / "csrc/libdisco", tmp_path, *SANITIZE)
+    done = replay(target, ROOT / "csrc", tmp_path, *SANITIZE)
     n_seeds = len(list((FUZZ / "seeds" / target).iterdir()))
     assert (done.returncode, done.stdout) == (0, f"{n_seeds} inputs\n"), done.stderr
 
@@ -140,14 +209,15 @@ def test_every_seed_keeps_the_invariant(target, tmp_path):
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_core_with_a_fault_breaks_the_invariant(name, tmp_path):
     target, file, there, instead = FAULTS[name]
-    core = tmp_path / "libdisco"
-    shutil.copytree(ROOT / "csrc/libdisco", core)
-    text = (core / file).read_text(encoding="utf-8")
+    csrc = tmp_path / "csrc"
+    shutil.copytree(ROOT / "csrc", csrc)
+    path = csrc / file
+    text = path.read_text(encoding="utf-8")
     assert text.count(there) == 1, (
         "the line that the fault was in has changed: put the fault where it now stands"
     )
-    (core / file).write_text(text.replace(there, instead), encoding="utf-8")
-    done = replay(target, core, tmp_path, "-Wno-error")
+    path.write_text(text.replace(there, instead), encoding="utf-8")
+    done = replay(target, csrc, tmp_path, "-Wno-error")
     assert done.returncode != 0, "no seed sees it"
     assert "broken: " in done.stderr or done.returncode < 0, done.stderr
 
