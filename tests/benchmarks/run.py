@@ -28,6 +28,7 @@ BENCHMARKS = (
     "startup",
     "demo",
     "wordcount",
+    "packed",
     "growth",
     "conformance",
 )
