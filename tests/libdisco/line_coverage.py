@@ -51,6 +51,7 @@ TESTS = [f"protocol/{name}" for name in PROTOCOL] + [
     "driver/test_external",
     "driver/test_supervise",
     "engine/test_sort_memory",
+    "classic/test_frame_sums",
 ]
 LIBDISCO = ["test_faults", "test_libdisco", "test_pipes", "test_streams"]
 

@@ -22,6 +22,7 @@ MIB = 1 << 20
 BIG = bytes(96 * MIB)
 """So large that the C library always asks the kernel for it."""
 BIG_PAIR = encode_pair(b"", BIG)
+BIG_TYPED = encode_pair(b"", b"b" + BIG)
 
 
 @pytest.fixture
@@ -52,6 +53,8 @@ ARGUMENTS = {
     "split_frames": (b"", 1),
     "sum_pairs": (iter(()), {}, 1),
     "deal_pairs": ([], [[]], len),
+    "pack_typed": ([], True, len),
+    "unpack_typed": (b"", True, len),
 }
 
 
@@ -138,6 +141,10 @@ def test_a_truth_that_cannot_be_told_comes_out_as_it_is(native):
 
     with pytest.raises(RuntimeError, match="unsure"):
         native.split_lines(b"a\n", Unsure())
+    with pytest.raises(RuntimeError, match="unsure"):
+        native.pack_typed([], Unsure(), len)
+    with pytest.raises(RuntimeError, match="unsure"):
+        native.unpack_typed(b"", Unsure(), len)
 
 
 def test_a_start_behind_the_end_finds_nothing(native):
@@ -166,6 +173,12 @@ def test_a_large_result_is_that_of_the_reference(native):
 
 
 NO_ROOM = [
+    pytest.param(
+        lambda native: native.pack_typed([("k", BIG)], True, len), 32, id="frames of typed values"
+    ),
+    pytest.param(
+        lambda native: native.unpack_typed(BIG_TYPED, True, len), 32, id="objects of typed values"
+    ),
     pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB)), 32, id="frames of lines"),
     pytest.param(
         lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB),
