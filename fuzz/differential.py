@@ -94,7 +94,6 @@ def primitives_agree(data, start, max_item, most, n_partitions):
                 pairs,
                 made.scan_lists(data, start, None, 0, max_item, lists),
                 lists,
-                made.split_frames(data, n_partitions),
                 made.frame_lines(data),
                 made.split_lines(data, False),
                 made.split_lines(data, True),

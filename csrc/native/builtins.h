@@ -19,7 +19,6 @@ typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ss
 
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* pairs.c */
 kvproto_builtin kvproto_frame_lines, kvproto_split_lines;                   /* lines.c */
-kvproto_builtin kvproto_split_frames;                                       /* frames.c */
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* typed.c */
@@ -33,11 +32,5 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
  */
 PyThreadState *kvproto_release_gil(const Py_buffer *view);
 void kvproto_take_gil(PyThreadState *released);
-
-/* The same as zlib's crc32(), which the Python side uses for single keys. */
-uint32_t kvproto_crc32(const unsigned char *data, size_t n_bytes);
-
-/* Fill the table of kvproto_crc32(). Call it once, before the first kvproto_crc32(). */
-void kvproto_fill_crc_table(void);
 
 #endif

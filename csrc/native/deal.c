@@ -4,6 +4,8 @@
  */
 #include "builtins.h"
 
+#include "crc.h"
+
 /*
  * The partition of a key, or -1 with an exception set. `other` chooses it for keys of other types.
  */

@@ -8,6 +8,7 @@
  */
 #include "builtins.h"
 
+#include "crc.h"
 #include "native.h"
 
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted)
@@ -35,16 +36,16 @@ void kvproto_take_gil(PyThreadState *released)
     }
 
 static PyMethodDef builtins[] = {
-    BUILTIN(scan_pairs),  BUILTIN(scan_lists),   BUILTIN(pack_pairs),   BUILTIN(frame_lines),
-    BUILTIN(split_lines), BUILTIN(split_frames), BUILTIN(sum_pairs),    BUILTIN(deal_pairs),
-    BUILTIN(pack_typed),  BUILTIN(unpack_typed), {NULL, NULL, 0, NULL},
+    BUILTIN(scan_pairs),   BUILTIN(scan_lists),   BUILTIN(pack_pairs), BUILTIN(frame_lines),
+    BUILTIN(split_lines),  BUILTIN(sum_pairs),    BUILTIN(deal_pairs), BUILTIN(pack_typed),
+    BUILTIN(unpack_typed), {NULL, NULL, 0, NULL},
 };
 
 int kvproto_export(uintptr_t dict)
 {
     PyGILState_STATE state = PyGILState_Ensure(); /* cffi released it around this call */
     int failed = 0;
-    kvproto_fill_crc_table();
+    kvproto_fill_crc_tables();
     for (PyMethodDef *method = builtins; !failed && method->ml_name != NULL; method++) {
         PyObject *function = PyCFunction_NewEx(method, NULL, NULL);
         failed = function == NULL ||

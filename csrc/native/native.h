@@ -2,6 +2,8 @@
 #ifndef KVPROTO_NATIVE_H
 #define KVPROTO_NATIVE_H
 
+#include "disco.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +17,42 @@ int kvproto_export(uintptr_t dict);
 
 /* See remove_tree.h. */
 int kvproto_remove_tree(const char *path);
+
+/*
+ * The CRC-32 of data that follows data with the CRC `crc`, 0 at first. Is it faster here than
+ * zlib's?
+ */
+uint32_t kvproto_crc(uint32_t crc, const void *data, size_t n_bytes);
+int kvproto_crc_is_fast(void);
+
+/*
+ * A stream of pairs or of result lists. The pairs go to the buffers of their partitions,
+ * crc32(key) % n_partitions, without the num-pairs fields. The caller owns all memory.
+ */
+typedef struct kvproto_dealer {
+    disco_walker *walker;  /* begun by disco_walk_start(); says where the stream is */
+    uint32_t n_partitions; /* at least 1 */
+    uint32_t owner;        /* the partition of the current pair, or the one that is full */
+    size_t capacity;       /* bytes of each buffer, at least 1 */
+    unsigned char *room;   /* the buffers, one after the other */
+    size_t *n_bytes;       /* of each buffer: the bytes in it */
+    uint64_t *n_pairs;     /* of each buffer: the pairs that end in it */
+    unsigned char *key;    /* a key item that is not complete, or has not been moved to a buffer */
+    size_t key_room;       /* bytes that `key` has room for */
+    size_t n_key;          /* bytes of it, its size included */
+    size_t n_key_moved;    /* bytes of it that are in the buffer of its partition */
+} kvproto_dealer;
+
+typedef enum kvproto_dealt {
+    KVPROTO_DEALT = 0,          /* all bytes are taken */
+    KVPROTO_DEAL_TOO_LARGE = 1, /* a size is over the limit, see disco_walk(); do not go on */
+    KVPROTO_DEAL_FULL = 2,      /* the buffer of `owner`: empty it and go on */
+    KVPROTO_DEAL_KEY_FULL = 3   /* `key` has no room for key_room + 1 bytes: enlarge it and go on */
+} kvproto_dealt;
+
+/* Take the next n_bytes of the stream; *n_taken says how many of them. */
+kvproto_dealt kvproto_deal(kvproto_dealer *dealer, const void *data, size_t n_bytes,
+                           size_t *n_taken);
 
 /* Sorts frames by their keys, in memory: first add() all, then sort(), then take() them. */
 typedef struct kvproto_sorter kvproto_sorter;

@@ -17,14 +17,14 @@ from kvproto._stdio import ready_fds
 from kvproto._text import shortened
 from kvproto.driver import verdict as _verdict
 from kvproto.driver.process import SupervisedProcess
-from kvproto.driver.source import Source
+from kvproto.driver.source import FileRange, Piece, Source
 from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError, WorkerFacts
 from kvproto.protocol.messages import ERR, Message, MessageParser
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["LIMITS", "Exchange", "Limits"]
+__all__ = ["LIMITS", "Exchange", "FrameDecoder", "Limits"]
 
 # A read locks the pipe while it copies. Reading only part of it lets the worker go on writing.
 _READ_BYTES = 1 << 19
@@ -48,13 +48,20 @@ LIMITS = Limits()
 
 
 class Decoder(Protocol[Decoded_co]):
-    """A decoder of the worker's stdout: a ListDecoder or a FrameStream."""
+    """A decoder of the worker's stdout: a ListDecoder, a FrameStream or a Dealer."""
 
     def feed(self, data: Buffer) -> Decoded_co: ...
 
     def close(self) -> None: ...
 
     def list_under_way(self) -> tuple[int, int] | None: ...
+
+
+class FrameDecoder(Decoder[Decoded_co], Protocol[Decoded_co]):
+    """A decoder that counts the result lists."""
+
+    @property
+    def n_lists(self) -> int: ...
 
 
 class Exchange(Generic[Decoded_co]):
@@ -65,7 +72,7 @@ class Exchange(Generic[Decoded_co]):
     process : SupervisedProcess
     source : Source
         The input.
-    decoder : ListDecoder or FrameStream
+    decoder : ListDecoder, FrameStream or Dealer
         Decodes stdout.
     argv : list of str
         The program and its arguments, for error messages.
@@ -111,11 +118,13 @@ class Exchange(Generic[Decoded_co]):
         self.stdout_ended = False
         self._stderr_ended = False
         self._room = bytearray(_READ_BYTES)
-        self._pending = memoryview(params)
+        self._pending: Piece = memoryview(params)
         self._messages = MessageParser()
         self._on_message = on_message
         self._live = live
-        self._paused_seconds = 0.0  # seconds in the user's code or a slow source: not the worker's
+        self._paused_seconds = (
+            0.0  # seconds in decoding, the user's code or a slow source: not the worker's
+        )
         self._began = self._moved = self._now()
         self._expired = ""  # the limit that the round before reached
         self._suspended = self._closed = False
@@ -156,8 +165,8 @@ class Exchange(Generic[Decoded_co]):
             if self.process.stderr in ready:
                 self._read_stderr()
             if self.process.stdout in ready and self._read_stdout() and not self.errors:
-                decoded = self._decoded()
                 paused = time.monotonic()
+                decoded = self._decoded()
                 self._suspended = True
                 yield decoded
                 self._suspended = False
@@ -346,7 +355,7 @@ class Exchange(Generic[Decoded_co]):
 
     def _refill(self) -> None:
         paused = time.monotonic()
-        self._pending = memoryview(self.source.read())
+        self._pending = self.source.read()
         self._paused_seconds += time.monotonic() - paused
         self._moved = self._now()
         if not self._pending:
@@ -357,12 +366,16 @@ class Exchange(Generic[Decoded_co]):
             self._refill()
         if self.input_ended:
             return
+        pending, pipe = self._pending, self.process.stdin
         try:
-            n_written = os.write(self.process.stdin, self._pending)
+            if isinstance(pending, FileRange):
+                n_written = pending.write_to(pipe)
+            else:
+                n_written = os.write(pipe, pending)
         except BlockingIOError:
             return
         self.n_sent += n_written
-        self._pending = self._pending[n_written:]
+        self._pending = pending[n_written:]
         self._moved = self._now()
 
     def _end_input(self) -> None:

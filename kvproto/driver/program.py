@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, Limits
+from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, FrameDecoder, Limits
 from kvproto.driver.process import SupervisedProcess
-from kvproto.driver.source import BytesSource, DescriptorSource, PairSource, Source
+from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
 from kvproto.errors import FilesError, WorkerNotStarted
+from kvproto.protocol.dealing import Dealer, Write
 from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder
 from kvproto.protocol.messages import Message
 from kvproto.protocol.params import Params, encode_params
@@ -206,7 +207,7 @@ class ExternalProgram:
         """
         return self._frames("map", frames)
 
-    def reduce_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
+    def reduce_frames(self, frames: int | Iterable[bytes | FileRange]) -> Iterator[bytes]:
         """Run the program as a reduce, with the arguments and results of `map_frames`."""
         return self._frames("reduce", frames)
 
@@ -228,6 +229,32 @@ class ExternalProgram:
         for pairs in self._views(mode, frames):
             write(pairs)
 
+    def deal_frames(
+        self,
+        mode: str,
+        frames: int | Iterable[bytes | FileRange],
+        n_partitions: int,
+        write: Write,
+    ) -> None:
+        """Run the program as `pipe_frames` does, and write the pairs of its output by partition.
+
+        Parameters
+        ----------
+        mode : {"map", "reduce"}
+        frames : int or iterable of bytes
+            As for `map_frames`. A reduce may also have ranges of files with pairs that were checked
+            before.
+        n_partitions : int
+            The partition of a pair is crc32(key) % n_partitions.
+        write : callable
+            write(partition, data, n_pairs) is called with the next bytes of a partition, a
+            memoryview that is valid only during the call. It may end inside a pair.
+        """
+        dealer = Dealer(n_partitions, write, with_lists=True, max_item=self._max_item)
+        for _ in self._run(mode, frames, dealer):
+            pass
+        dealer.flush()
+
     def close(self) -> None:
         """Kill the runs that have not ended, and wait until their processes are gone.
 
@@ -242,22 +269,29 @@ class ExternalProgram:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _frames(self, mode: str, frames: int | Iterable[bytes]) -> Iterator[bytes]:
+    def _frames(self, mode: str, frames: int | Iterable[bytes | FileRange]) -> Iterator[bytes]:
         for pairs in self._views(mode, frames):
             yield bytes(pairs)
 
-    def _views(self, mode: str, frames: int | Iterable[bytes]) -> Iterator[memoryview]:
+    def _views(self, mode: str, frames: int | Iterable[bytes | FileRange]) -> Iterator[memoryview]:
+        lists = FrameStream(with_lists=True, max_item=self._max_item)
+        return (pairs for pairs in self._run(mode, frames, lists) if pairs)
+
+    def _run(
+        self,
+        mode: str,
+        frames: int | Iterable[bytes | FileRange],
+        decoder: FrameDecoder[Decoded_co],
+    ) -> Iterator[Decoded_co]:
         source: Source
         if isinstance(frames, int):
             source = DescriptorSource(frames, max_item=self._max_item)
         else:
             source = BytesSource(frames, max_item=self._max_item)
-        lists = FrameStream(with_lists=True, max_item=self._max_item)
-        with self._exchange(mode, source, lists) as exchange:
-            for pairs in exchange.output():
-                exchange.answered(lists.n_lists)
-                if pairs:
-                    yield pairs
+        with self._exchange(mode, source, decoder) as exchange:
+            for decoded in exchange.output():
+                exchange.answered(decoder.n_lists)
+                yield decoded
 
     def _exchange(
         self, mode: str, source: Source, decoder: Decoder[Decoded_co]

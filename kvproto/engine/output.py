@@ -47,6 +47,11 @@ class Output:
             streams.write if streams is not None else writer.write
         )
 
+    @property
+    def has_streams(self) -> bool:
+        """Whether pairs go through output streams of the job."""
+        return self._streams is not None
+
     def stream(self, partition: int) -> _Counted | None:
         """The last output stream of a partition; None for a job without such streams."""
         return None if self._streams is None else _Counted(self._streams, partition)

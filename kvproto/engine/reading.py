@@ -22,6 +22,7 @@ from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
 
+from kvproto.driver.source import FileRange
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter, MeteredFile
@@ -39,12 +40,13 @@ from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import RAW, pack_frames
 from kvproto.storage.results import as_result_file
-from kvproto.storage.spool import Segment, read_segment
+from kvproto.storage.spool import Segment, read_segment, segment_ranges
 
 __all__ = [
     "InputReader",
     "Opener",
     "entry_frame",
+    "file_ranges",
     "segment_chunks",
     "segment_opener",
     "segment_splits",
@@ -294,10 +296,18 @@ def segment_chunks(segments: Iterable[Segment], meter: Meter) -> Iterator[bytes]
             yield data
 
 
+def file_ranges(segments: Iterable[Segment], meter: Meter) -> Iterator[FileRange]:
+    """Yield the same blocks as ranges of the spool files."""
+    for segment in segments:
+        for block in segment_ranges(segment):
+            meter.add(len(block))
+            yield block
+
+
 def segment_splits(segments: Iterable[Segment]) -> list[Split]:
     """Segments as splits, for an InputReader with `segment_opener`; empty ones are left out."""
     return [
-        Split(segment.path, segment.start, segment.start + segment.n_bytes, segment.n_bytes)
+        Split(segment.path, 0, segment.n_bytes, segment.n_bytes)
         for segment in segments
         if segment.n_bytes
     ]

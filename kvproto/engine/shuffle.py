@@ -1,8 +1,7 @@
 """From a map's output to the partitions: combine, partition, encode.
 
-Pairs of Python objects go in batches through combiner and partition function (`route_pairs`).
-Frames of an external program go as bytes to the partitions of `default_partition` (`route_frames`):
-no pair becomes an object.
+Pairs of Python objects go in batches through combiner and partition function. Frames of an external
+program come here only when they were combined: otherwise its driver deals them to the partitions.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from typing import Any, Protocol
 
 from kvproto.engine.partition import Partitioner
 from kvproto.engine.spec import BatchCombiner, External, Function, MapSpec, Pair, function_name
-from kvproto.protocol import native as _native
-from kvproto.protocol.stream import FrameStream
-from kvproto.storage.atomic import BLOCK
+from kvproto.protocol.dealing import Dealer
 from kvproto.storage.records import FRAMES, pack_frames, pack_objects
 
 __all__ = [
@@ -29,7 +26,6 @@ __all__ = [
     "iterable",
     "route_frames",
     "route_pairs",
-    "write_counted",
 ]
 
 _BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
@@ -205,41 +201,11 @@ def _combine_all(combiner: BatchCombiner, params: Any, source: PairSource) -> It
 
 def route_frames(chunks: Iterable[bytes], n_partitions: int, writer: Writer) -> None:
     """Send frames, cut anywhere, to the partitions that `default_partition` gives their keys."""
-    if n_partitions == 1:
-        write_counted(chunks, 0, writer)
-        return
-    counters = [FrameStream(with_lists=False) for _ in range(n_partitions)]
-    for datas in _split(chunks, n_partitions):
-        for partition, (data, counter) in enumerate(zip(datas, counters, strict=True)):
-            if data:
-                _write_frames(data, counter, partition, writer)
-
-
-def write_counted(chunks: Iterable[bytes], partition: int, writer: Writer) -> None:
-    """Write frames, cut anywhere, as they come; pairs are counted on the way."""
-    counter = FrameStream(with_lists=False)
-    for data in chunks:
-        _write_frames(data, counter, partition, writer)
-
-
-def _write_frames(data: bytes, counter: FrameStream, partition: int, writer: Writer) -> None:
-    before = counter.n_pairs
-    counter.check(data)
-    writer.write(partition, data, counter.n_pairs - before)
-
-
-def _split(chunks: Iterable[bytes], n_partitions: int) -> Iterator[list[bytes]]:
-    begun = bytearray()
-    wanted = BLOCK
+    dealer = Dealer(n_partitions, writer.write, with_lists=False)
     for chunk in chunks:
-        begun += chunk
-        if len(begun) >= wanted:
-            datas, n_taken = _native.split_frames(begun, n_partitions)
-            del begun[:n_taken]
-            wanted = max(BLOCK, 2 * len(begun))
-            yield datas
-    if begun:
-        yield _native.split_frames(begun, n_partitions)[0]
+        dealer.feed(chunk)
+    dealer.close()
+    dealer.flush()
 
 
 def _write(parts: list[list[Pair]], encode: BatchEncoder, writer: Writer) -> None:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from itertools import chain
 from sys import getsizeof
 from types import GeneratorType
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from kvproto.driver.source import FileRange
 from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
@@ -25,6 +26,7 @@ from kvproto.engine.reading import (
     InputReader,
     Opener,
     entry_frame,
+    file_ranges,
     segment_chunks,
     segment_opener,
     segment_splits,
@@ -35,7 +37,6 @@ from kvproto.engine.shuffle import (
     iterable,
     route_frames,
     route_pairs,
-    write_counted,
 )
 from kvproto.engine.sort import sort_frames, sort_pairs
 from kvproto.engine.spec import (
@@ -57,6 +58,9 @@ from kvproto.storage.home import in_home
 from kvproto.storage.records import FRAMES, read_batches
 from kvproto.storage.results import Result
 from kvproto.storage.spool import Segment
+
+if TYPE_CHECKING:
+    from kvproto.driver.program import ExternalProgram
 
 __all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
 
@@ -131,30 +135,34 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         if source is not None:
             route_pairs(spec, source, output.encode, output)
         else:
-            frames = _combined_frames(spec, _map_frames(spec, reader))
-            route_frames(frames, spec.n_partitions, output)
+            _map_frames(spec, reader, output)
         meter.check()
         return output.publish()
 
 
-def _map_frames(spec: MapSpec, reader: InputReader) -> Iterator[bytes]:
-    """What an external program answers, as frames."""
+def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
+    """Send what an external program answers to the partitions, as frames."""
     assert isinstance(spec.map, External)
-    return _run_program("map", spec.map, reader.frames())
-
-
-def _combined_frames(spec: MapSpec, frames: Iterator[bytes]) -> Iterator[bytes]:
-    if isinstance(spec.combiner, FrameCombiner):
-        return spec.combiner.combine_frames(frames)
-    return frames
+    with _program("map", spec.map) as worker:
+        if isinstance(spec.combiner, FrameCombiner):
+            frames = spec.combiner.combine_frames(worker.map_frames(reader.frames()))
+            route_frames(frames, spec.n_partitions, output)
+        else:
+            worker.deal_frames("map", reader.frames(), spec.n_partitions, output.write)
 
 
 def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
     """What the map gives, as Python objects."""
     if isinstance(spec.map, External):
-        frames = _map_frames(spec, reader)
-        return chain.from_iterable(read_batches(FRAMES, frames, "the external program's output"))
-    return chain.from_iterable(_mapped(spec.map, spec.params, reader))
+        with _program("map", spec.map) as worker:
+            frames = worker.map_frames(reader.frames())
+            yield from _pairs_of(frames)
+    else:
+        yield from chain.from_iterable(_mapped(spec.map, spec.params, reader))
+
+
+def _pairs_of(frames: Iterable[bytes]) -> Iterator[Pair]:
+    return chain.from_iterable(read_batches(FRAMES, frames, "the external program's output"))
 
 
 def _mapped(function: Function, params: Any, reader: InputReader) -> Iterator[Iterable[Any]]:
@@ -186,8 +194,7 @@ def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> list[Resul
         reduce_output(spec, call.partition, call.directory) as output,
     ):
         if isinstance(spec.reduce, External):
-            frames = _frames_to_reduce(spec, call, meter, reader)
-            _write_frames(_run_program("reduce", spec.reduce, frames), spec, output)
+            _reduce_frames(spec.reduce, _input_of_program(spec, call, meter, reader), output)
         elif _reduces_frames(spec):
             frames = _frames_to_reduce(spec, call, meter, reader)
             _write_pairs(cast(FrameReduce, spec.reduce).reduce_frames(frames), spec, output)
@@ -232,7 +239,7 @@ def _entries_to_reduce(
 def _frames_to_reduce(
     spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
 ) -> Iterator[bytes]:
-    """The same for an external program, as frames cut anywhere."""
+    """The same as frames, cut anywhere."""
     if reader is not None or spec.init is not None:
         for number, entry in enumerate(_entries_to_reduce(spec, call, meter, reader)):
             yield entry_frame(entry, number, spec.source)
@@ -242,6 +249,17 @@ def _frames_to_reduce(
         chunks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
     yield from chunks
     meter.add_records(sum(segment.n_pairs for segment in call.segments))
+
+
+def _input_of_program(
+    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+) -> Iterator[bytes | FileRange]:
+    """The same for an external program: as ranges of the spool where they are read as they are."""
+    if spec.sort or reader is not None or spec.init is not None:
+        yield from _frames_to_reduce(spec, call, meter, reader)
+    else:
+        yield from file_ranges(call.segments, meter)
+        meter.add_records(sum(segment.n_pairs for segment in call.segments))
 
 
 def _reader(spec: ReduceSpec, call: ReduceCall, meter: Meter) -> InputReader:
@@ -268,12 +286,14 @@ def _counted(batches: Iterable[list[Pair]], meter: Meter) -> Iterator[list[Pair]
         yield batch
 
 
-def _write_frames(frames: Iterator[bytes], spec: ReduceSpec, output: Output) -> None:
-    if not spec.output_stream:
-        write_counted(frames, 0, output)
-        return
-    for pairs in read_batches(FRAMES, frames, "the external program's output"):
-        output.write(0, pairs, len(pairs))
+def _reduce_frames(reduce: External, frames: Iterator[bytes | FileRange], output: Output) -> None:
+    with _program("reduce", reduce) as worker:
+        if not output.has_streams:
+            worker.deal_frames("reduce", frames, 1, output.write)
+            return
+        frames_out = worker.reduce_frames(frames)
+        for pairs in read_batches(FRAMES, frames_out, "the external program's output"):
+            output.write(0, pairs, len(pairs))
 
 
 def _reduce_with(
@@ -331,8 +351,9 @@ def _takes_output(reduce: Function) -> bool:
 # --- both --------------------------------------------------------------------------------------
 
 
-def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Iterator[bytes]:
-    """Run a program over frames; yields those that it answers. Its messages become events."""
+@contextmanager
+def _program(mode: str, program: External) -> Iterator[ExternalProgram]:
+    """An external program, whose messages become events."""
     from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, not for all jobs
 
     def tell(message: Message) -> None:
@@ -343,7 +364,7 @@ def _run_program(mode: str, program: External, frames: Iterable[bytes]) -> Itera
         with ExternalProgram(
             program.files, mode=mode, params=program.ext_params, on_message=tell, **limits
         ) as worker:
-            yield from worker.map_frames(frames) if mode == "map" else worker.reduce_frames(frames)
+            yield worker
     except OSError as e:
         if is_full(e):  # its directory is in the job's
             with in_home(tempfile.gettempdir()):

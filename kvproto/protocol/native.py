@@ -7,6 +7,8 @@ the environment selects the reference. The compiled module is for CPython only.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 from kvproto.protocol.reference import (
     deal_pairs,
@@ -15,14 +17,17 @@ from kvproto.protocol.reference import (
     pack_typed,
     scan_lists,
     scan_pairs,
-    split_frames,
     split_lines,
     sum_pairs,
     unpack_typed,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 __all__ = [
     "NATIVE",
+    "crc32",
     "deal_pairs",
     "ffi",
     "frame_lines",
@@ -31,7 +36,6 @@ __all__ = [
     "pack_typed",
     "scan_lists",
     "scan_pairs",
-    "split_frames",
     "split_lines",
     "sum_pairs",
     "unpack_typed",
@@ -50,3 +54,10 @@ if NATIVE:
     if lib.kvproto_export(id(_compiled)) != 0:
         raise ImportError("kvproto._disco could not export its functions")
     globals().update(_compiled)
+
+if NATIVE and lib.kvproto_crc_is_fast():
+
+    def crc32(data: Buffer, value: int = 0, /) -> int:
+        """Return what zlib.crc32 returns, several times as fast for long data."""
+        view = ffi.from_buffer(data)
+        return lib.kvproto_crc(value, view, len(view))

@@ -142,29 +142,6 @@ def split_lines(data: Bytes, is_text: bool) -> list[Any]:
     return [line.decode("utf-8", "surrogateescape") for line in lines] if is_text else lines
 
 
-def split_frames(data: Bytes, n_partitions: int) -> tuple[list[bytes], int]:
-    """Route the frames of each complete pair of data to partition crc32(key) % n_partitions.
-
-    Returns (frames of each partition, bytes consumed). No limit applies: the data was checked.
-    """
-    if n_partitions < 1:
-        raise ValueError(f"n_partitions must be at least 1, not {n_partitions}")
-    partitions: list[list[bytes]] = [[] for _ in range(n_partitions)]
-    position, end = 0, len(data)
-    while end - position >= 8:
-        value_at = position + 4 + U32.unpack_from(data, position)[0]
-        if end - value_at < 4:
-            break
-        after = value_at + 4 + U32.unpack_from(data, value_at)[0]
-        if after > end:
-            break
-        partitions[crc32(data[position + 4 : value_at]) % n_partitions].append(
-            bytes(data[position:after])
-        )
-        position = after
-    return [b"".join(frames) for frames in partitions], position
-
-
 def deal_pairs(
     pairs: list[tuple[Any, ...]], parts: list[list[Any]], other: Callable[[Any], int]
 ) -> None:

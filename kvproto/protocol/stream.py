@@ -17,7 +17,7 @@ from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder, en
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FrameStream"]
+__all__ = ["FrameStream", "NativeStream", "ReferenceStream"]
 
 _FIELDS = ("num-pairs", "key size", "key", "value size", "value")
 
@@ -34,7 +34,7 @@ class FrameStream:
     """
 
     def __new__(cls, *, with_lists: bool, max_item: int = MAX_ITEM) -> FrameStream:
-        kind = _NativeStream if _native.NATIVE else _ReferenceStream
+        kind = NativeStream if _native.NATIVE else ReferenceStream
         return super().__new__(kind if cls is FrameStream else cls)
 
     @property
@@ -75,23 +75,29 @@ class FrameStream:
         raise NotImplementedError
 
 
-class _NativeStream(FrameStream):
-    """A stream over the compiled walker."""
+class NativeStream(FrameStream):
+    """A stream over the compiled walker.
+
+    Attributes
+    ----------
+    walker : cdata
+        The disco_walker.
+    """
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
-        self._walker = _native.ffi.new("disco_walker *")
+        self.walker = _native.ffi.new("disco_walker *")
         self._n_kept = _native.ffi.new("size_t *")
         self._room = bytearray()  # reused: fresh memory costs page faults
         self._fault: ItemTooLarge | None = None
-        _native.lib.disco_walk_start(self._walker, with_lists, max_item)
+        _native.lib.disco_walk_start(self.walker, with_lists, max_item)
 
     @property
     def n_pairs(self) -> int:
-        return self._walker.n_pairs
+        return self.walker.n_pairs
 
     @property
     def n_lists(self) -> int:
-        return self._walker.n_lists
+        return self.walker.n_lists
 
     def feed(self, data: Buffer) -> memoryview:
         n_kept = self._walk(memoryview(data), keep=True)
@@ -101,7 +107,7 @@ class _NativeStream(FrameStream):
         self._walk(memoryview(data), keep=False)
 
     def close(self) -> None:
-        walker = self._walker
+        walker = self.walker
         field = _FIELDS[walker.field]
         if walker.had == 0 and not walker.in_list and field in ("num-pairs", "key size"):
             return
@@ -119,20 +125,19 @@ class _NativeStream(FrameStream):
 
     def _progress_of_list(self) -> str:
         # Only for a list that ends between two pairs: otherwise the field explains the error.
-        walker = self._walker
+        walker = self.walker
         if not walker.in_list or walker.had or _FIELDS[walker.field] != "key size":
             return ""
         n_pairs = walker.num_pairs - walker.pairs_left
         return f"; the result list has {n_pairs} of its {walker.num_pairs} pairs"
 
     def list_under_way(self) -> tuple[int, int] | None:
-        walker = self._walker
+        walker = self.walker
         return (walker.list_offset, walker.num_pairs) if walker.in_list else None
 
     def _walk(self, data: memoryview, *, keep: bool) -> int:
-        if self._fault is not None:
-            raise self._fault
-        ffi, walker = _native.ffi, self._walker
+        self.check_fault()
+        ffi, walker = _native.ffi, self.walker
         if keep and len(self._room) < data.nbytes:
             self._room = bytearray(data.nbytes)
         room = ffi.from_buffer(self._room) if keep else ffi.NULL
@@ -140,16 +145,26 @@ class _NativeStream(FrameStream):
             walker, ffi.from_buffer(data), data.nbytes, room, self._n_kept
         )
         if status == _native.lib.DISCO_TOO_LARGE:
-            fault = ItemTooLarge(
-                field=_FIELDS[walker.field],
-                offset=walker.field_offset,
-                size=walker.wanted,
-                limit=walker.max_item,
-            )
+            fault = self.too_large()
             fault.decoded = [bytes(memoryview(self._room)[: self._n_kept[0]])] if keep else []
-            self._fault = fault
             raise fault
         return self._n_kept[0]
+
+    def check_fault(self) -> None:
+        """Raise the error of an earlier call, if there was one."""
+        if self._fault is not None:
+            raise self._fault
+
+    def too_large(self) -> ItemTooLarge:
+        """Return the error for the current field. Every later call raises it too."""
+        walker = self.walker
+        self._fault = ItemTooLarge(
+            field=_FIELDS[walker.field],
+            offset=walker.field_offset,
+            size=walker.wanted,
+            limit=walker.max_item,
+        )
+        return self._fault
 
 
 class _Lists(ListDecoder):
@@ -159,7 +174,7 @@ class _Lists(ListDecoder):
         return self._pairs or []
 
 
-class _ReferenceStream(FrameStream):
+class ReferenceStream(FrameStream):
     """A stream over the decoders."""
 
     def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:

@@ -38,6 +38,8 @@ __all__ = [
 BLOCK = 1 << 20
 """Bytes that are read or copied at a time: 1 MiB."""
 
+_BUFFER = 1 << 17  # what is larger is written at once, without a copy
+
 ErrorsOf = Callable[[str], AbstractContextManager[object]]
 """Takes a path; the context turns an OSError of its body into the error for that path."""
 
@@ -130,7 +132,7 @@ class AtomicFile:
             fd = self._open()
             with _closed_on_error(fd):
                 self._set_mode(fd)
-            self._file = os.fdopen(fd, "wb", buffering=BLOCK)
+            self._file = os.fdopen(fd, "wb", buffering=_BUFFER)
         except OSError:
             self._remove()
             with errors(path):

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from itertools import chain
 from struct import Struct
 from typing import Any, NamedTuple, Protocol, Self, TypeGuard
-from zlib import crc32
 
 from kvproto.errors import DataError
+from kvproto.protocol.native import crc32
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, RESULT_HEAD, read_batches
-from kvproto.storage.spool import Partitions
+from kvproto.storage.spool import Segment, SpoolWriter, read_segment
 from kvproto.storage.store import LOCAL, Store, Writer
 
 __all__ = ["Result", "ResultWriters", "as_result_file", "read_result_stream"]
@@ -41,8 +41,8 @@ class Result(NamedTuple):
 class ResultWriters:
     """Writes result files, which its context discards unless they are published.
 
-    Many files could need too many descriptors: then the data is collected first, and the files are
-    written one after the other.
+    Many files could need too many descriptors: then the data is collected in one file aside, and
+    the result files are written one after the other.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class ResultWriters:
         self._is_raw = kind == RAW
         self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
         self._files: list[Writer] = []
-        self._collected: Partitions | None = None
+        self._aside: SpoolWriter | None = None
         with ExitStack() as opened:
             if len(paths) > _MAX_OPEN:
-                aside = f"{paths[0]}.{os.urandom(4).hex()}.part"
-                self._collected = opened.enter_context(closing(Partitions(aside, len(paths))))
+                path = f"{paths[0]}.{os.urandom(4).hex()}.part"
+                self._aside = opened.enter_context(SpoolWriter(path, len(paths), store=store))
             else:
                 self._files = [self._begin(path, opened) for path in paths]
             self._opened = opened.pop_all()
@@ -78,12 +78,12 @@ class ResultWriters:
     def __exit__(self, *exc_info: object) -> None:
         self._opened.close()
 
-    def write(self, number: int, data: bytes, n_pairs: int) -> None:
+    def write(self, number: int, data: bytes | memoryview, n_pairs: int) -> None:
         """Append data, which contains or completes n_pairs pairs, to file `number`."""
-        if self._collected is not None:
-            self._collected.add(number, data)
-        else:
-            self._files[number].write(data)
+        if self._aside is not None:
+            self._aside.write(number, data, n_pairs)
+            return
+        self._files[number].write(data)
         written = self._written[number]
         written[0] += len(data)
         written[1] += n_pairs
@@ -91,23 +91,31 @@ class ResultWriters:
 
     def publish(self, *, on_disk: bool = False) -> list[Result]:
         """Complete all files; return them in the order of paths. `on_disk`: see `Writer`."""
-        results = []
-        for number, (n_bytes, n_pairs, crc) in enumerate(self._written):
-            with ExitStack() as opened:
-                file = self._filled(number, opened)
-                if not self._is_raw:
-                    file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
-                file.publish(on_disk=on_disk)
-            results.append(Result(file.path, n_bytes, n_pairs, crc))
-        return results
+        if self._aside is None:
+            return [
+                self._publish(file, n_bytes, n_pairs, crc, on_disk)
+                for file, (n_bytes, n_pairs, crc) in zip(self._files, self._written, strict=True)
+            ]
+        segments = self._aside.publish()
+        with ExitStack() as removed:
+            removed.callback(self._store.remove, segments[0].path)
+            return [
+                self._copied(path, segment, on_disk)
+                for path, segment in zip(self._paths, segments, strict=True)
+            ]
 
-    def _filled(self, number: int, opened: ExitStack) -> Writer:
-        if self._collected is None:
-            return self._files[number]
-        file = self._begin(self._paths[number], opened)
-        for data in self._collected.chunks(number):
-            file.write(data)
-        return file
+    def _copied(self, path: str, segment: Segment, on_disk: bool) -> Result:
+        with ExitStack() as opened:
+            file = self._begin(path, opened)
+            for data in read_segment(segment, self._store):
+                file.write(data)
+            return self._publish(file, segment.n_bytes, segment.n_pairs, segment.crc, on_disk)
+
+    def _publish(self, file: Writer, n_bytes: int, n_pairs: int, crc: int, on_disk: bool) -> Result:
+        if not self._is_raw:
+            file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
+        file.publish(on_disk=on_disk)
+        return Result(file.path, n_bytes, n_pairs, crc)
 
 
 class Source(Protocol):

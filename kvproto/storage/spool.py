@@ -6,20 +6,22 @@ of its partition, one from each map task.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from io import FileIO
+from io import RawIOBase
 from typing import NamedTuple, Self
-from zlib import crc32
 
+from kvproto.driver.source import FileRange
 from kvproto.errors import DataError
-from kvproto.storage.atomic import BLOCK, naming, private, writing
+from kvproto.protocol.native import crc32
+from kvproto.storage.atomic import BLOCK, naming
 from kvproto.storage.store import LOCAL, Store
 
-__all__ = ["Partitions", "Segment", "SpoolWriter", "read_segment"]
+__all__ = ["Segment", "SpoolWriter", "read_segment", "segment_ranges"]
 
 BUFFER_SIZE = 32 << 20
 """Bytes of output that a task keeps in memory: 32 MiB."""
+
+_LARGE = 1 << 18  # bytes that are written at once
 
 
 class Segment(NamedTuple):
@@ -29,31 +31,45 @@ class Segment(NamedTuple):
     ----------
     path : str
         The spool file.
-    start, n_bytes : int
-        The offset of the first byte in the file, and the number of bytes.
+    ranges : tuple of (int, int)
+        The parts of the file that have its bytes, in order: the offset of the first byte, and the
+        number of bytes.
     n_pairs, crc : int
         The number of pairs, and the crc32 of the bytes.
     """
 
     path: str
-    start: int
-    n_bytes: int
+    ranges: tuple[tuple[int, int], ...]
     n_pairs: int
     crc: int
 
+    @property
+    def n_bytes(self) -> int:
+        """The number of bytes."""
+        return sum(n_bytes for _, n_bytes in self.ranges)
+
 
 class SpoolWriter:
-    """Collects the output of a map task by partition; `publish` writes it to the file `path`.
+    """Writes the output of a map task, in any order of partitions, to the file `path`.
 
-    Its context discards the output unless it is published.
+    Its context discards the file unless it is published. Small pieces are collected in memory.
+
+    Parameters
+    ----------
+    path : str
+    n_partitions : int
+    buffer_size : int
+        Bytes that are kept in memory.
     """
 
     def __init__(
         self, path: str, n_partitions: int, *, buffer_size: int = BUFFER_SIZE, store: Store = LOCAL
     ) -> None:
         self._file = store.create(path)
-        self._partitions = Partitions(f"{path}.spill", n_partitions, buffer_size)
-        self._n_bytes = [0] * n_partitions
+        self._buffer_size = buffer_size
+        self._n_written = self._n_kept = 0
+        self._kept: list[list[bytes]] = [[] for _ in range(n_partitions)]
+        self._ranges: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
         self._n_pairs = [0] * n_partitions
         self._crc = [0] * n_partitions
 
@@ -62,122 +78,92 @@ class SpoolWriter:
 
     def __exit__(self, *exc_info: object) -> None:
         self._file.__exit__(*exc_info)
-        self._partitions.close()
 
-    def write(self, partition: int, data: bytes, n_pairs: int) -> None:
-        """Append data, which has n_pairs pairs, to a partition."""
-        self._n_bytes[partition] += len(data)
+    def write(self, partition: int, data: bytes | memoryview, n_pairs: int) -> None:
+        """Append data, which contains or completes n_pairs pairs, to a partition."""
         self._n_pairs[partition] += n_pairs
         self._crc[partition] = crc32(data, self._crc[partition])
-        self._partitions.add(partition, data)
+        if len(data) >= _LARGE:
+            self._flush(partition)
+            self._append(partition, data)
+        elif data:
+            self._kept[partition].append(bytes(data))
+            self._n_kept += len(data)
+            if self._n_kept > self._buffer_size:
+                self._flush_all()
 
     def publish(self) -> list[Segment]:
-        """Write the file and return the segment of each partition, in order."""
-        segments = []
-        start = 0
-        for partition, n_bytes in enumerate(self._n_bytes):
-            for data in self._partitions.chunks(partition):
-                self._file.write(data)
-            n_pairs, crc = self._n_pairs[partition], self._crc[partition]
-            segments.append(Segment(self._file.path, start, n_bytes, n_pairs, crc))
-            start += n_bytes
+        """Complete the file and return the segment of each partition, in order."""
+        self._flush_all()
         self._file.publish()
-        return segments
+        return [
+            Segment(self._file.path, tuple(ranges), n_pairs, crc)
+            for ranges, n_pairs, crc in zip(self._ranges, self._n_pairs, self._crc, strict=True)
+        ]
+
+    def _flush_all(self) -> None:
+        for partition in range(len(self._kept)):
+            self._flush(partition)
+
+    def _flush(self, partition: int) -> None:
+        kept = self._kept[partition]
+        for data in kept:
+            self._append(partition, data)
+            self._n_kept -= len(data)
+        kept.clear()
+
+    def _append(self, partition: int, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        ranges = self._ranges[partition]
+        start, n_bytes = ranges[-1] if ranges else (0, 0)
+        if ranges and start + n_bytes == self._n_written:
+            ranges[-1] = (start, n_bytes + len(data))
+        else:
+            ranges.append((self._n_written, len(data)))
+        self._n_written += len(data)
 
 
 def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
     """Yield the bytes of a segment in blocks.
 
-    Raises DataError with the path when the file is cut short or damaged.
+    Raises DataError with the path, before the last block, when the file is cut short or damaged.
     """
-    crc, left = 0, segment.n_bytes
-    with (
-        naming(segment.path, "reading"),
-        store.open_range(segment.path, segment.start, segment.n_bytes) as file,
-    ):
-        while left:
-            data = file.read(min(BLOCK, left))
-            if not data:
-                raise DataError(
-                    f"spool file {segment.path} is cut short: {left} of the "
-                    f"{segment.n_bytes} bytes at offset {segment.start} are missing"
-                )
-            crc = crc32(data, crc)
-            left -= len(data)
-            if not left and crc != segment.crc:
-                raise DataError(
-                    f"spool file {segment.path} is damaged: the checksum of the {segment.n_bytes} "
-                    f"bytes at offset {segment.start} is wrong"
-                )
-            yield data
+    for _, _, data in _checked_blocks(segment, store):
+        yield data
 
 
-class Partitions:
-    """Data of many partitions, added in any order: in memory up to a limit, then in a file.
+def segment_ranges(segment: Segment) -> Iterator[FileRange]:
+    """Yield the blocks of a segment as ranges of its file, each valid until the next.
 
-    Parameters
-    ----------
-    path : str
-        Where the file is created. It is unlinked at once, so that it disappears with this process.
-    n_partitions : int
-    buffer_size : int
-        The limit in bytes.
+    Raises DataError as `read_segment` does.
     """
+    for file, start, data in _checked_blocks(segment, LOCAL):
+        yield FileRange(file.fileno(), start, len(data))
 
-    def __init__(self, path: str, n_partitions: int, buffer_size: int = BUFFER_SIZE) -> None:
-        self._path = path
-        self._buffer_size = buffer_size
-        self._n_buffered = 0
-        self._in_memory: list[list[bytes]] = [[] for _ in range(n_partitions)]
-        self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
-        self._file: FileIO | None = None
 
-    def add(self, partition: int, data: bytes) -> None:
-        """Append data to a partition."""
-        self._in_memory[partition].append(data)
-        self._n_buffered += len(data)
-        if self._n_buffered > self._buffer_size:
-            self._spill()
-
-    def chunks(self, partition: int) -> Iterator[bytes]:
-        """Yield all data of a partition, in order."""
-        if self._file is not None:
-            for start, n_bytes in self._spilled[partition]:
-                yield from self._read(self._file, start, n_bytes)
-        yield from self._in_memory[partition]
-
-    def close(self) -> None:
-        """Release the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _spill(self) -> None:
-        with writing(self._path):
-            if self._file is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self._file = FileIO(private(self._path, flags), "r+")
-                os.unlink(self._path)
-            for chunks, spilled in zip(self._in_memory, self._spilled, strict=True):
-                if chunks:
-                    data = b"".join(chunks)
-                    spilled.append((self._file.seek(0, os.SEEK_END), len(data)))
-                    _write_all(self._file, data)
-                    chunks.clear()
-        self._n_buffered = 0
-
-    def _read(self, file: FileIO, start: int, n_bytes: int) -> Iterator[bytes]:
-        with naming(self._path, "reading"):
-            file.seek(start)
-            while n_bytes:
-                data = file.read(min(BLOCK, n_bytes))
+def _checked_blocks(segment: Segment, store: Store) -> Iterator[tuple[RawIOBase, int, bytes]]:
+    """Yield (file, offset, data) of each block; the checksum is checked before the last one."""
+    crc, n_bytes = 0, segment.n_bytes
+    n_left = n_bytes
+    for start, n_bytes_of_range in segment.ranges:
+        at, end = start, start + n_bytes_of_range
+        with (
+            naming(segment.path, "reading"),
+            store.open_range(segment.path, start, n_bytes_of_range) as file,
+        ):
+            while at < end:
+                data = file.read(min(BLOCK, end - at))
                 if not data:
-                    raise DataError(f"{self._path} was cut short while it was in use")
-                n_bytes -= len(data)
-                yield data
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+                    raise DataError(
+                        f"spool file {segment.path} is cut short: {n_left} of the {n_bytes} bytes "
+                        f"from offset {segment.ranges[0][0]} on are missing"
+                    )
+                crc = crc32(data, crc)
+                n_left -= len(data)
+                if not n_left and crc != segment.crc:
+                    raise DataError(
+                        f"spool file {segment.path} is damaged: the checksum of the {n_bytes} "
+                        f"bytes from offset {segment.ranges[0][0]} on is wrong"
+                    )
+                yield file, at, data
+                at += len(data)

@@ -21,7 +21,7 @@ class Writer(Protocol):
 
     path: str
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Append bytes."""
 
     def publish(self, *, on_disk: bool = False) -> None:

@@ -196,7 +196,7 @@ def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_erro
 
     with pytest.raises(
         JobError,
-        match=r"spool file .* is damaged: the checksum of the .* bytes at offset 0 is wrong",
+        match=r"spool file .* is damaged: the checksum of the .* bytes from offset 0 on is wrong",
     ):
         results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)
 

@@ -41,6 +41,7 @@ PROTOCOL = [
     "test_native",
     "test_sums",
     "test_deal_pairs",
+    "test_dealing",
     "test_typed",
     "test_frames",
     "test_stream",

@@ -3,7 +3,6 @@
 import array
 import io
 import tracemalloc
-from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -417,27 +416,8 @@ def test_lines_as_text_have_all_their_bytes(codec_name, data):
 
 
 @every_python_codec
-@given(pairs=pair_lists, tail=st.binary(max_size=11), n_partitions=st.integers(1, 5))
-def test_each_pair_goes_to_the_partition_of_its_key(codec_name, pairs, tail, n_partitions):
-    split_frames = codec_named(codec_name).primitives.split_frames
-    whole = encode_pairs(pairs)
-    partitions, n_taken = split_frames(whole, n_partitions)
-    assert n_taken == len(whole)
-    assert [decode_pairs(frames) for frames in partitions] == [
-        [pair for pair in pairs if crc32(pair[0]) % n_partitions == index]
-        for index in range(n_partitions)
-    ]
-    assert split_frames(whole + tail, n_partitions) == _reference.split_frames(
-        whole + tail, n_partitions
-    )
-
-
-@every_python_codec
 @pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
-def test_lines_and_partitions_come_from_any_bytes_like_object(codec_name, make):
+def test_lines_come_from_any_bytes_like_object(codec_name, make):
     primitives = codec_named(codec_name).primitives
     assert primitives.frame_lines(make(b"a\n")) == (encode_pair("", "a\n"), 1)
     assert primitives.split_lines(make(b"a\nb"), True) == ["a\n", "b"]
-    assert primitives.split_frames(make(encode_pair("a", "b")), 1) == ([encode_pair("a", "b")], 10)
-    with pytest.raises(ValueError, match="n_partitions must be at least 1, not 0"):
-        primitives.split_frames(make(b""), 0)

@@ -50,7 +50,6 @@ ARGUMENTS = {
     "pack_pairs": ([], MAX_ITEM, 0),
     "frame_lines": (b"",),
     "split_lines": (b"", True),
-    "split_frames": (b"", 1),
     "sum_pairs": (iter(()), {}, 1),
     "deal_pairs": ([], [[]], len),
     "pack_typed": ([], True, len),
@@ -95,7 +94,6 @@ WRONG = (
     + [("scan_lists", at, wrong) for at in (1, 3, 4) for wrong in NOT_A_NUMBER]
     + [("pack_pairs", at, wrong) for at in (1, 2) for wrong in NOT_A_NUMBER]
     + [("pack_pairs", 0, wrong) for wrong in (3, None)]
-    + [("split_frames", 1, wrong) for wrong in NOT_A_NUMBER]
 )
 
 
@@ -116,12 +114,6 @@ def test_a_number_that_no_size_can_be_is_refused(native, name, at, wrong):
     arguments[at] = wrong
     with pytest.raises(OverflowError):
         getattr(native, name)(*arguments)
-
-
-@pytest.mark.parametrize("wrong", [0, -1, 1 << 40])
-def test_a_number_of_partitions_that_cannot_be_is_refused(native, wrong):
-    with pytest.raises(ValueError, match=f"n_partitions must be at least 1, not {wrong}"):
-        native.split_frames(b"", wrong)
 
 
 def test_values_can_only_be_appended_to_a_list(native):
@@ -180,14 +172,6 @@ NO_ROOM = [
         lambda native: native.unpack_typed(BIG_TYPED, True, len), 32, id="objects of typed values"
     ),
     pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB)), 32, id="frames of lines"),
-    pytest.param(
-        lambda native: native.split_frames(encode_pair("k", "v"), 12 * MIB),
-        64,
-        id="sizes of partitions",
-    ),
-    pytest.param(lambda native: native.split_frames(b"", 12 * MIB), 240, id="list of partitions"),
-    pytest.param(lambda native: native.split_frames(BIG, 1), 16, id="owners of pairs"),
-    pytest.param(lambda native: native.split_frames(BIG_PAIR, 1), 32, id="a partition"),
     pytest.param(lambda native: native.pack_pairs([(b"", BIG)], MAX_ITEM), 32, id="packed pairs"),
 ]
 
@@ -198,7 +182,7 @@ def test_memory_that_is_not_there_is_a_memory_error_and_the_function_goes_on_wor
 ):
     with memory_for(mib * MIB), pytest.raises(MemoryError):
         call(native)
-    assert native.split_frames(encode_pair("k", "v"), 1) == ([encode_pair("k", "v")], 10)
+    assert native.frame_lines(b"v\n") == (encode_pair("", "v\n"), 1)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "lists"])

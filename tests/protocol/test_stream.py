@@ -32,7 +32,7 @@ def stream_named(name: str, kind: str, max_item: int):
         raise RuntimeError(
             "the compiled codec is not built, so nothing here tests it: run `make build`"
         )
-    make = stream._NativeStream if name == "native" else stream._ReferenceStream
+    make = stream.NativeStream if name == "native" else stream.ReferenceStream
     return make(with_lists=kind == "lists", max_item=max_item)
 
 

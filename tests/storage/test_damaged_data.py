@@ -204,7 +204,7 @@ def result_file(home, data):
         lambda: DDFS().chunk("x", [str(path)]),
         lambda: consumed(chain_reader(Unseekable(data), len(data), "http://x/y")),
         lambda: consumed(old_netstr_reader(io.BytesIO(data), None, "x")),
-        lambda: consumed(read_segment(Segment(str(path), 3, 20, 1, 7))),
+        lambda: consumed(read_segment(Segment(str(path), ((3, 20),), 1, 7))),
     ]
 
 
