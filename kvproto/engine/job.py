@@ -29,6 +29,7 @@ from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
+from kvproto.inputs.rows import jsonl_reader
 from kvproto.inputs.schemes import Input
 from kvproto.inputs.unpacking import is_compressed
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
@@ -202,7 +203,7 @@ def _run_stages(
             ]
             return _run_reduce(spec, calls, directory, engine, log)
         spec = _with_map(spec)
-    is_lines = spec.map_input == InputChain() and spec.map_init is None
+    is_lines = spec.map_input in _OF_LINES and spec.map_init is None
     if is_lines and spec.unpack:
         inputs = [_whole_if_compressed(one) for one in inputs]
     for one in inputs:
@@ -228,7 +229,11 @@ def _run_stages(
     return _run_reduce(spec, calls, directory, engine, log)
 
 
+_OF_LINES = (InputChain(), InputChain((jsonl_reader,)))
+"""What reads an input in parts, each of whole lines."""
+
 _LARGE = 1 << 30
+"""Bytes of an input that one task should not read alone."""
 
 
 def _whole_if_compressed(one: Input) -> Input:

@@ -21,6 +21,7 @@ from functools import partial
 from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
+from zlib import crc32
 
 from kvproto.driver.source import FileRange
 from kvproto.engine.context import pass_str_as_bytes
@@ -95,6 +96,7 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
+        self._seen = _Seen()
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
         self.has_failed = False
@@ -122,6 +124,7 @@ class InputReader:
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
+        self._seen = _Seen()
         return failover((split.url, *split.replicas), partial(read, split), self._failed)
 
     def _failed(self, error: Exception, is_last: bool) -> None:
@@ -140,7 +143,8 @@ class InputReader:
         meter = self._meter
         with (
             self._opened(split, url) as (file, size),
-            self._stream(file, size, url) as stream,
+            self._stream(file, size, url, split.start == 0) as stream,
+            _counting_from(split),
         ):
             entries = iter(stream)
             skip(entries, meter.n_records - self._n_before, url)
@@ -185,14 +189,17 @@ class InputReader:
             entries = entries[n_entries:]
 
     @contextmanager
-    def _stream(self, file: Any, size: int | None, url: str) -> Iterator[Iterable[Any]]:
+    def _stream(
+        self, file: Any, size: int | None, url: str, is_start: bool
+    ) -> Iterator[Iterable[Any]]:
         """What the reader makes of an open input; closed at the end."""
         functions = self._chain.functions
         if file is not None and (self._is_text or url.startswith("raw://")):
-            file = text_file(file)
+            file = text_file(file, is_start)
         stream, _, _ = chain_input(functions, file, size, url, self._params)
         with closing(stream):
-            check_text(stream, f"input {url}")
+            if is_start:
+                check_text(stream, f"input {url}")
             yield iterable(stream, functions[-1], "entries")
 
     def frames(self) -> Iterator[bytes]:
@@ -257,11 +264,69 @@ class InputReader:
                 content = None
                 if self._unpack and split.start == 0:
                     content = content_of(buffered, f"input {url}")
-                if content is None:
-                    yield buffered, size
-                else:
-                    with content_file(self._meter.watched(content), buffered) as unpacked:
-                        yield unpacked, None
+                opened: io.BufferedReader[Any] = buffered
+                if content is not None:
+                    opened, size = content_file(self._meter.watched(content), buffered), None
+                if split.replicas:
+                    opened = io.BufferedReader(_Compared(opened, url, self._seen, self._meter))
+                with opened:
+                    yield opened, size
+
+
+class _Seen:
+    """The size and the crc32 of what the replicas of an input have given so far."""
+
+    n_bytes = crc = 0
+
+
+class _Compared(io.RawIOBase):
+    """A replica. DataError where it differs from what another one has given.
+
+    Damage is found after the data that has it, so entries of such data may have been mapped.
+    """
+
+    def __init__(self, file: Any, url: str, seen: _Seen, meter: Meter) -> None:
+        self._file = file
+        self._url = url
+        self._seen = seen
+        self._meter = meter
+        self._n_bytes = self._crc = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        seen = self._seen
+        n_compared = max(seen.n_bytes - self._n_bytes, 0)
+        view = memoryview(buffer)[: n_compared or None]
+        n_read: int = self._file.readinto(view)
+        self._n_bytes += n_read
+        self._crc = crc32(view[:n_read], self._crc)
+        if n_read == n_compared and self._crc != seen.crc:
+            self._meter.failed = DataError(
+                f"input {self._url}: differs from its replica in the first {seen.n_bytes} bytes, "
+                "which were read from that one: remove the wrong one from the inputs",
+                is_final=True,
+            )
+            raise self._meter.failed
+        if not n_compared:
+            seen.n_bytes, seen.crc = self._n_bytes, self._crc
+        return n_read
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+@contextmanager
+def _counting_from(split: Split) -> Iterator[None]:
+    """Add to an error in a part of an input where its reader began to count the lines."""
+    try:
+        yield
+    except DataError as e:
+        if split.start:
+            e.add_note(f"lines: counted from the first one that begins at byte {split.start}")
+        raise
 
 
 def entry_frame(entry: Any, number: int, function: Function | External | None) -> bytes:

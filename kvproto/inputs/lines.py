@@ -15,6 +15,7 @@ from typing import Any
 from kvproto.errors import DataError
 from kvproto.inputs.unpacking import compression_of
 from kvproto.protocol.frames import MAX_ITEM
+from kvproto.protocol.native import split_lines
 from kvproto.storage.records import RESULT_HEAD
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "has_lines",
     "line_blocks",
     "line_too_long",
+    "lines_of",
     "re_reader",
     "skip_mark",
     "text_file",
@@ -145,6 +147,26 @@ def line_blocks(
             room = room + bytes(min(n_begun, max_line + 1 - n_begun))
     if n_begun:
         yield memoryview(room).toreadonly()[:n_begun]
+
+
+def lines_of(fd: Any, url: str, *, as_text: bool = False) -> Iterator[Any]:
+    """Yield the lines of the file that a reader got, from its start, with their newline.
+
+    They are str, or bytes if `fd` is binary, unless as_text is true. DataError for one of more than
+    1 GiB.
+    """
+    file = getattr(fd, "buffer", fd)
+    if not hasattr(file, "peek"):  # whatever else a job's own stream may be
+        yield from fd
+        return
+    skip_mark(file)
+    is_text = as_text or file is not fd
+    for block in line_blocks(file, url, _LINES, MAX_ITEM):
+        yield from split_lines(block, is_text)
+
+
+_LINES = 1 << 16
+"""Bytes of lines that become Python objects at a time."""
 
 
 def skip_mark(file: Any) -> None:

@@ -17,7 +17,8 @@ from functools import partial
 from typing import IO, Any
 
 from kvproto.errors import DataError
-from kvproto.inputs.lines import check_text, re_reader, text_file
+from kvproto.inputs.lines import check_text, lines_of, re_reader, text_file
+from kvproto.inputs.rows import csv_reader, jsonl_reader
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import OutputStream
 from kvproto.inputs.tagged import is_chunk
@@ -32,6 +33,7 @@ from kvproto.storage.trust import check_trusted, trusts
 __all__ = [
     "chain_reader",
     "chain_stream",
+    "csv_reader",
     "default_stream",
     "disco_input_stream",
     "disco_output_stream",
@@ -40,6 +42,7 @@ __all__ = [
     "gzip_reader",
     "gzip_stream",
     "input_stream",
+    "jsonl_reader",
     "map_input_stream",
     "map_line_reader",
     "map_output_stream",
@@ -357,7 +360,7 @@ def gzip_line_reader(
     DataError
         The input is cut short, or is not gzip.
     """
-    yield from gzip_reader(fd, size, url)[0]
+    yield from lines_of(gzip_reader(fd, size, url)[0], url)
 
 
 def map_line_reader(
@@ -375,7 +378,7 @@ def map_line_reader(
         The input has no lines.
     """
     check_text(fd, f"input {fname}")
-    for line in fd:
+    for line in lines_of(fd, fname):
         if isinstance(line, str):
             yield line.removesuffix("\n")
         else:

@@ -211,6 +211,24 @@ def test_a_replica_goes_on_where_a_cut_one_ended(tmp_path, name):
     assert b"".join(whole) == text
 
 
+@pytest.mark.parametrize("is_program", [True, False])
+def test_damage_that_is_found_after_its_data_is_not_hidden_by_a_replica(tmp_path, is_program):
+    text = b"".join(b"%099d\n" % number for number in range(60_000))
+    damaged = bytearray(gzip.compress(text, 0))
+    (tmp_path / "whole").write_bytes(text)
+    map = external([program(tmp_path, ECHO)]) if is_program else nop_map
+    jobargs = {"input": [[str(tmp_path / "damaged"), str(tmp_path / "whole")]], "map": map}
+    damaged[-8] ^= 1  # its checksum
+    (tmp_path / "damaged").write_bytes(damaged)
+    pairs = results(**jobargs, text=False)
+    assert b"".join(key or value for key, value in pairs) == text
+    damaged[3000] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    for more in ({}, {"map_reader": lambda fd, size, url, params: fd}):
+        with pytest.raises(JobError, match=f"input {tmp_path}/whole: differs from its replica"):
+            results(**jobargs, **more)
+
+
 def is_text(head):
     """One or two printable characters may be a text."""
     return len(head) < 3 and head.decode("latin-1").isprintable()
