@@ -8,7 +8,9 @@ PROTOCOL.md is the normative text.
 from kvproto import _standard as _standard  # first: it decides what the other imports find
 
 # isort: split
-from kvproto.driver.program import ExternalProgram, external
+import importlib
+from typing import TYPE_CHECKING
+
 from kvproto.errors import KVProtoError, ProtocolError, WorkerError
 from kvproto.protocol.frames import (
     MAX_ITEM,
@@ -22,6 +24,9 @@ from kvproto.protocol.frames import (
 )
 from kvproto.protocol.messages import Message, MessageParser, encode_message
 from kvproto.protocol.params import decode_params, encode_params
+
+if TYPE_CHECKING:
+    from kvproto.driver.program import ExternalProgram, external
 
 __all__ = [
     "MAX_ITEM",
@@ -45,3 +50,14 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import the driver on first use: the codec and most task processes do not need it."""
+    if name not in ("ExternalProgram", "external"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("kvproto.driver.program"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

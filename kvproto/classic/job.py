@@ -110,7 +110,7 @@ class Job:
         TypeError, ValueError
             For wrong parameters.
         """
-        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads multiprocessing)
+        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads subprocess and cloudpickle)
 
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__()")

@@ -128,7 +128,7 @@ class TestCase(unittest.TestCase):
     @property
     def num_workers(self) -> int:
         """How many tasks run at a time."""
-        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads multiprocessing)
+        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads subprocess and cloudpickle)
 
         return n_cores()
 

@@ -42,7 +42,7 @@ class JobThread(threading.Thread):
         on_event: Callable[[dict[str, Any]], object] | None,
         notes: Sequence[str],
     ) -> None:
-        from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads multiprocessing)
+        from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads subprocess and cloudpickle)
 
         super().__init__(name=f"kvproto {directory.job}")
         self.directory = directory
@@ -73,7 +73,7 @@ class JobThread(threading.Thread):
     def run(self) -> None:
         try:
             # here, so that an error in the import ends the job too
-            from kvproto.engine.job import run_job  # noqa: PLC0415 (it loads multiprocessing)
+            from kvproto.engine.job import run_job  # noqa: PLC0415 (it loads subprocess and cloudpickle)
 
             with self.pool:
                 self.results = run_job(*self._arguments)

@@ -17,11 +17,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from kvproto._text import without_passwords
 from kvproto.driver import proc
+from kvproto.engine.connection import Connection
 from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
 from kvproto.errors import (
     DataError,
@@ -76,8 +76,9 @@ def main(fd: int) -> None:
     )
 
     def send(message: tuple[Any, ...]) -> None:
+        data = pickle.dumps(message)
         with sending:
-            connection.send(message)
+            connection.send(data)
 
     set_sink(lambda event: send(("event", event)))
     prints, surroundings = _Prints(), _Surroundings()
@@ -129,7 +130,7 @@ def _function(data: bytes) -> Callable[[Any], Any]:
 def _receive(connection: Connection, calls: queue.SimpleQueue[tuple[Any, ...]]) -> None:
     while True:
         try:
-            calls.put(pickle.loads(connection.recv_bytes()))
+            calls.put(pickle.loads(connection.receive()))
         except (EOFError, OSError):
             # The driver is gone or needs no more results.
             os._exit(0)

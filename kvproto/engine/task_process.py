@@ -14,12 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
 from kvproto.driver.supervisor import Supervisor
+from kvproto.engine.connection import Connection
 from kvproto.errors import WorkerCrashed
 from kvproto.storage.atomic import private
 from kvproto.storage.home import home, in_home
@@ -73,9 +73,9 @@ class TaskProcess:
             output = open(log, "ab", opener=private)  # noqa: SIM115
             own = tempfile.mkdtemp(prefix="task-", dir=tmp_directory)
             os.chmod(own, 0o700)  # whatever the umask
-        ours, theirs = Pipe()
+        ours, theirs = Connection.pair()
         with theirs, output:
-            self.connection: Connection = ours
+            self.connection = ours
             path, first = sys.path, []
             environment = {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_ENVIRONMENT}
             if files_directory is not None:
@@ -101,9 +101,9 @@ class TaskProcess:
         if self._has_ended():
             raise BrokenPipeError
         if self._stage is not stage:
-            self.connection.send_bytes(stage_data)
+            self.connection.send(stage_data)
             self._stage = stage
-        self.connection.send_bytes(pickle.dumps(("call", index, call)))
+        self.connection.send(pickle.dumps(("call", index, call)))
         self.index = index
         self.n_calls += 1
 
@@ -118,9 +118,9 @@ class TaskProcess:
         if self._has_ended():
             with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
                 ours.shutdown(socket.SHUT_RD)
-        elif not self.connection.poll():
+        elif not ready_fds([self.connection.fileno()], seconds=0):
             return None
-        message: tuple[Any, ...] = self.connection.recv()
+        message: tuple[Any, ...] = pickle.loads(self.connection.receive())
         return message
 
     def _has_ended(self) -> bool:
