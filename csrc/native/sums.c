@@ -10,6 +10,7 @@
 #include "keys.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,13 +19,13 @@
  */
 
 /*
- * A key with its first bytes beside its sum, so that a short key is found without reading the
- * object.
+ * Two entries fit into a cache line. A key of at most SHORT bytes is in its entry: its bytes, then
+ * zeros, then its size and type in the last byte. Of a longer key, there are the first 8 bytes, a
+ * part of the hash, and LONG_KEY and the type in the last byte.
  */
 typedef struct sum_entry {
-    uint64_t size;    /* bytes of the key (of a str: of its UTF-8) times two, plus 1 for a str */
-    uint64_t head[2]; /* padded with zeros */
-    PyObject *key;    /* a strong reference */
+    unsigned char head[16];
+    PyObject *key; /* a strong reference */
     int64_t sum;
 } sum_entry;
 
@@ -35,7 +36,7 @@ typedef struct sum_table {
     uint64_t seed;
 } sum_table;
 
-enum { FEWEST_SLOTS = 1 << 10 };
+enum { SHORT = 15, LONG_KEY = 0x80, CACHE_LINE = 64, FEWEST_SLOTS = 1 << 10 };
 static const size_t MOST_SLOTS = (size_t)1
                                  << 20; /* half a million keys: with more, the dict is as fast */
 
@@ -47,7 +48,7 @@ static int make_entry(sum_entry *entry, PyObject *key)
 {
     Py_ssize_t size;
     char *data = NULL;
-    int is_str = Py_IS_TYPE(key, &PyUnicode_Type);
+    unsigned char is_str = Py_IS_TYPE(key, &PyUnicode_Type);
     if (is_str)
         data = (char *)PyUnicode_AsUTF8AndSize(key, &size);
     else if (Py_IS_TYPE(key, &PyBytes_Type))
@@ -56,27 +57,33 @@ static int make_entry(sum_entry *entry, PyObject *key)
         PyErr_Clear(); /* it has lone surrogates, for instance */
         return -1;
     }
-    *entry = (sum_entry){.size = 2 * (uint64_t)size + (uint64_t)is_str, .key = key};
-    memcpy(entry->head, data,
-           (size_t)size < sizeof entry->head ? (size_t)size : sizeof entry->head);
+    *entry = (sum_entry){.key = key};
+    if (size <= SHORT) {
+        memcpy(entry->head, data, (size_t)size);
+        entry->head[SHORT] = (unsigned char)(2 * size + is_str);
+    } else {
+        Py_hash_t long_hash = PyObject_Hash(key);
+        memcpy(entry->head, data, 8);
+        memcpy(entry->head + 8, &long_hash, sizeof long_hash);
+        entry->head[SHORT] = LONG_KEY + is_str;
+    }
     return 0;
+}
+
+/* The seed keeps others from choosing short keys that collide. */
+static inline size_t hash_of(const sum_table *table, const sum_entry *entry)
+{
+    uint64_t words[2];
+    memcpy(words, entry->head, sizeof words);
+    return (size_t)mix(mix(table->seed, words[0]), words[1]);
 }
 
 static int have_same_key(const sum_entry *one, const sum_entry *other)
 {
-    if (one->size != other->size || one->head[0] != other->head[0] ||
-        one->head[1] != other->head[1])
+    if (memcmp(one->head, other->head, sizeof one->head) != 0)
         return 0;
-    return one->size / 2 <= sizeof one->head ||
+    return one->head[SHORT] < LONG_KEY ||
            PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
-}
-
-/* A long key has Python's hash. The seed keeps others from choosing short keys that collide. */
-static inline size_t hash_of(const sum_table *table, const sum_entry *entry)
-{
-    if (entry->size / 2 > sizeof entry->head)
-        return (size_t)PyObject_Hash(entry->key);
-    return (size_t)mix(mix(table->seed ^ entry->size, entry->head[0]), entry->head[1]);
 }
 
 /* The slot of this key's entry, or the free slot where its number belongs. */
@@ -92,15 +99,20 @@ static uint32_t *find_slot(const sum_table *table, const sum_entry *wanted, size
 static int grow_table(sum_table *table)
 {
     size_t n_slots = table->n_slots == 0 ? FEWEST_SLOTS : 4 * table->n_slots;
-    sum_entry *entries =
-        n_slots > MOST_SLOTS ? NULL : PyMem_Realloc(table->entries, n_slots / 2 * sizeof *entries);
-    if (entries == NULL)
+    if (n_slots > MOST_SLOTS)
         return -1;
+    sum_entry *entries = aligned_alloc(CACHE_LINE, n_slots / 2 * sizeof *entries);
+    uint32_t *slots = calloc(n_slots, sizeof *slots);
+    if (entries == NULL || slots == NULL) {
+        free(entries);
+        free(slots);
+        return -1;
+    }
+    if (table->n_entries > 0)
+        memcpy(entries, table->entries, table->n_entries * sizeof *entries);
+    free(table->entries);
+    free(table->slots);
     table->entries = entries;
-    uint32_t *slots = PyMem_Calloc(n_slots, sizeof *slots);
-    if (slots == NULL)
-        return -1;
-    PyMem_Free(table->slots);
     table->slots = slots;
     table->n_slots = n_slots;
     for (size_t index = 0; index < table->n_entries; index++)
@@ -196,8 +208,8 @@ static int empty_table(sum_table *table, PyObject *sums)
         Py_XDECREF(sum);
         Py_DECREF(entry->key);
     }
-    PyMem_Free(table->entries);
-    PyMem_Free(table->slots);
+    free(table->entries);
+    free(table->slots);
     *table = (sum_table){0};
     return failed ? -1 : 0;
 }
