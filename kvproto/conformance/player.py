@@ -57,13 +57,9 @@ STDERR_BYTES = 1 << 20
 
 _WITHOUT_STDOUT = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move before the next try for a proof
-_BETWEEN_LOOKS = 3  # milliseconds
 _COUNTED = 0.5  # seconds that one wait counts at most, since the machine may have been suspended
 _WITHHELD = 1.0  # seconds of waiting for input with answers due that count as a fault
 _WITHHELD_AGAIN = 0.1  # the same after the first such fault
-_LAST_PIECES = 32
-
-_Holds = Callable[[tuple[quiet.Thread, ...], tuple[quiet.Thread, ...]], bool]
 
 
 @dataclass(frozen=True)
@@ -185,10 +181,7 @@ class _Player:
         self._pipes = Pipes(process, self._take)
         self._lists = Stream("lists")
         self._stderr = bytearray()
-        self._stdin_inode, self._stdout_inode = (
-            os.fstat(fd).st_ino for fd in (process.stdin, process.stdout)
-        )
-        self._threads: tuple[quiet.Thread, ...] = ()  # at the last look
+        self._stdout_inode = os.fstat(process.stdout).st_ino
         self._readers: tuple[quiet.Thread, ...] = ()  # those that seem to wait for input
         self._reading_since = 0.0
         self._floods = False
@@ -202,13 +195,12 @@ class _Player:
                 self._do(step)
         except _EndedError as ending:
             trace.ending = str(ending)
-            trace.waits = tuple(map(str, self._threads))
-        for _ in range(_LAST_PIECES):  # a process that was left may write to stderr without end
-            if not self._move(0):
-                break
+            trace.waits = tuple(map(str, self._pipes.threads))
+        self._pipes.drain()
         trace.seconds = time.monotonic() - began
         if self._floods:
             trace.ending, self._lists = "floods", Stream("lists", self._lists.data[:KEPT_OF_FLOOD])
+        trace.n_sent = self._pipes.n_written
         trace.stdout, trace.stderr = bytes(self._lists.data), bytes(self._stderr)
         trace.lists = self._lists
         trace.is_stdout_ended = self._is_stdout_ended()
@@ -254,9 +246,8 @@ class _Player:
         owed = self._trace.owed
         patience = _WITHHELD if all(one.is_proved for one in owed) else _WITHHELD_AGAIN
         if not self._until(is_done, patience=patience):
-            owed.append(
-                Owed(n, self._lists.n_records, tuple(map(str, self._threads)), not self._readers)
-            )
+            waits = tuple(map(str, self._pipes.threads))
+            owed.append(Owed(n, self._lists.n_records, waits, not self._readers))
 
     def _write_all(self) -> None:
         self._go_on_when(lambda: not self._pipes.queue or self._process.exit_status is not None)
@@ -279,7 +270,7 @@ class _Player:
         return (
             not self._pipes.queue
             and not self._process.n_unread()
-            and self._is_quiet(quiet.is_still)
+            and self._pipes.is_quiet(quiet.is_still)
         )
 
     def _until(
@@ -303,7 +294,7 @@ class _Player:
                 wait, idle, self._readers = _FIRST_WAIT, 0.0, ()
                 continue
             self._look_at_family()
-            if self._is_quiet(quiet.is_still if self._pipes.paused else quiet.proof):
+            if self._pipes.is_quiet(quiet.is_still if self._pipes.paused else quiet.proof):
                 self._readers = ()
                 self._look_at_family()  # the worker may have stopped its parent
                 return is_done()  # bytes may have moved before the proof
@@ -334,18 +325,15 @@ class _Player:
 
     def _seconds_of_reading(self, idle: float) -> float:
         """Return for how many seconds the worker has seemed to wait for input."""
-        readers = (
-            () if self._pipes.queue or self._process.n_unread() else quiet.readers(self._threads)
-        )
+        has_input = self._pipes.queue or self._process.n_unread()
+        readers = () if has_input else quiet.readers(self._pipes.threads)
         if not readers or readers != self._readers:
             self._readers, self._reading_since = readers, idle
         return idle - self._reading_since
 
     def _move(self, milliseconds: float) -> bool:
         """Move bytes once; return whether any moved."""
-        n_queued = len(self._pipes.queue)
         has_moved = self._pipes.move(milliseconds)
-        self._trace.n_sent += n_queued - len(self._pipes.queue)
         if self._process.start_errno is not None:
             what, advice = why_not_started(self._process.start_errno, self._process.first_line)
             raise WorkerNotStarted(what, argv=[self._path], advice=advice)
@@ -361,32 +349,8 @@ class _Player:
         if not self._floods:
             lists.feed(data)
 
-    def _is_quiet(self, holds: _Holds) -> bool:
-        """Whether two looks at the threads of the worker satisfy `holds` while no byte moves.
-
-        `quiet.proof` proves that the worker does nothing more unless the kit acts. While stdout is
-        paused, no verdict depends on this, and `quiet.is_still` is enough.
-        """
-        process = self._process
-        if process.pid is None:
-            return False
-        with quiet.STARTING:
-            before = quiet.look(process.supervisor_pid, self._stdin_inode)
-            self._threads = before
-            if not self._has_all(before) or not holds(before, before) or self._move(_BETWEEN_LOOKS):
-                return False
-            self._threads = quiet.look(process.supervisor_pid, self._stdin_inode)
-            return holds(before, self._threads) and not self._move(0)
-
-    def _has_all(self, threads: tuple[quiet.Thread, ...]) -> bool:
-        """Whether the worker is among the threads, or its exit status has arrived."""
-        return self._process.exit_status is not None or any(
-            thread.pid == self._process.pid for thread in threads
-        )
-
     def _is_stdout_open(self) -> bool:
         """Whether a process that the worker started holds its stdout open (LIFECYCLE-5)."""
         if self._is_stdout_ended():
             return False
-        self._threads = quiet.look(self._process.supervisor_pid, self._stdin_inode)
-        return any(quiet.has_open(thread.pid, self._stdout_inode) for thread in self._threads)
+        return any(quiet.has_open(thread.pid, self._stdout_inode) for thread in self._pipes.look())

@@ -261,13 +261,16 @@ def _is_without_limit(name: str, arguments: list[int]) -> bool:
 def _waits_for_nothing_else(pid: int) -> bool:
     """Whether only the worker's processes, or the kit, can make open files of a process ready."""
     try:
-        return all(_is_inside(proc.fd_path(pid, fd)) for fd in proc.fds(pid))
+        return all(_is_inside(pid, fd) for fd in proc.fds(pid))
     except OSError:
         return False
 
 
-def _is_inside(path: str) -> bool:
+def _is_inside(pid: int, fd: int) -> bool:
+    path = proc.fd_path(pid, fd)
     link, mode = os.readlink(path), os.stat(path)
+    if link == "anon_inode:[pidfd]" or link.startswith("pidfd:"):
+        return _process_of(pid, fd) in (-1, *proc.descendants(pid))
     if stat.S_ISCHR(mode.st_mode):
         return os.major(mode.st_rdev) == _MEMORY_DEVICES
     return (
@@ -276,6 +279,12 @@ def _is_inside(path: str) -> bool:
         or link.startswith("pipe:[")
         or link in ("anon_inode:[eventfd]", "anon_inode:[eventpoll]")
     )
+
+
+def _process_of(pid: int, pidfd: int) -> int:
+    """Read which process a pidfd refers to; -1 if that one has been waited for."""
+    lines = proc.read(f"{pid}/fdinfo/{pidfd}").split("\n")
+    return int(next(line for line in lines if line.startswith("Pid:")).split()[1])
 
 
 def _has_timers(pid: int) -> bool:

@@ -168,6 +168,61 @@ def test_each_case_is_explained(case):
     assert case.title in text and "the worker:" in text and max(map(len, text.splitlines())) < 140
 
 
+def test_an_adapter_that_waits_for_ever_is_proved_to_hang():
+    code = "import os; never, _ = os.pipe(); os.read(never, 1)"
+    (result,) = run(of("FRAME-pairs"), python(code), LONG, ignore)
+    assert result.verdict.cause == "FRAME-pairs: no end"
+    assert "proved: all its processes wait" in result.verdict.got
+
+
+@pytest.mark.parametrize(
+    ("process", "seconds", "ending"),
+    [("os.fork() or os.read(never, 1)", LONG, "stuck"), ("os.getppid()", 1.0, "watchdog")],
+)
+def test_only_the_end_of_one_of_its_own_processes_cannot_end_a_wait(process, seconds, ending):
+    code = f"""
+import os, select, sys
+sys.stdin.read()
+never, _ = os.pipe()
+poll = select.poll()
+poll.register(os.pidfd_open({process}))
+poll.poll()
+"""
+    (result,) = run(of("FRAME-pairs"), [sys.executable, "-IS", "-c", code], seconds, ignore)
+    assert result.verdict.play.ending == ending
+
+
+def test_a_process_that_is_left_and_writes_without_end_does_not_delay_the_verdict():
+    code = """
+import os, sys
+sys.stdin.read()
+is_flooding, flooding = os.pipe()
+if os.fork():
+    os.close(flooding)
+    os.read(is_flooding, 1)  # end of file
+    os._exit(0)
+while True:
+    os.write(1, b"x" * (1 << 20))
+    if flooding:
+        flooding = os.close(flooding)
+"""
+    (result,) = run(of("FRAME-pairs"), [sys.executable, "-IS", "-c", code], LONG, ignore)
+    assert result.verdict.clause == "ADAPTER-5"
+
+
+def test_a_limit_that_expires_before_the_worker_has_done_its_part_is_tried_longer(tmp_path):
+    code = f"""
+import json, sys
+limits = json.load(sys.stdin)["limits"]
+print(limits["idle"], file=open({str(tmp_path / "limits")!r}, "a"))
+print('{{"verdict": "error", "error": "out of time", "messages": []}}')
+"""
+    (result,) = run(of("LIFECYCLE-deaf"), [sys.executable, "-IS", "-c", code], 6.0, ignore)
+    assert result.verdict is None
+    limits = (tmp_path / "limits").read_text().split()
+    assert list(map(float, limits)) == pytest.approx([0.3, 1.2, 4.8])
+
+
 def test_a_case_whose_files_cannot_be_written_leaves_no_descriptor(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ((case, mode),) = of("FRAME-pairs")

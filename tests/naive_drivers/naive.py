@@ -178,7 +178,8 @@ class Worker:
             watched.discard(self.stdout)
         for fd in watched:
             poll.register(fd, select.POLLIN)
-        if self.stdin >= 0 and not self.has_exited and self.n_writable():
+        has_more = self.queue or not has("never closes stdin")
+        if self.stdin >= 0 and not self.has_exited and has_more and self.n_writable():
             poll.register(self.stdin, select.POLLOUT)
         ready = {fd for fd, _ in poll.poll(self.milliseconds())}
         if ready:
@@ -253,11 +254,8 @@ class Worker:
 
     def write(self):
         if not self.queue:
-            if not has("never closes stdin"):
-                os.close(self.stdin)
-                self.stdin = -1
-            else:
-                time.sleep(0.01)
+            os.close(self.stdin)
+            self.stdin = -1
             return
         try:
             n = os.write(self.stdin, self.queue[: self.n_writable()])

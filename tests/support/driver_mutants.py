@@ -24,15 +24,15 @@ class Mutant(NamedTuple):
     how: str
     cases: str  # ids, with spaces between
     mode: str = "map"  # in cases that have both
-
-    @property
-    def takes_watchdog(self) -> bool:
-        """Whether it is told by the watchdog alone, whose time is then short."""
-        return self.how in ("no end", "processes", "directory", "no end of file")
+    takes_time: bool = False  # the kit waits until its time is up, which is then short
 
 
 def told(how: str, cases: str, *faults: str, mode: str = "map") -> Mutant:
     return Mutant(faults, how, cases, mode)
+
+
+def told_late(how: str, cases: str, *faults: str) -> Mutant:
+    return Mutant(faults, how, cases, takes_time=True)
 
 
 MUTANTS = (
@@ -58,7 +58,12 @@ MUTANTS = (
     told("wrong parameters", "PARAMS-sent-twice", "sends a name twice"),
     told("zeros", "PARAMS-sent-zeros", "writes leading zeros"),
     told("end of file too soon", "PARAMS-large", "writes once", mode="reduce"),
-    told("no end of file", "MAP-end-of-file REDUCE-end-of-file", "never closes stdin"),
+    told(
+        "no end of file",
+        "MAP-end-of-file REDUCE-end-of-file",
+        "never closes stdin",
+        "has no limits of time",
+    ),
     told("arguments", "MAP-argument REDUCE-argument", "adds arguments"),
     # The directory.
     told("directory", "FILES-directory", "keeps the program's name"),
@@ -81,7 +86,7 @@ MUTANTS = (
     told("results", "LIST-empty", "drops empty lists"),
     told("results", "LIST-long LIST-many", "keeps 1000"),
     told("no end", "FRAME-both-ways REDUCE-writes-first", "writes all before it reads"),
-    told("no end", "REDUCE-tail", "waits for the exit first"),
+    told("no end", "REDUCE-tail", "waits for the exit first", "has no limits of time"),
     told("error", "MAP-batches", "reads a list at a time"),
     told("error", "MAP-no-entries REDUCE-no-entries REDUCE-nothing", "wants results"),
     told("error", "LIMITS-exactly", "refuses the limit itself"),
@@ -98,7 +103,12 @@ MUTANTS = (
         mode="reduce",
     ),
     told("memory", "LIST-count-large", "allocates by num-pairs"),
-    told("no end", "LIMITS-key-too-large LIMITS-value-too-large LIMITS-settable", "has no limit"),
+    told(
+        "no end",
+        "LIMITS-key-too-large LIMITS-value-too-large LIMITS-settable",
+        "has no limit",
+        "has no limits of time",
+    ),
     told("success", "LIMITS-writer", "has no limit"),
     told("success", "MAP-too-many LIFECYCLE-hangs-at-end", "is done at the count"),
     told(
@@ -148,36 +158,36 @@ MUTANTS = (
         "no end",
         "STDERR-heard-flood STDERR-flood-untagged STDERR-endless-line",
         "reads stderr at the end",
+        "has no limits of time",
     ),
     told("error", "STDERR-closed", "takes stderr's end for the worker's"),
     told("success", "STDERR-heard-error STDERR-error-in-pieces STDERR-error-long", "ignores ERR"),
-    told("no end", "STDERR-error-and-stays", "ignores ERR"),
+    told("no end", "STDERR-error-and-stays", "ignores ERR", "has no limits of time"),
     # Time, and what is left behind.
     told(
         "no end",
-        "LIFECYCLE-hangs-at-start LIFECYCLE-hangs-in-list LIFECYCLE-hangs-full LIFECYCLE-busy "
-        "LIFECYCLE-closes-stdout",
+        "LIFECYCLE-hangs-at-start LIFECYCLE-hangs-in-list LIFECYCLE-hangs-full "
+        "LIFECYCLE-closes-stdout LIFECYCLE-child-holds-stdout LIFECYCLE-daemon-holds-stdout "
+        "LIFECYCLE-stopped",
         "has no limits of time",
     ),
-    told(
-        "no end",
-        "LIFECYCLE-child-holds-stdout LIFECYCLE-daemon-holds-stdout REDUCE-flood LIFECYCLE-stopped",
-        "has no limits of time",
-    ),
+    told_late("no end", "LIFECYCLE-busy REDUCE-flood", "has no limits of time"),
     told("no end", "LIFECYCLE-deaf LIFECYCLE-stopped", "asks politely"),
     told("group", "LIFECYCLE-group", "shares its group"),
-    told("directory", "LIFECYCLE-directory LIFECYCLE-directory-failure", "leaves the directory"),
-    told(
+    told_late(
+        "directory", "LIFECYCLE-directory LIFECYCLE-directory-failure", "leaves the directory"
+    ),
+    told_late(
         "processes",
         "LIFECYCLE-child LIFECYCLE-child-failure LIFECYCLE-child-holds-stderr "
         "LIFECYCLE-driver-interrupted",
         "kills the worker alone",
     ),
-    told("processes", "LIFECYCLE-driver-killed LIFECYCLE-driver-terminated", "has no guard"),
-    told(
+    told_late("processes", "LIFECYCLE-driver-killed LIFECYCLE-driver-terminated", "has no guard"),
+    told_late(
         "no end", "LIFECYCLE-child-floods-stderr", "waits for stderr's end", "has no limits of time"
     ),
-    told("directory", "LIFECYCLE-directory-litter", "removes files alone"),
+    told_late("directory", "LIFECYCLE-directory-litter", "removes files alone"),
     told(
         "no answer of the adapter",
         "LIFECYCLE-directory-gone",

@@ -33,6 +33,7 @@ __all__ = ["ENDINGS", "Check", "DriverCase", "DriverFinding", "Play", "echoed", 
 
 ENDINGS = {
     "exited": "the adapter exited",
+    "stuck": "proved: all its processes wait for something that can never come",
     "watchdog": "the adapter had not finished after {limit:g} s",
     "memory": "the adapter took too much memory",
     "stopped": "the whole check was stopped",

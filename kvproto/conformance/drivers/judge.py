@@ -2,7 +2,7 @@
 
 The questions are in the order of causes: wrong bytes for the worker explain a wrong result, and a
 missing end of file explains an adapter that does not end. Time decides only through the watchdog,
-and the finding says so.
+where nothing can be proved, and the finding says so.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ CAUSES = (
 )
 """Causes that many cases can find; the case that lists one in `reports` reports it."""
 
+NO_END = ("stuck", "watchdog")
+"""The endings of a play in which the adapter does not exit."""
+
 MOST_KEPT = 1 << 16
 """Bytes that a driver must keep of a line of stderr (LIMITS-3)."""
 
@@ -42,8 +45,8 @@ def fault_of(case: DriverCase, play: Play) -> DriverFinding | None:
     """Return the first fault, or None."""
     if finding := _stdin(case, play) or _memory(case, play) or _end_of_file(case, play):
         return finding
-    if play.ending == "watchdog":
-        return _watchdog(case, play)
+    if play.ending in NO_END:
+        return _no_end(case, play)
     if case.kill:
         return _never_started(case, play, "") or _asked(case, play)
     try:
@@ -119,7 +122,7 @@ def _memory(case: DriverCase, play: Play) -> DriverFinding | None:
 def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
     """Check that the worker does not wait for end of file in vain."""
     if (
-        play.ending != "watchdog"
+        play.ending not in NO_END
         or case.lists is None
         or play.noted("has_end")
         or not play.noted("waits_for_end")
@@ -136,7 +139,7 @@ def _end_of_file(case: DriverCase, play: Play) -> DriverFinding | None:
     )
 
 
-def _watchdog(case: DriverCase, play: Play) -> DriverFinding:
+def _no_end(case: DriverCase, play: Play) -> DriverFinding:
     wanted = "an error" if case.lists is None else "an error or " * case.may_fail + "a success"
     got = f"nothing; {play.ended}"
     return case.finding(play, "no end", "the driver does not finish", wanted, got)

@@ -1,7 +1,7 @@
 """Plays a case to an adapter, and records what the adapter and the worker do.
 
-Each wait ends with the event that it waits for, or with the watchdog. The adapter runs under a
-supervisor, so that no process of a bad driver is left.
+Each wait ends with the event that it waits for, with a proof that it never comes, or with the
+watchdog. The adapter runs under a supervisor, so that no process of a bad driver is left.
 """
 
 from __future__ import annotations
@@ -105,9 +105,10 @@ class _Run:
         )
         (self._folder / "tmp").mkdir()
         environment = {**os.environ, "TMPDIR": str(self._folder / "tmp")}
-        self._process = process = SupervisedProcess(
-            {"op": _START}, [os.getcwd(), *adapter], environment=environment
-        )
+        with quiet.STARTING:
+            self._process = process = SupervisedProcess(
+                {"op": _START}, [os.getcwd(), *adapter], environment=environment
+            )
         self._converse(process)
         facts.exit_status = process.exit_status
         if facts.ending == "exited" and facts.notes and self._case.leaves_nothing:
@@ -163,7 +164,7 @@ class _Run:
         is_killed = False
         end = time.monotonic() + self._timeout
         while process.exit_status is None:
-            pipes.move(_LOOK_MS)
+            has_moved = pipes.move(_LOOK_MS)
             if not pipes.is_supervised:
                 return
             if not pipes.queue:
@@ -172,11 +173,11 @@ class _Run:
             if self._case.kill and not is_killed and facts.noted("is_done") and process.pid:
                 os.kill(process.pid, self._case.kill)
                 is_killed = True
-            if ending := self._ending(end):
+            is_proved = not has_moved and pipes.is_quiet(quiet.proof)
+            if ending := "stuck" if is_proved else self._ending(end):
                 facts.ending = ending
                 return
-        while pipes.move(0):
-            pass
+        pipes.drain()
 
     def _ending(self, end: float) -> str:
         """Say why the adapter is given up; "" if it is not."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -24,6 +25,10 @@ __all__ = ["keep", "run"]
 
 HASTE = 3
 """After MOST_WATCHDOGS runs that the watchdog ended, its time is divided by HASTE."""
+
+LONGER = 4
+"""On a loaded machine a limit may expire before the worker has done its part, which shows nothing.
+The case is then played again, with limits LONGER times as long."""
 
 UNSEEN = "the /proc of this machine does not show how much memory the adapter uses"
 
@@ -48,14 +53,26 @@ def run(
         if case.is_frugal and not quiet.can_look():
             return Result(case, mode, NotApplicable(UNSEEN))
         limit = timeout / (HASTE if len(watchdogs) >= MOST_WATCHDOGS else 1)
-        facts = play(case, mode, adapter, limit, stopped.is_set)
-        if error := ended_at_start(facts):
-            raise error
-        if facts.ending == "watchdog":
-            watchdogs.append(case)
-        return Result(case, mode, fault_of(case, facts))
+        for limits in _limits(case, limit):
+            facts = play(replace(case, limits=limits), mode, adapter, limit, stopped.is_set)
+            if error := ended_at_start(facts):
+                raise error
+            if facts.ending == "watchdog":
+                watchdogs.append(case)
+            if (fault := fault_of(case, facts)) or facts.noted("is_done"):
+                break
+        return Result(case, mode, fault)
 
     return run_all(result, chosen, on_result, stopped.set)
+
+
+def _limits(case: DriverCase, most: float) -> Iterator[dict[str, float]]:
+    """Yield the limits of a case, then longer ones, each at most `most` seconds."""
+    limits = case.limits
+    yield limits
+    while limits and LONGER * max(limits.values()) <= most:
+        limits = {name: LONGER * seconds for name, seconds in limits.items()}
+        yield limits
 
 
 def keep(result: Result, adapter: list[str], directory: Path) -> None:

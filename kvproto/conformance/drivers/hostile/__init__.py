@@ -47,7 +47,7 @@ ANSWERS = [packed(pair) for pair in SMALL]
 
 WHOLE = b"".join(ANSWERS)
 
-_MODULES = ("fcntl", "select", "signal", "stat", "sys", "termios")
+_MODULES = ("fcntl", "select", "signal", "stat", "sys", "termios", "time")
 """What functions may use besides the imports of `base`; each module takes time to load."""
 
 

@@ -148,6 +148,7 @@ def removes_all() -> None:
 def stays_busy() -> None:
     """Answers nothing, and writes lines to stderr without end."""
     take_params()
+    note(is_done=True)
     while True:
         put(b"**<MSG> still here\n", fd=2)
         time.sleep(0.02)
@@ -159,11 +160,11 @@ def answers(
     """Reads a pair and writes the next output, until there are no more outputs; exits."""
     put(first)
     take_params()
+    note(is_done=True)
     for output in outputs:
         take_pair()
         put(output)
     put(stderr, fd=2)
-    note(is_done=True)
     if signal:
         os.kill(os.getpid(), signal)
     os._exit(status)
@@ -195,6 +196,8 @@ def announces(data: bytes) -> None:
 def floods(data: bytes) -> None:
     """Writes without end, and reads nothing but the parameters."""
     take_params()
+    put(data)
+    note(is_done=True)
     while True:
         put(data)
 
@@ -229,8 +232,8 @@ def says_and_hangs(data: bytes) -> None:
     """Writes `data` to stderr, answers nothing more and does not exit."""
     take_params()
     put(data, fd=2)
-    while True:
-        time.sleep(1000)
+    note(is_done=True)
+    hang()
 
 
 def silent() -> None:
