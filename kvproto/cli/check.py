@@ -8,6 +8,12 @@ import re
 import traceback
 
 from kvproto.cli.shared import (
+    DIRECTORY,
+    DRIVER_TIMEOUT,
+    FAULT,
+    NOT_STARTED,
+    REPORTS,
+    WORKER_TIMEOUT,
     Commands,
     add_command,
     add_files,
@@ -18,20 +24,6 @@ from kvproto.cli.shared import (
 from kvproto.errors import KVProtoError, WorkerNotStarted
 
 __all__ = ["add"]
-
-CONFORMS, DOES_NOT_CONFORM, FAULT, NOT_STARTED, NO_CASE = range(5)
-"""The exit statuses."""
-
-WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
-
-DIRECTORY = "kvproto-check"
-
-REPORTS = {
-    "junit": "as JUnit XML, for CI",
-    "json": "as JSON, for programs",
-    "tap": "as TAP 14",
-    "html": "as an HTML page, with the bytes of each fault",
-}
 
 DETAILS = f"""
 Each case runs the worker several times and watches what it does. Most cases do not depend on what

@@ -16,7 +16,7 @@ from typing import Any
 
 import kvproto
 from kvproto._text import printable
-from kvproto.cli.check import (
+from kvproto.cli.shared import (
     CONFORMS,
     DIRECTORY,
     DOES_NOT_CONFORM,
@@ -24,8 +24,8 @@ from kvproto.cli.check import (
     NO_CASE,
     REPORTS,
     WORKER_TIMEOUT,
+    write_all,
 )
-from kvproto.cli.shared import write_all
 from kvproto.conformance import evidence, workers
 from kvproto.conformance.case import explain
 from kvproto.conformance.player import VARIABLES, Program, play

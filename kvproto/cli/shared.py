@@ -10,7 +10,16 @@ from typing import Any, TypeAlias
 from kvproto._stdio import say, write_all
 
 __all__ = [
+    "CONFORMS",
+    "DIRECTORY",
+    "DOES_NOT_CONFORM",
+    "DRIVER_TIMEOUT",
+    "FAULT",
     "FORMS",
+    "NOT_STARTED",
+    "NO_CASE",
+    "REPORTS",
+    "WORKER_TIMEOUT",
     "add_command",
     "add_files",
     "add_params",
@@ -28,6 +37,23 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 FORMS = ("text", "jsonl", "kv")
 """The forms of results (`kvproto.forms`)."""
+
+CONFORMS, DOES_NOT_CONFORM, FAULT, NOT_STARTED, NO_CASE = range(5)
+"""The exit statuses of `kvproto check`."""
+
+WORKER_TIMEOUT, DRIVER_TIMEOUT = 10.0, 30.0
+"""Seconds: the defaults of its --timeout."""
+
+DIRECTORY = "kvproto-check"
+"""Where it leaves the evidence of failures."""
+
+REPORTS = {
+    "junit": "as JUnit XML, for CI",
+    "json": "as JSON, for programs",
+    "tap": "as TAP 14",
+    "html": "as an HTML page, with the bytes of each fault",
+}
+"""The options for its reports, and their help."""
 
 
 def add_command(
