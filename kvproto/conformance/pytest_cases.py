@@ -82,12 +82,14 @@ class Session:
     """The worker of this run of pytest, and its runs so far."""
 
     def __init__(self, config: pytest.Config) -> None:
-        known = config.getoption("--kv-known-failing")
+        known, timeout = config.getoption("--kv-known-failing"), config.getoption("--kv-timeout")
+        if not 0 < timeout < float("inf"):
+            raise pytest.UsageError(f"--kv-timeout {timeout:g} is not a number of seconds above 0")
         self.check = Check(
             _program(config),
             tuple(params_of(config).items()),
             config.getoption("--kv-contract"),
-            config.getoption("--kv-timeout"),
+            timeout,
             config.getoption("--kv-examples"),
             config.getoption("--kv-seed"),
             read_known(Path(known)) if known else frozenset(),
@@ -121,9 +123,19 @@ def session_of(config: pytest.Config) -> Session:
 
 
 def _program(config: pytest.Config) -> Program:
-    path, *arguments = shlex.split(config.getoption("--kv-worker"))
+    path, *arguments = _words(config.getoption("--kv-worker"))
     files, handed_on = config.getoption("--kv-file"), tuple(config.getoption("--kv-env"))
     for name in handed_on:
         if name not in os.environ:
             raise pytest.UsageError(f"--kv-env {name}: it is not set")
     return Program(path, external([path, *files]), tuple(arguments), handed_on)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise pytest.UsageError(f"--kv-worker {command!r}: {error}") from error
+    if not words:
+        raise pytest.UsageError(f"--kv-worker {command!r} names no program: --kv-worker ./worker")
+    return words

@@ -99,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the kit when there is a worker to check."""
-    if config.getoption("--kv-worker"):
+    if config.getoption("--kv-worker") is not None:
         config.pluginmanager.import_plugin(_CASES)
         _session(config)
 

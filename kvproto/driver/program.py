@@ -362,7 +362,7 @@ def _paths(files: Iterable[Path]) -> list[str]:
 def _read_program(path: str) -> bytes:
     trouble = advice = ""
     if not os.path.exists(path):
-        trouble = "there is no such file"
+        trouble = "there is no such file" if path.strip() else "the path is blank"
         advice = "give the path of the program; PATH is not searched"
     elif not os.path.isfile(path):
         trouble, advice = "it is not a regular file", "give the path of the program"

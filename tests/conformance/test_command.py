@@ -183,6 +183,7 @@ def test_what_does_not_apply_is_not_passed(check):
         (["--known-failing", "nowhere", "--", str(catalogue.HERE / "echo.py")], 2, "nowhere"),
         (["--replay", "nowhere"], 2, "nowhere"),
         (["--", "./no-such-worker"], 3, "no such file"),
+        (["--", "  "], 3, "the path is blank"),
         (["--", str(catalogue.HERE / "no_interpreter.sh")], 3, "/no/such/interpreter"),
         (["--", "python3", "x.py"], 3, "give the path of the script"),
         (["-k", "NO-SUCH-CASE", "--", str(catalogue.HERE / "echo.py")], 4, "no case"),

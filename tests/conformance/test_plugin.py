@@ -147,7 +147,11 @@ def test_a_variable_of_the_environment_reaches_the_worker_when_it_is_handed_on(
         ("--kv-file=no-such-file", "no-such-file"),
         ("--kv-known-failing=no-such-file", "no-such-file"),
         ("--kv-param=x", "--kv-param 'x' is not KEY=VALUE"),
-        ("--kv-worker=./worker 'argument", "No closing quotation"),
+        ("--kv-worker=./worker 'argument", """--kv-worker "./worker 'argument": No closing"""),
+        ("--kv-worker=  ", "--kv-worker '  ' names no program"),
+        ("--kv-worker=", "--kv-worker '' names no program"),
+        ("--kv-timeout=-1", "--kv-timeout -1 is not a number of seconds above 0"),
+        ("--kv-timeout=nan", "--kv-timeout nan is not a number of seconds above 0"),
     ],
 )
 def test_an_option_that_is_wrong_is_one_usage_error(run, identity, option, words):
