@@ -95,7 +95,7 @@ class Stream:
         self, kind: str, data: bytes | bytearray = b"", layout: Layout = _PROTOCOL
     ) -> None:
         self.kind = kind
-        self.data = bytearray()
+        self.data: bytes | bytearray = bytearray()
         self.ends: list[int] = []
         self._layout = layout
         self._at = 0  # after the last complete pair or num-pairs

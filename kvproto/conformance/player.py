@@ -202,6 +202,7 @@ class _Player:
             trace.ending, self._lists = "floods", Stream("lists", self._lists.data[:KEPT_OF_FLOOD])
         trace.n_sent = self._pipes.n_written
         trace.stdout, trace.stderr = bytes(self._lists.data), bytes(self._stderr)
+        self._lists.data = trace.stdout  # it may be large: no second copy
         trace.lists = self._lists
         trace.is_stdout_ended = self._is_stdout_ended()
         trace.exit_status = process.exit_status

@@ -8,6 +8,7 @@ schedule has the same cause as the first that failed. The same seed draws the sa
 from __future__ import annotations
 
 import fnmatch
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -57,6 +58,9 @@ COMPARED = 100_000
 
 REMEMBERED = 1 << 20
 """The most bytes of stdin of a run that is kept for other cases."""
+
+REMEMBERED_IN_ALL = 64 << 20
+"""About the most memory, in bytes, for runs that are kept for other cases."""
 
 
 @dataclass(frozen=True)
@@ -214,12 +218,14 @@ class _NotRunError(Exception):
 class Checker:
     """Checks one worker, case by case.
 
-    The first case that needs a schedule plays it; others wait for that run.
+    The first case that needs a schedule plays it; others wait for that run. When the runs take too
+    much memory, those that were not needed for the longest time are forgotten.
     """
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self._futures: dict[Schedule, Future[Trace]] = {}
+        self._futures: OrderedDict[Schedule, Future[Trace]] = OrderedDict()
+        self._sizes: dict[Schedule, int] = {}  # of the runs that have ended
         self._lock = Lock()
         self._stopped = Event()
         self._n_watchdogs = 0
@@ -295,12 +301,25 @@ class Checker:
         with self._lock:
             is_first = schedule not in self._futures
             future = self._futures.setdefault(schedule, Future())
+            self._futures.move_to_end(schedule)
         if is_first:
             try:
                 future.set_result(self._play(schedule))
             except BaseException as e:
                 future.set_exception(e)
+            else:
+                self._make_room(schedule, future.result().n_bytes)
         return future.result()
+
+    def _make_room(self, schedule: Schedule, n_bytes: int) -> None:
+        """Forget runs for one that has ended."""
+        with self._lock:
+            self._sizes[schedule] = n_bytes
+            for other in list(self._futures):
+                if sum(self._sizes.values()) <= REMEMBERED_IN_ALL:
+                    break
+                if other in self._sizes:
+                    del self._futures[other], self._sizes[other]
 
     def _play(self, schedule: Schedule) -> Trace:
         if self._stopped.is_set():

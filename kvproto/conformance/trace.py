@@ -122,6 +122,12 @@ class Trace:
         """The exit status in words."""
         return "still running" if self.exit_status is None else f"exit status {self.exit_status}"
 
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory the trace takes, in bytes."""
+        n_streams = len(self.schedule.stdin) + len(self.stdout) + len(self.stderr)
+        return n_streams + 40 * self.lists.n_records
+
     @cached_property
     def lists(self) -> Stream:
         """`stdout` read as result lists."""

@@ -1,5 +1,6 @@
 """Playing a schedule: what is proved, what is not, and what the trace says."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,13 @@ from support.languages import LANGUAGES, missing
 from support.languages import program as contract_program
 from support.shared import shared_base
 
-from kvproto.conformance import player
+from kvproto.conformance import player, runner
 from kvproto.conformance.answers import pair
 from kvproto.conformance.diagnose import likely
 from kvproto.conformance.oracle import fault_of
 from kvproto.conformance.player import KEPT_OF_FLOOD, KitFault, Program, play
 from kvproto.conformance.report.text import report
-from kvproto.conformance.runner import REMEMBERED, Check, Result, run, select
+from kvproto.conformance.runner import REMEMBERED, Check, Checker, Result, run, select
 from kvproto.conformance.schedule import (
     SMALL,
     Answers,
@@ -30,6 +31,7 @@ from kvproto.conformance.schedule import (
     ahead,
     lockstep,
 )
+from kvproto.conformance.trace import Trace
 from kvproto.conformance.workers import CASES
 from kvproto.driver.program import external
 
@@ -282,3 +284,15 @@ def test_text_on_stdout_is_shown_from_its_first_line_that_is_not_blank():
     finding = fault_of(play(ahead(MAP, SMALL), script("print('\\n\\nhello\\nyou')"), LONG))
     assert finding.got == "'hello' at byte 0"
     assert "your program printed `hello`" in likely(finding)
+
+
+def test_runs_that_take_much_memory_are_forgotten_and_others_are_played_once(monkeypatch):
+    monkeypatch.setattr(runner, "REMEMBERED_IN_ALL", 5 << 20)
+    checker = Checker(Check(script("os.write(1, b'x' * (2 << 20)); os.read(0, 100)")))
+    schedules = [ahead(MAP, SMALL[:n]) for n in (1, 2, 3)]
+    first, second, third = [checker._trace(schedule) for schedule in schedules]
+    assert checker._trace(schedules[2]) is third and checker._trace(schedules[1]) is second
+    assert checker._trace(schedules[0]) is not first
+    del first, second, third
+    gc.collect()
+    assert sum(one.n_bytes for one in gc.get_objects() if type(one) is Trace) <= 5 << 20
