@@ -7,8 +7,9 @@ Last-Modified. Without them, or without ranges, the break is an error. Errors th
 DataErrors; a request that the server rejects is a JobError.
 
 A response with only a part of the body, or with an encoding that is not decoded here, is an error.
-A body in gzip encoding is passed on unchanged; jobs unpack it. A body with neither a length nor chunks ends with its connection; only then can an
-early end go unnoticed, unless the connection is reset.
+A body in gzip encoding is passed on unchanged; jobs unpack it. A body with neither a length nor
+chunks ends with its connection; only then can an early end go unnoticed, unless the connection is
+reset.
 
 Spaces, letters such as é and other bytes in addresses are escaped. A user name and a password
 before the host become Basic authentication, for that host only and not for the targets of
