@@ -26,11 +26,4 @@ kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* t
 /* Returns 0, or -1 with a TypeError set if the number of arguments is wrong. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);
 
-/*
- * Let other threads run while a buffer is measured and then written elsewhere. The GIL stays held
- * for writable memory, which they could change in between: NULL.
- */
-PyThreadState *kvproto_release_gil(const Py_buffer *view);
-void kvproto_take_gil(PyThreadState *released);
-
 #endif

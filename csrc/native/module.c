@@ -19,17 +19,6 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
     return -1;
 }
 
-PyThreadState *kvproto_release_gil(const Py_buffer *view)
-{
-    return view->readonly ? PyEval_SaveThread() : NULL;
-}
-
-void kvproto_take_gil(PyThreadState *released)
-{
-    if (released != NULL)
-        PyEval_RestoreThread(released);
-}
-
 #define BUILTIN(name)                                                           \
     {                                                                           \
 #name, (PyCFunction)(void (*)(void))kvproto_##name, METH_FASTCALL, NULL \

@@ -35,7 +35,7 @@ from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.unpacking import PiecesFile, content_file, content_of
+from kvproto.inputs.unpacking import PiecesFile, ahead, content_file, content_of
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
@@ -266,7 +266,8 @@ class InputReader:
                     content = content_of(buffered, f"input {url}")
                 opened: io.BufferedReader[Any] = buffered
                 if content is not None:
-                    opened, size = content_file(self._meter.watched(content), buffered), None
+                    content = ahead(self._meter.watched(content))
+                    opened, size = content_file(content, buffered), None
                 if split.replicas:
                     opened = io.BufferedReader(_Compared(opened, url, self._seen, self._meter))
                 with opened:

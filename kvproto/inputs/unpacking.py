@@ -15,10 +15,12 @@ import io
 import lzma
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain
+from queue import SimpleQueue
+from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from kvproto.errors import DataError, JobError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PiecesFile",
+    "ahead",
     "compression_of",
     "content_file",
     "content_of",
@@ -45,6 +48,11 @@ PIECE = 1 << 16
 
 MAX_WINDOW = 1 << 28
 """Bytes of memory that an xz file may ask for: 256 MiB. After `xz -9` it asks for 65 MiB."""
+
+
+Pieces: TypeAlias = Generator[bytes, None, None]
+
+_N_AHEAD = 4  # pieces of content
 
 
 class _Decompressor(Protocol):
@@ -148,7 +156,7 @@ def compression_of(head: bytes) -> Compression | None:
     return next((one for one in _FORMATS if head.startswith(one.magic)), None)
 
 
-def content_of(file: Any, where: str) -> Iterator[bytes] | None:
+def content_of(file: Any, where: str) -> Pieces | None:
     """Yield the content of a compressed file in pieces; None for any other file.
 
     The text of a DataError begins with `where`, such as "input x.gz".
@@ -161,8 +169,8 @@ def content_of(file: Any, where: str) -> Iterator[bytes] | None:
     return None
 
 
-def content_file(pieces: Iterator[bytes], file: Any) -> io.BufferedReader:
-    """Return what `content_of` yields as a file. Closing it closes the compressed one."""
+def content_file(pieces: Pieces, file: Any) -> io.BufferedReader:
+    """Return what `content_of` yields as a file. Closing it closes `file`, the compressed one."""
     return io.BufferedReader(_Content(pieces, file), BLOCK)
 
 
@@ -214,7 +222,7 @@ def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield piece[start : start + PIECE]
 
 
-def _content(compression: Compression, pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
+def _content(compression: Compression, pieces: Iterable[bytes], where: str) -> Pieces:
     """Unpack all members."""
     try:
         new, error = compression.load()
@@ -249,6 +257,37 @@ def _damaged(where: str, name: str, how: str) -> DataError:
     return DataError(f"{where}: {name} data is cut short or damaged{how}", is_final=True)
 
 
+def ahead(pieces: Iterator[bytes]) -> Pieces:
+    """Yield the same pieces, which a thread makes in advance: libraries unpack without the GIL."""
+    made: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
+    room = Semaphore(_N_AHEAD)
+    is_over = False
+
+    def make() -> None:
+        try:
+            for piece in pieces:
+                made.put(piece)
+                room.acquire()
+                if is_over:
+                    return
+            made.put(None)
+        except BaseException as e:  # whatever it is, the reader gets it
+            made.put(e)
+
+    thread = Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (piece := made.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+            room.release()
+    finally:
+        is_over = True
+        room.release()
+        thread.join()
+
+
 class PiecesFile(io.RawIOBase):
     """A file made of an iterator of bytes."""
 
@@ -275,12 +314,14 @@ class PiecesFile(io.RawIOBase):
 class _Content(PiecesFile):
     """The content of a compressed file."""
 
-    def __init__(self, pieces: Iterator[bytes], file: Any) -> None:
+    def __init__(self, pieces: Pieces, file: Any) -> None:
         super().__init__(pieces)
+        self._made = pieces
         self._file = file
 
     def close(self) -> None:
         super().close()
+        self._made.close()
         self._file.close()
 
 

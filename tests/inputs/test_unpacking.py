@@ -7,6 +7,7 @@ import lzma
 import os
 import re
 import sys
+import threading
 import zlib
 
 import pytest
@@ -23,7 +24,7 @@ from kvproto.classic.func import nop_map
 from kvproto.classic.task_io import gzip_line_reader, gzip_reader, task_input_stream
 from kvproto.errors import DataError, JobError
 from kvproto.inputs import unpacking
-from kvproto.inputs.unpacking import unpack, unpack_pieces
+from kvproto.inputs.unpacking import ahead, unpack, unpack_pieces
 
 TEXT = b"".join(b"line %d of the text\n" % number for number in range(3000))
 SMALL = b"to be or\nnot to be\n"
@@ -314,6 +315,35 @@ def test_a_library_that_is_missing_is_an_error_with_advice(monkeypatch):
     with pytest.raises(DataError, match=r"x: is compressed with zstd, .*pip install") as caught:
         content(PROGRAMS["zstd"](SMALL))
     assert caught.value.is_final
+
+
+# --- in advance ------------------------------------------------------------------------------
+
+
+def test_pieces_are_made_in_advance_and_their_error_comes_after_them():
+    has_begun = threading.Event()
+
+    def pieces():
+        yield b"a"
+        has_begun.set()
+        yield b"b"
+        raise DataError("here")
+
+    made = ahead(pieces())
+    assert next(made) == b"a"
+    assert has_begun.wait(60)
+    assert next(made) == b"b"
+    with pytest.raises(DataError, match="here"):
+        next(made)
+
+
+def test_a_thread_that_makes_pieces_ends_when_nobody_wants_more():
+    before = set(threading.enumerate())
+    made = ahead(iter(lambda: b"more", b""))
+    assert next(made) == b"more"
+    [thread] = set(threading.enumerate()) - before
+    made.close()
+    assert not thread.is_alive()
 
 
 # --- memory ----------------------------------------------------------------------------------
