@@ -61,23 +61,23 @@ def test_a_full_sorter_gives_back_what_it_has_and_goes_on(pairs, max_bytes):
 
 def words(n, n_different):
     source = random.Random(n)
-    return [b"%d" % source.randrange(n_different) for _ in range(n)]
+    return [b"%d" % number for number in source.choices(range(n_different), k=n)]
 
 
 ADDRESS = b"http://www.example.org/a/path/that/many/pages/have/in/common/"
 
 
 @pytest.mark.parametrize(
-    "keys",
+    "make_keys",
     [
-        words(300_000, 1000),
-        words(300_000, 1 << 60),  # the table of keys does not pay
-        words(100_000, 10) + words(200_000, 1 << 60) + words(100_000, 10),
-        [ADDRESS + word for word in words(100_000, 1 << 30)],
-        [b"a" * (number % 3000) for number in range(20_000)],
-        [b"\0" * (number * 7 % 20) for number in range(100_000)],
-        [b"same"] * 100_000,
-        [b"", b"\0", b"", b"\0\0", b"\0"] * 1000,
+        lambda: words(300_000, 1000),
+        lambda: words(300_000, 1 << 60),  # the table of keys does not pay
+        lambda: words(100_000, 10) + words(200_000, 1 << 60) + words(100_000, 10),
+        lambda: [ADDRESS + word for word in words(100_000, 1 << 30)],
+        lambda: [b"a" * (number % 3000) for number in range(20_000)],
+        lambda: [b"\0" * (number * 7 % 20) for number in range(100_000)],
+        lambda: [b"same"] * 100_000,
+        lambda: [b"", b"\0", b"", b"\0\0", b"\0"] * 1000,
     ],
     ids=[
         "few keys",
@@ -90,8 +90,8 @@ ADDRESS = b"http://www.example.org/a/path/that/many/pages/have/in/common/"
         "empty keys and zeros",
     ],
 )
-def test_many_pairs(sorter_type, keys):
-    pairs = [(key, b"%d" % number) for number, key in enumerate(keys)]
+def test_many_pairs(sorter_type, make_keys):
+    pairs = [(key, b"%d" % number) for number, key in enumerate(make_keys())]
     [run] = sorted_by(sorter_type(1 << 30), pairs)
     assert run == in_order(pairs)
 
