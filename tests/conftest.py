@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, settings
 from support import catalogue
 from support.shared import one_at_a_time, shared_directory
 
-# Each process that runs tests collects all of them: compiled once, that takes half the time.
+# Each process that runs tests collects all of them, and each pytest rewrites the modules of plugins:
+# compiled once, that takes half the time.
 sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest_plugins = ["support.clauses"]
 
