@@ -57,6 +57,7 @@ STDERR_BYTES = 1 << 20
 
 _WITHOUT_STDOUT = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
 _FIRST_WAIT, _LONGEST_WAIT = 1, 50  # milliseconds without a move before the next try for a proof
+_BEFORE_LOOKS = 0.005  # seconds without a move before the first look: most workers start meanwhile
 _COUNTED = 0.5  # seconds that one wait counts at most, since the machine may have been suspended
 _WITHHELD = 1.0  # seconds of waiting for input with answers due that count as a fault
 _WITHHELD_AGAIN = 0.1  # the same after the first such fault
@@ -294,6 +295,9 @@ class _Player:
             if has_moved:
                 wait, idle, self._readers = _FIRST_WAIT, 0.0, ()
                 continue
+            wait = min(2 * wait, _LONGEST_WAIT)
+            if idle < _BEFORE_LOOKS:
+                continue
             self._look_at_family()
             if self._pipes.is_quiet(quiet.is_still if self._pipes.paused else quiet.proof):
                 self._readers = ()
@@ -305,7 +309,6 @@ class _Player:
                 if not gives_up:
                     return False
                 raise _EndedError("watchdog")
-            wait = min(2 * wait, _LONGEST_WAIT)
         return True
 
     def _give_up(self, seconds: float) -> None:

@@ -22,8 +22,8 @@ __all__ = [
 
 def read(path: str) -> str:
     """Read a file below /proc. Raises OSError when the process has ended."""
-    with open(f"/proc/{path}", encoding="utf-8", errors="replace", newline="\n") as file:
-        return file.read()
+    with open(f"/proc/{path}", "rb", buffering=0) as file:
+        return file.read().decode("utf-8", "replace")
 
 
 def status(of: int | str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def status(of: int | str) -> dict[str, str]:
 
     The name of a process may contain control characters.
     """
-    return dict(line.split(":", 1) for line in read(f"{of}/status").split("\n") if line)
+    return dict([line.split(":", 1) for line in read(f"{of}/status").split("\n") if line])
 
 
 def threads(pid: int) -> list[int]:
@@ -69,7 +69,7 @@ def fd_path(pid: int | str, fd: int) -> str:
 def is_stopped(pid: int) -> bool:
     """Whether a process is stopped, by a signal or by a debugger."""
     try:
-        return status(pid)["State"].split()[0] in "Tt"
+        return read(f"{pid}/stat").rpartition(")")[2].split()[0] in "Tt"
     except OSError:
         return False
 
