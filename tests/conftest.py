@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from support import catalogue
 from support.shared import one_at_a_time, shared_directory
 
-# Each process that runs tests collects all of them, and each pytest rewrites the modules of plugins:
+# Each process that runs tests collects all of them, and each pytest rewrites the code of plugins:
 # compiled once, that takes half the time.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
