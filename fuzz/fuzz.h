@@ -5,7 +5,7 @@
  *
  *   pairs.c lists.c params.c lines.c chunking.c   the core
  *   messages.c sequences.c allocation.c           the classic layer, over worker.h
- *   sorting.c summing.c                              frames in memory (csrc/native), over faulty.h
+ *   dealing.c sorting.c summing.c                    frames in memory (csrc/native), over faulty.h
  *   replay.c           runs seeds/ without libFuzzer (tests/libdisco/test_fuzz_replay.py)
  *   seeds.py           makes seeds/ from the byte vectors and the traffic of `kvproto check`
  *   differential.py    compares the compiled codecs with the one in Python

@@ -122,6 +122,19 @@ SORTS = {  # memory, piece - 1, the allocation that fails, keys
     "records": b"\0\0\0key\2a value\0key \1\3\2\1\4\1\5\0",
     "records-malformed": b"\0\0\0key\2value\1\6\0",
 }
+LISTS = b"".join(struct.pack("<I", 3) + frames(*[(key, b"1")] * 3) for key in PREFIXED[:20])
+DEALS = {  # limit, flags (1: lists), partitions - 1, capacity - 1, lengths of pieces, stream
+    "lists": b"\0\1\2\xff\0" + LISTS,
+    "lists-in-pieces": b"\0\1\2\xff\3\x65\x7f\x03" + LISTS,
+    "lists-full-buffers": b"\0\1\1\x20\1\x90" + LISTS,
+    "lists-byte-by-byte": b"\0\1\3\0\1\1" + LISTS[:300],
+    "pairs": b"\0\0\2\xff\0" + frames(*[(key, key) for key in FEW] * 9),
+    "pairs-of-one-partition": b"\0\0\0\xff\1\x99" + frames(*[(key, key) for key in FEW] * 9),
+    "pairs-over-a-buffer": b"\0\0\1\x30\0" + frames((b"k" * 90, b"v" * 200), (b"", b"")),
+    "empty-lists": b"\0\1\1\xff\0" + struct.pack("<I", 0) * 40 + LISTS,
+    "too-large": b"\0\1\1\xff\0" + LISTS + b"\1\0\0\0" + b"\xff" * 60,
+    "cut": b"\0\1\1\xff\0" + LISTS[:-3],
+}
 LARGEST = b"9" * 18
 SUMS = {  # memory, room - 1, the allocation that fails, frames
     "few": b"\0\xff\0" + frames((b"a", b"1"), (b"b", b"-20"), (b"a", b"300"), (b"", b"0")),
@@ -154,6 +167,7 @@ def traffic() -> dict[str, bytes]:
                 ("pairs", limit_byte(1 << 30) + bytes(read.pairs.data)),
                 ("lists", limit_byte(1 << 30) + output),
                 ("chunking", limit_byte(1 << 30) + b"\1\5\1\4\x09" + output),
+                ("dealing", limit_byte(1 << 30) + b"\1\1\xff\1\x50" + output),
                 (
                     "sequences",
                     script([(PARAMS, 0), (LOOK_UP, 0), (ECHO, 0)], schedule.stdin, SHORT_IO, 2, 2),
@@ -180,6 +194,7 @@ def seeds() -> dict[str, bytes]:
     made |= {f"messages/{name}": data for name, data in MESSAGES.items()}
     for target in ("sequences", "allocation"):
         made |= {f"{target}/{name}": data for name, data in SCRIPTS.items()}
+    made |= {f"dealing/{name}": data for name, data in DEALS.items()}
     made |= {f"sorting/{name}": data for name, data in SORTS.items()}
     made |= {f"summing/{name}": data for name, data in SUMS.items()}
     made |= traffic()

@@ -26,6 +26,7 @@ TARGETS = [
     "messages",
     "sequences",
     "allocation",
+    "dealing",
     "sorting",
     "summing",
 ]
@@ -124,6 +125,36 @@ FAULTS = {
         "libdisco/stream.c",
         "out of memory: %u bytes",
         "cannot go on: %u bytes",
+    ),
+    "list-end-unseen": (
+        "dealing",
+        "native/dealer.c",
+        "            walker.n_lists++;\n",
+        "",
+    ),
+    "buffer-overrun": (
+        "dealing",
+        "native/dealer.c",
+        "size + MARGIN > dealer->capacity - used",
+        "size > dealer->capacity - used",
+    ),
+    "key-partly-moved-forgotten": (
+        "dealing",
+        "native/dealer.c",
+        "if (dealer->n_key_moved < dealer->n_key)",
+        "if (0)",
+    ),
+    "partition-of-the-size-too": (
+        "dealing",
+        "native/dealer.c",
+        "dealer->key + 4, dealer->n_key - 4",
+        "dealer->key, dealer->n_key",
+    ),
+    "checksum-by-lanes": (
+        "dealing",
+        "native/crc.c",
+        "for (int lane = 1; lane < N_LANES; lane++)",
+        "for (int lane = 2; lane < N_LANES; lane++)",
     ),
     "long-keys-by-their-beginning": (
         "sorting",

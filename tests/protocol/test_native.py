@@ -13,6 +13,7 @@ from support.codecs_under_test import NAMES, codec_named
 
 from kvproto import MAX_ITEM, encode_list, encode_pair
 from kvproto.protocol import reference as _reference
+from kvproto.protocol.dealing import NativeDealer
 
 pytestmark = pytest.mark.skipif(
     "native" not in NAMES, reason="KVPROTO_PURE=1 asks for the reference alone"
@@ -197,3 +198,16 @@ def test_a_pair_that_memory_cannot_hold_is_a_memory_error_and_keeps_nothing(nati
     assert (sys.getrefcount(under_way), sys.getrefcount(data)) == n_references
     assert out == under_way == []
     assert gc.isenabled()
+
+
+def test_a_key_that_memory_cannot_hold_is_a_memory_error_of_the_dealer():
+    data = encode_pair(BIG, b"")
+    dealer = NativeDealer(2, print, with_lists=False)
+    with memory_for(32 * MIB), pytest.raises(MemoryError):
+        dealer.feed(data)
+    assert dealer.n_pairs == 0
+
+
+def test_buffers_that_memory_cannot_hold_are_a_memory_error_of_the_dealer():
+    with memory_for(32 * MIB), pytest.raises(MemoryError):
+        NativeDealer(96, print, with_lists=False, buffer_bytes=MIB)
