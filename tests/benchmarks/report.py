@@ -4,6 +4,8 @@ a chart of the whole jobs.
 
 import os
 import platform
+import re
+import shutil
 from pathlib import Path
 
 from benchmarks import chart
@@ -33,6 +35,17 @@ def write(directory: Path, rows: list[dict], bars: list[dict]) -> None:
     if rows:
         parts.append(table_of_figures(rows))
     (directory / "figures.md").write_text("\n\n".join(parts) + "\n")
+
+
+def publish(directory: Path, root: Path) -> None:
+    """Put the table and the chart of the whole jobs into README.md and docs/."""
+    of_machine, table = (directory / "figures.md").read_text().split("\n\n")[:2]
+    measured = f'Measured by `make bench OPTIONS="--only wordcount"`: {of_machine.strip()}.'
+    readme = root / "README.md"
+    block = f"<!-- figures -->\n{table}\n\n{measured}\n<!-- end of figures -->"
+    pattern = "<!-- figures -->.*<!-- end of figures -->"
+    readme.write_text(re.sub(pattern, lambda _: block, readme.read_text(), flags=re.DOTALL))
+    shutil.copyfile(directory / "bench.svg", root / "docs" / "bench.svg")
 
 
 def table_of_jobs(bars: list[dict]) -> str:

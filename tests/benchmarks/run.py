@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks import report
 
 HERE = Path(__file__).parent
-OUTPUT = HERE.parent.parent / "build" / "bench"
+ROOT = HERE.parent.parent
 BENCHMARKS = (
     "codec",
     "libdisco",
@@ -55,6 +55,8 @@ def main() -> int:
                         show(**record)
             n_broken += process.returncode != 0
     report.write(options.output, rows, bars)
+    if options.readme and bars and not n_broken:
+        report.publish(options.output, ROOT)
     print(
         f"{sum(row['ok'] is False for row in rows)} missed, {n_broken} broken; see {options.output}"
     )
@@ -69,7 +71,10 @@ def parse() -> argparse.Namespace:
         "--largest", type=int, default=800, help="up to how many MB their growth is measured"
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, help="where figures.md and bench.svg go"
+        "--output", type=Path, default=ROOT / "build/bench", help="for figures.md and bench.svg"
+    )
+    parser.add_argument(
+        "--readme", action="store_true", help="put the whole jobs into README.md and docs/, too"
     )
     return parser.parse_args()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import chart
-from support.documentation import ROOT
+from support.documentation import ROOT, page, table
 
 pytestmark = pytest.mark.slow
 
@@ -62,3 +62,14 @@ def test_the_chart_stands_alone_and_has_each_name_as_it_is():
     assert 400 <= float(ElementTree.fromstring(svg).attrib["width"]) <= 1000
     assert "prefers-color-scheme: dark" in svg
     assert not re.search(r"<script|href|url\(|@import", svg)
+
+
+def test_the_readme_shows_the_chart_of_the_run_in_its_table():
+    assert 'src="docs/bench.svg"' in page("README.md")
+    rows = table("README.md", "| | | s |").splitlines()[2:]
+    shown = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+    drawn = words(page("docs/bench.svg"))
+    names = [name.replace("\\|", "|") for _job, name, *_figures in shown]
+    seconds = [f"{cells[2]} s" for cells in shown]
+    assert [word for word in drawn if word in names] == names
+    assert [word for word in drawn if re.fullmatch(r"[\d.]+ s", word)] == seconds
