@@ -21,7 +21,6 @@ from functools import partial
 from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
-from zlib import crc32
 
 from kvproto.driver.source import FileRange
 from kvproto.engine.context import pass_str_as_bytes
@@ -30,9 +29,9 @@ from kvproto.engine.meter import Meter, MeteredFile
 from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
-from kvproto.inputs.replicas import failover, skip
+from kvproto.inputs.replicas import Prefix, ReplicaFile, failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
 from kvproto.inputs.unpacking import PiecesFile, ahead, content_file, content_of
@@ -96,7 +95,7 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
-        self._seen = _Seen()
+        self._prefix = Prefix()
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
         self.has_failed = False
@@ -124,7 +123,7 @@ class InputReader:
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
-        self._seen = _Seen()
+        self._prefix = Prefix()
         return failover((split.url, *split.replicas), partial(read, split), self._failed)
 
     def _failed(self, error: Exception, is_last: bool) -> None:
@@ -269,54 +268,24 @@ class InputReader:
                     content = ahead(self._meter.watched(content))
                     opened, size = content_file(content, buffered), None
                 if split.replicas:
-                    opened = io.BufferedReader(_Compared(opened, url, self._seen, self._meter))
-                with opened:
+                    replica = ReplicaFile(opened, url, self._prefix, self._keep)
+                    opened = io.BufferedReader(replica, 1 << 18)
+                with opened, _advising(content is not None):
                     yield opened, size
 
-
-class _Seen:
-    """The size and the crc32 of what the replicas of an input have given so far."""
-
-    n_bytes = crc = 0
+    def _keep(self, error: DataError) -> None:
+        self._meter.failed = error
 
 
-class _Compared(io.RawIOBase):
-    """A replica. DataError where it differs from what another one has given.
-
-    Damage is found after the data that has it, so entries of such data may have been mapped.
-    """
-
-    def __init__(self, file: Any, url: str, seen: _Seen, meter: Meter) -> None:
-        self._file = file
-        self._url = url
-        self._seen = seen
-        self._meter = meter
-        self._n_bytes = self._crc = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        seen = self._seen
-        n_compared = max(seen.n_bytes - self._n_bytes, 0)
-        view = memoryview(buffer)[: n_compared or None]
-        n_read: int = self._file.readinto(view)
-        self._n_bytes += n_read
-        self._crc = crc32(view[:n_read], self._crc)
-        if n_read == n_compared and self._crc != seen.crc:
-            self._meter.failed = DataError(
-                f"input {self._url}: differs from its replica in the first {seen.n_bytes} bytes, "
-                "which were read from that one: remove the wrong one from the inputs",
-                is_final=True,
-            )
-            raise self._meter.failed
-        if not n_compared:
-            seen.n_bytes, seen.crc = self._n_bytes, self._crc
-        return n_read
-
-    def close(self) -> None:
-        super().close()
-        self._file.close()
+@contextmanager
+def _advising(is_unpacked: bool) -> Iterator[None]:
+    """Add advice to an error of a reader that may unpack what is unpacked already."""
+    try:
+        yield
+    except Exception as e:  # whatever the user's function raises
+        if is_unpacked and not isinstance(e, KVProtoError):
+            e.add_note("the input was compressed; with unpack=False the reader gets it as it is")
+        raise
 
 
 @contextmanager

@@ -33,7 +33,7 @@ __all__ = [
     "text_file",
 ]
 
-HEAD_SIZE = 32
+HEAD_SIZE = 512
 """Bytes at the start of an input that are enough to recognize its format."""
 
 BOM = b"\xef\xbb\xbf"
@@ -62,6 +62,7 @@ _FORMATS = (
     (rb"\x89LZO\x00\r\n\x1a\n", "is compressed with lzop", _unpack("lzop -d")),
     (rb"\x1f\x9d[\x09-\x10\x89-\x90]", "is compressed with compress", _unpack("gzip -d")),
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "is a zip archive", _unpack("unzip", "zipfile")),
+    (rb".{257}ustar[\x00 ]", "is a tar archive", _unpack("tar -x", "tarfile")),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive", _unpack("7z x")),
     (rb"Rar!\x1a\x07", "is a rar archive", _unpack("unrar x")),
     (rb"\xff\xfe[^\x00]\x00|\xfe\xff\x00[^\x00]", "is text in UTF-16", _TO_UTF_8),

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import struct
+import tarfile
 import zipfile
 import zlib
 
@@ -26,6 +27,13 @@ def zipped():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("text", TEXT)
+    return file.getvalue()
+
+
+def tarred():
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("text"), io.BytesIO())
     return file.getvalue()
 
 
@@ -51,6 +59,7 @@ PACKED = {
     "empty zip": (b"PK\x05\x06" + bytes(18), "is a zip archive"),
     "lz4": (bytes.fromhex("04224d186440a7") + TEXT, "is compressed with lz4"),
     "lz4 of old": (bytes.fromhex("02214c18") + TEXT, "is compressed with lz4"),
+    "tar": (tarred(), "is a tar archive; unpack it first with `tar -x`"),
     "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24), "is a 7z archive"),
     "compress": (
         b"\x1f\x9d\x90" + bytes(30),
@@ -78,11 +87,13 @@ def test_data_without_lines_is_named_in_a_job_and_tried_once(tmp_path, name):
     assert [event for event in events(job) if event["event"] == "retry"] == []
 
 
-@pytest.mark.parametrize("data", [zipped(), gzip.compress(TEXT), "text\n".encode("utf-16")])
+@pytest.mark.parametrize(
+    "data", [zipped(), tarred(), gzip.compress(TEXT), "text\n".encode("utf-16")]
+)
 def test_data_without_lines_is_named_when_it_was_compressed(tmp_path, data):
     (tmp_path / "data").write_bytes(lzma.compress(data))
     for map in (lambda line, params: [], external([program(tmp_path, ECHO)])):
-        with pytest.raises(JobError, match=r"/data: is (a zip|compressed with gzip|text in)"):
+        with pytest.raises(JobError, match=r"/data: is (a zip|a tar|compressed with gzip|text in)"):
             results(input=[str(tmp_path / "data")], map=map)
 
 

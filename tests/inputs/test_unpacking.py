@@ -230,6 +230,33 @@ def test_damage_that_is_found_after_its_data_is_not_hidden_by_a_replica(tmp_path
             results(**jobargs, **more)
 
 
+def test_a_careless_reader_does_not_hide_that_replicas_differ(tmp_path):
+    text = b"".join(b"%099d\n" % number for number in range(60_000))
+    (tmp_path / "cut").write_bytes(gzip.compress(text, 0)[:-1])
+    (tmp_path / "other").write_bytes(text.replace(b"0059\n", b"0060\n"))
+
+    def careless(fd, size, url, params):
+        yield "first"
+        try:
+            fd.buffer.read()
+        except DataError as e:
+            if "differs" not in str(e):
+                raise
+        yield "last"
+
+    with pytest.raises(JobError, match=f"input {tmp_path}/other: differs from its replica"):
+        keys(input=[[str(tmp_path / "cut"), str(tmp_path / "other")]], map_reader=careless)
+
+
+def test_a_reader_that_unpacks_for_itself_gets_advice(tmp_path):
+    (tmp_path / "text").write_bytes(compressed("gzip", TEXT))
+    with pytest.raises(JobError, match="with unpack=False the reader gets it as it is"):
+        keys(
+            input=str(tmp_path / "text"),
+            map_reader=lambda fd, size, url, params: gzip.open(fd.buffer),  # noqa: SIM115
+        )
+
+
 def is_text(head):
     """One or two printable characters may be a text."""
     return len(head) < 3 and head.decode("latin-1").isprintable()
