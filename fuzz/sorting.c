@@ -8,7 +8,9 @@
 #include "faulty.h"
 
 #define KVPROTO_SORT_FEW 3
+#include "records.c"
 #include "sort.c"
+#include "sort_order.c"
 
 enum { MOST_PAIRS = 2000, MOST_KEY = 40 };
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kvproto.classic.frame_sums import add_value, combine_frames, reduce_frames
+from kvproto.engine.bulk import combines_batches, combines_frames, reduces_frames
 from kvproto.engine.partition import default_partition
-from kvproto.engine.spec import combines_batches, combines_frames, reduces_frames
 from kvproto.inputs import readers
 from kvproto.inputs.readers import *  # noqa: F403 (the names are listed once, there)
 from kvproto.inputs.streams import InputStream, OutputStream

@@ -177,7 +177,8 @@ def _print(line: str) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
-    from kvproto.engine.registry import JobHandle, sweep
+    from kvproto.engine.registry import JobHandle
+    from kvproto.engine.sweep import sweep
     from kvproto.errors import JobError
 
     sweep()

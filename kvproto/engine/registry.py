@@ -1,13 +1,11 @@
 """The registry of the jobs in the home: any process can inspect, stop and remove them.
 
-Everything is read from the directory of the job each time. `sweep` cleans up after drivers that
-were killed.
+Everything is read from the directory of the job each time.
 """
 
 from __future__ import annotations
 
 import difflib
-import glob
 import math
 import os
 import time
@@ -24,9 +22,7 @@ from kvproto.storage.home import check_home, home
 from kvproto.storage.job_directory import (
     JobPaths,
     has_driver,
-    machine,
     tell_to_stop,
-    tidy,
     wait_for_end,
 )
 from kvproto.storage.manifest import names_of
@@ -42,14 +38,12 @@ __all__ = [
     "one_ended",
     "resolve_job",
     "started",
-    "sweep",
 ]
 
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
 
 _SHOWN_JOBS = 10
 _POLL_SECONDS = 0.05  # between checks of a running job
-_GRACE = 600.0  # seconds for which a hidden directory may belong to a job that is starting
 
 
 class JobHandle:
@@ -362,47 +356,3 @@ def started(job: str) -> float:
         with suppress(OSError):
             return os.stat(JobPaths(job).path).st_mtime
     return 0.0
-
-
-def sweep() -> None:
-    """Remove what killed drivers left in the home, except results, events and logs.
-
-    Files that cannot be removed stay. JobError if other users may write to the home.
-    """
-    check_home()
-    _sweep_tags()
-    jobs = os.path.join(home(), "jobs")
-    try:
-        entries = list(os.scandir(jobs))
-    except OSError:  # there are no jobs
-        return
-    for entry in entries:
-        with suppress(OSError):
-            if not entry.is_dir(follow_symlinks=False):
-                continue
-            if not entry.name.startswith("."):
-                _sweep_job(JobPaths(entry.name))
-            elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _GRACE:
-                remove_tree(entry.path)
-
-
-def _sweep_job(paths: JobPaths) -> None:
-    """Tidy a job whose driver was killed, so that its `control` still exists.
-
-    A job of another machine with the same home is not touched: its driver may be alive.
-    """
-    if not os.path.lexists(paths.control) or has_driver(paths.control):
-        return
-    with suppress(ValueError):
-        if first_event(paths).get("machine") == machine() and not tidy(paths):
-            os.unlink(paths.control)
-
-
-def _sweep_tags() -> None:
-    """Remove unfinished documents of tags."""
-    for path in glob.glob(
-        os.path.join(glob.escape(home()), "ddfs", "tag", "**", "*.part"), recursive=True
-    ):
-        with suppress(OSError):
-            if time.time() - os.lstat(path).st_mtime > _GRACE:
-                os.unlink(path)

@@ -12,8 +12,9 @@ from itertools import islice
 from sys import getsizeof
 from typing import Any, Protocol
 
+from kvproto.engine.bulk import BatchCombiner
 from kvproto.engine.partition import Partitioner
-from kvproto.engine.spec import BatchCombiner, External, Function, MapSpec, Pair, function_name
+from kvproto.engine.spec import External, Function, MapSpec, Pair, function_name
 from kvproto.protocol.dealing import Dealer
 from kvproto.storage.records import FRAMES, pack_frames, pack_objects
 

@@ -9,19 +9,17 @@ The dataclasses leave out methods that nobody calls, because `dataclass` compile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, TypeAlias
 
+from kvproto.engine.bulk import FrameCombiner
 from kvproto.engine.partition import default_partition
 from kvproto.inputs.streams import name_of
 from kvproto.storage.records import FRAMES, OBJECTS, RAW
 
 __all__ = [
-    "BatchCombiner",
     "External",
-    "FrameCombiner",
-    "FrameReduce",
     "Function",
     "InputChain",
     "JobSpec",
@@ -30,11 +28,8 @@ __all__ = [
     "ReduceSpec",
     "TaskSpec",
     "attributes",
-    "combines_batches",
-    "combines_frames",
     "each_pair",
     "function_name",
-    "reduces_frames",
     "resolve_map",
     "resolve_reduce",
 ]
@@ -78,77 +73,6 @@ class InputChain:
 
     functions: tuple[Function, ...] = ()
     opens: bool = True
-
-
-@runtime_checkable
-class BatchCombiner(Protocol):
-    """A combiner that can also take many pairs in one call; `combines_batches` makes one."""
-
-    def __call__(
-        self, key: Any, value: Any, buffer: dict[Any, Any], done: bool, params: Any
-    ) -> Iterable[Pair] | None:
-        """Combine one pair, as any combiner does."""
-
-    def take(self, pairs: Iterator[Pair], buffer: dict[Any, Any]) -> list[Pair]:
-        """Combine pairs from the iterator, up to the first pair that needs `__call__`.
-
-        Returns
-        -------
-        list of pairs
-            That pair, for `__call__`; empty if there are no more pairs.
-
-        Notes
-        -----
-        Only the iterator may raise an error.
-        """
-
-
-@runtime_checkable
-class FrameCombiner(Protocol):
-    """A combiner that can also take the frames of an external program."""
-
-    def combine_frames(self, frames: Iterable[bytes]) -> Iterator[bytes]:
-        """Combine frames, cut anywhere; yields frames, cut anywhere."""
-
-
-@runtime_checkable
-class FrameReduce(Protocol):
-    """A reduce that can also take the frames of an external program."""
-
-    def reduce_frames(self, frames: Iterable[bytes]) -> Iterator[Pair]:
-        """Reduce frames, cut anywhere, to pairs."""
-
-
-_Decorated = TypeVar("_Decorated", bound=Function)
-
-
-def combines_batches(
-    take: Callable[[Iterator[Pair], dict[Any, Any]], list[Pair]],
-) -> Callable[[_Decorated], _Decorated]:
-    """Decorate a combiner, to make it a `BatchCombiner` with this method `take`."""
-    return _with_method("take", take)
-
-
-def combines_frames(
-    combine_frames: Callable[[Iterable[bytes]], Iterator[bytes]],
-) -> Callable[[_Decorated], _Decorated]:
-    """Decorate a combiner, to make it a `FrameCombiner` with this method."""
-    return _with_method("combine_frames", combine_frames)
-
-
-def reduces_frames(
-    reduce_frames: Callable[[Iterable[bytes]], Iterator[Pair]],
-) -> Callable[[_Decorated], _Decorated]:
-    """Decorate a reduce, to make it a `FrameReduce` with this method."""
-    return _with_method("reduce_frames", reduce_frames)
-
-
-def _with_method(name: str, method: Function) -> Callable[[_Decorated], _Decorated]:
-    def declare(function: _Decorated) -> _Decorated:
-        setattr(function, name, method)
-        return function
-
-    return declare
 
 
 @dataclass(eq=False, repr=False)

@@ -17,6 +17,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kvproto.driver.source import FileRange
+from kvproto.engine.bulk import FrameCombiner, FrameReduce
 from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
@@ -41,8 +42,6 @@ from kvproto.engine.shuffle import (
 from kvproto.engine.sort import sort_frames, sort_pairs
 from kvproto.engine.spec import (
     External,
-    FrameCombiner,
-    FrameReduce,
     Function,
     MapSpec,
     Pair,

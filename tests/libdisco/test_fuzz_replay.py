@@ -158,19 +158,19 @@ FAULTS = {
     ),
     "long-keys-by-their-beginning": (
         "sorting",
-        "native/sort.c",
+        "native/sort_order.c",
         "if (length > 1 && refs[index].rest == LONGER)",
         "if (length > 1 && refs[index].rest > LONGER)",
     ),
     "equal-keys-not-stable": (
         "sorting",
-        "native/sort.c",
+        "native/sort_order.c",
         "order[next[sorter->group_of[pair]]++]",
         "order[next[sorter->group_of[n_pairs - 1 - pair]]++]",
     ),
     "escape-not-undone": (
         "sorting",
-        "native/sort.c",
+        "native/records.c",
         "*data >= ESCAPED && *data < 2 * ESCAPED",
         "*data >= ESCAPED",
     ),

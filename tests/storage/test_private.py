@@ -14,7 +14,7 @@ from support.jobs import ECHO, program, results, words
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map
-from kvproto.engine.registry import sweep
+from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
 from kvproto.storage.home import home
 from kvproto.storage.job_directory import JobPaths, machine
