@@ -103,14 +103,18 @@ static void check_out(const partition *out, const partition *due, uint32_t n_par
     HOLDS(n_with_more <= !is_whole);
 }
 
-/* The input, in bytes: the limit, flags (1: lists), the number of partitions, the capacity of a
- * buffer, the number of lengths of pieces, the lengths, the stream. */
+/* The input, in bytes: the limit, flags (1: lists, 2: by tables), the number of partitions, the
+ * capacity of a buffer, the number of lengths of pieces, the lengths, the stream. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
+    static int can_fold;
     if (n_bytes < 5 || n_bytes < 5 + (size_t)data[4] % 16)
         return 0;
-    if (kvproto_crc_tables[0][1] == 0)
+    if (kvproto_crc_tables[0][1] == 0) {
         kvproto_fill_crc_tables();
+        can_fold = kvproto_crc_folds;
+    }
+    kvproto_crc_folds = can_fold && !(data[1] & 2);
     uint32_t limit = limit_of(data[0]), n_partitions = 1 + data[2] % MOST_PARTITIONS;
     int with_lists = data[1] & 1;
     size_t capacity = 1 + (size_t)data[3], n_lengths = data[4] % 16, n_kept = 0;

@@ -123,7 +123,7 @@ SORTS = {  # memory, piece - 1, the allocation that fails, keys
     "records-malformed": b"\0\0\0key\2value\1\6\0",
 }
 LISTS = b"".join(struct.pack("<I", 3) + frames(*[(key, b"1")] * 3) for key in PREFIXED[:20])
-DEALS = {  # limit, flags (1: lists), partitions - 1, capacity - 1, lengths of pieces, stream
+DEALS = {  # limit, flags (1: lists, 2: by tables), partitions - 1, capacity - 1, lengths of pieces, stream
     "lists": b"\0\1\2\xff\0" + LISTS,
     "lists-in-pieces": b"\0\1\2\xff\3\x65\x7f\x03" + LISTS,
     "lists-full-buffers": b"\0\1\1\x20\1\x90" + LISTS,
@@ -131,6 +131,10 @@ DEALS = {  # limit, flags (1: lists), partitions - 1, capacity - 1, lengths of p
     "pairs": b"\0\0\2\xff\0" + frames(*[(key, key) for key in FEW] * 9),
     "pairs-of-one-partition": b"\0\0\0\xff\1\x99" + frames(*[(key, key) for key in FEW] * 9),
     "pairs-over-a-buffer": b"\0\0\1\x30\0" + frames((b"k" * 90, b"v" * 200), (b"", b"")),
+    "lists-by-tables": b"\0\3\2\xff\3\x65\x7f\x03" + LISTS,
+    "keys-of-any-size": b"\0\0\2\xff\0" + frames(*[(b"k" * size, b"") for size in range(40)]),
+    "keys-of-any-size-by-tables": b"\0\2\2\xff\0"
+    + frames(*[(b"k" * size, b"") for size in range(40)]),
     "empty-lists": b"\0\1\1\xff\0" + struct.pack("<I", 0) * 40 + LISTS,
     "too-large": b"\0\1\1\xff\0" + LISTS + b"\1\0\0\0" + b"\xff" * 60,
     "cut": b"\0\1\1\xff\0" + LISTS[:-3],

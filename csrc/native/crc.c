@@ -4,13 +4,10 @@
 
 #include "native.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #define POLYNOMIAL 0xEDB88320u /* without x^32; the highest bit is the coefficient of x^0 */
 
 uint32_t kvproto_crc_tables[8][256], kvproto_crc_of_zeros[9];
+int kvproto_crc_folds;
 
 enum { N_LANES = 4 }; /* independent registers, because a multiplication takes several cycles */
 
@@ -33,6 +30,9 @@ static void fill_factors(uint64_t factors[2], int n_bytes)
 
 void kvproto_fill_crc_tables(void)
 {
+#if defined(__x86_64__)
+    kvproto_crc_folds = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+#endif
     fill_factors(to_next, 16);
     fill_factors(to_next_lanes, 16 * N_LANES);
     for (int n_bytes = 0; n_bytes < 8; n_bytes++)
@@ -58,22 +58,21 @@ static uint32_t update(uint32_t crc, const unsigned char *data, size_t n_bytes)
  * bytes, its two halves are multiplied by what x^(64 + 128) and x^128 leave, and the bytes are
  * added. A product of two such reversed halves comes out as x times the product: hence the - 1.
  */
-#define FOLDING __attribute__((target("pclmul,sse4.1")))
-
-FOLDING static __m128i folded(__m128i lane, __m128i factors, __m128i more)
+KVPROTO_FOLDING static __m128i folded(__m128i lane, __m128i factors, __m128i more)
 {
     __m128i low = _mm_clmulepi64_si128(lane, factors, 0x00);
     __m128i high = _mm_clmulepi64_si128(lane, factors, 0x11);
     return _mm_xor_si128(_mm_xor_si128(low, high), more);
 }
 
-FOLDING static __m128i load(const unsigned char *data)
+KVPROTO_FOLDING static __m128i load(const unsigned char *data)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)data);
 }
 
 /* As update(), for at least 64 bytes. */
-FOLDING static uint32_t update_folding(uint32_t crc, const unsigned char *data, size_t n_bytes)
+KVPROTO_FOLDING static uint32_t update_folding(uint32_t crc, const unsigned char *data,
+                                               size_t n_bytes)
 {
     const __m128i far = load((const unsigned char *)to_next_lanes);
     const __m128i near = load((const unsigned char *)to_next);
@@ -94,24 +93,19 @@ FOLDING static uint32_t update_folding(uint32_t crc, const unsigned char *data, 
     _mm_storeu_si128((__m128i *)(void *)remainder, all);
     return update(update(0, remainder, 16), data, (size_t)(end - data));
 }
-
-int kvproto_crc_is_fast(void)
-{
-    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
-}
 #else
 static uint32_t update_folding(uint32_t crc, const unsigned char *data, size_t n_bytes)
 {
     return update(crc, data, n_bytes);
 }
-
-int kvproto_crc_is_fast(void) { return 0; }
 #endif
+
+int kvproto_crc_is_fast(void) { return kvproto_crc_folds; }
 
 uint32_t kvproto_crc32_from(uint32_t crc, const unsigned char *data, size_t n_bytes)
 {
-    return ~(n_bytes >= 256 && kvproto_crc_is_fast() ? update_folding(~crc, data, n_bytes)
-                                                     : update(~crc, data, n_bytes));
+    return ~(n_bytes >= 256 && kvproto_crc_folds ? update_folding(~crc, data, n_bytes)
+                                                 : update(~crc, data, n_bytes));
 }
 
 uint32_t kvproto_crc(uint32_t crc, const void *data, size_t n_bytes)

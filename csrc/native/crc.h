@@ -9,12 +9,22 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define KVPROTO_FOLDING __attribute__((target("pclmul,sse4.1")))
+#else
+#define KVPROTO_FOLDING
+#endif
+
 /*
  * kvproto_crc_tables[n][byte] is the part that a byte has in the CRC of a message of which n more
  * bytes follow; kvproto_crc_of_zeros[n] is the CRC of n zero bytes. The CRC of a message is the
  * exclusive or of the parts of its bytes and the CRC of as many zeros.
  */
 extern uint32_t kvproto_crc_tables[8][256], kvproto_crc_of_zeros[9];
+
+/* Whether the processor multiplies polynomials: only then call what is KVPROTO_FOLDING. */
+extern int kvproto_crc_folds;
 
 /* Fill the tables. Call this once, before any other function of this file. */
 void kvproto_fill_crc_tables(void);
@@ -46,12 +56,18 @@ static inline uint64_t kvproto_get_u64(const unsigned char *data)
     return word;
 }
 
-/* The CRC of at most 8 bytes. 8 bytes at `data` must be readable, whatever n_bytes is. */
-static inline uint32_t kvproto_crc32_short(const unsigned char *data, size_t n_bytes)
+/* As kvproto_crc_of_word(). */
+KVPROTO_FOLDING static inline uint32_t kvproto_fold_word(uint64_t word)
 {
-    /* Zeros before a message have no part. */
-    uint64_t word = n_bytes == 0 ? 0 : kvproto_get_u64(data) << (64 - 8 * n_bytes);
-    return kvproto_crc_of_word(word) ^ kvproto_crc_of_zeros[n_bytes];
+#if defined(__x86_64__)
+    /* A multiple of the polynomial cancels the word and leaves the remainder in bits 64 to 95. */
+    const long long polynomial = 0x1DB710641, inverse = (long long)0xB4E5B025F7011641;
+    const __m128i factors = _mm_set_epi64x(polynomial, inverse);
+    __m128i quotient = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)word), factors, 0x00);
+    return (uint32_t)_mm_extract_epi32(_mm_clmulepi64_si128(quotient, factors, 0x10), 2);
+#else
+    return kvproto_crc_of_word(word);
+#endif
 }
 
 #endif

@@ -10,19 +10,24 @@
 /* Bytes around a pair that may be read, and in a buffer overwritten, to avoid small loops. */
 enum { MARGIN = 32 };
 
-static inline uint32_t owner_of(const kvproto_dealer *dealer, const unsigned char *key,
-                                uint32_t key_size)
+#define INLINE static inline __attribute__((always_inline)) /* once for each way to a CRC */
+
+typedef uint32_t crc_of_word(uint64_t word);
+
+/* The CRC of a key of which MARGIN bytes can be read. */
+INLINE uint32_t crc_of_key(const unsigned char *key, size_t n_bytes, crc_of_word *of_word)
 {
-    if (dealer->n_partitions == 1)
-        return 0;
-    uint32_t crc =
-        key_size <= 8 ? kvproto_crc32_short(key, key_size) : kvproto_crc32(key, key_size);
-    return crc % dealer->n_partitions;
+    if (n_bytes > 16)
+        return kvproto_crc32(key, n_bytes);
+    size_t n_head = n_bytes > 8 ? n_bytes - 8 : n_bytes;
+    /* Zeros before a message do not change the remainder. */
+    uint64_t head = n_head == 0 ? 0 : kvproto_get_u64(key) << (64 - 8 * n_head);
+    uint32_t crc = of_word(head) ^ kvproto_crc_of_zeros[n_head];
+    return n_bytes > 8 ? ~of_word(kvproto_get_u64(key + n_head) ^ (uint32_t)~crc) : crc;
 }
 
 /* Append a pair, which MARGIN bytes follow, if its buffer has room for as many. */
-static inline int put_pair(kvproto_dealer *dealer, uint32_t owner, const unsigned char *pair,
-                           size_t size)
+INLINE int put_pair(kvproto_dealer *dealer, uint32_t owner, const unsigned char *pair, size_t size)
 {
     size_t used = dealer->n_bytes[owner];
     if (size + MARGIN > dealer->capacity - used)
@@ -46,7 +51,8 @@ static int is_between(const disco_walker *walker)
  * The fast path: from one boundary between elements to another. Returns the number of bytes that it
  * took; the rest, whatever it is, goes through the fields one by one.
  */
-static size_t deal_whole(kvproto_dealer *dealer, const unsigned char *data, size_t n_bytes)
+INLINE size_t deal_whole(kvproto_dealer *dealer, const unsigned char *data, size_t n_bytes,
+                         crc_of_word *of_word)
 {
     disco_walker walker = *dealer->walker;
     size_t at = 0;
@@ -68,7 +74,10 @@ static size_t deal_whole(kvproto_dealer *dealer, const unsigned char *data, size
         if (value_size > walker.max_item || value_size > room - key_size)
             break;
         size_t size = 8 + (size_t)key_size + value_size;
-        if (!put_pair(dealer, owner_of(dealer, key, key_size), data + at, size))
+        uint32_t owner = 0;
+        if (dealer->n_partitions > 1)
+            owner = crc_of_key(key, key_size, of_word) % dealer->n_partitions;
+        if (!put_pair(dealer, owner, data + at, size))
             break;
         at += size;
         walker.n_pairs++;
@@ -83,6 +92,18 @@ static size_t deal_whole(kvproto_dealer *dealer, const unsigned char *data, size
     walker.wanted = 4;
     *dealer->walker = walker;
     return at;
+}
+
+static size_t deal_whole_by_tables(kvproto_dealer *dealer, const unsigned char *data,
+                                   size_t n_bytes)
+{
+    return deal_whole(dealer, data, n_bytes, kvproto_crc_of_word);
+}
+
+KVPROTO_FOLDING static size_t deal_whole_folding(kvproto_dealer *dealer, const unsigned char *data,
+                                                 size_t n_bytes)
+{
+    return deal_whole(dealer, data, n_bytes, kvproto_fold_word);
 }
 
 /* Append as many of these bytes as there is room for to the buffer of `owner`. */
@@ -147,7 +168,8 @@ kvproto_dealt kvproto_deal(kvproto_dealer *dealer, const void *data, size_t n_by
     while (dealt == KVPROTO_DEALT) {
         size_t n_part = 0;
         if (is_between(walker))
-            at += deal_whole(dealer, source + at, n_bytes - at);
+            at += kvproto_crc_folds ? deal_whole_folding(dealer, source + at, n_bytes - at)
+                                    : deal_whole_by_tables(dealer, source + at, n_bytes - at);
         if (dealer->n_key > 0 && walker->field == DISCO_VALUE_SIZE)
             dealt = move_key(dealer);
         else if (at < n_bytes)

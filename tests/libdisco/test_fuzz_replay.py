@@ -150,6 +150,12 @@ FAULTS = {
         "dealer->key + 4, dealer->n_key - 4",
         "dealer->key, dealer->n_key",
     ),
+    "head-of-a-long-key-forgotten": (
+        "dealing",
+        "native/dealer.c",
+        "kvproto_get_u64(key + n_head) ^ (uint32_t)~crc",
+        "kvproto_get_u64(key + n_head)",
+    ),
     "checksum-by-lanes": (
         "dealing",
         "native/crc.c",
