@@ -181,11 +181,11 @@ class InputReader:
 
     def _until_status(self, entries: list[Any]) -> Iterator[list[Any]]:
         """Cut a list of entries where a status message is due."""
-        while entries:
-            n_due = self._meter.next_status - self._meter.n_records
-            n_entries = n_due if 0 < n_due < len(entries) else len(entries)
-            yield entries[:n_entries]
-            entries = entries[n_entries:]
+        while 0 < (n_due := self._meter.next_status - self._meter.n_records) < len(entries):
+            yield entries[:n_due]
+            entries = entries[n_due:]
+        if entries:
+            yield entries
 
     @contextmanager
     def _stream(
