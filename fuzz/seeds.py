@@ -123,7 +123,7 @@ SORTS = {  # memory, piece - 1, the allocation that fails, keys
     "records-malformed": b"\0\0\0key\2value\1\6\0",
 }
 LISTS = b"".join(struct.pack("<I", 3) + frames(*[(key, b"1")] * 3) for key in PREFIXED[:20])
-DEALS = {  # limit, flags (1: lists, 2: by tables), partitions - 1, capacity - 1, lengths of pieces, stream
+DEALS = {  # limit, flags (1: lists, 2: by tables), partitions - 1, capacity - 1, lengths, stream
     "lists": b"\0\1\2\xff\0" + LISTS,
     "lists-in-pieces": b"\0\1\2\xff\3\x65\x7f\x03" + LISTS,
     "lists-full-buffers": b"\0\1\1\x20\1\x90" + LISTS,
