@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import sys
 import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from kvproto.inputs.unpacking import load_zstd
 from kvproto.storage.atomic import BLOCK
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class _Writable(Protocol):
 
 
 def _zstd() -> _Compressor:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415 (slow)
-    else:
-        from backports import zstd  # noqa: PLC0415 (slow)
-    return zstd.ZstdCompressor(options={zstd.CompressionParameter.checksum_flag: 1})
+    zstd = load_zstd()
+    compressor: _Compressor = zstd.ZstdCompressor(
+        options={zstd.CompressionParameter.checksum_flag: 1}
+    )
+    return compressor
 
 
 _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {

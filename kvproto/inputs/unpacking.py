@@ -39,6 +39,7 @@ __all__ = [
     "gunzip",
     "is_compressed",
     "is_unpacked",
+    "load_zstd",
     "unpack",
     "unpack_pieces",
 ]
@@ -112,11 +113,21 @@ def _xz() -> _Library:
 
 
 def _zstd() -> _Library:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415 (slow)
-    else:
-        from backports import zstd  # noqa: PLC0415 (slow)
+    zstd = load_zstd()
     return zstd.ZstdDecompressor, zstd.ZstdError
+
+
+def load_zstd() -> Any:
+    """Return the module for zstd. DataError says what to install if it is missing."""
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd  # noqa: PLC0415 (slow)
+        else:
+            from backports import zstd  # noqa: PLC0415 (slow)
+    except ImportError as e:
+        what = "for zstd, install the package backports.zstd: `pip install backports.zstd`"
+        raise DataError(f"{what} ({e})", is_final=True) from e
+    return zstd
 
 
 class Compression(NamedTuple):
@@ -226,9 +237,8 @@ def _content(compression: Compression, pieces: Iterable[bytes], where: str) -> P
     """Unpack all members."""
     try:
         new, error = compression.load()
-    except ImportError as e:
-        what = f"is compressed with {compression.name}, and {e}; `pip install backports.zstd`"
-        raise DataError(f"{where}: {what}", is_final=True) from e
+    except DataError as e:
+        raise DataError(f"{where}: is compressed; {e}", is_final=True) from e
     member: _Decompressor | None = None
     n_read = n_members = 0
     for piece in pieces:

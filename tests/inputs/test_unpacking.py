@@ -339,7 +339,7 @@ def test_zlib_and_isal_give_the_same(monkeypatch):
 def test_a_library_that_is_missing_is_an_error_with_advice(monkeypatch):
     for module in ("backports", "compression"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DataError, match=r"x: is compressed with zstd, .*pip install") as caught:
+    with pytest.raises(DataError, match=r"x: is compressed; for zstd, .*pip install") as caught:
         content(PROGRAMS["zstd"](SMALL))
     assert caught.value.is_final
 

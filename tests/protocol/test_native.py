@@ -173,6 +173,8 @@ NO_ROOM = [
         lambda native: native.unpack_typed(BIG_TYPED, True, len), 32, id="objects of typed values"
     ),
     pytest.param(lambda native: native.frame_lines(b"\n" * (16 * MIB)), 32, id="frames of lines"),
+    pytest.param(lambda native: native.split_lines(b"\n" * (16 * MIB), True), 32, id="lines"),
+    pytest.param(lambda native: native.split_lines(BIG_PAIR, False), 32, id="a line"),
     pytest.param(lambda native: native.pack_pairs([(b"", BIG)], MAX_ITEM), 32, id="packed pairs"),
 ]
 
