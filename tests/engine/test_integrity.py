@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.jobs import results, words
 
-from kvproto.classic import Job, result_iterator
+from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.func import nop_map
 from kvproto.classic.putting import opened
@@ -199,6 +199,35 @@ def test_a_spool_that_is_damaged_fails_the_job_though_the_reduce_caught_the_erro
         match=r"spool file .* is damaged: the checksum of the .* bytes from offset 0 on is wrong",
     ):
         results(input=["raw://a damaged b"], map=words, reduce=reduce, **functions)
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: os.truncate(path, 1000), "is cut short: "),
+        (lambda path: path.write_bytes(path.read_bytes()[::-1]), "is damaged: the checksum of "),
+    ],
+    ids=["cut", "changed"],
+)
+def test_a_spool_that_is_damaged_fails_a_job_of_external_programs(
+    home, identity, damage, said, sort
+):
+    def on_event(event):
+        if event["event"] == "stage" and event["stage"] == "reduce":
+            [path] = home.glob("jobs/*/spool/map-*")
+            damage(path)
+
+    job = Job("external").run(
+        input=["raw://" + LINE * 100],
+        map=external([identity]),
+        reduce=external([identity]),
+        sort=sort,
+        on_event=on_event,
+    )
+    with pytest.raises(JobError, match=rf"spool file .*/map-.* {said}"):
+        job.wait()
+    assert job.results(timeout=0) == ("dead", [])
 
 
 @pytest.mark.parametrize("line", [b"\xff\n", b"{\0\n", b"[]\n", b"1\n", b"{}\n"])
