@@ -29,8 +29,6 @@ __all__ = ["LIMITS", "Exchange", "FrameDecoder", "Limits"]
 # A read locks the pipe while it copies. Reading only part of it lets the worker go on writing.
 _READ_BYTES = 1 << 19
 _STDERR_BYTES = 1 << 16
-_MANY_BYTES = 1 << 15
-_MIN_NAP, _MAX_NAP = 0.0001, 0.001
 _TAIL_LINES = 20
 
 Decoded_co = TypeVar("Decoded_co", covariant=True)
@@ -131,8 +129,6 @@ class Exchange(Generic[Decoded_co]):
         self._expired = ""  # the limit that the round before reached
         self._suspended = self._closed = False
         self._grace_began: float | None = None
-        self._nap = 0.0
-        self._n_received_before = self._n_sent_before = 0
 
     def __enter__(self) -> Exchange[Decoded_co]:
         self._live.add(self)
@@ -180,7 +176,6 @@ class Exchange(Generic[Decoded_co]):
                 self._write()
             elif self.source.fileno in ready:
                 self._refill()
-            self._pace()
         self._read_last_messages()
         _verdict.judge(self)
 
@@ -218,17 +213,6 @@ class Exchange(Generic[Decoded_co]):
     def _check_open(self) -> None:
         if self._closed:
             raise KVProtoError(f"{' '.join(self.argv)}: closed while its output was being read")
-
-    def _pace(self) -> None:
-        """Let a busy worker go on alone for a moment, so that the next round moves more bytes."""
-        moved = max(self.n_received - self._n_received_before, self.n_sent - self._n_sent_before)
-        self._n_received_before, self._n_sent_before = self.n_received, self.n_sent
-        if _MANY_BYTES <= moved < _READ_BYTES // 2:
-            self._nap = min(2 * self._nap + _MIN_NAP, _MAX_NAP)
-        else:
-            self._nap = self._nap / 2 if self._nap > _MIN_NAP else 0.0
-        if self._nap:
-            time.sleep(self._nap)
 
     # --- waiting ---------------------------------------------------------------------------------
 
