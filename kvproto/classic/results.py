@@ -12,6 +12,7 @@ from kvproto.inputs.lines import check_text, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import find_inputs
 from kvproto.inputs.streams import chain_input
+from kvproto.inputs.unpacking import check_content
 from kvproto.storage.manifest import open_result
 from kvproto.storage.trust import trusting
 
@@ -99,6 +100,8 @@ def _entries(
 
     def read(url: str) -> Iterator[Any]:
         nonlocal n_yielded
+        if streams[:1] == [_result_stream] and url != replicas[-1]:
+            check_content(url)
         with trusting(trust):
             stream, _, _ = chain_input(streams, None, None, url, params)
         with closing(stream):

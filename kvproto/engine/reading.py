@@ -31,10 +31,10 @@ from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
-from kvproto.inputs.replicas import Prefix, ReplicaFile, failover, skip
+from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.unpacking import PiecesFile, ahead, content_file, content_of
+from kvproto.inputs.unpacking import PiecesFile, ahead, check_content, content_file, content_of
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
@@ -95,7 +95,6 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
-        self._prefix = Prefix()
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
         self.has_failed = False
@@ -123,7 +122,6 @@ class InputReader:
         """
         self._n_before = self._meter.n_records
         self._n_taken = 0
-        self._prefix = Prefix()
         return failover((split.url, *split.replicas), partial(read, split), self._failed)
 
     def _failed(self, error: Exception, is_last: bool) -> None:
@@ -265,16 +263,12 @@ class InputReader:
                     content = content_of(buffered, f"input {url}")
                 opened: io.BufferedReader[Any] = buffered
                 if content is not None:
+                    if url != (split.url, *split.replicas)[-1]:
+                        check_content(url)
                     content = ahead(self._meter.watched(content))
                     opened, size = content_file(content, buffered), None
-                if split.replicas:
-                    replica = ReplicaFile(opened, url, self._prefix, self._keep)
-                    opened = io.BufferedReader(replica, 1 << 18)
                 with opened, _advising(content is not None):
                     yield opened, size
-
-    def _keep(self, error: DataError) -> None:
-        self._meter.failed = error
 
 
 @contextmanager

@@ -6,19 +6,15 @@ but another replica may still help.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
-from zlib import crc32
+from typing import TYPE_CHECKING, TypeVar
 
 from kvproto.errors import DataError, JobError
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
     from kvproto.inputs.schemes import Input
 
-__all__ = ["Prefix", "ReplicaFile", "failover", "find_replicas", "open_first", "skip"]
+__all__ = ["failover", "find_replicas", "open_first", "skip"]
 
 T = TypeVar("T")
 
@@ -71,54 +67,6 @@ def skip(entries: Iterator[object], n_entries: int, url: str) -> None:
             raise DataError(
                 f"input {url}: has {n_skipped} entries, but its replica had {n_entries} or more"
             )
-
-
-class Prefix:
-    """The size and the crc32 of what the replicas of an input have given so far."""
-
-    n_bytes = crc = 0
-
-
-class ReplicaFile(io.RawIOBase):
-    """One of the replicas as a file. DataError where it differs from what another one has given.
-
-    Damage may be found after the data that has it, when entries of that data have been read.
-    """
-
-    def __init__(
-        self, file: Any, url: str, prefix: Prefix, failed: Callable[[DataError], object]
-    ) -> None:
-        self._file = file
-        self._call_failed = failed
-        self._url = url
-        self._prefix = prefix
-        self._n_bytes = self._crc = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        prefix = self._prefix
-        n_compared = max(prefix.n_bytes - self._n_bytes, 0)
-        view = memoryview(buffer)[: n_compared or None]
-        n_read: int = self._file.readinto(view)
-        self._n_bytes += n_read
-        self._crc = crc32(view[:n_read], self._crc)
-        if not n_compared:
-            prefix.n_bytes, prefix.crc = self._n_bytes, self._crc
-        elif n_read == n_compared and self._crc != prefix.crc:
-            error = DataError(
-                f"input {self._url}: differs from its replica in the first {prefix.n_bytes} bytes, "
-                "which were read from that one: remove the wrong one from the inputs",
-                is_final=True,
-            )
-            self._call_failed(error)  # in case a reader catches it
-            raise error
-        return n_read
-
-    def close(self) -> None:
-        super().close()
-        self._file.close()
 
 
 def open_first(urls: Sequence[str], open_one: Callable[[str], T]) -> T:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PiecesFile",
     "ahead",
+    "check_content",
     "compression_of",
     "content_file",
     "content_of",
@@ -183,6 +184,17 @@ def content_of(file: Any, where: str) -> Pieces | None:
 def content_file(pieces: Pieces, file: Any) -> io.BufferedReader:
     """Return what `content_of` yields as a file. Closing it closes `file`, the compressed one."""
     return io.BufferedReader(_Content(pieces, file), BLOCK)
+
+
+def check_content(url: str) -> None:
+    """Unpack an input to its end, if it is compressed. DataError if it is cut or damaged.
+
+    Damage may be found long after the data that has it, when entries of that data have been used.
+    So this comes before the first of several replicas is read.
+    """
+    with open_input(url)[0] as file:
+        for _ in content_of(file, f"input {url}") or ():
+            pass
 
 
 def unpack(file: io.BufferedReader, where: str) -> io.BufferedReader:

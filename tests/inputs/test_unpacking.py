@@ -212,40 +212,26 @@ def test_a_replica_goes_on_where_a_cut_one_ended(tmp_path, name):
     assert b"".join(whole) == text
 
 
-@pytest.mark.parametrize("is_program", [True, False])
-def test_damage_that_is_found_after_its_data_is_not_hidden_by_a_replica(tmp_path, is_program):
+@pytest.mark.parametrize("place", [3000, -8])  # in a block that is stored, and in the checksum
+def test_of_a_damaged_replica_nothing_is_used_though_its_end_tells(tmp_path, place):
     text = b"".join(b"%099d\n" % number for number in range(60_000))
     damaged = bytearray(gzip.compress(text, 0))
+    damaged[place] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
     (tmp_path / "whole").write_bytes(text)
-    map = external([program(tmp_path, ECHO)]) if is_program else nop_map
-    jobargs = {"input": [[str(tmp_path / "damaged"), str(tmp_path / "whole")]], "map": map}
-    damaged[-8] ^= 1  # its checksum
-    (tmp_path / "damaged").write_bytes(damaged)
-    pairs = results(**jobargs, text=False)
-    assert b"".join(key or value for key, value in pairs) == text
-    damaged[3000] ^= 1
-    (tmp_path / "damaged").write_bytes(damaged)
-    for more in ({}, {"map_reader": lambda fd, size, url, params: fd}):
-        with pytest.raises(JobError, match=f"input {tmp_path}/whole: differs from its replica"):
-            results(**jobargs, **more)
+    replicas = [[str(tmp_path / "damaged"), str(tmp_path / "whole")]]
+    for map in (nop_map, external([program(tmp_path, ECHO)])):
+        job = Job("damaged").run(input=replicas, map=map, text=False)
+        pairs = result_iterator(job.wait())
+        assert b"".join(key or value for key, value in pairs) == text
+        told = [event["text"] for event in events(job) if "next replica" in event.get("text", "")]
+        assert len(told) == 1 and "at or before byte" in told[0]
+    assert b"".join(keys(input=replicas, map_reader=whole_file)) == text
+    assert "".join(result_iterator(replicas, reader=None)).encode() == text
 
 
-def test_a_careless_reader_does_not_hide_that_replicas_differ(tmp_path):
-    text = b"".join(b"%099d\n" % number for number in range(60_000))
-    (tmp_path / "cut").write_bytes(gzip.compress(text, 0)[:-1])
-    (tmp_path / "other").write_bytes(text.replace(b"0059\n", b"0060\n"))
-
-    def careless(fd, size, url, params):
-        yield "first"
-        try:
-            fd.buffer.read()
-        except DataError as e:
-            if "differs" not in str(e):
-                raise
-        yield "last"
-
-    with pytest.raises(JobError, match=f"input {tmp_path}/other: differs from its replica"):
-        keys(input=[[str(tmp_path / "cut"), str(tmp_path / "other")]], map_reader=careless)
+def whole_file(fd, size, url, params):
+    yield fd.buffer.read()
 
 
 def test_a_reader_that_unpacks_for_itself_gets_advice(tmp_path):
