@@ -78,9 +78,8 @@ class FileRange:
         except OSError as e:
             if e.errno != errno.EINVAL:  # EINVAL: a file system that has no splice
                 raise
-            n_moved = os.write(
-                pipe, os.pread(self._fileno, _PIECE_BYTES, self._start)[: self._n_bytes]
-            )
+            n_bytes = min(self._n_bytes, _PIECE_BYTES)
+            n_moved = os.write(pipe, os.pread(self._fileno, n_bytes, self._start))
         if not n_moved:
             raise DataError(f"a file was cut short at byte {self._start} while it was being read")
         return n_moved

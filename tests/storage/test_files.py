@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kvproto.classic import result_iterator
 from kvproto.errors import DataError
-from kvproto.storage.records import FRAMES, OBJECTS, pack_frames, pack_objects
+from kvproto.storage.records import FRAMES, OBJECTS, RAW, pack_frames, pack_objects
 from kvproto.storage.results import ResultWriters
 from kvproto.storage.spool import SpoolWriter, read_segment
 
@@ -27,7 +27,7 @@ def spool(path, writes, n_partitions=3, **options):
     writes=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=40)), max_size=30),
     buffer_size=st.integers(0, 200),
 )
-def test_partitions_come_back_in_the_order_written_held_or_spilled(
+def test_partitions_come_back_in_the_order_written_at_once_or_later(
     tmp_path_factory, writes, buffer_size
 ):
     directory = tmp_path_factory.mktemp("spool")
@@ -99,6 +99,42 @@ def test_a_result_file_gives_the_pairs_written(tmp_path, kind, first):
     written = result(tmp_path / "result", kind)
     pairs = list(result_iterator([written.path]))
     assert (len(pairs), pairs[0], written.n_pairs) == (6, first, 6)
+
+
+def many_results(directory, kind):
+    """Writers of more files than are open at a time."""
+    return ResultWriters([str(directory / f"result-{number:03}") for number in range(70)], kind)
+
+
+def test_many_result_files_have_their_own_pairs_and_nothing_else_is_left(tmp_path):
+    with many_results(tmp_path, FRAMES) as writer:
+        for round in range(3):
+            for number in range(70):
+                pair = (f"{round} {number}", "value" * 10_000 * (number == 7))
+                writer.write(number, pack_frames([pair], 0), 1)
+        written = writer.publish()
+    assert sorted(os.listdir(tmp_path)) == [f"result-{number:03}" for number in range(70)]
+    for number, result in enumerate(written):
+        keys = [key for key, _ in result_iterator([result.path])]
+        assert keys == [f"{round} {number}".encode() for round in range(3)]
+        assert result.n_pairs == 3
+
+
+def test_many_result_files_of_streams_are_what_was_written(tmp_path):
+    with many_results(tmp_path, RAW) as writer:
+        writer.write(69, b"raw", 1)
+        writer.publish()
+    assert [(tmp_path / f"result-{number:03}").read_bytes() for number in (68, 69)] == [b"", b"raw"]
+
+
+def test_many_result_files_that_fail_leave_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), many_results(tmp_path, FRAMES) as writer:
+        writer.write(3, pack_frames([("k", "v" * 1_000_000)], 0), 1)
+        raise ZeroDivisionError
+    (tmp_path / "result-001").mkdir()
+    with pytest.raises(DataError, match="result-001"), many_results(tmp_path, FRAMES) as writer:
+        writer.publish()
+    assert sorted(os.listdir(tmp_path)) == ["result-000", "result-001"]
 
 
 def test_a_result_file_without_records_is_whole_too(tmp_path):
