@@ -8,11 +8,11 @@ from contextlib import closing
 from typing import Any
 
 from kvproto.classic.task_io import chain_reader, task_input_stream
+from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import find_inputs
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.unpacking import check_content
 from kvproto.storage.manifest import open_result
 from kvproto.storage.trust import trusting
 

@@ -29,9 +29,9 @@ from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
+from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
 from kvproto.inputs.schemes import Input
-from kvproto.inputs.unpacking import is_compressed
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result

@@ -30,11 +30,12 @@ from kvproto.engine.plan import Split
 from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
+from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.unpacking import PiecesFile, ahead, check_content, content_file, content_of
+from kvproto.inputs.unpacking import PiecesFile, ahead, content_file, content_of
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK

@@ -10,22 +10,17 @@ in the compressed bytes. A change goes unnoticed only where zstd wrote no checks
 
 from __future__ import annotations
 
-import bz2
 import io
-import lzma
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import chain
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from kvproto.errors import DataError, JobError
-from kvproto.inputs.schemes import Input, open_input
-from kvproto.storage.atomic import BLOCK
+from kvproto.errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -33,17 +28,18 @@ if TYPE_CHECKING:
 __all__ = [
     "PiecesFile",
     "ahead",
-    "check_content",
     "compression_of",
     "content_file",
     "content_of",
     "gunzip",
-    "is_compressed",
     "is_unpacked",
     "load_zstd",
     "unpack",
     "unpack_pieces",
 ]
+
+_BLOCK = 1 << 20
+"""Bytes of content that are unpacked at a time, at most."""
 
 PIECE = 1 << 16
 """Compressed bytes that are unpacked at a time."""
@@ -106,10 +102,14 @@ def _gzip() -> _Library:
 
 
 def _bzip2() -> _Library:
+    import bz2  # noqa: PLC0415 (slow)
+
     return bz2.BZ2Decompressor, OSError
 
 
 def _xz() -> _Library:
+    import lzma  # noqa: PLC0415 (slow)
+
     return partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, MAX_WINDOW), lzma.LZMAError
 
 
@@ -183,18 +183,7 @@ def content_of(file: Any, where: str) -> Pieces | None:
 
 def content_file(pieces: Pieces, file: Any) -> io.BufferedReader:
     """Return what `content_of` yields as a file. Closing it closes `file`, the compressed one."""
-    return io.BufferedReader(_Content(pieces, file), BLOCK)
-
-
-def check_content(url: str) -> None:
-    """Unpack an input to its end, if it is compressed. DataError if it is cut or damaged.
-
-    Damage may be found long after the data that has it, when entries of that data have been used.
-    So this comes before the first of several replicas is read.
-    """
-    with open_input(url)[0] as file:
-        for _ in content_of(file, f"input {url}") or ():
-            pass
+    return io.BufferedReader(_Content(pieces, file), _BLOCK)
 
 
 def unpack(file: io.BufferedReader, where: str) -> io.BufferedReader:
@@ -261,7 +250,7 @@ def _content(compression: Compression, pieces: Iterable[bytes], where: str) -> P
                 member = new()
                 n_members += 1
             try:
-                content = member.decompress(data, BLOCK)
+                content = member.decompress(data, _BLOCK)
             except error as e:
                 raise _damaged(where, compression.name, f", at or before byte {n_read}: {e}") from e
             if content:
@@ -345,15 +334,6 @@ class _Content(PiecesFile):
         super().close()
         self._made.close()
         self._file.close()
-
-
-def is_compressed(one: Input) -> bool:
-    """Whether an input or a replica of it is compressed; not if it cannot be read."""
-    for url in (one.url, *one.replicas):
-        with suppress(DataError, JobError), open_input(url)[0] as file:
-            if compression_of(file.peek(_N_MAGIC)) is not None:
-                return True
-    return False
 
 
 def is_unpacked(file: object) -> bool:
