@@ -322,6 +322,13 @@ def test_zlib_and_isal_give_the_same(monkeypatch):
         content(data[:-200] + b"\1" + data[-199:])
 
 
+def test_zlib_finds_what_isal_finds(monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal", None)
+    test_data_that_is_cut_anywhere_is_an_error("gzip")
+    test_a_changed_byte_is_an_error_or_changes_nothing("gzip")
+    test_other_bytes_at_the_end_are_an_error("gzip")
+
+
 def test_a_library_that_is_missing_is_an_error_with_advice(monkeypatch):
     for module in ("backports", "compression"):
         monkeypatch.setitem(sys.modules, module, None)
