@@ -68,8 +68,6 @@ kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item)
 
 void kvproto_summer_free(kvproto_summer *summer)
 {
-    if (summer == NULL)
-        return;
     free(summer->sums);
     free(summer->slots);
     free(summer->keys);

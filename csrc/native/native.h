@@ -60,7 +60,6 @@ typedef struct kvproto_sorter kvproto_sorter;
 /* A sorter that uses about max_bytes of memory. Returns NULL without memory. */
 kvproto_sorter *kvproto_sorter_new(size_t max_bytes, uint32_t max_item);
 
-/* sorter may be NULL. */
 void kvproto_sorter_free(kvproto_sorter *sorter);
 
 /*
@@ -115,7 +114,6 @@ enum {
 /* A summer that uses about max_bytes of memory. Returns NULL without memory. */
 kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item);
 
-/* summer may be NULL. */
 void kvproto_summer_free(kvproto_summer *summer);
 
 /*

@@ -57,8 +57,6 @@ kvproto_sorter *kvproto_sorter_new(size_t max_bytes, uint32_t max_item)
 
 void kvproto_sorter_free(kvproto_sorter *sorter)
 {
-    if (sorter == NULL)
-        return;
     free(sorter->data);
     free(sorter->group_of);
     free(sorter->groups);

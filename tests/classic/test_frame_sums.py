@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.jobs import ECHO, program, results
+from support.memory import memory_for
 
-from kvproto import decode_pairs, encode_pairs, external
+from kvproto import decode_pairs, encode_pair, encode_pairs, external
 from kvproto.classic import frame_sums
 from kvproto.classic.frame_sums import Stop, combine_frames, reduce_frames
 from kvproto.classic.func import sum_combiner, sum_reduce
@@ -107,6 +108,31 @@ def test_a_value_that_is_not_a_number_is_an_error_with_its_key(implementation, f
     frames = encode_pairs([(b"good", b"1"), (b"bad", b"one")])
     with pytest.raises(ValueError, match=r"the key b'bad' cannot be added.*: b'one'"):
         list(function([frames]))
+
+
+def test_a_sum_of_more_than_64_bits_is_right(implementation):
+    pairs = [(b"a", b"9" * 18)] * 20 + [(b"b", b"-" + b"9" * 18)] * 20
+    frames = encode_pairs(pairs)
+    assert dict(reduce_frames([frames])) == expected(pairs)
+    assert expected(decode_pairs(b"".join(combine_frames([frames])))) == expected(pairs)
+
+
+NEEDS_C = pytest.mark.skipif(
+    not native.NATIVE, reason="KVPROTO_PURE=1 asks for the reference alone"
+)
+
+
+@NEEDS_C
+@pytest.mark.parametrize("size", [8, 100_000], ids=["many keys", "long keys"])
+def test_without_memory_sums_say_so(size):
+    """The table, or the keys, have no room."""
+    sums = frame_sums.new_sums(1 << 40)
+    with memory_for(64 << 20), pytest.raises(MemoryError, match="more partitions need less"):
+        for number in itertools.count():
+            keys = range(number << 10, (number + 1) << 10)
+            frames = [encode_pair(b"%0*d" % (size, key), b"1") for key in keys[: (1 << 20) // size]]
+            sums.add(bytearray().join(frames), 0)
+    assert sum(map(len, sums.take())) > 0
 
 
 def test_a_size_over_the_limit_is_an_error(implementation):

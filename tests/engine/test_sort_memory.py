@@ -6,6 +6,7 @@ from itertools import chain
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.memory import memory_for
 
 from kvproto.engine import sort_memory
 from kvproto.engine.sort_memory import new_sorter, to_frames, to_records
@@ -123,6 +124,23 @@ def test_a_size_over_the_limit_is_damage(sorter_type):
 
 def test_the_sorter_is_compiled_unless_the_reference_is_asked_for():
     assert type(new_sorter(1000)) is SORTERS[-1]
+
+
+NEEDS_C = pytest.mark.skipif(
+    not native.NATIVE, reason="KVPROTO_PURE=1 asks for the reference alone"
+)
+
+
+@NEEDS_C
+@pytest.mark.parametrize("size", [0, 100_000], ids=["small pairs", "large pairs"])
+def test_without_memory_a_sorter_says_so(size):
+    """Its data, or what it knows of each pair, has no room."""
+    sorter = new_sorter(1 << 40)
+    frames = encode_pairs([(b"", bytes(size))] * ((1 << 20) // (size + 8)))
+    with memory_for(64 << 20), pytest.raises(MemoryError, match="a smaller sort_buffer_size"):
+        while sorter.add(frames):
+            pass
+    assert sorter.n_pairs > 0
 
 
 # --- records -------------------------------------------------------------------------------------

@@ -3,13 +3,11 @@ not there.
 """
 
 import gc
-import resource
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from support.codecs_under_test import NAMES, codec_named
+from support.memory import memory_for
 
 from kvproto import MAX_ITEM, encode_list, encode_pair
 from kvproto.protocol import reference as _reference
@@ -29,18 +27,6 @@ BIG_TYPED = encode_pair(b"", b"b" + BIG)
 @pytest.fixture
 def native():
     return codec_named("native").primitives
-
-
-@contextmanager
-def memory_for(n_bytes: int):
-    """The process may grow by about n_bytes of address space, no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 # --- misuse ---------------------------------------------------------------------------------------
