@@ -36,7 +36,15 @@ SECTIONS = {
     15: "Parameters that the documentation of the worker leaves to that of the job",
 }
 
-UNDOCUMENTED = {"attempts", "ext_limits", "keep_map", "merge_partitions", "text", "trust"}
+UNDOCUMENTED = {
+    "attempts",
+    "ext_limits",
+    "keep_map",
+    "merge_partitions",
+    "text",
+    "trust",
+    "unpack",
+}
 """Parameters that the documentation does not have."""
 
 
