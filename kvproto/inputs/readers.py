@@ -122,7 +122,11 @@ def task_input_stream(
         (text file, its size in bytes or None, url).
     """
     opened, size = open_input(url)
-    file = unpack(opened, f"input {url}")
+    try:
+        file = unpack(opened, f"input {url}")
+    except BaseException:
+        opened.close()
+        raise
     return text_file(file), size if file is opened else None, url
 
 
