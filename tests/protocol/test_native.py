@@ -3,6 +3,7 @@ not there.
 """
 
 import gc
+import mmap
 import sys
 
 import pytest
@@ -172,6 +173,16 @@ def test_memory_that_is_not_there_is_a_memory_error_and_the_function_goes_on_wor
     with memory_for(mib * MIB), pytest.raises(MemoryError):
         call(native)
     assert native.frame_lines(b"v\n") == (encode_pair("", "v\n"), 1)
+
+
+@pytest.mark.slow
+def test_a_line_that_is_too_large_for_a_frame_is_refused(native):
+    says = "a line has 4294967296 bytes, but an item can have at most"
+    with (
+        mmap.mmap(-1, 1 << 32, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as line,
+        pytest.raises(ValueError, match=says),
+    ):
+        native.frame_lines(line)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "lists"])
