@@ -11,17 +11,18 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
 from kvproto.errors import DataError
 from kvproto.protocol import native as _native
+from kvproto.protocol.blocks import blocks_of
 from kvproto.protocol.frames import MAX_ITEM, Pair, PairDecoder, decode_pairs, encode_pair
 from kvproto.protocol.reference import FINE, Bytes, scan_pairs
 
 __all__ = ["FrameSums", "Stop", "add_value", "combine_frames", "new_sums", "reduce_frames"]
 
-_BLOCK = 1 << 18  # bytes of sums that are written at a time
 _COMBINED = 16 << 20  # bytes of memory for the sums of a combiner
 _SIMPLE = re.compile(rb"-?[1-9][0-9]{0,17}|0")
 _MOST = 1 << 63
@@ -151,16 +152,7 @@ class _NativeSums:
         return start + n_taken, _checked(Stop(self._stop[0]))
 
     def take(self) -> Iterator[bytes]:
-        block, wanted = bytearray(_BLOCK), _native.ffi.new("size_t *")
-        while True:
-            out = _native.ffi.from_buffer(block)
-            n_bytes = _native.lib.kvproto_summer_take(self._summer, out, len(block), wanted)
-            if n_bytes:
-                yield bytes(memoryview(block)[:n_bytes])
-            elif wanted[0]:
-                block = bytearray(wanted[0])
-            else:
-                break
+        yield from blocks_of(partial(_native.lib.kvproto_summer_take, self._summer))
         _native.lib.kvproto_summer_reset(self._summer)
 
 

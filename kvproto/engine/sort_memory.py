@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Protocol
 
 from kvproto.errors import DataError
 from kvproto.protocol import native as _native
+from kvproto.protocol.blocks import BLOCK, blocks_of
 from kvproto.protocol.frames import MAX_ITEM, encode_pair
 from kvproto.protocol.reference import FINE, Bytes, scan_pairs
 
 __all__ = ["FrameSorter", "new_sorter", "to_frames", "to_records"]
 
-_BLOCK = 1 << 18  # bytes of sorted frames at a time
 _SIZES = 8  # bytes of a frame besides its key and value
 _WRONG_ESCAPE = re.compile(b"\1(?![\3-\5])")
 _PAIR = 200  # bytes of memory of a pair in Python, besides its key and value
@@ -77,16 +78,7 @@ class _NativeSorter:
     def sorted(self) -> Iterator[bytes]:
         if _native.lib.kvproto_sorter_sort(self._sorter) != 0:
             raise _no_memory()
-        block, wanted = bytearray(_BLOCK), _native.ffi.new("size_t *")
-        while True:
-            out = _native.ffi.from_buffer(block)
-            n_bytes = _native.lib.kvproto_sorter_take(self._sorter, out, len(block), wanted)
-            if n_bytes:
-                yield bytes(memoryview(block)[:n_bytes])
-            elif wanted[0]:
-                block = bytearray(wanted[0])
-            else:
-                break
+        yield from blocks_of(partial(_native.lib.kvproto_sorter_take, self._sorter))
         _native.lib.kvproto_sorter_reset(self._sorter)
 
 
@@ -123,7 +115,7 @@ class _ReferenceSorter:
         block = bytearray()
         for key, value in self._pairs:
             block += encode_pair(key, value)
-            if len(block) >= _BLOCK:
+            if len(block) >= BLOCK:
                 yield bytes(block)
                 block.clear()
         if block:
