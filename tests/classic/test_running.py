@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from support.jobs import KEPT, LIBRARY, events, results, words
@@ -95,17 +94,18 @@ def test_a_killed_task_process_is_replaced_and_the_result_is_the_same(tmp_path):
 
 def test_progress_is_told_while_the_map_is_slow(tmp_path):
     told = tmp_path / "told"
+    os.mkfifo(told)
+    progress = []
 
     def slow(line, params):
-        for _ in range(3000):
-            if told.exists():
-                return [(line, 1)]
-            time.sleep(0.01)
-        raise TimeoutError("nothing was told")
+        told.read_bytes()  # blocks until the driver has opened it
+        return [(line, 1)]
 
     def on_event(event):
         if event["event"] == "progress" and event["records"]:
-            told.touch()
+            if not progress:
+                told.write_bytes(b"")
+            progress.append(event)
 
     Job("slow").run(input=["raw://a"], map=slow, on_event=on_event).wait()
 

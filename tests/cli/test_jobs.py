@@ -18,7 +18,7 @@ from kvproto.engine.registry import all_jobs, started
 pytestmark = pytest.mark.slow
 
 MODULE = """
-import time
+import threading
 from kvproto.classic import Job
 
 class Lengths(Job):
@@ -36,8 +36,7 @@ class Waits(Job):
         put("a", "b")
         with open("runs", "w") as file:
             print("it runs", file=file, flush=True)
-            while True:
-                time.sleep(0.1)
+            threading.Event().wait()
 """
 
 
