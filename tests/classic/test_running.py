@@ -107,7 +107,7 @@ def test_progress_is_told_while_the_map_is_slow(tmp_path):
                 told.write_bytes(b"")
             progress.append(event)
 
-    Job("slow").run(input=["raw://a"], map=slow, on_event=on_event).wait()
+    Job("slow").run(input=["raw://a"], map=slow, on_event=on_event).wait(timeout=60)
 
 
 def test_a_job_runs_once():
