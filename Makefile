@@ -4,6 +4,7 @@
 #   make bench [OPTIONS="--only NAME"] measure the figures, into build/bench too; OPTIONS=--help
 #   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
 #   make test-fast                     without those marked slow, for use after each change
+#   make test-cluster                  those marked cluster: Ray, and 50 kills of each kind of process
 #   make clauses                       the tests of each clause of PROTOCOL.md
 #   make lint                          ruff, mypy --strict, the order of imports, and lint-c: clang-format, gcc -fanalyzer
 #   make lib                           libdisco alone, in build/lib; make install PREFIX=/usr/local DESTDIR=
@@ -26,7 +27,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test test-fast clauses lint lint-c lint-imports lint-style lint-types matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
+.PHONY: build test test-fast test-cluster clauses lint lint-c lint-imports lint-style lint-types matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
@@ -37,7 +38,11 @@ test: build judy tools-of-tests
 	$(PYTEST) $(if $(filter random,$(ORDER)),-p pytest_randomly -v)
 
 test-fast: build
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not cluster'
+
+test-cluster: build
+	$(PIP) install --group cluster
+	$(PYTEST) -m cluster
 
 clauses: build
 	$(BIN)/pytest --clauses
