@@ -1,8 +1,8 @@
 """The task of this process: its inputs, out-of-band values, and the free names of its functions.
 
 `in_task` makes a task the current one; job functions reach it through `kvproto.classic.task`. The
-values that a task puts are published when it succeeds, so that a failed attempt leaves none. The
-task itself sees them at once.
+values that a task puts travel with its answer, and the driver stores them when it accepts that, so
+that a failed or late attempt leaves none. The task itself sees them at once.
 """
 
 from __future__ import annotations
@@ -50,13 +50,15 @@ class TaskContext:
     inputs : list of str
         In a map, the URL of the input that is being read, because small inputs share a task. In a
         reduce, all its URLs; after a map, the paths of the files that the maps wrote.
+    values : dict
+        The out-of-band values that it has put, by their keys.
     """
 
     job_path: str
     stage: str
     number: int
     inputs: list[str]
-    _put: dict[str, bytes | str] = field(default_factory=dict)
+    values: dict[str, bytes | str] = field(default_factory=dict)
 
     @property
     def job(self) -> str:
@@ -76,21 +78,15 @@ class TaskContext:
         """Keep an out-of-band value; `kvproto.storage.oob` says what it and its key may be."""
         oob.check_key(key)
         oob.check_value(key, value)
-        self._put[key] = value
+        self.values[key] = value
 
     def get(self, key: str, job: str | None = None) -> bytes | str:
         """Return an out-of-band value of this job or of another one; JobError if there is none."""
         if job is not None and job != self.job:
             return oob.get(os.path.join(home(), "jobs", job, "oob"), key)
-        return self._put[key] if key in self._put else oob.get(self._oob, key)
-
-    def publish(self) -> None:
-        """Publish the values that the task put."""
-        oob.put_all(self._oob, self._put)
-
-    @property
-    def _oob(self) -> str:
-        return os.path.join(self.job_path, "oob")
+        if key in self.values:
+            return self.values[key]
+        return oob.get(os.path.join(self.job_path, "oob"), key)
 
 
 class _Process:
@@ -110,7 +106,7 @@ def current() -> TaskContext:
 def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
     """Make `task` the current one for the body, with its free names and, if asked, a profile.
 
-    If the body ends without an error, the values and the profile of the task are published.
+    If the body ends without an error, the profile of the task is published.
     """
     _Process.task = task
     try:
@@ -120,7 +116,6 @@ def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
         profile = os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")
         with trusting(spec.trust), _profiled(profile) if spec.profile else nullcontext():
             yield
-        task.publish()
     finally:
         _Process.task = None
 

@@ -27,11 +27,12 @@ from kvproto.engine.events import (
 )
 from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.tasks import MapCall, ReduceCall, map_task, reduce_task
+from kvproto.engine.tasks import Finished, MapCall, ReduceCall, map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
 from kvproto.inputs.schemes import Input
+from kvproto.storage import oob
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
@@ -39,7 +40,7 @@ from kvproto.storage.results import Result
 __all__ = ["Engine", "run_job"]
 
 _Call = TypeVar("_Call")
-_Returned = TypeVar("_Returned")
+_Files = TypeVar("_Files")
 
 
 class Engine(Protocol):
@@ -215,7 +216,7 @@ def _run_stages(
     maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
     task = functools.partial(map_task, map_spec, directory.path)
-    mapped: list[Any] = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, log)
+    mapped = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, directory, log)
     if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
     columns = [list(column) for column in zip(*mapped, strict=True)]
@@ -273,26 +274,27 @@ def _run_reduce(
     n_bytes = sum(segment.n_bytes for call in calls for segment in call.segments)
     n_bytes += sum(split.n_bytes for call in calls for split in call.splits)
     task = functools.partial(reduce_task, resolve_reduce(spec), directory.path)
-    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, log)
+    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, directory, log)
     return [result for results in reduced for result in results]
 
 
 def _run_stage(
     engine: Engine,
     name: str,
-    fn: Callable[[_Call], _Returned],
+    fn: Callable[[_Call], Finished[_Files]],
     calls: Sequence[_Call],
     attempts: int,
     n_bytes: int,
+    directory: JobDirectory,
     log: EventLog,
-) -> list[_Returned]:
-    """Run a stage to its end and return its results in the order of the calls."""
+) -> list[_Files]:
+    """Run a stage to its end and return the files of its tasks in the order of the calls."""
     log(StageStarted(name, len(calls), n_bytes))
-    results: dict[int, _Returned] = {}
+    outputs: dict[int, _Files] = {}
     n_read = n_records = 0
 
     def log_progress() -> None:
-        log(Progress(name, len(results), len(calls), n_read, n_records))
+        log(Progress(name, len(outputs), len(calls), n_read, n_records))
 
     def on_event(event: Event) -> None:
         nonlocal n_read, n_records
@@ -303,7 +305,8 @@ def _run_stage(
         else:
             log(event)
 
-    for index, result in engine.run_stage(name, fn, calls, attempts - 1, on_event):
-        results[index] = result
+    for index, finished in engine.run_stage(name, fn, calls, attempts - 1, on_event):
+        oob.put_all(directory.oob, finished.put)
+        outputs[index] = finished.output
         log_progress()
-    return [results[index] for index in range(len(calls))]
+    return [outputs[index] for index in range(len(calls))]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from itertools import chain
 from sys import getsizeof
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from kvproto.driver.source import FileRange
 from kvproto.engine.bulk import FrameCombiner, FrameReduce
@@ -61,7 +61,9 @@ from kvproto.storage.spool import Segment
 if TYPE_CHECKING:
     from kvproto.driver.program import ExternalProgram
 
-__all__ = ["MapCall", "ReduceCall", "map_task", "reduce_task"]
+__all__ = ["Finished", "MapCall", "ReduceCall", "map_task", "reduce_task"]
+
+_Files = TypeVar("_Files")
 
 _ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
 
@@ -98,11 +100,26 @@ class ReduceCall(NamedTuple):
         return f"partition: {self.partition}"
 
 
+class Finished(NamedTuple, Generic[_Files]):
+    """The answer of an attempt that succeeded.
+
+    Attributes
+    ----------
+    output : list of Segment or Result
+        The files that it wrote.
+    put : dict
+        Its out-of-band values. The driver stores them if it accepts this attempt.
+    """
+
+    output: _Files
+    put: dict[str, bytes | str]
+
+
 # --- map ---------------------------------------------------------------------------------------
 
 
-def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | list[Result]:
-    """Run the map over the call's splits. Returns the segment of each partition, or the results."""
+def map_task(spec: MapSpec, job_path: str, call: MapCall) -> Finished[list[Any]]:
+    """Run the map over the call's splits. Its files: a segment for each partition, or results."""
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
@@ -136,7 +153,7 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> list[Segment] | lis
         else:
             _map_frames(spec, reader, output)
         meter.check()
-        return output.publish()
+        return Finished(output.publish(), task.values)
 
 
 def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
@@ -174,8 +191,8 @@ def _mapped(function: Function, params: Any, reader: InputReader) -> Iterator[It
 # --- reduce ------------------------------------------------------------------------------------
 
 
-def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> list[Result]:
-    """Run the reduce over one partition. Returns its result file."""
+def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> Finished[list[Result]]:
+    """Run the reduce over one partition. Its file: the result."""
     urls = [segment.path for segment in call.segments] or [split.url for split in call.splits]
     task = TaskContext(job_path, "reduce", call.partition, urls)
     meter = Meter("reduced", spec.status_interval)
@@ -201,7 +218,7 @@ def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> list[Resul
             entries = _entries_to_reduce(spec, call, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
-        return output.publish()
+        return Finished(output.publish(), task.values)
 
 
 def _reduces_frames(spec: ReduceSpec) -> bool:

@@ -1,14 +1,18 @@
 """Out-of-band values: what is put comes back as it was; a wrong key, a wrong value and a missing
-one say so.
+one say so. Those of an attempt that the driver does not accept are not there.
 """
 
+import itertools
 import os
 import threading
 
 import pytest
 
+from kvproto.classic import Job
+from kvproto.engine.job import run_job
 from kvproto.errors import JobError
 from kvproto.storage import oob
+from kvproto.storage.job_directory import JobDirectory
 
 
 @pytest.fixture
@@ -127,3 +131,33 @@ def test_a_change_of_any_byte_of_a_value_is_noticed(directory, value):
                 file.write(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
             with pytest.raises(JobError, match="damaged"):
                 oob.get(directory, "key")
+
+
+class LateAnswers:
+    """An engine that runs each call twice, and gives the first answer after the second attempt."""
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        for index, call in enumerate(calls):
+            answers = [fn(call), fn(call)]
+            yield index, answers[0]
+
+
+def test_an_attempt_that_is_not_accepted_leaves_no_value():
+    numbers = itertools.count()
+
+    def put_number(line, params):
+        number = next(numbers)
+        put("number", str(number))  # noqa: F821
+        put(f"of-{number}", line)  # noqa: F821
+        return [(line, get("number"))]  # noqa: F821
+
+    job = Job("late")
+    jobargs = {"input": ["raw://x"], "map": put_number}
+    directory = JobDirectory("late")
+    spec = job.worker.spec(job, jobargs)
+    try:
+        run_job(spec, job.worker.inputs(job, jobargs, spec), directory, LateAnswers(), 1)
+    finally:
+        directory.close()
+    assert oob.list_keys(directory.oob) == ["number", "of-0"]
+    assert oob.get(directory.oob, "number") == "0"
