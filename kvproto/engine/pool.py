@@ -6,19 +6,16 @@ the pool ends all its processes, and all processes that the tasks have started.
 
 from __future__ import annotations
 
-import collections
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cloudpickle
-
 from kvproto._stdio import ready_fds
-from kvproto.engine.events import OnEvent, Retry
-from kvproto.engine.task_main import Failure
+from kvproto.engine.events import OnEvent
+from kvproto.engine.stage import Attempt, Stage, portable
 from kvproto.engine.task_process import TaskProcess
-from kvproto.errors import Cancelled, JobError, TaskError
+from kvproto.errors import Cancelled
 
 __all__ = ["LocalPool", "n_cores"]
 
@@ -123,37 +120,36 @@ class LocalPool:
         Cancelled
             If stop_fd is readable.
         """
-        stage = _Stage(name, calls, retries, on_event)
-        data = pickle.dumps(("stage", name, self._prepare, _portable(fn)))
+        stage = Stage(name, calls, retries, on_event)
+        data = pickle.dumps(("stage", name, self._prepare, portable(fn)))
+        busy: dict[TaskProcess, Attempt] = {}
         try:
             while stage.n_left:
-                self._assign(stage, data)
-                yield from self._collect(stage)
+                self._assign(stage, busy, data)
+                yield from self._collect(stage, busy)
         finally:
-            for process in [p for p in self._processes if p.index is not None]:
+            for process in busy:
                 self._processes.remove(process)
                 process.kill()
 
-    def _assign(self, stage: _Stage, data: bytes) -> None:
-        while stage.waiting:
-            process = next((p for p in self._processes if p.index is None), None)
-            if process is None:
-                if len(self._processes) == self._n_processes:
-                    return
-                process = self._start()
-            index = stage.waiting[0]
+    def _assign(self, stage: Stage, busy: dict[TaskProcess, Attempt], data: bytes) -> None:
+        while len(busy) < self._n_processes and (attempt := stage.take()):
+            idle = (process for process in self._processes if process not in busy)
+            process = next(idle, None) or self._start()
             try:
-                process.send(data, stage, index, stage.call(index))
+                process.send(data, stage, attempt.task, stage.call(attempt.task))
+                busy[process] = attempt
             except OSError:  # it died while it was idle: no task is at fault
                 self._processes.remove(process)
                 report = process.reap()
                 if process.n_calls == 0:
-                    stage.died(stage.waiting.popleft(), report)
-                continue
-            stage.waiting.popleft()
+                    stage.died(attempt, report)
+                else:
+                    stage.give_back(attempt)
 
-    def _collect(self, stage: _Stage) -> Iterator[tuple[int, object]]:
-        busy = [p for p in self._processes if p.index is not None]
+    def _collect(
+        self, stage: Stage, busy: dict[TaskProcess, Attempt]
+    ) -> Iterator[tuple[int, object]]:
         sources = {fd: p for p in busy for fd in (p.connection.fileno(), p.status_fd)}
         ready = ready_fds([*sources, *self._stop])
         if ready.intersection(self._stop):
@@ -163,8 +159,7 @@ class LocalPool:
                 message = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
-                assert process.index is not None
-                stage.died(process.index, process.reap())
+                stage.died(busy.pop(process), process.reap())
                 continue
             if message is None:
                 continue
@@ -172,13 +167,11 @@ class LocalPool:
             if kind == "event":
                 stage.on_event(details[0])
                 continue
-            process.index = None
+            attempt = busy.pop(process)
             if kind == "error":
-                stage.failed(*details)
-            else:
-                stage.n_left -= 1
-                index, result = details
-                yield index, result
+                stage.failed(attempt, details[1])
+            elif stage.succeeded(attempt):
+                yield attempt.task, details[1]
 
     def _start(self) -> TaskProcess:
         log = os.path.join(self._log_directory, f"process-{self._n_started}.txt")
@@ -186,65 +179,3 @@ class LocalPool:
         process = TaskProcess(log, self._tmp_directory, self._files_directory)
         self._processes.append(process)
         return process
-
-
-def _portable(fn: Callable[[Any], Any]) -> bytes:
-    try:
-        data: bytes = cloudpickle.dumps(fn)
-    except Exception as e:  # anything that the objects in it raise
-        raise JobError(
-            f"the job's functions and params cannot be sent to its task processes: {e}; "
-            "create open files, locks and connections in the task"
-        ) from e
-    return data
-
-
-class _Stage:
-    """The calls of one stage: which of them wait, and how often each has failed."""
-
-    def __init__(self, name: str, calls: Sequence[Any], retries: int, on_event: OnEvent) -> None:
-        self.name = name
-        self.on_event = on_event
-        self.waiting = collections.deque(range(len(calls)))
-        self.n_left = len(calls)
-        self._calls = calls
-        self._retries = retries
-        self._n_failed = [0] * len(calls)
-
-    def call(self, index: int) -> bytes:
-        data: bytes = cloudpickle.dumps(self._calls[index])
-        return data
-
-    def died(self, index: int, report: str) -> None:
-        """The process of a call died: try the call again, or raise TaskError."""
-        text = "\n".join(filter(None, (report, getattr(self._calls[index], "label", None))))
-        self.failed(index, Failure(text, text, None, True))
-
-    def failed(self, index: int, failure: Failure) -> None:
-        """Try a call again, or raise TaskError."""
-        self._n_failed[index] += 1
-        attempt = self._n_failed[index]
-        if failure.may_retry and attempt <= self._retries:
-            self.on_event(Retry(self.name, index, attempt, failure.brief))
-            self.waiting.appendleft(index)
-            return
-        tried = f" after {attempt} attempts; the error of the last one" if attempt > 1 else ""
-        what = f"task {self.name}:{index} failed{tried}:\n"
-        cause = _restored(failure.error)
-        raise TaskError(
-            what + failure.report,
-            cause=cause,
-            task=(self.name, index),
-            brief=what + failure.brief,
-        ) from cause
-
-
-def _restored(error: bytes | None) -> BaseException | None:
-    """Unpickle the error of a task; None if only the task can import its class."""
-    if error is None:
-        return None
-    try:
-        restored: BaseException = pickle.loads(error)
-    except Exception:  # anything that the import of its module raises
-        return None
-    return restored

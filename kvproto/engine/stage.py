@@ -1,0 +1,189 @@
+"""The calls of one stage: which of them wait, which run, and what follows from how they end.
+
+The engines share this: they only carry calls to processes and answers back. A call runs as one or
+several attempts; the first success of a call counts, and what comes later changes nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from kvproto.engine.events import OnEvent, Retry
+from kvproto.engine.task_main import Failure
+from kvproto.errors import JobError, TaskError
+
+__all__ = ["Attempt", "Stage", "portable"]
+
+_DONE = 0.9  # of the calls of a stage, before a slow one gets a second attempt
+_SLOW = 1.5  # times the median of those that are done
+_MIN_SECONDS = 1.0
+
+
+class Attempt(NamedTuple):
+    """One attempt: the index of its call, and how many attempts of that call began before it."""
+
+    task: int
+    number: int
+
+
+class Stage:
+    """The state of a stage.
+
+    Parameters
+    ----------
+    name : str
+        The name of the stage, for events and errors.
+    calls : sequence
+        The optional attribute `label` of a call, a str, describes it in the error if its process
+        dies.
+    retries : int
+        How many times a call is tried again after a failure that another attempt may avoid.
+    on_event : callable
+        Called with a Retry for each failed attempt that is followed by another.
+    speculate : bool
+        Whether `take` gives slow calls a second attempt.
+    clock : callable
+        Returns seconds.
+
+    Attributes
+    ----------
+    n_left : int
+        How many calls have not succeeded yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        calls: Sequence[Any],
+        retries: int,
+        on_event: OnEvent,
+        *,
+        speculate: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.on_event = on_event
+        self.n_left = len(calls)
+        self._calls = calls
+        self._retries = retries
+        self._speculate = speculate
+        self._clock = clock
+        self._waiting = collections.deque(range(len(calls)))
+        self._running: dict[Attempt, float] = {}  # when each began
+        self._seconds: list[float] = []  # that each success took
+        self._is_done = [False] * len(calls)
+        self._n_begun = [0] * len(calls)
+        self._n_failed = [0] * len(calls)
+
+    def call(self, index: int) -> bytes:
+        """The pickled call."""
+        data: bytes = cloudpickle.dumps(self._calls[index])
+        return data
+
+    # --- which runs next -------------------------------------------------------------------------
+
+    def take(self) -> Attempt | None:
+        """Begin the next attempt; None if there is none to begin now."""
+        index = self._waiting.popleft() if self._waiting else self._slowest()
+        if index is None:
+            return None
+        attempt = Attempt(index, self._n_begun[index])
+        self._n_begun[index] += 1
+        self._running[attempt] = self._clock()
+        return attempt
+
+    def give_back(self, attempt: Attempt) -> None:
+        """Let the call of an attempt wait again, because the attempt could not begin."""
+        del self._running[attempt]
+        self._waiting.appendleft(attempt.task)
+
+    def _slowest(self) -> int | None:
+        """The call that has run longest, if it is slow and has no second attempt yet."""
+        n_done = len(self._calls) - self.n_left
+        if not self._speculate or n_done < _DONE * len(self._calls) or not self._seconds:
+            return None
+        limit = max(_MIN_SECONDS, _SLOW * median(self._seconds))
+        n_attempts = collections.Counter(attempt.task for attempt in self._running)
+        slow = {
+            attempt.task: began
+            for attempt, began in self._running.items()
+            if n_attempts[attempt.task] == 1 and self._clock() - began > limit
+        }
+        return min(slow, key=slow.__getitem__, default=None)
+
+    # --- how attempts end ------------------------------------------------------------------------
+
+    def succeeded(self, attempt: Attempt) -> bool:
+        """Record a success; return whether it is the first one of its call."""
+        began = self._running.pop(attempt, None)
+        if self._is_done[attempt.task]:
+            return False
+        if began is not None:
+            self._seconds.append(self._clock() - began)
+        self._is_done[attempt.task] = True
+        self.n_left -= 1
+        return True
+
+    def others(self, attempt: Attempt) -> list[Attempt]:
+        """The other attempts of the same call that are running."""
+        return [one for one in self._running if one.task == attempt.task and one != attempt]
+
+    def died(self, attempt: Attempt, report: str) -> None:
+        """The process of an attempt died: try the call again, or raise TaskError."""
+        label = getattr(self._calls[attempt.task], "label", None)
+        text = "\n".join(filter(None, (report, label)))
+        self.failed(attempt, Failure(text, text, None, True))
+
+    def failed(self, attempt: Attempt, failure: Failure) -> None:
+        """Try the call again, or raise TaskError."""
+        self._running.pop(attempt, None)
+        index = attempt.task
+        if self._is_done[index]:
+            return
+        self._n_failed[index] += 1
+        n_failed = self._n_failed[index]
+        others = self.others(attempt)
+        if failure.may_retry and (others or n_failed <= self._retries):
+            self.on_event(Retry(self.name, index, n_failed, failure.brief))
+            if not others:
+                self._waiting.appendleft(index)
+            return
+        tried = f" after {n_failed} attempts; the error of the last one" if n_failed > 1 else ""
+        what = f"task {self.name}:{index} failed{tried}:\n"
+        cause = _restored(failure.error)
+        raise TaskError(
+            what + failure.report,
+            cause=cause,
+            task=(self.name, index),
+            brief=what + failure.brief,
+        ) from cause
+
+
+def portable(fn: Callable[[Any], Any]) -> bytes:
+    """Pickle the function of a stage; JobError if that fails."""
+    try:
+        data: bytes = cloudpickle.dumps(fn)
+    except Exception as e:  # anything that the objects in it raise
+        raise JobError(
+            f"the job's functions and params cannot be sent to its task processes: {e}; "
+            "create open files, locks and connections in the task"
+        ) from e
+    return data
+
+
+def _restored(error: bytes | None) -> BaseException | None:
+    """Unpickle the error of a task; None if only the task can import its class."""
+    if error is None:
+        return None
+    try:
+        restored: BaseException = pickle.loads(error)
+    except Exception:  # anything that the import of its module raises
+        return None
+    return restored

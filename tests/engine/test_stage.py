@@ -1,0 +1,141 @@
+"""What engines share: the state of a stage, with a clock that the tests move."""
+
+import pickle
+
+import pytest
+
+from kvproto.engine.events import Retry
+from kvproto.engine.stage import Attempt, Stage, portable
+from kvproto.engine.task_main import Failure
+from kvproto.errors import TaskError
+
+UNLUCKY = Failure("it failed", "it failed", None, True)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def stage(n_calls, events=None, *, retries=2, clock=None, speculate=False):
+    on_event = ([] if events is None else events).append
+    return Stage(
+        "map", range(n_calls), retries, on_event, clock=clock or Clock(), speculate=speculate
+    )
+
+
+def finish(stage, n_calls):
+    for _ in range(n_calls):
+        assert stage.succeeded(stage.take())
+
+
+def test_calls_begin_in_order_and_then_there_are_none():
+    calls = stage(2)
+    assert [calls.take() for _ in range(3)] == [Attempt(0, 0), Attempt(1, 0), None]
+
+
+def test_a_call_is_pickled_when_it_is_sent():
+    assert pickle.loads(stage(5).call(3)) == 3
+
+
+def test_a_call_that_failed_comes_first_and_its_retry_is_an_event():
+    events = []
+    calls = stage(3, events)
+    first = calls.take()
+    calls.failed(first, UNLUCKY)
+    assert events == [Retry("map", 0, 1, "it failed")]
+    assert calls.take() == Attempt(0, 1)
+
+
+def test_a_call_fails_for_good_after_its_retries():
+    calls = stage(1, retries=1)
+    calls.failed(calls.take(), UNLUCKY)
+    with pytest.raises(TaskError, match=r"map:0 failed after 2 attempts(.|\n)*it failed"):
+        calls.failed(calls.take(), UNLUCKY)
+
+
+def test_a_call_that_could_not_begin_waits_again_and_is_no_failure():
+    events = []
+    calls = stage(2, events)
+    calls.give_back(calls.take())
+    assert (calls.take(), events) == (Attempt(0, 1), [])
+
+
+def test_a_second_attempt_begins_only_when_most_calls_are_done_and_one_is_slow():
+    clock = Clock()
+    calls = stage(10, clock=clock, speculate=True)
+    slow = calls.take()
+    clock.now = 4.0
+    finish(calls, 8)
+    last = calls.take()
+    assert calls.take() is None, "8 of 10 are done"
+    calls.succeeded(last)
+    assert calls.take() == Attempt(slow.task, 1)
+    assert calls.take() is None, "it has two attempts already"
+
+
+def test_a_call_that_takes_as_long_as_the_others_gets_no_second_attempt():
+    clock = Clock()
+    calls = stage(10, clock=clock, speculate=True)
+    attempts = [calls.take() for _ in range(10)]
+    clock.now = 4.0
+    for attempt in attempts[:9]:
+        calls.succeeded(attempt)
+    clock.now = 5.0
+    assert calls.take() is None
+    clock.now = 7.0
+    assert calls.take() == Attempt(9, 1)
+
+
+def test_no_second_attempt_begins_unless_asked_for():
+    clock = Clock()
+    calls = stage(10, clock=clock)
+    calls.take()
+    finish(calls, 9)
+    clock.now = 100.0
+    assert calls.take() is None
+
+
+def twice(events=None, **kwargs):
+    """A stage in which only two attempts of the last call are left."""
+    clock = Clock()
+    calls = stage(10, events, clock=clock, speculate=True, **kwargs)
+    finish(calls, 9)
+    first = calls.take()
+    clock.now = 9.0
+    return calls, first, calls.take()
+
+
+def test_of_two_attempts_only_the_first_success_counts():
+    calls, first, second = twice()
+    assert calls.others(first) == [second]
+    assert (calls.succeeded(second), calls.n_left) == (True, 0)
+    assert (calls.succeeded(first), calls.n_left) == (False, 0)
+
+
+def test_an_attempt_that_fails_after_another_succeeded_changes_nothing():
+    events = []
+    calls, first, second = twice(events, retries=0)
+    calls.succeeded(second)
+    calls.failed(first, UNLUCKY)
+    assert (events, calls.take()) == ([], None)
+
+
+def test_while_another_attempt_runs_a_failure_starts_no_third_one():
+    events = []
+    calls, first, second = twice(events, retries=0)
+    calls.failed(first, UNLUCKY)
+    assert (events, calls.take()) == ([Retry("map", 9, 1, "it failed")], None)
+    assert calls.succeeded(second)
+
+
+def test_an_error_that_no_other_attempt_avoids_ends_the_stage_while_another_runs():
+    calls, first, _ = twice()
+    with pytest.raises(TaskError):
+        calls.failed(first, UNLUCKY._replace(may_retry=False))
+
+
+def test_a_function_is_sent_by_value():
+    assert pickle.loads(portable(lambda n: n + 1))(1) == 2
