@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from kvproto._stdio import ready_fds
@@ -49,6 +51,10 @@ class TaskProcess:
     files_directory : str or None
         Its working directory, where it looks first for modules and shared libraries. None: that of
         this process.
+    environment : mapping of str to str
+        Variables that it gets besides those of this process.
+    path : sequence of str
+        Where it looks for modules last, after the `sys.path` of this process.
 
     Attributes
     ----------
@@ -56,14 +62,19 @@ class TaskProcess:
         `receive` reads it.
     status_fd : int
         Readable when the process may have ended.
-    index : int or None
-        The index of its current call; None when it is idle.
     n_calls : int
         How many calls were sent to it.
     """
 
-    def __init__(self, log: str, tmp_directory: str, files_directory: str | None) -> None:
-        self.index: int | None = None
+    def __init__(
+        self,
+        log: str,
+        tmp_directory: str,
+        files_directory: str | None,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        path: Sequence[str] = (),
+    ) -> None:
         self.n_calls = 0
         self._stage: object = None
         self._log = log
@@ -76,13 +87,19 @@ class TaskProcess:
         ours, theirs = Connection.pair()
         with theirs, output:
             self.connection = ours
-            path, first = sys.path, []
-            environment = {**os.environ, "TMPDIR": own, "KVPROTO_HOME": home(), **_ENVIRONMENT}
+            own_path, first = [*sys.path, *path], []
+            environment = {
+                **os.environ,
+                "KVPROTO_HOME": home(),
+                **environment,
+                "TMPDIR": own,
+                **_ENVIRONMENT,
+            }
             if files_directory is not None:
-                path, first = _absolute(path), [files_directory]
+                own_path, first = _absolute(own_path), [files_directory]
                 libraries = filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
                 environment["LD_LIBRARY_PATH"] = ":".join(libraries)
-            boot = _BOOT.format(path=path, first=first, fd=theirs.fileno())
+            boot = _BOOT.format(path=own_path, first=first, fd=theirs.fileno())
             # -P: Python's own first imports do not come from the working directory.
             self._supervisor = Supervisor(
                 own,
@@ -104,7 +121,6 @@ class TaskProcess:
             self.connection.send(stage_data)
             self._stage = stage
         self.connection.send(pickle.dumps(("call", index, call)))
-        self.index = index
         self.n_calls += 1
 
     def receive(self) -> tuple[Any, ...] | None:
