@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +23,7 @@ __all__ = [
     "KINDS",
     "MAX_EVENT",
     "MAX_MESSAGES",
+    "MESSAGES_PER_SECOND",
     "Done",
     "Event",
     "EventLog",
@@ -52,6 +52,9 @@ MAX_EVENT = 1 << 26
 
 MAX_MESSAGES = 1 << 20
 """The most bytes of messages that a task sends to the driver, and characters of a text: 1 MiB."""
+
+MESSAGES_PER_SECOND = 1000
+"""The most messages that a task sends to the driver within a second."""
 
 
 # --- the kinds ---------------------------------------------------------------------------------
@@ -253,8 +256,11 @@ class _Channel:
     """Carries the events of the current task to the driver, and counts what it sends."""
 
     sink: OnEvent | None = None
-    stage, task = "", 0
-    n_sent = n_unsent = 0
+    stage, task, log = "", 0, ""
+    n_bytes = 0  # of the messages that were sent
+    n_unsent = 0  # messages that only the log has, and that no event has counted yet
+    n_this_second = 0
+    next_second = 0.0
 
 
 _channel = _Channel()
@@ -271,13 +277,19 @@ def is_in_task() -> bool:
 
 
 def emit_message(text: str, kind: str = "MSG") -> None:
-    """Send a message of the task; after MAX_MESSAGES bytes of them, write it to the log instead."""
-    _emit_text(Message(_channel.stage, _channel.task, text, kind), text)
+    """Write a message of the task to its log, and send it unless the limits are reached.
+
+    They are MESSAGES_PER_SECOND and MAX_MESSAGES. Messages over them are counted, and an event
+    tells how many they are.
+    """
+    if _channel.sink is not None and _may_send(text):
+        _channel.sink(Message(_channel.stage, _channel.task, text, kind))
 
 
 def emit_status(text: str) -> None:
-    """Send a status message of the task, with the limit of `emit_message`."""
-    _emit_text(Status(_channel.stage, _channel.task, text), text)
+    """Send a status message of the task, with the limits of `emit_message`."""
+    if _channel.sink is not None and _may_send(text):
+        _channel.sink(Status(_channel.stage, _channel.task, text))
 
 
 def emit_read(n_bytes: int, n_records: int) -> None:
@@ -286,29 +298,41 @@ def emit_read(n_bytes: int, n_records: int) -> None:
         _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
 
 
-def _emit_text(event: Event, text: str) -> None:
-    if _channel.sink is None:
-        return
-    _channel.n_sent += len(json.dumps(text)) + _OVERHEAD
-    if _channel.n_sent > MAX_MESSAGES:
-        _channel.n_unsent += 1
-        print(text, file=sys.__stderr__)
-    else:
-        _channel.sink(event)
+def _may_send(text: str) -> bool:
+    """Write a text to the log, which has all of them; return whether to send it too."""
+    with suppress(OSError):  # the task has closed its stderr, or the disk is full
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+    now = time.monotonic()
+    if now >= _channel.next_second:
+        _tell_unsent()
+        _channel.next_second, _channel.n_this_second = now + 1.0, 0
+    _channel.n_this_second += 1
+    if _channel.n_this_second <= MESSAGES_PER_SECOND and _channel.n_bytes <= MAX_MESSAGES:
+        _channel.n_bytes += len(json.dumps(text)) + _OVERHEAD
+        if _channel.n_bytes <= MAX_MESSAGES:
+            return True
+    _channel.n_unsent += 1
+    return False
 
 
-def begin_task(stage: str, task: int) -> None:
-    """Begin a task, which has not sent anything yet."""
-    _channel.stage, _channel.task = stage, task
-    _channel.n_sent = _channel.n_unsent = 0
-
-
-def end_task(log: str) -> None:
-    """Send the number of messages that are only in `log`, if there are any."""
-    n_unsent = _channel.n_unsent
-    if n_unsent and _channel.sink is not None:
-        text = f"and {n_unsent:,} more messages, which are in {log}"
+def _tell_unsent() -> None:
+    """Send the number of messages that only the log has, if there are any."""
+    if _channel.n_unsent and _channel.sink is not None:
+        text = f"and {_channel.n_unsent:,} more messages; all are in {_channel.log}"
         _channel.sink(Message(_channel.stage, _channel.task, text))
+        _channel.n_unsent = 0
+
+
+def begin_task(stage: str, task: int, log: str) -> None:
+    """Begin a task, which has not sent anything yet; its messages go to the file `log` too."""
+    _channel.stage, _channel.task, _channel.log = stage, task, log
+    _channel.n_bytes = _channel.n_unsent = _channel.n_this_second = 0
+    _channel.next_second = time.monotonic() + 1.0
+
+
+def end_task() -> None:
+    """Send what is left to say about messages that were not sent."""
+    _tell_unsent()
 
 
 # --- in the driver -----------------------------------------------------------------------------

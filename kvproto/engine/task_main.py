@@ -94,7 +94,7 @@ def main(fd: int) -> None:
         answer: tuple[Any, ...]
         try:
             sys.stdout = prints
-            begin_task(stage, index)
+            begin_task(stage, index, log)
             surroundings.restore()
             # Unpickled again for each task, which starts with fresh params.
             answer = ("result", index, _function(data)(pickle.loads(call)))
@@ -103,7 +103,7 @@ def main(fd: int) -> None:
         if os.getpid() != pid:
             os._exit(1)  # a fork that returned from the job function: only its parent answers
         prints.flush()
-        end_task(log)
+        end_task()
         send(answer)
 
 
