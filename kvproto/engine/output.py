@@ -15,7 +15,7 @@ from kvproto.engine.shuffle import BatchEncoder, Encoder
 from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec
 from kvproto.inputs.streams import chain_output
 from kvproto.storage.records import FRAMES, OBJECTS, RAW
-from kvproto.storage.results import Result, ResultWriters
+from kvproto.storage.results import Result, ResultWriters, new_attempt
 from kvproto.storage.spool import Segment, SpoolWriter
 
 __all__ = ["Output", "map_output", "reduce_output"]
@@ -71,14 +71,15 @@ class Output:
 def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
     """The output of map task `number`: its spool file, or without a reduce its result files."""
     opened: SpoolWriter | ResultWriters
+    attempt = new_attempt()
     if spec.has_reduce:
-        # Another attempt of this task may be under way: the first success counts.
-        attempt = os.urandom(4).hex()
         paths = [os.path.join(directory, f"map-{number:05d}.{attempt}")] * spec.n_partitions
         opened = SpoolWriter(paths[0], spec.n_partitions)
     else:
-        names = [f"result-{number:05d}-{partition:05d}" for partition in range(spec.n_partitions)]
-        paths = [os.path.join(directory, name) for name in names]
+        paths = [
+            os.path.join(directory, f"result-{number:05d}-{partition:05d}.{attempt}")
+            for partition in range(spec.n_partitions)
+        ]
         opened = ResultWriters(paths, spec.kind)
     with opened as writer:
         streams = _streams(spec.output_stream, writer, list(enumerate(paths)), spec.params)
@@ -88,7 +89,7 @@ def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
 @contextmanager
 def reduce_output(spec: ReduceSpec, partition: int, directory: str) -> Iterator[Output]:
     """The output of the reduce of a partition: its result file, number 0 of its writer."""
-    path = os.path.join(directory, f"result-{partition:05d}")
+    path = os.path.join(directory, f"result-{partition:05d}.{new_attempt()}")
     kind = FRAMES if isinstance(spec.reduce, External) else OBJECTS
     with ResultWriters([path], RAW if spec.output_stream else kind) as writer:
         streams = _streams(spec.output_stream, writer, [(partition, path)], spec.params)

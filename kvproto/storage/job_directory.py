@@ -39,6 +39,7 @@ from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import private, sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
+from kvproto.storage.results import plain_name
 from kvproto.storage.store import LOCAL
 
 __all__ = [
@@ -160,20 +161,24 @@ class JobDirectory(JobPaths):
     def publish(self, paths: list[str]) -> list[str]:
         """Make files in `unfinished` the results, atomically, and return their new paths.
 
-        They are flushed to the disk. Other files there, of attempts that were killed, are removed:
-        `results` has complete files only.
+        They are flushed to the disk, and lose the ending of their attempt. Other files there, of
+        attempts that do not count, are removed: `results` has complete files only.
         """
-        names = {os.path.basename(path) for path in paths}
+        names = {os.path.basename(path): plain_name(path) for path in paths}
         with in_home(self.results):
             for name in LOCAL.names(self.unfinished):
-                if name not in names:
-                    LOCAL.remove(os.path.join(self.unfinished, name))
-            for path in (*paths, self.unfinished):
-                sync(path)
+                path = os.path.join(self.unfinished, name)
+                if name in names:
+                    sync(path)
+                    os.rename(path, os.path.join(self.unfinished, names[name]))
+                else:
+                    with suppress(FileNotFoundError):  # of an attempt that is being ended
+                        LOCAL.remove(path)
+            sync(self.unfinished)
             os.rename(self.unfinished, self.results)
             sync(os.path.dirname(self.path))
             sync(self.path)
-        return [os.path.join(self.results, os.path.basename(path)) for path in paths]
+        return [os.path.join(self.results, name) for name in names.values()]
 
 
 def tidy(paths: JobPaths) -> list[str]:

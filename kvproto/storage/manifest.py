@@ -19,7 +19,7 @@ from zlib import crc32
 from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK, naming, open_regular
 from kvproto.storage.records import RAW, RESULT_HEAD
-from kvproto.storage.results import Result, ResultWriters
+from kvproto.storage.results import Result, ResultWriters, plain_name
 from kvproto.storage.spool import Segment, read_segment
 from kvproto.storage.store import LOCAL, Store
 
@@ -41,7 +41,7 @@ __all__ = [
 def write_manifest(directory: str, results: Iterable[Result], store: Store = LOCAL) -> None:
     """Write the manifest of the results that `directory` is going to contain."""
     lines = [
-        json.dumps({**result._asdict(), "path": os.path.basename(result.path)}) + "\n"
+        json.dumps({**result._asdict(), "path": plain_name(result.path)}) + "\n"
         for result in results
     ]
     text = "".join(lines).encode()
@@ -159,7 +159,7 @@ def check_directory(directory: str, store: Store = LOCAL) -> None:
 def partition_of(path: str) -> int | None:
     """The partition of a file among the results of a job, from its name; None for other files."""
     directory, name = os.path.split(os.path.abspath(path))
-    number = name.rpartition("-")[2]
+    number = plain_name(name).rpartition("-")[2]
     return int(number) if number.isdecimal() and _is_in_job(directory) else None
 
 

@@ -21,7 +21,14 @@ from kvproto.storage.records import FRAMES, OBJECTS, RAW, RESULT_HEAD, read_batc
 from kvproto.storage.spool import Segment, SpoolWriter, read_segment
 from kvproto.storage.store import LOCAL, Store, Writer
 
-__all__ = ["Result", "ResultWriters", "as_result_file", "read_result_stream"]
+__all__ = [
+    "Result",
+    "ResultWriters",
+    "as_result_file",
+    "new_attempt",
+    "plain_name",
+    "read_result_stream",
+]
 
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
@@ -116,6 +123,19 @@ class ResultWriters:
             file.write(_TRAILER.pack(n_bytes, n_pairs, crc, _MAGIC))
         file.publish(on_disk=on_disk)
         return Result(file.path, n_bytes, n_pairs, crc)
+
+
+def new_attempt() -> str:
+    """Return an attempt's ending of the names of its files.
+
+    Another attempt of the task may be running: two attempts never write the same file.
+    """
+    return os.urandom(4).hex()
+
+
+def plain_name(path: str) -> str:
+    """The name of a result file, without its directory and the ending of its attempt."""
+    return os.path.basename(path).partition(".")[0]
 
 
 class Source(Protocol):

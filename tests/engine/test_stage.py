@@ -1,13 +1,18 @@
 """What engines share: the state of a stage, with a clock that the tests move."""
 
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 
 from kvproto.engine.events import Retry
+from kvproto.engine.output import reduce_output
+from kvproto.engine.spec import JobSpec, resolve_reduce
 from kvproto.engine.stage import Attempt, Stage, portable
 from kvproto.engine.task_main import Failure
 from kvproto.errors import TaskError
+from kvproto.storage.job_directory import JobDirectory
 
 UNLUCKY = Failure("it failed", "it failed", None, True)
 
@@ -139,3 +144,18 @@ def test_an_error_that_no_other_attempt_avoids_ends_the_stage_while_another_runs
 
 def test_a_function_is_sent_by_value():
     assert pickle.loads(portable(lambda n: n + 1))(1) == 2
+
+
+def test_of_two_attempts_that_wrote_the_same_result_one_is_published_under_the_plain_name():
+    directory = JobDirectory("job")
+    spec, partition = resolve_reduce(JobSpec("job", None, sorted)), 3
+    results = []
+    for value in ("first", "second"):
+        with reduce_output(spec, partition, directory.unfinished) as output:
+            output.write(0, output.encode([("key", value)]), 1)
+            results += output.publish()
+    directory.close()
+    [path] = directory.publish([results[1].path])
+    assert path == os.path.join(directory.results, "result-00003")
+    assert os.listdir(directory.results) == ["result-00003"]
+    assert b"second" in Path(path).read_bytes()

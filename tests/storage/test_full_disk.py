@@ -64,8 +64,8 @@ except Exception as e:
     "what, file",
     [
         ("spool", r"/spool/map-00000.\w+"),
-        ("result of a reduce", "/unfinished/result-00000"),
-        ("netstrings", "/unfinished/result-00000-00000"),
+        ("result of a reduce", r"/unfinished/result-00000\.\w+"),
+        ("netstrings", r"/unfinished/result-00000-00000\.\w+"),
         ("oob", r"/oob/\w+"),
         ("profile", "/profile/map-00000"),
         ("manifest", "/results.jsonl"),

@@ -89,7 +89,7 @@ def on_a_small_disk(directory, limit, code, *argv):
 @pytest.mark.parametrize(
     "when, map, left, file",
     [
-        ("never", "function", "0", "unfinished/result-00000-00000"),
+        ("never", "function", "0", r"unfinished/result-00000-00000\.\w+"),
         ("at job", "talker", "0", "events.jsonl"),
         (
             "at map",
