@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import catalogue
+from support import catalogue, object_store
 from support.shared import one_at_a_time, shared_directory
 
 # Each process that runs tests collects all of them, and each pytest rewrites the code of plugins:
@@ -75,3 +75,18 @@ def home(tmp_path, monkeypatch):
     """Where jobs have their directories during a test: never in the home of who runs the tests."""
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def s3_address():
+    """The address of an S3 server."""
+    with object_store.s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address, monkeypatch):
+    """The URL of a bucket of the test's own, at a server that the environment names."""
+    for name, value in object_store.settings(s3_address).items():
+        monkeypatch.setenv(name, value)
+    return object_store.make_bucket(s3_address)

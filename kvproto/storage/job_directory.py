@@ -40,7 +40,7 @@ from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import private, sync
 from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.results import plain_name
-from kvproto.storage.store import LOCAL
+from kvproto.storage.store import store_of
 
 __all__ = [
     "DriverEnd",
@@ -166,14 +166,15 @@ class JobDirectory(JobPaths):
         """
         names = {os.path.basename(path): plain_name(path) for path in paths}
         with in_home(self.results):
-            for name in LOCAL.names(self.unfinished):
+            store = store_of(self.unfinished)
+            for name in store.names(self.unfinished):
                 path = os.path.join(self.unfinished, name)
                 if name in names:
                     sync(path)
                     os.rename(path, os.path.join(self.unfinished, names[name]))
                 else:
                     with suppress(FileNotFoundError):  # of an attempt that is being ended
-                        LOCAL.remove(path)
+                        store.remove(path)
             sync(self.unfinished)
             os.rename(self.unfinished, self.results)
             sync(os.path.dirname(self.path))

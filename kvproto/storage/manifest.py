@@ -21,7 +21,7 @@ from kvproto.storage.atomic import BLOCK, naming, open_regular
 from kvproto.storage.records import RAW, RESULT_HEAD
 from kvproto.storage.results import Result, ResultWriters, plain_name
 from kvproto.storage.spool import Segment, read_segment
-from kvproto.storage.store import LOCAL, Store
+from kvproto.storage.store import full_path, is_object, store_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,21 +38,20 @@ __all__ = [
 ]
 
 
-def write_manifest(directory: str, results: Iterable[Result], store: Store = LOCAL) -> None:
+def write_manifest(directory: str, results: Iterable[Result]) -> None:
     """Write the manifest of the results that `directory` is going to contain."""
+    name_of = os.path.basename if is_object(directory) else plain_name  # no object is renamed
     lines = [
-        json.dumps({**result._asdict(), "path": plain_name(result.path)}) + "\n"
-        for result in results
+        json.dumps({**result._asdict(), "path": name_of(result.path)}) + "\n" for result in results
     ]
     text = "".join(lines).encode()
-    with store.create(_manifest(directory)) as file:
+    manifest = _manifest(directory)
+    with store_of(manifest).create(manifest) as file:
         file.write(text + _last_line(text))
         file.publish(on_disk=True)
 
 
-def keep_map_results(
-    directory: str, columns: list[list[Segment]], kind: str, store: Store = LOCAL
-) -> None:
+def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) -> None:
     """Copy the output of the maps to result files in `directory`, and write their manifest.
 
     There is one file for each partition. Of records that output streams wrote (RAW), there is one
@@ -84,16 +83,16 @@ def keep_map_results(
         else:
             parts = {f"{partition:05d}": column}
         results += [
-            _copied(os.path.join(directory, f"map-{name}"), segments, kind, store)
+            _copied(os.path.join(directory, f"map-{name}"), segments, kind)
             for name, segments in parts.items()
         ]
-    write_manifest(directory, results, store)
+    write_manifest(directory, results)
 
 
-def _copied(path: str, segments: Iterable[Segment], kind: str, store: Store) -> Result:
-    with ResultWriters([path], kind, store=store) as writer:
+def _copied(path: str, segments: Iterable[Segment], kind: str) -> Result:
+    with ResultWriters([path], kind) as writer:
         for segment in segments:
-            for data in read_segment(segment, store):
+            for data in read_segment(segment):
                 writer.write(0, data, 0)
             writer.write(0, b"", segment.n_pairs)
         return writer.publish(on_disk=True)[0]
@@ -127,15 +126,15 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
     return io.BufferedReader(_Checked(file, path, result.crc), BLOCK)
 
 
-def entry_of(path: str, store: Store = LOCAL) -> Result | None:
+def entry_of(path: str) -> Result | None:
     """The manifest's entry of a result; None for a path outside the directories of jobs.
 
     Raises DataError when the manifest is missing or damaged, or has no such entry.
     """
-    directory, name = os.path.split(os.path.abspath(path))
+    directory, name = os.path.split(full_path(path))
     if not _is_in_job(directory):
         return None
-    for result in _entries(directory, store):
+    for result in _entries(directory):
         if result.path == name:
             return result
     raise DataError(
@@ -143,12 +142,12 @@ def entry_of(path: str, store: Store = LOCAL) -> Result | None:
     )
 
 
-def check_directory(directory: str, store: Store = LOCAL) -> None:
+def check_directory(directory: str) -> None:
     """Raise DataError for a directory of a job's results in which one is missing."""
-    directory = os.path.abspath(directory)
+    directory = full_path(directory)
     if _is_in_job(directory):
-        names = set(store.names(directory))
-        for result in _entries(directory, store):
+        names = set(store_of(directory).names(directory))
+        for result in _entries(directory):
             if result.path not in names:
                 raise DataError(
                     f"result file {os.path.join(directory, result.path)} no longer exists; "
@@ -158,17 +157,17 @@ def check_directory(directory: str, store: Store = LOCAL) -> None:
 
 def partition_of(path: str) -> int | None:
     """The partition of a file among the results of a job, from its name; None for other files."""
-    directory, name = os.path.split(os.path.abspath(path))
+    directory, name = os.path.split(full_path(path))
     number = plain_name(name).rpartition("-")[2]
     return int(number) if number.isdecimal() and _is_in_job(directory) else None
 
 
-def names_of(directory: str, store: Store = LOCAL) -> list[str] | None:
+def names_of(directory: str) -> list[str] | None:
     """The names of the files in a directory of results; None if it has no manifest yet."""
     job, name = os.path.split(_manifest(directory))
     with suppress(FileNotFoundError):
-        if name in store.names(job):
-            return [result.path for result in _entries(directory, store)]
+        if name in store_of(job).names(job):
+            return [result.path for result in _entries(directory)]
     return None
 
 
@@ -177,9 +176,9 @@ def _is_in_job(directory: str) -> bool:
     return name in ("results", "map-results") and os.path.exists(os.path.join(job, "events.jsonl"))
 
 
-def _entries(directory: str, store: Store) -> Iterator[Result]:
+def _entries(directory: str) -> Iterator[Result]:
     manifest = _manifest(directory)
-    with naming(manifest, "reading"), store.open_range(manifest) as file:
+    with naming(manifest, "reading"), store_of(manifest).open_range(manifest) as file:
         lines = file.read().splitlines(keepends=True)
     text = b"".join(lines[:-1])
     if not lines or lines[-1] != _last_line(text):

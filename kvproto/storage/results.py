@@ -19,7 +19,7 @@ from kvproto.protocol.native import crc32
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, RESULT_HEAD, read_batches
 from kvproto.storage.spool import Segment, SpoolWriter, read_segment
-from kvproto.storage.store import LOCAL, Store, Writer
+from kvproto.storage.store import Writer, store_of
 
 __all__ = [
     "Result",
@@ -33,7 +33,6 @@ __all__ = [
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
 _MAGIC = b"kvpr-end"
-_MAX_OPEN = 64  # files that are written at the same time
 
 
 class Result(NamedTuple):
@@ -58,24 +57,23 @@ class ResultWriters:
         The kind of the records.
     """
 
-    def __init__(self, paths: list[str], kind: str, *, store: Store = LOCAL) -> None:
+    def __init__(self, paths: list[str], kind: str) -> None:
         self._paths = paths
-        self._store = store
         self._header = _HEADERS.get(kind, b"")
         self._is_raw = kind == RAW
         self._written = [[0, 0, 0] for _ in paths]  # bytes, pairs, crc
         self._files: list[Writer] = []
         self._aside: SpoolWriter | None = None
         with ExitStack() as opened:
-            if len(paths) > _MAX_OPEN:
+            if len(paths) > store_of(paths[0]).max_open:
                 path = f"{paths[0]}.{os.urandom(4).hex()}.part"
-                self._aside = opened.enter_context(SpoolWriter(path, len(paths), store=store))
+                self._aside = opened.enter_context(SpoolWriter(path, len(paths)))
             else:
                 self._files = [self._begin(path, opened) for path in paths]
             self._opened = opened.pop_all()
 
     def _begin(self, path: str, opened: ExitStack) -> Writer:
-        file = opened.enter_context(self._store.create(path))
+        file = opened.enter_context(store_of(path).create(path))
         file.write(self._header)
         return file
 
@@ -105,7 +103,7 @@ class ResultWriters:
             ]
         segments = self._aside.publish()
         with ExitStack() as removed:
-            removed.callback(self._store.remove, segments[0].path)
+            removed.callback(store_of(self._paths[0]).remove, segments[0].path)
             return [
                 self._copied(path, segment, on_disk)
                 for path, segment in zip(self._paths, segments, strict=True)
@@ -114,7 +112,7 @@ class ResultWriters:
     def _copied(self, path: str, segment: Segment, on_disk: bool) -> Result:
         with ExitStack() as opened:
             file = self._begin(path, opened)
-            for data in read_segment(segment, self._store):
+            for data in read_segment(segment):
                 file.write(data)
             return self._publish(file, segment.n_bytes, segment.n_pairs, segment.crc, on_disk)
 

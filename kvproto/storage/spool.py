@@ -14,7 +14,7 @@ from kvproto.driver.source import FileRange
 from kvproto.errors import DataError
 from kvproto.protocol.native import crc32
 from kvproto.storage.atomic import BLOCK, naming
-from kvproto.storage.store import LOCAL, Store
+from kvproto.storage.store import store_of
 
 __all__ = ["Segment", "SpoolWriter", "read_segment", "segment_ranges"]
 
@@ -64,10 +64,8 @@ class SpoolWriter:
         Bytes that are kept in memory.
     """
 
-    def __init__(
-        self, path: str, n_partitions: int, *, buffer_size: int = BUFFER_SIZE, store: Store = LOCAL
-    ) -> None:
-        self._file = store.create(path)
+    def __init__(self, path: str, n_partitions: int, *, buffer_size: int = BUFFER_SIZE) -> None:
+        self._file = store_of(path).create(path)
         self._buffer_size = buffer_size
         self._n_written = self._n_kept = 0
         self._kept: list[list[bytes]] = [[] for _ in range(n_partitions)]
@@ -125,12 +123,12 @@ class SpoolWriter:
         self._n_written += len(data)
 
 
-def read_segment(segment: Segment, store: Store = LOCAL) -> Iterator[bytes]:
+def read_segment(segment: Segment) -> Iterator[bytes]:
     """Yield the bytes of a segment in blocks.
 
     Raises DataError with the path, before the last block, when the file is cut short or damaged.
     """
-    for _, _, data in _checked_blocks(segment, store, lambda file, n_bytes: file.read(n_bytes)):
+    for _, _, data in _checked_blocks(segment, lambda file, n_bytes: file.read(n_bytes)):
         yield data
 
 
@@ -144,12 +142,12 @@ def segment_ranges(segment: Segment) -> Iterator[FileRange]:
     def read(file: RawIOBase, n_bytes: int) -> memoryview:
         return room[: file.readinto(room[:n_bytes]) or 0]
 
-    for file, start, data in _checked_blocks(segment, LOCAL, read):
+    for file, start, data in _checked_blocks(segment, read):
         yield FileRange(file.fileno(), start, len(data))
 
 
 def _checked_blocks(
-    segment: Segment, store: Store, read: Callable[[RawIOBase, int], Data]
+    segment: Segment, read: Callable[[RawIOBase, int], Data]
 ) -> Iterator[tuple[RawIOBase, int, Data]]:
     """Yield (file, offset, data) of each block; the checksum is checked before the last one."""
     crc, n_bytes = 0, segment.n_bytes
@@ -158,7 +156,7 @@ def _checked_blocks(
         at, end = start, start + n_bytes_of_range
         with (
             naming(segment.path, "reading"),
-            store.open_range(segment.path, start, n_bytes_of_range) as file,
+            store_of(segment.path).open_range(segment.path, start, n_bytes_of_range) as file,
         ):
             while at < end:
                 data = read(file, min(BLOCK, end - at))

@@ -1,23 +1,31 @@
-"""Where the bytes of jobs live: a small interface, and its implementation on this machine.
+"""Where the bytes of jobs live: a small interface, for files of this machine and for objects.
 
-Spool files, result files and manifests are written and read through a `Store`. A file is written
-once, atomically, and never changes. It is identified by a path and read in ranges. An object store
-can be another implementation, in which a path is the address of an object.
+The path says which it is: a URL such as `s3://bucket/name` is an object. Everything that is written
+appears when it is complete, and never changes; two attempts never write one name. Files are read in
+ranges.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, Self
 
-from kvproto.storage.atomic import AtomicFile, open_raw
+from kvproto.driver.supervisor import remove_tree
+from kvproto.storage.atomic import AtomicFile, open_raw, open_regular
+from kvproto.storage.objects import SCHEMES, ObjectStatus, ObjectStore
 
-__all__ = ["LOCAL", "LocalFiles", "Store", "Writer"]
+__all__ = ["FileStatus", "LocalFiles", "Store", "Writer", "full_path", "is_object", "store_of"]
+
+FileStatus = ObjectStatus
 
 
 class Writer(Protocol):
-    """A file that is being written. Its context discards it unless it is published."""
+    """A file that is being written. Its context discards it unless it is published.
+
+    What it does raises DataError or JobError.
+    """
 
     path: str
 
@@ -33,10 +41,17 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """A place for files.
+    """A place for files, each identified by its path or URL.
 
-    `create` and what it returns raise DataError or JobError, the others OSError.
+    All methods but `create` raise OSError, with the path and a text that says what to do.
+
+    Attributes
+    ----------
+    max_open : int
+        How many files a task may write at a time.
     """
+
+    max_open: int
 
     def create(self, path: str) -> Writer:
         """Start a file that replaces any file at the path when it is published."""
@@ -47,15 +62,32 @@ class Store(Protocol):
         The caller reads at most n_bytes, or to the end if that is None.
         """
 
+    def put(self, path: str, data: bytes) -> None:
+        """Write a small file, which replaces any file at the path."""
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write a small file unless there is one with other content; return whether it did."""
+
+    def get(self, path: str) -> bytes:
+        """Return the content of a small file."""
+
+    def status(self, path: str) -> FileStatus:
+        """Return the size and the version of a file."""
+
     def names(self, directory: str) -> list[str]:
         """List the names of the files in a directory, in any order."""
 
     def remove(self, path: str) -> None:
         """Remove a file."""
 
+    def remove_tree(self, directory: str) -> None:
+        """Remove a directory and all that is below it; nothing if it does not exist."""
+
 
 class LocalFiles:
     """Local files, private to their user."""
+
+    max_open = 64
 
     def create(self, path: str) -> AtomicFile:
         return AtomicFile(path)
@@ -65,11 +97,57 @@ class LocalFiles:
         file.seek(start)
         return file
 
+    def put(self, path: str, data: bytes) -> None:
+        with AtomicFile(path, errors=_unchanged) as file:
+            file.write(data)
+            file.publish(on_disk=True)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        with AtomicFile(path, errors=_unchanged) as file:
+            file.write(data)
+            try:
+                file.publish(on_disk=True, replace=False)
+            except FileExistsError:
+                return self.get(path) == data
+        return True
+
+    def get(self, path: str) -> bytes:
+        with open_regular(path) as file:
+            return file.read()
+
+    def status(self, path: str) -> FileStatus:
+        status = os.stat(path)
+        return FileStatus(status.st_size, f"{status.st_mtime_ns} {status.st_ino}")
+
     def names(self, directory: str) -> list[str]:
         return os.listdir(directory)
 
     def remove(self, path: str) -> None:
         os.unlink(path)
 
+    def remove_tree(self, directory: str) -> None:
+        remove_tree(directory)
 
-LOCAL = LocalFiles()
+
+def _unchanged(path: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+_LOCAL = LocalFiles()
+_OBJECTS = ObjectStore()
+
+
+def is_object(path: str) -> bool:
+    """Whether it is the URL of an object; JobError for any other URL."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme in SCHEMES
+
+
+def store_of(path: str) -> Store:
+    """Return the store of a file or a directory: objects for a URL, else local files."""
+    return _OBJECTS if is_object(path) else _LOCAL
+
+
+def full_path(path: str) -> str:
+    """Return the absolute path, or the URL as it is."""
+    return path if is_object(path) else os.path.abspath(path)
