@@ -24,12 +24,13 @@ from kvproto.protocol.messages import ERR, Message, MessageParser
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["LIMITS", "Exchange", "FrameDecoder", "Limits"]
+__all__ = ["LIMITS", "Exchange", "Limits"]
 
 # A read locks the pipe while it copies. Reading only part of it lets the worker go on writing.
 _READ_BYTES = 1 << 19
 _STDERR_BYTES = 1 << 16
 _TAIL_LINES = 20
+_SETTLE_SECONDS = 0.2  # for which a faulty worker may still write the cause to stderr
 
 Decoded_co = TypeVar("Decoded_co", covariant=True)
 
@@ -55,10 +56,6 @@ class Decoder(Protocol[Decoded_co]):
     def close(self) -> None: ...
 
     def list_under_way(self) -> tuple[int, int] | None: ...
-
-
-class FrameDecoder(Decoder[Decoded_co], Protocol[Decoded_co]):
-    """A decoder that counts the result lists."""
 
     @property
     def n_lists(self) -> int: ...
@@ -106,7 +103,6 @@ class Exchange(Generic[Decoded_co]):
         self.argv = argv
         self.answers_each_pair = answers_each_pair
         self.limits = limits
-        self.n_lists = 0
         self.n_sent = 0
         self.n_received = 0
         self.recent = b""  # the last bytes of stdout before `current`, for a hexdump
@@ -164,7 +160,8 @@ class Exchange(Generic[Decoded_co]):
                 self._read_status()
             if self.process.stderr in ready:
                 self._read_stderr()
-            if self.process.stdout in ready and self._read_stdout() and not self.errors:
+            # Also after **<ERR>: the answers that the worker wrote before it may arrive later.
+            if self.process.stdout in ready and self._read_stdout():
                 paused = time.monotonic()
                 decoded = self._decoded()
                 self._suspended = True
@@ -179,11 +176,10 @@ class Exchange(Generic[Decoded_co]):
         self._read_last_messages()
         _verdict.judge(self)
 
-    def answered(self, n_lists: int) -> None:
-        """Set the number of result lists so far. Raises WorkerError when a map has too many."""
-        self.n_lists = n_lists
-        if self.answers_each_pair and n_lists > self.source.n_pairs:
-            raise self._error(_verdict.too_many_lists)
+    @property
+    def n_lists(self) -> int:
+        """The number of complete result lists so far."""
+        return self.decoder.n_lists
 
     def fail(
         self, kind: Callable[..., WorkerError], what: str, **details: Unpack[WorkerFacts]
@@ -193,11 +189,11 @@ class Exchange(Generic[Decoded_co]):
             "argv": self.argv,
             "status": self.process.exit_status,
             "n_sent": self.n_sent,
-            "n_unread": self.process.n_unread() if self.process.pid else 0,
+            "n_unread": self.process.n_unread() if self.process.start_errno is None else 0,
             "n_received": self.n_received,
             "stderr_tail": self.tail,
         }
-        if self.answers_each_pair and self.n_lists < self.source.n_pairs:
+        if self.answers_each_pair and not (self.input_ended and self._has_answered()):
             facts["pair_index"] = self.n_lists
         return kind(what, **{**facts, **details})
 
@@ -205,6 +201,21 @@ class Exchange(Generic[Decoded_co]):
         """Return the verdict, unless stderr has a **<ERR> line, which goes first (STDERR-7)."""
         self._read_stderr()
         return _verdict.reported(self) if self.errors else verdict(self, *facts)
+
+    def _fault(self, verdict: Callable[..., WorkerError], *facts: object) -> WorkerError:
+        """Return the verdict on wrong output, after a moment in which stderr may get a **<ERR>."""
+        ends = time.monotonic() + _SETTLE_SECONDS
+        while not self.errors and (readable := self._open()):
+            ready = ready_fds(readable, seconds=ends - time.monotonic())
+            if not ready:
+                break
+            if self.process.stderr in ready:
+                self._read_stderr()
+            if self.process.status_fd in ready:
+                self._read_status()
+            if self.process.stdout in ready:  # dropped: a full pipe would stop the worker
+                self.stdout_ended = not os.read(self.process.stdout, _READ_BYTES)
+        return self._error(verdict, *facts)
 
     def _now(self) -> float:
         """The worker's clock, which stops while the user's code or a source runs."""
@@ -237,6 +248,15 @@ class Exchange(Generic[Decoded_co]):
 
     def _watched(self) -> tuple[list[int], list[int]]:
         """Return the descriptors to poll for reading and for writing."""
+        readable = self._open()
+        if self.input_ended or self.process.exit_status is not None:
+            return readable, []
+        if not self._pending and self.source.fileno is not None:
+            return [*readable, self.source.fileno], []
+        return readable, [self.process.stdin]
+
+    def _open(self) -> list[int]:
+        """Return the descriptors of the worker that may have something to read."""
         process = self.process
         # There is no news after the exit, and a killed supervisor would keep it readable.
         readable = [process.status_fd] if process.exit_status is None else []
@@ -244,11 +264,7 @@ class Exchange(Generic[Decoded_co]):
             readable.append(process.stdout)
         if not self._stderr_ended:
             readable.append(process.stderr)
-        if self.input_ended or process.exit_status is not None:
-            return readable, []
-        if not self._pending and self.source.fileno is not None:
-            return [*readable, self.source.fileno], []
-        return readable, [process.stdin]
+        return readable
 
     def _watch_grace(self) -> None:
         """Start the grace period when the worker has nothing left to do but exit."""
@@ -315,9 +331,12 @@ class Exchange(Generic[Decoded_co]):
     def _decoded(self) -> Decoded_co:
         """Decode `current`. Bytes that break the framing become a WorkerError."""
         try:
-            return self.decoder.feed(self.current)
+            decoded = self.decoder.feed(self.current)
         except ProtocolError as fault:
-            raise self._error(_verdict.bad_output, fault) from fault
+            raise self._fault(_verdict.bad_output, fault) from fault
+        if self.answers_each_pair and self.n_lists > self.source.n_pairs:
+            raise self._fault(_verdict.too_many_lists)
+        return decoded
 
     def _read_stderr(self) -> None:
         """Read one piece of stderr, so that a flood of messages does not block the loop."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, FrameDecoder, Limits
+from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, Limits
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
 from kvproto.errors import FilesError, WorkerNotStarted
@@ -163,7 +163,6 @@ class ExternalProgram:
         decoder = ListDecoder(max_item=self._max_item)
         with self._exchange("map", source, decoder) as exchange:
             for lists in exchange.output():
-                exchange.answered(exchange.n_lists + len(lists))
                 yield from lists
 
     def reduce(self, pairs: Iterable[tuple[Item, Item]]) -> Iterator[Pair]:
@@ -281,7 +280,7 @@ class ExternalProgram:
         self,
         mode: str,
         frames: int | Iterable[bytes | FileRange],
-        decoder: FrameDecoder[Decoded_co],
+        decoder: Decoder[Decoded_co],
     ) -> Iterator[Decoded_co]:
         source: Source
         if isinstance(frames, int):
@@ -289,9 +288,7 @@ class ExternalProgram:
         else:
             source = BytesSource(frames, max_item=self._max_item)
         with self._exchange(mode, source, decoder) as exchange:
-            for decoded in exchange.output():
-                exchange.answered(decoder.n_lists)
-                yield decoded
+            yield from exchange.output()
 
     def _exchange(
         self, mode: str, source: Source, decoder: Decoder[Decoded_co]

@@ -66,20 +66,17 @@ def judge(exchange: Exchange[Any]) -> None:
     status = process.exit_status
     if status is not None and status < 0:
         raise exchange.fail(WorkerCrashed, f"killed by {signal_name(status)}")
+    # One text for both: how much a worker reads ahead depends on when the pairs arrive.
+    before = "answered all pairs" if exchange.answers_each_pair else "read all its input"
+    what = f"exited with exit status {status} before it had {before}"
     if not exchange.input_ended or process.n_unread():
-        what = f"exited with exit status {status} before it had read all its input"
         raise exchange.fail(WorkerExitedEarly, what, **_hint(exchange))
     try:
         exchange.decoder.close()
     except ProtocolError as fault:
         raise bad_output(exchange, fault) from fault
     if exchange.answers_each_pair and exchange.n_lists < exchange.source.n_pairs:
-        raise exchange.fail(
-            WorkerExitedEarly,
-            f"exited with exit status {status} "
-            f"after it had answered {exchange.n_lists} of {exchange.source.n_pairs} pairs",
-            **_hint(exchange),
-        )
+        raise exchange.fail(WorkerExitedEarly, what, **_hint(exchange))
     if status != 0:
         after = "after well-formed output" if exchange.n_received else "without any output"
         raise exchange.fail(WorkerFailed, f"exited with exit status {status} {after}")

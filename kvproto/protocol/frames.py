@@ -324,6 +324,8 @@ class ListDecoder(_Decoder[list[Pair]]):
     ----------
     offset : int
         Bytes of the stream before the first incomplete element.
+    n_lists : int
+        The number of complete result lists so far.
 
     Notes
     -----
@@ -332,6 +334,7 @@ class ListDecoder(_Decoder[list[Pair]]):
 
     def __init__(self, *, max_item: int = MAX_ITEM) -> None:
         super().__init__(max_item=max_item)
+        self.n_lists = 0
         self._pairs: list[Pair] | None = None
         self._pairs_left = 0
 
@@ -346,6 +349,7 @@ class ListDecoder(_Decoder[list[Pair]]):
         position, self._pairs, self._pairs_left, fault = _native.scan_lists(
             data, 0, self._pairs, self._pairs_left, self.max_item, out
         )
+        self.n_lists += len(out)
         return position, fault
 
     def _missing(self) -> Truncated | None:
