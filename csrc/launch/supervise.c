@@ -2,11 +2,15 @@
  * supervise - run one program so that nothing of it outlives its driver.
  *
  *     supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]
+ *     supervise --child PID CONTROL STATUS DIRECTORY
  *
  * The supervisor stands between the driver and the worker and touches no data. The worker gets its
  * own process group, default signals, and the supervisor's stdin, stdout and stderr. On the
  * descriptor STATUS the supervisor writes a line `start PID` or `error ERRNO`, and later
  * `exit STATUS` in the form of wait(2). A worker that it cannot supervise is an error, too.
+ *
+ * With --child the worker runs already: PID is a child that this process had before it executed
+ * `supervise`. It leads its process group, and the kernel kills it when its parent dies.
  *
  * The driver holds the other end of CONTROL. When CONTROL has a byte or is at end of file, the
  * driver wants the end or has died. Then the supervisor kills the worker and all its descendants,
@@ -253,8 +257,14 @@ static int prepare(void)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        fputs("usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n", stderr);
+    pid_t child = 0;
+    int is_child = argc > 1 && strcmp(argv[1], "--child") == 0;
+    if (is_child && argc == 6 && (child = atoi(argv[2])) > 0) {
+        argv += 2;
+    } else if (is_child || argc < 5) {
+        fputs("usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n"
+              "       supervise --child PID CONTROL STATUS DIRECTORY\n",
+              stderr);
         return USAGE;
     }
     int control_fd = atoi(argv[1]), status_fd = atoi(argv[2]);
@@ -267,6 +277,8 @@ int main(int argc, char **argv)
     pid_t worker = -1;
     if (signal_fd < 0)
         say(status_fd, "error", errno);
+    else if (child > 0)
+        say(status_fd, "start", worker = child);
     else
         worker = start_worker(argv + 4, status_fd);
     keep_only((int[]){control_fd, status_fd, signal_fd});

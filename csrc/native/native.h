@@ -18,6 +18,10 @@ int kvproto_export(uintptr_t dict);
 /* See remove_tree.h. */
 int kvproto_remove_tree(const char *path);
 
+/* See fork.h. */
+int kvproto_fork_sibling(void);
+int kvproto_settle(int parent, const char *name, const char *mark);
+
 /*
  * The CRC-32 of data that follows data with the CRC `crc`, 0 at first. Is it faster here than
  * zlib's?

@@ -1,4 +1,4 @@
-"""A program under `supervise` (csrc/launch/supervise.c): nothing of it outlives this process.
+"""A process under `supervise` (csrc/launch/supervise.c): nothing of it outlives this process.
 
 `supervise` kills the program with all its descendants, and removes a directory, as soon as this
 process ends it or dies. `end()` returns in bounded time, even if the program has stopped or killed
@@ -13,9 +13,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from kvproto._stdio import ready_fds
 from kvproto.driver import proc
@@ -25,7 +25,7 @@ from kvproto.protocol import native as _native
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["SUPERVISE", "Supervisor", "remove_tree"]
+__all__ = ["MARK", "SUPERVISE", "Child", "Supervision", "Supervisor", "remove_tree"]
 
 SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "supervise")
 """The path of the supervisor; csrc/launch/supervise.c describes its arguments."""
@@ -33,41 +33,46 @@ SUPERVISE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "sup
 Stdio = int | IO[bytes] | None
 """What subprocess.Popen takes as stdin, stdout and stderr."""
 
-_MARK = "KVPROTO_SUPERVISED"  # the environment variable of all processes under a supervisor
+MARK = "KVPROTO_SUPERVISED"
+"""The environment variable of all processes under a supervisor: 32 characters."""
+
 _CHECK_SECONDS = 0.05  # between checks of a supervisor that does not end
 _STOPPED_SECONDS = 2.0  # for which a supervisor may be stopped before it is killed
 
 
-class Supervisor:
-    """A command that runs under supervision.
+class Child(Protocol):
+    """A child of this process, as subprocess.Popen has it."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def kill(self) -> None: ...
+    def send_signal(self, sig: int) -> None: ...
+
+
+class Supervision:
+    """A process that runs under supervision.
 
     Parameters
     ----------
     directory : str
         A directory that is removed at the end.
-    command : sequence of str
-        The path of the program, and its arguments.
-    stdin, stdout, stderr
-        As for subprocess.Popen.
-    environment : mapping of str to str, optional
-        Defaults to that of this process.
-    cwd : str, optional
-        The directory in which the program starts.
-    pass_fds : sequence of int
-        Other descriptors that the program inherits.
+    start : callable
+        start(control_fd, status_fd, mark) -> Child, which will be the supervisor: it gets the two
+        descriptors, and the process and all its descendants have `mark` as MARK.
 
     Attributes
     ----------
-    popen : subprocess.Popen
-        The supervisor, with the files that subprocess.PIPE makes.
     status_fd : int
         A descriptor that is readable when there is something for `read_status`.
     pid : int or None
-        The pid of the program, once it has started.
+        The pid of the process, once it has started.
     start_errno : int or None
-        Why the program could not be started.
+        Why the process could not be started.
     exit_status : int or None
-        None while the program runs; then its exit status, or -N for signal N.
+        None while the process runs; then its exit status, or -N for signal N.
 
     Raises
     ------
@@ -75,20 +80,7 @@ class Supervisor:
         The supervisor was not built.
     """
 
-    def __init__(
-        self,
-        directory: str,
-        command: Sequence[str],
-        *,
-        stdin: Stdio = None,
-        stdout: Stdio = None,
-        stderr: Stdio = None,
-        environment: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        pass_fds: Sequence[int] = (),
-    ) -> None:
-        import subprocess  # noqa: PLC0415  # slow, and the codec does not need it
-
+    def __init__(self, directory: str, start: Callable[[int, int, str], Child]) -> None:
         if not os.path.exists(SUPERVISE):
             raise KVProtoError(
                 f"{SUPERVISE} is missing: kvproto runs from a source tree that was not built; "
@@ -101,21 +93,12 @@ class Supervisor:
         self._directory = directory
         self._status_text = b""
         self._waiting = threading.Lock()
-        mark = os.urandom(16).hex()  # all descendants of the program inherit it
-        self._mark = f"{_MARK}={mark}".encode()
+        mark = os.urandom(16).hex()
+        self._mark = f"{MARK}={mark}".encode()
         self._control, control = socket.socketpair()
         self._status, status = socket.socketpair()
         try:
-            self.popen: subprocess.Popen[bytes] = subprocess.Popen(
-                [SUPERVISE, str(control.fileno()), str(status.fileno()), directory, *command],
-                env={**(os.environ if environment is None else environment), _MARK: mark},
-                cwd=cwd,
-                pass_fds=(control.fileno(), status.fileno(), *pass_fds),
-                process_group=0,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-            )
+            self._child = start(control.fileno(), status.fileno(), mark)
         except BaseException:  # Ctrl-C too
             self._control.close()
             self._status.close()
@@ -129,7 +112,7 @@ class Supervisor:
     @property
     def supervisor_pid(self) -> int:
         """The pid of the program's parent, which adopts the processes that the program leaves."""
-        return self.popen.pid
+        return self._child.pid
 
     def read_status(self) -> None:
         """Update pid, start_errno and exit_status.
@@ -178,27 +161,27 @@ class Supervisor:
 
     def forget(self) -> None:
         """Close this fork's copies of the connection; the original process keeps the program."""
-        self.popen.returncode = 0  # not a child of this fork: do not wait for it
+        self._child.returncode = 0  # not a child of this fork: do not wait for it
         self._control.close()
         self._status.close()
 
     def _wait(self) -> None:
         with self._waiting:  # two threads must not reap the same child
-            if self.popen.poll() is None:
+            if self._child.poll() is None:
                 self._wait_for_end()
-            if self.popen.wait() != 0:  # it was killed before it had cleaned up
+            if self._child.wait() != 0:  # it was killed before it had cleaned up
                 self._clean_up()
 
     def _wait_for_end(self) -> None:
         stopped = 0.0
-        watch = os.pidfd_open(self.popen.pid)
+        watch = os.pidfd_open(self._child.pid)
         try:
             while not ready_fds([watch], seconds=_CHECK_SECONDS):
                 if stopped >= _STOPPED_SECONDS:
-                    self.popen.kill()
-                elif proc.is_stopped(self.popen.pid):
+                    self._child.kill()
+                elif proc.is_stopped(self._child.pid):
                     stopped += _CHECK_SECONDS
-                    self.popen.send_signal(signal.SIGCONT)
+                    self._child.send_signal(signal.SIGCONT)
         finally:
             os.close(watch)
 
@@ -214,6 +197,62 @@ class Supervisor:
                 os.close(pidfd)
         with suppress(OSError):  # callers check whether the directory is left
             remove_tree(self._directory)
+
+
+class Supervisor(Supervision):
+    """A command that runs under supervision.
+
+    Parameters
+    ----------
+    directory : str
+        A directory that is removed at the end.
+    command : sequence of str
+        The path of the program, and its arguments.
+    stdin, stdout, stderr
+        As for subprocess.Popen.
+    environment : mapping of str to str, optional
+        Defaults to that of this process.
+    cwd : str, optional
+        The directory in which the program starts.
+    pass_fds : sequence of int
+        Other descriptors that the program inherits.
+
+    Attributes
+    ----------
+    popen : subprocess.Popen
+        The supervisor, with the files that subprocess.PIPE makes.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        command: Sequence[str],
+        *,
+        stdin: Stdio = None,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        import subprocess  # noqa: PLC0415  # slow, and the codec does not need it
+
+        self.popen: subprocess.Popen[bytes]
+
+        def start(control_fd: int, status_fd: int, mark: str) -> Child:
+            self.popen = subprocess.Popen(
+                [SUPERVISE, str(control_fd), str(status_fd), directory, *command],
+                env={**(os.environ if environment is None else environment), MARK: mark},
+                cwd=cwd,
+                pass_fds=(control_fd, status_fd, *pass_fds),
+                process_group=0,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+            return self.popen
+
+        super().__init__(directory, start)
 
 
 def remove_tree(path: str) -> None:

@@ -1,7 +1,8 @@
 """A task process, as the driver sees it: start it, send it calls, read its messages, end it.
 
-Its supervisor kills it and all its descendants when this side closes the connection, and also when
-the driver is killed. The other side of the connection is `kvproto.engine.task_main`.
+It is forked by the prepared process (`kvproto.engine.prepared`), or executed if that is not
+possible. Its supervisor kills it and all its descendants when this side closes the connection, and
+also when the driver is killed. The other side of the connection is `kvproto.engine.task_main`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
-from kvproto.driver.supervisor import Supervisor
+from kvproto.driver.supervisor import Supervision, Supervisor
+from kvproto.engine import prepared
 from kvproto.engine.connection import Connection
 from kvproto.errors import WorkerCrashed
 from kvproto.storage.atomic import private
@@ -35,8 +38,7 @@ _BOOT = (
 _LOG_TAIL = 2000  # bytes at the end of the log of a dead process, for its report
 _REPORT_SECONDS = 1.0  # for which a supervisor may take to report how its process ended
 
-_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-"""Makes `hash(key)` the same in all tasks, so that equal keys go to one partition."""
+_Start: TypeAlias = Callable[[str, int, dict[str, str]], Supervision | None]
 
 
 class TaskProcess:
@@ -80,38 +82,38 @@ class TaskProcess:
         self._log = log
         self._is_lost = False
         self._pidfd: int | None = None
+        own_path = [*sys.path, *path]
         with in_home(log):
             output = open(log, "ab", opener=private)  # noqa: SIM115
+
+        def fork(own: str, fd: int, variables: dict[str, str]) -> Supervision | None:
+            return prepared.fork(own, output.fileno(), fd, own_path, variables)
+
+        def execute(own: str, fd: int, variables: dict[str, str]) -> Supervision:
+            return _execute(own, output, fd, own_path, variables, files_directory)
+
+        with output:
+            # The C library reads LD_LIBRARY_PATH when a program is executed.
+            if files_directory is not None or not self._start(fork, tmp_directory, environment):
+                self._start(execute, tmp_directory, environment)
+
+    def _start(self, start: _Start, tmp_directory: str, environment: Mapping[str, str]) -> bool:
+        """Start the process by `start`; return whether there is one."""
+        with in_home(self._log):
             own = tempfile.mkdtemp(prefix="task-", dir=tmp_directory)
             os.chmod(own, 0o700)  # whatever the umask
+        variables = {**os.environ, "KVPROTO_HOME": home(), **environment, "TMPDIR": own}
         ours, theirs = Connection.pair()
-        with theirs, output:
-            self.connection = ours
-            own_path, first = [*sys.path, *path], []
-            environment = {
-                **os.environ,
-                "KVPROTO_HOME": home(),
-                **environment,
-                "TMPDIR": own,
-                **_ENVIRONMENT,
-            }
-            if files_directory is not None:
-                own_path, first = _absolute(own_path), [files_directory]
-                libraries = filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
-                environment["LD_LIBRARY_PATH"] = ":".join(libraries)
-            boot = _BOOT.format(path=own_path, first=first, fd=theirs.fileno())
-            # -P: Python's own first imports do not come from the working directory.
-            self._supervisor = Supervisor(
-                own,
-                [sys.executable, "-P", "-c", boot],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                cwd=files_directory,
-                environment=environment,
-            )
-        self.status_fd = self._supervisor.status_fd
+        with theirs:
+            supervisor = start(own, theirs.fileno(), {**variables, **prepared.ENVIRONMENT})
+        if supervisor is None:
+            ours.close()
+            with suppress(OSError):  # the supervisor of a fork that was lost has removed it
+                os.rmdir(own)
+            return False
+        self.connection, self._supervisor = ours, supervisor
+        self.status_fd = supervisor.status_fd
+        return True
 
     def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
         """Send a call, and first the data of a new stage. OSError if the process has ended."""
@@ -205,6 +207,32 @@ class TaskProcess:
         is_kill = supervisor.exit_status == -signal.SIGKILL
         out_of_memory = ", as the kernel does when memory runs out" if is_kill else ""
         return f"was killed by {signal_name(supervisor.exit_status)}{out_of_memory}"
+
+
+def _execute(
+    own: str,
+    output: IO[bytes],
+    fd: int,
+    path: list[str],
+    variables: dict[str, str],
+    files_directory: str | None,
+) -> Supervision:
+    first = []
+    if files_directory is not None:
+        path, first = _absolute(path), [files_directory]
+        libraries = filter(None, (files_directory, os.environ.get("LD_LIBRARY_PATH")))
+        variables = {**variables, "LD_LIBRARY_PATH": ":".join(libraries)}
+    return Supervisor(
+        own,
+        # -P: Python's own first imports do not come from the working directory.
+        [sys.executable, "-P", "-c", _BOOT.format(path=path, first=first, fd=fd)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[fd],
+        cwd=files_directory,
+        environment=variables,
+    )
 
 
 def _absolute(path: list[str]) -> list[str]:

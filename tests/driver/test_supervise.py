@@ -116,11 +116,17 @@ def assert_ended(*pidfds: int) -> None:
         os.close(pidfd)
 
 
+USAGE = b"""\
+usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]
+       supervise --child PID CONTROL STATUS DIRECTORY
+"""
+
+
 @pytest.mark.parametrize("n_arguments", [0, 3])
 def test_too_few_arguments_are_refused_with_the_usage(n_arguments):
     done = subprocess.run([SUPERVISE, *["3"] * n_arguments], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (64, b"")
-    assert done.stderr == b"usage: supervise CONTROL STATUS DIRECTORY PROGRAM [ARGUMENT ...]\n"
+    assert done.stderr == USAGE
 
 
 @pytest.mark.parametrize(
@@ -143,6 +149,44 @@ def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(
         assert supervised.directory.exists()
         supervised.let_go()
         supervised.ends_clean()
+
+
+AS_CHILD = """
+import os, sys
+program, control, status, directory, worker = sys.argv[1:]
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.execv(worker, [worker])
+os.execv(program, [program, "--child", str(pid), control, status, directory])
+"""
+
+
+@pytest.mark.parametrize(("body", "status"), [("exit 3", 3 << 8), ("kill -9 $$", signal.SIGKILL)])
+def test_a_child_from_before_the_start_is_supervised_as_a_worker(tmp_path, body, status):
+    launcher = [sys.executable, "-ISc", AS_CHILD]
+    with Supervised(tmp_path, f"read line; {body}", launcher) as supervised:
+        assert supervised.line()[0] == "start"
+        assert supervised.line() == ("exit", status)
+        supervised.let_go()
+        supervised.ends_clean()
+
+
+@pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
+def test_a_child_from_before_the_start_ends_with_its_descendants(tmp_path):
+    launcher = [sys.executable, "-ISc", AS_CHILD]
+    with Supervised(tmp_path, FAMILY, launcher) as supervised:
+        worker = watch_worker(supervised)
+        child = os.pidfd_open(int(supervised.process.stdout.readline()))
+        supervised.let_go()
+        supervised.ends_clean()
+        assert_ended(worker, child)
+
+
+def test_a_child_that_cannot_be_supervised_is_an_error(tmp_path):
+    command = [SUPERVISE, "--child", "no-number", "3", "4", tmp_path]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (64, USAGE)
 
 
 @pytest.mark.clause("LIFECYCLE-7", "LIFECYCLE-8")
@@ -258,6 +302,31 @@ def test_a_worker_that_cannot_be_supervised_is_not_started(tmp_path, call, fault
     with Supervised(tmp_path, "exec sleep 1000", launcher=injected(call, fault)) as supervised:
         assert supervised.line() == ("error", number)
         supervised.ends_clean()
+
+
+FORK = """
+import os, sys
+from kvproto._disco import ffi, lib
+from kvproto.driver import proc
+before = os.getppid()
+pid = lib.kvproto_fork_sibling()
+if pid == 0:
+    os._exit(0 if os.getppid() == before else 1)
+name, mark = (ffi.new("char[]", text) for text in (b"OF_THE_TEST", b"after!"))
+print(pid, lib.kvproto_settle(before, name, mark), lib.kvproto_settle(1, name, mark))
+assert b"OF_THE_TEST=after!" in proc.environment(os.getpid())
+assert os.getpgrp() == os.getpid()
+"""
+
+
+def test_a_sibling_has_the_same_parent_and_a_settled_process_its_own_group_and_mark():
+    variables = {**os.environ, "OF_THE_TEST": "before"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", FORK], stdout=subprocess.PIPE, check=True, env=variables
+    )
+    pid, settled, orphaned = map(int, done.stdout.split())
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert (settled, orphaned) == (0, errno.ESRCH)
 
 
 REMOVE = (

@@ -36,7 +36,9 @@ MEASURED = [
 ]
 NATIVE = sorted(CSRC.glob("native/*.c"))
 CORE = [CSRC / f"libdisco/{name}.c" for name in ("messages", "params", "wire")]
-SUPERVISE, REMOVE_TREE = (CSRC / f"launch/{name}.c" for name in ("supervise", "remove_tree"))
+SUPERVISE, REMOVE_TREE, FORK = (
+    CSRC / f"launch/{name}.c" for name in ("supervise", "remove_tree", "fork")
+)
 PROTOCOL = [
     "test_native",
     "test_sums",
@@ -71,7 +73,7 @@ def main(minimum: float) -> bool:
         build_package(package)
         run_tests([ROOT / "tests" / f"{test}.py" for test in TESTS], PYTHONPATH=str(package))
         table = [coverage_of(libdisco, source) for source in LIBRARY if source not in CORE]
-        table += [coverage_of(package, source) for source in [*CORE, *NATIVE]]
+        table += [coverage_of(package, source) for source in [*CORE, *NATIVE, FORK]]
         launch = package / "launch"
         table += [coverage_of(launch, SUPERVISE), coverage_of(launch, REMOVE_TREE, package)]
     for source, percent, n_lines in table:
@@ -116,7 +118,7 @@ def build_package(directory: Path) -> None:
         "-fvisibility=hidden",
     ]
     # Objects beside their notes, by gcc's own rule: it compiles in the current directory.
-    sources = [binding, *NATIVE, *CORE, REMOVE_TREE]
+    sources = [binding, *NATIVE, *CORE, FORK, REMOVE_TREE]
     compile_measured(directory, [*python, "-fPIC", "-c", *sources])
     compile_measured(
         directory, ["-shared", *(f"{source.stem}.o" for source in sources), "-o", module]
