@@ -267,24 +267,23 @@ class _Decoder(ABC, Generic[Element]):
             limit=self.max_item,
         )
 
-    def _missing_of_pair(self) -> Truncated:
-        """Return the error for the pair at self.offset, which is incomplete."""
+    def _field_under_way(self) -> tuple[str, int, int, int]:
+        """Return the field that the next byte belongs to: name, offset, bytes wanted and had."""
         kept, at = self._kept, 0
         for field in ("key", "value"):
             had = len(kept) - at
             if had < 4:
-                return self._truncated(f"{field} size", at, 4, had, "FRAME-4")
+                return f"{field} size", self.offset + at, 4, had
             size = U32.unpack_from(kept, at)[0]
             at += 4
             if len(kept) - at < size:
-                return self._truncated(field, at, size, len(kept) - at, "FRAME-4")
+                return field, self.offset + at, size, len(kept) - at
             at += size
         raise AssertionError("a complete pair is never kept")
 
-    def _truncated(self, field: str, at: int, wanted: int, had: int, clause: str) -> Truncated:
-        return Truncated(
-            field=field, offset=self.offset + at, wanted=wanted, had=had, clause=clause
-        )
+    def _truncated(self, clause: str) -> Truncated:
+        field, offset, wanted, had = self._field_under_way()
+        return Truncated(field=field, offset=offset, wanted=wanted, had=had, clause=clause)
 
 
 class PairDecoder(_Decoder[Pair]):
@@ -309,7 +308,7 @@ class PairDecoder(_Decoder[Pair]):
         return _native.scan_pairs(data, 0, _NO_LIMIT, self.max_item, out)
 
     def _missing(self) -> Truncated | None:
-        return self._missing_of_pair() if self._kept else None
+        return self._truncated("FRAME-4") if self._kept else None
 
 
 class ListDecoder(_Decoder[list[Pair]]):
@@ -352,12 +351,17 @@ class ListDecoder(_Decoder[list[Pair]]):
         self.n_lists += len(out)
         return position, fault
 
+    def _field_under_way(self) -> tuple[str, int, int, int]:
+        if self._pairs is None:
+            return "num-pairs", self.offset, 4, len(self._kept)
+        return super()._field_under_way()
+
     def _missing(self) -> Truncated | None:
         n_kept = len(self._kept)
         if self._pairs is None:
-            return self._truncated("num-pairs", 0, 4, n_kept, "LIST-3") if n_kept else None
+            return self._truncated("LIST-3") if n_kept else None
         if n_kept:
-            return self._missing_of_pair()
+            return self._truncated("FRAME-4")
         n_pairs = len(self._pairs)
         return Truncated(
             field="key size",

@@ -7,8 +7,9 @@ PROTOCOL.md, with the errors of `frames`.
 
 from __future__ import annotations
 
+import copy
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
 from kvproto.protocol import native as _native
@@ -17,9 +18,31 @@ from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder, en
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FrameStream", "NativeStream", "ReferenceStream"]
+__all__ = ["FrameStream", "NativeStream", "Place", "ReferenceStream"]
 
 _FIELDS = ("num-pairs", "key size", "key", "value size", "value")
+
+
+class Place(NamedTuple):
+    """The field that a stream is at.
+
+    Attributes
+    ----------
+    field : str
+        "num-pairs", "key size", "key", "value size" or "value".
+    offset : int
+        Where the field begins in the stream.
+    wanted, had : int
+        The bytes of the field, and how many of them were taken.
+    pair : int
+        The number of its pair, from 0: in its list, if the stream has lists.
+    """
+
+    field: str
+    offset: int
+    wanted: int
+    had: int
+    pair: int
 
 
 class FrameStream:
@@ -31,9 +54,13 @@ class FrameStream:
         Whether it is a stream of result lists or of bare pairs.
     max_item : int
         Limit of an item in bytes, without its 4-byte size.
+    offset : int
+        The offset of the first byte, which all offsets include.
     """
 
-    def __new__(cls, *, with_lists: bool, max_item: int = MAX_ITEM) -> FrameStream:
+    def __new__(
+        cls, *, with_lists: bool, max_item: int = MAX_ITEM, offset: int = 0
+    ) -> FrameStream:
         kind = NativeStream if _native.NATIVE else ReferenceStream
         return super().__new__(kind if cls is FrameStream else cls)
 
@@ -74,6 +101,14 @@ class FrameStream:
         """Return (offset, num-pairs) of the incomplete list, or None between lists."""
         raise NotImplementedError
 
+    def place(self) -> Place:
+        """Return the field that the next byte belongs to. Empty items have no bytes."""
+        raise NotImplementedError
+
+    def copy(self) -> Self:
+        """Return a stream in the same state."""
+        raise NotImplementedError
+
 
 class NativeStream(FrameStream):
     """A stream over the compiled walker.
@@ -84,12 +119,13 @@ class NativeStream(FrameStream):
         The disco_walker.
     """
 
-    def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
+    def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM, offset: int = 0) -> None:
         self.walker = _native.ffi.new("disco_walker *")
         self._n_kept = _native.ffi.new("size_t *")
         self._room = bytearray()  # reused: fresh memory costs page faults
         self._fault: ItemTooLarge | None = None
         _native.lib.disco_walk_start(self.walker, with_lists, max_item)
+        self.walker.offset = self.walker.field_offset = offset
 
     @property
     def n_pairs(self) -> int:
@@ -135,6 +171,21 @@ class NativeStream(FrameStream):
         walker = self.walker
         return (walker.list_offset, walker.num_pairs) if walker.in_list else None
 
+    def place(self) -> Place:
+        walker = self.walker
+        pair = walker.num_pairs - walker.pairs_left if walker.with_lists else walker.n_pairs
+        if _FIELDS[walker.field] == "num-pairs":
+            pair = 0
+        return Place(
+            _FIELDS[walker.field], walker.field_offset, walker.wanted, walker.had, pair
+        )
+
+    def copy(self) -> NativeStream:
+        other = NativeStream(with_lists=False)
+        other.walker[0] = self.walker[0]
+        other._fault = self._fault
+        return other
+
     def _walk(self, data: memoryview, *, keep: bool) -> int:
         self.check_fault()
         ffi, walker = _native.ffi, self.walker
@@ -167,8 +218,18 @@ class NativeStream(FrameStream):
         return self._fault
 
 
+class _Pairs(PairDecoder):
+    """A decoder that shows the incomplete field."""
+
+    def field_under_way(self) -> tuple[str, int, int, int]:
+        return self._field_under_way()
+
+
 class _Lists(ListDecoder):
-    """A decoder that shows the complete pairs of the incomplete list."""
+    """A decoder that shows the incomplete field, and the complete pairs of the incomplete list."""
+
+    def field_under_way(self) -> tuple[str, int, int, int]:
+        return self._field_under_way()
 
     def pairs_under_way(self) -> list[Pair]:
         return self._pairs or []
@@ -177,9 +238,10 @@ class _Lists(ListDecoder):
 class ReferenceStream(FrameStream):
     """A stream over the decoders."""
 
-    def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM) -> None:
+    def __init__(self, *, with_lists: bool, max_item: int = MAX_ITEM, offset: int = 0) -> None:
         self._list_decoder = _Lists(max_item=max_item) if with_lists else None
-        self._pair_decoder = PairDecoder(max_item=max_item)
+        self._pair_decoder = _Pairs(max_item=max_item)
+        (self._list_decoder or self._pair_decoder).offset = offset
         self._n_pairs = self._n_lists = 0
         self._n_returned = 0  # pairs of the incomplete list
 
@@ -210,6 +272,15 @@ class ReferenceStream(FrameStream):
 
     def list_under_way(self) -> tuple[int, int] | None:
         return self._list_decoder.list_under_way() if self._list_decoder is not None else None
+
+    def place(self) -> Place:
+        pair = self._n_pairs if self._list_decoder is None else self._n_returned
+        return Place(*(self._list_decoder or self._pair_decoder).field_under_way(), pair)
+
+    def copy(self) -> ReferenceStream:
+        other = ReferenceStream(with_lists=False)
+        vars(other).update(copy.deepcopy(vars(self)))
+        return other
 
     def _new_pairs(self, lists: list[list[Pair]]) -> list[Pair]:
         """Return the pairs of complete lists, and of the incomplete one, without those returned."""

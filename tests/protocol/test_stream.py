@@ -136,3 +136,37 @@ def test_the_list_under_way_is_known_by_its_offset_and_its_count(stream_name, li
             begins = (at, len(pairs))
         at = end
     assert frames.list_under_way() == begins
+
+
+def at_each_byte(frames, data):
+    """The place before each byte of data, until the fault."""
+    for byte in data:
+        yield (*frames.place(), frames.n_pairs, frames.n_lists)
+        try:
+            frames.check(bytes([byte]))
+        except ItemTooLarge:
+            return
+    yield frames.place()
+
+
+@every_kind
+@given(data=frame_like, max_item=limits, offset=st.integers(0, 1 << 40))
+def test_the_place_in_a_stream_is_the_same_field_for_both_codecs(kind, data, max_item, offset):
+    native, reference = (
+        make(with_lists=kind == "lists", max_item=max_item, offset=offset)
+        for make in (stream.NativeStream, stream.ReferenceStream)
+    )
+    assert list(at_each_byte(native, data)) == list(at_each_byte(reference, data))
+
+
+@every_stream
+@every_kind
+@given(data=frame_like, at=st.integers(0, 100))
+def test_a_copy_of_a_stream_goes_on_from_the_same_place_on_its_own(stream_name, kind, data, at):
+    frames = stream_named(stream_name, kind, 1 << 20)
+    before = frames.copy()
+    first = list(at_each_byte(frames, data[:at]))
+    after = frames.copy()
+    assert list(at_each_byte(before, data)) == list(at_each_byte(stream_named(stream_name, kind, 1 << 20), data))
+    if len(first) > len(data[:at]):  # no fault so far
+        assert list(at_each_byte(after, data[at:])) == list(at_each_byte(frames, data[at:]))
