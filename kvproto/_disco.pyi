@@ -28,6 +28,7 @@ class Summer(Data):
 class Walker:
     """disco_walker *, see disco.h."""
 
+    offset: int
     field_offset: int
     list_offset: int
     n_pairs: int
@@ -40,6 +41,9 @@ class Walker:
     field: int
     with_lists: int
     in_list: int
+
+    def __getitem__(self, index: Literal[0]) -> Walker: ...
+    def __setitem__(self, index: Literal[0], other: Walker) -> None: ...
 
 class Dealer:
     """kvproto_dealer *, see native.h."""

@@ -34,8 +34,9 @@ class Place(NamedTuple):
         Where the field begins in the stream.
     wanted, had : int
         The bytes of the field, and how many of them were taken.
-    pair : int
-        The number of its pair, from 0: in its list, if the stream has lists.
+    pair, record : int
+        The number of its pair, from 0: in its list, if the stream has lists. The number of its
+        list or, in a stream of bare pairs, of its pair.
     """
 
     field: str
@@ -43,6 +44,7 @@ class Place(NamedTuple):
     wanted: int
     had: int
     pair: int
+    record: int
 
 
 class FrameStream:
@@ -58,9 +60,7 @@ class FrameStream:
         The offset of the first byte, which all offsets include.
     """
 
-    def __new__(
-        cls, *, with_lists: bool, max_item: int = MAX_ITEM, offset: int = 0
-    ) -> FrameStream:
+    def __new__(cls, *, with_lists: bool, max_item: int = MAX_ITEM, offset: int = 0) -> FrameStream:
         kind = NativeStream if _native.NATIVE else ReferenceStream
         return super().__new__(kind if cls is FrameStream else cls)
 
@@ -173,12 +173,12 @@ class NativeStream(FrameStream):
 
     def place(self) -> Place:
         walker = self.walker
-        pair = walker.num_pairs - walker.pairs_left if walker.with_lists else walker.n_pairs
-        if _FIELDS[walker.field] == "num-pairs":
-            pair = 0
-        return Place(
-            _FIELDS[walker.field], walker.field_offset, walker.wanted, walker.had, pair
-        )
+        pair = record = walker.n_pairs
+        if walker.with_lists:
+            pair = walker.num_pairs - walker.pairs_left if walker.in_list else 0
+            record = walker.n_lists
+        field = _FIELDS[walker.field]
+        return Place(field, walker.field_offset, walker.wanted, walker.had, pair, record)
 
     def copy(self) -> NativeStream:
         other = NativeStream(with_lists=False)
@@ -274,8 +274,9 @@ class ReferenceStream(FrameStream):
         return self._list_decoder.list_under_way() if self._list_decoder is not None else None
 
     def place(self) -> Place:
-        pair = self._n_pairs if self._list_decoder is None else self._n_returned
-        return Place(*(self._list_decoder or self._pair_decoder).field_under_way(), pair)
+        if self._list_decoder is None:
+            return Place(*self._pair_decoder.field_under_way(), self._n_pairs, self._n_pairs)
+        return Place(*self._list_decoder.field_under_way(), self._n_returned, self._n_lists)
 
     def copy(self) -> ReferenceStream:
         other = ReferenceStream(with_lists=False)

@@ -22,9 +22,11 @@ from kvproto.storage.spool import Segment, SpoolWriter, read_segment
 from kvproto.storage.store import Writer, store_of
 
 __all__ = [
+    "TRAILER_BYTES",
     "Result",
     "ResultWriters",
     "as_result_file",
+    "decode_trailer",
     "new_attempt",
     "plain_name",
     "read_result_stream",
@@ -33,6 +35,9 @@ __all__ = [
 _HEADERS = {FRAMES: b"kvproto result 1 frames\n", OBJECTS: b"kvproto result 1 objects\n"}
 _TRAILER = Struct("<QQI8s")
 _MAGIC = b"kvpr-end"
+
+TRAILER_BYTES = _TRAILER.size
+"""The length of the trailer of a result file."""
 
 
 class Result(NamedTuple):
@@ -234,6 +239,14 @@ def _read(file: Source, n_bytes: int) -> bytes:
     while len(data) < n_bytes and (more := file.read(n_bytes - len(data))):
         data += more
     return data
+
+
+def decode_trailer(data: bytes) -> tuple[int, int, int] | None:
+    """Return the bytes, number and crc32 of the records by a trailer; None if it is not one."""
+    if len(data) != TRAILER_BYTES or not data.endswith(_MAGIC):
+        return None
+    n_bytes, n_pairs, crc, _ = _TRAILER.unpack(data)
+    return n_bytes, n_pairs, crc
 
 
 class _Body:

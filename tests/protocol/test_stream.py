@@ -167,6 +167,8 @@ def test_a_copy_of_a_stream_goes_on_from_the_same_place_on_its_own(stream_name, 
     before = frames.copy()
     first = list(at_each_byte(frames, data[:at]))
     after = frames.copy()
-    assert list(at_each_byte(before, data)) == list(at_each_byte(stream_named(stream_name, kind, 1 << 20), data))
+    assert list(at_each_byte(before, data)) == list(
+        at_each_byte(stream_named(stream_name, kind, 1 << 20), data)
+    )
     if len(first) > len(data[:at]):  # no fault so far
         assert list(at_each_byte(after, data[at:])) == list(at_each_byte(frames, data[at:]))
