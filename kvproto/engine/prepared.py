@@ -128,9 +128,9 @@ class _Sibling:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def send_signal(self, sig: int) -> None:
+    def send_signal(self, number: int, /) -> None:
         if self.poll() is None:
-            os.kill(self.pid, sig)
+            os.kill(self.pid, number)
 
     def _reap(self, options: int) -> int | None:
         if self.returncode is None:
