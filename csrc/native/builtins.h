@@ -20,6 +20,7 @@ typedef PyObject *kvproto_builtin(PyObject *module, PyObject *const *args, Py_ss
 kvproto_builtin kvproto_scan_pairs, kvproto_scan_lists, kvproto_pack_pairs; /* pairs.c */
 kvproto_builtin kvproto_frame_lines, kvproto_split_lines;                   /* lines.c */
 kvproto_builtin kvproto_sum_pairs;                                          /* sums.c */
+kvproto_builtin kvproto_flat_map;                                           /* flat_map.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* typed.c */
 

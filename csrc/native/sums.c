@@ -7,6 +7,8 @@
  * into the dict, and the sums continue there.
  */
 #include "builtins.h"
+
+#include "crc.h"
 #include "keys.h"
 
 #include <stdint.h>
@@ -19,12 +21,12 @@
  */
 
 /*
- * Two entries fit into a cache line. A key of at most SHORT bytes is in its entry: its bytes, then
- * zeros, then its size and type in the last byte. Of a longer key, there are the first 8 bytes, a
- * part of the hash, and LONG_KEY and the type in the last byte.
+ * Two entries fit into a cache line. A key of at most SHORT bytes is in its entry: its bytes in
+ * little-endian order, then zeros, then its size and type in the last byte. Of a longer key, there
+ * are the first 8 bytes, a part of the hash, and LONG_KEY and the type in the last byte.
  */
 typedef struct sum_entry {
-    unsigned char head[16];
+    uint64_t head[2];
     PyObject *key; /* a strong reference */
     int64_t sum;
 } sum_entry;
@@ -42,50 +44,80 @@ enum { SHORT = 15, LONG_KEY = 0x80, CACHE_LINE = 64, FEWEST_SLOTS = 1 << 10 };
 static const size_t MOST_SLOTS = (size_t)1
                                  << 20; /* half a million keys: with more, the dict is as fast */
 
+static inline uint64_t last_byte(unsigned int byte) { return (uint64_t)byte << 56; }
+
+static inline int is_long(const sum_entry *entry) { return entry->head[1] >> 56 >= LONG_KEY; }
+
+/*
+ * The bytes of a short key, of which the 8 before its end must be readable: whole words, because
+ * copying single bytes takes several times as long.
+ */
+static inline void load_short(uint64_t *head, const unsigned char *data, size_t n_bytes)
+{
+    uint64_t tail = kvproto_get_u64(data + n_bytes - 8);
+    if (n_bytes > 8) {
+        head[0] = kvproto_get_u64(data);
+        head[1] = tail >> (8 * (16 - n_bytes));
+    } else {
+        head[0] = n_bytes == 0 ? 0 : tail >> (8 * (8 - n_bytes));
+        head[1] = 0;
+    }
+}
+
+/* The bytes of a str or bytes object, or NULL without an exception. */
+static inline const unsigned char *data_of(PyObject *key, int is_str, Py_ssize_t *size)
+{
+    char *data = NULL;
+    if (is_str)
+        data = (char *)PyUnicode_AsUTF8AndSize(key, size);
+    else if (Py_IS_TYPE(key, &PyBytes_Type))
+        PyBytes_AsStringAndSize(key, &data, size);
+    if (data == NULL)
+        PyErr_Clear(); /* it has lone surrogates, for instance */
+    return (unsigned char *)data;
+}
+
 /*
  * Make an entry for a key, with the sum 0. Returns 0, or -1 without an exception for a key that the
  * table cannot hold.
  */
-static int make_entry(sum_entry *entry, PyObject *key)
+static inline int make_entry(sum_entry *entry, PyObject *key)
 {
     Py_ssize_t size;
-    char *data = NULL;
-    unsigned char is_str = Py_IS_TYPE(key, &PyUnicode_Type);
-    if (is_str)
-        data = (char *)PyUnicode_AsUTF8AndSize(key, &size);
-    else if (Py_IS_TYPE(key, &PyBytes_Type))
-        PyBytes_AsStringAndSize(key, &data, &size);
-    if (data == NULL) {
-        PyErr_Clear(); /* it has lone surrogates, for instance */
+    unsigned int is_str = Py_IS_TYPE(key, &PyUnicode_Type);
+    const unsigned char *data = data_of(key, (int)is_str, &size);
+    if (data == NULL)
         return -1;
+    entry->key = key;
+    entry->sum = 0;
+    if (size > SHORT) {
+        uint64_t hash = (uint64_t)PyObject_Hash(key);
+        entry->head[0] = kvproto_get_u64(data);
+        entry->head[1] = hash >> 8 | last_byte(LONG_KEY + is_str);
+        return 0;
     }
-    *entry = (sum_entry){.key = key};
-    if (size <= SHORT) {
-        memcpy(entry->head, data, (size_t)size);
-        entry->head[SHORT] = (unsigned char)(2 * size + is_str);
-    } else {
-        Py_hash_t long_hash = PyObject_Hash(key);
-        memcpy(entry->head, data, 8);
-        memcpy(entry->head + 8, &long_hash, sizeof long_hash);
-        entry->head[SHORT] = LONG_KEY + is_str;
+    unsigned char copy[8 + SHORT] = {0};
+    /* Where the data is a part of the object, other parts of the object come before it. */
+    if ((uintptr_t)data - (uintptr_t)key - 8 > 256) {
+        memcpy(copy + 8, data, (size_t)size);
+        data = copy + 8;
     }
+    load_short(entry->head, data, (size_t)size);
+    entry->head[1] |= last_byte(2 * (unsigned int)size + is_str);
     return 0;
 }
 
 /* The seed keeps others from choosing short keys that collide. */
 static inline size_t hash_of(const sum_table *table, const sum_entry *entry)
 {
-    uint64_t words[2];
-    memcpy(words, entry->head, sizeof words);
-    return (size_t)mix(mix(table->seed, words[0]), words[1]);
+    return (size_t)mix(mix(table->seed, entry->head[0]), entry->head[1]);
 }
 
 static int have_same_key(const sum_entry *one, const sum_entry *other)
 {
-    if (memcmp(one->head, other->head, sizeof one->head) != 0)
+    if (one->head[0] != other->head[0] || one->head[1] != other->head[1])
         return 0;
-    return one->head[SHORT] < LONG_KEY ||
-           PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
+    return !is_long(one) || PyObject_RichCompareBool(one->key, other->key, Py_EQ) == 1;
 }
 
 /* The slot of this key's entry, or the free slot where its number belongs. */
@@ -129,16 +161,21 @@ static int grow_table(sum_table *table)
 enum { AHEAD = 16 };
 
 typedef struct sum_step {
-    PyObject *pair; /* a strong reference */
+    PyObject *pair;        /* a strong reference */
+    PyObject *key, *value; /* borrowed from it; NULL if it is no pair */
     sum_entry wanted;
     int64_t number;
     size_t hash;
     int fits; /* whether the table can hold the pair */
 } sum_step;
 
-static int is_pair(PyObject *pair)
+/* Returns whether the step has a pair: a tuple of two. */
+static inline int read_pair(sum_step *step)
 {
-    return Py_IS_TYPE(pair, &PyTuple_Type) && PyTuple_Size(pair) == 2;
+    int is_pair = Py_IS_TYPE(step->pair, &PyTuple_Type) && PyTuple_Size(step->pair) == 2;
+    step->key = is_pair ? PyTuple_GetItem(step->pair, 0) : NULL;
+    step->value = is_pair ? PyTuple_GetItem(step->pair, 1) : NULL;
+    return is_pair;
 }
 
 /*
@@ -149,7 +186,7 @@ static int read_pairs(PyObject *pairs, iternextfunc next_pair, sum_step *steps)
 {
     int n_steps = 0, is_whole = 1;
     while (n_steps < AHEAD && is_whole && (steps[n_steps].pair = next_pair(pairs)) != NULL)
-        is_whole = is_pair(steps[n_steps++].pair);
+        is_whole = read_pair(&steps[n_steps++]);
     /* A StopIteration is the end, as for PyIter_Next(), which takes longer. */
     if (n_steps < AHEAD && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_StopIteration))
         PyErr_Clear();
@@ -175,8 +212,8 @@ static int read_value(sum_table *table, PyObject *value)
 
 static void prepare_step(sum_step *step, sum_table *table)
 {
-    step->fits = is_pair(step->pair) && read_value(table, PyTuple_GetItem(step->pair, 1)) &&
-                 make_entry(&step->wanted, PyTuple_GetItem(step->pair, 0)) == 0;
+    step->fits = step->key != NULL && read_value(table, step->value) &&
+                 make_entry(&step->wanted, step->key) == 0;
     if (!step->fits)
         return;
     step->number = table->last_number;
@@ -271,15 +308,14 @@ static int add_step(sum_place *place, const sum_step *step)
 {
     Py_ssize_t n_keys =
         place->has_table ? (Py_ssize_t)place->table.n_entries : PyDict_Size(place->sums);
-    if (n_keys >= place->max_keys || !is_pair(step->pair))
+    if (n_keys >= place->max_keys || step->key == NULL)
         return 0;
     if (place->has_table && add_to_table(&place->table, step))
         return 1;
     if (place->has_table && empty_table(&place->table, place->sums) != 0)
         return -1;
     place->has_table = 0;
-    return add_to_dict(place->sums, place->zero, PyTuple_GetItem(step->pair, 0),
-                       PyTuple_GetItem(step->pair, 1));
+    return add_to_dict(place->sums, place->zero, step->key, step->value);
 }
 
 /* Add pairs until one is left to the caller: it and those read with it go to the list `left`. */

@@ -102,8 +102,13 @@ class InputReader:
 
     def entries(self) -> Iterator[Any]:
         """The entries of all splits, after the call of init, which may take some for itself."""
+        return chain.from_iterable(self._begun())
+
+    def _begun(self) -> Iterator[Iterator[Any]]:
+        """Yield the iterator of all entries, after the call of init."""
         read = self._entries_of if self._chain.functions else self._lines_of
-        entries = chain.from_iterable(self._of_replicas(split, read) for split in self._splits)
+        parts = chain.from_iterable(self._of_replicas(split, read) for split in self._splits)
+        entries = chain.from_iterable(parts)
         if self._init is not None:
             try:
                 check_finished(self._init(entries, self._params), self._init)
@@ -111,7 +116,7 @@ class InputReader:
             except Exception:  # whatever the user's function raises
                 self.has_failed = True
                 raise
-        return entries
+        yield entries
 
     def _of_replicas(
         self, split: Split, read: Callable[[Split, str], Iterator[Any]]
@@ -137,7 +142,8 @@ class InputReader:
         if isinstance(error, (DataError, JobError)):
             self._meter.failed = error
 
-    def _entries_of(self, split: Split, url: str) -> Iterator[Any]:
+    def _entries_of(self, split: Split, url: str) -> Iterator[Iterable[Any]]:
+        """Yield entries, one at a time: the next may take its time."""
         meter = self._meter
         with (
             self._opened(split, url) as (file, size),
@@ -146,15 +152,15 @@ class InputReader:
         ):
             entries = iter(stream)
             skip(entries, meter.n_records - self._n_before, url)
-            for entry in entries:  # one at a time: the next may take its time
+            for entry in entries:
                 self._part = (entry,)
                 meter.n_records += 1
-                yield entry
+                yield self._part
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
         meter.check()  # a reader may have caught the error
 
-    def _lines_of(self, split: Split, url: str) -> Iterator[str | bytes]:
+    def _lines_of(self, split: Split, url: str) -> Iterator[Iterable[str | bytes]]:
         """Yield lines, many of them made and counted at a time."""
         meter = self._meter
         is_text = self._is_text or url.startswith("raw://")
@@ -163,7 +169,7 @@ class InputReader:
                 self._part = part
                 meter.n_records += len(part)
                 self._left = iter(part)
-                yield from self._left
+                yield self._left
                 if meter.n_records == meter.next_status:
                     meter.tell_status()
 

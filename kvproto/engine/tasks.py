@@ -11,9 +11,9 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from sys import getsizeof
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from kvproto.driver.source import FileRange
@@ -51,6 +51,7 @@ from kvproto.engine.spec import (
 )
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import open_input
+from kvproto.protocol import native as _native
 from kvproto.protocol.messages import Message
 from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
@@ -64,8 +65,6 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "MapCall", "ReduceCall", "map_task", "reduce_task"]
 
 _Files = TypeVar("_Files")
-
-_ITERABLE = {GeneratorType, list, tuple}  # what maps give, nearly always
 
 
 class MapCall(NamedTuple):
@@ -170,22 +169,15 @@ def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
 def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
     """What the map gives, as Python objects."""
     if isinstance(spec.map, External):
-        with _program("map", spec.map) as worker:
-            frames = worker.map_frames(reader.frames())
-            yield from _pairs_of(frames)
-    else:
-        yield from chain.from_iterable(_mapped(spec.map, spec.params, reader))
+        return chain.from_iterable(_batches_of_program(spec.map, reader))
+    other = partial(iterable, function=spec.map)
+    return _native.flat_map(spec.map, reader.entries(), spec.params, other)
 
 
-def _pairs_of(frames: Iterable[bytes]) -> Iterator[Pair]:
-    return chain.from_iterable(read_batches(FRAMES, frames, "the external program's output"))
-
-
-def _mapped(function: Function, params: Any, reader: InputReader) -> Iterator[Iterable[Any]]:
-    """Call the map with each entry; yields what it gives for one, not yet taken from it."""
-    for entry in reader.entries():
-        returned = function(entry, params)
-        yield returned if type(returned) in _ITERABLE else iterable(returned, function)
+def _batches_of_program(program: External, reader: InputReader) -> Iterator[list[Pair]]:
+    with _program("map", program) as worker:
+        frames = worker.map_frames(reader.frames())
+        yield from read_batches(FRAMES, frames, "the external program's output")
 
 
 # --- reduce ------------------------------------------------------------------------------------
@@ -236,14 +228,13 @@ def _entries_to_reduce(
         batches = read_batches(spec.spool, segment_chunks(call.segments, meter), "the spool")
         if spec.sort:
             batches = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
-        entries: Iterator[Any] = chain.from_iterable(_counted(batches, meter))
+        entries: Iterator[Any] = chain.from_iterable(meter.watched(_counted(batches, meter)))
+    elif spec.sort:
+        batches = PairSource(reader.entries(), spec.source).batches(lambda: 1024)
+        sorted_ = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
+        entries = chain.from_iterable(meter.watched(sorted_))
     else:
-        entries = reader.entries()
-        if spec.sort:
-            batches = PairSource(entries, spec.source).batches(lambda: 1024)
-            sorted_ = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
-            entries = chain.from_iterable(sorted_)
-    entries = meter.watched(entries)
+        entries = meter.watched(reader.entries())
     if spec.init is not None:
         returned = spec.init(entries, spec.params)
         if returned is not entries:

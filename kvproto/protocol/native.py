@@ -12,6 +12,7 @@ from zlib import crc32
 
 from kvproto.protocol.reference import (
     deal_pairs,
+    flat_map,
     frame_lines,
     pack_pairs,
     pack_typed,
@@ -30,6 +31,7 @@ __all__ = [
     "crc32",
     "deal_pairs",
     "ffi",
+    "flat_map",
     "frame_lines",
     "lib",
     "pack_pairs",

@@ -169,6 +169,25 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def flat_map(
+    function: Callable[[Any, Any], Any],
+    entries: Iterable[Any],
+    params: Any,
+    other: Callable[[Any], Iterable[Any]],
+) -> Iterator[Any]:
+    """Yield the items that function(entry, params) gives for each entry.
+
+    If it gives something that is no iterable, other(that) gives the items, or raises an error.
+    """
+    for entry in entries:
+        returned = function(entry, params)
+        try:
+            items = iter(returned)
+        except TypeError:
+            items = iter(other(returned))
+        yield from items
+
+
 def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list[Any]:
     """Add the value of each pair of an iterator to the sum of its key.
 

@@ -149,16 +149,21 @@ def test_a_large_compressed_file_is_one_task_and_plain_ones_beside_it_are_cut(tm
     assert next(event["tasks"] for event in events(job) if event["event"] == "stage") > 2
 
 
+def stop(entry, params):
+    raise ArithmeticError("enough")
+
+
 @pytest.mark.parametrize(
     ("jobargs", "reason"),
-    [({}, "compressed data"), ({"map_reader": lambda fd, size, url, params: []}, "a reader")],
+    [({}, "compressed data"), ({"map_reader": lambda fd, size, url, params: [fd]}, "a reader")],
 )
 def test_what_one_task_reads_is_said_when_it_is_large(tmp_path, jobargs, reason):
     with open(tmp_path / "large", "wb") as file:
-        file.write(gzip.compress(b""))
+        file.write(bz2.compress(b"a\n" * (1 << 20)))
         file.truncate((1 << 30) + 1)
-    job = Job("large").run(input=str(tmp_path / "large"), map=nop_map, **jobargs)
-    assert list(result_iterator(job.wait())) == []
+    job = Job("large").run(input=str(tmp_path / "large"), map=stop, **jobargs)  # reads little of it
+    with pytest.raises(JobError, match="enough"):
+        job.wait()
     [note] = [event["text"] for event in events(job) if "one task reads" in event.get("text", "")]
     assert f"{tmp_path}/large: one task reads all of its 1.0 GiB" in note and reason in note
 
