@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 from support import catalogue, object_store
+from support.dask_cluster import shared_cluster
 from support.shared import one_at_a_time, shared_directory
 
 # Each process that runs tests collects all of them, and each pytest rewrites the code of plugins:
@@ -46,6 +47,14 @@ def identity(tmp_path_factory):
     directory = shared_directory(tmp_path_factory, "workers")
     with one_at_a_time(directory):
         return catalogue.program(catalogue.IDENTITY, directory)
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory):
+    """The URL of a Dask cluster with two workers of one thread, for tests that kill nothing."""
+    url, held = shared_cluster(shared_directory(tmp_path_factory, "dask-1"), 2, 1)
+    yield url
+    os.close(held)
 
 
 @pytest.fixture

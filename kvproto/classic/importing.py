@@ -7,6 +7,7 @@ name of a standard module may be hidden by that one in a task.
 
 from __future__ import annotations
 
+import os
 import sys
 from types import FrameType, ModuleType
 
@@ -14,7 +15,7 @@ from kvproto._standard import modules_that_hide_others
 from kvproto.engine.events import is_in_task
 from kvproto.errors import JobError
 
-__all__ = ["send_by_value"]
+__all__ = ["own_path", "send_by_value"]
 
 
 def send_by_value() -> None:
@@ -52,3 +53,14 @@ def _unfinished_imports() -> list[tuple[ModuleType, str, int]]:
             modules.append((module, frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
     return modules
+
+
+def own_path() -> list[str]:
+    """The entries of `sys.path` that do not belong to the installation of Python."""
+    ours = {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)}
+    paths = (os.path.abspath(path) for path in sys.path)
+    return [
+        path
+        for path in paths
+        if not any(os.path.realpath(path).startswith(f"{prefix}{os.sep}") for prefix in ours)
+    ]

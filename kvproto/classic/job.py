@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO
 
 from kvproto.classic import core
@@ -23,7 +24,10 @@ from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pstats import Stats
+
+    from kvproto.engine.engines import Cluster
 
 __all__ = ["Job"]
 
@@ -92,6 +96,7 @@ class Job:
         self,
         *,
         processes: int | None = None,
+        engine: str | Executor = "local",
         on_event: Callable[[dict[str, Any]], object] | None = None,
         **jobargs: Any,
     ) -> Self:
@@ -130,15 +135,21 @@ class Job:
         inputs = self.worker.inputs(self, jobargs, spec, notes.append)
         files = self.worker.required_files(self, jobargs)
         n_allowed = self.worker.max_processes(self, jobargs) or sys.maxsize
-        n_processes = min(processes or n_cores(), n_allowed)
+        speculate = self.worker.may_speculate(self, jobargs)
         sweep()
-        directory = JobDirectory(spec.name)
-        try:
+        cluster = _cluster(engine)
+        n_slots = n_cores() if cluster is None else cluster.n_slots or n_cores()
+        n_processes = min(processes or n_slots, n_allowed)
+        with ExitStack() as undo:
+            if cluster is not None:
+                undo.callback(cluster.close)
+            directory = JobDirectory(spec.name)
+            undo.callback(directory.discard)  # Ctrl-C too: no directory without a job
             directory.place_files(files)
-            self._run = JobThread(spec, inputs, directory, n_processes, on_event, notes)
-        except BaseException:  # Ctrl-C too: no directory without a job
-            directory.discard()
-            raise
+            self._run = JobThread(
+                spec, inputs, directory, n_processes, on_event, notes, cluster, speculate
+            )
+            undo.pop_all()
         self.name = self._run.directory.job
         self._run.start()
         return self
@@ -245,6 +256,15 @@ class Job:
                 f"job {self.name} was not started, and no job has that full name: call run() first"
             )
         return self.name
+
+
+def _cluster(engine: str | Executor) -> Cluster | None:
+    """The cluster of the parameter `engine`; None for this machine's own processes."""
+    if engine == "local":
+        return None
+    from kvproto.engine.engines import cluster_of  # noqa: PLC0415 (not for all jobs)
+
+    return cluster_of(engine)
 
 
 if Job.run.__doc__:  # python -OO drops docstrings

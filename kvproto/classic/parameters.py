@@ -275,6 +275,15 @@ _ROWS = (
         checks.attempts,
     ),
     Parameter(
+        "speculate",
+        "bool",
+        True,
+        "whether, on an engine other than `local`, the slowest tasks get a second attempt when 90 "
+        "% of a stage is done and a process is free; the first success counts. Choose `False` if "
+        "the functions write elsewhere. In a job with output streams it is always `False`",
+        checks.flag,
+    ),
+    Parameter(
         "trust",
         "bool",
         False,
@@ -322,6 +331,15 @@ OF_RUN = (
         None,
         "only in `run`: how many tasks run at a time",
         shown="as many as there are cores",
+    ),
+    Parameter(
+        "engine",
+        "str or concurrent.futures.Executor",
+        "local",
+        "only in `run`: what runs the tasks. `local` is this machine, `dask://host:port` a Dask "
+        "cluster, `ray` a Ray cluster on this machine and `ray://host:port` another one. An "
+        "executor may be any `concurrent.futures.Executor` whose processes have kvproto installed "
+        "and see the directory of the job",
     ),
     Parameter(
         "on_event",

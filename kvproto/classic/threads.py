@@ -13,14 +13,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvproto._stdio import say
 from kvproto.classic import disco_names as alias
+from kvproto.classic.importing import own_path
 from kvproto.driver.signals import NUMBERS, Ended, Latch, deferred, end_by
 from kvproto.engine.spec import JobSpec
 from kvproto.inputs.schemes import Input
 from kvproto.storage.job_directory import JobDirectory
+
+if TYPE_CHECKING:
+    from kvproto.engine.engines import Cluster
+    from kvproto.engine.executors import ExecutorEngine
+    from kvproto.engine.pool import LocalPool
 
 __all__ = ["JobThread", "stop", "stopping"]
 
@@ -41,21 +47,19 @@ class JobThread(threading.Thread):
         n_processes: int,
         on_event: Callable[[dict[str, Any]], object] | None,
         notes: Sequence[str],
+        cluster: Cluster | None,
+        speculate: bool,
     ) -> None:
-        from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads subprocess and cloudpickle)
-
         super().__init__(name=f"kvproto {directory.job}")
         self.directory = directory
         self.results: list[str] = []
         self.error: BaseException | None = None
         self.ended = Latch()
-        self.pool = LocalPool(
-            n_processes,
-            log_directory=directory.logs,
-            tmp_directory=directory.tmp,
-            files_directory=directory.files if os.listdir(directory.files) else None,
-            prepare=alias.install if alias.is_installed() else None,
-            stop_fd=directory.stop_fd,
+        prepare = alias.install if alias.is_installed() else None
+        self.pool = (
+            _local_pool(directory, n_processes, prepare)
+            if cluster is None
+            else _on_cluster(cluster, directory, n_processes, prepare, speculate)
         )
         self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)
 
@@ -83,6 +87,40 @@ class JobThread(threading.Thread):
             self.directory.close()  # comes last, because it says that all processes have ended
             _threads.discard(self)
             self.ended.set()
+
+
+def _local_pool(
+    directory: JobDirectory, n_processes: int, prepare: Callable[[], object] | None
+) -> LocalPool:
+    from kvproto.engine.pool import LocalPool  # noqa: PLC0415 (it loads subprocess and cloudpickle)
+
+    return LocalPool(
+        n_processes,
+        log_directory=directory.logs,
+        tmp_directory=directory.tmp,
+        files_directory=directory.files if os.listdir(directory.files) else None,
+        prepare=prepare,
+        stop_fd=directory.stop_fd,
+    )
+
+
+def _on_cluster(
+    cluster: Cluster,
+    directory: JobDirectory,
+    n_processes: int,
+    prepare: Callable[[], object] | None,
+    speculate: bool,
+) -> ExecutorEngine:
+    from kvproto.engine.executors import ExecutorEngine  # noqa: PLC0415 (not for all jobs)
+
+    return ExecutorEngine(
+        cluster,
+        n_processes,
+        directory,
+        path=own_path(),
+        prepare=prepare,
+        speculate=speculate,
+    )
 
 
 def stop(threads: Sequence[JobThread]) -> None:

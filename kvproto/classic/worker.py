@@ -259,6 +259,16 @@ class Worker(dict[str, Any]):
         scheduler: dict[str, int] = self._values(job, jobargs)("scheduler")
         return scheduler.get("max_cores")
 
+    def may_speculate(self, job: Described, jobargs: Mapping[str, Any]) -> bool:
+        """Return whether a slow task may get a second attempt.
+
+        Never in a job with output streams: two of them might write to one place.
+        """
+        item = self._values(job, jobargs)
+        return bool(item("speculate")) and not any(
+            _output_stream(stage, item) for stage in ("map", "reduce")
+        )
+
     def _values(self, job: Described, jobargs: Mapping[str, Any]) -> Callable[[str], Any]:
         """Return what finds and checks the value of a parameter."""
         return lambda name: TABLE[name].check(name, self.getitem(name, job, jobargs))

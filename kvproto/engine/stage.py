@@ -47,8 +47,6 @@ class Stage:
         How many times a call is tried again after a failure that another attempt may avoid.
     on_event : callable
         Called with a Retry for each failed attempt that is followed by another.
-    speculate : bool
-        Whether `take` gives slow calls a second attempt.
     clock : callable
         Returns seconds.
 
@@ -64,8 +62,6 @@ class Stage:
         calls: Sequence[Any],
         retries: int,
         on_event: OnEvent,
-        *,
-        speculate: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -73,7 +69,6 @@ class Stage:
         self.n_left = len(calls)
         self._calls = calls
         self._retries = retries
-        self._speculate = speculate
         self._clock = clock
         self._waiting = collections.deque(range(len(calls)))
         self._running: dict[Attempt, float] = {}  # when each began
@@ -90,24 +85,16 @@ class Stage:
     # --- which runs next -------------------------------------------------------------------------
 
     def take(self) -> Attempt | None:
-        """Begin the next attempt; None if there is none to begin now."""
-        index = self._waiting.popleft() if self._waiting else self._slowest()
-        if index is None:
-            return None
-        attempt = Attempt(index, self._n_begun[index])
-        self._n_begun[index] += 1
-        self._running[attempt] = self._clock()
-        return attempt
+        """Begin an attempt of the next call that waits; None if none waits."""
+        return self._begin(self._waiting.popleft()) if self._waiting else None
 
-    def give_back(self, attempt: Attempt) -> None:
-        """Let the call of an attempt wait again, because the attempt could not begin."""
-        del self._running[attempt]
-        self._waiting.appendleft(attempt.task)
+    def take_slow(self) -> Attempt | None:
+        """Begin a second attempt of the slowest call; None if none is slow.
 
-    def _slowest(self) -> int | None:
-        """The call that has run longest, if it is slow and has no second attempt yet."""
+        Most calls of the stage must be done, and the slow one must have run longer than they did.
+        """
         n_done = len(self._calls) - self.n_left
-        if not self._speculate or n_done < _DONE * len(self._calls) or not self._seconds:
+        if self._waiting or not self._seconds or n_done < _DONE * len(self._calls):
             return None
         limit = max(_MIN_SECONDS, _SLOW * median(self._seconds))
         n_attempts = collections.Counter(attempt.task for attempt in self._running)
@@ -116,17 +103,32 @@ class Stage:
             for attempt, began in self._running.items()
             if n_attempts[attempt.task] == 1 and self._clock() - began > limit
         }
-        return min(slow, key=slow.__getitem__, default=None)
+        return self._begin(min(slow, key=slow.__getitem__)) if slow else None
+
+    def _begin(self, task: int) -> Attempt:
+        attempt = Attempt(task, self._n_begun[task])
+        self._n_begun[task] += 1
+        self._running[attempt] = self._clock()
+        return attempt
+
+    def began(self, attempt: Attempt) -> None:
+        """Record that an attempt, which waited in the engine, begins only now."""
+        if attempt in self._running:
+            self._running[attempt] = self._clock()
+
+    def give_back(self, attempt: Attempt) -> None:
+        """Let the call of an attempt wait again, because the attempt could not begin."""
+        del self._running[attempt]
+        self._waiting.appendleft(attempt.task)
 
     # --- how attempts end ------------------------------------------------------------------------
 
-    def succeeded(self, attempt: Attempt) -> bool:
-        """Record a success; return whether it is the first one of its call."""
-        began = self._running.pop(attempt, None)
+    def succeeded(self, attempt: Attempt, seconds: float = 0.0) -> bool:
+        """Record a success, which took so long; return whether it is the first of its call."""
+        self._running.pop(attempt, None)
         if self._is_done[attempt.task]:
             return False
-        if began is not None:
-            self._seconds.append(self._clock() - began)
+        self._seconds.append(seconds)
         self._is_done[attempt.task] = True
         self.n_left -= 1
         return True
@@ -144,24 +146,31 @@ class Stage:
     def failed(self, attempt: Attempt, failure: Failure) -> None:
         """Try the call again, or raise TaskError."""
         self._running.pop(attempt, None)
-        index = attempt.task
-        if self._is_done[index]:
-            return
-        self._n_failed[index] += 1
-        n_failed = self._n_failed[index]
         others = self.others(attempt)
-        if failure.may_retry and (others or n_failed <= self._retries):
-            self.on_event(Retry(self.name, index, n_failed, failure.brief))
+        if not self._is_done[attempt.task]:
+            self._count_failure(attempt.task, failure, is_running=bool(others))
             if not others:
-                self._waiting.appendleft(index)
+                self._waiting.appendleft(attempt.task)
+
+    def lost(self, attempt: Attempt, report: str) -> None:
+        """Count a failure of an attempt that the engine runs again, or raise TaskError."""
+        failure = Failure(report, report, None, True)
+        self._count_failure(attempt.task, failure, is_running=self._is_done[attempt.task])
+
+    def _count_failure(self, task: int, failure: Failure, *, is_running: bool) -> None:
+        """Raise TaskError if the call has failed for good, else send a Retry."""
+        self._n_failed[task] += 1
+        n_failed = self._n_failed[task]
+        if failure.may_retry and (is_running or n_failed <= self._retries):
+            self.on_event(Retry(self.name, task, n_failed, failure.brief))
             return
         tried = f" after {n_failed} attempts; the error of the last one" if n_failed > 1 else ""
-        what = f"task {self.name}:{index} failed{tried}:\n"
+        what = f"task {self.name}:{task} failed{tried}:\n"
         cause = _restored(failure.error)
         raise TaskError(
             what + failure.report,
             cause=cause,
-            task=(self.name, index),
+            task=(self.name, task),
             brief=what + failure.brief,
         ) from cause
 

@@ -48,6 +48,7 @@ def _sweep_job(paths: JobPaths) -> None:
         return
     with suppress(ValueError):
         if first_event(paths).get("machine") == machine() and not tidy(paths):
+            remove_tree(paths.exchange)
             os.unlink(paths.control)
 
 

@@ -12,7 +12,8 @@ Each job has a directory below `kvproto.storage.home.home()`:
         profile/                what profiled tasks measured
         files/                  its required files
         control                 while the job runs: a FIFO that its driver holds open
-        unfinished/ spool/ tmp/ in use while the job runs, removed at its end
+        unfinished/ spool/ tmp/ exchange/
+                                in use while the job runs, removed at its end
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
@@ -71,6 +72,7 @@ class JobPaths:
         self.unfinished = os.path.join(self.path, "unfinished")
         self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
+        self.exchange = os.path.join(self.path, "exchange")
 
 
 class JobDirectory(JobPaths):

@@ -24,11 +24,9 @@ class Clock:
         return self.now
 
 
-def stage(n_calls, events=None, *, retries=2, clock=None, speculate=False):
+def stage(n_calls, events=None, *, retries=2, clock=None):
     on_event = ([] if events is None else events).append
-    return Stage(
-        "map", range(n_calls), retries, on_event, clock=clock or Clock(), speculate=speculate
-    )
+    return Stage("map", range(n_calls), retries, on_event, clock or Clock())
 
 
 def finish(stage, n_calls):
@@ -70,47 +68,47 @@ def test_a_call_that_could_not_begin_waits_again_and_is_no_failure():
 
 def test_a_second_attempt_begins_only_when_most_calls_are_done_and_one_is_slow():
     clock = Clock()
-    calls = stage(10, clock=clock, speculate=True)
+    calls = stage(10, clock=clock)
     slow = calls.take()
     clock.now = 4.0
     finish(calls, 8)
     last = calls.take()
-    assert calls.take() is None, "8 of 10 are done"
+    assert calls.take_slow() is None, "8 of 10 are done"
     calls.succeeded(last)
-    assert calls.take() == Attempt(slow.task, 1)
-    assert calls.take() is None, "it has two attempts already"
+    assert calls.take_slow() == Attempt(slow.task, 1)
+    assert calls.take_slow() is None, "it has two attempts already"
 
 
 def test_a_call_that_takes_as_long_as_the_others_gets_no_second_attempt():
     clock = Clock()
-    calls = stage(10, clock=clock, speculate=True)
+    calls = stage(10, clock=clock)
     attempts = [calls.take() for _ in range(10)]
-    clock.now = 4.0
     for attempt in attempts[:9]:
-        calls.succeeded(attempt)
+        calls.succeeded(attempt, 4.0)
     clock.now = 5.0
-    assert calls.take() is None
+    assert calls.take_slow() is None
     clock.now = 7.0
-    assert calls.take() == Attempt(9, 1)
+    assert calls.take_slow() == Attempt(9, 1)
 
 
-def test_no_second_attempt_begins_unless_asked_for():
+def test_a_call_that_waited_in_the_engine_is_not_slow_for_that():
     clock = Clock()
     calls = stage(10, clock=clock)
-    calls.take()
     finish(calls, 9)
-    clock.now = 100.0
-    assert calls.take() is None
+    last = calls.take()
+    clock.now = 9.0
+    calls.began(last)
+    assert calls.take_slow() is None
 
 
 def twice(events=None, **kwargs):
     """A stage in which only two attempts of the last call are left."""
     clock = Clock()
-    calls = stage(10, events, clock=clock, speculate=True, **kwargs)
+    calls = stage(10, events, clock=clock, **kwargs)
     finish(calls, 9)
     first = calls.take()
     clock.now = 9.0
-    return calls, first, calls.take()
+    return calls, first, calls.take_slow()
 
 
 def test_of_two_attempts_only_the_first_success_counts():
@@ -140,6 +138,25 @@ def test_an_error_that_no_other_attempt_avoids_ends_the_stage_while_another_runs
     calls, first, _ = twice()
     with pytest.raises(TaskError):
         calls.failed(first, UNLUCKY._replace(may_retry=False))
+
+
+def test_a_run_that_the_engine_repeats_is_a_failure_without_a_new_attempt():
+    events = []
+    calls = stage(1, events, retries=1)
+    first = calls.take()
+    calls.lost(first, "the worker died")
+    assert (events, calls.take()) == ([Retry("map", 0, 1, "the worker died")], None)
+    with pytest.raises(TaskError, match="the worker died"):
+        calls.lost(first, "the worker died")
+
+
+def test_a_run_that_the_engine_repeats_after_a_success_is_told_and_fails_nothing():
+    events = []
+    calls = stage(1, events, retries=0)
+    first = calls.take()
+    calls.succeeded(first)
+    calls.lost(first, "the worker died")
+    assert events == [Retry("map", 0, 1, "the worker died")]
 
 
 def test_a_function_is_sent_by_value():

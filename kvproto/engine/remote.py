@@ -1,0 +1,376 @@
+"""What runs in the worker processes of an engine: one function for each call, in a task process.
+
+The task processes of a job stay warm until the job ends, as many as the worker process runs calls
+at a time. Once a second, a thread looks up the state of the driver: attempts that it has cancelled
+are killed, and all task processes when the job has ended or the driver is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from kvproto._stdio import ready_fds
+from kvproto.engine.events import Event
+from kvproto.engine.exchange import Batch, Exchange, attempt_name
+from kvproto.engine.stage import Attempt
+from kvproto.engine.task_process import TaskProcess
+from kvproto.errors import DataError, JobError, KVProtoError
+
+__all__ = ["Answer", "Call", "Origin", "probe", "run_call", "versions"]
+
+_SECONDS = 1.0  # between looks at the state of the driver, and between batches of events
+_CANCEL_SECONDS = 0.5  # between a task's looks at what the thread has read
+
+
+class Origin(NamedTuple):
+    """A job, as its calls name it.
+
+    Attributes
+    ----------
+    address : str
+        The directory of its exchange.
+    versions : tuple of str
+        What `versions` returned in the driver.
+    home : str
+        The driver's home, which tasks use if it exists where they run.
+    path : tuple of str
+        Where tasks look for modules last.
+    logs : str
+        The directory for the logs of task processes, if it exists where they run.
+    files : str or None
+        The directory of its required files.
+    """
+
+    address: str
+    versions: tuple[str, str]
+    home: str
+    path: tuple[str, ...]
+    logs: str
+    files: str | None
+
+
+class Call(NamedTuple):
+    """A call on its way to a worker.
+
+    Attributes
+    ----------
+    key : str
+        Unique in a cluster; it begins with the name of the job.
+    origin : Origin
+    stage : str
+        The name of the stage's data in the exchange.
+    attempt : Attempt
+    data : bytes
+        The pickled call.
+    """
+
+    key: str
+    origin: Origin
+    stage: str
+    attempt: Attempt
+    data: bytes
+
+
+class Answer(NamedTuple):
+    """How a call ended.
+
+    Attributes
+    ----------
+    run, worker : str
+        As in the batches of events.
+    n_batches : int
+        How many batches the exchange has got.
+    seconds : float
+        How long the call took.
+    events : list of Event
+        What came after the last batch.
+    kind : str
+        "result", "error" (the value is a Failure), "died" (a report), or "cancelled".
+    """
+
+    run: str
+    worker: str
+    n_batches: int
+    seconds: float
+    events: list[Event]
+    kind: str
+    value: Any
+
+
+def versions() -> tuple[str, str]:
+    """The versions of Python and kvproto, which driver and workers must share."""
+    from kvproto import __version__  # noqa: PLC0415 (the package is complete only now)
+
+    return "{}.{}".format(*sys.version_info), __version__
+
+
+def probe(address: str, driver: tuple[str, str]) -> list[str]:
+    """Return the reasons why this worker process cannot run calls of a job."""
+    ours = versions()
+    if ours != driver:
+        return [
+            f"the worker process {_worker()} has Python {ours[0]} and kvproto {ours[1]}, but the "
+            f"driver has Python {driver[0]} and kvproto {driver[1]}: install the same versions"
+        ]
+    try:
+        Exchange(address).read_state()
+    except (OSError, KVProtoError) as e:
+        return [
+            f"the worker process {_worker()} cannot read what the driver wrote in {address} "
+            f"({e}): all machines must see the directory of the job at the same path"
+        ]
+    return []
+
+
+def run_call(call: Call) -> bytes:
+    """Run a call in a task process of this machine; return a pickled Answer.
+
+    Raises
+    ------
+    JobError
+        This worker process cannot run calls of the job, for a reason that stays.
+    """
+    with _using(call.origin) as job:
+        return pickle.dumps(job.run(call))
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+_jobs: dict[str, _Job] = {}
+_opening = threading.Lock()
+
+
+@contextmanager
+def _using(origin: Origin) -> Iterator[_Job]:
+    """The job of a call, which does not end meanwhile."""
+    with _opening:
+        job = _jobs.get(origin.address)
+        if job is None:
+            for problem in probe(origin.address, origin.versions):
+                raise JobError(problem)
+            job = _jobs[origin.address] = _Job(origin)
+        job.n_running += 1
+    try:
+        yield job
+    finally:
+        with _opening:
+            job.n_running -= 1
+
+
+def _after_fork() -> None:
+    """The task processes belong to the process that started them."""
+    for job in _jobs.values():
+        job.leave()
+    _jobs.clear()
+
+
+os.register_at_fork(
+    before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release
+)
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Job:
+    """A job in this worker process, with its warm task processes."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.n_running = 0
+        self.has_ended = False
+        self._exchange = Exchange(origin.address)
+        self._origin = origin
+        self._directory = tempfile.mkdtemp(prefix="kvproto-")
+        self._logs = origin.logs if os.path.isdir(origin.logs) else self._directory
+        self._environment = {"KVPROTO_HOME": origin.home} if os.path.isdir(origin.home) else {}
+        self._path = [path for path in origin.path if os.path.exists(path)]
+        self._lock = threading.Lock()
+        self._idle: list[TaskProcess] = []
+        self._n_started = 0
+        self._stages: dict[str, bytes] = {}
+        self._state = self._exchange.read_state()
+        threading.Thread(target=self._watch, daemon=True, name="kvproto watch").start()
+
+    def leave(self) -> None:
+        """In a fork: close this fork's copies of the connections."""
+        for process in self._idle:
+            process.leave()
+
+    # --- a call ----------------------------------------------------------------------------------
+
+    def run(self, call: Call) -> Answer:
+        """Run a call in an idle task process, or in a new one."""
+        began = time.monotonic()
+        outbox = _Outbox(self._exchange, call.stage, call.attempt)
+        kind, value = self._run(call, outbox)
+        outbox.remove_first()
+        return Answer(
+            outbox.run,
+            outbox.worker,
+            outbox.n_batches,
+            time.monotonic() - began,
+            outbox.events,
+            kind,
+            value,
+        )
+
+    def _run(self, call: Call, outbox: _Outbox) -> tuple[str, Any]:
+        try:
+            data = self._stage(call.stage)
+            outbox.begin()
+        except (OSError, DataError) as e:
+            return "died", (
+                f"the worker process {outbox.worker} cannot use {self._origin.address}, "
+                f"the exchange of the job: {e}"
+            )
+        while True:
+            process = self._take()
+            try:
+                process.send(data, data, call.attempt.task, call.data)
+                break
+            except OSError:  # it died while it was idle
+                n_calls, report = process.n_calls, process.reap()
+                if n_calls == 0:
+                    return "died", report
+        try:
+            return self._follow(process, call, outbox)
+        except BaseException:
+            process.kill()
+            raise
+
+    def _follow(self, process: TaskProcess, call: Call, outbox: _Outbox) -> tuple[str, Any]:
+        """Read the messages of a task until it has ended or is cancelled."""
+        name = attempt_name(call.stage, call.attempt)
+        while not self.has_ended and name not in self._state.cancelled:
+            seconds = outbox.seconds_left(_CANCEL_SECONDS)
+            ready_fds([process.connection.fileno(), process.status_fd], seconds=seconds)
+            try:
+                while (message := process.receive()) is not None:
+                    kind, *details = message
+                    if kind != "event":
+                        self._give_back(process)
+                        return kind, details[1]
+                    outbox.add(details[0])
+            except (EOFError, OSError):
+                return "died", process.reap()
+            outbox.send()
+        process.kill()
+        return "cancelled", None
+
+    def _stage(self, name: str) -> bytes:
+        with self._lock:
+            if name not in self._stages:
+                self._stages[name] = self._exchange.read_stage(name)
+            return self._stages[name]
+
+    # --- task processes --------------------------------------------------------------------------
+
+    def _take(self) -> TaskProcess:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            log = f"process-{_worker().replace(':', '-')}-{self._n_started}.txt"
+            self._n_started += 1
+        return TaskProcess(
+            os.path.join(self._logs, log),
+            self._directory,
+            self._origin.files,
+            environment=self._environment,
+            path=self._path,
+        )
+
+    def _give_back(self, process: TaskProcess) -> None:
+        with self._lock:
+            self._idle.append(process)
+
+    # --- the driver ------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Follow the state of the driver until the job has ended, and then end all processes."""
+        heard = time.monotonic()
+        while time.monotonic() - heard < self._state.patience:
+            time.sleep(_SECONDS)
+            try:
+                state = self._exchange.read_state()
+            except FileNotFoundError:  # the job has ended
+                break
+            except (OSError, KVProtoError):  # perhaps only for now
+                continue
+            if state.beat != self._state.beat:
+                heard = time.monotonic()
+            self._state = state
+        self.has_ended = True
+        while not self._is_closed():
+            time.sleep(_SECONDS)
+
+    def _is_closed(self) -> bool:
+        """End the idle processes; if no call runs any more, forget the job."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.kill()
+        with _opening:
+            if self.n_running or self._idle:
+                return False
+            _jobs.pop(self._origin.address, None)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        return True
+
+
+class _Outbox:
+    """The events of a running task, on their way to the driver."""
+
+    def __init__(self, exchange: Exchange, stage: str, attempt: Attempt) -> None:
+        self.run = os.urandom(4).hex()
+        self.worker = _worker()
+        self.n_batches = 0
+        self.events: list[Event] = []
+        self._exchange = exchange
+        self._stage = stage
+        self._attempt = attempt
+        self._next = 0.0
+
+    def begin(self) -> None:
+        """Tell the driver that the attempt begins."""
+        self._write([])
+
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        self.events.append(event)
+
+    def seconds_left(self, most: float) -> float:
+        """How long to wait for more events, at most."""
+        return min(most, max(0.0, self._next - time.monotonic())) if self.events else most
+
+    def send(self) -> None:
+        """Send a batch, at most once a second."""
+        if self.events and time.monotonic() >= self._next:
+            try:
+                self._write(self.events)
+            except (OSError, KVProtoError):  # later, or with the answer
+                self._next = time.monotonic() + _SECONDS
+            else:
+                self.events = []
+
+    def remove_first(self) -> None:
+        """Remove batch 0, which says less than the answer."""
+        if self.n_batches:
+            with suppress(OSError, KVProtoError):  # the driver removes it at the end
+                name = attempt_name(self._stage, self._attempt)
+                self._exchange.remove_first(name, self.run)
+
+    def _write(self, events: list[Event]) -> None:
+        batch = Batch(self._stage, self._attempt, self.run, self.worker, events)
+        self._exchange.write_batch(self.n_batches, batch)
+        self.n_batches += 1
+        self._next = time.monotonic() + _SECONDS

@@ -1,0 +1,157 @@
+"""A Dask scheduler and worker processes on loopback, for as long as anybody holds a FIFO open.
+
+As a program it runs them: python -m support.dask_cluster DIRECTORY N_WORKERS N_THREADS. They are
+forks of one process that has loaded Dask, and a worker that was killed is started again.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from support.shared import one_at_a_time
+
+
+def shared_cluster(directory: Path, n_workers: int, n_threads: int) -> tuple[str, int]:
+    """The URL of a cluster that all processes which ask for this directory share, and a descriptor.
+
+    The cluster ends when every process has closed its descriptor.
+    """
+    fifo, url = directory / "alive", directory / "url"
+    with one_at_a_time(directory):
+        while True:
+            if not fifo.exists():
+                os.mkfifo(fifo)
+            with suppress(OSError):  # nobody reads: it has ended, or never begun
+                held = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                return url.read_text().strip(), held
+            _start(directory, n_workers, n_threads)
+
+
+def _start(directory: Path, n_workers: int, n_threads: int) -> None:
+    url = directory / "url"
+    url.unlink(missing_ok=True)
+    told, tell = os.pipe()
+    with open(directory / "log", "ab") as log:
+        arguments = (str(argument) for argument in (directory, n_workers, n_threads, tell))
+        subprocess.run(
+            [sys.executable, "-P", "-m", "support.dask_cluster", *arguments],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            pass_fds=[tell],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            check=True,
+        )
+    os.close(tell)
+    with open(told) as file:
+        url.write_text(file.readline())
+    assert url.read_text(), (directory / "log").read_text()
+
+
+@contextmanager
+def own_cluster(directory: Path, n_workers: int = 2, n_threads: int = 1):
+    """A cluster of one's own: yields its URL."""
+    directory.mkdir(exist_ok=True)
+    url, held = shared_cluster(directory, n_workers, n_threads)
+    try:
+        yield url
+    finally:
+        os.close(held)
+
+
+def pids(directory: Path) -> dict[str, int]:
+    """The processes of a cluster: "scheduler", "worker-0" and so on -> pid."""
+    return {path.name: int(path.read_text()) for path in (directory / "pids").iterdir()}
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def main(directory: Path, n_workers: int, n_threads: int, tell: int) -> None:
+    import distributed  # noqa: F401, PLC0415 (before the forks, which share it)
+
+    (directory / "pids").mkdir(exist_ok=True)
+    ready, is_ready = os.pipe()
+    children = {_fork(directory, "scheduler", _scheduler, is_ready): "scheduler"}
+    address = os.read(ready, 1000).decode()
+    for number in range(n_workers):
+        name = f"worker-{number}"
+        children[_fork(directory, name, _worker, address, name, n_threads, is_ready)] = name
+    for _ in range(n_workers):
+        os.read(ready, 1)
+    alive = os.open(directory / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_inheritable(alive, False)
+    os.write(tell, f"dask://{address.removeprefix('tcp://')}\n".encode())
+    os.close(tell)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    poll = select.poll()
+    poll.register(alive, 0)
+    poll.register(woken, select.POLLIN)
+    while not _is_over(directory, alive):
+        if woken in {fd for fd, _ in poll.poll()}:
+            os.read(woken, 1000)
+        with suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                name = children.pop(pid)
+                if name != "scheduler":
+                    pid = _fork(directory, name, _worker, address, name, n_threads, is_ready)
+                    children[pid] = name
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _is_over(directory: Path, alive: int) -> bool:
+    """Whether nobody needs the cluster any more. If so, nobody finds it from now on."""
+    with one_at_a_time(directory):
+        poll = select.poll()
+        poll.register(alive, 0)
+        is_over = bool(poll.poll(0))
+        if is_over:
+            (directory / "alive").unlink()
+        return is_over
+
+
+def _fork(directory, name, run, *args) -> int:
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            asyncio.run(run(*args))
+        finally:
+            os._exit(1)
+    (directory / "pids" / name).write_text(str(pid))
+    return pid
+
+
+async def _scheduler(is_ready: int) -> None:
+    from distributed import Scheduler  # noqa: PLC0415
+
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=None) as one:
+        os.write(is_ready, one.address.encode())
+        await one.finished()
+
+
+async def _worker(address: str, name: str, n_threads: int, is_ready: int) -> None:
+    from distributed import Worker  # noqa: PLC0415
+
+    async with Worker(
+        address, name=f"{name}-{os.getpid()}", nthreads=n_threads, dashboard=False, memory_limit=0
+    ) as one:
+        os.write(is_ready, b".")
+        await one.finished()
+
+
+if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
