@@ -340,6 +340,7 @@ OF_RUN = (
         "cluster, `ray` a Ray cluster on this machine and `ray://host:port` another one. An "
         "executor may be any `concurrent.futures.Executor` whose processes have kvproto installed "
         "and see the directory of the job",
+        shown="this machine",
     ),
     Parameter(
         "on_event",

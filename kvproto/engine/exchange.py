@@ -64,7 +64,7 @@ class Batch(NamedTuple):
 
 
 class Exchange:
-    """The exchange of a job, in the directory `address`.
+    """The exchange of one driver of a job, a directory in the exchange of the job.
 
     Its methods raise OSError, or DataError for what cannot be written.
     """
@@ -80,8 +80,8 @@ class Exchange:
                 make_directory(self.address)
 
     def remove(self) -> None:
-        """Remove all of it: the job has ended."""
-        self._store.remove_tree(self.address)
+        """Remove all that drivers of the job have left: the job has ended."""
+        self._store.remove_tree(os.path.dirname(self.address))
 
     # --- from the driver -------------------------------------------------------------------------
 
