@@ -7,8 +7,11 @@ jsonl   one pair a line, [key, value]; an item is a JSON string if it is UTF-8, 
         {"base64": "..."}; in the input a lone item is a value with an empty key
 kv      the frames that workers read and write
 
+Result lists have one more form, exact to the byte: a JSON array of pairs a line, for each list.
+
 Readers and writers are generators from pieces of bytes, cut anywhere, to pieces of bytes. They
-buffer one piece and one incomplete line or pair. No clause of PROTOCOL.md defines these forms.
+buffer one piece and one incomplete line, pair or list. No clause of PROTOCOL.md defines these
+forms.
 """
 
 from __future__ import annotations
@@ -16,22 +19,36 @@ from __future__ import annotations
 import math
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from kvproto.errors import DataError
 from kvproto.inputs.lines import checked_lines
-from kvproto.protocol.frames import MAX_ITEM, Pair, PairDecoder, encode_pair
+from kvproto.protocol.frames import (
+    MAX_ITEM,
+    ListDecoder,
+    Pair,
+    PairDecoder,
+    encode_list,
+    encode_pair,
+)
 from kvproto.protocol.native import frame_lines, pack_pairs
+from kvproto.protocol.params import MAX_PARAMS, decode_params
+from kvproto.protocol.stream import FrameStream
 
 __all__ = [
     "READERS",
     "WRITERS",
+    "bare_pairs",
     "encoder",
     "frames_from_jsonl",
     "frames_from_lines",
     "frames_from_text",
     "jsonl_from_frames",
+    "jsonl_from_lists",
+    "lists_from_jsonl",
     "text_from_frames",
+    "without_params",
 ]
 
 
@@ -77,33 +94,69 @@ def frames_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> I
     return _encoded(_pairs_of_jsonl(pieces, max_item), max_item)
 
 
+def lists_from_jsonl(pieces: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Make a result list of the pairs of each line, except for blank lines.
+
+    Raises
+    ------
+    DataError
+        For a line that is not a list of pairs, and for a key or value of more than `max_item`
+        bytes.
+    """
+    import json  # noqa: PLC0415 (it is slow to load)
+
+    for number, line in chain.from_iterable(_numbered_lines(pieces, max_item)):
+        try:
+            pairs = [_pair_of_json(pair) for pair in _list_of_json(json.loads(line))]
+        except (ValueError, TypeError, RecursionError):
+            raise _not_read(number, line, "is not a list of [key, value]") from None
+        try:
+            yield encode_list(pairs, max_item=max_item)
+        except ValueError as e:
+            raise DataError(f"line {number} of the input: {e}") from None
+
+
+def _list_of_json(entry: object) -> list[Any]:
+    if not isinstance(entry, list):
+        raise TypeError(entry)
+    return entry
+
+
+def _pair_of_json(entry: object) -> Pair:
+    key, value = _list_of_json(entry)
+    return _item_of_json(key), _item_of_json(value)
+
+
 def _pairs_of_jsonl(pieces: Iterable[bytes], max_item: int) -> Iterator[list[Pair]]:
     import json  # noqa: PLC0415 (it is slow to load)
 
+    for lines in _numbered_lines(pieces, max_item):
+        yield [_pair_of_line(line, number, json.loads) for number, line in lines]
+
+
+def _numbered_lines(pieces: Iterable[bytes], max_item: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield blocks of the lines that are not blank, with their numbers from 1."""
     n_lines = 0
     for block in _whole_lines(pieces, max_item):
         lines = block.removesuffix(b"\n").split(b"\n")
-        yield [
-            _pair_of_line(line, number, json.loads)
-            for number, line in enumerate(lines, n_lines + 1)
-            if line.strip()
-        ]
+        yield [(number, line) for number, line in enumerate(lines, n_lines + 1) if line.strip()]
         n_lines += len(lines)
 
 
 def _pair_of_line(line: bytes, number: int, loads: Callable[[bytes], Any]) -> Pair:
     try:
         entry = loads(line)
-        if isinstance(entry, list):
-            key, value = entry
-            return _item_of_json(key), _item_of_json(value)
-        return b"", _item_of_json(entry)
+        return _pair_of_json(entry) if isinstance(entry, list) else (b"", _item_of_json(entry))
     except (ValueError, TypeError, RecursionError):
-        shown = line[:80].decode("utf-8", "backslashreplace")
-        raise DataError(
-            f"line {number} of the input is neither [key, value] nor a value: {shown}; "
-            'a key or value is a JSON string or {"base64": "..."}'
-        ) from None
+        raise _not_read(number, line, "is neither [key, value] nor a value") from None
+
+
+def _not_read(number: int, line: bytes, why: str) -> DataError:
+    shown = line[:80].decode("utf-8", "backslashreplace")
+    return DataError(
+        f"line {number} of the input {why}: {shown}; "
+        'a key or value is a JSON string or {"base64": "..."}'
+    )
 
 
 def _item_of_json(item: object) -> bytes:
@@ -173,6 +226,58 @@ def _decoded(frames: Iterable[bytes], max_item: int) -> Iterator[list[Pair]]:
     for frame in frames:
         yield decoder.feed(frame)
     decoder.close()
+
+
+def jsonl_from_lists(lists: Iterable[bytes], *, max_item: int = MAX_ITEM) -> Iterator[bytes]:
+    """Write each result list as a JSON line. `lists_from_jsonl` restores the same bytes."""
+    import json  # noqa: PLC0415 (it is slow to load)
+
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    decoder = ListDecoder(max_item=max_item)
+    for piece in lists:
+        for pairs in decoder.feed(piece):
+            items = [[_json_of(key), _json_of(value)] for key, value in pairs]
+            yield encode(items).encode() + b"\n"
+    decoder.close()
+
+
+def bare_pairs(
+    pieces: Iterable[bytes], *, with_lists: bool, offset: int = 0, max_item: int = MAX_ITEM
+) -> Iterator[bytes]:
+    """Return the frames of pairs, or of result lists without their num-pairs.
+
+    Errors have the offset in a stream that begins at `offset`.
+    """
+    stream = FrameStream(with_lists=with_lists, max_item=max_item, offset=offset)
+    for piece in pieces:
+        yield bytes(stream.feed(piece))
+    stream.close()
+
+
+def without_params(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Split what a worker reads into its parameter set, which is checked, and its pairs.
+
+    Raises
+    ------
+    ParamsError, Truncated
+        It does not begin with a parameter set.
+    """
+    pieces, data, n_bytes = iter(pieces), bytearray(), 1
+    for piece in pieces:
+        data += piece
+        digits, newline, _ = bytes(data[:11]).partition(b"\n")
+        if newline and digits.isdigit():
+            n_bytes = len(digits) + 1 + min(int(digits), MAX_PARAMS)
+        elif len(data) > len(digits):
+            break
+        else:
+            continue
+        if len(data) >= n_bytes:
+            params, rest = bytes(data[:n_bytes]), bytes(data[n_bytes:])
+            decode_params(params)
+            return params, chain([rest], pieces)
+    decode_params(data)
+    raise AssertionError("an incomplete set is an error")
 
 
 READERS = {"lines": frames_from_lines, "text": frames_from_text, "jsonl": frames_from_jsonl}

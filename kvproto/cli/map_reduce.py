@@ -11,9 +11,10 @@ from kvproto.cli.shared import (
     Commands,
     add_command,
     add_files,
-    add_params,
+    add_worker_params,
     say,
     seconds,
+    worker_params,
     write_all,
 )
 from kvproto.driver.exchange import LIMITS
@@ -75,16 +76,7 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         default="text",
         help="default: text",
     )
-    params = parser.add_mutually_exclusive_group()
-    add_params(params, "; the default is an empty set")
-    params.add_argument(
-        "--raw-params",
-        metavar="FILE",
-        help="send the bytes of FILE to the worker as its parameters",
-    )
-    params.add_argument(
-        "--no-params", action="store_true", help="send nothing to the worker before the first pair"
-    )
+    add_worker_params(parser)
     add_files(parser)
     for name, help in (
         ("start", "time limit for the start of the worker (default: 30)"),
@@ -126,7 +118,7 @@ def _run_program(args: argparse.Namespace) -> None:
     path, *arguments = args.worker
     with ExternalProgram(
         [path, *args.files],
-        params=_params(args),
+        params=worker_params(args),
         args=arguments,
         on_message=_show_message,
         max_item=args.max_item,
@@ -151,15 +143,6 @@ def _run_program(args: argparse.Namespace) -> None:
                 raise cause from e
             raise
         check_source()
-
-
-def _params(args: argparse.Namespace) -> dict[bytes, bytes] | bytes | None:
-    if args.no_params:
-        return None
-    if args.raw_params is not None:
-        with open(args.raw_params, "rb") as f:
-            return f.read()
-    return {os.fsencode(key): os.fsencode(value) for key, value in args.params}
 
 
 def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:

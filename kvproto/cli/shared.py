@@ -23,11 +23,13 @@ __all__ = [
     "add_command",
     "add_files",
     "add_params",
+    "add_worker_params",
     "days",
     "key_value",
     "print_error",
     "say",
     "seconds",
+    "worker_params",
     "write_all",
 ]
 
@@ -79,6 +81,30 @@ def add_params(to: argparse._ActionsContainer, details: str = "") -> None:
         default=[],
         help=f"a parameter for the worker; may be repeated{details}",
     )
+
+
+def add_worker_params(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what a worker reads before the first pair; see `worker_params`."""
+    params = parser.add_mutually_exclusive_group()
+    add_params(params, "; the default is an empty set")
+    params.add_argument(
+        "--raw-params",
+        metavar="FILE",
+        help="send the bytes of FILE to the worker as its parameters",
+    )
+    params.add_argument(
+        "--no-params", action="store_true", help="send nothing to the worker before the first pair"
+    )
+
+
+def worker_params(args: argparse.Namespace) -> dict[bytes, bytes] | bytes | None:
+    """Return the parameters that the options of `add_worker_params` ask for."""
+    if args.no_params:
+        return None
+    if args.raw_params is not None:
+        with open(args.raw_params, "rb") as f:
+            return f.read()
+    return {os.fsencode(key): os.fsencode(value) for key, value in args.params}
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
