@@ -6,7 +6,8 @@ import argparse
 import io
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from kvproto._text import printable
 from kvproto.cli.shared import (
@@ -43,15 +44,23 @@ def add(commands: Commands) -> None:
     """Add the commands of this module."""
     summary = (
         "list all jobs: "
-        "name, status (active, ready or dead), start time, seconds, number of result files"
+        "name, status (active, ready or dead), start time, seconds, number of result files, "
+        "size of all its files"
     )
-    _add(
+    parser = _add(
         commands,
         "jobs",
         summary,
         _list,
         "kvproto jobs | grep dead",
         about_names="The newest job comes last.",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object on a line for each job: name, status, started (seconds since "
+        "the epoch), seconds (or null), results (paths), bytes (of all its files), result_bytes, "
+        "spool_bytes (output of its maps that is still there), directory",
     )
 
     summary = "print the URLs of a job's result files, or the results themselves"
@@ -182,26 +191,57 @@ def _list(args: argparse.Namespace) -> int:
     from kvproto.errors import JobError
 
     sweep()
-    rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS")]
+    listed = []
     for name, status, started in Disco().joblist():
         job = JobHandle(name)
         if damage := job.damage():
             print_error(JobError(f"job {name}: {damage}"))
-        n_seconds = job.seconds()
-        rows.append(
-            (
-                name,
-                status,
-                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
-                "-" if n_seconds is None else f"{n_seconds:.1f}",
-                str(len(job.results())) if status == "ready" else "-",
-            )
+        sizes = job.sizes()
+        listed.append(
+            {
+                "name": name,
+                "status": status,
+                "started": started,
+                "seconds": job.seconds(),
+                "results": job.results(),
+                "bytes": sum(sizes.values()),
+                "result_bytes": sizes.get("results", 0),
+                "spool_bytes": sizes.get("spool", 0) + sizes.get("unfinished", 0),
+                "directory": job.paths.path,
+            }
         )
+    if args.json:
+        _print_json(listed)
+    else:
+        _print_table(listed)
+    return 0
+
+
+def _print_json(objects: Iterable[object]) -> None:
+    import json
+
+    for one in objects:
+        _print(json.dumps(one))
+
+
+def _print_table(jobs: list[dict[str, Any]]) -> None:
+    from kvproto.classic.progress import amount
+
+    rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS", "SIZE")]
+    rows += [
+        (
+            printable(job["name"]),
+            job["status"],
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job["started"])),
+            "-" if job["seconds"] is None else f"{job['seconds']:.1f}",
+            str(len(job["results"])) if job["status"] == "ready" else "-",
+            amount(job["bytes"]),
+        )
+        for job in jobs
+    ]
     n_name = max(len(row[0]) for row in rows)
     for row in rows:
-        name = f"{printable(row[0]):{n_name}}"
-        _print(f"{name}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}")
-    return 0
+        _print(f"{row[0]:{n_name}}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}  {row[5]:>9}")
 
 
 def _results(args: argparse.Namespace) -> int:
@@ -224,11 +264,8 @@ def _print_urls(urls: list[str]) -> None:
 
 
 def _events(args: argparse.Namespace) -> int:
-    import json
-
     disco, name = _job(args.name)
-    for _, event in disco.events(name, follow=args.follow):
-        _print(json.dumps(event))
+    _print_json(event for _, event in disco.events(name, follow=args.follow))
     return 0
 
 

@@ -194,6 +194,18 @@ class JobHandle:
         last = self._last_event()
         return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each file and directory that is directly in the job's directory."""
+        sizes: dict[str, int] = {}
+        for path, _, names in os.walk(self.paths.path):
+            part = os.path.relpath(path, self.paths.path).partition(os.sep)[0]
+            for name in names:
+                with suppress(OSError):  # a file of a job that runs may be gone
+                    n_bytes = os.lstat(os.path.join(path, name)).st_size
+                    key = name if part == os.curdir else part
+                    sizes[key] = sizes.get(key, 0) + n_bytes
+        return sizes
+
     def damage(self) -> str:
         """Return what is wrong with its first or last event, or ""."""
         try:

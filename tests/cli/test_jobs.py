@@ -2,18 +2,21 @@
 own.
 """
 
+import glob
 import json
 import os
 import re
 import select
 import subprocess
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.command_line import command_line, kvproto_command
 
 from kvproto.engine.registry import all_jobs, started
+from kvproto.storage.home import home
 
 pytestmark = pytest.mark.slow
 
@@ -111,22 +114,58 @@ def active(here):
     os.close(fd)
 
 
+HEAD = ["NAME", "STATUS", "STARTED", "SECONDS", "RESULTS", "SIZE"]
+
+
 # --- listing -------------------------------------------------------------------------------------
 
 
 def test_jobs_are_listed_the_newest_last_with_their_status(active):
     ended = [run("Lengths", "--partitions", "1"), run("Broken")]
     head, *rows = said("jobs").decode().splitlines()
-    assert head.split() == ["NAME", "STATUS", "STARTED", "SECONDS", "RESULTS"]
+    assert head.split() == HEAD
     assert [row.split()[0] for row in rows] == [active.name, *ended]
     assert [row.split()[1] for row in rows] == ["active", "ready", "dead"]
-    assert [row.split()[-1] for row in rows] == ["-", "1", "-"]
+    assert [row.split()[-3] for row in rows] == ["-", "1", "-"]
     for row in rows:
         assert re.search(r"  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  +\d+\.\d  ", row)
+        assert re.search(r" [\d.]+ (bytes|kB)$", row)
+
+
+def test_jobs_are_listed_as_json_with_the_sizes_of_what_they_keep(here):
+    name, broken = run("Lengths", "--partitions", "2"), run("Broken")
+    ready, dead = map(json.loads, said("jobs", "--json").splitlines())
+    assert list(ready) == [
+        "name",
+        "status",
+        "started",
+        "seconds",
+        "results",
+        "bytes",
+        "result_bytes",
+        "spool_bytes",
+        "directory",
+    ]
+    assert (ready["name"], ready["status"]) == (name, "ready")
+    assert (dead["name"], dead["status"], dead["results"]) == (broken, "dead", [])
+    assert ready["started"] <= dead["started"]
+    directory = Path(ready["directory"])
+    assert [os.path.dirname(path) for path in ready["results"]] == [str(directory / "results")] * 2
+    assert ready["result_bytes"] == sum(map(os.path.getsize, ready["results"]))
+    files = [path for path in directory.rglob("*") if not path.is_dir()]
+    assert ready["bytes"] == sum(path.stat().st_size for path in files) > ready["result_bytes"]
+
+
+def test_the_spool_of_a_job_is_a_part_of_its_size(active):
+    [directory] = map(Path, glob.glob(f"{home()}/jobs/{active.name}"))
+    (directory / "spool" / "map-0").write_bytes(bytes(5000))
+    [job] = map(json.loads, said("jobs", "--json").splitlines())
+    assert job["spool_bytes"] == 5000
+    assert job["bytes"] > 5000
 
 
 def test_where_there_are_no_jobs_the_list_is_empty():
-    assert said("jobs").decode().split() == ["NAME", "STATUS", "STARTED", "SECONDS", "RESULTS"]
+    assert said("jobs").decode().split() == HEAD
 
 
 def test_a_job_whose_process_was_killed_is_dead_and_its_seconds_are_unknown(active):
@@ -136,7 +175,7 @@ def test_a_job_whose_process_was_killed_is_dead_and_its_seconds_are_unknown(acti
             b"its driver, the process that ran it, ended before the job did" in waits.stderr.read()
         )
     assert waits.returncode == 1
-    assert table()[0][1] == "dead" and table()[0][-2:] == ["-", "-"]
+    assert table()[0][1] == "dead" and table()[0][-4:-2] == ["-", "-"]
 
 
 # --- names ---------------------------------------------------------------------------------------
