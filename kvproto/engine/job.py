@@ -1,7 +1,8 @@
 """Run one job, from its inputs to its result files, on any engine that has `run_stage`.
 
-Stages run one after the other: all maps, then all reduces. The results are published when every
-task has succeeded. A job that fails leaves its events and logs, but no results.
+Stages run one after the other: all maps, merges if there are many segments, then all reduces. The
+results are published when every task has succeeded. A job that fails leaves its events and logs,
+but no results.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from kvproto.engine.calls import Calls, Finished, MapCall, ReduceCall
 from kvproto.engine.events import (
     Done,
     Event,
@@ -25,9 +27,11 @@ from kvproto.engine.events import (
     Read,
     StageStarted,
 )
+from kvproto.engine.merge import Spooled, merge_calls, merge_task
+from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge
 from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.tasks import Finished, MapCall, ReduceCall, map_task, reduce_task
+from kvproto.engine.tasks import map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
@@ -36,6 +40,7 @@ from kvproto.storage import oob
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
+from kvproto.storage.store import store_of
 
 __all__ = ["Engine", "run_job"]
 
@@ -65,6 +70,7 @@ def run_job(
     n_processes: int,
     on_event: Callable[[dict[str, Any]], object] | None = None,
     notes: Sequence[str] = (),
+    limits: Limits = LIMITS,
 ) -> list[str]:
     """Run a job.
 
@@ -85,6 +91,8 @@ def run_job(
         job.
     notes : sequence of str
         Messages about the inputs, which become the first events after the start of the job.
+    limits : Limits
+        When the output of the maps is merged before the reduce.
 
     Returns
     -------
@@ -100,7 +108,7 @@ def run_job(
     """
     try:
         with closing(EventLog(directory.events, on_event)) as log:
-            return _run_and_log(spec, inputs, directory, engine, n_processes, log, notes)
+            return _run_and_log(spec, inputs, directory, engine, n_processes, log, notes, limits)
     finally:
         tidy(directory)
 
@@ -113,6 +121,7 @@ def _run_and_log(
     n_processes: int,
     log: EventLog,
     notes: Sequence[str],
+    limits: Limits,
 ) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
@@ -121,7 +130,7 @@ def _run_and_log(
         log(JobStarted(directory.job, len(inputs), n_bytes, machine()))
         for note in notes:
             log(Note(note))
-        results = _run_stages(spec, inputs, directory, engine, n_processes, log)
+        results = _run_stages(spec, inputs, directory, engine, n_processes, log, limits)
         write_manifest(directory.results, results)
         paths = directory.publish([result.path for result in results])
         if spec.save is not None:
@@ -193,16 +202,18 @@ def _run_stages(
     engine: Engine,
     n_processes: int,
     log: EventLog,
+    limits: Limits,
 ) -> list[Result]:
     """Run the map, the reduce, or both; the result files are in the directory `unfinished`."""
     if spec.map is None:
         by_partition = plan_reduces(inputs, spec.n_partitions)
         if by_partition is not None:
-            calls = [
-                ReduceCall(number, [], splits, directory.unfinished)
+            alone = [
+                ReduceCall(number, None, splits, directory.unfinished)
                 for number, splits in enumerate(by_partition)
             ]
-            return _run_reduce(spec, calls, directory, engine, log)
+            n_bytes = sum(split.n_bytes for splits in by_partition for split in splits)
+            return _run_reduce(spec, alone, n_bytes, directory, engine, log)
         spec = _with_map(spec)
     is_lines = spec.map_input in _OF_LINES and spec.map_init is None
     if is_lines and spec.unpack:
@@ -213,21 +224,25 @@ def _run_stages(
     tasks = plan_maps(inputs, n_processes, cut=is_lines, share=spec.map_init is None)
     map_spec = resolve_map(spec)
     target = directory.spool if map_spec.has_reduce else directory.unfinished
-    maps = [MapCall(number, splits, target) for number, splits in enumerate(tasks)]
+    in_files = indexes_in_files(len(tasks), map_spec.n_partitions, limits)
+    maps = [MapCall(number, splits, target, in_files) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
     task = functools.partial(map_task, map_spec, directory.path)
-    mapped = _run_stage(engine, "map", task, maps, spec.attempts, n_bytes, directory, log)
+    mapped: list[Any] = _run_stage(
+        engine, "map", task, maps, spec.attempts, n_bytes, directory, log
+    )
     if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
-    columns = [list(column) for column in zip(*mapped, strict=True)]
-    columns = columns or [[] for _ in range(map_spec.n_partitions)]
+    spooled = Spooled(directory.spool, mapped, map_spec.n_partitions)
+    spooled = _merge(spec, spooled, directory, engine, n_processes, log, limits)
     if spec.keep_map:
-        keep_map_results(directory.map_results, columns, map_spec.kind)
-    calls = [
-        ReduceCall(number, column, [], directory.unfinished)
-        for number, column in enumerate(columns)
-    ]
-    return _run_reduce(spec, calls, directory, engine, log)
+        keep_map_results(directory.map_results, spooled.segments(), map_spec.kind)
+
+    def reduce(partition: int) -> ReduceCall:
+        return ReduceCall(partition, spooled.columns(partition), [], directory.unfinished)
+
+    calls = Calls(map_spec.n_partitions, reduce)
+    return _run_reduce(spec, calls, spooled.n_bytes, directory, engine, log)
 
 
 _OF_LINES = (InputChain(), InputChain((jsonl_reader,)))
@@ -264,15 +279,42 @@ def _with_map(spec: JobSpec) -> JobSpec:
     )
 
 
+def _merge(
+    spec: JobSpec,
+    spooled: Spooled,
+    directory: JobDirectory,
+    engine: Engine,
+    n_processes: int,
+    log: EventLog,
+    limits: Limits,
+) -> Spooled:
+    """Merge what the maps wrote, where that is worth while."""
+    n_maps, n_partitions, n_bytes = len(spooled.files), spooled.n_partitions, spooled.n_bytes
+    request_bytes = store_of(directory.spool).request_bytes
+    merge = plan_merge(n_maps, n_partitions, n_bytes, n_processes, request_bytes, limits)
+    if merge is None:
+        return spooled
+    n_segments = n_maps * n_partitions
+    log(
+        Note(
+            f"{n_maps:,} maps x {n_partitions:,} partitions: {n_segments:,} segments of "
+            f"{n_bytes // n_segments:,} bytes on average are merged by {merge.n_tasks:,} "
+            "tasks before the reduce, because reading so many would take longer"
+        )
+    )
+    calls = merge_calls(spooled, merge, limits.task_bytes)
+    merged = _run_stage(engine, "merge", merge_task, calls, spec.attempts, n_bytes, directory, log)
+    return Spooled(directory.spool, merged, n_partitions, merge)
+
+
 def _run_reduce(
     spec: JobSpec,
     calls: Sequence[ReduceCall],
+    n_bytes: int,
     directory: JobDirectory,
     engine: Engine,
     log: EventLog,
 ) -> list[Result]:
-    n_bytes = sum(segment.n_bytes for call in calls for segment in call.segments)
-    n_bytes += sum(split.n_bytes for call in calls for split in call.splits)
     task = functools.partial(reduce_task, resolve_reduce(spec), directory.path)
     reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, directory, log)
     return [result for results in reduced for result in results]

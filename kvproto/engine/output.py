@@ -15,8 +15,8 @@ from kvproto.engine.shuffle import BatchEncoder, Encoder
 from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec
 from kvproto.inputs.streams import chain_output
 from kvproto.storage.records import FRAMES, OBJECTS, RAW
-from kvproto.storage.results import Result, ResultWriters, new_attempt
-from kvproto.storage.spool import Segment, SpoolWriter
+from kvproto.storage.results import ResultWriters, new_attempt
+from kvproto.storage.spool import SpoolWriter
 
 __all__ = ["Output", "map_output", "reduce_output"]
 
@@ -56,25 +56,24 @@ class Output:
         """The last output stream of a partition; None for a job without such streams."""
         return None if self._streams is None else _Counted(self._streams, partition)
 
-    def publish(self) -> list[Any]:
-        """Close the streams and publish the files: segments of the spool, or results."""
+    def publish(self) -> Any:
+        """Close the streams and publish the files; return the SpoolFile, or a list of results."""
         if os.getpid() != self._owner:
             # A fork that came back from a job function: it would write the buffers a second time.
             os._exit(1)
         if self._streams is not None:
             self._streams.close()
-        published: list[Segment] | list[Result] = self._writer.publish()
-        return published
+        return self._writer.publish()
 
 
 @contextmanager
-def map_output(spec: MapSpec, number: int, directory: str) -> Iterator[Output]:
+def map_output(spec: MapSpec, number: int, directory: str, index_in_file: bool) -> Iterator[Output]:
     """The output of map task `number`: its spool file, or without a reduce its result files."""
     opened: SpoolWriter | ResultWriters
     attempt = new_attempt()
     if spec.has_reduce:
         paths = [os.path.join(directory, f"map-{number:05d}.{attempt}")] * spec.n_partitions
-        opened = SpoolWriter(paths[0], spec.n_partitions)
+        opened = SpoolWriter(paths[0], spec.n_partitions, index_in_file=index_in_file)
     else:
         paths = [
             os.path.join(directory, f"result-{number:05d}-{partition:05d}.{attempt}")

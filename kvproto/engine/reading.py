@@ -41,7 +41,8 @@ from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import RAW, pack_frames
 from kvproto.storage.results import as_result_file
-from kvproto.storage.spool import Segment, read_segment, segment_ranges
+from kvproto.storage.spool import read_segments, segment_ranges
+from kvproto.storage.spool_index import Segment
 
 __all__ = [
     "InputReader",
@@ -49,8 +50,7 @@ __all__ = [
     "entry_frame",
     "file_ranges",
     "segment_chunks",
-    "segment_opener",
-    "segment_splits",
+    "segment_files",
 ]
 
 
@@ -324,46 +324,40 @@ def _skip(file: Any, n_bytes: int, url: str) -> None:
 # --- segments of the spool ---------------------------------------------------------------------
 
 
-def segment_chunks(segments: Iterable[Segment], meter: Meter) -> Iterator[bytes]:
+def segment_chunks(segments: Sequence[Segment], meter: Meter) -> Iterator[bytes]:
     """Yield the bytes of segments, one after the other, in blocks."""
-    for segment in segments:
-        for data in read_segment(segment):
-            meter.add(len(data))
-            yield data
+    for data in read_segments(segments):
+        meter.add(len(data))
+        yield data
 
 
-def file_ranges(segments: Iterable[Segment], meter: Meter) -> Iterator[FileRange]:
+def file_ranges(segments: Sequence[Segment], meter: Meter) -> Iterator[bytes | FileRange]:
     """Yield the same blocks as ranges of the spool files."""
-    for segment in segments:
-        for block in segment_ranges(segment):
-            meter.add(len(block))
-            yield block
+    for block in segment_ranges(segments):
+        meter.add(len(block))
+        yield block
 
 
-def segment_splits(segments: Iterable[Segment]) -> list[Split]:
-    """Segments as splits, for an InputReader with `segment_opener`; empty ones are left out."""
-    return [
-        Split(segment.path, 0, segment.n_bytes, segment.n_bytes)
-        for segment in segments
-        if segment.n_bytes
-    ]
-
-
-def segment_opener(segments: Iterable[Segment], kind: str) -> Opener:
-    """What opens the splits of `segment_splits`.
+def segment_files(segments: Iterable[Segment], kind: str) -> tuple[list[Split], Opener]:
+    """Return segments as splits for an InputReader, and what opens them; empty ones are left out.
 
     The file is what the maps' output streams wrote (kind RAW); records in the engine's own format
     become a result file, which `chain_reader` reads.
     """
-    by_path = {segment.path: segment for segment in segments}
+    by_url: dict[str, Segment] = {}
+    for segment in segments:
+        if segment.n_bytes:
+            merged = f"{segment.path}#{len(by_url)}"
+            by_url[merged if segment.path in by_url else segment.path] = segment
+    splits = [Split(url, 0, segment.n_bytes, segment.n_bytes) for url, segment in by_url.items()]
 
     def open_segment(url: str, start: int, end: int | None) -> tuple[Any, int | None]:
-        segment = by_path[url]
-        chunks, size = read_segment(segment), segment.n_bytes
+        segment = by_url[url]
+        chunks, size = read_segments([segment]), segment.n_bytes
         if kind != RAW:
             chunks, size = as_result_file(
                 kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc
             )
         return io.BufferedReader(PiecesFile(chunks), 1 << 16), size
 
-    return open_segment
+    return splits, open_segment

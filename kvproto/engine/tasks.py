@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kvproto.driver.source import FileRange
 from kvproto.engine.bulk import FrameCombiner, FrameReduce
+from kvproto.engine.calls import Finished, MapCall, ReduceCall
 from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
@@ -29,8 +30,7 @@ from kvproto.engine.reading import (
     entry_frame,
     file_ranges,
     segment_chunks,
-    segment_opener,
-    segment_splits,
+    segment_files,
 )
 from kvproto.engine.shuffle import (
     PairSource,
@@ -57,68 +57,20 @@ from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
 from kvproto.storage.records import FRAMES, read_batches
 from kvproto.storage.results import Result
-from kvproto.storage.spool import Segment
+from kvproto.storage.spool import read_columns
+from kvproto.storage.spool_index import Segment, SpoolFile
 
 if TYPE_CHECKING:
     from kvproto.driver.program import ExternalProgram
 
-__all__ = ["Finished", "MapCall", "ReduceCall", "map_task", "reduce_task"]
-
-_Files = TypeVar("_Files")
-
-
-class MapCall(NamedTuple):
-    """A map task: its number and splits; `directory` is where its spool or result files go."""
-
-    number: int
-    splits: list[Split]
-    directory: str
-
-    @property
-    def label(self) -> str:
-        """What it reads, for a person."""
-        others = (
-            f", or one of the {len(self.splits) - 1} others of this task"
-            if len(self.splits) > 1
-            else ""
-        )
-        return f"input: {self.splits[0].url}{others}"
-
-
-class ReduceCall(NamedTuple):
-    """A reduce task: its partition, and segments of it in map order, or splits of inputs."""
-
-    partition: int
-    segments: list[Segment]
-    splits: list[Split]
-    directory: str
-
-    @property
-    def label(self) -> str:
-        """What it reads, for a person."""
-        return f"partition: {self.partition}"
-
-
-class Finished(NamedTuple, Generic[_Files]):
-    """The answer of an attempt that succeeded.
-
-    Attributes
-    ----------
-    output : list of Segment or Result
-        The files that it wrote.
-    put : dict
-        Its out-of-band values. The driver stores them if it accepts this attempt.
-    """
-
-    output: _Files
-    put: dict[str, bytes | str]
+__all__ = ["map_task", "reduce_task"]
 
 
 # --- map ---------------------------------------------------------------------------------------
 
 
-def map_task(spec: MapSpec, job_path: str, call: MapCall) -> Finished[list[Any]]:
-    """Run the map over the call's splits. Its files: a segment for each partition, or results."""
+def map_task(spec: MapSpec, job_path: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
+    """Run the map over the call's splits. Its files: one of the spool, or results."""
     task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
@@ -145,7 +97,7 @@ def map_task(spec: MapSpec, job_path: str, call: MapCall) -> Finished[list[Any]]
         in_task(task, spec),
         meter,
         _telling(spec, place),
-        map_output(spec, call.number, call.directory) as output,
+        map_output(spec, call.number, call.directory, call.index_in_file) as output,
     ):
         if source is not None:
             route_pairs(spec, source, output.encode, output)
@@ -185,10 +137,12 @@ def _batches_of_program(program: External, reader: InputReader) -> Iterator[list
 
 def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> Finished[list[Result]]:
     """Run the reduce over one partition. Its file: the result."""
-    urls = [segment.path for segment in call.segments] or [split.url for split in call.splits]
+    segments = _segments(spec, call)
+    paths = list(dict.fromkeys(segment.path for segment in segments))
+    urls = paths or [split.url for split in call.splits]
     task = TaskContext(job_path, "reduce", call.partition, urls)
     meter = Meter("reduced", spec.status_interval)
-    reader = None if spec.is_direct else _reader(spec, call, meter)
+    reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
 
     def place(error: Exception) -> str:
         has_failed = reader is not None and reader.has_failed
@@ -202,15 +156,22 @@ def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> Finished[l
         reduce_output(spec, call.partition, call.directory) as output,
     ):
         if isinstance(spec.reduce, External):
-            _reduce_frames(spec.reduce, _input_of_program(spec, call, meter, reader), output)
+            _reduce_frames(spec.reduce, _input_of_program(spec, segments, meter, reader), output)
         elif _reduces_frames(spec):
-            frames = _frames_to_reduce(spec, call, meter, reader)
+            frames = _frames_to_reduce(spec, segments, meter, reader)
             _write_pairs(cast(FrameReduce, spec.reduce).reduce_frames(frames), spec, output)
         else:
-            entries = _entries_to_reduce(spec, call, meter, reader)
+            entries = _entries_to_reduce(spec, segments, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
         return Finished(output.publish(), task.values)
+
+
+def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:
+    if call.columns is None:
+        return []
+    with _telling(spec, lambda error: f"partition: {call.partition}"):
+        return list(chain.from_iterable(read_columns(call.columns)))
 
 
 def _reduces_frames(spec: ReduceSpec) -> bool:
@@ -220,12 +181,12 @@ def _reduces_frames(spec: ReduceSpec) -> bool:
 
 
 def _entries_to_reduce(
-    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+    spec: ReduceSpec, segments: list[Segment], meter: Meter, reader: InputReader | None
 ) -> Iterator[Any]:
     """What the reduce iterates over, after the call of its init, which may take some for itself."""
     if reader is None:
         assert spec.spool is not None
-        batches = read_batches(spec.spool, segment_chunks(call.segments, meter), "the spool")
+        batches = read_batches(spec.spool, segment_chunks(segments, meter), "the spool")
         if spec.sort:
             batches = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
         entries: Iterator[Any] = chain.from_iterable(meter.watched(_counted(batches, meter)))
@@ -244,37 +205,38 @@ def _entries_to_reduce(
 
 
 def _frames_to_reduce(
-    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+    spec: ReduceSpec, segments: list[Segment], meter: Meter, reader: InputReader | None
 ) -> Iterator[bytes]:
     """The same as frames, cut anywhere."""
     if reader is not None or spec.init is not None:
-        for number, entry in enumerate(_entries_to_reduce(spec, call, meter, reader)):
+        for number, entry in enumerate(_entries_to_reduce(spec, segments, meter, reader)):
             yield entry_frame(entry, number, spec.source)
         return
-    chunks = segment_chunks(call.segments, meter)
+    chunks = segment_chunks(segments, meter)
     if spec.sort:
         chunks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
     yield from chunks
-    meter.add_records(sum(segment.n_pairs for segment in call.segments))
+    meter.add_records(sum(segment.n_pairs for segment in segments))
 
 
 def _input_of_program(
-    spec: ReduceSpec, call: ReduceCall, meter: Meter, reader: InputReader | None
+    spec: ReduceSpec, segments: list[Segment], meter: Meter, reader: InputReader | None
 ) -> Iterator[bytes | FileRange]:
     """The same for an external program: as ranges of the spool where they are read as they are."""
     if spec.sort or reader is not None or spec.init is not None:
-        yield from _frames_to_reduce(spec, call, meter, reader)
+        yield from _frames_to_reduce(spec, segments, meter, reader)
     else:
-        yield from file_ranges(call.segments, meter)
-        meter.add_records(sum(segment.n_pairs for segment in call.segments))
+        yield from file_ranges(segments, meter)
+        meter.add_records(sum(segment.n_pairs for segment in segments))
 
 
-def _reader(spec: ReduceSpec, call: ReduceCall, meter: Meter) -> InputReader:
+def _reader(
+    spec: ReduceSpec, splits: list[Split], segments: list[Segment], meter: Meter
+) -> InputReader:
     """What reads inputs, or the spool by the job's own input streams."""
-    splits, opener = call.splits, cast(Opener, open_input)
+    opener = cast(Opener, open_input)
     if spec.spool is not None:
-        splits = segment_splits(call.segments)
-        opener = segment_opener(call.segments, spec.spool)
+        splits, opener = segment_files(segments, spec.spool)
     return InputReader(
         splits,
         spec.input,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -20,7 +20,8 @@ from kvproto.errors import DataError
 from kvproto.storage.atomic import BLOCK, naming, open_regular
 from kvproto.storage.records import RAW, RESULT_HEAD
 from kvproto.storage.results import Result, ResultWriters, plain_name
-from kvproto.storage.spool import Segment, read_segment
+from kvproto.storage.spool import read_segments
+from kvproto.storage.spool_index import Segment
 from kvproto.storage.store import full_path, is_object, store_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def write_manifest(directory: str, results: Iterable[Result]) -> None:
         file.publish(on_disk=True)
 
 
-def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) -> None:
+def keep_map_results(directory: str, columns: Iterable[Sequence[Segment]], kind: str) -> None:
     """Copy the output of the maps to result files in `directory`, and write their manifest.
 
     There is one file for each partition. Of records that output streams wrote (RAW), there is one
@@ -60,7 +61,7 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
     Parameters
     ----------
     directory : str
-    columns : list of list of Segment
+    columns : iterable of sequence of Segment
         The segments of each partition, in the order of the maps.
     kind : str
         The kind of the records.
@@ -75,7 +76,7 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
     results = []
     for partition, column in enumerate(columns):
         if kind == RAW:
-            parts = {
+            parts: dict[str, Sequence[Segment]] = {
                 f"{number:05d}-{partition:05d}": [segment]
                 for number, segment in enumerate(column)
                 if segment.n_bytes
@@ -89,12 +90,11 @@ def keep_map_results(directory: str, columns: list[list[Segment]], kind: str) ->
     write_manifest(directory, results)
 
 
-def _copied(path: str, segments: Iterable[Segment], kind: str) -> Result:
+def _copied(path: str, segments: Sequence[Segment], kind: str) -> Result:
     with ResultWriters([path], kind) as writer:
-        for segment in segments:
-            for data in read_segment(segment):
-                writer.write(0, data, 0)
-            writer.write(0, b"", segment.n_pairs)
+        for data in read_segments(segments):
+            writer.write(0, data, 0)
+        writer.write(0, b"", sum(segment.n_pairs for segment in segments))
         return writer.publish(on_disk=True)[0]
 
 

@@ -18,7 +18,8 @@ from kvproto.errors import DataError
 from kvproto.protocol.native import crc32
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, RESULT_HEAD, read_batches
-from kvproto.storage.spool import Segment, SpoolWriter, read_segment
+from kvproto.storage.spool import SpoolWriter, read_segments
+from kvproto.storage.spool_index import Segment
 from kvproto.storage.store import Writer, store_of
 
 __all__ = [
@@ -106,7 +107,7 @@ class ResultWriters:
                 self._publish(file, n_bytes, n_pairs, crc, on_disk)
                 for file, (n_bytes, n_pairs, crc) in zip(self._files, self._written, strict=True)
             ]
-        segments = self._aside.publish()
+        segments = self._aside.publish().segments()
         with ExitStack() as removed:
             removed.callback(store_of(self._paths[0]).remove, segments[0].path)
             return [
@@ -117,7 +118,7 @@ class ResultWriters:
     def _copied(self, path: str, segment: Segment, on_disk: bool) -> Result:
         with ExitStack() as opened:
             file = self._begin(path, opened)
-            for data in read_segment(segment):
+            for data in read_segments([segment]):
                 file.write(data)
             return self._publish(file, segment.n_bytes, segment.n_pairs, segment.crc, on_disk)
 

@@ -1,77 +1,91 @@
 """Spool files: one for each attempt of a map task, with a segment for each partition.
 
-A map task writes with `SpoolWriter`, which returns its segments. A reduce task reads the segments
-of its partition, one from each map task.
+A map task writes with `SpoolWriter`. A reduce task reads the segments of its partition, one from
+each map task. Segments that lie one after the other in a file are read as one range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from io import RawIOBase
-from typing import NamedTuple, Self, TypeVar
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import FileIO, RawIOBase
+from operator import itemgetter
+from typing import Self, TypeVar
 
 from kvproto.driver.source import FileRange
 from kvproto.errors import DataError
 from kvproto.protocol.native import crc32
 from kvproto.storage.atomic import BLOCK, naming
+from kvproto.storage.spool_index import (
+    ColumnsInFiles,
+    IndexPart,
+    PackedColumns,
+    Segment,
+    SpoolFile,
+    pack_index,
+    packed_segments,
+    unpack_index,
+)
 from kvproto.storage.store import store_of
 
-__all__ = ["Segment", "SpoolWriter", "read_segment", "segment_ranges"]
+__all__ = [
+    "SpoolWriter",
+    "read_columns",
+    "read_in_file_order",
+    "read_segments",
+    "segment_ranges",
+]
 
 BUFFER_SIZE = 32 << 20
-"""Bytes of output that a task keeps in memory: 32 MiB."""
+LARGE_BUFFER = 128 << 20
+"""Bytes of output that a task keeps in memory: 32 MiB, or 128 MiB if the index is in the file."""
 
-_LARGE = 1 << 18  # bytes that are written at once
+_LARGE = 16  # times the bytes that are worth a request: what may be a range of its own
 
 Data = TypeVar("Data", bytes, memoryview)
 
 
-class Segment(NamedTuple):
-    """The pairs of one partition in the output of one map task.
-
-    Attributes
-    ----------
-    path : str
-        The spool file.
-    ranges : tuple of (int, int)
-        The parts of the file that have its bytes, in order: the offset of the first byte, and the
-        number of bytes.
-    n_pairs, crc : int
-        The number of pairs, and the crc32 of the bytes.
-    """
-
-    path: str
-    ranges: tuple[tuple[int, int], ...]
-    n_pairs: int
-    crc: int
-
-    @property
-    def n_bytes(self) -> int:
-        """The number of bytes."""
-        return sum(n_bytes for _, n_bytes in self.ranges)
-
-
 class SpoolWriter:
-    """Writes the output of a map task, in any order of partitions, to the file `path`.
+    """Writes a spool file, in any order of its columns.
 
-    Its context discards the file unless it is published. Small pieces are collected in memory.
+    Its context discards the file unless it is published. Small pieces are collected in memory, and
+    written in the order of the columns.
 
     Parameters
     ----------
     path : str
-    n_partitions : int
-    buffer_size : int
-        Bytes that are kept in memory.
+    n_columns : int
+    buffer_size : int or None
+        Bytes that are kept in memory. None: BUFFER_SIZE or LARGE_BUFFER. What exceeds it is written
+        in rounds, each with a range for every column.
+    in_rounds : bool
+        Whether large pieces are kept, too, so that a round has one range for each column, and those
+        lie in the order of the columns.
+    index_in_file : bool
+        Whether the index goes to the end of the file; otherwise the SpoolFile has it.
     """
 
-    def __init__(self, path: str, n_partitions: int, *, buffer_size: int = BUFFER_SIZE) -> None:
-        self._file = store_of(path).create(path)
-        self._buffer_size = buffer_size
+    def __init__(
+        self,
+        path: str,
+        n_columns: int,
+        *,
+        buffer_size: int | None = None,
+        in_rounds: bool = False,
+        index_in_file: bool = False,
+    ) -> None:
+        store = store_of(path)
+        self._file = store.create(path)
+        by_default = LARGE_BUFFER if index_in_file else BUFFER_SIZE
+        self._buffer_size = by_default if buffer_size is None else buffer_size
+        self._large = sys.maxsize if in_rounds else _LARGE * store.request_bytes
+        self._index_in_file = index_in_file
         self._n_written = self._n_kept = 0
-        self._kept: list[list[bytes]] = [[] for _ in range(n_partitions)]
-        self._ranges: list[list[tuple[int, int]]] = [[] for _ in range(n_partitions)]
-        self._n_pairs = [0] * n_partitions
-        self._crc = [0] * n_partitions
+        self._kept: list[list[bytes]] = [[] for _ in range(n_columns)]
+        self._ranges: list[list[tuple[int, int]]] = [[] for _ in range(n_columns)]
+        self._n_pairs = [0] * n_columns
+        self._crc = [0] * n_columns
 
     def __enter__(self) -> Self:
         return self
@@ -79,42 +93,47 @@ class SpoolWriter:
     def __exit__(self, *exc_info: object) -> None:
         self._file.__exit__(*exc_info)
 
-    def write(self, partition: int, data: bytes | memoryview, n_pairs: int) -> None:
-        """Append data, which contains or completes n_pairs pairs, to a partition."""
-        self._n_pairs[partition] += n_pairs
-        self._crc[partition] = crc32(data, self._crc[partition])
-        if len(data) >= _LARGE:
-            self._flush(partition)
-            self._append(partition, data)
+    def write(self, column: int, data: bytes | memoryview, n_pairs: int) -> None:
+        """Append data, which contains or completes n_pairs pairs, to a column."""
+        self._n_pairs[column] += n_pairs
+        self._crc[column] = crc32(data, self._crc[column])
+        if len(data) >= self._large:
+            self._flush(column)
+            self._append(column, data)
         elif data:
-            self._kept[partition].append(bytes(data))
+            self._kept[column].append(bytes(data))
             self._n_kept += len(data)
             if self._n_kept > self._buffer_size:
                 self._flush_all()
 
-    def publish(self) -> list[Segment]:
-        """Complete the file and return the segment of each partition, in order."""
+    def publish(self) -> SpoolFile:
+        """Complete the file."""
         self._flush_all()
+        path, n_bytes, index = self._file.path, self._n_written, pack_index(self._segments())
+        if self._index_in_file:
+            self._file.write(index)
         self._file.publish()
-        return [
-            Segment(self._file.path, tuple(ranges), n_pairs, crc)
-            for ranges, n_pairs, crc in zip(self._ranges, self._n_pairs, self._crc, strict=True)
-        ]
+        return SpoolFile(path, len(self._crc), n_bytes, b"" if self._index_in_file else index)
+
+    def _segments(self) -> list[Segment]:
+        columns = zip(self._ranges, self._n_pairs, self._crc, strict=True)
+        path = self._file.path
+        return [Segment(path, tuple(ranges), n_pairs, crc) for ranges, n_pairs, crc in columns]
 
     def _flush_all(self) -> None:
-        for partition in range(len(self._kept)):
-            self._flush(partition)
+        for column in range(len(self._kept)):
+            self._flush(column)
 
-    def _flush(self, partition: int) -> None:
-        kept = self._kept[partition]
+    def _flush(self, column: int) -> None:
+        kept = self._kept[column]
         for data in kept:
-            self._append(partition, data)
+            self._append(column, data)
             self._n_kept -= len(data)
         kept.clear()
 
-    def _append(self, partition: int, data: bytes | memoryview) -> None:
+    def _append(self, column: int, data: bytes | memoryview) -> None:
         self._file.write(data)
-        ranges = self._ranges[partition]
+        ranges = self._ranges[column]
         start, n_bytes = ranges[-1] if ranges else (0, 0)
         if ranges and start + n_bytes == self._n_written:
             ranges[-1] = (start, n_bytes + len(data))
@@ -123,54 +142,176 @@ class SpoolWriter:
         self._n_written += len(data)
 
 
-def read_segment(segment: Segment) -> Iterator[bytes]:
-    """Yield the bytes of a segment in blocks.
+# --- indexes -----------------------------------------------------------------------------------
 
-    Raises DataError with the path, before the last block, when the file is cut short or damaged.
+
+def read_columns(columns: PackedColumns | ColumnsInFiles) -> Iterator[list[Segment]]:
+    """Yield the segments of columns, those of each file in a list.
+
+    Raises DataError with the path when an index in a file is cut short or damaged.
     """
-    for _, _, data in _checked_blocks(segment, lambda file, n_bytes: file.read(n_bytes)):
+    if isinstance(columns, PackedColumns):
+        yield from packed_segments(columns)
+        return
+    for part in columns.parts:
+        path = os.path.join(columns.directory, part.name)
+        yield unpack_index(path, part.n_columns, part.first, part.end, _reading(path, part))
+
+
+def _reading(path: str, part: IndexPart) -> Callable[[int, int], bytes]:
+    def read(start: int, n_bytes: int) -> bytes:
+        data = b""
+        with (
+            naming(path, "reading"),
+            store_of(path).open_range(path, part.at + start, n_bytes) as file,
+        ):
+            # In blocks: the size comes from the file.
+            while len(data) < n_bytes and (more := file.read(min(BLOCK, n_bytes - len(data)))):
+                data += more
+        if len(data) < n_bytes:
+            raise DataError(
+                f"spool file {path} is cut short: {n_bytes - len(data)} bytes of its index, which "
+                f"begins at offset {part.at}, are missing"
+            )
+        return data
+
+    return read
+
+
+# --- segments ----------------------------------------------------------------------------------
+
+_Piece = tuple[int, int, int]  # the number of a segment, offset and size of one of its ranges
+
+
+def read_segments(segments: Sequence[Segment]) -> Iterator[bytes]:
+    """Yield the bytes of segments in blocks.
+
+    Raises DataError with the path, before the last block of a segment, when its file is cut short
+    or damaged.
+    """
+    for _, _, data, _ in _blocks(segments, _pieces(segments), _read):
         yield data
 
 
-def segment_ranges(segment: Segment) -> Iterator[FileRange]:
-    """Yield the blocks of a segment as ranges of its file, each valid until the next.
+def segment_ranges(segments: Sequence[Segment]) -> Iterator[bytes | FileRange]:
+    """Yield the blocks of segments as ranges of their files, each valid until the next.
 
-    Raises DataError as `read_segment` does.
+    Blocks of objects, which have no descriptor, are bytes. Raises DataError as `read_segments`.
     """
     room = memoryview(bytearray(BLOCK))  # reused: fresh memory costs page faults
 
     def read(file: RawIOBase, n_bytes: int) -> memoryview:
         return room[: file.readinto(room[:n_bytes]) or 0]
 
-    for file, start, data in _checked_blocks(segment, read):
-        yield FileRange(file.fileno(), start, len(data))
+    for file, start, data, _ in _blocks(segments, _pieces(segments), read):
+        is_file = isinstance(file, FileIO)
+        yield FileRange(file.fileno(), start, len(data)) if is_file else bytes(data)
 
 
-def _checked_blocks(
-    segment: Segment, read: Callable[[RawIOBase, int], Data]
-) -> Iterator[tuple[RawIOBase, int, Data]]:
-    """Yield (file, offset, data) of each block; the checksum is checked before the last one."""
-    crc, n_bytes = 0, segment.n_bytes
-    n_left = n_bytes
-    for start, n_bytes_of_range in segment.ranges:
-        at, end = start, start + n_bytes_of_range
-        with (
-            naming(segment.path, "reading"),
-            store_of(segment.path).open_range(segment.path, start, n_bytes_of_range) as file,
-        ):
+def read_in_file_order(segments: Sequence[Segment]) -> Iterator[tuple[int, memoryview]]:
+    """Yield the bytes of segments of one file as (number of the segment, data).
+
+    What lies in one piece in the file is one request, whatever segments it belongs to. Raises
+    DataError as `read_segments` does.
+    """
+    pieces = sorted(_pieces(segments), key=itemgetter(1))
+    for _, _, _, parts in _blocks(segments, pieces, _read):
+        yield from parts
+
+
+def _read(file: RawIOBase, n_bytes: int) -> bytes:
+    return file.read(n_bytes)
+
+
+def _pieces(segments: Iterable[Segment]) -> list[_Piece]:
+    return [
+        (number, start, n_bytes)
+        for number, segment in enumerate(segments)
+        for start, n_bytes in segment.ranges
+    ]
+
+
+def _blocks(
+    segments: Sequence[Segment],
+    pieces: Sequence[_Piece],
+    read: Callable[[RawIOBase, int], Data],
+) -> Iterator[tuple[RawIOBase, int, Data, list[tuple[int, memoryview]]]]:
+    """Yield (file, offset, data, its parts) of blocks, which are checked, in the order of pieces.
+
+    A part is (number of the segment, data). A checksum is checked before its last block is given.
+    """
+    check = _Check(segments, pieces)
+    for path, start, n_bytes in _extents(segments, pieces):
+        at, end = start, start + n_bytes
+        with naming(path, "reading"), store_of(path).open_range(path, start, n_bytes) as file:
             while at < end:
                 data = read(file, min(BLOCK, end - at))
-                if not data:
-                    raise DataError(
-                        f"spool file {segment.path} is cut short: {n_left} of the {n_bytes} bytes "
-                        f"from offset {segment.ranges[0][0]} on are missing"
-                    )
-                crc = crc32(data, crc)
-                n_left -= len(data)
-                if not n_left and crc != segment.crc:
-                    raise DataError(
-                        f"spool file {segment.path} is damaged: the checksum of the {n_bytes} "
-                        f"bytes from offset {segment.ranges[0][0]} on is wrong"
-                    )
-                yield file, at, data
+                yield file, at, data, check.parts(data)
                 at += len(data)
+
+
+def _extents(
+    segments: Sequence[Segment], pieces: Iterable[_Piece]
+) -> Iterator[tuple[str, int, int]]:
+    """Yield (path, offset, size) of what lies in one piece in a file, over several segments."""
+    path, start, n_bytes = "", 0, 0
+    for number, at, more in pieces:
+        if segments[number].path == path and start + n_bytes == at:
+            n_bytes += more
+            continue
+        if n_bytes:
+            yield path, start, n_bytes
+        path, start, n_bytes = segments[number].path, at, more
+    if n_bytes:
+        yield path, start, n_bytes
+
+
+class _Check:
+    """Cuts blocks into parts of segments, and checks each segment at its end."""
+
+    def __init__(self, segments: Sequence[Segment], pieces: Iterable[_Piece]) -> None:
+        self._segments = segments
+        self._pieces = iter(pieces)
+        self._crc = [0] * len(segments)
+        self._n_missing = [segment.n_bytes for segment in segments]
+        self._n_left = 0  # of the current piece
+        for number, n_bytes in enumerate(self._n_missing):
+            if not n_bytes:
+                self._end(number)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._number, _, self._n_left = next(self._pieces, (0, 0, 0))
+
+    def parts(self, data: bytes | memoryview) -> list[tuple[int, memoryview]]:
+        """Return (number of the segment, data) of a block; without data, the file is cut short."""
+        number, parts, left = self._number, [], memoryview(data)
+        if not left:
+            raise DataError(
+                f"spool file {self._segments[number].path} is cut short: "
+                f"{self._n_missing[number]} of the {self._place(number)} are missing"
+            )
+        while left:
+            number, part, left = self._number, left[: self._n_left], left[self._n_left :]
+            parts.append((number, part))
+            self._crc[number] = crc32(part, self._crc[number])
+            self._n_missing[number] -= len(part)
+            self._n_left -= len(part)
+            if not self._n_missing[number]:
+                self._end(number)
+            if not self._n_left:
+                self._begin()
+        return parts
+
+    def _end(self, number: int) -> None:
+        segment = self._segments[number]
+        if self._crc[number] != segment.crc:
+            raise DataError(
+                f"spool file {segment.path} is damaged: the checksum of the "
+                f"{self._place(number)} is wrong"
+            )
+
+    def _place(self, number: int) -> str:
+        segment = self._segments[number]
+        at = segment.ranges[0][0] if segment.ranges else 0
+        return f"{segment.n_bytes} bytes from offset {at} on"

@@ -49,9 +49,12 @@ class Store(Protocol):
     ----------
     max_open : int
         How many files a task may write at a time.
+    request_bytes : int
+        How many bytes more could be read in the time that opening a range takes.
     """
 
     max_open: int
+    request_bytes: int
 
     def create(self, path: str) -> Writer:
         """Start a file that replaces any file at the path when it is published."""
@@ -88,13 +91,18 @@ class LocalFiles:
     """Local files, private to their user."""
 
     max_open = 64
+    request_bytes = 1 << 14
 
     def create(self, path: str) -> AtomicFile:
         return AtomicFile(path)
 
     def open_range(self, path: str, start: int = 0, n_bytes: int | None = None) -> io.FileIO:
         file = open_raw(path)
-        file.seek(start)
+        try:
+            file.seek(start)
+        except OSError:  # an offset that no file can have
+            file.close()
+            raise
         return file
 
     def put(self, path: str, data: bytes) -> None:

@@ -58,13 +58,13 @@ def segment(tmp_path):
         for start in range(0, len(data), 1 << 20):
             writer.write(0, data[start : start + (1 << 20)], 0)
             writer.write(1, bytes(1 << 20), 0)
-        return writer.publish()[0]
+        return writer.publish().segments()[0]
 
 
 def test_a_segment_goes_to_a_worker_as_it_is(identity, private, segment):
     assert len(segment.ranges) > 2
     with ExternalProgram([identity]) as worker:
-        frames = b"".join(worker.reduce_frames(segment_ranges(segment)))
+        frames = b"".join(worker.reduce_frames(segment_ranges([segment])))
     assert frames == encode_pairs(MANY)
 
 
@@ -76,7 +76,7 @@ def test_a_segment_with_one_changed_bit_is_an_error_and_no_success(identity, pri
         ExternalProgram([identity]) as worker,
         pytest.raises(DataError, match=rf"spool file {segment.path} is damaged: the checksum"),
     ):
-        dealt(worker, "reduce", segment_ranges(segment), 1)
+        dealt(worker, "reduce", segment_ranges([segment]), 1)
 
 
 def test_a_segment_that_is_cut_short_is_an_error_and_no_success(identity, private, segment):
@@ -87,7 +87,7 @@ def test_a_segment_that_is_cut_short_is_an_error_and_no_success(identity, privat
         ExternalProgram([identity]) as worker,
         pytest.raises(DataError, match=f"is cut short: 5 of the {n_all} bytes from offset 0 on"),
     ):
-        dealt(worker, "reduce", segment_ranges(segment), 1)
+        dealt(worker, "reduce", segment_ranges([segment]), 1)
 
 
 def test_how_much_of_a_range_the_worker_has_not_read_is_counted(tmp_path, private, segment):
@@ -96,7 +96,7 @@ def test_how_much_of_a_range_the_worker_has_not_read_is_counted(tmp_path, privat
         ExternalProgram([script(tmp_path, code)], params="xy") as worker,
         pytest.raises(WorkerExitedEarly) as caught,
     ):
-        dealt(worker, "reduce", segment_ranges(segment), 1)
+        dealt(worker, "reduce", segment_ranges([segment]), 1)
     assert caught.value.n_sent - caught.value.n_unread in (2, 1002)
     assert caught.value.n_sent > 1000
 

@@ -8,10 +8,9 @@ import collections
 import functools
 import itertools
 import json
-import pickle
 
-import cloudpickle
 import pytest
+from support.jobs import InThisProcess
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import sum_combiner
@@ -92,17 +91,6 @@ STREAMS = {  # name -> (output streams, reader)
     "netstrings": ([task_output_stream, plain_output_stream], chain_reader),
     "a stream of one's own": ([task_output_stream, json_stream], json_reader),
 }
-
-
-class InThisProcess:
-    """An engine: each call after the other, with what a task gets pickled as on its way to a
-    process.
-    """
-
-    def run_stage(self, name, fn, calls, retries, on_event):
-        data = cloudpickle.dumps(fn)
-        for index, call in enumerate(calls):
-            yield index, pickle.loads(data)(pickle.loads(pickle.dumps(call)))
 
 
 @pytest.fixture(scope="module")

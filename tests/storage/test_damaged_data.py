@@ -33,7 +33,8 @@ from kvproto.inputs.schemes import find_inputs, open_input, web
 from kvproto.storage import oob
 from kvproto.storage.hunks import HunkWriter
 from kvproto.storage.manifest import check_directory, open_result
-from kvproto.storage.spool import Segment, read_segment
+from kvproto.storage.spool import read_segments
+from kvproto.storage.spool_index import Segment
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +143,7 @@ def result_file(home, data):
         lambda: DDFS().chunk("x", [str(path)]),
         lambda: consumed(chain_reader(Unseekable(data), len(data), "http://x/y")),
         lambda: consumed(old_netstr_reader(io.BytesIO(data), None, "x")),
-        lambda: consumed(read_segment(Segment(str(path), ((3, 20),), 1, 7))),
+        lambda: consumed(read_segments([Segment(str(path), ((3, 20),), 1, 7)])),
     ]
 
 

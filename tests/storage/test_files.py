@@ -13,14 +13,14 @@ from kvproto.classic import result_iterator
 from kvproto.errors import DataError
 from kvproto.storage.records import FRAMES, OBJECTS, RAW, pack_frames, pack_objects
 from kvproto.storage.results import ResultWriters
-from kvproto.storage.spool import SpoolWriter, read_segment
+from kvproto.storage.spool import SpoolWriter, read_segments
 
 
 def spool(path, writes, n_partitions=3, **options):
     with SpoolWriter(str(path), n_partitions, **options) as writer:
         for partition, data in writes:
             writer.write(partition, data, 1)
-        return writer.publish()
+        return writer.publish().segments()
 
 
 @given(
@@ -34,7 +34,7 @@ def test_partitions_come_back_in_the_order_written_at_once_or_later(
     segments = spool(directory / "map-0", writes, buffer_size=buffer_size)
     for partition, segment in enumerate(segments):
         written = [data for number, data in writes if number == partition]
-        assert b"".join(read_segment(segment)) == b"".join(written)
+        assert b"".join(read_segments([segment])) == b"".join(written)
         assert (segment.n_bytes, segment.n_pairs) == (sum(map(len, written)), len(written))
     assert os.listdir(directory) == ["map-0"]
 
@@ -65,7 +65,7 @@ def test_a_spool_file_cut_short_is_named(tmp_path):
     [segment] = spool(tmp_path / "map-0", [(0, b"x" * 100)], n_partitions=1)
     os.truncate(segment.path, 60)
     with pytest.raises(DataError, match=rf"{segment.path} is cut short: 40 of the 100"):
-        list(read_segment(segment))
+        list(read_segments([segment]))
 
 
 def test_a_spool_file_with_one_changed_bit_is_named(tmp_path):
@@ -74,14 +74,14 @@ def test_a_spool_file_with_one_changed_bit_is_named(tmp_path):
         file.seek(50)
         file.write(b"y")
     with pytest.raises(DataError, match=rf"{segment.path} is damaged.*checksum"):
-        list(read_segment(segment))
+        list(read_segments([segment]))
 
 
 def test_a_spool_file_that_is_gone_is_named(tmp_path):
     [segment] = spool(tmp_path / "map-0", [(0, b"x")], n_partitions=1)
     os.unlink(segment.path)
     with pytest.raises(DataError, match=rf"reading {segment.path}: No such file"):
-        list(read_segment(segment))
+        list(read_segments([segment]))
 
 
 def result(path, kind=OBJECTS, n_batches=3):

@@ -1,0 +1,221 @@
+"""A job whose maps' outputs are merged gives the same bytes as one without merges."""
+
+import contextlib
+import functools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.jobs import InThisProcess
+
+from kvproto.classic import Job, external
+from kvproto.classic.func import sum_combiner, sum_reduce
+from kvproto.classic.task_io import chain_reader, plain_output_stream, task_output_stream
+from kvproto.engine.job import run_job
+from kvproto.engine.merge_plan import Limits
+from kvproto.engine.pool import LocalPool
+from kvproto.errors import JobError
+from kvproto.storage.job_directory import JobDirectory
+
+pytestmark = pytest.mark.slow
+
+ALWAYS = -(1 << 60)  # a least gain
+
+LIMITS = {
+    "without merges, indexes in files": Limits(driver_segments=0),
+    "merges of all partitions": Limits(least_gain=ALWAYS, task_columns=30),
+    "merges of few of both": Limits(least_gain=ALWAYS, task_columns=6),
+    "merges in many rounds": Limits(least_gain=ALWAYS, task_columns=12, task_bytes=200),
+    "merges, indexes in files": Limits(driver_segments=0, least_gain=ALWAYS, task_columns=6),
+}
+
+N_MAPS = 10
+
+INPUT = [f"raw://{number} b c{number} d e f b {'g' * number}" for number in range(N_MAPS)]
+
+
+def words(line, params):
+    return [(word, "1") for word in line.split()]
+
+
+def numbers(line, params):
+    return [(word, 1) for word in line.split()]
+
+
+def keys(iter, params):
+    return ((key, value) for key, value in iter)
+
+
+def files(stream, size, url, params):
+    """A reader that gives one entry for each file."""
+    data = stream.read()
+    return iter([(str(len(data)), data)])
+
+
+@pytest.fixture(scope="module")
+def programs(identity):
+    return external([str(identity)])
+
+
+JOBS = {
+    "functions": lambda op: {"map": numbers, "reduce": keys},
+    "sorted": lambda op: {"map": numbers, "reduce": keys, "sort": True},
+    "combined": lambda op: {"map": numbers, "combiner": sum_combiner, "reduce": sum_reduce},
+    "programs": lambda op: {"map": op, "reduce": op},
+    "a program as the map": lambda op: {"map": op, "reduce": keys},
+    "a program as the reduce, sorted": lambda op: {"map": words, "reduce": op, "sort": True},
+    "streams": lambda op: {
+        "map": words,
+        "map_output_stream": [task_output_stream, plain_output_stream],
+        "reduce": keys,
+        "reduce_reader": files,
+    },
+    "a reader of its own": lambda op: {"map": words, "reduce": keys, "reduce_reader": chain_reader},
+}
+
+
+class Outcome:
+    """What a job has left: its results, and what its maps wrote."""
+
+    def __init__(self, limits, engine, **jobargs):
+        job = Job("merged")
+        jobargs = {"input": INPUT, "partitions": 3, **jobargs}
+        spec = job.worker.spec(job, jobargs)
+        self.events = []
+        inputs = job.worker.inputs(job, jobargs, spec)
+        self.directory = directory = JobDirectory("merged")
+        with contextlib.closing(directory):
+            paths = run_job(spec, inputs, directory, engine, 2, self.events.append, limits=limits)
+        self.results = [Path(path).read_bytes() for path in paths]
+        self.map_results = [
+            path.read_bytes() for path in sorted(Path(directory.map_results).glob("*"))
+        ]
+
+    def texts(self, kind="note"):
+        return [event["text"] for event in self.events if event["event"] == kind]
+
+    def stages(self):
+        return [event["stage"] for event in self.events if event["event"] == "stage"]
+
+
+@pytest.fixture(scope="module")
+def unmerged():
+    """The outcome of each kind of job without merges."""
+    return {}
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("kind", JOBS)
+def test_results_are_the_same_bytes_with_and_without_merges(kind, limits, programs, unmerged):
+    def outcome(limits):
+        return Outcome(limits, InThisProcess(), keep_map=True, **JOBS[kind](programs))
+
+    if kind not in unmerged:
+        unmerged[kind] = outcome(Limits())
+    expected, merged = unmerged[kind], outcome(LIMITS[limits])
+    assert merged.results == expected.results
+    assert merged.map_results == expected.map_results
+    assert len(merged.map_results) == (27 if kind == "streams" else 3)
+    assert ("merge" in merged.stages()) == limits.startswith("merges")
+
+
+def test_a_job_says_why_it_is_merged_and_its_merges_are_a_stage():
+    limits = LIMITS["merges of few of both"]
+    outcome = Outcome(limits, InThisProcess(), map=numbers, reduce=keys)
+    assert outcome.texts() == [
+        "10 maps x 3 partitions: 30 segments of 50 bytes on average are merged by 6 tasks before "
+        "the reduce, because reading so many would take longer"
+    ]
+    assert outcome.stages() == ["map", "merge", "reduce"]
+    progress = [event for event in outcome.events if event["event"] == "progress"]
+    assert [(event["done"], event["total"]) for event in progress if event["stage"] == "merge"] == [
+        (number, 6) for number in range(1, 7)
+    ]
+
+
+class WithDeath:
+    """Runs some merges at first in a process that is killed before they publish their file."""
+
+    def __init__(self, pool, marks):
+        self._pool, self._marks = pool, marks
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        if name == "merge":
+            fn = functools.partial(dying, fn, self._marks)
+        return self._pool.run_stage(name, fn, calls, retries, on_event)
+
+
+def dying(merge, marks, call):
+    mark = Path(marks, f"{call.number}")
+    if call.number % 2 and not mark.exists():
+
+        def lethal(*paths):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        os.rename = lethal
+    return merge(call)
+
+
+@pytest.fixture
+def pool(tmp_path):
+    with LocalPool(2, log_directory=str(tmp_path), tmp_directory=str(tmp_path)) as pool:
+        yield pool
+
+
+def test_a_merge_that_is_killed_is_done_again_and_no_map_with_it(pool, tmp_path, programs):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    jobargs = JOBS["programs"](programs)
+    expected = Outcome(Limits(), pool, **jobargs)
+    limits = Limits(least_gain=ALWAYS, task_columns=15)
+    killed = Outcome(limits, WithDeath(pool, str(marks)), **jobargs)
+    assert killed.results == expected.results
+    retries = [event for event in killed.events if event["event"] == "retry"]
+    assert sorted((event["stage"], event["task"], event["attempt"]) for event in retries) == [
+        ("merge", 1, 1),
+        ("merge", 3, 1),
+    ]
+
+
+class Harmed:
+    """Harms the first file of a stage before the next one begins."""
+
+    def __init__(self, stage, harm):
+        self._stage, self._harm = stage, harm
+        self.path = None
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        for index, finished in InThisProcess().run_stage(name, fn, calls, retries, on_event):
+            if (name, index) == (self._stage, 0):
+                self.path = finished.output.path
+                self._harm(Path(self.path))
+            yield index, finished
+
+
+def cut(path):
+    os.truncate(path, 10)
+
+
+def change(path):
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("harm", "text"),
+    [
+        (cut, "spool file {path} is cut short"),
+        (change, "spool file {path} is damaged"),
+        (os.unlink, "reading {path}: No such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["map", "merge"])
+@pytest.mark.parametrize("limits", ["merges of few of both", "merges, indexes in files"])
+def test_a_spool_file_that_is_harmed_is_named(stage, limits, harm, text):
+    engine = Harmed(stage, harm)
+    with pytest.raises(JobError) as raised:
+        Outcome(LIMITS[limits], engine, map=numbers, reduce=keys)
+    assert text.format(path=engine.path) in str(raised.value)
