@@ -1,4 +1,4 @@
-"""`kvproto run` and `kvproto demo`: whole jobs on this machine."""
+"""`kvproto run` and `kvproto demo`: whole jobs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _add_run(commands: Commands) -> None:
     parser = add_command(
         commands,
         "run",
-        "run a job on this machine and print its results",
+        "run a job and print its results",
         _run_job,
         usage="kvproto run [option ...] MODULE.CLASS [option ...] [INPUT ...]",
         epilog=RUN_DETAILS,
@@ -106,6 +106,13 @@ def _add_run(commands: Commands) -> None:
         type=_at_least_one,
         metavar="N",
         help="how many tasks run at a time; default: one for each core",
+    )
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="ENGINE",
+        help="what runs the tasks: local (this machine), dask://HOST:PORT, ray (a Ray cluster on "
+        "this machine) or ray://HOST:PORT; default: local",
     )
     parser.add_argument(
         "-o",
@@ -179,6 +186,7 @@ def _run_job(args: argparse.Namespace) -> int:
         args.input,
         args.parameters,
         processes=args.processes,
+        engine=args.engine,
         progress=args.progress,
         output=args.output,
         form=args.form,

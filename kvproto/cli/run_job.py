@@ -68,6 +68,7 @@ def run(
     parameters: Sequence[tuple[str, str]] = (),
     *,
     processes: int | None = None,
+    engine: str = "local",
     progress: str = "auto",
     output: str = "-",
     form: str = "text",
@@ -82,6 +83,8 @@ def run(
         See `jobargs_of`.
     processes : int, optional
         How many tasks run at a time.
+    engine : str
+        What runs the tasks: as for `Job.run`.
     progress : str
         One of `kvproto.classic.progress.KINDS`.
     output, form : str
@@ -111,7 +114,8 @@ def run(
         jobargs["input"] = list(inputs)
     with Output(output) as out:  # before the job runs, so that a wrong path fails at once
         try:
-            job.run(on_event=Progress(progress, stderr()), processes=processes, **jobargs)
+            show = Progress(progress, stderr())
+            job.run(on_event=show, processes=processes, engine=engine, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
         try:
