@@ -1,12 +1,17 @@
 """Jobs on other engines: on an executor of this machine, and on a real Dask cluster."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+import sys
+import time
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
-from support.jobs import LIBRARY, counted, results, words
+from support.command_line import kvproto_command
+from support.jobs import COUNT, LIBRARY, counted, events, program, results, words
 
-from kvproto.classic import Job, func
+from kvproto.classic import Job, func, result_iterator
+from kvproto.driver.program import external
+from kvproto.errors import DataError, JobError
 
 TEXT = [str(LIBRARY / name) for name in ("re/__init__.py", "ast.py", "abc.py", "os.py")]
 COUNTS = counted(TEXT, rb"\S+")
@@ -38,6 +43,11 @@ def test_an_executor_counts_the_words_as_this_machine_does(engine):
     assert word_counts(engine=engine) == COUNTS
 
 
+def test_an_executor_of_threads_counts_them_too():
+    with ThreadPoolExecutor(2) as executor:
+        assert word_counts(engine=executor) == COUNTS
+
+
 def test_an_engine_leaves_in_the_directory_of_a_job_what_this_machine_leaves(engine):
     def left(**jobargs):
         job = Job("test").run(input=TEXT, map=words, reduce=sums, **jobargs)
@@ -45,3 +55,199 @@ def test_an_engine_leaves_in_the_directory_of_a_job_what_this_machine_leaves(eng
         return sorted(os.listdir(job.directory)), sorted(os.listdir(f"{job.directory}/results"))
 
     assert left(engine=engine) == left()
+
+
+def test_a_program_with_its_files_and_the_files_of_the_job_reach_the_workers(engine, tmp_path):
+    (tmp_path / "extra.py").write_text("VALUE = 7\n")
+    worker = program(tmp_path, COUNT)
+    counts = results(input=TEXT, map=external([worker]), reduce=external([worker]), engine=engine)
+    assert {key: int(value) for key, value in counts} == counted(TEXT)
+
+    def read(line, params):
+        import extra  # noqa: PLC0415
+
+        with open("words.txt") as file:
+            yield file.read(), extra.VALUE
+
+    files = {"words.txt": b"from the job", "extra.py": (tmp_path / "extra.py").read_bytes()}
+    given = dict(input=["raw://x"], map=read, required_files=files)
+    assert results(engine=engine, **given) == [("from the job", 7)]
+
+
+def test_tasks_leave_the_process_of_the_worker_as_it_was(dask):
+    def wander(line, params):
+        os.chdir("/")
+        os.environ["LOST"] = "yes"
+        sys.modules["lost"] = sys
+        yield os.getcwd(), "LOST" in os.environ
+
+    def look(line, params):
+        yield "LOST" in os.environ, os.getcwd() == "/"
+
+    results(input=["raw://x"] * 4, map=wander, engine=dask)
+    assert set(results(input=["raw://x"], map=look, engine=dask)) == {(False, False)}
+
+
+def test_a_function_that_fails_ends_the_job_once_with_its_own_error(engine):
+    def fail(line, params):
+        print("I begin")
+        return {}["missing"]
+
+    job = Job("test").run(input=["raw://x"], map=fail, engine=engine)
+    with pytest.raises(
+        JobError, match=r"task map:0 failed:\n(.|\n)*in fail(.|\n)*KeyError: 'missing'"
+    ):
+        job.wait()
+    assert [event["event"] for event in events(job)] == ["job", "stage", "message", "failed"]
+
+
+def test_an_input_that_fails_is_tried_again_and_each_retry_is_an_event(engine):
+    def fail(line, params):
+        raise DataError("not yet")
+
+    job = Job("test").run(input=["raw://x"], map=fail, engine=engine)
+    with pytest.raises(JobError, match="failed after 3 attempts"):
+        job.wait()
+    assert [e["attempt"] for e in events(job) if e["event"] == "retry"] == [1, 2]
+
+
+def test_a_task_that_dies_costs_the_worker_nothing_and_is_tried_again(engine, tmp_path):
+    def die_once(line, params):
+        try:
+            os.mkdir(tmp_path / "mark")
+        except FileExistsError:
+            return [(line, 1)]
+        os.write(2, b"the last words\n")
+        os._exit(7)
+
+    job = Job("test").run(input=["raw://x"], map=die_once, engine=engine)
+    assert list(result_iterator(job.wait())) == [("x", 1)]
+    [retry] = [event for event in events(job) if event["event"] == "retry"]
+    assert "ended with exit status 7" in retry["text"] and "the last words" in retry["text"]
+
+
+def test_messages_come_while_their_task_runs(engine, tmp_path):
+    """The task waits until the driver has its message: without that, it would wait for ever."""
+    os.mkfifo(tmp_path / "seen")
+
+    def speak(line, params):
+        print("now")
+        (tmp_path / "seen").read_text()
+        yield line, 1
+
+    late = []
+
+    def on_event(event):
+        if event["event"] == "message":
+            late.append(time.time() - event["time"])
+            (tmp_path / "seen").write_text("yes")
+
+    job = Job("test").run(input=["raw://x"], map=speak, engine=engine, on_event=on_event)
+    assert list(result_iterator(job.wait())) == [("x", 1)]
+    assert len(late) == 1
+
+
+def test_two_jobs_on_one_cluster_do_not_meet(dask):
+    def label(line, params):
+        yield params, os.path.basename(os.environ["KVPROTO_HOME"])
+
+    jobs = [
+        Job("test").run(input=["raw://x"] * 8, map=label, params=number, engine=dask)
+        for number in range(2)
+    ]
+    assert [set(result_iterator(job.wait())) for job in jobs] == [{(0, "home")}, {(1, "home")}]
+
+
+def test_a_slow_task_gets_a_second_attempt_whose_result_counts(engine, tmp_path):
+    never = tmp_path / "never"
+    os.mkfifo(never)
+
+    def slow_once(line, params):
+        if line == "9":
+            try:
+                os.mkdir(tmp_path / "mark")
+            except FileExistsError:
+                return [("second", 1)]
+            never.read_text()
+        return [(line, 1)]
+
+    given = dict(input=[f"raw://{n}" for n in range(10)], map=slow_once, map_init=lambda i, p: None)
+    counts = dict(results(engine=engine, **given))
+    assert counts == {**{str(n): 1 for n in range(9)}, "second": 1}
+
+
+# --- what cannot run ---------------------------------------------------------------------------
+
+
+def test_a_worker_with_another_version_is_an_error_before_the_first_task(
+    engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("kvproto.engine.executors.versions", lambda: ("3.2", "0.0.1"))
+
+    def begin(line, params):
+        (tmp_path / "begun").touch()
+        return []
+
+    job = Job("test").run(input=["raw://x"], map=begin, engine=engine)
+    with pytest.raises(
+        JobError,
+        match=r"the worker process \S+ has Python 3\.\d+ and kvproto .*driver has Python 3.2",
+    ):
+        job.wait()
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_worker_that_does_not_see_the_directory_of_the_job_says_what_to_share(dask, monkeypatch):
+    # The same path is another directory in each process.
+    monkeypatch.setenv("KVPROTO_HOME", "/proc/self/cwd/home")
+    job = Job("test").run(input=["raw://x"], map=words, engine=dask)
+    with pytest.raises(
+        JobError, match=r"cannot read what the driver wrote in /proc/self/cwd/home/jobs/.*must see"
+    ):
+        job.wait()
+
+
+@pytest.mark.parametrize(
+    "engine, extra, module", [("dask://127.0.0.1:1", "dask", "distributed"), ("ray", "ray", "ray")]
+)
+def test_an_engine_without_its_package_says_what_to_install(
+    engine, extra, module, monkeypatch, home
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(JobError, match=rf"pip install 'kvproto\[{extra}\]'"):
+        Job("test").run(input=["raw://x"], map=words, engine=engine)
+    assert not list(home.glob("jobs/*"))
+
+
+@pytest.mark.parametrize(
+    "engine, error", [("spark://x", ValueError), (None, TypeError), (7, TypeError)]
+)
+def test_what_is_no_engine_is_refused_with_what_there_is(engine, error, home):
+    with pytest.raises(error, match="Executor"):
+        Job("test").run(input=["raw://x"], map=words, engine=engine)
+    assert not list(home.glob("jobs/*"))
+
+
+class Refusing(Executor):
+    """An executor that gives each call up."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        raise RuntimeError("the queue is closed")
+
+
+def test_an_executor_that_takes_no_calls_ends_the_job_with_its_text():
+    job = Job("test").run(input=["raw://x"], map=words, engine=Refusing())
+    with pytest.raises(JobError, match=r"the executor .*RuntimeError: the queue is closed"):
+        job.wait()
+
+
+def test_the_command_runs_a_job_on_a_cluster(dask, tmp_path):
+    (tmp_path / "count.py").write_text(
+        "from kvproto.classic import Job\n"
+        "class Count(Job):\n"
+        "    @staticmethod\n"
+        "    def map(line, params):\n"
+        "        return [(word, 1) for word in line.split()]\n"
+    )
+    done = kvproto_command("run", "--engine", dask, "count.Count", "raw://a b", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"a\t1\nb\t1\n")
