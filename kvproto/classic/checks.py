@@ -5,7 +5,6 @@ A check takes the name and the value of a parameter, and returns the value that 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import warnings
@@ -269,6 +268,8 @@ def check_names(names: Iterable[str], known: Collection[str], *, stacklevel: int
                 stacklevel=stacklevel,
             )
         elif name not in known:
+            import difflib  # noqa: PLC0415  # slow, and only an error needs it
+
             near = difflib.get_close_matches(name, known, 1)
             hint = (
                 f"did you mean {near[0]!r}?" if near else f"its parameters are {', '.join(known)}"

@@ -154,10 +154,11 @@ class _Prepared:
         self._link, theirs = socket.socketpair()
         self._link.settimeout(_ANSWER_SECONDS)
         boot = _BOOT.format(path=sys.path, fd=theirs.fileno(), driver=os.getpid())
+        kept = {name: value for name, value in environment.items() if name != "TMPDIR"}
         try:
             self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-P", "-c", boot],
-                env={**environment, MARK: "0" * 32},
+                env={**kept, MARK: "0" * 32},  # TMPDIR is that of one task process
                 pass_fds=[theirs.fileno()],
                 process_group=0,
                 stdin=subprocess.DEVNULL,

@@ -107,7 +107,7 @@ def _task_process(request: _Request) -> int:
         os.write(status, f"error {e.errno}\n".encode())
         os._exit(_OS_ERROR)
     if pid:
-        _supervise(pid, control, status, request.directory)
+        _supervise(pid, request)
     ffi, lib = native.ffi, native.lib
     name, mark = (ffi.new("char[]", text.encode()) for text in (MARK, request.mark))
     if lib.kvproto_settle(supervisor, name, mark):
@@ -124,13 +124,15 @@ def _task_process(request: _Request) -> int:
     return connection
 
 
-def _supervise(pid: int, control: int, status: int, directory: str) -> None:
+def _supervise(pid: int, request: _Request) -> None:
     """Supervise a child; its parent's death kills it if that fails."""
     try:
         with suppress(OSError):  # it has ended
             os.setpgid(pid, pid)
+        control, status = request.fds[:2]
         for fd in (control, status):
             os.set_inheritable(fd, True)
-        os.execv(SUPERVISE, [SUPERVISE, "--child", str(pid), str(control), str(status), directory])
+        command = [SUPERVISE, "--child", str(pid), str(control), str(status), request.directory]
+        os.execve(SUPERVISE, command, request.environment)
     finally:
         os._exit(_OS_ERROR)

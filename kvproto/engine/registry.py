@@ -5,7 +5,6 @@ Everything is read from the directory of the job each time.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import time
@@ -342,6 +341,8 @@ def resolve_job(text: str) -> str:
             f"{len(matching)} jobs begin with {text}: give more of the name. "
             f"The last ones:\n  {shown}"
         )
+    import difflib  # noqa: PLC0415  # slow, and only an error needs it
+
     near = difflib.get_close_matches(
         text.partition("@")[0], {job.partition("@")[0] for job in jobs}, 1
     )

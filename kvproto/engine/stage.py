@@ -10,7 +10,6 @@ import collections
 import pickle
 import time
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -96,7 +95,8 @@ class Stage:
         n_done = len(self._calls) - self.n_left
         if self._waiting or not self._seconds or n_done < _DONE * len(self._calls):
             return None
-        limit = max(_MIN_SECONDS, _SLOW * median(self._seconds))
+        typical = sorted(self._seconds)[len(self._seconds) // 2]
+        limit = max(_MIN_SECONDS, _SLOW * typical)
         n_attempts = collections.Counter(attempt.task for attempt in self._running)
         slow = {
             attempt.task: began

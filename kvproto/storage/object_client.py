@@ -11,7 +11,6 @@ and say what to do.
 
 from __future__ import annotations
 
-import configparser
 import errno
 import os
 import socket
@@ -168,6 +167,8 @@ _KEYS = frozenset(
 
 def _read_profile(settings: dict[str, str]) -> dict[str, str]:
     """The profile of the files that the command `aws configure` writes."""
+    import configparser  # noqa: PLC0415  # slow, and only objects need it
+
     name = settings.get("AWS_PROFILE", "default")
     profile: dict[str, str] = {}
     for variable, file, section in (

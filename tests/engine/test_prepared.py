@@ -232,10 +232,11 @@ def test_what_a_program_inherits_is_what_the_driver_has_now(tmp_path, change):
 
 
 def test_directory_and_variables_change_without_another_prepared_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", ["lib", *sys.path])
     run(is_fork, tmp_path)
     pid = prepared_pid()
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "beside.py").write_text("value = 1")
+    (tmp_path / "there" / "lib").mkdir(parents=True)
+    (tmp_path / "there" / "lib" / "beside.py").write_text("value = 1")
     monkeypatch.chdir(tmp_path / "there")
     monkeypatch.setenv("ITS_OWN", "value")
 
@@ -243,8 +244,7 @@ def test_directory_and_variables_change_without_another_prepared_process(tmp_pat
         beside = importlib.import_module("beside")
         return os.getcwd(), os.environ["ITS_OWN"], os.environ["GIVEN"], beside.value
 
-    options = {"environment": {"GIVEN": "too"}, "path": [""]}
-    assert run(look, tmp_path, **options) == (os.getcwd(), "value", "too", 1)
+    assert run(look, tmp_path, environment={"GIVEN": "too"}) == (os.getcwd(), "value", "too", 1)
     assert prepared_pid() == pid
 
 
@@ -306,7 +306,7 @@ def test_a_prepared_process_ends_with_its_driver_however_that_ends(tmp_path, end
         pidfd = os.pidfd_open(pid)
         process.stdin.write(b"\n")
         process.stdin.flush()
-        assert select.select([pidfd], [], [], PATIENCE)[0], "it lives on"
+        assert select.select([pidfd], [], [], 8)[0], "it lives on, or ended for want of requests"
     for fd in pidfd, reads, writes:
         os.close(fd)
 
@@ -366,3 +366,21 @@ def test_where_the_kernel_refuses_the_fork_python_is_executed(tmp_path):
     code = "assert not run(is_fork, path) and not run(is_fork, path)\nprint('done')\n"
     done = in_another_program(code, tmp_path, *strace, "-e", "inject=clone3:error=ENOSYS")
     assert done == "done\n"
+
+
+A_THREAD = """
+import sys, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+if "prepared_main" in " ".join(sys.orig_argv):
+    with open({!r}, "a") as file:
+        file.write("started ")
+"""
+
+
+def test_a_prepared_process_with_a_thread_is_of_no_use_and_is_not_started_again(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(A_THREAD.format(str(tmp_path / "starts")))
+    options = {"environment": {"PYTHONPATH": str(tmp_path)}}
+    assert not run(is_fork, tmp_path, **options)
+    assert not run(is_fork, tmp_path, **options)
+    assert (tmp_path / "starts").read_text() == "started "
+    assert run(is_fork, tmp_path)

@@ -90,12 +90,16 @@ def has_ended(pidfd: int, seconds: float = 0) -> bool:
 
 
 def processes_of(job_directory: str) -> list[int]:
-    """The processes that work for a job: their TMPDIR is in its directory."""
+    """The processes that work for a job: their TMPDIR, or the log that they write, is in its
+    directory.
+    """
     found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"TMPDIR=" + os.fsencode(job_directory) in path.read_bytes():
-                found.append(int(path.parent.name))
+            if b"TMPDIR=" + os.fsencode(job_directory) in (
+                path / "environ"
+            ).read_bytes() or job_directory in os.readlink(path / "fd/2"):
+                found.append(int(path.name))
         except OSError:
             pass  # it has ended, or is another user's
     return found
