@@ -7,18 +7,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TextIO, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TextIO, cast, overload
 
 from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
-from kvproto.engine.context import check_profile
+from kvproto.engine.context import read_profile
 from kvproto.engine.registry import ACTIVE, UNKNOWN, JobHandle, all_jobs, one_ended, started
 from kvproto.errors import JobError, WaitTimeout
+from kvproto.storage.store import is_object
 from kvproto.storage.trust import check_trusted
 
 if TYPE_CHECKING:
     import pstats
+    from cProfile import Profile
 
     from kvproto.classic.job import Job
 
@@ -224,11 +226,12 @@ class Disco:
         """
         import pstats  # noqa: PLC0415 (it is slow to load)
 
-        paths = JobHandle(jobname).profiles(mode)
-        for path in paths:
-            check_trusted(None, path)
-            check_profile(path)
-        stats = pstats.Stats(*paths, stream=stream)
+        profiles = []
+        for path in JobHandle(jobname).profiles(mode):
+            if not is_object(path):
+                check_trusted(None, path)
+            profiles.append(read_profile(path))
+        stats = pstats.Stats(*cast("list[Profile]", profiles), stream=stream)
         return stats.strip_dirs().sort_stats("cumulative")
 
     def kill(self, jobname: str) -> None:

@@ -21,9 +21,10 @@ from kvproto.classic.worker import Worker
 from kvproto.engine.registry import UNKNOWN, JobHandle
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
-from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.job_directory import JobDirectory, store_address
 
 if TYPE_CHECKING:
+    import os
     from concurrent.futures import Executor
     from pstats import Stats
 
@@ -97,6 +98,7 @@ class Job:
         *,
         processes: int | None = None,
         engine: str | Executor = "local",
+        store: str | os.PathLike[str] | None = None,
         on_event: Callable[[dict[str, Any]], object] | None = None,
         **jobargs: Any,
     ) -> Self:
@@ -137,13 +139,14 @@ class Job:
         n_allowed = self.worker.max_processes(self, jobargs) or sys.maxsize
         speculate = self.worker.may_speculate(self, jobargs)
         sweep()
+        address = None if store is None else store_address(store)
         cluster = _cluster(engine)
         n_slots = n_cores() if cluster is None else cluster.n_slots or n_cores()
         n_processes = min(processes or n_slots, n_allowed)
         with ExitStack() as undo:
             if cluster is not None:
                 undo.callback(cluster.close)
-            directory = JobDirectory(spec.name)
+            directory = JobDirectory(spec.name, address)
             undo.callback(directory.discard)  # Ctrl-C too: no directory without a job
             directory.place_files(files)
             self._run = JobThread(

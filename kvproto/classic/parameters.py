@@ -343,6 +343,15 @@ OF_RUN = (
         shown="this machine",
     ),
     Parameter(
+        "store",
+        "str or path",
+        None,
+        "only in `run`: where the tasks keep their files and the job its results: a directory "
+        "that all machines of the job see, or a URL of an object store (`s3://bucket/path`, "
+        "`gs://`, `az://`; needs `kvproto[object-store]`)",
+        shown="the job's directory",
+    ),
+    Parameter(
         "on_event",
         "function",
         None,

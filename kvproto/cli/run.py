@@ -115,6 +115,13 @@ def _add_run(commands: Commands) -> None:
         "this machine) or ray://HOST:PORT; default: local",
     )
     parser.add_argument(
+        "--store",
+        metavar="DIR|URL",
+        help="where the tasks keep their files and the job its results: a directory that all "
+        "machines of the job see, or a URL of an object store, as s3://bucket/path; default: the "
+        "directory of the job",
+    )
+    parser.add_argument(
         "-o",
         dest="output",
         default="-",
@@ -187,6 +194,7 @@ def _run_job(args: argparse.Namespace) -> int:
         args.parameters,
         processes=args.processes,
         engine=args.engine,
+        store=args.store,
         progress=args.progress,
         output=args.output,
         form=args.form,

@@ -69,6 +69,7 @@ def run(
     *,
     processes: int | None = None,
     engine: str = "local",
+    store: str | None = None,
     progress: str = "auto",
     output: str = "-",
     form: str = "text",
@@ -85,6 +86,8 @@ def run(
         How many tasks run at a time.
     engine : str
         What runs the tasks: as for `Job.run`.
+    store : str, optional
+        A directory or a URL for the files of the tasks and the results.
     progress : str
         One of `kvproto.classic.progress.KINDS`.
     output, form : str
@@ -115,7 +118,7 @@ def run(
     with Output(output) as out:  # before the job runs, so that a wrong path fails at once
         try:
             show = Progress(progress, stderr())
-            job.run(on_event=show, processes=processes, engine=engine, **jobargs)
+            job.run(on_event=show, processes=processes, engine=engine, store=store, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
         try:

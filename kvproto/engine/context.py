@@ -21,16 +21,17 @@ from zlib import crc32
 from kvproto.engine.spec import TaskSpec
 from kvproto.errors import JobError
 from kvproto.storage import oob
-from kvproto.storage.atomic import open_regular, write_file
-from kvproto.storage.home import home
+from kvproto.storage.atomic import writing
+from kvproto.storage.job_directory import JobPaths
+from kvproto.storage.store import store_of
 from kvproto.storage.trust import trusting
 
 __all__ = [
     "TaskContext",
-    "check_profile",
     "current",
     "in_task",
     "pass_str_as_bytes",
+    "read_profile",
     "sealed",
 ]
 
@@ -41,8 +42,8 @@ class TaskContext:
 
     Parameters
     ----------
-    job_path : str
-        The path of the job's directory, which ends with the name of the job.
+    shared : str
+        The address of the job's shared place, which ends with the name of the job.
     stage : str
         "map" or "reduce".
     number : int
@@ -54,7 +55,7 @@ class TaskContext:
         The out-of-band values that it has put, by their keys.
     """
 
-    job_path: str
+    shared: str
     stage: str
     number: int
     inputs: list[str]
@@ -63,7 +64,7 @@ class TaskContext:
     @property
     def job(self) -> str:
         """The name of the job."""
-        return os.path.basename(self.job_path)
+        return os.path.basename(self.shared)
 
     @property
     def host(self) -> str:
@@ -83,10 +84,17 @@ class TaskContext:
     def get(self, key: str, job: str | None = None) -> bytes | str:
         """Return an out-of-band value of this job or of another one; JobError if there is none."""
         if job is not None and job != self.job:
-            return oob.get(os.path.join(home(), "jobs", job, "oob"), key)
+            return oob.get(self._values_of(job), key)
         if key in self.values:
             return self.values[key]
-        return oob.get(os.path.join(self.job_path, "oob"), key)
+        return oob.get(os.path.join(self.shared, "oob"), key)
+
+    def _values_of(self, job: str) -> str:
+        """Where the values of another job are: of this home, else of the same store."""
+        paths = JobPaths(job)
+        if os.path.isdir(paths.path):
+            return paths.oob
+        return os.path.join(os.path.dirname(self.shared), job, "oob")
 
 
 class _Process:
@@ -113,8 +121,9 @@ def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
         _bind(spec.functions, {**spec.free_names(), **_import_required(spec.required_modules)})
         for function in spec.functions:
             pass_str_as_bytes(getattr(function, "__globals__", {}).values())
-        profile = os.path.join(task.job_path, "profile", f"{task.stage}-{task.number:05d}")
-        with trusting(spec.trust), _profiled(profile) if spec.profile else nullcontext():
+        profile = os.path.join(task.shared, "profile", f"{task.stage}-{task.number:05d}")
+        store = os.path.dirname(task.shared)
+        with trusting(spec.trust, store), _profiled(profile) if spec.profile else nullcontext():
             yield
     finally:
         _Process.task = None
@@ -194,11 +203,20 @@ def sealed(profile: bytes) -> bytes:
     return profile + _seal(profile)
 
 
-def check_profile(path: str) -> None:
-    """Raise JobError for a profile that cannot be read or is damaged; it names the file."""
+class Profile:
+    """A profile as `pstats.Stats` takes it."""
+
+    def __init__(self, stats: dict[Any, Any]) -> None:
+        self.stats = stats
+
+    def create_stats(self) -> None:
+        """Nothing: they are there."""
+
+
+def read_profile(path: str) -> Profile:
+    """Read a profile; JobError that names it if it cannot be read or is damaged."""
     try:
-        with open_regular(path) as file:
-            data = file.read()
+        data = store_of(path).get(path)
     except OSError as e:
         raise JobError(f"the profile {path} cannot be read: {e.strerror}") from e
     n_seal = len(_seal(b""))
@@ -206,6 +224,7 @@ def check_profile(path: str) -> None:
         raise JobError(
             f"the profile {path} is damaged: remove it to read the other profiles of the job"
         )
+    return Profile(marshal.loads(data))
 
 
 def _seal(data: bytes) -> bytes:
@@ -224,4 +243,5 @@ def _profiled(path: str) -> Iterator[None]:
     finally:
         profiler.disable()
     profiler.create_stats()
-    write_file(path, sealed(marshal.dumps(profiler.stats)))  # as `dump_stats` does
+    with writing(path):
+        store_of(path).put(path, sealed(marshal.dumps(profiler.stats)))  # as `dump_stats` does

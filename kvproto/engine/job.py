@@ -40,7 +40,7 @@ from kvproto.storage import oob
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
-from kvproto.storage.store import store_of
+from kvproto.storage.store import is_object, store_of
 
 __all__ = ["Engine", "run_job"]
 
@@ -192,7 +192,8 @@ def _log_failure(
 def _tidy(log: EventLog, directory: JobDirectory) -> None:
     """Remove what only a running job needs; log a note for each path that cannot be removed."""
     for path in tidy(directory):
-        log(Note(f"{path} could not be removed; remove it by hand: rm -r {path}"))
+        by_hand = "" if is_object(path) else f": rm -r {path}"
+        log(Note(f"{path} could not be removed; remove it by hand{by_hand}"))
 
 
 def _run_stages(
@@ -227,7 +228,7 @@ def _run_stages(
     in_files = indexes_in_files(len(tasks), map_spec.n_partitions, limits)
     maps = [MapCall(number, splits, target, in_files) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
-    task = functools.partial(map_task, map_spec, directory.path)
+    task = functools.partial(map_task, map_spec, directory.shared)
     mapped: list[Any] = _run_stage(
         engine, "map", task, maps, spec.attempts, n_bytes, directory, log
     )
@@ -315,7 +316,7 @@ def _run_reduce(
     engine: Engine,
     log: EventLog,
 ) -> list[Result]:
-    task = functools.partial(reduce_task, resolve_reduce(spec), directory.path)
+    task = functools.partial(reduce_task, resolve_reduce(spec), directory.shared)
     reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, directory, log)
     return [result for results in reduced for result in results]
 

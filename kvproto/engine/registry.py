@@ -17,6 +17,7 @@ from kvproto.engine.events import MAX_EVENT, Done, Failed, StageStarted, read_ev
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.atomic import open_regular
+from kvproto.storage.files import remove_files
 from kvproto.storage.home import check_home, home
 from kvproto.storage.job_directory import (
     JobPaths,
@@ -25,6 +26,7 @@ from kvproto.storage.job_directory import (
     wait_for_end,
 )
 from kvproto.storage.manifest import names_of
+from kvproto.storage.store import is_object, store_of
 
 __all__ = [
     "ACTIVE",
@@ -106,12 +108,15 @@ class JobHandle:
         if kept is not None:
             return [os.path.join(self.paths.map_results, name) for name in kept]
         try:
-            names = sorted(name for name in os.listdir(self.paths.spool) if name.startswith(stage))
-        except FileNotFoundError:
+            names = sorted(store_of(self.paths.spool).names(self.paths.spool))
+        except OSError:
+            names = []
+        names = [name for name in names if name.startswith(stage)]
+        if not names:
             raise JobError(
                 f"the output of stage {stage} of job {self.job} was removed when the job ended: "
                 "run it with keep_map=True"
-            ) from None
+            )
         return [
             os.path.join(self.paths.spool, name)
             for name in names
@@ -231,7 +236,12 @@ class JobHandle:
     def profiles(self, stage: str = "") -> list[str]:
         """Return the paths of its profiles, of one stage or all; JobError if there are none."""
         self._known()
-        names = sorted(os.listdir(self.paths.profile)) if os.path.isdir(self.paths.profile) else []
+        try:
+            names = sorted(store_of(self.paths.profile).names(self.paths.profile))
+        except FileNotFoundError:
+            names = []
+        except OSError as e:
+            raise JobError(f"reading {self.paths.profile}: {e.strerror}") from e
         names = [name for name in names if name.startswith(stage) and not name.endswith(".part")]
         if not names:
             of_stage = f" of stage {stage!r}" if stage else ""
@@ -249,11 +259,12 @@ class JobHandle:
         """Remove its logs, required files and profiles. JobError while it is active."""
         if self._known() == ACTIVE:
             raise JobError(f"job {self.job} is active: wait for it or kill it first")
-        for path in (self.paths.logs, self.paths.files, self.paths.profile):
-            try:
-                remove_tree(path)
-            except OSError as e:
-                raise _not_removed(path, e) from e
+        try:
+            for path in (self.paths.logs, self.paths.files, self.paths.profile):
+                store_of(path).remove_tree(path)
+            remove_files(self.paths.shared)
+        except OSError as e:
+            raise _not_removed(e.filename or self.paths.path, e) from e
 
     def purge(self) -> None:
         """Remove the job with its results; kill it first if it is active."""
@@ -262,6 +273,8 @@ class JobHandle:
         jobs, name = os.path.split(self.paths.path)
         aside = os.path.join(jobs, f".{name}")
         try:
+            if self.paths.has_store:
+                store_of(self.paths.shared).remove_tree(self.paths.shared)
             os.rename(self.paths.path, aside)  # the job is gone at once, and whole
             remove_tree(aside)
         except OSError as e:
@@ -308,7 +321,8 @@ def one_ended(jobs: Iterable[JobHandle], seconds: float) -> bool:
 
 
 def _not_removed(path: str, e: OSError) -> JobError:
-    return JobError(f"removing {path}: {e.strerror}; remove the rest by hand: rm -r {path}")
+    by_hand = "" if is_object(path) else f"; remove the rest by hand: rm -r {path}"
+    return JobError(f"removing {path}: {e.strerror}{by_hand}")
 
 
 def all_jobs() -> list[str]:

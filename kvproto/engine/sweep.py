@@ -9,8 +9,10 @@ from contextlib import suppress
 
 from kvproto.driver.supervisor import remove_tree
 from kvproto.engine.registry import first_event
+from kvproto.errors import JobError
 from kvproto.storage.home import check_home, home
 from kvproto.storage.job_directory import JobPaths, has_driver, machine, tidy
+from kvproto.storage.store import store_of
 
 __all__ = ["sweep"]
 
@@ -46,9 +48,9 @@ def _sweep_job(paths: JobPaths) -> None:
     """
     if not os.path.lexists(paths.control) or has_driver(paths.control):
         return
-    with suppress(ValueError):
+    with suppress(ValueError, JobError):  # JobError: its store cannot be used here
         if first_event(paths).get("machine") == machine() and not tidy(paths):
-            remove_tree(paths.exchange)
+            store_of(paths.exchange).remove_tree(paths.exchange)
             os.unlink(paths.control)
 
 

@@ -69,9 +69,9 @@ __all__ = ["map_task", "reduce_task"]
 # --- map ---------------------------------------------------------------------------------------
 
 
-def map_task(spec: MapSpec, job_path: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
+def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
     """Run the map over the call's splits. Its files: one of the spool, or results."""
-    task = TaskContext(job_path, "map", call.number, [split.url for split in call.splits])
+    task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
         call.splits,
@@ -135,12 +135,12 @@ def _batches_of_program(program: External, reader: InputReader) -> Iterator[list
 # --- reduce ------------------------------------------------------------------------------------
 
 
-def reduce_task(spec: ReduceSpec, job_path: str, call: ReduceCall) -> Finished[list[Result]]:
+def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[list[Result]]:
     """Run the reduce over one partition. Its file: the result."""
     segments = _segments(spec, call)
     paths = list(dict.fromkeys(segment.path for segment in segments))
     urls = paths or [split.url for split in call.splits]
-    task = TaskContext(job_path, "reduce", call.partition, urls)
+    task = TaskContext(shared, "reduce", call.partition, urls)
     meter = Meter("reduced", spec.status_interval)
     reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
 

@@ -53,18 +53,20 @@ def check_home() -> None:
 
 @contextmanager
 def in_home(path: str) -> Iterator[None]:
-    """Turn an OSError of the body, which writes `path` below the home, into a JobError.
+    """Turn an OSError of the body, which writes `path` of a job, into a JobError.
 
-    Its message says how to choose another home.
+    Its message says how to choose another home or, for a path elsewhere, another store.
     """
     try:
         yield
     except OSError as e:
-        raise JobError(
-            f"writing {path}: {e.strerror or e}; jobs are kept below {home()}: "
-            "free some space there, or set KVPROTO_HOME to a writable directory "
-            "with more space"
-        ) from e
+        advice = (
+            f"jobs are kept below {home()}: free some space there, or set KVPROTO_HOME to a "
+            "writable directory with more space"
+            if path.startswith(home())
+            else "free some space there, or choose another store for the job"
+        )
+        raise JobError(f"writing {path}: {e.strerror or e}; {advice}") from e
 
 
 def make_directory(path: str) -> None:

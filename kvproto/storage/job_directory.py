@@ -5,15 +5,25 @@ Each job has a directory below `kvproto.storage.home.home()`:
     jobs/NAME@DATE-TIME-XXXXXXXX/  created exclusively, so that two jobs never share one
         events.jsonl            what happened, a JSON object a line (see `kvproto.engine.events`)
         logs/                   what task processes wrote to stdout and stderr
+        files/                  its required files
+        control                 while the job runs: a FIFO that its driver holds open
+        store                   the address of its shared place, if that is elsewhere
+        tmp/                    in use while the job runs, removed at its end
+
+Its tasks read and write in the shared place: the same directory, or one of this name in the job's
+store, which may be an object store:
+
+        job                     the name of the job; not where the two are the same
         results/                the result files; there when the job is done, not before
         results.jsonl           their names, sizes and checksums (see `manifest`)
         map-results/            what the maps wrote, of a job that keeps it, and map-results.jsonl
         oob/                    out-of-band values of its tasks (see `oob`)
         profile/                what profiled tasks measured
-        files/                  its required files
-        control                 while the job runs: a FIFO that its driver holds open
-        unfinished/ spool/ tmp/ exchange/
+        unfinished/ spool/ exchange/
                                 in use while the job runs, removed at its end
+
+An object cannot be renamed. So result objects are written to results/, and they are results when
+results.jsonl says so.
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
@@ -32,16 +42,19 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 
 from kvproto._stdio import ready_fds
 from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
-from kvproto.storage.atomic import private, sync
+from kvproto.errors import JobError
+from kvproto.storage.atomic import open_regular, private, sync, write_file
+from kvproto.storage.files import publish_files
 from kvproto.storage.home import home, in_home, make_directory, make_home
+from kvproto.storage.objects import SCHEMES, ObjectStore
 from kvproto.storage.results import plain_name
-from kvproto.storage.store import store_of
+from kvproto.storage.store import is_object, store_of
 
 __all__ = [
     "DriverEnd",
@@ -49,14 +62,18 @@ __all__ = [
     "JobPaths",
     "has_driver",
     "machine",
+    "store_address",
     "tell_to_stop",
     "tidy",
     "wait_for_end",
 ]
 
 
+_MAX_ADDRESS = 1 << 14
+
+
 class JobPaths:
-    """The paths in the directory of the job `job`, whether or not they exist."""
+    """The paths of the job `job`, whether or not they exist; `path` is its directory."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -64,19 +81,44 @@ class JobPaths:
         self.events = os.path.join(self.path, "events.jsonl")
         self.control = os.path.join(self.path, "control")
         self.logs = os.path.join(self.path, "logs")
-        self.results = os.path.join(self.path, "results")
-        self.map_results = os.path.join(self.path, "map-results")
-        self.oob = os.path.join(self.path, "oob")
-        self.profile = os.path.join(self.path, "profile")
         self.files = os.path.join(self.path, "files")
-        self.unfinished = os.path.join(self.path, "unfinished")
-        self.spool = os.path.join(self.path, "spool")
         self.tmp = os.path.join(self.path, "tmp")
-        self.exchange = os.path.join(self.path, "exchange")
+        self._set_shared(self._address() or self.path)
+
+    def _address(self) -> str:
+        """The address of the shared place, if the job has one of its own."""
+        with suppress(OSError, UnicodeDecodeError), open_regular(f"{self.path}/store") as file:
+            address = file.read(_MAX_ADDRESS).decode("utf-8", "surrogateescape")
+            if os.path.basename(address) == self.job:
+                return address
+        return ""
+
+    def _set_shared(self, shared: str) -> None:
+        self.shared = shared
+        self.results = os.path.join(shared, "results")
+        self.map_results = os.path.join(shared, "map-results")
+        self.oob = os.path.join(shared, "oob")
+        self.profile = os.path.join(shared, "profile")
+        self.unfinished = self.results if is_object(shared) else os.path.join(shared, "unfinished")
+        self.spool = os.path.join(shared, "spool")
+        self.exchange = os.path.join(shared, "exchange")
+
+    @property
+    def has_store(self) -> bool:
+        """Whether the shared place is not the directory of the job."""
+        return self.shared != self.path
 
 
 class JobDirectory(JobPaths):
     """The directory of a new job. This process is its driver until `close()`.
+
+    Parameters
+    ----------
+    name : str
+        The beginning of the job's name.
+    store : str or None
+        The place for what its tasks read and write, as `store_address` returns it. None: the
+        directory of the job.
 
     Attributes
     ----------
@@ -91,7 +133,7 @@ class JobDirectory(JobPaths):
         The directory cannot be made. The text has its path and names KVPROTO_HOME.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, store: str | None = None) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}")
         make_home()
@@ -101,9 +143,14 @@ class JobDirectory(JobPaths):
         with in_home(self.path):
             make_directory(jobs)
             try:
-                lasting = (self.logs, self.oob, self.profile, self.files, self.map_results)
-                for path in (*lasting, self.unfinished, self.spool, self.tmp):
+                for path in (self.logs, self.files, self.tmp):
                     make_directory(os.path.join(temporary, os.path.basename(path)))
+                if store is None:
+                    self._make_shared(temporary)
+                else:
+                    self._set_shared(os.path.join(store, self.job))
+                    write_file(os.path.join(temporary, "store"), os.fsencode(self.shared))
+                    self._make_shared(self.shared)
                 self._driver = DriverEnd(os.path.join(temporary, os.path.basename(self.control)))
                 try:
                     os.rename(temporary, self.path)
@@ -111,14 +158,30 @@ class JobDirectory(JobPaths):
                     self._driver.close()
                     raise
             except BaseException:  # Ctrl-C too
+                self._remove_shared()
                 with suppress(OSError):
                     remove_tree(temporary)
                 raise
         self._driver.moved(self.control)
         self.stop_fd = self._driver.fd
 
+    def _make_shared(self, shared: str) -> None:
+        """Make the directories of the shared place, and mark it as that of a job."""
+        if not is_object(shared):
+            make_directory(shared)
+            for path in (self.oob, self.profile, self.map_results, self.unfinished, self.spool):
+                make_directory(os.path.join(shared, os.path.basename(path)))
+        if self.has_store:
+            path = os.path.join(shared, "job")
+            store_of(path).put(path, self.job.encode())
+
+    def _remove_shared(self) -> None:
+        with suppress(OSError):
+            if self.has_store:
+                store_of(self.shared).remove_tree(self.shared)
+
     def place_files(self, files: Mapping[str, str | bytes]) -> None:
-        """Put the job's required files into `files`, where its tasks work.
+        """Put the job's required files into `files`, and an archive of them in the shared place.
 
         Parameters
         ----------
@@ -141,6 +204,8 @@ class JobDirectory(JobPaths):
                 else:
                     shutil.copy(source, path)
                     os.chmod(path, os.stat(path).st_mode & 0o700)
+        if files and self.has_store:
+            publish_files(self.files, self.shared)
 
     def stop(self) -> None:
         """Ask the job to stop: `stop_fd` becomes readable."""
@@ -157,6 +222,7 @@ class JobDirectory(JobPaths):
     def discard(self) -> None:
         """Remove the job."""
         self.close()
+        self._remove_shared()
         with suppress(OSError):
             remove_tree(self.path)
 
@@ -167,21 +233,60 @@ class JobDirectory(JobPaths):
         attempts that do not count, are removed: `results` has complete files only.
         """
         names = {os.path.basename(path): plain_name(path) for path in paths}
+        store = store_of(self.unfinished)
         with in_home(self.results):
-            store = store_of(self.unfinished)
             for name in store.names(self.unfinished):
-                path = os.path.join(self.unfinished, name)
-                if name in names:
-                    sync(path)
-                    os.rename(path, os.path.join(self.unfinished, names[name]))
-                else:
+                if name not in names:
                     with suppress(FileNotFoundError):  # of an attempt that is being ended
-                        store.remove(path)
+                        store.remove(os.path.join(self.unfinished, name))
+            if is_object(self.results):
+                return paths
+            for old, new in names.items():
+                path = os.path.join(self.unfinished, old)
+                sync(path)
+                os.rename(path, os.path.join(self.unfinished, new))
             sync(self.unfinished)
             os.rename(self.unfinished, self.results)
-            sync(os.path.dirname(self.path))
-            sync(self.path)
+            sync(os.path.dirname(self.shared))
+            sync(self.shared)
         return [os.path.join(self.results, name) for name in names.values()]
+
+
+def store_address(store: str | os.PathLike[str]) -> str:
+    """Return the address of a store for jobs: the absolute path of a directory, or a URL.
+
+    The directory is made if its parent exists.
+
+    Raises
+    ------
+    JobError
+        It is neither, it cannot be reached or made, or other users may change what is in it.
+    """
+    scheme, separator, rest = os.fspath(store).partition("://")
+    if separator:
+        if scheme.lower() not in SCHEMES:
+            known = ", ".join(f"{known}://" for known in SCHEMES)
+            raise JobError(f"store {store}: use a directory, or a URL with one of {known}")
+        address = f"{scheme.lower()}://{rest}".rstrip("/")
+        try:
+            ObjectStore().check(address)
+        except OSError as e:
+            raise JobError(f"store {address}: {e.strerror}") from e
+        return address
+    address = os.path.abspath(store)
+    try:
+        if not os.path.isdir(address):
+            os.mkdir(address, 0o700)
+        status = os.stat(address)
+    except OSError as e:
+        raise JobError(f"store {address}: {e.strerror}; give a directory that exists") from e
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if status.st_uid not in (0, os.geteuid()) or (others and not status.st_mode & stat.S_ISVTX):
+        raise JobError(
+            f"store {address}: other users may replace what is in it; choose a directory of your "
+            "own, or with the sticky bit (chmod +t)"
+        )
+    return address
 
 
 def tidy(paths: JobPaths) -> list[str]:
@@ -189,21 +294,32 @@ def tidy(paths: JobPaths) -> list[str]:
 
     Returns the paths that could not be removed.
     """
-    leftovers = [paths.unfinished, paths.spool, paths.tmp]
-    if not os.path.exists(f"{paths.map_results}.jsonl"):
-        leftovers.append(paths.map_results)
-    leftovers += [
-        part
-        for path in (paths.oob, paths.profile)
-        for part in glob.glob(f"{glob.escape(path)}/*.part")
-    ]
     left = []
-    for path in leftovers:
+    for path in _leftovers(paths):
         try:
-            remove_tree(path)
+            store_of(path).remove_tree(path)
         except OSError:
             left.append(path)
     return left
+
+
+def _leftovers(paths: JobPaths) -> Iterator[str]:
+    yield paths.tmp
+    yield paths.spool
+    if is_object(paths.shared):
+        try:
+            names = store_of(paths.shared).names(paths.shared)
+        except OSError:
+            names = []
+    else:
+        yield paths.unfinished
+        names = os.listdir(paths.shared) if os.path.isdir(paths.shared) else []
+        for path in (paths.oob, paths.profile):
+            yield from glob.glob(f"{glob.escape(path)}/*.part")
+    if is_object(paths.shared) and "results.jsonl" not in names:
+        yield paths.results
+    if "map-results.jsonl" not in names:
+        yield paths.map_results
 
 
 def machine() -> str:

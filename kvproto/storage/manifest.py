@@ -22,7 +22,7 @@ from kvproto.storage.records import RAW, RESULT_HEAD
 from kvproto.storage.results import Result, ResultWriters, plain_name
 from kvproto.storage.spool import read_segments
 from kvproto.storage.spool_index import Segment
-from kvproto.storage.store import full_path, is_object, store_of
+from kvproto.storage.store import full_path, is_object, is_shared_place, store_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -114,7 +114,8 @@ def checked(file: io.BufferedReader, path: str) -> io.BufferedReader:
         result = None if _has_header(file) else entry_of(path)
         if result is None:
             return file
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         if size != result.n_bytes:
             raise DataError(
                 f"result file {path} has {size} bytes, but {result.n_bytes} were written; "
@@ -173,7 +174,7 @@ def names_of(directory: str) -> list[str] | None:
 
 def _is_in_job(directory: str) -> bool:
     job, name = os.path.split(directory)
-    return name in ("results", "map-results") and os.path.exists(os.path.join(job, "events.jsonl"))
+    return name in ("results", "map-results") and is_shared_place(job)
 
 
 def _entries(directory: str) -> Iterator[Result]:

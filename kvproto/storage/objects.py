@@ -177,15 +177,22 @@ class _Upload:
 class ObjectReader(io.RawIOBase):
     """An object, or the bytes from `start` to `end` of it, as a file. It is read as one stream.
 
-    A stream that breaks is resumed; it is an error if the object was replaced meanwhile. Offsets
-    count from the beginning of the object.
+    A stream that breaks is resumed; it is an error if the object was replaced meanwhile, or is not
+    the one of `status`. Offsets count from the beginning of the object.
     """
 
-    def __init__(self, path: str, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        start: int = 0,
+        end: int | None = None,
+        status: ObjectStatus | None = None,
+    ) -> None:
         self.name = path
         self._at = start
         self._end = end
-        self._status: ObjectStatus | None = None
+        self._status = status
+        self._requested = 0
         self._stream: Iterator[bytes] | None = None
         self._chunk = memoryview(b"")
 
@@ -225,20 +232,25 @@ class ObjectReader(io.RawIOBase):
         return n_read
 
     def _more(self) -> bool:
-        """Take the next chunk of the stream; False at the end. A stream that breaks is resumed."""
-        for n_left in reversed(range(_N_ATTEMPTS)):
+        """Take the next chunk; False at the end. A stream that breaks is resumed."""
+        n_failed = 0
+        while True:
             if self._stream is None:
                 self._stream = self._begin()
             try:
                 self._chunk = memoryview(next(self._stream, b"")).cast("B")
-                if not self._chunk and self._at < self._last():
+                if self._chunk:
+                    return True
+                if self._at < self._requested:
                     raise OSError(errno.EIO, "the answer ended too early", self.name)
-                return bool(self._chunk)
+                if self._at >= self._last():
+                    return False
+                self._stream = None
             except OSError:
                 self._stream = None
-                if not n_left:
+                n_failed += 1
+                if n_failed == _N_ATTEMPTS:
                     raise
-        raise AssertionError("the last attempt returns or raises")
 
     def _last(self) -> int:
         """The offset after the last byte to read, as far as it is known."""
@@ -246,22 +258,23 @@ class ObjectReader(io.RawIOBase):
         return n_bytes if self._end is None else min(self._end, n_bytes)
 
     def _begin(self) -> Iterator[bytes]:
-        """Request the bytes from here on."""
-        if self._end is not None and self._at >= self._end:
-            return iter(())
-        options: GetOptions = {}
-        if self._end is not None:
-            options["range"] = (self._at, self._end)
-        elif self._at:
-            options["range"] = {"offset": self._at}
-        if self._status is not None:
+        """Request the bytes from here on; at first only some, as often no more are read."""
+        end = self._end
+        if end is None:
+            end = _FIRST if self._status is None and not self._at else self._last()
+        options: GetOptions = {"range": (self._at, end) if end else {"offset": self._at}}
+        if self._status is not None and '"' in self._status.version:  # it is an ETag
             options["if_match"] = self._status.version
+        self._requested = 0
+        if end and self._at >= end:
+            return iter(())
         try:
             with request(self.name) as (client, key):
                 result = client.get(key, options=options)
         except PastEnd:
             return iter(())
         self._status = _status(result.meta)
+        self._requested = min(end or self._status.n_bytes, self._status.n_bytes)
         return _chunks(result.stream(min_chunk_size=_CHUNK), self.name)
 
     def close(self) -> None:
@@ -269,6 +282,7 @@ class ObjectReader(io.RawIOBase):
         super().close()
 
 
+_FIRST = 1 << 20  # bytes of the first request, if it is not said where to end
 _CHUNK = 256 << 10  # bytes that the library hands over at a time, at least
 _N_ATTEMPTS = 5  # attempts to read the next chunk
 

@@ -7,6 +7,7 @@ hex, a newline, and the value (str as UTF-8). A value that is cut short or damag
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from zlib import crc32
 
 from kvproto._stdio import say
 from kvproto.errors import JobError
-from kvproto.storage.atomic import open_regular, write_file
 from kvproto.storage.home import in_home
+from kvproto.storage.store import store_of
 
 __all__ = ["check_key", "check_value", "get", "list_keys", "put_all"]
 
@@ -56,14 +57,16 @@ def put_all(directory: str, values: Mapping[str, bytes | str]) -> None:
         path = _path(directory, key)
         kind = b"s" if isinstance(value, str) else b"b"
         data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-        write_file(path, _head(kind, key, data) + data, errors=in_home)
+        with in_home(path):
+            store_of(path).put(path, _head(kind, key, data) + data)
 
 
 def get(directory: str, key: str) -> bytes | str:
     """The value, bytes or str; JobError that names the job and its keys when there is none."""
     check_key(key)
     try:
-        with open_regular(_path(directory, key)) as file:
+        path = _path(directory, key)
+        with io.BytesIO(store_of(path).get(path)) as file:
             head = file.readline(_MAX_HEAD)
             data = file.read()
     except FileNotFoundError:
@@ -94,7 +97,7 @@ def list_keys(directory: str) -> list[str]:
     """The keys of all values, sorted. Damaged files without a key are reported on stderr."""
     keys = []
     try:
-        names = os.listdir(directory)
+        names = store_of(directory).names(directory)
     except FileNotFoundError:
         raise JobError(
             f"job {_job(directory)} no longer has out-of-band values: {directory} is gone"
@@ -107,7 +110,8 @@ def list_keys(directory: str) -> list[str]:
         if name.endswith(".part"):
             continue
         try:
-            with open_regular(os.path.join(directory, name)) as file:
+            path = os.path.join(directory, name)
+            with io.BufferedReader(store_of(path).open_range(path, 0, _MAX_HEAD)) as file:
                 key = file.readline(_MAX_HEAD)[1:].partition(b" ")[0].decode("ascii")
             if _path("", key) != name:
                 raise ValueError("it belongs to another key")
@@ -116,7 +120,6 @@ def list_keys(directory: str) -> list[str]:
             continue  # removed meanwhile
         except (OSError, ValueError) as e:
             why = e.strerror if isinstance(e, OSError) else e
-            path = os.path.join(directory, name)
             say(f"kvproto: an out-of-band value of job {_job(directory)} is damaged: {path}: {why}")
     return sorted(keys)
 

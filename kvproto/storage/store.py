@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol, Self
 
 from kvproto.driver.supervisor import remove_tree
 from kvproto.storage.atomic import AtomicFile, open_raw, open_regular
 from kvproto.storage.objects import SCHEMES, ObjectStatus, ObjectStore
 
-__all__ = ["FileStatus", "LocalFiles", "Store", "Writer", "full_path", "is_object", "store_of"]
+__all__ = [
+    "FileStatus",
+    "LocalFiles",
+    "Store",
+    "Writer",
+    "full_path",
+    "is_object",
+    "is_shared_place",
+    "store_of",
+]
 
 FileStatus = ObjectStatus
 
@@ -154,6 +163,17 @@ def is_object(path: str) -> bool:
 def store_of(path: str) -> Store:
     """Return the store of a file or a directory: objects for a URL, else local files."""
     return _OBJECTS if is_object(path) else _LOCAL
+
+
+def is_shared_place(directory: str) -> bool:
+    """Whether it is the shared place of a job. OSError if the store cannot say it."""
+    names = ("job",) if is_object(directory) else ("events.jsonl", "job")
+    for name in names:
+        path = os.path.join(directory, name)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            store_of(path).status(path)
+            return True
+    return False
 
 
 def full_path(path: str) -> str:

@@ -39,8 +39,9 @@ def test_a_home_that_is_no_directory_is_named_with_its_variable(tmp_path, monkey
         (errno.ESTALE, DataError),
     ],
 )
-def test_a_full_disk_is_no_error_that_another_try_mends(number, error):
-    with pytest.raises(error, match="/spool/map") as caught, naming("/spool/map", "writing"):
+def test_a_full_disk_is_no_error_that_another_try_mends(number, error, home):
+    path = f"{home}/spool/map"
+    with pytest.raises(error, match=path) as caught, naming(path, "writing"):
         raise OSError(number, os.strerror(number))
     assert ("KVPROTO_HOME" in str(caught.value)) == (error is JobError)
 

@@ -25,6 +25,7 @@ from kvproto._stdio import say
 from kvproto._text import printable, without_passwords
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.replicas import find_replicas
+from kvproto.storage import objects
 
 __all__ = ["SCHEMES", "Input", "Tell", "find_inputs", "is_tag", "known_form", "open_input", "tell"]
 
@@ -37,6 +38,7 @@ SCHEMES = {
     "tag": "lists",
     "dir": "lists",
     "disco": "nodes",
+    **dict.fromkeys(objects.SCHEMES, "objects"),
 }
 """Scheme -> module of this package, imported when a URL needs it; "" is a plain path."""
 

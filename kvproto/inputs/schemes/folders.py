@@ -71,7 +71,7 @@ class Search:
         else:
             match = re.compile(fnmatch.translate(part)).match
             for name in _listed(path):
-                if match(name) and not self._is_passed(path, name, part):
+                if match(name) and not self.is_passed(path, name, part):
                     yield os.path.join(path, name)
 
     def _walk(self, top: str, *, is_strict: bool) -> Iterator[tuple[str, list[str]]]:
@@ -93,7 +93,7 @@ class Search:
                 if is_strict:
                     raise DataError(f"input {path}: {e.strerror}") from e
                 continue
-            names = [name for name in sorted(entries) if not self._is_passed(path, name)]
+            names = [name for name in sorted(entries) if not self.is_passed(path, name)]
             inner_folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
             folders.append((path, [name for name in names if name not in set(inner_folders)]))
             for name in inner_folders:
@@ -101,11 +101,12 @@ class Search:
                 (links if os.path.islink(inner) else todo).append(inner)
         yield from sorted(folders, key=lambda one: one[0].split("/"))
 
-    def _is_passed(self, path: str, name: str, part: str = "") -> bool:
-        if name.startswith(".") and not part.startswith("."):
+    def is_passed(self, path: str, name: str, pattern: str = "") -> bool:
+        """Whether to leave out a name in a directory that the pattern for it does not ask for."""
+        if name.startswith(".") and not pattern.startswith("."):
             self._pass(_HIDDEN, os.path.join(path, name))
-        elif (name.endswith("~") and not part.endswith("~")) or (
-            name.startswith("#") and name.endswith("#") and not part.endswith("#")
+        elif (name.endswith("~") and not pattern.endswith("~")) or (
+            name.startswith("#") and name.endswith("#") and not pattern.endswith("#")
         ):
             self._pass(_BACKUP, os.path.join(path, name))
         else:
