@@ -77,6 +77,7 @@ class ExecutorEngine:
             home(),
             tuple(path),
             directory.logs,
+            directory.shared,
             directory.files if os.listdir(directory.files) else None,
         )
         self._beat = _Beat(self._exchange)

@@ -25,6 +25,7 @@ from kvproto.engine.exchange import Batch, Exchange, attempt_name
 from kvproto.engine.stage import Attempt
 from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import DataError, JobError, KVProtoError
+from kvproto.storage.files import fetch_files
 
 __all__ = ["Answer", "Call", "Origin", "probe", "run_call", "versions"]
 
@@ -47,8 +48,11 @@ class Origin(NamedTuple):
         Where tasks look for modules last.
     logs : str
         The directory for the logs of task processes, if it exists where they run.
+    shared : str
+        Its shared place, which has an archive of its required files.
     files : str or None
-        The directory of its required files.
+        The directory of its required files, if it has any; fetched from the shared place where it
+        does not exist.
     """
 
     address: str
@@ -56,6 +60,7 @@ class Origin(NamedTuple):
     home: str
     path: tuple[str, ...]
     logs: str
+    shared: str
     files: str | None
 
 
@@ -198,8 +203,19 @@ class _Job:
         self._idle: list[TaskProcess] = []
         self._n_started = 0
         self._stages: dict[str, bytes] = {}
+        self._files = self._fetched()
         self._state = self._exchange.read_state()
         threading.Thread(target=self._watch, daemon=True, name="kvproto watch").start()
+
+    def _fetched(self) -> str | None:
+        """The directory of the required files, which are fetched unless they can be seen here."""
+        files = self._origin.files
+        if files is None or os.path.isdir(files):
+            return files
+        directory = os.path.join(self._directory, "files")
+        if not fetch_files(self._origin.shared, directory):
+            raise DataError(f"neither {files} nor {self._origin.shared} has the required files")
+        return directory
 
     def leave(self) -> None:
         """In a fork: close this fork's copies of the connections."""
@@ -284,7 +300,7 @@ class _Job:
         return TaskProcess(
             os.path.join(self._logs, log),
             self._directory,
-            self._origin.files,
+            self._files,
             environment=self._environment,
             path=self._path,
         )

@@ -1,5 +1,7 @@
 """A job whose tasks keep their files in a directory that machines share, or in an object store."""
 
+import concurrent.futures
+import multiprocessing
 import os
 
 import pytest
@@ -247,3 +249,32 @@ def test_an_archive_that_is_cut_or_damaged_is_an_error(files, shared, tmp_path):
         store_of(path).put(path, wrong)
         with pytest.raises(DataError, match=f"{path}, the required files of the job, is damaged"):
             fetch_files(shared, str(tmp_path / "out"))
+
+
+# --- on an executor ----------------------------------------------------------------------------
+
+
+def test_workers_that_see_only_the_store_run_the_job(bucket, identity):
+    context = multiprocessing.get_context("spawn")  # a fork could not use the store
+
+    def read(line, params):
+        with open("some/file") as file:
+            return [(line + file.read(), "1")]
+
+    with concurrent.futures.ProcessPoolExecutor(2, context) as executor:
+        job = Job("far").run(
+            input=TEXTS,
+            map=read,
+            reduce=external([str(identity)]),
+            required_files={"some/file": " read"},
+            engine=executor,
+            store=f"{bucket}/jobs",
+        )
+        keys = sorted(key for key, _ in result_iterator(job.wait()))
+    assert keys == [b"a b a read", b"b read", b"c a read"]
+    assert sorted(url.rpartition("/")[2][:6] for url in all_below(bucket)) == [
+        "files.",
+        "job",
+        "result",
+        "result",
+    ]
