@@ -29,7 +29,14 @@ from kvproto.engine.events import (
 )
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge
-from kvproto.engine.plan import MIN_TASK, plan_maps, plan_reduces
+from kvproto.engine.plan import (
+    MAX_TASK,
+    MAX_TASKS,
+    MIN_TASK,
+    plan_maps,
+    plan_reduces,
+    task_bytes,
+)
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.tasks import map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
@@ -219,9 +226,8 @@ def _run_stages(
     is_lines = spec.map_input in _OF_LINES and spec.map_init is None
     if is_lines and spec.unpack:
         inputs = [_whole_if_compressed(one) for one in inputs]
-    for one in inputs:
-        if (one.n_bytes or 0) > _LARGE and not (is_lines and one.seekable):
-            log(Note(_of_one_task(one, is_lines)))
+    for text in _about_sizes(inputs, is_lines, n_processes):
+        log(Note(text))
     tasks = plan_maps(inputs, n_processes, cut=is_lines, share=spec.map_init is None)
     map_spec = resolve_map(spec)
     target = directory.spool if map_spec.has_reduce else directory.unfinished
@@ -259,12 +265,22 @@ def _whole_if_compressed(one: Input) -> Input:
     return one if is_small or not is_compressed(one) else one._replace(seekable=False)
 
 
-def _of_one_task(one: Input, is_lines: bool) -> str:
+def _about_sizes(inputs: Sequence[Input], is_lines: bool, n_processes: int) -> Iterator[str]:
+    """Say which map tasks are larger than tasks usually are, and why."""
     reason = "compressed data" if is_lines else "the input of a job with a reader or a map_init"
-    return (
-        f"input {one.url}: one task reads all of its {(one.n_bytes or 0) / (1 << 30):.1f} GiB, "
-        f"because {reason} cannot be cut; several files can be read at a time"
-    )
+    for one in inputs:
+        if (one.n_bytes or 0) > _LARGE and not (is_lines and one.seekable):
+            yield (
+                f"input {one.url}: one task reads all of its {(one.n_bytes or 0) / (1 << 30):.1f} "
+                f"GiB, because {reason} cannot be cut; several files can be read at a time"
+            )
+    n_bytes = sum(one.n_bytes or 0 for one in inputs)
+    of_task = task_bytes(n_bytes, n_processes)
+    if of_task > MAX_TASK:
+        yield (
+            f"each map task reads about {of_task >> 20:,} MiB of the {n_bytes / (1 << 40):.1f} TiB "
+            f"of input, so that there are not many more than {MAX_TASKS:,} tasks"
+        )
 
 
 def _with_map(spec: JobSpec) -> JobSpec:

@@ -13,11 +13,14 @@ from typing import NamedTuple
 
 from kvproto.inputs.schemes import Input
 
-__all__ = ["MAX_TASK", "MIN_TASK", "Split", "plan_maps", "plan_reduces"]
+__all__ = ["MAX_TASK", "MAX_TASKS", "MIN_TASK", "Split", "plan_maps", "plan_reduces", "task_bytes"]
 
 MIN_TASK = 1 << 20
 MAX_TASK = 64 << 20
 """Bytes of input for a map task: 1 to 64 MiB, or one larger file that cannot be cut."""
+
+MAX_TASKS = 10_000
+"""Above this number of tasks they become larger instead, unless so many run at a time."""
 
 _TASKS_PER_PROCESS = 4  # few, because each has a cost; enough for the processes to end together
 
@@ -43,6 +46,18 @@ class Split(NamedTuple):
     replicas: tuple[str, ...] = ()
 
 
+def task_bytes(n_bytes: int, n_processes: int) -> int:
+    """How many bytes of input a map task should have, of n_bytes in all.
+
+    A task of 64 MiB is large enough for its start to cost next to nothing, and small enough to be
+    run again. But what the driver holds, and what is read between maps and reduces, grows with the
+    number of tasks: 10 TiB are 10,000 tasks of 1 GiB, and not 160,000.
+    """
+    n_wanted = n_processes * _TASKS_PER_PROCESS
+    of_task = min(max(-(-n_bytes // n_wanted), MIN_TASK), MAX_TASK)
+    return max(of_task, -(-n_bytes // max(MAX_TASKS, n_wanted)))
+
+
 def plan_maps(
     inputs: Iterable[Input], n_processes: int, *, cut: bool, share: bool = True
 ) -> list[list[Split]]:
@@ -64,15 +79,14 @@ def plan_maps(
         The splits of each task, in the order of the inputs.
     """
     inputs = list(inputs)
-    total = sum(one.n_bytes or 0 for one in inputs)
-    task_bytes = min(max(-(-total // (n_processes * _TASKS_PER_PROCESS)), MIN_TASK), MAX_TASK)
+    size = task_bytes(sum(one.n_bytes or 0 for one in inputs), n_processes)
     tasks: list[list[Split]] = []
-    n_filled = task_bytes
+    n_filled = size
     for one in inputs:
-        for split in _splits(one, task_bytes if cut and one.seekable else None):
+        for split in _splits(one, size if cut and one.seekable else None):
             # An input of unknown size gets a task of its own.
-            n_bytes = task_bytes if one.n_bytes is None else split.n_bytes
-            if n_filled + n_bytes > task_bytes or not tasks or not share:
+            n_bytes = size if one.n_bytes is None else split.n_bytes
+            if n_filled + n_bytes > size or not tasks or not share:
                 tasks.append([])
                 n_filled = 0
             tasks[-1].append(split)

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvproto.engine.plan import MAX_TASK, MIN_TASK, plan_maps
+from kvproto.engine.plan import MAX_TASK, MAX_TASKS, MIN_TASK, plan_maps, task_bytes
 from kvproto.inputs.schemes import Input, open_input
 
 
@@ -19,6 +19,17 @@ def test_a_large_file_is_cut_so_that_all_processes_work_on_it():
 def test_no_task_gets_much_more_than_the_largest_size():
     tasks = plan_maps([Input("huge", 1000 * MAX_TASK, True)], 2, cut=True)
     assert max(split.n_bytes for [split] in tasks) <= MAX_TASK
+
+
+def test_more_than_ten_thousand_tasks_become_larger_instead():
+    tib = 1 << 40
+    assert task_bytes(MAX_TASKS * MAX_TASK, 1000) == MAX_TASK
+    assert task_bytes(10 * tib, 1000) == -(-10 * tib // MAX_TASKS) > MAX_TASK
+    files = [Input(f"file-{number}", tib // 100, True) for number in range(1000)]
+    assert MAX_TASKS <= len(plan_maps(files, 1000, cut=True)) <= 1.1 * MAX_TASKS
+    assert len(plan_maps(files, 5000, cut=True)) >= 4 * 5000
+    small = [Input(f"file-{number}", 50 << 20, True) for number in range(100_000)]
+    assert len(plan_maps(small, 1000, cut=True)) <= 1.1 * MAX_TASKS
 
 
 def test_a_reader_of_the_users_own_gets_whole_files():

@@ -4,6 +4,7 @@ or a listener raises.
 
 import os
 import signal
+from contextlib import closing
 
 import pytest
 from support.jobs import KEPT, words
@@ -11,7 +12,9 @@ from support.jobs import KEPT, words
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.func import sum_reduce
 from kvproto.engine.job import run_job
+from kvproto.engine.spec import JobSpec
 from kvproto.errors import JobError
+from kvproto.inputs.schemes import Input
 from kvproto.storage.job_directory import JobDirectory
 
 
@@ -86,3 +89,21 @@ def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
         run_job(None, [], directory, None, 1)
     directory.close()
     assert sorted(os.listdir(directory.path)) == KEPT
+
+
+class Unwilling:
+    """An engine that runs no task."""
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        raise JobError(f"{len(calls)} tasks")
+
+
+def test_a_job_with_more_than_ten_thousand_tasks_says_that_they_are_larger_instead():
+    spec, events = JobSpec("large", words, unpack=False), []
+    inputs = [Input(f"file-{number}", 1 << 40, True) for number in range(10)]
+    with closing(JobDirectory("large")) as directory, pytest.raises(JobError, match="10000 tasks"):
+        run_job(spec, inputs, directory, Unwilling(), 1000, events.append)
+    assert [event["text"] for event in events if event["event"] == "note"] == [
+        "each map task reads about 1,048 MiB of the 10.0 TiB of input, so that there are not many "
+        "more than 10,000 tasks"
+    ]
