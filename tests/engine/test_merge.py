@@ -13,10 +13,13 @@ from kvproto.classic import Job, external
 from kvproto.classic.func import sum_combiner, sum_reduce
 from kvproto.classic.task_io import chain_reader, plain_output_stream, task_output_stream
 from kvproto.engine.job import run_job
-from kvproto.engine.merge_plan import Limits
+from kvproto.engine.merge import Spooled, merge_calls, merge_task
+from kvproto.engine.merge_plan import Limits, indexes_in_files, plan_merge, traffic
 from kvproto.engine.pool import LocalPool
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.spool import SpoolWriter, read_segments
+from kvproto.storage.store import store_of
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +159,41 @@ def dying(merge, marks, call):
 
         os.rename = lethal
     return merge(call)
+
+
+@pytest.mark.parametrize("limits", [Limits(), *LIMITS.values()])
+@pytest.mark.parametrize("place", ["files", "memory"])
+def test_a_shuffle_has_the_objects_and_requests_of_its_plan(place, limits, tmp_path, monkeypatch):
+    directory = str(tmp_path) if place == "files" else f"memory://{tmp_path}"
+    store = store_of(directory)
+    opened, open_range = [], store.open_range
+    monkeypatch.setattr(
+        store, "open_range", lambda *args: opened.append(args) or open_range(*args), raising=True
+    )
+    n_maps, n_partitions = 7, 5
+    in_files = indexes_in_files(n_maps, n_partitions, limits)
+    files = []
+    for number in range(n_maps):
+        path = f"{directory}/map-{number}"
+        with SpoolWriter(path, n_partitions, index_in_file=in_files) as writer:
+            for partition in range(n_partitions):
+                writer.write(partition, f"<{number}, {partition}>".encode(), 1)
+            files.append(writer.publish())
+    spooled = Spooled(directory, files, n_partitions)
+    n_bytes = spooled.n_bytes
+    merge = plan_merge(n_maps, n_partitions, n_bytes, 2, store.request_bytes, limits)
+    if merge is not None:
+        calls = merge_calls(spooled, merge, 1000)
+        merged = [merge_task(call).output for call in calls]
+        spooled = Spooled(directory, merged, n_partitions, merge)
+    for partition, segments in enumerate(spooled.segments()):
+        assert len(segments) == n_maps
+        assert b"".join(read_segments(segments)) == b"".join(
+            f"<{number}, {partition}>".encode() for number in range(n_maps)
+        )
+    plan = traffic(n_maps, n_partitions, n_bytes, merge, limits)
+    n_objects = len(store.names(directory))
+    assert (n_objects, n_objects + len(opened)) == (plan.n_objects, plan.n_requests)
 
 
 @pytest.fixture
