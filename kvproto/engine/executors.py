@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from kvproto._stdio import ready_fds
-from kvproto.engine.engines import Cluster
+from kvproto.engine.engines import Cluster, cannot_call
 from kvproto.engine.events import Event, OnEvent
 from kvproto.engine.exchange import Exchange, State, attempt_name
 from kvproto.engine.remote import Answer, Call, Origin, probe, run_call, versions
@@ -148,19 +148,16 @@ class ExecutorEngine:
         except Cancelled:
             raise
         except Exception as e:  # whatever the cluster raises
-            raise _engine_error(self._cluster, "cannot call kvproto on a worker", e) from e
+            raise JobError(cannot_call(self._cluster.name, e), cause=e) from e
         if problems:
             raise JobError("\n".join(problems))
 
     def _submit(self, run: _StageRun) -> None:
-        # A few more than can run, so that no worker waits for the driver.
-        while len(self._running) < 2 * self._n_slots and (attempt := run.stage.take()):
-            self._submit_attempt(run, attempt)
-        while (
-            self._speculate
-            and len(self._running) < self._n_slots
-            and (attempt := run.stage.take_slow())
-        ):
+        # No more than can run: a call should not wait for one that happens to be slow.
+        while len(self._running) < self._n_slots:
+            attempt = run.stage.take() or (run.stage.take_slow() if self._speculate else None)
+            if attempt is None:
+                return
             self._submit_attempt(run, attempt)
 
     def _submit_attempt(self, run: _StageRun, attempt: Attempt) -> None:

@@ -16,10 +16,12 @@ from pathlib import Path
 from support.shared import one_at_a_time
 
 
-def shared_cluster(directory: Path, n_workers: int, n_threads: int) -> tuple[str, int]:
+def shared_cluster(
+    directory: Path, n_workers: int, n_threads: int, path: str = ""
+) -> tuple[str, int]:
     """The URL of a cluster that all processes which ask for this directory share, and a descriptor.
 
-    The cluster ends when every process has closed its descriptor.
+    The cluster ends when every process has closed its descriptor. `path` is as for `own_cluster`.
     """
     fifo, url = directory / "alive", directory / "url"
     with one_at_a_time(directory):
@@ -29,10 +31,10 @@ def shared_cluster(directory: Path, n_workers: int, n_threads: int) -> tuple[str
             with suppress(OSError):  # nobody reads: it has ended, or never begun
                 held = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
                 return url.read_text().strip(), held
-            _start(directory, n_workers, n_threads)
+            _start(directory, n_workers, n_threads, path)
 
 
-def _start(directory: Path, n_workers: int, n_threads: int) -> None:
+def _start(directory: Path, n_workers: int, n_threads: int, path: str) -> None:
     url = directory / "url"
     url.unlink(missing_ok=True)
     told, tell = os.pipe()
@@ -41,7 +43,7 @@ def _start(directory: Path, n_workers: int, n_threads: int) -> None:
         subprocess.run(
             [sys.executable, "-P", "-m", "support.dask_cluster", *arguments],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**os.environ, "PYTHONPATH": f"{path}:{Path(__file__).parent.parent}"},
             pass_fds=[tell],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -56,10 +58,10 @@ def _start(directory: Path, n_workers: int, n_threads: int) -> None:
 
 
 @contextmanager
-def own_cluster(directory: Path, n_workers: int = 2, n_threads: int = 1):
-    """A cluster of one's own: yields its URL."""
+def own_cluster(directory: Path, n_workers: int = 2, n_threads: int = 1, path: str = ""):
+    """A cluster of one's own: yields its URL. `path` is where it looks for modules first."""
     directory.mkdir(exist_ok=True)
-    url, held = shared_cluster(directory, n_workers, n_threads)
+    url, held = shared_cluster(directory, n_workers, n_threads, path)
     try:
         yield url
     finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kvproto.engine.remote import Call
 
-__all__ = ["Cluster", "cluster_of"]
+__all__ = ["Cluster", "cannot_call", "cluster_of"]
 
 
 class Cluster:
@@ -52,6 +52,14 @@ class Cluster:
 
     def close(self) -> None:
         """End what `connect` has started; an executor that the caller made stays open."""
+
+
+def cannot_call(worker: str, error: BaseException) -> str:
+    """The text of an error: a worker cannot call the first function of kvproto."""
+    return (
+        f"{worker} cannot call kvproto: {type(error).__name__}: {error}; "
+        "install kvproto on all workers, the same version as here"
+    )
 
 
 _SCHEMES = {"dask": "kvproto.engine.engines.dask", "ray": "kvproto.engine.engines.ray"}

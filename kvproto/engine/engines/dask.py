@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from kvproto.engine.engines import Cluster
+from kvproto.engine.engines import Cluster, cannot_call
 from kvproto.errors import JobError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class DaskCluster(Cluster):
             problem
             for worker, answer in by_worker.items()
             for problem in (
-                [f"the Dask worker {worker} cannot call kvproto: {answer}"]
+                [cannot_call(f"the Dask worker {worker}", answer)]
                 if isinstance(answer, Exception)
                 else answer
             )
