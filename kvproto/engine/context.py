@@ -12,7 +12,7 @@ import marshal
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,7 +118,7 @@ def in_task(task: TaskContext, spec: TaskSpec) -> Iterator[None]:
     """
     _Process.task = task
     try:
-        _bind(spec.functions, {**spec.free_names(), **_import_required(spec.required_modules)})
+        _bind_free_names(spec)
         for function in spec.functions:
             pass_str_as_bytes(getattr(function, "__globals__", {}).values())
         profile = os.path.join(task.shared, "profile", f"{task.stage}-{task.number:05d}")
@@ -143,18 +143,24 @@ def _import_required(modules: Iterable[str]) -> dict[str, Any]:
     return imported
 
 
-def _bind(functions: Iterable[Any], names: Mapping[str, Any]) -> None:
+def _bind_free_names(spec: TaskSpec) -> None:
     """Add names to the globals of functions, where other functions of the module find them too.
 
     Names that exist already do not change, and neither do kvproto's own modules.
     """
-    for function in functions:
-        space = getattr(_unwrapped(function), "__globals__", None)
-        if space is not None and not str(space.get("__name__")).startswith(
-            ("kvproto.classic.", "kvproto.engine.")
-        ):
-            for name, value in names.items():
-                space.setdefault(name, value)
+    required = _import_required(spec.required_modules)
+    globals_: list[dict[str, Any] | None] = [
+        getattr(_unwrapped(function), "__globals__", None) for function in spec.functions
+    ]
+    spaces = [space for space in globals_ if space is not None and not _is_of_kvproto(space)]
+    names = {**spec.free_names(), **required} if spaces else {}  # free_names() may take long
+    for space in spaces:
+        for name, value in names.items():
+            space.setdefault(name, value)
+
+
+def _is_of_kvproto(space: dict[str, Any]) -> bool:
+    return str(space.get("__name__")).startswith(("kvproto.classic.", "kvproto.engine."))
 
 
 def _unwrapped(function: Any) -> Any:

@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import socket
+import subprocess  # noqa: F401
 import sys
 import urllib.parse  # for tasks, as the other unused modules  # noqa: F401
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import cloudpickle  # noqa: F401
 
+import kvproto.driver.program
 import kvproto.engine.tasks
 import kvproto.inputs.schemes.files  # noqa: F401
 from kvproto._stdio import ready_fds

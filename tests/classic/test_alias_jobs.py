@@ -262,3 +262,15 @@ job = Job("x").run(input=["lines"], map_reader=reader, map=func.nop_map)
 print(isinstance("lines", file), list(result_iterator(job.wait())))
 """
     assert printed(body) == "False [('a', '')]\n"
+
+
+def test_a_slow_module_among_the_free_names_is_imported_when_it_is_used(printed):
+    body = """
+def map(e, params):
+    import sys
+    before = "http.server" in sys.modules
+    yield before, http_server.HTTPServer.__name__
+
+print(of(Job().run(input=["raw://x"], map=map)))
+"""
+    assert printed(body) == "[(False, 'HTTPServer')]\n"

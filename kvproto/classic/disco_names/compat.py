@@ -95,6 +95,16 @@ httplib: ModuleType
 socket_server: ModuleType
 
 
+class LateModule(ModuleType):
+    """One of these modules as a free name of a job function, which hardly any function uses.
+
+    It is imported when the function takes a name from it.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(__getattr__(self.__name__), name)
+
+
 def __getattr__(name: str) -> ModuleType:
     # These modules are slow to load and rarely used. The import statements find the standard
     # library's modules even if the user's directory has a module of the same name.

@@ -89,7 +89,7 @@ def free_names() -> dict[str, Any]:
     return {
         **{name: getattr(func, name) for name in func.__all__},
         **{
-            name: getattr(compat, name)
+            name: vars(compat)[name] if name in vars(compat) else compat.LateModule(name)
             for name in (*exports("disco.compat"), *exports("disco.error"))
         },
         "Params": worker.Params,
