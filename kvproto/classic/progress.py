@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from kvproto._stdio import stderr
 from kvproto._text import printable
 
-__all__ = ["KINDS", "LiveLines", "Progress", "Stage", "amount"]
+__all__ = ["KINDS", "LiveLines", "Progress", "Stage", "amount", "stages_of"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
@@ -54,6 +54,8 @@ class Progress:
         self._live = LiveLines(self._file) if kind == "bar" else None
         self._bar = _bars(self._file) if kind == "bar" else None
         self._stages: list[Stage] = []
+        self._current: list[Stage] = []  # what the current events are about
+        self._first: Stage | None = None  # which has read the inputs
         self._status = ""
         self._failures: dict[str, str] = {}
         self._shown = 0.0
@@ -70,29 +72,36 @@ class Progress:
 
     def close(self) -> None:
         """Leave the live lines as they are, and continue below them. The job may still run."""
+        self._first = None
         if self._live is not None and self._stages:
             self._status = ""
             self._draw()
             self._live.leave()
-            self._stages = []
+            self._stages = self._current = []
 
     def _on_stage(self, event: dict[str, Any]) -> None:
-        self._stages.append(Stage(event))
+        self._current = stages_of(event)
+        self._first = self._first or self._current[0]
+        self._stages = [*self._stages, *self._current]
         self._status = ""
         self._shown = time.monotonic()
         if self._live is not None:
             self._draw()
 
     def _on_progress(self, event: dict[str, Any]) -> None:
-        if not self._stages:  # damaged events, or only the later ones
+        if not self._current:  # damaged events, or only the later ones
             return
-        stage = self._stages[-1]
-        stage.update(event)
-        if stage.is_done or time.monotonic() - self._shown >= _SECONDS_BETWEEN[self._kind]:
+        for stage in self._current:
+            stage.update(event)
+        if (
+            self._current[-1].is_done
+            or time.monotonic() - self._shown >= _SECONDS_BETWEEN[self._kind]
+        ):
             self._shown = time.monotonic()
             if self._live is not None:
                 self._draw()
             else:
+                stage = next((one for one in self._current if not one.is_done), self._current[-1])
                 self._say(f"{stage.name:6} {stage.figures()}")
 
     def _on_status(self, event: dict[str, Any]) -> None:
@@ -118,9 +127,12 @@ class Progress:
         self._failures[task] = failure
 
     def _on_done(self, event: dict[str, Any]) -> None:
+        figures = [] if self._first is None else self._first.amounts()
         self.close()
+        self._say(f"done: {', '.join([*figures, _seconds(event['seconds'])])}")
 
-    _on_failed = _on_done  # the error that follows begins on a line of its own
+    def _on_failed(self, event: dict[str, Any]) -> None:
+        self.close()  # the error that follows begins on a line of its own
 
     def _say(self, text: str) -> None:
         text = printable(text)
@@ -210,12 +222,20 @@ class Stage:
 
     @property
     def share(self) -> float:
+        return self._share_of(self._n_bytes, self._n_bytes_in_all)
+
+    def _share_of(self, n: int, n_in_all: int) -> float:
         if self.is_done:
             return 1.0
-        if self._n_bytes_in_all:
-            # a failed attempt's bytes count twice
-            return min(float(self._n_bytes / self._n_bytes_in_all), 0.99)
-        return float(self._n_done / self._n_tasks)
+        # a failed attempt's bytes may count twice
+        return min(n / n_in_all, 0.99) if n_in_all else self._n_done / self._n_tasks
+
+    def amounts(self) -> list[str]:
+        """Return how much was read: ["1,234 items", "4.0 MB"]."""
+        return [self._items(), amount(self._n_bytes)]
+
+    def _items(self) -> str:
+        return f"{self._n_items:,} item{'s' * (self._n_items != 1)}"
 
     def figures(self, n_columns: int | None = None) -> str:
         """Return one line of at most n_columns characters, without the least important figures."""
@@ -226,24 +246,82 @@ class Stage:
 
     def _ranked(self) -> list[tuple[int, str]]:
         """The figures in their order, each with its rank; the highest rank is dropped first."""
-        seconds = self._now - self._began
         figures = [
-            (5, f"{self._n_done}/{self._n_tasks} tasks"),
-            (0, f"{int(100 * self.share):3d} %"),
-            (6, f"{amount(self._n_bytes)}, {self._n_items:,} item{'s' * (self._n_items != 1)}"),
+            (5, self._tasks()),
+            (0, self._percent()),
+            (6, ", ".join(reversed(self.amounts()))),
         ]
-        if seconds > 0:
+        if (seconds := self._now - self._began) > 0:
             figures.append((4, f"{amount(self._n_bytes / seconds)}/s"))
             figures.append((3, f"{self._n_items / seconds:,.0f} items/s"))
-            if self.is_done:
-                figures.append((2, _clock(seconds)))
-            elif self.share:
-                figures.append((2, f"{_clock(seconds / self.share - seconds)} left"))
+            figures += self._time(self.share)
         return figures
+
+    def _tasks(self) -> str:
+        return f"{self._n_done}/{self._n_tasks} tasks"
+
+    def _percent(self) -> str:
+        return f"{int(100 * self.share):3d} %"
+
+    def _time(self, share: float) -> list[tuple[int, str]]:
+        """The time that the stage took, or what is left of it by the share that is done."""
+        seconds = self._now - self._began
+        if self.is_done:
+            return [(2, _clock(seconds))]
+        return [(2, f"{_clock(max(1, seconds / share - seconds))} left")] if share else []
+
+
+class _Sort(Stage):
+    """The sort of a reduce: the bytes that went into it."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        super().__init__(event)
+        self.name = "sort"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all has gone in, and something has come out."""
+        return super().is_done or (self._n_bytes >= self._n_bytes_in_all and self._n_items > 0)
+
+    def _ranked(self) -> list[tuple[int, str]]:
+        figures = [(0, self._percent()), (6, amount(self._n_bytes))]
+        if (seconds := self._now - self._began) > 0 and not self.is_done:
+            figures.append((4, f"{amount(self._n_bytes / seconds)}/s"))
+        return figures
+
+
+class _SortedReduce(Stage):
+    """The reduce after a sort: the records that came out of that."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        super().__init__(event)
+        self._n_items_in_all = event["sorted_records"]
+
+    @property
+    def share(self) -> float:
+        return self._share_of(self._n_items, self._n_items_in_all)
+
+    def _ranked(self) -> list[tuple[int, str]]:
+        figures = [(5, self._tasks()), (0, self._percent()), (6, self._items())]
+        if (seconds := self._now - self._began) > 0:
+            if self._n_items:
+                figures.append((3, f"{self._n_items / seconds:,.0f} items/s"))
+            # The sort is the one half of the work, and the reduce the other.
+            figures += self._time((super().share + self.share) / 2)
+        return figures
+
+
+def stages_of(event: dict[str, Any]) -> list[Stage]:
+    """Return what a "stage" event is the beginning of, each with a line of its own."""
+    return [_Sort(event), _SortedReduce(event)] if event.get("sorted_records") else [Stage(event)]
 
 
 def _joined(figures: list[tuple[int, str]]) -> str:
     return "  ".join(text for _, text in figures)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s"
 
 
 def _clock(seconds: float) -> str:

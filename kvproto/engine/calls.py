@@ -79,10 +79,14 @@ class Finished(NamedTuple, Generic[_Files]):
         The files that it wrote.
     put : dict
         Its out-of-band values. The driver stores them if it accepts this attempt.
+    n_bytes, n_records : int
+        What it has read.
     """
 
     output: _Files
     put: dict[str, bytes | str]
+    n_bytes: int
+    n_records: int
 
 
 class Calls(Sequence[_Call]):

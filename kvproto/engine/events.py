@@ -87,12 +87,17 @@ class JobStarted(Event):
 
 @dataclass(eq=False, repr=False)
 class StageStarted(Event):
-    """A stage begins: how many tasks and bytes of input it has (0: unknown)."""
+    """A stage begins: how many tasks and bytes of input it has (0: unknown).
+
+    `sorted_records`: how many records its tasks sort first, if they do; then "bytes" of `Progress`
+    go into the sort, and "records" are those that came out of it.
+    """
 
     name = "stage"
     stage: str
     tasks: int
     bytes: int
+    sorted_records: int = 0
 
 
 @dataclass(eq=False, repr=False)

@@ -25,10 +25,12 @@ from kvproto.engine.events import (
     OnEvent,
     Progress,
     Read,
+    Retry,
     StageStarted,
 )
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge
+from kvproto.engine.meter import Counts
 from kvproto.engine.plan import (
     MAX_TASK,
     MAX_TASKS,
@@ -221,7 +223,7 @@ def _run_stages(
                 for number, splits in enumerate(by_partition)
             ]
             n_bytes = sum(split.n_bytes for splits in by_partition for split in splits)
-            return _run_reduce(spec, alone, n_bytes, directory, engine, log)
+            return _run_reduce(spec, alone, n_bytes, 0, directory, engine, log)
         spec = _with_map(spec)
     is_lines = spec.map_input in _OF_LINES and spec.map_init is None
     if is_lines and spec.unpack:
@@ -235,9 +237,8 @@ def _run_stages(
     maps = [MapCall(number, splits, target, in_files) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
     task = functools.partial(map_task, map_spec, directory.shared)
-    mapped: list[Any] = _run_stage(
-        engine, "map", task, maps, spec.attempts, n_bytes, directory, log
-    )
+    log(StageStarted("map", len(maps), n_bytes))
+    mapped: list[Any] = _run_stage(engine, "map", task, maps, spec.attempts, directory, log)
     if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
     spooled = Spooled(directory.spool, mapped, map_spec.n_partitions)
@@ -249,7 +250,7 @@ def _run_stages(
         return ReduceCall(partition, spooled.columns(partition), [], directory.unfinished)
 
     calls = Calls(map_spec.n_partitions, reduce)
-    return _run_reduce(spec, calls, spooled.n_bytes, directory, engine, log)
+    return _run_reduce(spec, calls, spooled.n_bytes, spooled.n_pairs, directory, engine, log)
 
 
 _OF_LINES = (InputChain(), InputChain((jsonl_reader,)))
@@ -320,7 +321,8 @@ def _merge(
         )
     )
     calls = merge_calls(spooled, merge, limits.task_bytes)
-    merged = _run_stage(engine, "merge", merge_task, calls, spec.attempts, n_bytes, directory, log)
+    log(StageStarted("merge", len(calls), n_bytes))
+    merged = _run_stage(engine, "merge", merge_task, calls, spec.attempts, directory, log)
     return Spooled(directory.spool, merged, n_partitions, merge)
 
 
@@ -328,12 +330,16 @@ def _run_reduce(
     spec: JobSpec,
     calls: Sequence[ReduceCall],
     n_bytes: int,
+    n_pairs: int,
     directory: JobDirectory,
     engine: Engine,
     log: EventLog,
 ) -> list[Result]:
-    task = functools.partial(reduce_task, resolve_reduce(spec), directory.shared)
-    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, n_bytes, directory, log)
+    reduce_spec = resolve_reduce(spec)
+    n_sorted = n_pairs if reduce_spec.sort and reduce_spec.is_direct else 0
+    log(StageStarted("reduce", len(calls), n_bytes, n_sorted))
+    task = functools.partial(reduce_task, reduce_spec, directory.shared)
+    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, directory, log)
     return [result for results in reduced for result in results]
 
 
@@ -343,29 +349,28 @@ def _run_stage(
     fn: Callable[[_Call], Finished[_Files]],
     calls: Sequence[_Call],
     attempts: int,
-    n_bytes: int,
     directory: JobDirectory,
     log: EventLog,
 ) -> list[_Files]:
     """Run a stage to its end and return the files of its tasks in the order of the calls."""
-    log(StageStarted(name, len(calls), n_bytes))
     outputs: dict[int, _Files] = {}
-    n_read = n_records = 0
+    counts = Counts()
 
     def log_progress() -> None:
-        log(Progress(name, len(outputs), len(calls), n_read, n_records))
+        log(Progress(name, len(outputs), len(calls), counts.n_bytes, counts.n_records))
 
     def on_event(event: Event) -> None:
-        nonlocal n_read, n_records
         if isinstance(event, Read):
-            n_read += event.bytes
-            n_records += event.records
+            counts.add(event.task, event.bytes, event.records)
             log_progress()
-        else:
-            log(event)
+            return
+        if isinstance(event, Retry):
+            counts.restart(event.task)
+        log(event)
 
     for index, finished in engine.run_stage(name, fn, calls, attempts - 1, on_event):
         oob.put_all(directory.oob, finished.put)
         outputs[index] = finished.output
+        counts.finish(index, finished.n_bytes, finished.n_records)
         log_progress()
     return [outputs[index] for index in range(len(calls))]

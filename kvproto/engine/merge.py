@@ -48,6 +48,7 @@ class Spooled:
         self.directory = directory
         self.n_partitions = n_partitions
         self.n_bytes = sum(file.n_bytes for file in files)
+        self.n_pairs = sum(file.n_pairs for file in files)
         self.files = files
         self._merge = merge
 
@@ -103,4 +104,4 @@ def merge_task(call: MergeCall) -> Finished[SpoolFile]:
                 meter.add(len(data))
             for partition, segment in enumerate(segments):
                 writer.write(partition * n_maps + number, b"", segment.n_pairs)
-        return Finished(writer.publish(), {})
+        return Finished(writer.publish(), {}, meter.n_bytes, meter.n_records)

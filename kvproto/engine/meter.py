@@ -10,9 +10,10 @@ from typing import Any
 from kvproto.engine.events import emit_read, emit_status
 from kvproto.errors import DataError, KVProtoError
 
-__all__ = ["Meter", "MeteredFile"]
+__all__ = ["Counts", "Meter", "MeteredFile"]
 
 _SECONDS_BETWEEN = 0.2
+_UNCHANGED = 5  # times that it sends nothing new, before it says that nothing is new
 
 
 class Meter:
@@ -82,15 +83,58 @@ class Meter:
             raise self.failed
 
     def _report_often(self) -> None:
+        n_unchanged = 0
         while not self._has_ended.wait(_SECONDS_BETWEEN):
-            self._report()
+            n_unchanged = 0 if self._report() else n_unchanged + 1
+            if n_unchanged == _UNCHANGED:  # so that a person sees that time passes
+                n_unchanged = 0
+                emit_read(0, 0)
 
-    def _report(self) -> None:
-        """Send the counts that have not been sent yet."""
+    def _report(self) -> bool:
+        """Send the counts that have not been sent yet; return whether there were any."""
         now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._sent
-        if now != self._sent:
-            self._sent = now
-            emit_read(now[0] - n_bytes, now[1] - n_records)
+        if now == self._sent:
+            return False
+        self._sent = now
+        emit_read(now[0] - n_bytes, now[1] - n_records)
+        return True
+
+
+class Counts:
+    """What the tasks of a stage have read so far, of each task the last attempt.
+
+    Attributes
+    ----------
+    n_bytes, n_records : int
+        The sums.
+    """
+
+    def __init__(self) -> None:
+        self.n_bytes = self.n_records = 0
+        self._of: dict[int, tuple[int, int]] = {}
+        self._done: set[int] = set()
+
+    def add(self, task: int, n_bytes: int, n_records: int) -> None:
+        """Add what a task has read, unless it is done: then it is another attempt that reads."""
+        if task not in self._done:
+            before = self._of.get(task, (0, 0))
+            self._set(task, before[0] + n_bytes, before[1] + n_records)
+
+    def restart(self, task: int) -> None:
+        """Forget what the failed attempt of a task has read."""
+        if task not in self._done:
+            self._set(task, 0, 0)
+
+    def finish(self, task: int, n_bytes: int, n_records: int) -> None:
+        """Count what the attempt that succeeded has read."""
+        self._set(task, n_bytes, n_records)
+        self._done.add(task)
+
+    def _set(self, task: int, n_bytes: int, n_records: int) -> None:
+        before = self._of.get(task, (0, 0))
+        self._of[task] = n_bytes, n_records
+        self.n_bytes += n_bytes - before[0]
+        self.n_records += n_records - before[1]
 
 
 class MeteredFile(io.RawIOBase):

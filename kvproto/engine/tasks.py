@@ -53,6 +53,7 @@ from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import open_input
 from kvproto.protocol import native as _native
 from kvproto.protocol.messages import Message
+from kvproto.protocol.stream import FrameStream
 from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
 from kvproto.storage.records import FRAMES, read_batches
@@ -104,7 +105,7 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
         else:
             _map_frames(spec, reader, output)
         meter.check()
-        return Finished(output.publish(), task.values)
+        return Finished(output.publish(), task.values, meter.n_bytes, meter.n_records)
 
 
 def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
@@ -164,7 +165,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
             entries = _entries_to_reduce(spec, segments, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
-        return Finished(output.publish(), task.values)
+        return Finished(output.publish(), task.values, meter.n_bytes, meter.n_records)
 
 
 def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:
@@ -214,7 +215,9 @@ def _frames_to_reduce(
         return
     chunks = segment_chunks(segments, meter)
     if spec.sort:
-        chunks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
+        blocks = sort_frames(chunks, spec.sort_buffer_size, tempfile.gettempdir())
+        yield from _counted_frames(blocks, meter)
+        return
     yield from chunks
     meter.add_records(sum(segment.n_pairs for segment in segments))
 
@@ -253,6 +256,17 @@ def _counted(batches: Iterable[list[Pair]], meter: Meter) -> Iterator[list[Pair]
     for batch in batches:
         meter.add_records(len(batch))
         yield batch
+
+
+def _counted_frames(blocks: Iterable[bytes], meter: Meter) -> Iterator[bytes]:
+    """Yield blocks of whole frames, and count the pairs in them."""
+    stream = FrameStream(with_lists=False)
+    n_before = 0
+    for block in blocks:
+        stream.check(block)
+        meter.add_records(stream.n_pairs - n_before)
+        n_before = stream.n_pairs
+        yield block
 
 
 def _reduce_frames(reduce: External, frames: Iterator[bytes | FileRange], output: Output) -> None:

@@ -113,7 +113,8 @@ class SpoolWriter:
         if self._index_in_file:
             self._file.write(index)
         self._file.publish()
-        return SpoolFile(path, len(self._crc), n_bytes, b"" if self._index_in_file else index)
+        packed = b"" if self._index_in_file else index
+        return SpoolFile(path, len(self._crc), n_bytes, packed, sum(self._n_pairs))
 
     def _segments(self) -> list[Segment]:
         columns = zip(self._ranges, self._n_pairs, self._crc, strict=True)

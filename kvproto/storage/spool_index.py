@@ -76,12 +76,15 @@ class SpoolFile(NamedTuple):
         The bytes of all segments.
     packed : bytes
         The index; empty if it is in the file, after the segments.
+    n_pairs : int
+        The pairs of all segments.
     """
 
     path: str
     n_columns: int
     n_bytes: int
     packed: bytes
+    n_pairs: int = 0
 
     def segments(self, first: int = 0, end: int | None = None) -> list[Segment]:
         """Return the segments of the columns from `first` to before `end`; all by default."""

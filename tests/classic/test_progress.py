@@ -13,7 +13,7 @@ import termios
 
 import pytest
 
-from kvproto.classic.progress import KINDS, Progress, Stage, amount
+from kvproto.classic.progress import _SECONDS_BETWEEN, KINDS, Progress, Stage, amount, stages_of
 
 MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
 HALF = {
@@ -60,6 +60,8 @@ WHOLE = {
 REDUCE = {"event": "stage", "time": 102.0, "stage": "reduce", "tasks": 1, "bytes": 0}
 DONE = {"event": "done", "time": 103.0, "results": [], "seconds": 3.0}
 FAILED = {"event": "failed", "time": 103.0, "text": "it failed", "seconds": 3.0}
+SORTED = {**REDUCE, "bytes": 4_000_000, "sorted_records": 1000}
+ENDED = "done: 1,234 items, 4.0 MB, 3.0 s"
 MAPPED = "2/2 tasks  100 %  4.0 MB, 1,234 items  2.0 MB/s  617 items/s  0:02"
 
 
@@ -148,7 +150,7 @@ def said(kind, *events):
 
 @pytest.mark.parametrize("kind", ["plain", "auto"])
 def test_off_a_terminal_progress_is_plain_lines(kind):
-    lines = [f"map:1: {STATUS['text']}", "map:1: hello", f"map    {MAPPED}"]
+    lines = [f"map:1: {STATUS['text']}", "map:1: hello", f"map    {MAPPED}", ENDED]
     assert said(kind, MAP, HALF, STATUS, HELLO, WHOLE, DONE).splitlines() == lines
 
 
@@ -156,7 +158,7 @@ def test_a_dumb_terminal_gets_plain_lines(screen, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     shown, progress = screen()
     shown.show(progress, MAP, HALF, HELLO, WHOLE, DONE)
-    assert shown.said == f"map:1: hello\r\nmap    {MAPPED}\r\n"
+    assert shown.said == f"map:1: hello\r\nmap    {MAPPED}\r\n{ENDED}\r\n"
 
 
 def test_jsonl_progress_is_every_event():
@@ -223,7 +225,7 @@ def test_with_rich_there_are_bars_besides_the_same_figures(screen):
     shown, progress = screen()
     shown.show(progress, MAP, WHOLE, DONE)
     assert re.fullmatch(f"map    ━{{40}} {MAPPED}", shown.rows()[0])
-    assert shown.rows()[1:] == [""] and "\x1b[38;5;" in shown.said
+    assert shown.rows()[1:] == [ENDED, ""] and "\x1b[38;5;" in shown.said
 
 
 def test_no_color_is_honoured(screen, monkeypatch):
@@ -249,7 +251,7 @@ def test_lines_fit_on_a_terminal_of_any_width(screen, n_columns):
     )
     assert len(shown.rows()) == 3 and all(len(row) < n_columns for row in shown.rows())
     shown.show(progress, DONE)
-    assert len(shown.rows()) == 3 and shown.rows()[-1] == ""
+    assert "".join(shown.rows()[2:]).replace(" ", "") == ENDED.replace(" ", "")
 
 
 def test_a_terminal_made_narrower_has_its_lines_erased_in_all_the_rows_that_they_take_now(
@@ -272,7 +274,7 @@ def test_status_messages_stand_below_the_lines_one_at_a_time_and_go_at_the_end(
     shown.show(progress, MAP, STATUS, {**STATUS, "text": "200000 items mapped"}, WHOLE)
     assert shown.rows() == [f"map    {MAPPED}", "map:1: 200000 items mapped"]
     shown.show(progress, DONE)
-    assert shown.rows() == [f"map    {MAPPED}", ""]
+    assert shown.rows() == [f"map    {MAPPED}", ENDED, ""]
 
 
 def test_the_lines_of_a_job_that_fails_stay_and_its_error_begins_below(screen, without_rich):
@@ -302,7 +304,85 @@ def test_control_characters_in_a_message_move_nothing_on_a_terminal(screen, with
 def test_another_job_of_the_same_progress_has_lines_of_its_own(screen, without_rich):
     shown, progress = screen()
     shown.show(progress, MAP, WHOLE, DONE, {"event": "job", "job": "second"}, MAP)
-    assert shown.rows() == [f"map    {MAPPED}", "map    0/2 tasks    0 %  0 bytes, 0 items"]
+    again = "map    0/2 tasks    0 %  0 bytes, 0 items"
+    assert shown.rows() == [f"map    {MAPPED}", ENDED, again]
+    shown.show(progress, {**HALF, "time": 100.5, "done": 2, "records": 7}, DONE)
+    assert shown.rows()[-2:] == ["done: 7 items, 2.0 MB, 3.0 s", ""]
+
+
+# --- a reduce that sorts first -------------------------------------------------------------------
+
+
+def at(seconds, n_bytes, n_records, done=0):
+    return {
+        **HALF,
+        "stage": "reduce",
+        "time": 102.0 + seconds,
+        "total": 1,
+        "done": done,
+        "bytes": n_bytes,
+        "records": n_records,
+    }
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Each event is shown."""
+    for kind in _SECONDS_BETWEEN:
+        monkeypatch.setitem(_SECONDS_BETWEEN, kind, 0.0)
+
+
+def test_a_sort_and_its_reduce_have_a_line_each(screen, without_rich, at_once):
+    shown, progress = screen()
+    shown.show(progress, MAP, WHOLE, SORTED, at(1, 1_000_000, 0))
+    assert shown.rows()[1:] == [
+        "sort    25 %  1.0 MB  1.0 MB/s",
+        "reduce 0/1 tasks    0 %  0 items  0:07 left",
+    ]
+    shown.show(progress, at(4, 4_000_000, 0))
+    assert shown.rows()[1:] == [
+        "sort    99 %  4.0 MB  1.0 MB/s",
+        "reduce 0/1 tasks    0 %  0 items  0:04 left",
+    ]
+    shown.show(progress, at(6, 4_000_000, 500))
+    assert shown.rows()[1:] == [
+        "sort   100 %  4.0 MB",
+        "reduce 0/1 tasks   50 %  500 items  83 items/s  0:02 left",
+    ]
+    shown.show(progress, at(8, 4_000_000, 1000, done=1), DONE)
+    assert shown.rows()[1:] == [
+        "sort   100 %  4.0 MB",
+        "reduce 1/1 tasks  100 %  1,000 items  125 items/s  0:08",
+        ENDED,
+        "",
+    ]
+
+
+def test_off_a_terminal_the_part_that_is_under_way_is_shown(at_once):
+    progress = Progress("plain", file := io.StringIO())
+    progress(SORTED)
+    for event in (at(1, 1_000_000, 0), at(6, 4_000_000, 500), at(8, 4_000_000, 1000, done=1)):
+        progress(event)
+    assert [line.split()[0] for line in file.getvalue().splitlines()] == [
+        "sort",
+        "reduce",
+        "reduce",
+    ]
+
+
+@pytest.mark.parametrize("n_columns", [20, 40, 80])
+def test_the_lines_of_a_sort_fit_on_a_terminal_of_any_width(screen, n_columns):
+    shown, progress = screen(n_columns)
+    shown.show(progress, SORTED, at(8, 4_000_000, 1000, done=1))
+    assert len(shown.rows()) == 2 and all(len(row) < n_columns for row in shown.rows())
+
+
+def test_time_left_is_never_nothing_while_work_goes_on():
+    almost = {**HALF, "time": 100.1, "bytes": 3_999_999}
+    assert staged(MAP, almost).figures().endswith("0:01 left")
+    [_, reduce] = stages_of(SORTED)
+    reduce.update(at(2, 4_000_000, 1000))
+    assert reduce.figures().endswith("0:01 left")
 
 
 # --- figures -------------------------------------------------------------------------------------
