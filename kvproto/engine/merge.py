@@ -15,7 +15,7 @@ from kvproto.engine.calls import Calls, Finished, MergeCall
 from kvproto.engine.merge_plan import Merge
 from kvproto.engine.meter import Meter
 from kvproto.storage.results import new_attempt
-from kvproto.storage.spool import SpoolWriter, read_columns, read_in_file_order
+from kvproto.storage.spool import SpoolWriter, read_columns, read_parts
 from kvproto.storage.spool_index import (
     ColumnsInFiles,
     IndexPart,
@@ -99,7 +99,7 @@ def merge_task(call: MergeCall) -> Finished[SpoolFile]:
         ) as writer,
     ):
         for number, segments in enumerate(read_columns(call.columns)):
-            for partition, data in read_in_file_order(segments):
+            for partition, data in read_parts(segments, in_file_order=True):
                 writer.write(partition * n_maps + number, data, 0)
                 meter.add(len(data))
             for partition, segment in enumerate(segments):

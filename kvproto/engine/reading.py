@@ -8,8 +8,6 @@ data was text. For an external program lines become frames without Python object
 lines, an archive for instance, is an error where lines are read. Compressed inputs are unpacked.
 
 When an input fails, its next replica is read from the start, and what was given already is skipped.
-
-A reduce reads segments of spool files: as bytes, or through the job's own input streams as files.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
 
-from kvproto.driver.source import FileRange
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter, MeteredFile
@@ -35,22 +32,16 @@ from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
 from kvproto.inputs.replicas import failover, skip
 from kvproto.inputs.schemes import open_input
 from kvproto.inputs.streams import chain_input
-from kvproto.inputs.unpacking import PiecesFile, ahead, content_file, content_of
+from kvproto.inputs.unpacking import ahead, content_file, content_of
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
-from kvproto.storage.records import RAW, pack_frames
-from kvproto.storage.results import as_result_file
-from kvproto.storage.spool import read_segments, segment_ranges
-from kvproto.storage.spool_index import Segment
+from kvproto.storage.records import pack_frames
 
 __all__ = [
     "InputReader",
     "Opener",
     "entry_frame",
-    "file_ranges",
-    "segment_chunks",
-    "segment_files",
 ]
 
 
@@ -319,45 +310,3 @@ def _skip(file: Any, n_bytes: int, url: str) -> None:
         if not block:
             raise DataError(f"input {url}: shorter than its replica, {n_bytes} bytes are missing")
         n_bytes -= len(block)
-
-
-# --- segments of the spool ---------------------------------------------------------------------
-
-
-def segment_chunks(segments: Sequence[Segment], meter: Meter) -> Iterator[bytes]:
-    """Yield the bytes of segments, one after the other, in blocks."""
-    for data in read_segments(segments):
-        meter.add(len(data))
-        yield data
-
-
-def file_ranges(segments: Sequence[Segment], meter: Meter) -> Iterator[bytes | FileRange]:
-    """Yield the same blocks as ranges of the spool files."""
-    for block in segment_ranges(segments):
-        meter.add(len(block))
-        yield block
-
-
-def segment_files(segments: Iterable[Segment], kind: str) -> tuple[list[Split], Opener]:
-    """Return segments as splits for an InputReader, and what opens them; empty ones are left out.
-
-    The file is what the maps' output streams wrote (kind RAW); records in the engine's own format
-    become a result file, which `chain_reader` reads.
-    """
-    by_url: dict[str, Segment] = {}
-    for segment in segments:
-        if segment.n_bytes:
-            merged = f"{segment.path}#{len(by_url)}"
-            by_url[merged if segment.path in by_url else segment.path] = segment
-    splits = [Split(url, 0, segment.n_bytes, segment.n_bytes) for url, segment in by_url.items()]
-
-    def open_segment(url: str, start: int, end: int | None) -> tuple[Any, int | None]:
-        segment = by_url[url]
-        chunks, size = read_segments([segment]), segment.n_bytes
-        if kind != RAW:
-            chunks, size = as_result_file(
-                kind, chunks, segment.n_bytes, segment.n_pairs, segment.crc
-            )
-        return io.BufferedReader(PiecesFile(chunks), 1 << 16), size
-
-    return splits, open_segment

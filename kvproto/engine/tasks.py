@@ -28,10 +28,8 @@ from kvproto.engine.reading import (
     InputReader,
     Opener,
     entry_frame,
-    file_ranges,
-    segment_chunks,
-    segment_files,
 )
+from kvproto.engine.segments import file_ranges, segment_chunks, segment_files
 from kvproto.engine.shuffle import (
     PairSource,
     check_finished,

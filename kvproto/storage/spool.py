@@ -32,7 +32,7 @@ from kvproto.storage.store import store_of
 __all__ = [
     "SpoolWriter",
     "read_columns",
-    "read_in_file_order",
+    "read_parts",
     "read_segments",
     "segment_ranges",
 ]
@@ -209,13 +209,17 @@ def segment_ranges(segments: Sequence[Segment]) -> Iterator[bytes | FileRange]:
         yield FileRange(file.fileno(), start, len(data)) if is_file else bytes(data)
 
 
-def read_in_file_order(segments: Sequence[Segment]) -> Iterator[tuple[int, memoryview]]:
-    """Yield the bytes of segments of one file as (number of the segment, data).
+def read_parts(
+    segments: Sequence[Segment], *, in_file_order: bool = False
+) -> Iterator[tuple[int, memoryview]]:
+    """Yield the bytes of segments as (number of the segment, data), as `read_segments` does.
 
-    What lies in one piece in the file is one request, whatever segments it belongs to. Raises
-    DataError as `read_segments` does.
+    What lies in one piece in a file is one request. With `in_file_order`, segments of one file are
+    read from its beginning to its end, with the fewest requests.
     """
-    pieces = sorted(_pieces(segments), key=itemgetter(1))
+    pieces = _pieces(segments)
+    if in_file_order:
+        pieces.sort(key=itemgetter(1))
     for _, _, _, parts in _blocks(segments, pieces, _read):
         yield from parts
 

@@ -16,8 +16,10 @@ from kvproto.engine.job import run_job
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import Limits, indexes_in_files, plan_merge, traffic
 from kvproto.engine.pool import LocalPool
+from kvproto.engine.segments import segment_files
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.records import RAW
 from kvproto.storage.spool import SpoolWriter, read_segments
 from kvproto.storage.store import store_of
 
@@ -194,6 +196,32 @@ def test_a_shuffle_has_the_objects_and_requests_of_its_plan(place, limits, tmp_p
     plan = traffic(n_maps, n_partitions, n_bytes, merge, limits)
     n_objects = len(store.names(directory))
     assert (n_objects, n_objects + len(opened)) == (plan.n_objects, plan.n_requests)
+
+
+@pytest.mark.parametrize("n_read", [-1, 0, 3])
+def test_a_reader_of_files_reads_what_is_merged_with_one_request(n_read, tmp_path, monkeypatch):
+    texts = [b"first", b"", b"x" * 3_000_000, b"last"]
+    with SpoolWriter(str(tmp_path / "merge-0"), len(texts), in_rounds=True) as writer:
+        for number, text in enumerate(texts):
+            writer.write(number, text, 1)
+        merged = writer.publish().segments()
+    with SpoolWriter(str(tmp_path / "merge-1"), 1) as writer:
+        writer.write(0, b"other", 1)
+        merged += writer.publish().segments()
+    store = store_of(str(tmp_path))
+    opened, open_range = [], store.open_range
+    monkeypatch.setattr(store, "open_range", lambda *args: opened.append(args) or open_range(*args))
+    splits, open_split = segment_files(merged, RAW)
+    assert [split.url.removeprefix(f"{tmp_path}/") for split in splits] == [
+        *("merge-0", "merge-0#1", "merge-0#2"),
+        "merge-1",
+    ]
+    for split, text in zip(splits, [texts[0], *texts[2:], b"other"], strict=True):
+        file, size = open_split(split.url, split.start, split.end)
+        with file:
+            assert size == split.n_bytes == len(text)
+            assert file.read(n_read) == (text if n_read < 0 else text[:n_read])
+    assert len(opened) == 2
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto.errors import DataError
-from kvproto.storage.spool import SpoolWriter, read_columns, read_in_file_order, read_segments
+from kvproto.storage.spool import SpoolWriter, read_columns, read_parts, read_segments
 from kvproto.storage.spool_index import ColumnsInFiles, SpoolFile, columns_of, pack_index
 
 N_COLUMNS = 4
@@ -65,7 +65,7 @@ def test_any_columns_have_what_was_written_to_them(
             len(data) for data in of_file[first:end]
         ]
         parts = [b""] * (end - first)
-        for number, data in read_in_file_order(segments):
+        for number, data in read_parts(segments, in_file_order=True):
             parts[number] += data
         assert parts == of_file[first:end]
 
