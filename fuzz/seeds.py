@@ -140,7 +140,7 @@ DEALS = {  # limit, flags (1: lists, 2: by tables), partitions - 1, capacity - 1
     "cut": b"\0\1\1\xff\0" + LISTS[:-3],
 }
 LARGEST = b"9" * 18
-SUMS = {  # memory, room - 1, the allocation that fails, frames
+SUMS = {  # memory and type, room - 1, the allocation that fails, frames
     "few": b"\0\xff\0" + frames((b"a", b"1"), (b"b", b"-20"), (b"a", b"300"), (b"", b"0")),
     "long-keys": b"\0\1\0" + frames(*[(key, b"7") for key in PREFIXED]),
     "full": b"\2\x20\0" + frames(*[(key, b"2") for key in MANY[:120]]),
@@ -151,6 +151,10 @@ SUMS = {  # memory, room - 1, the allocation that fails, frames
     "too-large": b"\0\0\0" + frames((b"a", b"1")) + b"\xff" * 8,
     "no-memory": b"\0\0\2" + frames((b"a", b"1"), (b"b", b"1")),
     "no-memory-later": b"\0\0\4" + frames((b"a", b"1"), (b"b", b"1")),
+    "typed": b"\x80\xff\0"
+    + frames(*[(key, b"i" + bytes(range(at, at + 8))) for at, key in enumerate((b"", b"a", b"a"))]),
+    "typed-odd": b"\x81\0\0" + frames((b"a", b"i1234567"), (b"a", b"f12345678"), (b"a", b"")),
+    "typed-overflow": b"\x80\0\0" + frames(*[(b"a", b"i" + b"\xff" * 7 + b"\x7f")] * 3),
 }
 
 

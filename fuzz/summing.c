@@ -1,7 +1,7 @@
 /*
  * Invariant: the sums of a summer, and what it refuses, are the values that were added, for any
  * frames in any pieces and any memory. It stops only at the end, when it is full, at a value that
- * is not a number of at most 18 digits or would overflow, or without memory.
+ * is not a number of at most 18 digits, or not a typed int, or would overflow, or without memory.
  */
 #define _GNU_SOURCE
 #include "faulty.h"
@@ -31,10 +31,23 @@ static checked_sum *find(checked *all, const disco_slice *key)
     return NULL;
 }
 
-/* Independently of the source: strtoll, and the number written again is the same. */
+static int is_typed;
+
+/*
+ * Independently of the source: strtoll, and the number written again is the same; or the 8 bytes
+ * shifted into a number.
+ */
 static int is_number(const disco_slice *value, int64_t *number)
 {
     char text[24], again[24];
+    const unsigned char *byte = value->data;
+    if (is_typed) {
+        uint64_t bits = 0;
+        for (int index = 8; index > 0 && value->n_bytes == 9; index--)
+            bits = bits << 8 | byte[index];
+        *number = (int64_t)bits;
+        return value->n_bytes == 9 && byte[0] == 'i';
+    }
     if (value->n_bytes == 0 || value->n_bytes > 19)
         return 0;
     memcpy(text, value->data, value->n_bytes);
@@ -70,7 +83,8 @@ static void check_sums(kvproto_summer *summer, checked *all, size_t room)
 {
     disco_slice key, value;
     size_t wanted = room, n_bytes, consumed, n_seen = 0;
-    char number[24];
+    char text[24];
+    int64_t number = 0;
     do {
         size_t size = wanted > room ? wanted : room;
         uint8_t *block = (malloc)(size);
@@ -79,9 +93,10 @@ static void check_sums(kvproto_summer *summer, checked *all, size_t room)
             HOLDS(disco_decode_pair(block + at, n_bytes - at, 1000, &key, &value, &consumed) ==
                   DISCO_OK);
             HOLDS(n_seen < all->n_sums && find(all, &key) == &all->sums[n_seen]);
-            snprintf(number, sizeof number, "%lld", (long long)all->sums[n_seen].sum);
-            HOLDS(strlen(number) == value.n_bytes &&
-                  memcmp(number, value.data, value.n_bytes) == 0);
+            snprintf(text, sizeof text, "%lld", (long long)all->sums[n_seen].sum);
+            HOLDS(is_typed ? is_number(&value, &number) && number == all->sums[n_seen].sum
+                           : strlen(text) == value.n_bytes &&
+                                 memcmp(text, value.data, value.n_bytes) == 0);
         }
         free(block);
     } while (n_bytes > 0 || wanted > 0);
@@ -116,7 +131,7 @@ static void sum_all(const uint8_t *frames, size_t n_bytes, size_t max_bytes, siz
     size_t at = 0, consumed;
     int stop = KVPROTO_GO_ON;
     all.n_sums = 0;
-    kvproto_summer *summer = kvproto_summer_new(max_bytes, 1000);
+    kvproto_summer *summer = kvproto_summer_new(max_bytes, 1000, is_typed);
     while (summer != NULL) {
         size_t n_taken = kvproto_summer_add(summer, frames + at, n_bytes - at, &stop);
         HOLDS(n_taken <= n_bytes - at && stop != KVPROTO_GO_ON);
@@ -138,7 +153,7 @@ static void sum_all(const uint8_t *frames, size_t n_bytes, size_t max_bytes, siz
     kvproto_summer_free(summer);
 }
 
-/* Input: the memory, the room for sums, the allocation that fails; then frames. */
+/* Input: the memory and the type, the room for sums, the allocation that fails; then frames. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
     static const size_t memories[] = {1 << 20, 0, 300, 5000};
@@ -146,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         return 0;
     uint8_t *frames = exact_copy(data + 3, n_bytes - 3);
     fail_at = 0;
+    is_typed = data[0] >= 0x80;
     sum_all(frames, n_bytes - 3, memories[data[0] % 4], (size_t)data[1] + 1);
     n_allocations = 0;
     fail_at = data[2];

@@ -23,6 +23,7 @@ kvproto_builtin kvproto_sum_pairs;                                          /* s
 kvproto_builtin kvproto_flat_map;                                           /* flat_map.c */
 kvproto_builtin kvproto_deal_pairs;                                         /* deal.c */
 kvproto_builtin kvproto_pack_typed, kvproto_unpack_typed;                   /* typed.c */
+kvproto_builtin kvproto_deal_typed;                                         /* typed_deal.c */
 
 /* Returns 0, or -1 with a TypeError set if the number of arguments is wrong. */
 int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wanted);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "native.h"
 
+#include "crc.h"
 #include "disco.h"
 #include "inline.h"
 #include "keys.h"
@@ -18,6 +19,7 @@
 
 enum {
     SPARE = PREFIX_BYTES, /* readable bytes after the keys */
+    TYPED_BYTES = 9,
     FEWEST_SLOTS = 1 << 10,
     MOST_SUMS = 1 << 30,
     MOST_DIGITS = 18, /* any number with so many has 64 bits; a sum has one or two more */
@@ -34,6 +36,7 @@ typedef struct key_sum {
 struct kvproto_summer {
     size_t max_bytes;
     uint32_t max_item;
+    int is_typed;
     uint64_t seed;
     key_sum *sums; /* room for half as many as there are slots */
     uint32_t *slots;
@@ -51,13 +54,14 @@ typedef struct pair_step {
     size_t end; /* offset of the byte after the pair */
 } pair_step;
 
-kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item)
+kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item, int is_typed)
 {
     kvproto_summer *summer = calloc(1, sizeof *summer);
     if (summer == NULL)
         return NULL;
     summer->max_bytes = max_bytes;
     summer->max_item = max_item;
+    summer->is_typed = is_typed;
     /* Without a seed, others could choose keys that collide. */
     if (getentropy(&summer->seed, sizeof summer->seed) != 0) {
         free(summer);
@@ -182,6 +186,16 @@ static int read_number(const disco_slice *value, int64_t *number)
     return 1;
 }
 
+/* Read the int of a typed frame: its letter, and 8 bytes. */
+static int read_typed(const disco_slice *value, int64_t *number)
+{
+    const unsigned char *data = value->data;
+    if (value->n_bytes != TYPED_BYTES || data[0] != 'i')
+        return 0;
+    *number = (int64_t)kvproto_get_u64(data + 1);
+    return 1;
+}
+
 /* The first bytes of a key in a buffer, of which n_left bytes are readable from the key on. */
 static uint64_t prefix_in(const disco_slice *key, size_t n_left)
 {
@@ -210,7 +224,7 @@ static int read_steps(const kvproto_summer *summer, const unsigned char *data, s
             *stop = status == DISCO_TOO_LARGE ? KVPROTO_OVER_LIMIT : KVPROTO_MORE;
             break;
         }
-        if (!read_number(&value, &step->number)) {
+        if (!(summer->is_typed ? read_typed : read_number)(&value, &step->number)) {
             *stop = KVPROTO_ODD;
             break;
         }
@@ -262,12 +276,23 @@ size_t kvproto_summer_add(kvproto_summer *summer, const void *data, size_t n_byt
     return n_taken;
 }
 
+/* Write a sum as a value. Returns its bytes. */
+static size_t write_sum(const kvproto_summer *summer, int64_t sum, char *value, size_t room)
+{
+    if (!summer->is_typed)
+        return (size_t)snprintf(value, room, "%lld", (long long)sum);
+    value[0] = 'i';
+    put_u32(value + 1, (uint32_t)sum);
+    put_u32(value + 5, (uint32_t)((uint64_t)sum >> 32));
+    return TYPED_BYTES;
+}
+
 size_t kvproto_summer_take(kvproto_summer *summer, void *out, size_t room, size_t *wanted)
 {
     char *end = out, number[MOST_DIGITS + 4];
     for (*wanted = 0; summer->n_written < summer->n_sums; summer->n_written++) {
         const key_sum *sum = &summer->sums[summer->n_written];
-        size_t n_digits = (size_t)snprintf(number, sizeof number, "%lld", (long long)sum->sum);
+        size_t n_digits = write_sum(summer, sum->sum, number, sizeof number);
         size_t size = 8 + sum->key_size + n_digits;
         if (size > room) {
             *wanted = size;

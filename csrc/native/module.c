@@ -25,9 +25,9 @@ int kvproto_check_count(const char *name, Py_ssize_t n_given, Py_ssize_t n_wante
     }
 
 static PyMethodDef builtins[] = {
-    BUILTIN(scan_pairs),   BUILTIN(scan_lists), BUILTIN(pack_pairs),   BUILTIN(frame_lines),
-    BUILTIN(split_lines),  BUILTIN(sum_pairs),  BUILTIN(deal_pairs),   BUILTIN(pack_typed),
-    BUILTIN(unpack_typed), BUILTIN(flat_map),   {NULL, NULL, 0, NULL},
+    BUILTIN(scan_pairs),   BUILTIN(scan_lists), BUILTIN(pack_pairs), BUILTIN(frame_lines),
+    BUILTIN(split_lines),  BUILTIN(sum_pairs),  BUILTIN(deal_pairs), BUILTIN(pack_typed),
+    BUILTIN(unpack_typed), BUILTIN(flat_map),   BUILTIN(deal_typed), {NULL, NULL, 0, NULL},
 };
 
 int kvproto_export(uintptr_t dict)

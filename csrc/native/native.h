@@ -115,14 +115,18 @@ enum {
     KVPROTO_NO_MEMORY
 };
 
-/* A summer that uses about max_bytes of memory. Returns NULL without memory. */
-kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item);
+/*
+ * A summer that uses about max_bytes of memory, of decimal numbers, or with is_typed of the ints of
+ * typed frames. Returns NULL without memory.
+ */
+kvproto_summer *kvproto_summer_new(size_t max_bytes, uint32_t max_item, int is_typed);
 
 void kvproto_summer_free(kvproto_summer *summer);
 
 /*
  * Add frames whose values are decimal numbers: a minus or none, and 1 to 18 digits without zeros
- * before them. Returns the bytes of the frames that were added; *stop says what comes after them.
+ * before them; in typed frames, i and 8 bytes. Returns the bytes of the frames that were added;
+ * *stop says what comes after them.
  */
 size_t kvproto_summer_add(kvproto_summer *summer, const void *data, size_t n_bytes, int *stop);
 

@@ -2,7 +2,7 @@
  * Pairs of Python objects as frames whose values begin with a letter for their type: pack_typed and
  * unpack_typed of kvproto/protocol/reference.py, in C.
  */
-#include "builtins.h"
+#include "typed.h"
 
 #include "disco.h"
 
@@ -50,8 +50,7 @@ static int add_item(typed_out *out, char letter, const void *data, size_t n_byte
     return 0;
 }
 
-/* The bytes of a str, or of a bytes object. NULL if it is neither, without an exception. */
-static const char *bytes_of(PyObject *object, PyTypeObject *type, Py_ssize_t *size)
+const char *kvproto_bytes_of(PyObject *object, PyTypeObject *type, Py_ssize_t *size)
 {
     const char *text = NULL;
     char *data = NULL;
@@ -76,29 +75,45 @@ static uint64_t get_u64(const unsigned char *data)
     return disco_get_u32(data) | (uint64_t)disco_get_u32(data + 4) << 32;
 }
 
-/* Returns 1 if the value was added, 0 if it has no letter of its own, -1 with an exception set. */
-static int add_value(typed_out *out, PyObject *value)
+static int read_bytes(PyObject *value, PyTypeObject *type, char letter, typed_value *typed)
 {
-    unsigned char number[8];
     Py_ssize_t size = 0;
-    const char *data;
-    if ((data = bytes_of(value, &PyUnicode_Type, &size)) != NULL)
-        return add_item(out, 's', data, (size_t)size) == 0 ? 1 : -1;
-    if ((data = bytes_of(value, &PyBytes_Type, &size)) != NULL)
-        return add_item(out, 'b', data, (size_t)size) == 0 ? 1 : -1;
+    typed->data = kvproto_bytes_of(value, type, &size);
+    typed->n_bytes = (size_t)size;
+    typed->letter = letter;
+    return typed->data != NULL;
+}
+
+static int read_number(uint64_t bits, char letter, typed_value *typed)
+{
+    put_u64(typed->number, bits);
+    typed->data = typed->number;
+    typed->n_bytes = sizeof typed->number;
+    typed->letter = letter;
+    return 1;
+}
+
+int kvproto_read_typed(PyObject *value, typed_value *typed)
+{
     if (Py_IS_TYPE(value, &PyLong_Type)) {
         int overflow;
-        put_u64(number, (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow));
-        return overflow ? 0 : add_item(out, 'i', number, sizeof number) == 0 ? 1 : -1;
+        int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
+        return !overflow && read_number((uint64_t)number, 'i', typed);
     }
+    if (Py_IS_TYPE(value, &PyUnicode_Type))
+        return read_bytes(value, &PyUnicode_Type, 's', typed);
+    if (Py_IS_TYPE(value, &PyBytes_Type))
+        return read_bytes(value, &PyBytes_Type, 'b', typed);
     if (Py_IS_TYPE(value, &PyFloat_Type)) {
         double real = PyFloat_AsDouble(value);
         uint64_t bits;
         memcpy(&bits, &real, sizeof bits);
-        put_u64(number, bits);
-        return add_item(out, 'f', number, sizeof number) == 0 ? 1 : -1;
+        return read_number(bits, 'f', typed);
     }
-    return 0;
+    typed->letter = value == Py_None ? 'n' : value == Py_True ? 't' : 'u';
+    typed->data = typed->number;
+    typed->n_bytes = 0;
+    return value == Py_None || value == Py_True || value == Py_False;
 }
 
 /* Add what `other` makes of the pair: (key, value) as bytes. */
@@ -110,8 +125,8 @@ static int add_other(typed_out *out, PyObject *pair, PyObject *other)
     Py_ssize_t key_size, value_size;
     const char *key = NULL, *value = NULL;
     if (PyTuple_Check(items) && PyTuple_Size(items) == 2) {
-        key = bytes_of(PyTuple_GetItem(items, 0), &PyBytes_Type, &key_size);
-        value = bytes_of(PyTuple_GetItem(items, 1), &PyBytes_Type, &value_size);
+        key = kvproto_bytes_of(PyTuple_GetItem(items, 0), &PyBytes_Type, &key_size);
+        value = kvproto_bytes_of(PyTuple_GetItem(items, 1), &PyBytes_Type, &value_size);
     }
     int failed = -1;
     if (key == NULL || value == NULL)
@@ -130,14 +145,14 @@ static int add_typed(typed_out *out, PyObject *pair, PyTypeObject *key_type, PyO
     }
     Py_ssize_t size;
     size_t before = out->n_bytes;
-    const char *key = bytes_of(PyTuple_GetItem(pair, 0), key_type, &size);
+    const char *key = kvproto_bytes_of(PyTuple_GetItem(pair, 0), key_type, &size);
     if (key == NULL)
         return add_other(out, pair, other);
     if (add_item(out, 0, key, (size_t)size) != 0)
         return -1;
-    int is_added = add_value(out, PyTuple_GetItem(pair, 1));
-    if (is_added != 0)
-        return is_added < 0 ? -1 : 0;
+    typed_value value;
+    if (kvproto_read_typed(PyTuple_GetItem(pair, 1), &value))
+        return add_item(out, value.letter, value.data, value.n_bytes);
     out->n_bytes = before;
     return add_other(out, pair, other);
 }
@@ -219,6 +234,10 @@ static PyObject *value_from(const disco_slice *value)
         memcpy(&real, &bits, sizeof real);
         return PyFloat_FromDouble(real);
     }
+    if (letter == 'n' && n_bytes == 0)
+        return Py_NewRef(Py_None);
+    if ((letter == 't' || letter == 'u') && n_bytes == 0)
+        return PyBool_FromLong(letter == 't');
     return NULL;
 }
 

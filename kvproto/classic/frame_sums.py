@@ -1,30 +1,42 @@
-"""Sums over the frames of external programs, whose values are numbers as text.
+"""Sums over frames: of external programs, whose values are numbers as text, and typed ones.
 
-`combine_frames` and `reduce_frames` are what `sum_combiner` and `sum_reduce` do where no pair needs
-to become an object. A value that is not written as the programs usually do (" 7", "007", more than
-18 digits), or a sum of more than 64 bits, is left to Python, with the same result.
+`combine_frames`, `reduce_frames` and `reduce_typed` are what `sum_combiner` and `sum_reduce` do
+where no pair needs to become an object. A value that is not written as the programs usually do
+(" 7", "007", more than 18 digits), another object than an int, or a sum of more than 64 bits, is
+left to Python, with the same result.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kvproto.errors import DataError
 from kvproto.protocol import native as _native
 from kvproto.protocol.blocks import blocks_of
 from kvproto.protocol.frames import MAX_ITEM, Pair, PairDecoder, decode_pairs, encode_pair
 from kvproto.protocol.reference import FINE, Bytes, scan_pairs
+from kvproto.storage.typed_records import Batch, TypedBatch, pairs_in
 
-__all__ = ["FrameSums", "Stop", "add_value", "combine_frames", "new_sums", "reduce_frames"]
+__all__ = [
+    "FrameSums",
+    "Stop",
+    "add_value",
+    "combine_frames",
+    "new_sums",
+    "reduce_frames",
+    "reduce_typed",
+    "sum_objects",
+]
 
 _COMBINED = 16 << 20  # bytes of memory for the sums of a combiner
 _SIMPLE = re.compile(rb"-?[1-9][0-9]{0,17}|0")
+_INT = re.compile(rb"i.{8}", re.DOTALL)
 _MOST = 1 << 63
 _KEY = 200  # bytes of memory of a key and its sum in Python
 _SIZES = 8  # bytes of a frame besides its key and value
@@ -99,6 +111,41 @@ def reduce_frames(frames: Iterable[bytes]) -> Iterator[Pair]:
     yield from _pairs(sums.take())
 
 
+def reduce_typed(batches: Iterable[Batch]) -> Iterator[Pair]:
+    """Sum the values of each key of typed batches; yields keys with their sums.
+
+    The keys are in the order in which they first came. Errors are as for `sum_objects`.
+    """
+    sums = new_sums(sys.maxsize, is_typed=True)
+    left = iter(batches)
+    is_text = None
+    for batch in left:
+        odd = batch
+        if isinstance(batch, TypedBatch) and is_text in (None, batch.is_text):
+            is_text = batch.is_text
+            n_taken, stop = sums.add(batch.frames, 0)
+            if stop == Stop.MORE:
+                continue
+            odd = TypedBatch(batch.frames[n_taken:], batch.is_text)
+        totals = dict(_typed_pairs(sums, is_text))
+        yield from sum_objects(chain.from_iterable(map(pairs_in, chain([odd], left))), totals)
+        return
+    yield from _typed_pairs(sums, is_text)
+
+
+def _typed_pairs(sums: FrameSums, is_text: bool | None) -> Iterator[Pair]:
+    for frames in sums.take():
+        yield from TypedBatch(frames, bool(is_text)).pairs()
+
+
+def sum_objects(pairs: Iterator[Pair], sums: dict[Any, Any]) -> Iterator[Pair]:
+    """Add the values of pairs of objects to sums; yields all sums. Raises as `add_value`."""
+    while left := _native.sum_pairs(pairs, sums, sys.maxsize):
+        for key, value in left:
+            sums[key] = add_value(sums.get(key, 0), value, key)
+    yield from sums.items()
+
+
 def _pairs(frames: Iterable[Bytes]) -> Iterator[Pair]:
     decoder = PairDecoder()
     for chunk in frames:
@@ -114,9 +161,9 @@ def _pair_at(frames: Bytes, start: int) -> tuple[bytes, bytes, int]:
 
 
 class FrameSums(Protocol):
-    """Adds up values that are written as simple numbers."""
+    """Adds up values that are written as simple numbers, or typed ints."""
 
-    def add(self, frames: bytearray, start: int) -> tuple[int, Stop]:
+    def add(self, frames: bytes | bytearray, start: int) -> tuple[int, Stop]:
         """Add the whole frames from an offset on; returns where and why it stopped.
 
         Raises MemoryError, and DataError for a size over the limit.
@@ -129,22 +176,23 @@ class FrameSums(Protocol):
         """
 
 
-def new_sums(max_bytes: int) -> FrameSums:
-    """Make sums that use about max_bytes of memory."""
-    return _NativeSums(max_bytes) if _native.NATIVE else _ReferenceSums(max_bytes)
+def new_sums(max_bytes: int, is_typed: bool = False) -> FrameSums:
+    """Make sums of numbers as text, or of typed ints, that use about max_bytes of memory."""
+    kind = _NativeSums if _native.NATIVE else _ReferenceSums
+    return kind(max_bytes, is_typed)
 
 
 class _NativeSums:
     """kvproto_summer of csrc/native/frame_sums.c."""
 
-    def __init__(self, max_bytes: int) -> None:
-        summer = _native.lib.kvproto_summer_new(max_bytes, MAX_ITEM)
+    def __init__(self, max_bytes: int, is_typed: bool = False) -> None:
+        summer = _native.lib.kvproto_summer_new(max_bytes, MAX_ITEM, is_typed)
         if summer == _native.ffi.NULL:
             raise _no_memory()
         self._summer = _native.ffi.gc(summer, _native.lib.kvproto_summer_free)
         self._stop = _native.ffi.new("int *")
 
-    def add(self, frames: bytearray, start: int) -> tuple[int, Stop]:
+    def add(self, frames: bytes | bytearray, start: int) -> tuple[int, Stop]:
         with memoryview(frames) as view, view[start:] as data:
             n_taken = _native.lib.kvproto_summer_add(
                 self._summer, _native.ffi.from_buffer(data), len(data), self._stop
@@ -156,21 +204,38 @@ class _NativeSums:
         _native.lib.kvproto_summer_reset(self._summer)
 
 
+class _Form(NamedTuple):
+    """How numbers are written."""
+
+    simple: re.Pattern[bytes]
+    read: Callable[[bytes], int]
+    write: Callable[[int], bytes]
+
+
+_TEXT = _Form(_SIMPLE, int, b"%d".__mod__)
+_TYPED = _Form(
+    _INT,
+    lambda value: int.from_bytes(value[1:], "little", signed=True),
+    lambda total: b"i" + total.to_bytes(8, "little", signed=True),
+)
+
+
 class _ReferenceSums:
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, is_typed: bool = False) -> None:
+        self._simple, self._read, self._write = _TEXT if not is_typed else _TYPED
         self._max_bytes = max_bytes
         self._n_bytes = 0
         self._sums: dict[bytes, int] = {}
 
-    def add(self, frames: bytearray, start: int) -> tuple[int, Stop]:
+    def add(self, frames: bytes | bytearray, start: int) -> tuple[int, Stop]:
         pairs: list[Pair] = []
         _, fault = scan_pairs(frames, start, len(frames), MAX_ITEM, pairs)
         for key, value in pairs:
             if self._n_bytes > self._max_bytes:
                 return start, Stop.FULL
-            if not _SIMPLE.fullmatch(value):
+            if not self._simple.fullmatch(value):
                 return start, Stop.ODD
-            total = self._sums.get(key, 0) + int(value)
+            total = self._sums.get(key, 0) + self._read(value)
             if not -_MOST <= total < _MOST:
                 return start, Stop.ODD
             self._n_bytes += 0 if key in self._sums else len(key) + _KEY
@@ -179,7 +244,7 @@ class _ReferenceSums:
         return start, _checked(Stop.MORE if fault == FINE else Stop.OVER_LIMIT)
 
     def take(self) -> Iterator[bytes]:
-        frames = [encode_pair(key, b"%d" % total) for key, total in self._sums.items()]
+        frames = [encode_pair(key, self._write(total)) for key, total in self._sums.items()]
         self._sums.clear()
         self._n_bytes = 0
         yield from frames

@@ -7,12 +7,17 @@ come from `kvproto.classic.task_io`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from kvproto.classic.frame_sums import add_value, combine_frames, reduce_frames
-from kvproto.engine.bulk import combines_batches, combines_frames, reduces_frames
+from kvproto.classic.frame_sums import (
+    add_value,
+    combine_frames,
+    reduce_frames,
+    reduce_typed,
+    sum_objects,
+)
+from kvproto.engine.bulk import combines_batches, combines_frames, reduces_frames, reduces_typed
 from kvproto.engine.partition import default_partition
 from kvproto.inputs import readers
 from kvproto.inputs.readers import *  # noqa: F403 (the names are listed once, there)
@@ -194,14 +199,10 @@ def sum_combiner(
 
 
 @reduces_frames(reduce_frames)
+@reduces_typed(reduce_typed)
 def sum_reduce(iter: Iterable[Pair], params: object) -> Iterator[Pair]:
     """Reduce that sums the values of each key.
 
     Values of external programs are decimal numbers as text (bytes), and so are their sums.
     """
-    sums: dict[Any, Any] = {}
-    pairs = iter.__iter__()
-    while left := _native.sum_pairs(pairs, sums, sys.maxsize):
-        for key, value in left:
-            sums[key] = add_value(sums.get(key, 0), value, key)
-    yield from sums.items()
+    return sum_objects(iter.__iter__(), {})

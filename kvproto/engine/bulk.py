@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from kvproto.storage.typed_records import Batch
+
 __all__ = [
     "BatchCombiner",
     "FrameCombiner",
     "FrameReduce",
+    "TypedReduce",
     "combines_batches",
     "combines_frames",
     "reduces_frames",
+    "reduces_typed",
 ]
 
 Pair: TypeAlias = tuple[Any, Any]
@@ -60,6 +64,14 @@ class FrameReduce(Protocol):
         """Reduce frames, cut anywhere, to pairs."""
 
 
+@runtime_checkable
+class TypedReduce(Protocol):
+    """A reduce that can also take the batches of a shuffle of Python objects."""
+
+    def reduce_typed(self, batches: Iterable[Batch]) -> Iterator[Pair]:
+        """Reduce batches to pairs."""
+
+
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
@@ -82,6 +94,13 @@ def reduces_frames(
 ) -> Callable[[_Decorated], _Decorated]:
     """Decorate a reduce, to make it a `FrameReduce` with this method."""
     return _with_method("reduce_frames", reduce_frames)
+
+
+def reduces_typed(
+    reduce_typed: Callable[[Iterable[Batch]], Iterator[Pair]],
+) -> Callable[[_Decorated], _Decorated]:
+    """Decorate a reduce, to make it a `TypedReduce` with this method."""
+    return _with_method("reduce_typed", reduce_typed)
 
 
 def _with_method(name: str, method: Callable[..., Any]) -> Callable[[_Decorated], _Decorated]:

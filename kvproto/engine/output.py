@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kvproto.engine.shuffle import BatchEncoder, Encoder
+from kvproto.engine.parts import BatchEncoder
+from kvproto.engine.shuffle import Encoder
 from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec
 from kvproto.inputs.streams import chain_output
 from kvproto.storage.records import FRAMES, OBJECTS, RAW

@@ -77,34 +77,40 @@ class Partitioner:
     function : callable
         partition(key, n_partitions, params) -> int.
     n_partitions : int
-        At least 1.
+        At least 1. Also an attribute.
     params : object
         Passed to the function.
     """
 
     def __init__(self, function: Any, n_partitions: int, params: Any) -> None:
+        self.n_partitions = n_partitions
         self._function = function
-        self._n = n_partitions
         self._params = params
         self._default = _DefaultPartitions(n_partitions)
 
     def __call__(self, batch: list[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
-        if self._n == 1:
+        if self.n_partitions == 1:
             return [batch]
-        parts: list[list[tuple[Any, Any]]] = [[] for _ in range(self._n)]
-        if self._function is default_partition:
+        parts: list[list[tuple[Any, Any]]] = [[] for _ in range(self.n_partitions)]
+        if self.is_default:
             _native.deal_pairs(batch, parts, self._default)
         else:
             for pair in batch:
-                parts[self._checked(pair[0])].append(pair)
+                parts[self.of(pair[0])].append(pair)
         return parts
 
-    def _checked(self, key: Any) -> int:
-        number: Any = self._function(key, self._n, self._params)
-        if not isinstance(number, int) or not 0 <= number < self._n:
+    @property
+    def is_default(self) -> bool:
+        """Whether the function is `default_partition`."""
+        return self._function is default_partition
+
+    def of(self, key: Any) -> int:
+        """Return the partition of a key by the function; ValueError unless there is such a one."""
+        number: Any = self._function(key, self.n_partitions, self._params)
+        if not isinstance(number, int) or not 0 <= number < self.n_partitions:
             raise ValueError(
                 f"{name_of(self._function)} returned {number!r} for the key {key!r}: "
-                f"a partition must be an int from 0 to {self._n - 1}"
+                f"a partition must be an int from 0 to {self.n_partitions - 1}"
             )
         return number
 

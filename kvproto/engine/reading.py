@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, Protocol
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter, MeteredFile
+from kvproto.engine.pair_source import check_finished, iterable
 from kvproto.engine.plan import Split
-from kvproto.engine.shuffle import check_finished, iterable
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.inputs.compressed import check_content

@@ -6,50 +6,23 @@ program come here only when they were combined: otherwise its driver deals them 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from sys import getsizeof
-from typing import Any, Protocol
+from typing import Any
 
 from kvproto.engine.bulk import BatchCombiner
+from kvproto.engine.pair_source import BATCH_BYTES, FIRST_BATCH, PairSource, as_pairs, iterable
 from kvproto.engine.partition import Partitioner
+from kvproto.engine.parts import BatchEncoder, Parts, TypedParts, Writer
 from kvproto.engine.spec import External, Function, MapSpec, Pair, function_name
 from kvproto.protocol.dealing import Dealer
-from kvproto.storage.records import FRAMES, pack_frames, pack_objects
+from kvproto.storage.records import FRAMES, TYPED, pack_frames, pack_objects
+from kvproto.storage.typed_records import pack_pickles
 
-__all__ = [
-    "BatchEncoder",
-    "Encoder",
-    "PairSource",
-    "Writer",
-    "check_finished",
-    "iterable",
-    "route_frames",
-    "route_pairs",
-]
+__all__ = ["Encoder", "route_frames", "route_pairs"]
 
-_BATCH_BYTES = 1 << 20  # what a batch should come to, encoded
 # Pairs: what stays in the processor's cache; 65,536 took more than twice as long.
 _MAX_BATCH = 1 << 10
-_STEP = 16  # pairs that are taken before their size is looked at
-_SAMPLED = 5  # one of so many
 _COMBINED = 128  # pairs that are combined at a time
-
-
-class Writer(Protocol):
-    """Takes encoded pairs for partitions."""
-
-    def write(self, partition: int, data: Any, n_pairs: int) -> None:
-        """Append what an encoder made of n_pairs pairs."""
-
-
-class BatchEncoder(Protocol):
-    """Encodes a batch of pairs for a writer; the next batch should have `n_wanted` pairs."""
-
-    n_wanted: int
-
-    def __call__(self, pairs: list[Pair]) -> Any: ...
 
 
 class Encoder:
@@ -58,7 +31,7 @@ class Encoder:
     Parameters
     ----------
     kind : str
-        FRAMES or OBJECTS.
+        FRAMES, OBJECTS, or TYPED: as pickles, where pairs have no typed frames.
     function : callable, External or None
         What gave the pairs, for an error.
 
@@ -69,131 +42,48 @@ class Encoder:
     """
 
     def __init__(self, kind: str, function: Function | External | None) -> None:
-        self._kind = kind
+        packs = {FRAMES: pack_frames, TYPED: pack_pickles}
+        self._pack: Callable[[list[Pair], int], bytes] = packs.get(kind, pack_objects)
         self._function = function
         self._n_pairs = 0
-        self.n_wanted = _STEP
+        self.n_wanted = FIRST_BATCH
 
     def __call__(self, pairs: list[Pair]) -> bytes:
         try:
-            if self._kind == FRAMES:
-                data = pack_frames(pairs, self._n_pairs)
-            else:
-                data = pack_objects(pairs, self._n_pairs)
+            data = self._pack(pairs, self._n_pairs)
         except (TypeError, ValueError) as e:
-            is_frames = self._kind == FRAMES
+            is_frames = self._pack is pack_frames
             fault = "cannot be sent to an external program" if is_frames else "cannot be pickled"
             name = function_name(self._function)
             raise type(e)(f"{name} returned a pair that {fault}: {e}") from None
         self._n_pairs += len(pairs)
-        fitting = len(pairs) * _BATCH_BYTES // (len(data) or 1)
+        fitting = len(pairs) * BATCH_BYTES // (len(data) or 1)
         self.n_wanted = min(max(fitting, 1), 8 * self.n_wanted, _MAX_BATCH)
         return data
-
-
-class PairSource:
-    """The pairs that a job function gives, taken in batches.
-
-    Parameters
-    ----------
-    pairs : iterable
-        What the function returned, or what calls it.
-    function : callable, External or None
-        For an error.
-
-    Attributes
-    ----------
-    is_giving : bool
-        Pairs are being taken. After an error: it came from where they are made, and not from what
-        was done with them.
-    """
-
-    def __init__(self, pairs: Iterable[Any], function: Function | External | None) -> None:
-        self._pairs = iter(pairs)
-        self._function = function
-        self.is_giving = False
-        self._n_safe = _STEP
-
-    def batches(self, n_wanted: Callable[[], int]) -> Iterator[list[Pair]]:
-        """Yield lists of n_wanted() pairs; TypeError names the function that gave no pair."""
-        while batch := self._take(n_wanted()):
-            yield _pairs(batch, self._function)
-
-    def left_by(self, combiner: BatchCombiner, buffer: dict[Any, Any]) -> list[Pair]:
-        """Let a combiner `take` the pairs; returns what it left, TypeError when that is no pair."""
-        self.is_giving = True
-        left = [_pair(item, self._function) for item in combiner.take(self._pairs, buffer)]
-        self.is_giving = False
-        return left
-
-    def _take(self, n_pairs: int) -> list[Any]:
-        """About n_pairs; fewer where the memory for n_pairs of the largest would be too much."""
-        self.is_giving = True  # and so it stays when this raises
-        batch: list[Any] = []
-        n_bytes = 0
-        while (
-            len(batch) < n_pairs
-            and n_bytes < _BATCH_BYTES
-            and (more := list(islice(self._pairs, self._n_safe)))
-        ):
-            batch += more
-            sample = [pair for pair in more[::_SAMPLED] if type(pair) is tuple]
-            n_bytes += _SAMPLED * sum([getsizeof(part) for pair in sample for part in pair])
-        self._n_safe = 1 if n_bytes > _STEP * _BATCH_BYTES else _STEP
-        self.is_giving = False
-        return batch
-
-
-def iterable(
-    returned: Any, function: Function | External, of: str = "(key, value) pairs"
-) -> Iterator[Any]:
-    """Iterate over what a job function returned; TypeError that names the function."""
-    try:
-        return iter(returned)
-    except TypeError:
-        raise TypeError(
-            f"{function_name(function)} returned {returned!r:.200}: "
-            f"it must yield {of}, or return a list of them"
-        ) from None
-
-
-def check_finished(returned: Any, function: Function) -> None:
-    """Raise TypeError when a function that must do its work at once returned a generator."""
-    if (
-        inspect.isgenerator(returned)
-        or inspect.iscoroutine(returned)
-        or inspect.isasyncgen(returned)
-        or isinstance(returned, (map, filter))
-    ):
-        if inspect.iscoroutine(returned):
-            returned.close()  # which would else warn that it was never awaited
-        raise TypeError(
-            f"{function_name(function)} returned {returned!r:.200}, which is never run: "
-            "it must do its work when it is "
-            "called. A reduce that yields its pairs takes two arguments, (iter, params)"
-        )
 
 
 def route_pairs(spec: MapSpec, source: PairSource, encode: BatchEncoder, writer: Writer) -> None:
     """Send pairs of Python objects to their partitions, through the combiner where there is one."""
     partition = Partitioner(spec.partition, spec.n_partitions, spec.params)
+    kind = TypedParts if spec.kind == TYPED else Parts
+    parts = kind(partition, encode, writer)
     if spec.combiner is None:
-        for batch in source.batches(lambda: encode.n_wanted):
-            _write(partition(batch), encode, writer)
+        parts.take(source)
     elif isinstance(spec.combiner, BatchCombiner):
         for batch in _combine_all(spec.combiner, spec.params, source):
-            _write(partition(batch), encode, writer)
+            parts.deal(batch)
     else:
         combine = _Combining(spec.combiner, spec.n_partitions, spec.params)
         for batch in source.batches(lambda: _COMBINED):
-            _write(combine(partition(batch)), encode, writer)
-        _write(combine.last(), encode, writer)
+            parts.put(combine(partition(batch)))
+        parts.put(combine.last())
+    parts.flush()
 
 
 def _combine_all(combiner: BatchCombiner, params: Any, source: PairSource) -> Iterator[list[Pair]]:
     """Combine with one buffer for all partitions, so that fewer keys need a partition."""
     buffer: dict[Any, Any] = {}
-    while left := source.left_by(combiner, buffer):
+    while left := source.checked(source.give(lambda pairs: combiner.take(pairs, buffer))):
         for key, value in left:
             yield list(combiner(key, value, buffer, False, params) or [])
     if buffer:
@@ -207,14 +97,6 @@ def route_frames(chunks: Iterable[bytes], n_partitions: int, writer: Writer) -> 
         dealer.feed(chunk)
     dealer.close()
     dealer.flush()
-
-
-def _write(parts: list[list[Pair]], encode: BatchEncoder, writer: Writer) -> None:
-    for partition, pairs in enumerate(parts):
-        left = pairs
-        while left:
-            batch, left = left[: encode.n_wanted], left[encode.n_wanted :]
-            writer.write(partition, encode(batch), len(batch))
 
 
 class _Combining:
@@ -237,7 +119,7 @@ class _Combining:
                 ready = combiner(key, value, buffer, False, params)
                 if ready is not None:
                     out.extend(iterable(ready, combiner))
-            combined.append(_pairs(out, combiner))
+            combined.append(as_pairs(out, combiner))
         return combined
 
     def last(self) -> list[list[Pair]]:
@@ -247,20 +129,4 @@ class _Combining:
             combiner(None, None, buffer, True, params) if used else ()
             for buffer, used in zip(self._buffers, self._used, strict=True)
         ]
-        return [_pairs(list(iterable(pairs or (), combiner)), combiner) for pairs in ready]
-
-
-def _pairs(batch: list[Any], function: Function | External | None) -> list[Pair]:
-    """The batch as tuples of two; TypeError names the function when something in it is no pair."""
-    if batch and (set(map(type, batch)) != {tuple} or set(map(len, batch)) != {2}):
-        return [_pair(item, function) for item in batch]
-    return batch
-
-
-def _pair(item: Any, function: Function | External | None) -> Pair:
-    if isinstance(item, (tuple, list)) and len(item) == 2:
-        return item[0], item[1]
-    raise TypeError(
-        f"{function_name(function)} returned {item!r:.200}, which is not a (key, value) "
-        "pair: return or yield tuples of two"
-    )
+        return [as_pairs(list(iterable(pairs or (), combiner)), combiner) for pairs in ready]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import re
 import shutil
 import tempfile
@@ -30,11 +29,11 @@ from kvproto._stdio import ready_fds
 from kvproto._text import signal_name
 from kvproto.driver.supervisor import Supervisor, remove_tree
 from kvproto.engine.sort_memory import new_sorter, to_frames, to_records
-from kvproto.engine.sort_runs import Pair, no_order, sort_in_runs
+from kvproto.engine.sort_runs import no_order, sort_in_runs
 from kvproto.errors import DataError, JobError, WorkerCrashed
-from kvproto.protocol import native as _native
 from kvproto.protocol.reference import Bytes
 from kvproto.storage.atomic import naming
+from kvproto.storage.typed_records import Batch, TypedBatch, WrongKey, pairs_in, typed_batch
 
 __all__ = ["check_buffer_size", "sort_frames", "sort_pairs"]
 
@@ -90,14 +89,12 @@ def sort_frames(chunks: Iterable[Bytes], buffer_size: str, directory: str) -> It
             yield from runs.merged()
 
 
-def sort_pairs(
-    batches: Iterable[list[Pair]], buffer_size: str, directory: str
-) -> Iterator[list[Pair]]:
+def sort_pairs(batches: Iterable[Batch], buffer_size: str, directory: str) -> Iterator[Batch]:
     """Sort pairs of Python objects by their keys.
 
     Parameters
     ----------
-    batches : iterable of list of pairs
+    batches : iterable of list of pairs or TypedBatch
         The pairs.
     buffer_size : str
         Memory, as for `check_buffer_size`; at most 64 MiB for keys other than bytes and text.
@@ -106,7 +103,7 @@ def sort_pairs(
 
     Yields
     ------
-    list of pairs
+    list of pairs or TypedBatch
         In the order of keys. None as every key has an order, and so have int, float and bool
         together; NaN has not.
 
@@ -120,23 +117,29 @@ def sort_pairs(
     if first is None:
         return
     batches = chain([first], batches)
-    key = first[0][0]
+    key = pairs_in(first)[0][0]
     if isinstance(key, (str, bytes, bytearray)):
         yield from _sort_by_bytes(batches, key, buffer_size, directory)
     else:
         n_bytes = min(max(_n_buffer_bytes(buffer_size), _MIN_BYTES), _MAX_BYTES)
-        yield from sort_in_runs(batches, n_bytes, directory)
+        yield from sort_in_runs(map(pairs_in, batches), n_bytes, directory)
 
 
 def _sort_by_bytes(
-    batches: Iterable[list[Pair]], key: object, buffer_size: str, directory: str
-) -> Iterator[list[Pair]]:
+    batches: Iterable[Batch], key: object, buffer_size: str, directory: str
+) -> Iterator[TypedBatch]:
     """The same for keys of text or of bytes, as the first key is."""
-    codec = _ObjectCodec(isinstance(key, str))
+    is_text = isinstance(key, str)
+
+    def frames_of(batch: Batch) -> bytes | bytearray:
+        if not isinstance(batch, TypedBatch) or batch.is_text is not is_text:
+            batch = typed_batch(pairs_in(batch), is_text)
+        return batch.frames
+
     try:
-        for block in sort_frames(map(codec.encode, batches), buffer_size, directory):
-            yield codec.decode(block)
-    except _WrongKey as e:
+        for block in sort_frames(map(frames_of, batches), buffer_size, directory):
+            yield TypedBatch(block, is_text)
+    except WrongKey as e:
         raise no_order(key, e.key) from None
 
 
@@ -285,60 +288,3 @@ class _Program:
             reason = os.strerror(supervisor.start_errno)
             raise JobError(f"the program `sort` cannot be started: {reason}")
         return supervisor.exit_status
-
-
-# --- pairs of objects as frames ------------------------------------------------------------------
-
-
-class _WrongKey(Exception):
-    """A key that is not of the kind of the others; `key` is it."""
-
-    def __init__(self, key: object) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-class _ObjectCodec:
-    """Encodes pairs with keys of text, or of bytes, as frames, and decodes them.
-
-    Values that `pack_typed` has no letter for are pickled: p. Where the key is of a subclass, or a
-    bytearray, the whole pair is: k.
-    """
-
-    def __init__(self, is_text: bool) -> None:
-        self._is_text = is_text
-
-    def encode(self, pairs: list[Pair]) -> bytearray:
-        """Encode a batch. _WrongKey for a key of another kind."""
-        return _native.pack_typed(pairs, self._is_text, self._pickled)
-
-    def decode(self, frames: bytes) -> list[Pair]:
-        return _native.unpack_typed(frames, self._is_text, self._unpickled)
-
-    def _pickled(self, pair: tuple[Any, Any]) -> tuple[bytes, bytes]:
-        key, value = pair
-        if type(key) is (str if self._is_text else bytes):
-            return self._key_bytes(key), b"p" + _pickled(value)
-        if isinstance(key, str if self._is_text else (bytes, bytearray)):
-            return self._key_bytes(key), b"k" + _pickled(pair)
-        raise _WrongKey(key)
-
-    def _key_bytes(self, key: Any) -> bytes:
-        return key.encode("utf-8", "surrogatepass") if self._is_text else bytes(key)
-
-    def _unpickled(self, key: bytes, value: bytes) -> tuple[Any, Any]:
-        thing: Any = pickle.loads(memoryview(value)[1:])
-        if value[:1] == b"k":
-            pair: tuple[Any, Any] = thing
-            return pair
-        return (str(key, "utf-8", "surrogatepass") if self._is_text else key), thing
-
-
-def _pickled(thing: Any) -> bytes:
-    try:
-        return pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        import cloudpickle  # noqa: PLC0415 - slow; only for classes of __main__ or a function
-
-        data: bytes = cloudpickle.dumps(thing)
-        return data

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from kvproto.engine.bulk import FrameCombiner
 from kvproto.engine.partition import default_partition
 from kvproto.inputs.streams import name_of
-from kvproto.storage.records import FRAMES, OBJECTS, RAW
+from kvproto.storage.records import FRAMES, OBJECTS, RAW, TYPED
 
 __all__ = [
     "External",
@@ -200,7 +200,7 @@ class MapSpec(TaskSpec):
     has_reduce : bool
         Whether the output goes to the spool; otherwise it goes to result files.
     kind : str
-        The kind of records in the output: FRAMES, OBJECTS, or RAW for output streams.
+        The kind of records in the output: FRAMES, OBJECTS, TYPED, or RAW for output streams.
     in_frames : bool
         Whether pairs go as frames from an external program to the partitions, without Python
         objects.
@@ -307,12 +307,19 @@ def _common(job: JobSpec) -> dict[str, Any]:
 
 
 def _map_kind(job: JobSpec) -> str:
-    """The kind of records that a map writes: frames if an external program writes or reads them."""
+    """The kind of records that a map writes.
+
+    FRAMES if an external program writes or reads them. TYPED if only the engine reads them, in a
+    reduce of Python.
+    """
     if job.map_output_stream:
         return RAW
     if isinstance(job.reduce, External):
         return FRAMES
-    return FRAMES if isinstance(job.map, External) and _keeps_frames(job.combiner) else OBJECTS
+    if isinstance(job.map, External) and _keeps_frames(job.combiner):
+        return FRAMES
+    is_spool = job.reduce is not None and not job.keep_map and job.reduce_input == InputChain()
+    return TYPED if is_spool else OBJECTS
 
 
 def _keeps_frames(combiner: Function | None) -> bool:

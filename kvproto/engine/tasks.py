@@ -17,12 +17,13 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, cast
 
 from kvproto.driver.source import FileRange
-from kvproto.engine.bulk import FrameCombiner, FrameReduce
+from kvproto.engine.bulk import FrameCombiner, FrameReduce, TypedReduce
 from kvproto.engine.calls import Finished, MapCall, ReduceCall
 from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output, reduce_output
+from kvproto.engine.pair_source import PairSource, check_finished, iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.reading import (
     InputReader,
@@ -30,13 +31,7 @@ from kvproto.engine.reading import (
     entry_frame,
 )
 from kvproto.engine.segments import file_ranges, segment_chunks, segment_files
-from kvproto.engine.shuffle import (
-    PairSource,
-    check_finished,
-    iterable,
-    route_frames,
-    route_pairs,
-)
+from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.sort import sort_frames, sort_pairs
 from kvproto.engine.spec import (
     External,
@@ -54,10 +49,11 @@ from kvproto.protocol.messages import Message
 from kvproto.protocol.stream import FrameStream
 from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
-from kvproto.storage.records import FRAMES, read_batches
+from kvproto.storage.records import FRAMES, TYPED, read_batches
 from kvproto.storage.results import Result
 from kvproto.storage.spool import read_columns
 from kvproto.storage.spool_index import Segment, SpoolFile
+from kvproto.storage.typed_records import Batch, pairs_in, read_typed
 
 if TYPE_CHECKING:
     from kvproto.driver.program import ExternalProgram
@@ -156,9 +152,13 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
     ):
         if isinstance(spec.reduce, External):
             _reduce_frames(spec.reduce, _input_of_program(spec, segments, meter, reader), output)
-        elif _reduces_frames(spec):
+        elif spec.spool == FRAMES and isinstance(spec.reduce, FrameReduce) and _is_plain(spec):
             frames = _frames_to_reduce(spec, segments, meter, reader)
-            _write_pairs(cast(FrameReduce, spec.reduce).reduce_frames(frames), spec, output)
+            _write_pairs(spec.reduce.reduce_frames(frames), spec, output)
+        elif spec.spool == TYPED and isinstance(spec.reduce, TypedReduce) and _is_plain(spec):
+            batches = _batches_to_reduce(spec, segments, meter)
+            _write_pairs(spec.reduce.reduce_typed(batches), spec, output)
+            meter.add_records(sum(segment.n_pairs for segment in segments))
         else:
             entries = _entries_to_reduce(spec, segments, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
@@ -173,10 +173,9 @@ def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:
         return list(chain.from_iterable(read_columns(call.columns)))
 
 
-def _reduces_frames(spec: ReduceSpec) -> bool:
+def _is_plain(spec: ReduceSpec) -> bool:
     """Whether no pair needs to become an object before it is reduced."""
-    is_plain = spec.is_direct and spec.init is None
-    return is_plain and spec.spool == FRAMES and isinstance(spec.reduce, FrameReduce)
+    return spec.is_direct and spec.init is None
 
 
 def _entries_to_reduce(
@@ -185,14 +184,12 @@ def _entries_to_reduce(
     """What the reduce iterates over, after the call of its init, which may take some for itself."""
     if reader is None:
         assert spec.spool is not None
-        batches = read_batches(spec.spool, segment_chunks(segments, meter), "the spool")
-        if spec.sort:
-            batches = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
+        batches = map(pairs_in, _batches_to_reduce(spec, segments, meter))
         entries: Iterator[Any] = chain.from_iterable(meter.watched(_counted(batches, meter)))
     elif spec.sort:
-        batches = PairSource(reader.entries(), spec.source).batches(lambda: 1024)
-        sorted_ = sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
-        entries = chain.from_iterable(meter.watched(sorted_))
+        unsorted = PairSource(reader.entries(), spec.source).batches(lambda: 1024)
+        batches = map(pairs_in, _sorted(unsorted, spec))
+        entries = chain.from_iterable(meter.watched(batches))
     else:
         entries = meter.watched(reader.entries())
     if spec.init is not None:
@@ -201,6 +198,22 @@ def _entries_to_reduce(
             check_finished(returned, spec.init)
         pass_str_as_bytes(attributes(spec.params))
     return entries
+
+
+def _batches_to_reduce(spec: ReduceSpec, segments: list[Segment], meter: Meter) -> Iterator[Batch]:
+    """The pairs of the spool, sorted where the job wants it."""
+    assert spec.spool is not None
+    chunks, where = segment_chunks(segments, meter), "the spool"
+    batches: Iterator[Batch] = (
+        read_typed(chunks, where)
+        if spec.spool == TYPED
+        else read_batches(spec.spool, chunks, where)
+    )
+    return _sorted(batches, spec) if spec.sort else batches
+
+
+def _sorted(batches: Iterable[Batch], spec: ReduceSpec) -> Iterator[Batch]:
+    return sort_pairs(batches, spec.sort_buffer_size, tempfile.gettempdir())
 
 
 def _frames_to_reduce(

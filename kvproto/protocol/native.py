@@ -12,6 +12,7 @@ from zlib import crc32
 
 from kvproto.protocol.reference import (
     deal_pairs,
+    deal_typed,
     flat_map,
     frame_lines,
     pack_pairs,
@@ -30,6 +31,7 @@ __all__ = [
     "NATIVE",
     "crc32",
     "deal_pairs",
+    "deal_typed",
     "ffi",
     "flat_map",
     "frame_lines",

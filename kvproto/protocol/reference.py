@@ -7,9 +7,11 @@ FRAME-3, LIST-1, LIST-2, LIMITS-1.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from struct import error as struct_error
+from types import NoneType
 from typing import Any
 from zlib import crc32
 
@@ -18,6 +20,8 @@ Pair = tuple[bytes, bytes]
 
 U32 = Struct("<I")
 _I64, _F64 = Struct("<q"), Struct("<d")
+
+_MAX_TYPED = 1 << 24  # bytes of an item in `deal_typed`
 
 # What stopped a scan, besides the end of the data.
 FINE, KEY_TOO_LARGE, VALUE_TOO_LARGE = 0, 1, 2
@@ -216,8 +220,9 @@ def pack_typed(
 ) -> bytearray:
     """Encode pairs of objects as frames whose values begin with a letter for their type.
 
-    s: UTF-8, b: bytes, i: an int of 8 bytes, f: a float of 8 bytes. Keys are str with is_text,
-    otherwise bytes. Any other pair is encoded by other(pair), with other letters.
+    s: UTF-8, b: bytes, i: an int of 8 bytes, f: a float of 8 bytes, n: None, t: True, u: False.
+    Keys are str with is_text, otherwise bytes. Any other pair is encoded by other(pair), with other
+    letters.
     """
     frames = bytearray()
     for pair in pairs:
@@ -245,9 +250,48 @@ def _encode_typed(pair: tuple[Any, Any], is_text: bool) -> tuple[bytes, bytes] |
             return key_bytes, b"i" + _I64.pack(value)
         if kind is float:
             return key_bytes, b"f" + _F64.pack(value)
+        if kind in (NoneType, bool):
+            return key_bytes, b"n" if value is None else b"t" if value else b"u"
     except (UnicodeEncodeError, struct_error):  # lone surrogates; a large int
         pass
     return None
+
+
+def deal_typed(
+    pairs: Iterator[Any],
+    parts: list[bytearray],
+    n_bytes: array[int] | memoryview[int],
+    n_pairs: array[int] | memoryview[int],
+    is_text: bool,
+    max_bytes: int,
+    partition: Callable[[Any], int] | None,
+) -> int | list[Any]:
+    """Write pairs from an iterator as typed frames to the parts of their keys' partitions.
+
+    The frames of part p are parts[p][: n_bytes[p]]; there are n_pairs[p] of them. The partition is
+    partition(key), or if that is None, crc32(key) % len(parts). Stops when a part has max_bytes,
+    and at an item that is no tuple of two, has no letter or more than 16 MiB.
+
+    Returns the number of the full part; -1 at the end; or a list with that item.
+    """
+    for pair in pairs:
+        is_pair = type(pair) is tuple and len(pair) == 2
+        encoded = _encode_typed(pair, is_text) if is_pair else None
+        if encoded is None or len(encoded[0]) > _MAX_TYPED or len(encoded[1]) > _MAX_TYPED + 1:
+            return [pair]
+        key, value = encoded
+        number = 0
+        if len(parts) > 1:
+            number = crc32(key) % len(parts) if partition is None else partition(pair[0])
+        if not 0 <= number < len(parts):
+            raise IndexError(f"deal_typed(): there is no partition {number}")
+        frame = U32.pack(len(key)) + key + U32.pack(len(value)) + value
+        parts[number][n_bytes[number] : n_bytes[number] + len(frame)] = frame
+        n_bytes[number] += len(frame)
+        n_pairs[number] += 1
+        if n_bytes[number] >= max_bytes:
+            return number
+    return -1
 
 
 def unpack_typed(
@@ -276,6 +320,8 @@ def _decode_typed(
         decoded = _I64.unpack(data)[0]
     elif letter == b"f" and len(data) == 8:
         decoded = _F64.unpack(data)[0]
+    elif value in (b"n", b"t", b"u"):
+        decoded = None if value == b"n" else value == b"t"
     else:
         return other(key, value)
     return (str(key, "utf-8", "surrogatepass") if is_text else key), decoded

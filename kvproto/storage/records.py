@@ -1,9 +1,10 @@
 """The records of spool and result files.
 
-There are three kinds. FRAMES: each pair is a wire frame, as external programs read and write it.
+There are four kinds. FRAMES: each pair is a wire frame, as external programs read and write it.
 It is read as (bytes, bytes) and never unpickled. OBJECTS: each frame is a batch of pairs of Python
 objects. Its value is the pickled list, its key the length of the list and the checksum, so that
-damaged bytes are never unpickled. RAW: whatever the output streams of a job write.
+damaged bytes are never unpickled. TYPED: see `kvproto.storage.typed_records`; only in a spool. RAW:
+whatever the output streams of a job write.
 """
 
 from __future__ import annotations
@@ -18,10 +19,21 @@ from kvproto.errors import DataError, ProtocolError
 from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair
 
-__all__ = ["FRAMES", "OBJECTS", "RAW", "RESULT_HEAD", "pack_frames", "pack_objects", "read_batches"]
+__all__ = [
+    "FRAMES",
+    "OBJECTS",
+    "RAW",
+    "RESULT_HEAD",
+    "TYPED",
+    "pack_frames",
+    "pack_objects",
+    "pickle_pairs",
+    "read_batches",
+]
 
 FRAMES = "frames"
 OBJECTS = "objects"
+TYPED = "typed"
 RAW = "raw"
 
 RESULT_HEAD = b"kvproto result "
@@ -31,15 +43,20 @@ _BATCH_HEAD = Struct("<II")
 
 
 def pack_objects(pairs: list[Any], first_index: int = 0) -> bytes:
-    """Encode a batch of pairs of Python objects as one frame.
+    """Encode a batch of pairs of Python objects as one frame. Raises as `pickle_pairs`."""
+    data = pickle_pairs(pairs, first_index)
+    return encode_pair(_BATCH_HEAD.pack(len(pairs), crc32(data)), data)
+
+
+def pickle_pairs(pairs: list[Any], first_index: int) -> bytes:
+    """Pickle a list of pairs.
 
     Raises TypeError with the index, counted from first_index, of a pair that cannot be pickled.
     """
     try:
-        data = pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
     except Exception:  # whatever the objects raise
-        data = _pickled_by_value(pairs, first_index)
-    return encode_pair(_BATCH_HEAD.pack(len(pairs), crc32(data)), data)
+        return _pickled_by_value(pairs, first_index)
 
 
 def _pickled_by_value(pairs: list[Any], first_index: int) -> bytes:

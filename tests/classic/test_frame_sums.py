@@ -15,6 +15,7 @@ from kvproto.classic.frame_sums import Stop, combine_frames, reduce_frames
 from kvproto.classic.func import sum_combiner, sum_reduce
 from kvproto.errors import DataError, JobError, Truncated
 from kvproto.protocol import native
+from kvproto.storage.typed_records import TypedBatch, typed_batch
 
 IMPLEMENTATIONS = [frame_sums._ReferenceSums]
 if native.NATIVE:
@@ -185,3 +186,58 @@ def test_the_functions_sum_numbers_in_text_one_at_a_time_too():
     assert list(sum_reduce(pairs, None)) == [(b"a", b"31"), (b"b", b"2")]
     ones = itertools.repeat((b"a", b"1"), 1000)
     assert list(sum_reduce(ones, None)) == [(b"a", b"1000")]
+
+
+# --- typed batches -----------------------------------------------------------------------------
+
+TYPED_VALUES = NUMBERS | st.sampled_from([0.5, True, None, "1", b"1", b"x"])
+
+
+def as_batch(pairs):
+    """Typed frames, of keys of str or bytes, where all pairs have them."""
+    for kind in (str, bytes):
+        if all(type(key) is kind for key, _ in pairs):
+            return typed_batch(pairs, kind is str)
+    return pairs
+
+
+def outcome(sums):
+    try:
+        return repr(list(sums))
+    except (TypeError, ValueError) as e:
+        return repr(e)
+
+
+@given(
+    pairs=st.lists(st.tuples(st.text("ab\udc80", max_size=2), NUMBERS), max_size=40)
+    | st.lists(st.tuples(KEYS, NUMBERS), max_size=40)
+    | st.lists(st.tuples(KEYS | st.text("ab", max_size=2), TYPED_VALUES), max_size=40),
+    size=st.integers(1, 15),
+)
+def test_typed_batches_of_any_pairs_have_the_sums_of_their_objects(pairs, size):
+    batches = [pairs[at : at + size] for at in range(0, len(pairs), size)]
+    for sums in IMPLEMENTATIONS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(frame_sums, "new_sums", sums)
+            typed = outcome(frame_sums.reduce_typed(map(as_batch, batches)))
+        assert typed == outcome(sum_reduce(iter(pairs), None))
+
+
+def test_typed_sums_of_many_keys_and_of_more_than_64_bits(implementation):
+    pairs = [(f"{number * number % 50_021}", number) for number in range(200_000)]
+    batches = [as_batch(pairs[at : at + 1000]) for at in range(0, len(pairs), 1000)]
+    assert list(frame_sums.reduce_typed(batches)) == list(sum_reduce(iter(pairs), None))
+    large = [("a", (1 << 63) - 1), ("b", -1 << 63)] * 3
+    assert list(frame_sums.reduce_typed([as_batch(large)])) == [
+        ("a", 3 * ((1 << 63) - 1)),
+        ("b", -3 << 63),
+    ]
+
+
+def test_a_sum_over_typed_frames_makes_no_object_of_them(implementation):
+    class Batch(TypedBatch):
+        def pairs(self):
+            raise AssertionError("the pairs became objects")
+
+    batch = typed_batch([("a", 1), ("b", 2), ("a", -5)], True)
+    assert list(frame_sums.reduce_typed([Batch(*batch)] * 3)) == [("a", -12), ("b", 6)]

@@ -137,6 +137,7 @@ def test_a_program_that_fails_or_loses_records_is_an_error_with_its_words(
 ON_A_SMALL_DISK = """
 import os, sys
 from kvproto.engine.sort import sort_pairs
+from kvproto.storage.typed_records import pairs_in
 key = {"text": str, "int": int}[sys.argv[2]]
 try:
     pairs = ([(key(number), f"{other:100}") for other in range(1000)] for number in range(300))
@@ -194,6 +195,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
 MEASURED = """
 import re, resource, sys
 from kvproto.engine.sort import sort_pairs
+from kvproto.storage.typed_records import pairs_in
 key = {
     "text": "%08d".__mod__,
     "bytes": b"%08d".__mod__,
@@ -209,7 +211,7 @@ def batches():
         yield [(key(number * 7919 % N), b"v" * 80) for number in range(first, first + 1000)]
 before = peak()
 n, last = 0, None
-for batch in sort_pairs(batches(), "8M", sys.argv[1]):
+for batch in map(pairs_in, sort_pairs(batches(), "8M", sys.argv[1])):
     assert last is None or last < batch[0][0]
     last = batch[-1][0]
     n += len(batch)

@@ -43,6 +43,7 @@ PROTOCOL = [
     "test_native",
     "test_sums",
     "test_deal_pairs",
+    "test_deal_typed",
     "test_flat_map",
     "test_dealing",
     "test_typed",

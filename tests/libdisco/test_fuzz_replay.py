@@ -198,6 +198,12 @@ FAULTS = {
         "sum = 10 * sum + one",
         "sum = 8 * sum + one",
     ),
+    "typed-int-of-4-bytes": (
+        "summing",
+        "native/frame_sums.c",
+        "(uint32_t)((uint64_t)sum >> 32)",
+        "0",
+    ),
     "table-without-memory-unseen": (
         "summing",
         "native/frame_sums.c",

@@ -4,6 +4,7 @@ import os
 from itertools import chain
 
 from kvproto.engine.sort import sort_pairs
+from kvproto.storage.typed_records import pairs_in
 
 
 def batches(pairs, size=7):
@@ -13,8 +14,7 @@ def batches(pairs, size=7):
 
 def by_sort(pairs, directory, buffer_size="1M", size=7):
     """Sort the pairs. Nothing may be left in the directory."""
-    done = list(
-        chain.from_iterable(sort_pairs(iter(batches(pairs, size)), buffer_size, str(directory)))
-    )
+    sorted_ = sort_pairs(iter(batches(pairs, size)), buffer_size, str(directory))
+    done = list(chain.from_iterable(map(pairs_in, sorted_)))
     assert os.listdir(directory) == []
     return done
