@@ -10,6 +10,7 @@ __all__ = [
     "dump_row",
     "printable",
     "quoted_ascii",
+    "quoted_text",
     "shortened",
     "signal_name",
     "without_passwords",
@@ -59,6 +60,23 @@ def quoted_ascii(data: bytes) -> str:
     most = 2 * ROW_BYTES
     text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:most])
     return f'"{text}"' + "..." * (len(data) > most)
+
+
+def quoted_text(data: bytes) -> str:
+    """Quote the text of up to two rows of bytes: UTF-8, with a dot for each byte that is none.
+
+    Newlines, tabs and backslashes are escaped; any other character that cannot be seen is a dot.
+    """
+    most = 2 * ROW_BYTES
+    end = min(len(data), most)
+    while end > most - 4 and len(data) > end and data[end] & 0xC0 == 0x80:
+        end -= 1  # not within a character
+    text = data[:end].decode("utf-8", "replace").replace("\ufffd", ".")
+    shown = "".join(_ESCAPES.get(c, c if c.isprintable() else ".") for c in text)
+    return f'"{shown}"' + "..." * (len(data) > most)
+
+
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 
 
 def signal_name(status: int | None) -> str | None:

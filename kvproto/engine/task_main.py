@@ -168,11 +168,16 @@ class _Prints(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        *lines, rest = text.split("\n")
-        for line in lines:
-            self._add(line)
+        if "\n" not in text:  # print() writes each of its arguments
+            self._add(text)
+        elif text == "\n":
             self._send()
-        self._add(rest)
+        else:
+            *lines, rest = text.split("\n")
+            for line in lines:
+                self._add(line)
+                self._send()
+            self._add(rest)
         return len(text)
 
     def flush(self) -> None:
@@ -184,9 +189,10 @@ class _Prints(io.TextIOBase):
         self._line += text[: _MAX_LINE - len(self._line)]
 
     def _send(self) -> None:
-        n_characters = self._n_characters
-        cut = f" [cut: the line has {n_characters} characters]" if n_characters > _MAX_LINE else ""
-        line, self._line, self._n_characters = self._line + cut, "", 0
+        line, n_characters = self._line, self._n_characters
+        self._line, self._n_characters = "", 0
+        if n_characters > _MAX_LINE:
+            line += f" [cut: the line has {n_characters} characters]"
         emit_message(line)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, quoted_ascii
+from kvproto._text import ROW_BYTES, quoted_text
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
 from kvproto.inspection.rows import Chosen, Gap, Row, around, ends
 from kvproto.inspection.window import Window
@@ -259,7 +259,7 @@ def _rows_of_params(data: bytes, end: int) -> Iterator[Row | Gap]:
             if stop > end:
                 return
             item = data[begin : stop - 1]
-            words = f"{name}, {len(item):,} byte{_s(len(item))}: {quoted_ascii(item)}"
+            words = f"{name}, {len(item):,} byte{_s(len(item))}: {quoted_text(item)}"
             which = f"parameter {number:,}: " if name == "name" else ""
             yield Row(at, data[at:stop], stop - at, which + words)
             at = stop
@@ -337,7 +337,7 @@ class ResultFile(Kind):
         if frames is None:
             return
         n_header = len(self._header)
-        yield Row(0, self._header, n_header, f"header {quoted_ascii(self._header)}")
+        yield Row(0, self._header, n_header, f"header {quoted_text(self._header)}")
         yield from frames.rows()
         trailer = decode_trailer(self._end)
         if trailer is not None and self.fault is None:
@@ -349,7 +349,7 @@ class ResultFile(Kind):
 
 
 def _fault(offset: int, text: str, data: bytes) -> Fault:
-    return Fault(offset, text, data[:100], quoted_ascii(data[:ROW_BYTES]) if data else "the end")
+    return Fault(offset, text, data[:100], quoted_text(data[:ROW_BYTES]) if data else "the end")
 
 
 def _fault_of(error: ProtocolError, data: bytes) -> Fault:
@@ -369,7 +369,7 @@ def _fault_of(error: ProtocolError, data: bytes) -> Fault:
 def _likely(size: bytes) -> str:
     """What a size that is too large probably is."""
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in size):
-        return f"; it is the text {quoted_ascii(size)}"
+        return f"; it is the text {quoted_text(size)}"
     reversed_ = int.from_bytes(size, "big")
     if reversed_ < 1 << 20:
         return f"; from the other end its bytes say {reversed_:,}: the lowest byte comes first"

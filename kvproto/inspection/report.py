@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, printable, quoted_ascii
+from kvproto._text import ROW_BYTES, printable, quoted_text
 from kvproto.errors import DataError
 from kvproto.inputs.lines import check_has_lines
 from kvproto.inspection.kinds import KINDS, Kind
@@ -110,7 +110,7 @@ def _of_unknown(name: str, kinds: dict[str, Kind], head: bytes) -> Iterator[str]
     yield from (f"  as {kind.title}: {kind.fault}" for kind in kinds.values())
     yield from (f"  {line}" for line in _looks(head))
     yield ""
-    yield from text_of(raw(head, 0, quoted_ascii(head[:ROW_BYTES]), is_wrong=False))
+    yield from text_of(raw(head, 0, quoted_text(head[:ROW_BYTES]), is_wrong=False))
 
 
 def _looks(head: bytes) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, dump_row, quoted_ascii
+from kvproto._text import ROW_BYTES, dump_row, quoted_text
 from kvproto.inspection.window import (
     AT_END,
     WHOLE,
@@ -77,8 +77,9 @@ def text_of(rows: Iterable[Row | Gap]) -> Iterator[str]:
             continue
         shown = row.data[: row.n_rows * ROW_BYTES]
         for at in range(0, max(len(shown), 1), ROW_BYTES):
-            words = row.words if at == 0 else ""
             part = shown[at : at + ROW_BYTES]
+            is_in_words = at < ROWS_OF_AN_ITEM * ROW_BYTES
+            words = row.words if at == 0 else "" if is_in_words else quoted_text(part)
             yield from dump_row(row.offset + at, part, words, row.is_wrong and at == 0)
         if row.n_bytes > len(shown):
             yield f"  ...   {row.n_bytes - len(shown):,} more bytes"
@@ -161,7 +162,7 @@ def _rows(
     begins = "num-pairs" if unit == "list" else "key size"
     for field in fields(pieces, start, end):
         words = f"{field.name} "
-        words += quoted_ascii(field.data) if field.name in ("key", "value") else f"{field.number:,}"
+        words += quoted_text(field.data) if field.name in ("key", "value") else f"{field.number:,}"
         if field.name == begins:
             words = f"{unit} {field.record:,}: {words}"
         elif field.name == "key size":
@@ -175,4 +176,4 @@ def raw(data: bytes, offset: int, words: str, *, is_wrong: bool = True) -> Itera
     yield Row(offset, data[:ROW_BYTES], len(data[:ROW_BYTES]), words, is_wrong=is_wrong)
     for at in range(ROW_BYTES, min(len(data), ROWS_OF_A_FAULT * ROW_BYTES), ROW_BYTES):
         part = data[at : at + ROW_BYTES]
-        yield Row(offset + at, part, len(part), quoted_ascii(part))
+        yield Row(offset + at, part, len(part), quoted_text(part))

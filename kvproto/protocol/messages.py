@@ -108,11 +108,11 @@ class MessageParser:
         list of Message
             The messages that these bytes complete.
         """
-        messages = []
         *ended, rest = bytes(memoryview(data)).split(b"\n")
-        for piece in ended:
-            self._keep(piece)
-            messages.append(self._message())
+        messages = []
+        if ended:
+            self._keep(ended[0])
+            messages = [self._message(), *[_message_of(line) for line in ended[1:]]]
         self._keep(rest)
         return messages
 
@@ -135,12 +135,15 @@ class MessageParser:
         line, n_cut = bytes(self._line), self._n_cut
         self._line.clear()
         self._n_cut = 0
-        kind = _TAGS.get(line[:_TAG_BYTES], "")
-        if kind:
-            line = line[_TAG_BYTES:]
-            if line[:1] == b" ":
-                line = line[1:]
-        if len(line) > MAX_LINE:
-            n_cut += len(line) - MAX_LINE
-            line = line[:MAX_LINE]
-        return Message(kind, line, n_cut)
+        return _message_of(line, n_cut)
+
+
+def _message_of(line: bytes, n_cut: int = 0) -> Message:
+    """Make a message of a line, of which n_cut bytes are missing at its end."""
+    kind = _TAGS.get(line[:_TAG_BYTES], "")
+    if kind:
+        line = line[_TAG_BYTES:].removeprefix(b" ")
+    if len(line) > MAX_LINE:
+        n_cut += len(line) - MAX_LINE
+        line = line[:MAX_LINE]
+    return Message(kind, line, n_cut)

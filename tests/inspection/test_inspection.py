@@ -20,6 +20,7 @@ from support.stream_strategies import (
 from support.vectors_format import load
 
 from kvproto import decode_lists, decode_pairs, decode_params, encode_pair, encode_pairs
+from kvproto._text import quoted_text
 from kvproto.errors import DataError, ProtocolError
 from kvproto.inspection import window
 from kvproto.inspection.kinds import KINDS, MAX_SET
@@ -150,7 +151,7 @@ def test_the_kind_of_data_is_found_out(data, title):
     ("data", "words"),
     [
         (b"a line of text\n", "it is text: `kvproto encode` makes frames of it"),
-        (gzip.compress(b"text"), "it is compressed with gzip"),
+        (gzip.compress(b"text", mtime=0), "it is compressed with gzip"),
         (b"PK\3\4" + b"\xff" * 9, "it is a zip archive"),
     ],
 )
@@ -189,6 +190,38 @@ def test_a_parameter_set_that_would_fill_the_memory_is_not_read():
         one.fault.text
         == "the total announces 16,777,217 bytes; a set is inspected up to 16,777,216"
     )
+
+
+def test_a_chosen_item_is_shown_with_more_of_its_text():
+    data = encode_pair("k", "".join(f"line {number:4}\n" for number in range(90)))
+    assert lines(data, chosen=Chosen("pair", 0))[1][6:10] == [
+        r'  0009  6c 69 6e 65 20 20 20 20 30 0a 6c 69   value "line    0\nline    1\nline"...',
+        "  0015  6e 65 20 20 20 20 31 0a 6c 69 6e 65",
+        r'  0021  20 20 20 20 32 0a 6c 69 6e 65 20 20   "    2\nline  "',
+        r'  002d  20 20 33 0a 6c 69 6e 65 20 20 20 20   "  3\nline    "',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", '""'),
+        (b'say "hi"\n', r'"say "hi"\n"'),
+        (b"a\tb\\c\0\x1b[2J", r'"a\tb\\c..[2J"'),
+        ("naïve".encode(), '"naïve"'),
+        (b"na\xefve", '"na.ve"'),
+        (("x" * 23 + "ï").encode(), f'"{"x" * 23}"...'),
+        (("x" * 22 + "ï").encode(), f'"{"x" * 22}ï"'),
+        ("\u202ex\x9b".encode(), '".x."'),
+    ],
+)
+def test_the_text_of_bytes_is_quoted_and_cannot_control_a_terminal(data, text):
+    assert quoted_text(data) == text
+
+
+@given(data=st.binary(max_size=40))
+def test_any_bytes_are_quoted_as_characters_that_can_be_seen(data):
+    assert quoted_text(data).isprintable()
 
 
 def test_memory_does_not_grow_with_pairs_or_items_or_empty_lists():
