@@ -61,8 +61,9 @@ _ROWS = (
         "str, path or list",
         None,
         "a list of inputs, or one input: a file, a directory, a pattern, or a URL with `file://`,"
-        " `http://`, `https://`, `raw://` (the data itself), `tag://` or `dir://`. A list in the "
-        "list holds replicas of one input: if one fails, the task reads the next",
+        " `http://`, `https://`, `s3://`, `gs://`, `az://`, `raw://` (the data itself), `tag://` "
+        "or `dir://`. A list in the list holds replicas of one input: if one fails, the task reads "
+        "the next",
         shown="none: give one",
         old_names=("input_files",),
     ),

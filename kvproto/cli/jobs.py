@@ -15,6 +15,7 @@ from kvproto.cli.shared import (
     Commands,
     Run,
     add_command,
+    add_output,
     days,
     print_error,
     seconds,
@@ -71,6 +72,7 @@ def add(commands: Commands) -> None:
         choices=FORMS,
         help="print the pairs in this form, as `kvproto run` does",
     )
+    add_output(parser, "the pairs")
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -248,13 +250,15 @@ def _results(args: argparse.Namespace) -> int:
     disco, name = _job(args.name)
     urls = disco.wait(name, timeout=0, show=False)
     if args.form is None:
+        if args.output != "-":
+            args.parser.error("-o needs --out, the form of the pairs to write")
         _print_urls(urls)
         return 0
     from kvproto.classic.core import result_iterator
-    from kvproto.cli.run_job import Output
+    from kvproto.cli.output import Output
 
-    with Output() as out:
-        out.write(result_iterator(urls, trust=args.trust), args.form)
+    with Output(args.output) as out:
+        out.write_pairs(result_iterator(urls, trust=args.trust), args.form)
     return 0
 
 

@@ -1,16 +1,18 @@
-"""`kvproto map` and `kvproto reduce`: send stdin through one worker program to stdout."""
+"""`kvproto map` and `kvproto reduce`: send stdin through one worker program to stdout or -o."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import kvproto
 from kvproto.cli.shared import (
     Commands,
     add_command,
     add_files,
+    add_output,
     add_worker_params,
     say,
     seconds,
@@ -76,6 +78,7 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         default="text",
         help="default: text",
     )
+    add_output(parser, "the answers")
     add_worker_params(parser)
     add_files(parser)
     for name, help in (
@@ -116,18 +119,21 @@ def _run_program(args: argparse.Namespace) -> None:
 
     limits = {name: getattr(args, name) for name in LIMITS._fields if name in args}
     path, *arguments = args.worker
-    with ExternalProgram(
-        [path, *args.files],
-        params=worker_params(args),
-        args=arguments,
-        on_message=_show_message,
-        max_item=args.max_item,
-        **limits,
-    ) as worker:
+    with (
+        _written(args.output) as write,
+        ExternalProgram(
+            [path, *args.files],
+            params=worker_params(args),
+            args=arguments,
+            on_message=_show_message,
+            max_item=args.max_item,
+            **limits,
+        ) as worker,
+    ):
         source, check_source = _frames_of_stdin(args.in_form, args.max_item)
         try:
             if args.out_form == "kv":
-                worker.pipe_frames(args.mode, source, lambda piece: write_all(1, piece))
+                worker.pipe_frames(args.mode, source, write)
             else:
                 frames = (
                     worker.map_frames(source)
@@ -135,7 +141,7 @@ def _run_program(args: argparse.Namespace) -> None:
                     else worker.reduce_frames(source)
                 )
                 for piece in _written_as(args.out_form, frames, args.max_item):
-                    write_all(1, piece)
+                    write(piece)
         except WorkerError as e:
             try:
                 check_source()
@@ -143,6 +149,18 @@ def _run_program(args: argparse.Namespace) -> None:
                 raise cause from e
             raise
         check_source()
+
+
+@contextmanager
+def _written(path: str) -> Iterator[Callable[[bytes | memoryview], object]]:
+    """What writes pieces to stdout at once, or to a file that appears at the end of the body."""
+    if path == "-":
+        yield lambda piece: write_all(1, piece)
+        return
+    from kvproto.cli.output import Output
+
+    with Output(path) as out:
+        yield out.write
 
 
 def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:

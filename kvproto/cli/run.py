@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kvproto._stdio import stdout
-from kvproto.cli.shared import FORMS, Commands, add_command, key_value
+from kvproto.cli.shared import FORMS, Commands, add_command, add_output, key_value
 
 __all__ = ["add", "join_parameters"]
 
@@ -121,14 +121,7 @@ def _add_run(commands: Commands) -> None:
         "machines of the job see, or a URL of an object store, as s3://bucket/path; default: the "
         "directory of the job",
     )
-    parser.add_argument(
-        "-o",
-        dest="output",
-        default="-",
-        metavar="FILE",
-        help="write the results to FILE, compressed if its name ends in .gz, .bz2, .xz or .zst; a "
-        "failed job does not change it; default: -, stdout",
-    )
+    add_output(parser, "the results")
     parser.add_argument(
         "--out",
         dest="form",

@@ -7,26 +7,23 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from io import BufferedWriter
-from types import ModuleType, TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, TextIO, TypeVar
 
-from kvproto._stdio import StandardFile, say, stderr
+from kvproto._stdio import say, stderr
 from kvproto.classic import disco_names as alias
 from kvproto.classic.checks import NEEDLESS, check_names
 from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.classic.progress import Progress
+from kvproto.cli.output import Output
 from kvproto.driver.program import external
-from kvproto.errors import DataError, JobError
-from kvproto.forms import encoder
-from kvproto.inputs.packing import PackedFile, compressor_for
-from kvproto.storage.atomic import OutputFile
+from kvproto.errors import JobError
 
-__all__ = ["Output", "call_user_code", "find_function", "find_job", "jobargs_of", "run"]
+__all__ = ["call_user_code", "find_function", "find_job", "jobargs_of", "run"]
 
 T = TypeVar("T")
 
@@ -127,7 +124,7 @@ def run(
             if progress not in ("none", "jsonl"):
                 e.args = (e.report(with_stderr=False),)  # its lines have been shown already
             raise
-        out.write(result_iterator(results), form)
+        out.write_pairs(result_iterator(results), form)
     return 0
 
 
@@ -186,69 +183,6 @@ def _number(name: str, text: str) -> int | bool | None:
         return words[text.lower()] if text.lower() in words else int(text)
     except ValueError:
         raise ValueError(f"{name} must be a number, True, False or None, not {text!r}") from None
-
-
-# --- results ------------------------------------------------------------------------------------
-
-_BUFFER = 1 << 16
-
-
-class Output:
-    """Writes results to stdout, or to a file that appears when all of it is written.
-
-    A context manager. Creating it raises OSError for a path that cannot be written. If the body
-    raises, the file stays as it was.
-
-    Parameters
-    ----------
-    path : str
-        "-" for stdout. A pipe or a device is written directly. With a name in .gz, .bz2, .xz or
-        .zst the results are compressed.
-    """
-
-    def __init__(self, path: str = "-") -> None:
-        compressor = compressor_for(path)
-        self._file = None if path == "-" else OutputFile(path)
-        self._stdout = BufferedWriter(StandardFile(1), _BUFFER)
-        self._packed = PackedFile(self._file, compressor) if self._file and compressor else None
-
-    def __enter__(self) -> Output:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            with self._file:
-                if exc_type is None:
-                    if self._packed is not None:
-                        self._packed.close()
-                    self._file.publish()
-        elif exc_type is None:
-            self._stdout.flush()
-        else:
-            with suppress(OSError):  # the error of the body is the one to show
-                self._stdout.flush()
-
-    def write(self, pairs: Iterable[tuple[Any, Any]], form: str = "text") -> None:
-        """Write pairs in a form of `kvproto.forms.encoder`.
-
-        DataError for a pair that cannot be written in this form; it has its number and types.
-        """
-        encode = encoder(form)
-        write = (self._packed or self._file or self._stdout).write
-        for number, (key, value) in enumerate(pairs):
-            try:
-                data = encode(key, value)
-            except (TypeError, ValueError, RecursionError) as e:
-                types = f"{type(key).__name__}, {type(value).__name__}"
-                raise DataError(
-                    f"pair {number} of the results ({types}) cannot be written as {form}: {e}"
-                ) from None
-            write(data)
 
 
 # --- names on the command line ------------------------------------------------------------------

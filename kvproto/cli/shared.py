@@ -22,6 +22,7 @@ __all__ = [
     "WORKER_TIMEOUT",
     "add_command",
     "add_files",
+    "add_output",
     "add_params",
     "add_worker_params",
     "days",
@@ -80,6 +81,19 @@ def add_params(to: argparse._ActionsContainer, details: str = "") -> None:
         action="append",
         default=[],
         help=f"a parameter for the worker; may be repeated{details}",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option -o, which `kvproto.cli.output.Output` takes."""
+    parser.add_argument(
+        "-o",
+        dest="output",
+        default="-",
+        metavar="FILE",
+        help=f"write {what} to FILE, or to an object as s3://bucket/name, compressed if its name "
+        "ends in .gz, .bz2, .xz or .zst; it changes only if the command succeeds; default: -, "
+        "stdout",
     )
 
 

@@ -57,7 +57,7 @@ class PackedFile:
         self._compressor = compressor
         self._block = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
         self._block += data
         if len(self._block) >= BLOCK:

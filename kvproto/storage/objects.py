@@ -259,13 +259,15 @@ class ObjectReader(io.RawIOBase):
 
     def _begin(self) -> Iterator[bytes]:
         """Request the bytes from here on; at first only some, as often no more are read."""
+        self._requested = 0
         end = self._end
+        if end is not None and self._at >= end:
+            return iter(())
         if end is None:
             end = _FIRST if self._status is None and not self._at else self._last()
         options: GetOptions = {"range": (self._at, end) if end else {"offset": self._at}}
         if self._status is not None and '"' in self._status.version:  # it is an ETag
             options["if_match"] = self._status.version
-        self._requested = 0
         if end and self._at >= end:
             return iter(())
         try:

@@ -2,6 +2,7 @@
 that it does not.
 """
 
+import gzip
 import os
 import pty
 import resource
@@ -14,6 +15,8 @@ import threading
 import pytest
 from support.command_line import command_line, kvproto_command
 from support.jobs import ECHO, program
+
+from kvproto.storage.store import store_of
 
 pytestmark = pytest.mark.slow
 
@@ -289,3 +292,54 @@ def test_an_input_that_cannot_be_read_is_told_where_the_worker_then_hangs(here):
     )
     assert done.returncode == 1
     assert b"the input has a line of more than 10 bytes" in done.stderr
+
+
+# --- -o ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["file", "object"])
+def target(request, tmp_path):
+    """Where -o writes, without the end of its name."""
+    if request.param == "file":
+        return str(tmp_path / "out")
+    return request.getfixturevalue("bucket") + "/some/out"
+
+
+def content(path):
+    try:
+        return store_of(path).get(path)
+    except FileNotFoundError:
+        return None
+
+
+def test_each_command_writes_what_it_gives_to_a_file_or_an_object(target, made):
+    program = str(made / "echo")
+    runs = [
+        (["run", "-q", "here.One", "raw://x"], b"", b"x\t1\n"),
+        (["results", "--out", "text", "One"], b"", b"x\t1\n"),
+        (["map", "--", program], b"x", b"\tx\n"),
+        (["map", "--out", "kv", "--", program], b"x", b"\0\0\0\0\1\0\0\0x"),
+    ]
+    for number, (arguments, stdin, written) in enumerate(runs):
+        path = f"{target}-{number}.gz"
+        command, *rest = arguments
+        done = kvproto_command(command, "-o", path, *rest, cwd=made, stdin=stdin)
+        assert (done.returncode, done.stdout) == (0, b"")
+        assert gzip.decompress(content(path)) == written
+
+
+def test_a_command_that_fails_leaves_what_was_there(target, made):
+    for path, before in ((f"{target}-new", None), (f"{target}-old", b"old")):
+        if before:
+            store_of(path).put(path, before)
+        for arguments in (["run", "-q", "here.Rude", "raw://x"], ["map", "--", "/bin/false"]):
+            command, *rest = arguments
+            done = kvproto_command(command, "-o", path, *rest, cwd=made, stdin=b"x\n")
+            assert done.returncode == 1
+            assert content(path) == before
+
+
+def test_an_object_that_cannot_be_written_is_an_error_before_the_job(bucket, made):
+    done = kvproto_command("run", "-q", "-o", "s3://none/x", "here.One", "raw://x", cwd=made)
+    assert done.returncode == 1
+    assert b"kvproto: writing s3://none/x: there is no bucket none at http://" in done.stderr

@@ -4,7 +4,8 @@ Without a port, an empty host, localhost and the name of this machine mean this 
 or its tag store. Anything else is a web server, at the port of the URL or else at PORT, as in the
 original.
 
-A tag or an index of another machine may list data on the web, but none of this machine.
+A tag or an index of another machine may list data on the web, but none of this machine, and no
+objects, as they are read with the credentials of this user.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from io import BufferedReader
 
 from kvproto.errors import DataError
 from kvproto.inputs.schemes import Input, Tell, find_inputs, open_input
+from kvproto.storage.store import is_object
 
 __all__ = ["PORT", "check_remote", "find", "host_of", "open", "split"]
 
@@ -64,13 +66,14 @@ def host_of(netloc: str) -> tuple[str | None, int | None]:
 
 
 def check_remote(url: str) -> None:
-    """Raise DataError for a URL of this machine: a path, file://, tag://NAME, or its node."""
+    """Raise DataError for a path, file://, tag://NAME, its node, or an object."""
     scheme, separator, rest = url.partition("://")
     is_node = scheme in ("dir", "disco") or (scheme == "tag" and "/" in rest)
     is_here = not split(url)[0] if is_node else not separator or scheme in ("file", "tag")
-    if is_here:
+    if is_here or is_object(url):
+        what = "data of this machine" if is_here else "an object, to read with your credentials"
         raise DataError(
-            f"{url!r:.300}: a list of another machine must not name data of this machine; "
+            f"{url!r:.300}: a list of another machine must not name {what}; "
             "if this is intended, copy the list to a tag or an index here",
             is_final=True,
         )

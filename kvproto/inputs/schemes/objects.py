@@ -60,8 +60,8 @@ def _objects(url: str, search: Search) -> tuple[list[_Object], str]:
     check_directory(directory)
     below = [(names, one) for names, one in _below(directory) if _is_read(directory, names, search)]
     below.sort(key=lambda entry: (entry[0][:-1], entry[0][-1]))
-    is_named = not url.endswith("/")
-    return [one for _, one in below], f"there is no object {'of this name ' * is_named}or below it"
+    where = "below it" if url.endswith("/") else "of this name or below it"
+    return [one for _, one in below], f"there is no object {where}"
 
 
 def _below(directory: str) -> Iterator[tuple[list[str], _Object]]:
@@ -148,6 +148,8 @@ def _range(
 
 def _line_start(status: ObjectStatus, at: int, url: str) -> int:
     """The offset of the first line that begins at `at` or later."""
+    if at == 0:
+        return 0
     n_bytes = 1 << 16
     begin = at - 1
     while begin < status.n_bytes:
