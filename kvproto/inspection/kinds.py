@@ -330,7 +330,12 @@ class ResultFile(Kind):
         self.fault = _fault(offset, text, data)
 
     def summary(self) -> list[str]:
-        return self._frames.summary() if self._frames is not None else []
+        if self._frames is None:
+            return []
+        trailer = decode_trailer(self._end)
+        if self._frames.unit == "batch" and trailer is not None:
+            return [*self._frames.summary(), f"{trailer[1]:,} pickled pair{_s(trailer[1])}"]
+        return self._frames.summary()
 
     def rows(self) -> Iterator[Row | Gap]:
         frames = self._frames

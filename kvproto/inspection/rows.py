@@ -9,6 +9,7 @@ from kvproto._text import ROW_BYTES, dump_row, quoted_text
 from kvproto.inspection.window import (
     AT_END,
     WHOLE,
+    Field,
     Piece,
     Window,
     advanced,
@@ -17,6 +18,7 @@ from kvproto.inspection.window import (
     seek,
 )
 from kvproto.protocol.stream import FrameStream
+from kvproto.storage.records import BATCH_HEAD
 
 __all__ = ["Chosen", "Gap", "Row", "around", "ends", "raw", "text_of"]
 
@@ -161,14 +163,23 @@ def _rows(
     """The fields from `start` up to the offset `end`."""
     begins = "num-pairs" if unit == "list" else "key size"
     for field in fields(pieces, start, end):
-        words = f"{field.name} "
-        words += quoted_text(field.data) if field.name in ("key", "value") else f"{field.number:,}"
+        words = _words(field, unit)
         if field.name == begins:
             words = f"{unit} {field.record:,}: {words}"
         elif field.name == "key size":
             words = f"pair {field.pair:,} of the list: {words}"
         n_rows = ROWS_OF_A_CHOSEN_ITEM if field.record == chosen else ROWS_OF_AN_ITEM
         yield Row(field.offset, field.data, field.n_bytes, words, n_rows)
+
+
+def _words(field: Field, unit: str) -> str:
+    """What a field is, and what is in it."""
+    if field.name not in ("key", "value"):
+        return f"{field.name} {field.number:,}"
+    if unit == "batch" and field.name == "key" and field.n_bytes == BATCH_HEAD.size:
+        n_pairs, crc = BATCH_HEAD.unpack(field.data)
+        return f"key: {n_pairs:,} pickled pair{'s' * (n_pairs != 1)}, crc32 {crc:08x}"
+    return f"{field.name} {quoted_text(field.data)}"
 
 
 def raw(data: bytes, offset: int, words: str, *, is_wrong: bool = True) -> Iterator[Row]:

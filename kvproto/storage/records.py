@@ -20,6 +20,7 @@ from kvproto.protocol import native as _native
 from kvproto.protocol.frames import MAX_ITEM, PairDecoder, encode_pair
 
 __all__ = [
+    "BATCH_HEAD",
     "FRAMES",
     "OBJECTS",
     "RAW",
@@ -39,13 +40,14 @@ RAW = "raw"
 RESULT_HEAD = b"kvproto result "
 """The first bytes of every result file, of this version or another."""
 
-_BATCH_HEAD = Struct("<II")
+BATCH_HEAD = Struct("<II")
+"""The key of a batch of objects: how many pairs, and the crc32 of the value."""
 
 
 def pack_objects(pairs: list[Any], first_index: int = 0) -> bytes:
     """Encode a batch of pairs of Python objects as one frame. Raises as `pickle_pairs`."""
     data = pickle_pairs(pairs, first_index)
-    return encode_pair(_BATCH_HEAD.pack(len(pairs), crc32(data)), data)
+    return encode_pair(BATCH_HEAD.pack(len(pairs), crc32(data)), data)
 
 
 def pickle_pairs(pairs: list[Any], first_index: int) -> bytes:
@@ -107,7 +109,7 @@ def read_batches(kind: str, chunks: Iterable[bytes], where: str) -> Iterator[lis
 
 
 def _unpack(head: bytes, data: bytes, where: str) -> list[Any]:
-    if len(head) != _BATCH_HEAD.size or _BATCH_HEAD.unpack(head)[1] != crc32(data):
+    if len(head) != BATCH_HEAD.size or BATCH_HEAD.unpack(head)[1] != crc32(data):
         raise DataError(f"{where} is damaged: the checksum of a batch of records is wrong")
     pairs: list[Any] = pickle.loads(data)
     return pairs

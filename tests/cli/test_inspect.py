@@ -39,6 +39,8 @@ def test_a_result_file_of_a_job_is_checked_to_its_trailer(tmp_path):
     assert done.returncode == 0
     assert b"a result file of a job, valid" in done.stdout
     assert b"trailer:" in done.stdout
+    assert b"key: 1 pickled pair, crc32" in done.stdout
+    assert b"\n  1 pickled pair\n" in done.stdout
     with open(path, "rb") as file:
         data = file.read()
     at = data.index(b"kvpr-end") - 30
