@@ -10,6 +10,8 @@ from support import catalogue, object_store
 from support.dask_cluster import shared_cluster
 from support.shared import one_at_a_time, shared_directory
 
+from kvproto.classic import Job
+
 # Each process that runs tests collects all of them, and each pytest rewrites the code of plugins:
 # compiled once, that takes half the time.
 sys.dont_write_bytecode = False
@@ -99,3 +101,74 @@ def bucket(s3_address, monkeypatch):
     for name, value in object_store.settings(s3_address).items():
         monkeypatch.setenv(name, value)
     return object_store.make_bucket(s3_address)
+
+
+# --- jobs on several engines ---------------------------------------------------------------------
+
+ON_ENGINES = {
+    "test_documented_jobs.py",
+    "test_failing.py",
+    "test_map_results.py",
+    "test_params.py",
+    "test_reduce_alone.py",
+    "test_sort.py",
+    "test_streams.py",
+    "test_task.py",
+    "test_task_io_jobs.py",
+    "test_text.py",
+}
+"""The modules of tests/classic and tests/engine whose jobs also run on Dask, a thread a worker."""
+
+ON_CLUSTERS = {
+    "test_alias_jobs.py",
+    "test_chain.py",
+    "test_chains.py",
+    "test_combinations.py",
+    "test_external.py",
+    "test_func_interfaces.py",
+    "test_job.py",
+    "test_run.py",
+}
+"""More of them, by `make test-cluster` alone, which also runs all with four threads a worker."""
+
+
+def pytest_generate_tests(metafunc):
+    path = metafunc.definition.path
+    name = path.name
+    if path.parent.name in ("classic", "engine") and name in ON_ENGINES | ON_CLUSTERS:
+        marks = pytest.mark.cluster
+        one = "1 thread" if name in ON_ENGINES else pytest.param("1 thread", marks=marks)
+        many = pytest.param("4 threads", marks=marks)
+        metafunc.parametrize("engine_of_jobs", ["local", one, many], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def executors(tmp_path_factory):
+    """A function that returns the executor of a shared Dask cluster of two workers, by their
+    number of threads.
+    """
+    from distributed import Client  # noqa: PLC0415 (it is slow to load)
+
+    clients, held = {}, []
+
+    def executor(n_threads):
+        if n_threads not in clients:
+            directory = shared_directory(tmp_path_factory, f"dask-{n_threads}")
+            url, fd = shared_cluster(directory, 2, n_threads)
+            held.append(fd)
+            clients[n_threads] = Client(url.replace("dask", "tcp"), set_as_default=False)
+        return clients[n_threads].get_executor(pure=False)
+
+    yield executor
+    for client in clients.values():
+        client.close()
+    for fd in held:
+        os.close(fd)
+
+
+@pytest.fixture(autouse=True)
+def engine_of_jobs(request, monkeypatch):
+    """Let the jobs of a test run on an engine: "local", or Dask with so many threads a worker."""
+    if getattr(request, "param", "local") != "local":
+        executor = request.getfixturevalue("executors")(int(request.param[0]))
+        monkeypatch.setitem(Job.run.__kwdefaults__, "engine", executor)
