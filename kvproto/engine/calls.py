@@ -66,8 +66,11 @@ class MergeCall(NamedTuple):
     @property
     def label(self) -> str:
         """What it reads, for a person."""
-        maps, partitions = self.maps, self.partitions
-        return f"maps: {maps[0]} to {maps[-1]}, partitions: {partitions[0]} to {partitions[-1]}"
+        return f"maps: {_span(self.maps)}, partitions: {_span(self.partitions)}"
+
+
+def _span(numbers: range) -> str:
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
 
 
 class Finished(NamedTuple, Generic[_Files]):

@@ -14,6 +14,7 @@ from itertools import chain
 from kvproto.engine.calls import Calls, Finished, MergeCall
 from kvproto.engine.merge_plan import Merge
 from kvproto.engine.meter import Meter
+from kvproto.errors import DataError
 from kvproto.storage.results import new_attempt
 from kvproto.storage.spool import SpoolWriter, read_columns, read_parts
 from kvproto.storage.spool_index import (
@@ -98,10 +99,14 @@ def merge_task(call: MergeCall) -> Finished[SpoolFile]:
             index_in_file=True,
         ) as writer,
     ):
-        for number, segments in enumerate(read_columns(call.columns)):
-            for partition, data in read_parts(segments, in_file_order=True):
-                writer.write(partition * n_maps + number, data, 0)
-                meter.add(len(data))
-            for partition, segment in enumerate(segments):
-                writer.write(partition * n_maps + number, b"", segment.n_pairs)
+        try:
+            for number, segments in enumerate(read_columns(call.columns)):
+                for partition, data in read_parts(segments, in_file_order=True):
+                    writer.write(partition * n_maps + number, data, 0)
+                    meter.add(len(data))
+                for partition, segment in enumerate(segments):
+                    writer.write(partition * n_maps + number, b"", segment.n_pairs)
+        except DataError as e:
+            e.add_note(call.label)
+            raise
         return Finished(writer.publish(), {}, meter.n_bytes, meter.n_records)

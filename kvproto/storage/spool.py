@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import FileIO, RawIOBase
 from operator import itemgetter
 from typing import Self, TypeVar
@@ -27,7 +28,7 @@ from kvproto.storage.spool_index import (
     packed_segments,
     unpack_index,
 )
-from kvproto.storage.store import store_of
+from kvproto.storage.store import is_object, store_of
 
 __all__ = [
     "SpoolWriter",
@@ -143,6 +144,28 @@ class SpoolWriter:
         self._n_written += len(data)
 
 
+@contextmanager
+def _opened(path: str, start: int, n_bytes: int) -> Iterator[RawIOBase]:
+    with naming(path, "reading"):
+        try:
+            with store_of(path).open_range(path, start, n_bytes) as file:
+                yield file
+        except FileNotFoundError as e:
+            raise DataError(_missing(path)) from e
+
+
+def _missing(path: str) -> str:
+    if is_object(path):
+        return (
+            f"spool file {path} does not exist: a rule of the bucket or another program has "
+            "removed it; run the job again"
+        )
+    return (
+        f"spool file {path} does not exist on {os.uname().nodename}: another program has removed "
+        "it, or the machines of the job do not share its directory; run the job again"
+    )
+
+
 # --- indexes -----------------------------------------------------------------------------------
 
 
@@ -162,17 +185,14 @@ def read_columns(columns: PackedColumns | ColumnsInFiles) -> Iterator[list[Segme
 def _reading(path: str, part: IndexPart) -> Callable[[int, int], bytes]:
     def read(start: int, n_bytes: int) -> bytes:
         data = b""
-        with (
-            naming(path, "reading"),
-            store_of(path).open_range(path, part.at + start, n_bytes) as file,
-        ):
+        with _opened(path, part.at + start, n_bytes) as file:
             # In blocks: the size comes from the file.
             while len(data) < n_bytes and (more := file.read(min(BLOCK, n_bytes - len(data)))):
                 data += more
         if len(data) < n_bytes:
             raise DataError(
                 f"spool file {path} is cut short: {n_bytes - len(data)} bytes of its index, which "
-                f"begins at offset {part.at}, are missing"
+                f"begins at offset {part.at}, are missing; run the job again"
             )
         return data
 
@@ -248,7 +268,7 @@ def _blocks(
     check = _Check(segments, pieces)
     for path, start, n_bytes in _extents(segments, pieces):
         at, end = start, start + n_bytes
-        with naming(path, "reading"), store_of(path).open_range(path, start, n_bytes) as file:
+        with _opened(path, start, n_bytes) as file:
             while at < end:
                 data = read(file, min(BLOCK, end - at))
                 yield file, at, data, check.parts(data)
@@ -294,7 +314,8 @@ class _Check:
         if not left:
             raise DataError(
                 f"spool file {self._segments[number].path} is cut short: "
-                f"{self._n_missing[number]} of the {self._place(number)} are missing"
+                f"{self._n_missing[number]} of the {self._place(number)} are missing; "
+                "run the job again"
             )
         while left:
             number, part, left = self._number, left[: self._n_left], left[self._n_left :]
@@ -313,7 +334,7 @@ class _Check:
         if self._crc[number] != segment.crc:
             raise DataError(
                 f"spool file {segment.path} is damaged: the checksum of the "
-                f"{self._place(number)} is wrong"
+                f"{self._place(number)} is wrong; run the job again"
             )
 
     def _place(self, number: int) -> str:

@@ -181,7 +181,7 @@ def unpack_index(path: str, n_columns: int, first: int, end: int, read: Read) ->
 
 
 def _damaged(path: str) -> DataError:
-    return DataError(f"spool file {path} is damaged: its index is wrong")
+    return DataError(f"spool file {path} is damaged: its index is wrong; run the job again")
 
 
 def _reading(packed: bytes) -> Read:

@@ -275,7 +275,7 @@ def change(path):
     [
         (cut, "spool file {path} is cut short"),
         (change, "spool file {path} is damaged"),
-        (os.unlink, "reading {path}: No such file or directory"),
+        (os.unlink, "spool file {path} does not exist on "),
     ],
 )
 @pytest.mark.parametrize("stage", ["map", "merge"])
@@ -284,4 +284,8 @@ def test_a_spool_file_that_is_harmed_is_named(stage, limits, harm, text):
     engine = Harmed(stage, harm)
     with pytest.raises(JobError) as raised:
         Outcome(LIMITS[limits], engine, map=numbers, reduce=keys)
-    assert text.format(path=engine.path) in str(raised.value)
+    found = str(raised.value)
+    assert text.format(path=engine.path) in found and "; run the job again" in found
+    # That is said by the merge that reads the maps' file, or by the reduce that reads the merge's.
+    place = "maps: 0 to " if stage == "map" else "partition: 0"
+    assert place in "\n".join([found, *getattr(raised.value.cause, "__notes__", [])])
