@@ -7,6 +7,7 @@ import signal
 
 __all__ = [
     "ROW_BYTES",
+    "amount",
     "dump_row",
     "printable",
     "quoted_ascii",
@@ -46,6 +47,17 @@ def shortened(text: str, most: int) -> str:
     """Cut a text after `most` characters, and add how many were cut."""
     n_more = len(text) - most
     return text if n_more <= 0 else f"{text[:most]} [cut: {n_more:,} more characters]"
+
+
+def amount(n_bytes: float) -> str:
+    """Format a number of bytes for a person: "1 byte", "1.0 kB", "12.3 MB", "1.0 GB"."""
+    if n_bytes < 999.5:
+        n = round(n_bytes)
+        return f"{n} byte{'s' * (n != 1)}"
+    for unit, size in (("kB", 1e3), ("MB", 1e6)):
+        if n_bytes / size < 999.95:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1e9:.1f} GB"
 
 
 def dump_row(offset: int, data: bytes, words: str, is_wrong: bool = False) -> list[str]:

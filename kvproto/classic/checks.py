@@ -5,6 +5,7 @@ A check takes the name and the value of a parameter, and returns the value that 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import warnings
@@ -80,9 +81,11 @@ def program_or_function(*forms: str) -> Check:
                     f"{name} is a dictionary without 'op', the program itself; "
                     "kvproto.external([...]) makes such a dictionary"
                 )
-            return {
-                file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()
-            }
+            files = copy.copy(value)  # which may know the paths of the files
+            files.update(
+                {file: as_bytes(data, f"{name}: the file {file!r}") for file, data in value.items()}
+            )
+            return files
         if value is not None and not callable(value):
             raise TypeError(
                 f"{name} must be a function or an external program, not {value!r}; "

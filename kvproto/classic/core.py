@@ -13,7 +13,8 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
 from kvproto.engine.context import read_profile
-from kvproto.engine.registry import ACTIVE, UNKNOWN, JobHandle, all_jobs, one_ended, started
+from kvproto.engine.registry import ACTIVE, UNKNOWN, JobHandle, all_jobs, one_ended
+from kvproto.engine.starts import started
 from kvproto.errors import JobError, WaitTimeout
 from kvproto.storage.store import is_object
 from kvproto.storage.trust import check_trusted
@@ -93,7 +94,7 @@ class Disco:
         )
 
     def jobinfo(self, jobname: str) -> dict[str, Any]:
-        """Summarize a job: job, status, started, directory, stages, results."""
+        """Summarize a job: job, status, started, directory, stages, results, resumable."""
         return JobHandle(jobname).info()
 
     @overload
@@ -261,6 +262,7 @@ def watch(
     timeout: float | None,
     clean: bool,
     show: bool | str | None,
+    offset: int = 0,
 ) -> list[str]:
     """Wait for the end of a job, show its events, and return its results, as `Disco.wait` does.
 
@@ -270,11 +272,12 @@ def watch(
         Waits at most this many seconds for the end of the job; returns whether the job has ended.
     outcome : callable
         Returns the results, or raises the error of the job.
+    offset : int
+        Where the events to show begin in their file.
     """
     if show is None:
         show = os.environ.get("DISCO_EVENTS")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
-    offset = 0
     kind = {"raw": "jsonl", "nocolor": "plain"}.get(str(show), "auto") if show else "none"
     with closing(Progress(kind)) as progress:
         has_ended, left = False, math.inf

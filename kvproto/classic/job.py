@@ -118,7 +118,9 @@ class Job:
         TypeError, ValueError
             For wrong parameters.
         """
-        from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads subprocess and cloudpickle)
+        # they load subprocess and cloudpickle
+        from kvproto.classic.resuming import save  # noqa: PLC0415
+        from kvproto.engine.journal import Journal, Planned  # noqa: PLC0415
 
         if "_run" not in vars(self):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__()")
@@ -128,10 +130,7 @@ class Job:
             )
         send_by_value()
         check_names([*jobargs, *attributes(self, Job)], [*self.worker, *SYNONYMS])
-        if processes is not None and (not isinstance(processes, int) or processes < 1):
-            raise ValueError(
-                f"processes must be a number from 1, or None (one for each core), not {processes!r}"
-            )
+        _check_processes(processes)
         spec = self.worker.spec(self, jobargs)
         notes: list[str] = []
         inputs = self.worker.inputs(self, jobargs, spec, notes.append)
@@ -140,21 +139,63 @@ class Job:
         speculate = self.worker.may_speculate(self, jobargs)
         sweep()
         address = None if store is None else store_address(store)
-        cluster = _cluster(engine)
-        n_slots = n_cores() if cluster is None else cluster.n_slots or n_cores()
-        n_processes = min(processes or n_slots, n_allowed)
-        with ExitStack() as undo:
-            if cluster is not None:
-                undo.callback(cluster.close)
+        with ExitStack() as undo:  # after Ctrl-C too: no directory without a job
+            cluster, n_slots = _cluster(engine, undo)
+            n_processes = min(processes or n_slots, n_allowed)
             directory = JobDirectory(spec.name, address)
-            undo.callback(directory.discard)  # Ctrl-C too: no directory without a job
+            undo.callback(directory.discard)
             directory.place_files(files)
-            self._run = JobThread(
-                spec, inputs, directory, n_processes, on_event, notes, cluster, speculate
-            )
+            planned = Planned(spec, inputs, n_processes, n_allowed, speculate)
+            journal = Journal(directory.journal, save(self, jobargs, planned, files))
+            run = JobThread(planned, directory, journal, n_processes, cluster, on_event, notes)
+            run.start()
             undo.pop_all()
-        self.name = self._run.directory.job
-        self._run.start()
+        self.name, self._run = directory.job, run
+        return self
+
+    def resume(
+        self,
+        *,
+        processes: int | None = None,
+        engine: str | Executor = "local",
+        on_event: Callable[[dict[str, Any]], object] | None = None,
+    ) -> Self:
+        """Resume the job with this full name, and return at once, as `run` does.
+
+        The tasks that have finished do not run again. The job may have failed, or its driver may
+        have been killed; it must have a finished task. Its functions, programs and inputs must be
+        the same as before. They come from the directory of the job; if the class of this object has
+        functions, they are compared with those.
+
+        Parameters
+        ----------
+        processes, engine, on_event
+            As for `run`.
+
+        Raises
+        ------
+        JobError
+            If the job is active or done, or has nothing to resume from; or if it has changed: the
+            text says what.
+        """
+        from kvproto.classic.resuming import reopen  # noqa: PLC0415 (it loads cloudpickle)
+
+        if self._run is not None:
+            raise JobError(
+                f"job {self.job} was already started: create another {type(self).__name__}"
+            )
+        send_by_value()
+        _check_processes(processes)
+        sweep()
+        with ExitStack() as undo:  # after Ctrl-C too
+            cluster, n_slots = _cluster(engine, undo)
+            directory, journal, planned = reopen(self)
+            undo.callback(directory.close)
+            n_processes = min(processes or n_slots, planned.n_allowed)
+            run = JobThread(planned, directory, journal, n_processes, cluster, on_event, [])
+            run.start()
+            undo.pop_all()
+        self._run = run
         return self
 
     @property
@@ -206,7 +247,8 @@ class Job:
             return run.results
 
         with stopping(lambda: [run]):
-            return watch(JobHandle(self.name), run.ended.wait, outcome, timeout, clean, show)
+            handle, begin = JobHandle(self.name), run.first_event
+            return watch(handle, run.ended.wait, outcome, timeout, clean, show, begin)
 
     def results(self, timeout: float = 2000) -> tuple[str, list[str]]:
         """Return (status, results); see `Disco.results`."""
@@ -261,13 +303,27 @@ class Job:
         return self.name
 
 
-def _cluster(engine: str | Executor) -> Cluster | None:
-    """The cluster of the parameter `engine`; None for this machine's own processes."""
+def _check_processes(processes: int | None) -> None:
+    if processes is not None and (not isinstance(processes, int) or processes < 1):
+        raise ValueError(
+            f"processes must be a number from 1, or None (one for each core), not {processes!r}"
+        )
+
+
+def _cluster(engine: str | Executor, undo: ExitStack) -> tuple[Cluster | None, int]:
+    """The cluster of the parameter `engine`, and how many tasks it runs at a time.
+
+    None: this machine's own processes.
+    """
+    from kvproto.engine.pool import n_cores  # noqa: PLC0415 (it loads subprocess and cloudpickle)
+
     if engine == "local":
-        return None
+        return None, n_cores()
     from kvproto.engine.engines import cluster_of  # noqa: PLC0415 (not for all jobs)
 
-    return cluster_of(engine)
+    cluster = cluster_of(engine)
+    undo.callback(cluster.close)
+    return cluster, cluster.n_slots or n_cores()
 
 
 if Job.run.__doc__:  # python -OO drops docstrings

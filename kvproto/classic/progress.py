@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from kvproto._stdio import stderr
-from kvproto._text import printable
+from kvproto._text import amount, printable
 
-__all__ = ["KINDS", "LiveLines", "Progress", "Stage", "amount", "stages_of"]
+__all__ = ["KINDS", "LiveLines", "Progress", "Stage", "stages_of"]
 
 KINDS = ("auto", "bar", "plain", "jsonl", "none")
 
@@ -78,6 +78,10 @@ class Progress:
             self._draw()
             self._live.leave()
             self._stages = self._current = []
+
+    def _on_resumed(self, event: dict[str, Any]) -> None:
+        skipped = ", ".join(event["skipped"])
+        self._say(f"resumed; these tasks are done already: {skipped or 'none'}")
 
     def _on_stage(self, event: dict[str, Any]) -> None:
         self._current = stages_of(event)
@@ -177,17 +181,6 @@ def _bars(file: TextIO) -> Callable[[float, int], str] | None:
 
 
 # --- the figures of a stage ---------------------------------------------------------------------
-
-
-def amount(n_bytes: float) -> str:
-    """Format a number of bytes for a person: "1 byte", "1.0 kB", "12.3 MB", "1.0 GB"."""
-    if n_bytes < 999.5:
-        n = round(n_bytes)
-        return f"{n} byte{'s' * (n != 1)}"
-    for unit, size in (("kB", 1e3), ("MB", 1e6)):
-        if n_bytes / size < 999.95:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{n_bytes / 1e9:.1f} GB"
 
 
 class Stage:

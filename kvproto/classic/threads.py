@@ -19,13 +19,13 @@ from kvproto._stdio import say
 from kvproto.classic import disco_names as alias
 from kvproto.classic.importing import own_path
 from kvproto.driver.signals import NUMBERS, Ended, Latch, deferred, end_by
-from kvproto.engine.spec import JobSpec
-from kvproto.inputs.schemes import Input
+from kvproto.engine.starts import how_to_resume
 from kvproto.storage.job_directory import JobDirectory
 
 if TYPE_CHECKING:
     from kvproto.engine.engines import Cluster
     from kvproto.engine.executors import ExecutorEngine
+    from kvproto.engine.journal import Journal, Planned
     from kvproto.engine.pool import LocalPool
 
 __all__ = ["JobThread", "stop", "stopping"]
@@ -36,32 +36,37 @@ _threads: set[JobThread] = set()
 class JobThread(threading.Thread):
     """The thread that runs a job. When `ended` is set, it has `results` or an `error`.
 
+    `first_event` is where its events begin in their file.
+
     `ended` exists because an interrupted join() marks a thread as ended (CPython 3.11).
     """
 
     def __init__(
         self,
-        spec: JobSpec,
-        inputs: Sequence[Input],
+        planned: Planned,
         directory: JobDirectory,
+        journal: Journal,
         n_processes: int,
+        cluster: Cluster | None,
         on_event: Callable[[dict[str, Any]], object] | None,
         notes: Sequence[str],
-        cluster: Cluster | None,
-        speculate: bool,
     ) -> None:
         super().__init__(name=f"kvproto {directory.job}")
         self.directory = directory
         self.results: list[str] = []
         self.error: BaseException | None = None
         self.ended = Latch()
+        self.first_event = os.path.getsize(directory.events) if journal.is_resumed else 0
         prepare = alias.install if alias.is_installed() else None
         self.pool = (
             _local_pool(directory, n_processes, prepare)
             if cluster is None
-            else _on_cluster(cluster, directory, n_processes, prepare, speculate)
+            else _on_cluster(cluster, directory, n_processes, prepare, planned.speculate)
         )
-        self._arguments = (spec, inputs, directory, self.pool, n_processes, on_event, notes)
+        self._arguments = (
+            *(planned.spec, planned.inputs, directory, self.pool, planned.n_processes),
+            *(on_event, notes, journal),
+        )
 
     def start(self) -> None:
         _take_signals()
@@ -71,7 +76,6 @@ class JobThread(threading.Thread):
                 super().start()
         except RuntimeError:  # the process cannot start another thread
             _threads.discard(self)
-            self.directory.discard()
             raise
 
     def run(self) -> None:
@@ -131,7 +135,7 @@ def stop(threads: Sequence[JobThread]) -> None:
     for thread in threads:
         thread.ended.wait()
         job = thread.directory
-        say(f"kvproto: job {job.job} was stopped; its logs are in {job.path}")
+        say(f"kvproto: job {job.job} was stopped; its logs are in {job.path}{how_to_resume(job)}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from kvproto._text import printable
+from kvproto._text import amount, printable
 from kvproto.cli.shared import (
     FORMS,
     Commands,
@@ -209,6 +209,7 @@ def _list(args: argparse.Namespace) -> int:
                 "bytes": sum(sizes.values()),
                 "result_bytes": sizes.get("results", 0),
                 "spool_bytes": sizes.get("spool", 0) + sizes.get("unfinished", 0),
+                "resumable_bytes": job.paths.resumable_bytes() if status == "dead" else 0,
                 "directory": job.paths.path,
             }
         )
@@ -227,9 +228,7 @@ def _print_json(objects: Iterable[object]) -> None:
 
 
 def _print_table(jobs: list[dict[str, Any]]) -> None:
-    from kvproto.classic.progress import amount
-
-    rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS", "SIZE")]
+    rows = [("NAME", "STATUS", "STARTED", "SECONDS", "RESULTS", "SIZE", "")]
     rows += [
         (
             printable(job["name"]),
@@ -238,12 +237,14 @@ def _print_table(jobs: list[dict[str, Any]]) -> None:
             "-" if job["seconds"] is None else f"{job['seconds']:.1f}",
             str(len(job["results"])) if job["status"] == "ready" else "-",
             amount(job["bytes"]),
+            f"keeps {amount(job['resumable_bytes'])} to resume" if job["resumable_bytes"] else "",
         )
         for job in jobs
     ]
     n_name = max(len(row[0]) for row in rows)
     for row in rows:
-        _print(f"{row[0]:{n_name}}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}  {row[5]:>9}")
+        line = f"{row[0]:{n_name}}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}  {row[5]:>9}"
+        _print(f"{line}  {row[6]}".rstrip())
 
 
 def _results(args: argparse.Namespace) -> int:

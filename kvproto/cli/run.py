@@ -27,9 +27,14 @@ forms of the results:
 exit status: 0 the job is done and its results are written, 1 it failed, 2 wrong usage;
 Ctrl-C stops the job
 
+--resume goes on from the finished tasks of a job that failed, was stopped or lost its driver. Give
+the beginning of its name, or @ for the last job, and no inputs or parameters: it has those with
+which it was run.
+
 examples:
   kvproto run grep.Grep -P params='err|warn' /var/log/syslog
   kvproto run kvproto.classic.Job -m ./words -r ./words --partitions 4 -o counts.tsv texts/
+  kvproto run --resume @ -o counts.tsv
 """
 
 
@@ -45,7 +50,8 @@ def _add_run(commands: Commands) -> None:
         "run",
         "run a job and print its results",
         _run_job,
-        usage="kvproto run [option ...] MODULE.CLASS [option ...] [INPUT ...]",
+        usage="kvproto run [option ...] MODULE.CLASS [option ...] [INPUT ...]\n"
+        "       kvproto run [option ...] --resume JOB",
         epilog=RUN_DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,6 +67,11 @@ def _add_run(commands: Commands) -> None:
         default=[],
         metavar="INPUT",
         help="files or URLs; default: the input of the job itself",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the finished tasks of the job JOB",
     )
     parser.add_argument(
         "-P",
@@ -179,8 +190,21 @@ def _at_least_one(text: str) -> int:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from kvproto.cli.run_job import run
+    from kvproto.cli.run_job import resume, run
 
+    if args.resume:
+        if args.input or args.parameters or args.store:
+            args.parser.error(
+                "--resume takes a job and no INPUT, parameter or store: it has those of its start"
+            )
+        return resume(
+            args.job,
+            processes=args.processes,
+            engine=args.engine,
+            progress=args.progress,
+            output=args.output,
+            form=args.form,
+        )
     return run(
         args.job,
         args.input,

@@ -19,11 +19,13 @@ from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.classic.progress import Progress
+from kvproto.classic.resuming import working_directory
 from kvproto.cli.output import Output
 from kvproto.driver.program import external
+from kvproto.engine.registry import resolve_job
 from kvproto.errors import JobError
 
-__all__ = ["call_user_code", "find_function", "find_job", "jobargs_of", "run"]
+__all__ = ["call_user_code", "find_function", "find_job", "jobargs_of", "resume", "run"]
 
 T = TypeVar("T")
 
@@ -118,14 +120,41 @@ def run(
             job.run(on_event=show, processes=processes, engine=engine, store=store, **jobargs)
         except (TypeError, ValueError) as e:
             raise JobError(f"{spec}: {e}") from e
-        try:
-            results = job.wait(show=False)
-        except JobError as e:
-            if progress not in ("none", "jsonl"):
-                e.args = (e.report(with_stderr=False),)  # its lines have been shown already
-            raise
-        out.write_pairs(result_iterator(results), form)
+        _wait_and_write(job, out, form, progress)
     return 0
+
+
+def resume(
+    name: str,
+    *,
+    processes: int | None = None,
+    engine: str = "local",
+    progress: str = "auto",
+    output: str = "-",
+    form: str = "text",
+) -> int:
+    """Resume a job whose full name begins with `name`, in its working directory.
+
+    The other parameters, the result and the errors are those of `run`.
+    """
+    job = Job(name=resolve_job(name))
+    with Output(output) as out:
+        directory = working_directory(job.name)
+        if os.path.isdir(directory):
+            os.chdir(directory)
+        job.resume(on_event=Progress(progress, stderr()), processes=processes, engine=engine)
+        _wait_and_write(job, out, form, progress)
+    return 0
+
+
+def _wait_and_write(job: Job, out: Output, form: str, progress: str) -> None:
+    try:
+        results = job.wait(show=False)
+    except JobError as e:
+        if progress not in ("none", "jsonl"):
+            e.args = (e.report(with_stderr=False),)  # its lines have been shown already
+        raise
+    out.write_pairs(result_iterator(results), form)
 
 
 def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, Limits
+from kvproto.driver.files import ProgramFiles
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
 from kvproto.errors import FilesError, WorkerNotStarted
@@ -52,7 +53,8 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
         A supporting file cannot be read.
     """
     program, *others = _paths(files)
-    packaged = {"op": _read_program(program)}
+    packaged = ProgramFiles()
+    packaged["op"], packaged.paths["op"] = _read_program(program), os.path.abspath(program)
     for path in others:
         name = os.path.basename(path)
         if name in packaged:
@@ -60,7 +62,7 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
                 f"{path}: the directory of a worker is flat, and there is already a file {name!r}; "
                 "rename one of them [FILES-2]"
             )
-        packaged[name] = _read(path)
+        packaged[name], packaged.paths[name] = _read(path), os.path.abspath(path)
     return packaged
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, NamedTuple, TypeVar, overload
 
 from kvproto.engine.plan import Split
@@ -93,9 +93,15 @@ class Finished(NamedTuple, Generic[_Files]):
 
 
 class Calls(Sequence[_Call]):
-    """The calls of a stage, each made when it is needed: all of them may be too large."""
+    """The calls of a stage, each made when it is needed: all of them may be too large.
 
-    def __init__(self, n_calls: int, make: Callable[[int], _Call]) -> None:
+    `done` has the indexes of those that are done already: they do not run.
+    """
+
+    def __init__(
+        self, n_calls: int, make: Callable[[int], _Call], done: Collection[int] = ()
+    ) -> None:
+        self.done = done
         self._numbers = range(n_calls)
         self._make = make
 

@@ -34,6 +34,7 @@ __all__ = [
     "OnEvent",
     "Progress",
     "Read",
+    "Resumed",
     "Retry",
     "StageStarted",
     "Status",
@@ -82,6 +83,20 @@ class JobStarted(Event):
     job: str
     inputs: int
     bytes: int
+    machine: str = ""
+
+
+@dataclass(eq=False, repr=False)
+class Resumed(Event):
+    """Another driver resumes the job.
+
+    `skipped` has the tasks that do not run again, such as "map:0-7"; `seconds` is how long the job
+    has run so far; `machine` is that of the new driver.
+    """
+
+    name = "resumed"
+    skipped: list[str]
+    seconds: float
     machine: str = ""
 
 
@@ -189,7 +204,10 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 KINDS: dict[str, type[Event]] = {
     kind.name: kind
-    for kind in (JobStarted, StageStarted, Progress, Message, Status, Note, Retry, Done, Failed)
+    for kind in (
+        *(JobStarted, Resumed, StageStarted, Progress),
+        *(Message, Status, Note, Retry, Done, Failed),
+    )
 }
 """The kinds in `events.jsonl`, by name."""
 
@@ -357,6 +375,11 @@ class EventLog:
     on_event : callable or None
         Called with each event.
 
+    Attributes
+    ----------
+    is_done : bool
+        Whether the file says that the job is done.
+
     Raises
     ------
     JobError
@@ -368,6 +391,7 @@ class EventLog:
         with in_home(path):
             self._file = open(path, "a", encoding="utf-8", opener=private)  # noqa: SIM115
         self._on_event = on_event
+        self.is_done = False
         self._next_progress = 0.0
 
     def __call__(self, event: Event, now: float | None = None) -> None:
@@ -380,6 +404,7 @@ class EventLog:
                 self._file.flush()
                 if isinstance(event, Done):
                     os.fsync(self._file.fileno())
+                    self.is_done = True
         if self._on_event is not None:
             self._on_event(as_json)
 

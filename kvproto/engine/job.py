@@ -12,25 +12,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from kvproto.engine.calls import Calls, Finished, MapCall, ReduceCall
+from kvproto.engine.accepting import Engine, run_stage
+from kvproto.engine.calls import Calls, MapCall, ReduceCall
 from kvproto.engine.events import (
     Done,
-    Event,
     EventLog,
     Failed,
     JobStarted,
     Note,
-    OnEvent,
-    Progress,
-    Read,
-    Retry,
     StageStarted,
 )
+from kvproto.engine.journal import Journal, log_resumed, published
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge
-from kvproto.engine.meter import Counts
 from kvproto.engine.plan import (
     MAX_TASK,
     MAX_TASKS,
@@ -40,12 +36,12 @@ from kvproto.engine.plan import (
     task_bytes,
 )
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
+from kvproto.engine.starts import how_to_resume
 from kvproto.engine.tasks import map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
 from kvproto.inputs.schemes import Input
-from kvproto.storage import oob
 from kvproto.storage.job_directory import JobDirectory, machine, tidy
 from kvproto.storage.manifest import keep_map_results, write_manifest
 from kvproto.storage.results import Result
@@ -57,20 +53,6 @@ _Call = TypeVar("_Call")
 _Files = TypeVar("_Files")
 
 
-class Engine(Protocol):
-    """Runs tasks; `kvproto.engine.pool.LocalPool` is the engine for this machine."""
-
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield (index, fn(calls[index])) for each call, in any order. The first success counts."""
-
-
 def run_job(
     spec: JobSpec,
     inputs: Sequence[Input],
@@ -79,9 +61,10 @@ def run_job(
     n_processes: int,
     on_event: Callable[[dict[str, Any]], object] | None = None,
     notes: Sequence[str] = (),
+    journal: Journal | None = None,
     limits: Limits = LIMITS,
 ) -> list[str]:
-    """Run a job.
+    """Run a job, or resume it.
 
     Parameters
     ----------
@@ -94,7 +77,7 @@ def run_job(
     engine : Engine
         Runs the tasks.
     n_processes : int
-        How many tasks run at a time. The sizes of the splits depend on it.
+        For how many tasks at a time to plan; of a job that is resumed, as at its start.
     on_event : callable or None
         Called with each event, a dict (`kvproto.engine.events`). An exception from it stops the
         job.
@@ -102,6 +85,9 @@ def run_job(
         Messages about the inputs, which become the first events after the start of the job.
     limits : Limits
         When the output of the maps is merged before the reduce.
+    journal : Journal or None
+        Gets what the tasks finish, and says which tasks need not run. None: the job cannot be
+        resumed.
 
     Returns
     -------
@@ -115,11 +101,22 @@ def run_job(
         If a task failed; the message has its error. Also if the job is done but its last event
         could not be delivered; the message says where the results are.
     """
-    try:
-        with closing(EventLog(directory.events, on_event)) as log:
-            return _run_and_log(spec, inputs, directory, engine, n_processes, log, notes, limits)
-    finally:
-        tidy(directory)
+    is_done = False
+    with closing(journal or Journal(directory.journal)) as journal:
+        try:
+            with closing(EventLog(directory.events, on_event)) as log:
+                try:
+                    return _run_and_log(
+                        spec, inputs, directory, engine, n_processes, log, notes, journal, limits
+                    )
+                finally:
+                    is_done = log.is_done
+        finally:
+            if is_done:
+                journal.remove()
+            else:
+                journal.remove_others((directory.unfinished, directory.spool))
+            tidy(directory)
 
 
 def _run_and_log(
@@ -130,18 +127,26 @@ def _run_and_log(
     n_processes: int,
     log: EventLog,
     notes: Sequence[str],
+    journal: Journal,
     limits: Limits,
 ) -> list[str]:
     """Run a job from its first event to its last."""
     began = time.monotonic()
     try:
-        n_bytes = sum(one.n_bytes or 0 for one in inputs)
-        log(JobStarted(directory.job, len(inputs), n_bytes, machine()))
+        if journal.is_resumed:
+            began -= log_resumed(directory, journal, log)
+        else:
+            n_bytes = sum(one.n_bytes or 0 for one in inputs)
+            log(JobStarted(directory.job, len(inputs), n_bytes, machine()))
         for note in notes:
             log(Note(note))
-        results = _run_stages(spec, inputs, directory, engine, n_processes, log, limits)
-        write_manifest(directory.results, results)
-        paths = directory.publish([result.path for result in results])
+        paths = published(directory) if journal.is_resumed else None
+        if paths is None:
+            results = _run_stages(
+                spec, inputs, directory, engine, n_processes, log, journal, limits
+            )
+            write_manifest(directory.results, results)
+            paths = directory.publish([result.path for result in results])
         if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
     except BaseException as e:  # the job has failed, whatever the exception is
@@ -154,7 +159,7 @@ def _run_and_log(
             e.add_note(undelivered.strip())
         raise
     try:
-        _tidy(log, directory)
+        _tidy(log, directory, is_done=True)
         log(Done(paths, time.monotonic() - began))
     except Exception as e:  # from the file, or anything that on_event raises
         raise JobError(
@@ -168,6 +173,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     """Make the error of the job, with the text of the task's error, and that error as its cause."""
     text, brief = (
         f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
+        f"{how_to_resume(directory)}"
         for text in (str(error), _brief(error))
     )
     if not isinstance(error, JobError):
@@ -198,9 +204,9 @@ def _log_failure(
     return ""
 
 
-def _tidy(log: EventLog, directory: JobDirectory) -> None:
+def _tidy(log: EventLog, directory: JobDirectory, *, is_done: bool = False) -> None:
     """Remove what only a running job needs; log a note for each path that cannot be removed."""
-    for path in tidy(directory):
+    for path in tidy(directory, is_done=is_done):
         by_hand = "" if is_object(path) else f": rm -r {path}"
         log(Note(f"{path} could not be removed; remove it by hand{by_hand}"))
 
@@ -212,6 +218,7 @@ def _run_stages(
     engine: Engine,
     n_processes: int,
     log: EventLog,
+    journal: Journal,
     limits: Limits,
 ) -> list[Result]:
     """Run the map, the reduce, or both; the result files are in the directory `unfinished`."""
@@ -223,7 +230,7 @@ def _run_stages(
                 for number, splits in enumerate(by_partition)
             ]
             n_bytes = sum(split.n_bytes for splits in by_partition for split in splits)
-            return _run_reduce(spec, alone, n_bytes, 0, directory, engine, log)
+            return _run_reduce(spec, alone, n_bytes, 0, directory, engine, log, journal)
         spec = _with_map(spec)
     is_lines = spec.map_input in _OF_LINES and spec.map_init is None
     if is_lines and spec.unpack:
@@ -238,11 +245,11 @@ def _run_stages(
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
     task = functools.partial(map_task, map_spec, directory.shared)
     log(StageStarted("map", len(maps), n_bytes))
-    mapped: list[Any] = _run_stage(engine, "map", task, maps, spec.attempts, directory, log)
+    mapped: list[Any] = run_stage(engine, "map", task, maps, spec.attempts, directory, log, journal)
     if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
     spooled = Spooled(directory.spool, mapped, map_spec.n_partitions)
-    spooled = _merge(spec, spooled, directory, engine, n_processes, log, limits)
+    spooled = _merge(spec, spooled, directory, engine, n_processes, log, journal, limits)
     if spec.keep_map:
         keep_map_results(directory.map_results, spooled.segments(), map_spec.kind)
 
@@ -250,7 +257,9 @@ def _run_stages(
         return ReduceCall(partition, spooled.columns(partition), [], directory.unfinished)
 
     calls = Calls(map_spec.n_partitions, reduce)
-    return _run_reduce(spec, calls, spooled.n_bytes, spooled.n_pairs, directory, engine, log)
+    return _run_reduce(
+        spec, calls, spooled.n_bytes, spooled.n_pairs, directory, engine, log, journal
+    )
 
 
 _OF_LINES = (InputChain(), InputChain((jsonl_reader,)))
@@ -304,6 +313,7 @@ def _merge(
     engine: Engine,
     n_processes: int,
     log: EventLog,
+    journal: Journal,
     limits: Limits,
 ) -> Spooled:
     """Merge what the maps wrote, where that is worth while."""
@@ -322,7 +332,7 @@ def _merge(
     )
     calls = merge_calls(spooled, merge, limits.task_bytes)
     log(StageStarted("merge", len(calls), n_bytes))
-    merged = _run_stage(engine, "merge", merge_task, calls, spec.attempts, directory, log)
+    merged = run_stage(engine, "merge", merge_task, calls, spec.attempts, directory, log, journal)
     return Spooled(directory.spool, merged, n_partitions, merge)
 
 
@@ -334,43 +344,11 @@ def _run_reduce(
     directory: JobDirectory,
     engine: Engine,
     log: EventLog,
+    journal: Journal,
 ) -> list[Result]:
     reduce_spec = resolve_reduce(spec)
     n_sorted = n_pairs if reduce_spec.sort and reduce_spec.is_direct else 0
     log(StageStarted("reduce", len(calls), n_bytes, n_sorted))
     task = functools.partial(reduce_task, reduce_spec, directory.shared)
-    reduced = _run_stage(engine, "reduce", task, calls, spec.attempts, directory, log)
+    reduced = run_stage(engine, "reduce", task, calls, spec.attempts, directory, log, journal)
     return [result for results in reduced for result in results]
-
-
-def _run_stage(
-    engine: Engine,
-    name: str,
-    fn: Callable[[_Call], Finished[_Files]],
-    calls: Sequence[_Call],
-    attempts: int,
-    directory: JobDirectory,
-    log: EventLog,
-) -> list[_Files]:
-    """Run a stage to its end and return the files of its tasks in the order of the calls."""
-    outputs: dict[int, _Files] = {}
-    counts = Counts()
-
-    def log_progress() -> None:
-        log(Progress(name, len(outputs), len(calls), counts.n_bytes, counts.n_records))
-
-    def on_event(event: Event) -> None:
-        if isinstance(event, Read):
-            counts.add(event.task, event.bytes, event.records)
-            log_progress()
-            return
-        if isinstance(event, Retry):
-            counts.restart(event.task)
-        log(event)
-
-    for index, finished in engine.run_stage(name, fn, calls, attempts - 1, on_event):
-        oob.put_all(directory.oob, finished.put)
-        outputs[index] = finished.output
-        counts.finish(index, finished.n_bytes, finished.n_records)
-        log_progress()
-    return [outputs[index] for index in range(len(calls))]

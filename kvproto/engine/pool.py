@@ -99,8 +99,7 @@ class LocalPool:
         fn : callable
             fn(call) -> result. cloudpickle sends it to the processes.
         calls : sequence
-            The arguments of fn. The optional attribute `label` of a call, a str, describes it in
-            the error if its process dies.
+            The arguments of fn; see `kvproto.engine.stage.Stage`.
         retries : int
             How many times a call is tried again if its process dies, or if it fails with an error
             that another attempt may avoid.

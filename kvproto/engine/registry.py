@@ -14,17 +14,14 @@ from typing import Any
 
 from kvproto.driver.supervisor import remove_tree
 from kvproto.engine.events import MAX_EVENT, Done, Failed, StageStarted, read_event
+from kvproto.engine.starts import how_to_resume, last_start, started
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.atomic import open_regular
+from kvproto.storage.control import has_driver, locked, tell_to_stop, wait_for_end
 from kvproto.storage.files import remove_files
 from kvproto.storage.home import check_home, home
-from kvproto.storage.job_directory import (
-    JobPaths,
-    has_driver,
-    tell_to_stop,
-    wait_for_end,
-)
+from kvproto.storage.job_directory import JobPaths, tidy
 from kvproto.storage.manifest import names_of
 from kvproto.storage.store import is_object, store_of
 
@@ -35,10 +32,8 @@ __all__ = [
     "UNKNOWN",
     "JobHandle",
     "all_jobs",
-    "first_event",
     "one_ended",
     "resolve_job",
-    "started",
 ]
 
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
@@ -168,8 +163,10 @@ class JobHandle:
             reasons = [f"failed: {text}" for text in (last["text"], last.get("brief")) if text]
         elif status == ACTIVE:
             reasons = ["is active: it has not ended"]
+        hint = "" if status == ACTIVE else how_to_resume(self.paths)
         texts = [
-            f"job {self.job} {reason}\nits logs are in {self.paths.path}" for reason in reasons
+            f"job {self.job} {reason}\nits logs are in {self.paths.path}{hint}"
+            for reason in reasons
         ]
         raise JobError(texts[0], brief=texts[-1])
 
@@ -179,7 +176,8 @@ class JobHandle:
         Returns
         -------
         dict
-            job, status, started (seconds since the epoch), directory, stages, results.
+            job, status, started (seconds since the epoch), directory, stages, results, and
+            resumable (whether another run can go on from its finished tasks).
         """
         status = self._known()
         return {
@@ -189,12 +187,13 @@ class JobHandle:
             "directory": self.paths.path,
             "stages": self._stages(),
             "results": self.results(),
+            "resumable": status == DEAD and self.paths.is_resumable(),
         }
 
     def seconds(self) -> float | None:
         """Return how long it has run until now, or its end; None if it has no last event."""
         if self.status() == ACTIVE:
-            return time.time() - started(self.job)
+            return self._seconds_until(time.time())
         last = self._last_event()
         return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
 
@@ -209,6 +208,21 @@ class JobHandle:
                     key = name if part == os.curdir else part
                     sizes[key] = sizes.get(key, 0) + n_bytes
         return sizes
+
+    def seconds_so_far(self) -> float:
+        """Return how long it had run at its last event."""
+        last = self._last_event()
+        if last.get("event") in (Done.name, Failed.name):
+            return float(last["seconds"])
+        return self._seconds_until(last.get("time", 0.0))
+
+    def _seconds_until(self, now: float) -> float:
+        """How long it has run until `now`, without the time between its end and being resumed."""
+        try:
+            start = last_start(self.paths)
+        except (OSError, ValueError):
+            return max(0.0, now - started(self.job))
+        return float(max(0.0, now - start["time"]) + start.get("seconds", 0.0))
 
     def damage(self) -> str:
         """Return what is wrong with its first or last event, or ""."""
@@ -256,15 +270,25 @@ class JobHandle:
         self.ended_within()
 
     def clean(self) -> None:
-        """Remove its logs, required files and profiles. JobError while it is active."""
-        if self._known() == ACTIVE:
-            raise JobError(f"job {self.job} is active: wait for it or kill it first")
-        try:
-            for path in (self.paths.logs, self.paths.files, self.paths.profile):
-                store_of(path).remove_tree(path)
-            remove_files(self.paths.shared)
-        except OSError as e:
-            raise _not_removed(e.filename or self.paths.path, e) from e
+        """Remove its logs, required files and profiles, and what it could be resumed with.
+
+        JobError while it is active.
+        """
+        self._known()
+        paths = self.paths
+        with locked(paths.events):
+            if self.status() == ACTIVE:
+                raise JobError(f"job {self.job} is active: wait for it or kill it first")
+            try:
+                if paths.is_resumable():
+                    os.unlink(paths.journal)
+                for path in (paths.logs, paths.files, paths.profile):
+                    store_of(path).remove_tree(path)
+                remove_files(paths.shared)
+            except OSError as e:
+                raise _not_removed(e.filename or paths.path, e) from e
+            for path in tidy(paths, is_done=self.status() == READY):
+                raise _not_removed(path, OSError(0, "not empty"))
 
     def purge(self) -> None:
         """Remove the job with its results; kill it first if it is active."""
@@ -273,9 +297,10 @@ class JobHandle:
         jobs, name = os.path.split(self.paths.path)
         aside = os.path.join(jobs, f".{name}")
         try:
-            if self.paths.has_store:
-                store_of(self.paths.shared).remove_tree(self.paths.shared)
-            os.rename(self.paths.path, aside)  # the job is gone at once, and whole
+            with locked(self.paths.events):
+                if self.paths.has_store:
+                    store_of(self.paths.shared).remove_tree(self.paths.shared)
+                os.rename(self.paths.path, aside)  # the job is gone at once, and whole
             remove_tree(aside)
         except OSError as e:
             raise _not_removed(e.filename or self.paths.path, e) from e
@@ -283,7 +308,8 @@ class JobHandle:
     def _stages(self) -> list[str]:
         """The stages that have begun."""
         events = (event for _, event in self.events())
-        return [event["stage"] for event in events if event["event"] == StageStarted.name]
+        stages = (event["stage"] for event in events if event["event"] == StageStarted.name)
+        return list(dict.fromkeys(stages))  # each again in a job that was resumed
 
     def _known(self) -> str:
         """The status; JobError if there is no such job."""
@@ -362,24 +388,3 @@ def resolve_job(text: str) -> str:
     )
     hint = f"; did you mean {near[0]}?" if near else ""
     raise JobError(f"there is no job {text} in {home()}{hint}")
-
-
-def first_event(paths: JobPaths) -> dict[str, Any]:
-    """Return the first event of a job. OSError if it cannot be read, ValueError if damaged."""
-    with open_regular(paths.events) as file:
-        return read_event(file.readline(MAX_EVENT))
-
-
-def started(job: str) -> float:
-    """Return when a job started, in seconds since the epoch: by its first event, name or directory.
-
-    0.0 if none of them says it.
-    """
-    with suppress(OSError, ValueError):
-        return float(first_event(JobPaths(job))["time"])
-    try:
-        return time.mktime(time.strptime(job.rpartition("@")[2][:15], "%Y%m%d-%H%M%S"))
-    except (ValueError, OverflowError):
-        with suppress(OSError):
-            return os.stat(JobPaths(job).path).st_mtime
-    return 0.0

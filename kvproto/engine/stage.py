@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
+from kvproto.engine.calls import Calls
 from kvproto.engine.events import OnEvent, Retry
 from kvproto.engine.task_main import Failure
 from kvproto.errors import JobError, TaskError
@@ -41,7 +42,7 @@ class Stage:
         The name of the stage, for events and errors.
     calls : sequence
         The optional attribute `label` of a call, a str, describes it in the error if its process
-        dies.
+        dies. Those in `Calls.done` do not run.
     retries : int
         How many times a call is tried again after a failure that another attempt may avoid.
     on_event : callable
@@ -65,14 +66,17 @@ class Stage:
     ) -> None:
         self.name = name
         self.on_event = on_event
-        self.n_left = len(calls)
         self._calls = calls
         self._retries = retries
         self._clock = clock
-        self._waiting = collections.deque(range(len(calls)))
+        done = calls.done if isinstance(calls, Calls) else ()
+        self._is_done = [index in done for index in range(len(calls))]
+        self._waiting = collections.deque(
+            index for index, is_done in enumerate(self._is_done) if not is_done
+        )
+        self.n_left = len(self._waiting)
         self._running: dict[Attempt, float] = {}  # when each began
         self._seconds: list[float] = []  # that each success took
-        self._is_done = [False] * len(calls)
         self._n_begun = [0] * len(calls)
         self._n_failed = [0] * len(calls)
 

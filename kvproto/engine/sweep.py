@@ -8,10 +8,12 @@ import time
 from contextlib import suppress
 
 from kvproto.driver.supervisor import remove_tree
-from kvproto.engine.registry import first_event
+from kvproto.engine.registry import READY, JobHandle
+from kvproto.engine.starts import last_machine
 from kvproto.errors import JobError
+from kvproto.storage.control import has_driver, locked
 from kvproto.storage.home import check_home, home
-from kvproto.storage.job_directory import JobPaths, has_driver, machine, tidy
+from kvproto.storage.job_directory import JobPaths, machine, tidy
 from kvproto.storage.store import store_of
 
 __all__ = ["sweep"]
@@ -44,12 +46,18 @@ def sweep() -> None:
 def _sweep_job(paths: JobPaths) -> None:
     """Tidy a job whose driver was killed, so that its `control` still exists.
 
-    A job of another machine with the same home is not touched: its driver may be alive.
+    A job of another machine with the same home is not touched: its driver may be alive. What the
+    job can be resumed with stays.
     """
     if not os.path.lexists(paths.control) or has_driver(paths.control):
         return
-    with suppress(ValueError, JobError):  # JobError: its store cannot be used here
-        if first_event(paths).get("machine") == machine() and not tidy(paths):
+    with suppress(ValueError, JobError), locked(paths.events, wait=False) as is_ours:
+        if not is_ours or has_driver(paths.control) or last_machine(paths) != machine():
+            return
+        is_done = JobHandle(paths.job).status() == READY
+        if is_done and paths.is_resumable():
+            os.unlink(paths.journal)
+        if not tidy(paths, is_done=is_done):
             store_of(paths.exchange).remove_tree(paths.exchange)
             os.unlink(paths.control)
 

@@ -18,8 +18,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from kvproto._text import amount
 from kvproto.classic import Job, external, result_iterator
-from kvproto.classic.progress import Progress, amount
+from kvproto.classic.progress import Progress
 from kvproto.errors import JobError
 
 __all__ = ["WordCount", "library_sources", "main", "program"]

@@ -21,52 +21,41 @@ store, which may be an object store:
         profile/                what profiled tasks measured
         unfinished/ spool/ exchange/
                                 in use while the job runs, removed at its end
+        journal                 the job and its finished tasks (see `kvproto.engine.journal`)
+
+The journal of a job that has not succeeded stays, with `unfinished` and `spool`: another driver can
+resume the job from its finished tasks.
 
 An object cannot be renamed. So result objects are written to results/, and they are results when
 results.jsonl says so.
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
-However the driver ends, the kernel closes its end of `control`: a process that then opens it for
-writing finds no reader. Writing to it stops the job, as soon as the driver polls it.
 """
 
 from __future__ import annotations
 
-import errno
 import glob
-import math
 import os
 import re
 import shutil
 import stat
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
-from kvproto._stdio import ready_fds
 from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
 from kvproto.errors import JobError
-from kvproto.storage.atomic import open_regular, private, sync, write_file
+from kvproto.storage.atomic import BLOCK, open_regular, private, sync, write_file
+from kvproto.storage.control import DriverEnd, has_driver, locked
 from kvproto.storage.files import publish_files
 from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.objects import SCHEMES, ObjectStore
 from kvproto.storage.results import plain_name
 from kvproto.storage.store import is_object, store_of
 
-__all__ = [
-    "DriverEnd",
-    "JobDirectory",
-    "JobPaths",
-    "has_driver",
-    "machine",
-    "store_address",
-    "tell_to_stop",
-    "tidy",
-    "wait_for_end",
-]
+__all__ = ["JobDirectory", "JobPaths", "machine", "store_address", "tidy"]
 
 
 _MAX_ADDRESS = 1 << 14
@@ -83,6 +72,7 @@ class JobPaths:
         self.logs = os.path.join(self.path, "logs")
         self.files = os.path.join(self.path, "files")
         self.tmp = os.path.join(self.path, "tmp")
+        self.journal = os.path.join(self.path, "journal")
         self._set_shared(self._address() or self.path)
 
     def _address(self) -> str:
@@ -107,6 +97,20 @@ class JobPaths:
     def has_store(self) -> bool:
         """Whether the shared place is not the directory of the job."""
         return self.shared != self.path
+
+    def is_resumable(self) -> bool:
+        """Whether it keeps what its finished tasks wrote."""
+        return os.path.exists(self.journal)
+
+    def resumable_bytes(self) -> int:
+        """The size of what it keeps only to be resumed, in bytes; without objects of a store."""
+        sizes = [0]
+        for path in (self.unfinished, self.spool):
+            with suppress(OSError):
+                sizes += [entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path)]
+        with suppress(OSError):
+            sizes.append(os.stat(self.journal).st_size)
+        return sum(sizes)
 
 
 class JobDirectory(JobPaths):
@@ -164,6 +168,29 @@ class JobDirectory(JobPaths):
                 raise
         self._driver.moved(self.control)
         self.stop_fd = self._driver.fd
+
+    @classmethod
+    def reopen(cls, job: str) -> JobDirectory:
+        """Return the directory of a job that has ended; this process becomes its driver.
+
+        JobError if the job has a driver already, or has no events.
+        """
+        directory = cls.__new__(cls)
+        JobPaths.__init__(directory, job)
+        with in_home(directory.path), locked(directory.events) as is_there:
+            if not is_there:
+                raise JobError(f"{directory.events} does not exist: job {job} cannot be resumed")
+            if has_driver(directory.control):
+                raise JobError(f"job {job} is active: its driver is running it")
+            for path in (directory.logs, directory.files, directory.tmp):
+                make_directory(path)
+            directory._make_shared(directory.shared)
+            with suppress(FileNotFoundError):
+                os.unlink(directory.control)
+            _cut_last_line(directory.events)
+            directory._driver = DriverEnd(directory.control)
+        directory.stop_fd = directory._driver.fd
+        return directory
 
     def _make_shared(self, shared: str) -> None:
         """Make the directories of the shared place, and mark it as that of a job."""
@@ -289,13 +316,14 @@ def store_address(store: str | os.PathLike[str]) -> str:
     return address
 
 
-def tidy(paths: JobPaths) -> list[str]:
+def tidy(paths: JobPaths, *, is_done: bool = False) -> list[str]:
     """Remove the files that only a running job needs, and the unfinished ones of killed tasks.
 
-    Returns the paths that could not be removed.
+    What the finished tasks wrote stays, unless the job is done or cannot be resumed. Returns the
+    paths that could not be removed.
     """
     left = []
-    for path in _leftovers(paths):
+    for path in _leftovers(paths, is_done):
         try:
             store_of(path).remove_tree(path)
         except OSError:
@@ -303,23 +331,42 @@ def tidy(paths: JobPaths) -> list[str]:
     return left
 
 
-def _leftovers(paths: JobPaths) -> Iterator[str]:
+def _leftovers(paths: JobPaths, is_done: bool) -> Iterator[str]:
+    keeps = paths.is_resumable() and not is_done
     yield paths.tmp
-    yield paths.spool
+    if not keeps:
+        yield paths.spool
     if is_object(paths.shared):
         try:
             names = store_of(paths.shared).names(paths.shared)
         except OSError:
             names = []
+        if "results.jsonl" not in names and not keeps:
+            yield paths.results
     else:
-        yield paths.unfinished
         names = os.listdir(paths.shared) if os.path.isdir(paths.shared) else []
-        for path in (paths.oob, paths.profile):
+        if not keeps:
+            yield paths.unfinished
+        for path in (paths.oob, paths.profile, paths.unfinished, paths.spool):
             yield from glob.glob(f"{glob.escape(path)}/*.part")
-    if is_object(paths.shared) and "results.jsonl" not in names:
-        yield paths.results
     if "map-results.jsonl" not in names:
         yield paths.map_results
+
+
+def _cut_last_line(path: str) -> None:
+    """Remove the line at the end of a file that a killed process has not completed."""
+    with open(path, "r+b") as file:
+        end = at = file.seek(0, os.SEEK_END)
+        while at:
+            start = max(0, at - BLOCK)
+            file.seek(start)
+            newline = file.read(at - start).rfind(b"\n")
+            if newline >= 0:
+                at = start + newline + 1
+                break
+            at = start
+        if at < end:
+            file.truncate(at)
 
 
 def machine() -> str:
@@ -331,98 +378,3 @@ def machine() -> str:
         return proc.read("sys/kernel/random/boot_id").strip()
     except OSError:
         return os.uname().nodename
-
-
-class DriverEnd:
-    """The driver's end of a new FIFO, `path`; `fd` becomes readable after `stop()`.
-
-    `stop` may be called from any thread, and does nothing after `close`.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        os.mkfifo(path, 0o600)
-        os.chmod(path, 0o600)  # whatever the umask
-        # A writer too: a mere reader would become readable, at end of file, when the last writer
-        # closes it.
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self._is_open = True
-        # `stop` must not write to a closed descriptor, whose number may be reused.
-        self._using = threading.Lock()
-
-    def stop(self) -> None:
-        """Ask this driver to stop."""
-        with self._using:
-            if self._is_open:
-                _write(self.fd)
-
-    def moved(self, path: str) -> None:
-        """Note the new path of the FIFO."""
-        self._path = path
-
-    def leave(self) -> None:
-        """Close this fork's copy."""
-        os.close(self.fd)
-
-    def close(self) -> None:
-        """Remove the FIFO: the job then has no driver."""
-        with self._using:
-            self._is_open = False
-            os.close(self.fd)
-        with suppress(OSError):
-            os.unlink(self._path)
-
-
-def has_driver(path: str) -> bool:
-    """Whether a process holds the driver's end open."""
-    fd = _open(path)
-    if fd is None:
-        return False
-    os.close(fd)
-    return True
-
-
-def wait_for_end(paths: Iterable[str], seconds: float) -> bool:
-    """Wait until no process holds one of the drivers' ends open; False when time is up."""
-    with ExitStack() as opened:
-        fds = []
-        for path in paths:
-            fd = _open(path)
-            if fd is None:
-                return True
-            opened.callback(os.close, fd)
-            fds.append(fd)
-        return bool(ready_fds(left=fds, seconds=None if seconds == math.inf else seconds))
-
-
-def tell_to_stop(path: str) -> bool:
-    """Ask the driver to stop; False when there is none."""
-    fd = _open(path)
-    if fd is None:
-        return False
-    try:
-        _write(fd)
-    except BrokenPipeError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def _open(path: str) -> int | None:
-    """Open the FIFO for writing; None when nobody reads it, or it is no FIFO."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as e:
-        if e.errno in (errno.ENXIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
-            return None
-        raise
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    return None
-
-
-def _write(fd: int) -> None:
-    with suppress(BlockingIOError):  # full of earlier requests
-        os.write(fd, b"stop\n")

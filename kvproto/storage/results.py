@@ -40,6 +40,9 @@ _MAGIC = b"kvpr-end"
 TRAILER_BYTES = _TRAILER.size
 """The length of the trailer of a result file."""
 
+OVERHEADS = {0, *(len(header) + TRAILER_BYTES for header in _HEADERS.values())}
+"""Bytes that a result file has besides its records; 0 for files that output streams wrote."""
+
 
 class Result(NamedTuple):
     """A complete result file: its path, the bytes, number and crc32 of its records."""

@@ -13,7 +13,8 @@ import termios
 
 import pytest
 
-from kvproto.classic.progress import _SECONDS_BETWEEN, KINDS, Progress, Stage, amount, stages_of
+from kvproto._text import amount
+from kvproto.classic.progress import _SECONDS_BETWEEN, KINDS, Progress, Stage, stages_of
 
 MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
 HALF = {

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 from support.command_line import command_line, kvproto_command
 
-from kvproto.engine.registry import all_jobs, started
+from kvproto.engine.registry import all_jobs
+from kvproto.engine.starts import started
 from kvproto.storage.home import home
 
 pytestmark = pytest.mark.slow
@@ -144,6 +145,7 @@ def test_jobs_are_listed_as_json_with_the_sizes_of_what_they_keep(here):
         "bytes",
         "result_bytes",
         "spool_bytes",
+        "resumable_bytes",
         "directory",
     ]
     assert (ready["name"], ready["status"]) == (name, "ready")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kvproto.storage.job_directory import DriverEnd, has_driver, tell_to_stop, wait_for_end
+from kvproto.storage.control import DriverEnd, has_driver, tell_to_stop, wait_for_end
 
 
 @pytest.fixture

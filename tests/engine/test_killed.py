@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.jobs import ECHO, KEPT, program
+from support.jobs import ECHO, KEPT, RESUMABLE, program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import nop_map, plain_output_stream
@@ -120,7 +120,7 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
         for thread in threading.enumerate():
             if thread.name == f"kvproto {job.job}":
                 thread.join()
-        assert set(os.listdir(job.directory)) <= {*KEPT, "results", "results.jsonl"}
+        assert set(os.listdir(job.directory)) <= {*KEPT, *RESUMABLE, "results", "results.jsonl"}
         before = before or state()
     assert state() == before
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kvproto.engine.calls import Calls
 from kvproto.engine.events import Retry
 from kvproto.engine.output import reduce_output
 from kvproto.engine.spec import JobSpec, resolve_reduce
@@ -176,3 +177,9 @@ def test_of_two_attempts_that_wrote_the_same_result_one_is_published_under_the_p
     assert path == os.path.join(directory.results, "result-00003")
     assert os.listdir(directory.results) == ["result-00003"]
     assert b"second" in Path(path).read_bytes()
+
+
+def test_a_call_that_is_done_already_does_not_run():
+    calls = Stage("map", Calls(4, "abcd".__getitem__, done={0, 2}), 2, [].append)
+    assert calls.n_left == 2
+    assert [calls.take(), calls.take(), calls.take()] == [Attempt(1, 0), Attempt(3, 0), None]

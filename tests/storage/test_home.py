@@ -13,7 +13,8 @@ import pytest
 from support.jobs import words
 
 from kvproto.classic import Job
-from kvproto.engine.registry import all_jobs, resolve_job, started
+from kvproto.engine.registry import all_jobs, resolve_job
+from kvproto.engine.starts import started
 from kvproto.errors import DataError, JobError
 from kvproto.storage.atomic import naming
 from kvproto.storage.job_directory import JobDirectory

@@ -22,6 +22,9 @@ LIBRARY = Path(re.__file__).parent.parent
 KEPT = ["events.jsonl", "files", "logs", "oob", "profile"]
 """What the directory of a job that has ended holds besides its results."""
 
+RESUMABLE = ["journal", "spool", "unfinished"]
+"""What the directory of a job holds besides, if the job can be resumed."""
+
 _HEAD = f"""#!{sys.executable}
 import os, re, struct, sys
 def item():

@@ -81,6 +81,8 @@ class Input(NamedTuple):
         Other URLs of the same data, in the order in which to try them.
     label : int or None
         The partition that it belongs to, if an index assigns one.
+    stamp : str
+        Changes with the data, as the time of a file's last change does; "" if nothing is known.
     """
 
     url: str
@@ -88,6 +90,7 @@ class Input(NamedTuple):
     seekable: bool
     replicas: tuple[str, ...] = ()
     label: int | None = None
+    stamp: str = ""
 
 
 def find_inputs(urls: Iterable[Path | Sequence[Path]], tell: Tell = tell) -> list[Input]:

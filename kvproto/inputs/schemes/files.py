@@ -78,7 +78,7 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
             builtins.open(path, "rb", buffering=0).close()
         except OSError as e:
             raise DataError(f"input {path}: {e.strerror}") from None
-        yield Input(path, status.st_size, True)
+        yield Input(path, status.st_size, True, stamp=str(status.st_mtime_ns))
 
 
 def open(url: str, start: int, end: int | None) -> tuple[BufferedReader, int]:

@@ -1,0 +1,266 @@
+"""What the driver of a job keeps, so that another one can resume it: the job, and finished tasks.
+
+The first record of the journal is the job itself, and each later one is an attempt that the driver
+has accepted. The journal begins with the first of these: a job without any finished task leaves
+nothing. Files of attempts that were not accepted are of no use to another driver.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, NamedTuple, TypeAlias
+
+import kvproto
+from kvproto.engine.calls import Finished
+from kvproto.engine.events import EventLog, Note, Resumed
+from kvproto.engine.registry import JobHandle
+from kvproto.engine.sources import Source
+from kvproto.engine.spec import JobSpec
+from kvproto.engine.starts import last_machine
+from kvproto.errors import DataError, JobError
+from kvproto.inputs.schemes import Input
+from kvproto.storage.job_directory import JobDirectory, JobPaths, machine
+from kvproto.storage.journal import JournalFile, read_journal
+from kvproto.storage.manifest import names_of
+from kvproto.storage.results import Result, plain_name
+from kvproto.storage.spool_index import SpoolFile
+from kvproto.storage.store import is_object, store_of
+from kvproto.storage.whole import first_damaged
+
+__all__ = ["Journal", "Planned", "Saved", "load", "log_resumed", "published", "versions"]
+
+Accepted: TypeAlias = dict[str, dict[int, Finished[Any]]]
+"""Stage -> index of a task -> the attempt that was accepted."""
+
+
+class Planned(NamedTuple):
+    """A job as it was at its start.
+
+    Attributes
+    ----------
+    n_processes : int
+        For how many tasks at a time its tasks are planned.
+    n_allowed : int
+        How many tasks may run at a time.
+    speculate : bool
+        Whether a slow task may get a second attempt.
+    """
+
+    spec: JobSpec
+    inputs: Sequence[Input]
+    n_processes: int
+    n_allowed: int
+    speculate: bool
+
+
+class Saved(NamedTuple):
+    """A job as its journal has it, and where it ran.
+
+    Attributes
+    ----------
+    kvproto, python : str
+        The versions.
+    directory : str
+        The working directory of the driver.
+    path : list of str
+        Its sys.path.
+    with_old_names : bool
+        Whether the names of Disco could be imported.
+    sources : list of Source
+        The files that the job comes from.
+    scripts : dict
+        The files of functions that are pickled with their code, by their qualified names.
+    job : bytes
+        The rest, pickled.
+    """
+
+    kvproto: str
+    python: str
+    directory: str
+    path: list[str]
+    with_old_names: bool
+    sources: list[Source]
+    scripts: dict[str, str]
+    job: bytes
+
+
+class Journal:
+    """The journal of a job that runs.
+
+    Parameters
+    ----------
+    path : str
+    saved : Saved or None
+        The job, for a new journal. None: the job cannot be resumed, and nothing is written.
+    finished : dict, optional
+        Stage -> index of a task -> its `Finished`, of a job that is resumed.
+    n_bytes : int
+        The bytes of the complete records of a journal that continues.
+
+    Attributes
+    ----------
+    is_resumed : bool
+    """
+
+    def __init__(
+        self,
+        path: str,
+        saved: Saved | None = None,
+        finished: Accepted | None = None,
+        n_bytes: int = 0,
+    ) -> None:
+        self.path = path
+        self.is_resumed = finished is not None
+        self._finished = finished or {}
+        self._paths = {
+            file.path
+            for of_stage in self._finished.values()
+            for one in of_stage.values()
+            for file in _files(one)
+        }
+        self._file = JournalFile(path, n_bytes)
+        self._is_kept = self.is_resumed or saved is not None
+        self._first = [] if saved is None else [_pickled(saved)]
+
+    def finished(self, stage: str) -> dict[int, Finished[Any]]:
+        """The tasks of a stage that do not have to run, by their indexes."""
+        return self._finished.get(stage, {})
+
+    def accept(self, stage: str, index: int, finished: Finished[Any]) -> None:
+        """Record an attempt that succeeded."""
+        if self._is_kept:
+            self._paths.update(file.path for file in _files(finished))
+            # The driver has stored its values already.
+            record = pickle.dumps((stage, index, finished._replace(put={})))
+            self._file.append([*self._first, record])
+            self._first = []
+
+    def remove_others(self, directories: Iterable[str]) -> None:
+        """Remove the files in these directories that no accepted attempt wrote."""
+        for directory in directories:
+            store = store_of(directory)
+            with suppress(OSError):  # they are removed together with the job
+                for name in store.names(directory):
+                    path = os.path.join(directory, name)
+                    if path not in self._paths:
+                        store.remove(path)
+
+    def remove(self) -> None:
+        """Remove the journal: the job is done."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def skipped(self) -> list[str]:
+        """The tasks that do not have to run, such as "map:0-7"."""
+        return [
+            f"{stage}:{first}-{last}" if last > first else f"{stage}:{first}"
+            for stage, of_stage in self._finished.items()
+            for first, last in _ranges(sorted(of_stage))
+        ]
+
+    def undo_renames(self) -> None:
+        """Give result files their names back, if a driver ended while it was publishing them."""
+        for path in self._paths:
+            plain = os.path.join(os.path.dirname(path), plain_name(path))
+            if os.path.exists(plain) and not os.path.exists(path):
+                os.rename(plain, path)
+
+    def drop_damaged(self, *, with_content: bool) -> Iterator[str]:
+        """Forget each task whose files are not complete; yields what is wrong with it."""
+        for stage, of_stage in self._finished.items():
+            for index, finished in sorted(of_stage.items()):
+                path = first_damaged(_files(finished), with_content=with_content)
+                if path is not None:
+                    del of_stage[index]
+                    yield f"{path} is missing or damaged: task {stage}:{index} runs again"
+
+
+def _files(finished: Finished[Any]) -> Sequence[SpoolFile | Result]:
+    output = finished.output
+    return [output] if isinstance(output, SpoolFile) else output
+
+
+def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last number of each range of successive numbers."""
+    for _, numbered in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in numbered]
+        yield run[0], run[-1]
+
+
+def _pickled(saved: Saved) -> bytes:
+    """Pickle only builtins: another version has to read which one wrote them."""
+    return pickle.dumps({**saved._asdict(), "sources": [tuple(one) for one in saved.sources]})
+
+
+def load(paths: JobPaths) -> tuple[Saved, Journal]:
+    """Read the journal of a job. JobError if it is damaged, or if other versions wrote it."""
+    records: list[bytes] = []
+    n_bytes = 0
+    if paths.is_resumable():
+        try:
+            records, n_bytes = read_journal(paths.journal)
+        except DataError as e:
+            raise JobError(f"{e}; run the job again from its start") from e
+    if len(records) < 2:
+        raise JobError(
+            f"job {paths.job} cannot be resumed, because none of its tasks had finished: "
+            "run it again"
+        )
+    saved: dict[str, Any] = pickle.loads(records[0])
+    for part, now in versions().items():
+        if saved[part] != now:
+            name = part.capitalize() if part == "python" else part
+            raise JobError(
+                f"this is {name} {now}, and the job ran with {name} {saved[part]}: "
+                f"resume it with {name} {saved[part]}, or run it again from its start"
+            )
+    sources = [Source(*source) for source in saved["sources"]]
+    accepted: Accepted = {}
+    for record in records[1:]:
+        stage, index, finished = pickle.loads(record)
+        accepted.setdefault(stage, {})[index] = finished
+    return Saved(**{**saved, "sources": sources}), Journal(paths.journal, None, accepted, n_bytes)
+
+
+def versions() -> dict[str, str]:
+    """The versions on which the files of a job depend: fields of `Saved`."""
+    return {
+        "kvproto": kvproto.__version__,
+        "python": ".".join(map(str, sys.version_info[:2])),
+    }
+
+
+# --- a driver that resumes a job ---------------------------------------------------------------
+
+
+def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog) -> float:
+    """Check what the finished tasks wrote, log the start, and return how long the job has run."""
+    notes: list[str] = []
+    if published(directory) is None:
+        # The kernel of a machine that has stopped may not have written what it had in memory.
+        has_stopped = last_machine(directory) != machine()
+        journal.undo_renames()
+        notes += journal.drop_damaged(with_content=has_stopped)
+        journal.remove_others((directory.unfinished, directory.spool))
+    seconds = JobHandle(directory.job).seconds_so_far()
+    log(Resumed(journal.skipped(), seconds, machine()))
+    for note in notes:
+        log(Note(note))
+    return seconds
+
+
+def published(directory: JobDirectory) -> list[str] | None:
+    """The paths of the results, if a driver has published them before it ended."""
+    names = names_of(directory.results)
+    if names is None or not (is_object(directory.results) or os.path.isdir(directory.results)):
+        return None
+    return [os.path.join(directory.results, name) for name in names]
