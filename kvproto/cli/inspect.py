@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 
 from kvproto.cli.shared import Commands, add_command, write_all
@@ -72,9 +71,10 @@ def _inspect(args: argparse.Namespace) -> int:
 
     numbers = {kind: getattr(args, kind) for kind in ("pair", "list", "offset")}
     chosen = next((Chosen(kind, n) for kind, n in numbers.items() if n is not None), None)
-    fd = 0 if args.file in (None, "-") else os.open(args.file, os.O_RDONLY)
-    pieces: Iterator[bytes] = iter(lambda: os.read(fd, PIECE_BYTES), b"")
-    inspection = inspect_pieces(pieces, args.file or "stdin", args.kind, chosen)
+    path = None if args.file == "-" else args.file
+    with open(0 if path is None else path, "rb", buffering=0) as file:
+        pieces: Iterator[bytes] = iter(lambda: file.read(PIECE_BYTES), b"")
+        inspection = inspect_pieces(pieces, path or "stdin", args.kind, chosen)
     for line in inspection.lines:
         write_all(1, f"{line}\n".encode())
     return 0 if inspection.is_valid else 1

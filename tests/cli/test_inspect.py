@@ -58,6 +58,9 @@ def test_a_wrong_option_is_a_usage_error(arguments):
     assert kvproto_command("inspect", *arguments).returncode == 2
 
 
-def test_a_file_that_is_not_there_is_an_error():
-    done = kvproto_command("inspect", "/none")
-    assert (done.returncode, done.stderr) == (1, b"kvproto: /none: No such file or directory\n")
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/none", "No such file or directory"), ("/proc", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_an_error(path, reason):
+    done = kvproto_command("inspect", path)
+    assert (done.returncode, done.stderr.decode()) == (1, f"kvproto: {path}: {reason}\n")
