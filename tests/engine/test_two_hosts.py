@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.catalogue import compile_c
+from support.catalogue import compile_worker
 from support.hosts import can_make_hosts, network, unplugged
 
 pytestmark = [
@@ -130,8 +130,10 @@ def hosts(tmp_path_factory):
             worker += ["--nthreads", "2", "--no-dashboard", "--local-directory", "/tmp"]
             started = host.start(worker, _SETTINGS, stderr=subprocess.PIPE)
             _until(started, b"Starting established connection")
-        program = compile_c(_WORKER, tmp_path_factory.mktemp("worker"))
-        a.write("/tmp/app/worker", Path(program).read_bytes())
+        directory = tmp_path_factory.mktemp("worker")
+        (directory / "worker.c").write_text(_WORKER)
+        program = compile_worker(directory / "worker.c", directory / "worker")
+        a.write("/tmp/app/worker", program.read_bytes())
         a.call(["chmod", "+x", "/tmp/app/worker"])
         for name, text in (
             ("stop.txt", "stop\n"),
