@@ -24,7 +24,7 @@ import sys, urllib.request
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="10.77.0.1", port=9000, verbose=False)
 server.start()
-for name in ("data", "kv"):
+for name in ("data", "work"):
     urllib.request.urlopen(urllib.request.Request(f"http://10.77.0.1:9000/{name}", method="PUT"))
 print("ready", flush=True)
 sys.stdin.read()
@@ -115,21 +115,17 @@ def expected():
 def hosts(tmp_path_factory):
     """The hosts `hub`, `a` and `b`; the hub has the S3 server and the scheduler."""
     with network("hub", "a", "b") as (hub, a, b):
-        s3 = hub.start(
-            [sys.executable, "-P", "-c", _S3], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert s3.stdout.readline() == b"ready\n"
+        hub.serve([sys.executable, "-P", "-c", _S3], b"ready")
         text = "".join(line + "\n" for line in LINES).encode()
         put = hub.start([sys.executable, "-P", "-c", _PUT], _SETTINGS, stdin=subprocess.PIPE)
         put.communicate(text)
         assert put.returncode == 0
         scheduler = ["dask", "scheduler", "--host", "10.77.0.1", "--no-dashboard"]
-        _until(hub.start(scheduler, _SETTINGS, stderr=subprocess.PIPE), b"Scheduler at")
+        hub.serve(scheduler, b"Scheduler at", _SETTINGS)
         for host in (a, b):
             worker = ["dask", "worker", "tcp://10.77.0.1:8786", "--nworkers", "1"]
             worker += ["--nthreads", "2", "--no-dashboard", "--local-directory", "/tmp"]
-            started = host.start(worker, _SETTINGS, stderr=subprocess.PIPE)
-            _until(started, b"Starting established connection")
+            host.serve(worker, b"Starting established connection", _SETTINGS)
         directory = tmp_path_factory.mktemp("worker")
         (directory / "worker.c").write_text(_WORKER)
         program = compile_worker(directory / "worker.c", directory / "worker")
@@ -145,19 +141,8 @@ def hosts(tmp_path_factory):
         yield hub, a, b
 
 
-def _until(process, text):
-    """Read the stderr of a process until a line has the text; the rest goes nowhere."""
-    seen = []
-    for line in process.stderr:
-        seen.append(line)
-        if text in line:
-            subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-            return
-    raise AssertionError(b"".join(seen).decode())
-
-
-def run_job(host, **options):
-    argv = ["kvproto", "run", "--engine", "dask://10.77.0.1:8786", "--store", "s3://kv/tmp"]
+def run_job(host):
+    argv = ["kvproto", "run", "--engine", "dask://10.77.0.1:8786", "--store", "s3://work/tmp"]
     argv += ["--progress", "jsonl", "count.Count", "s3://data/in/*.txt"]
     return host.start(
         argv,
@@ -177,8 +162,8 @@ def counts(out):
 
 def test_a_job_with_its_files_and_modules_runs_on_hosts_that_share_only_an_object_store(hosts):
     _, a, b = hosts
-    with run_job(a) as job:
-        out, err = job.communicate()
+    job = run_job(a)
+    out, err = job.communicate()
     assert job.returncode == 0, err
     assert counts(out) == expected()
     assert not Path(b.path("/tmp/app")).exists()
@@ -187,13 +172,13 @@ def test_a_job_with_its_files_and_modules_runs_on_hosts_that_share_only_an_objec
 
 def test_a_cable_that_is_pulled_for_ten_seconds_changes_nothing(hosts):
     hub, a, b = hosts
-    with run_job(a) as job:
-        for line in job.stderr:
-            event = json.loads(line)
-            if event["event"] == "progress" and event["done"]:
-                break
-        with unplugged(hub, b):
-            time.sleep(_PULLED_SECONDS)
-        out, err = job.communicate()
+    job = run_job(a)
+    for line in job.stderr:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["done"]:
+            break
+    with unplugged(hub, b):
+        time.sleep(_PULLED_SECONDS)
+    out, err = job.communicate()
     assert job.returncode == 0, err
     assert counts(out) == expected()

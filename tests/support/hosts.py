@@ -9,6 +9,7 @@ Needs root, iproute2 and util-linux.
 import os
 import shutil
 import subprocess
+import threading
 from contextlib import ExitStack, contextmanager
 
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")
@@ -35,6 +36,7 @@ class Host:
 
     def __init__(self, name, address):
         self.name, self.address = name, address
+        self._started = []
         # Process 1 of the host waits for the end of its stdin. All others end with it.
         self._first = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
@@ -61,29 +63,47 @@ class Host:
 
     def __exit__(self, *exc_info):
         self._first.kill()
-        self._first.communicate()
+        for process in (self._first, *self._started):
+            process.communicate()
 
     def start(self, argv, environment=None, directory="/tmp", **options):
         """Start a program on the host. Returns its Popen."""
         enter = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--uts", "--pid"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*enter, f"--wd={self.path(directory)}", "env", "-i", f"PATH={os.environ['PATH']}"]
             + [f"{key}={value}" for key, value in {"HOME": "/tmp/home", **(environment or {})}.items()]
             + [*argv],
             **options,
         )
+        self._started.append(process)
+        return process
+
+    def serve(self, argv, ready, environment=None):
+        """Start a server, and wait until a line that it writes contains `ready`."""
+        process = self.start(
+            argv,
+            environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        seen = []
+        while ready not in (line := process.stdout.readline()):
+            assert line, f"{argv} on {self.name}:\n{b''.join(seen).decode()}"
+            seen.append(line)
+        threading.Thread(target=process.stdout.read, daemon=True).start()
 
     def call(self, argv, environment=None, directory="/tmp"):
         """Run a program on the host. Returns its stdout; AssertionError if it fails."""
-        with self.start(
+        process = self.start(
             argv,
             environment,
             directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        ) as process:
-            out, err = process.communicate()
+        )
+        out, err = process.communicate()
         assert process.returncode == 0, f"{argv} on {self.name}:\n{err.decode()}"
         return out
 
