@@ -1,21 +1,26 @@
-"""Find modules that a task cannot import, so that their functions are pickled by value.
+"""The modules of a job: how its tasks get them.
 
-A task imports the module of a job's function, with two exceptions. A module that starts the job
-while it is imported would start the job again, which is an error in a task. And a module with the
-name of a standard module may be hidden by that one in a task.
+A task imports the module of a job's function. To a task on another machine, the driver sends the
+sources of the modules that are not installed. Some functions are pickled by value instead, because
+a task cannot import their modules: a module that starts the job while it is imported would start
+the job again, which is an error in a task; and a module with the name of a standard module may be
+hidden by that one in a task.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from types import FrameType, ModuleType
+from typing import Any
 
 from kvproto._standard import modules_that_hide_others
+from kvproto.engine.context import unwrapped
 from kvproto.engine.events import is_in_task
 from kvproto.errors import JobError
 
-__all__ = ["own_path", "send_by_value"]
+__all__ = ["own_modules", "own_path", "send_by_value"]
 
 
 def send_by_value() -> None:
@@ -57,10 +62,53 @@ def _unfinished_imports() -> list[tuple[ModuleType, str, int]]:
 
 def own_path() -> list[str]:
     """The entries of `sys.path` that do not belong to the installation of Python."""
-    ours = {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)}
-    paths = (os.path.abspath(path) for path in sys.path)
+    return [path for path in map(os.path.abspath, sys.path) if not _is_installed(path)]
+
+
+def own_modules(functions: Iterable[Any]) -> dict[str, str]:
+    """Return the files of modules that another machine may lack: name -> path.
+
+    Those are the modules and packages of the functions, and the loaded ones next to the program or
+    in the current directory, except what belongs to the installation of Python. A name is relative
+    to the entry of `sys.path` where the module is.
+    """
+    program = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    beside = {os.path.realpath(os.path.dirname(program)), os.path.realpath("")}
+    named = {_top_level(unwrapped(function)) for function in functions}
+    files = {}
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if "." in name or name in ("__main__", "kvproto") or not path or _is_installed(path):
+            continue
+        package = os.path.dirname(path) if hasattr(module, "__path__") else None
+        entry = os.path.dirname(package or path)
+        if name in named or os.path.realpath(entry) in beside:
+            sources = [path] if package is None else _sources(package)
+            files.update({os.path.relpath(source, entry): source for source in sources})
+    return files
+
+
+def _top_level(function: object) -> str:
+    """The first part of the name of a function's module."""
+    return str(getattr(function, "__module__", "")).partition(".")[0]
+
+
+def _sources(package: str) -> list[str]:
     return [
-        path
-        for path in paths
-        if not any(os.path.realpath(path).startswith(f"{prefix}{os.sep}") for prefix in ours)
+        os.path.join(path, name)
+        for path, _, names in os.walk(package)
+        for name in names
+        if name.endswith(".py")
     ]
+
+
+def _is_installed(path: str) -> bool:
+    """Whether a path belongs to the installation of Python, or to packages in it."""
+    path = os.path.realpath(path)
+    parts = path.split(os.sep)
+    ours = (os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix))
+    return (
+        any(path.startswith(f"{prefix}{os.sep}") for prefix in ours)
+        or "site-packages" in parts
+        or "dist-packages" in parts
+    )

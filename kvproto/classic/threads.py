@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvproto._stdio import say
 from kvproto.classic import disco_names as alias
-from kvproto.classic.importing import own_path
+from kvproto.classic.importing import own_modules, own_path
 from kvproto.driver.signals import NUMBERS, Ended, Latch, deferred, end_by
 from kvproto.engine.starts import how_to_resume
 from kvproto.storage.job_directory import JobDirectory
@@ -61,7 +61,7 @@ class JobThread(threading.Thread):
         self.pool = (
             _local_pool(directory, n_processes, prepare)
             if cluster is None
-            else _on_cluster(cluster, directory, n_processes, prepare, planned.speculate)
+            else _on_cluster(cluster, planned, directory, n_processes, prepare)
         )
         self._arguments = (
             *(planned.spec, planned.inputs, directory, self.pool, planned.n_processes),
@@ -110,10 +110,10 @@ def _local_pool(
 
 def _on_cluster(
     cluster: Cluster,
+    planned: Planned,
     directory: JobDirectory,
     n_processes: int,
     prepare: Callable[[], object] | None,
-    speculate: bool,
 ) -> ExecutorEngine:
     from kvproto.engine.executors import ExecutorEngine  # noqa: PLC0415 (not for all jobs)
 
@@ -122,8 +122,9 @@ def _on_cluster(
         n_processes,
         directory,
         path=own_path(),
+        modules=own_modules(planned.spec.functions()),
         prepare=prepare,
-        speculate=speculate,
+        speculate=planned.speculate,
     )
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "pass_str_as_bytes",
     "read_profile",
     "sealed",
+    "unwrapped",
 ]
 
 
@@ -150,7 +151,7 @@ def _bind_free_names(spec: TaskSpec) -> None:
     """
     required = _import_required(spec.required_modules)
     globals_: list[dict[str, Any] | None] = [
-        getattr(_unwrapped(function), "__globals__", None) for function in spec.functions
+        getattr(unwrapped(function), "__globals__", None) for function in spec.functions
     ]
     spaces = [space for space in globals_ if space is not None and not _is_of_kvproto(space)]
     names = {**spec.free_names(), **required} if spaces else {}  # free_names() may take long
@@ -163,7 +164,7 @@ def _is_of_kvproto(space: dict[str, Any]) -> bool:
     return str(space.get("__name__")).startswith(("kvproto.classic.", "kvproto.engine."))
 
 
-def _unwrapped(function: Any) -> Any:
+def unwrapped(function: Any) -> Any:
     """The function inside partials, methods, and decorators that set `__wrapped__`."""
     while True:
         inner = (

@@ -12,10 +12,11 @@ import pickle
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from kvproto._stdio import ready_fds
@@ -25,6 +26,7 @@ from kvproto.engine.exchange import Exchange, State, attempt_name
 from kvproto.engine.remote import Answer, Call, Origin, probe, run_call, versions
 from kvproto.engine.stage import Attempt, Stage, portable
 from kvproto.errors import Cancelled, JobError, KVProtoError, TaskError
+from kvproto.storage.files import publish_files
 from kvproto.storage.home import home
 from kvproto.storage.job_directory import JobDirectory
 
@@ -47,7 +49,9 @@ class ExecutorEngine:
     directory : JobDirectory
         The directory of the job, which the workers must see.
     path : sequence of str
-        Where the tasks look for modules last.
+        Directories where the tasks look for modules first, as far as they exist there.
+    modules : mapping of str to str
+        Modules that come before those of `path`: name of a file -> its path here.
     prepare : callable or None
         A module's function, called in each task process before anything of a job is unpickled.
     speculate : bool
@@ -61,6 +65,7 @@ class ExecutorEngine:
         directory: JobDirectory,
         *,
         path: Sequence[str] = (),
+        modules: Mapping[str, str] = MappingProxyType({}),
         prepare: Callable[[], object] | None = None,
         speculate: bool = True,
     ) -> None:
@@ -69,6 +74,7 @@ class ExecutorEngine:
         self._speculate = speculate
         self._job = directory.job
         self._stop_fd = directory.stop_fd
+        self._modules = modules
         self._prepare = None if prepare is None else pickle.dumps(prepare)
         self._exchange = Exchange(os.path.join(directory.exchange, os.urandom(4).hex()))
         self._origin = Origin(
@@ -87,6 +93,8 @@ class ExecutorEngine:
 
     def __enter__(self) -> ExecutorEngine:
         self._exchange.make()
+        if self._modules:
+            publish_files(self._modules, self._exchange.address)
         self._beat.start()
         return self
 

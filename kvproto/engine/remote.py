@@ -45,7 +45,8 @@ class Origin(NamedTuple):
     home : str
         The driver's home, which tasks use if it exists where they run.
     path : tuple of str
-        Where tasks look for modules last.
+        The directories where tasks look for modules, as far as they exist where tasks run, after
+        those that the driver has published in the exchange.
     logs : str
         The directory for the logs of task processes, if it exists where they run.
     shared : str
@@ -198,7 +199,9 @@ class _Job:
         self._directory = tempfile.mkdtemp(prefix="kvproto-")
         self._logs = origin.logs if os.path.isdir(origin.logs) else self._directory
         self._environment = {"KVPROTO_HOME": origin.home} if os.path.isdir(origin.home) else {}
-        self._path = [path for path in origin.path if os.path.exists(path)]
+        modules = os.path.join(self._directory, "modules")
+        fetch_files(origin.address, modules)
+        self._path = [path for path in (modules, *origin.path) if os.path.exists(path)]
         self._lock = threading.Lock()
         self._idle: list[TaskProcess] = []
         self._n_started = 0

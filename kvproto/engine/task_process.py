@@ -56,7 +56,7 @@ class TaskProcess:
     environment : mapping of str to str
         Variables that it gets besides those of this process.
     path : sequence of str
-        Where it looks for modules last, after the `sys.path` of this process.
+        Where it looks for modules before the `sys.path` of this process.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class TaskProcess:
         self._log = log
         self._is_lost = False
         self._pidfd: int | None = None
-        own_path = [*sys.path, *path]
+        own_path = [*path, *sys.path]
         with in_home(log):
             output = open(log, "ab", opener=private)  # noqa: SIM115
 

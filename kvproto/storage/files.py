@@ -1,8 +1,9 @@
-"""The required files of a job, for workers that share nothing with the driver but the job's store.
+"""Files of a job for workers that share nothing with the driver but the job's store.
 
-The driver publishes them as one archive, `files.tar.gz`, in the shared place of the job; a worker
-unpacks it to a directory of its own. Only regular files below that directory are made, private to
-their user. An archive that is cut short or damaged is an error.
+The driver publishes them as one archive, `files.tar.gz`: the required files in the shared place of
+the job, its modules in the exchange. A worker unpacks it to a directory of its own. Only regular
+files below that directory are made, private to their user. An archive that is cut short or damaged
+is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,21 +26,21 @@ from kvproto.storage.store import Writer, store_of
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["ARCHIVE", "fetch_files", "publish_files", "remove_files"]
+__all__ = ["ARCHIVE", "fetch_files", "files_below", "publish_files", "remove_files"]
 
 ARCHIVE = "files.tar.gz"
-"""The name of the archive in the shared place of a job."""
+"""The name of the archive."""
 
 
-def publish_files(directory: str, shared: str) -> None:
-    """Publish the files below a directory as the archive of a shared place.
+def publish_files(files: Mapping[str, str], shared: str) -> None:
+    """Publish files as the archive of a place.
 
     Parameters
     ----------
-    directory : str
-        The directory of the files, which may have directories of its own.
+    files : mapping of str to str
+        The name of each file, which may have directories, and its path.
     shared : str
-        The address of the shared place of the job.
+        The address of the place.
 
     Raises
     ------
@@ -55,25 +56,25 @@ def publish_files(directory: str, shared: str) -> None:
             gzip.GzipFile(fileobj=_Sink(file), mode="wb", compresslevel=1, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|") as archive,
         ):
-            for name in sorted(_files_below(directory)):
-                archive.add(os.path.join(directory, name), name)
+            for name in sorted(files):
+                archive.add(files[name], name)
         file.publish(on_disk=True)
 
 
 def fetch_files(shared: str, directory: str) -> list[str]:
-    """Unpack the required files of a job to a directory, which is made if it does not exist.
+    """Unpack the archive of a place to a directory, which is made if it does not exist.
 
     Parameters
     ----------
     shared : str
-        The address of the shared place of the job.
+        The address of the place.
     directory : str
         Where the files are made. An interrupted call leaves it incomplete.
 
     Returns
     -------
     list of str
-        Their names, relative to the directory; an empty list for a job that has none.
+        Their names, relative to the directory; an empty list if there is no archive.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def fetch_files(shared: str, directory: str) -> list[str]:
                 while data.read(BLOCK):  # to the checksum
                     pass
             except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, ValueError) as e:
-                raise DataError(f"{path}, the required files of the job, is damaged: {e}") from e
+                raise DataError(f"{path}, which has files of the job, is damaged: {e}") from e
     return names
 
 
@@ -141,9 +142,15 @@ class _Sink(io.RawIOBase):
         return memoryview(data).nbytes
 
 
-def _files_below(directory: str) -> Iterator[str]:
+def files_below(directory: str) -> dict[str, str]:
+    """The files below a directory: name relative to it -> path. JobError if it cannot be read."""
+
     def fail(error: OSError) -> None:
         raise JobError(f"reading {error.filename}: {error.strerror}") from error
 
-    for path, _, names in os.walk(directory, onerror=fail):
-        yield from (os.path.relpath(os.path.join(path, name), directory) for name in names)
+    paths = (
+        os.path.join(path, name)
+        for path, _, names in os.walk(directory, onerror=fail)
+        for name in names
+    )
+    return {os.path.relpath(path, directory): path for path in paths}

@@ -49,7 +49,7 @@ from kvproto.driver.supervisor import remove_tree
 from kvproto.errors import JobError
 from kvproto.storage.atomic import BLOCK, open_regular, private, sync, write_file
 from kvproto.storage.control import DriverEnd, has_driver, locked
-from kvproto.storage.files import publish_files
+from kvproto.storage.files import files_below, publish_files
 from kvproto.storage.home import home, in_home, make_directory, make_home
 from kvproto.storage.objects import SCHEMES, ObjectStore
 from kvproto.storage.results import plain_name
@@ -232,7 +232,7 @@ class JobDirectory(JobPaths):
                     shutil.copy(source, path)
                     os.chmod(path, os.stat(path).st_mode & 0o700)
         if files and self.has_store:
-            publish_files(self.files, self.shared)
+            publish_files(files_below(self.files), self.shared)
 
     def stop(self) -> None:
         """Ask the job to stop: `stop_fd` becomes readable."""

@@ -13,7 +13,7 @@ from kvproto.classic.core import Disco
 from kvproto.classic.func import nop_map, sum_reduce
 from kvproto.classic.task_io import chain_reader, plain_output_stream, task_output_stream
 from kvproto.errors import DataError, JobError
-from kvproto.storage.files import ARCHIVE, fetch_files, publish_files
+from kvproto.storage.files import ARCHIVE, fetch_files, files_below, publish_files
 from kvproto.storage.objects import ObjectStore
 from kvproto.storage.store import store_of
 
@@ -231,7 +231,7 @@ def shared(store):
 
 def test_required_files_come_out_of_the_store_as_they_were(files, shared, tmp_path):
     assert fetch_files(shared, str(tmp_path / "out")) == []
-    publish_files(str(files), shared)
+    publish_files(files_below(str(files)), shared)
     out = tmp_path / "out"
     assert sorted(fetch_files(shared, str(out))) == ["data", "inner/program"]
     assert (out / "data").read_bytes() == bytes(3_000_000)
@@ -242,7 +242,7 @@ def test_required_files_come_out_of_the_store_as_they_were(files, shared, tmp_pa
 
 
 def test_an_archive_that_is_cut_or_damaged_is_an_error(files, shared, tmp_path):
-    publish_files(str(files), shared)
+    publish_files(files_below(str(files)), shared)
     path = f"{shared}/{ARCHIVE}"
     data = store_of(path).get(path)
     for wrong in (data[:-1], data[:100], data[:-8] + bytes(8), b"", b"no archive"):

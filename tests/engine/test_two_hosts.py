@@ -34,8 +34,8 @@ _PUT = """
 import sys, obstore
 from obstore.store import S3Store
 store = S3Store("data", client_options={"allow_http": True})
-for number in range(8):
-    obstore.put(store, f"in/{number}.txt", sys.stdin.buffer.readline() * 500)
+for number, line in enumerate(sys.stdin.buffer):
+    obstore.put(store, f"in/{number:02d}.txt", line * 300)
 """
 
 _SETTINGS = {
@@ -53,6 +53,7 @@ _WORKER = r"""
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int main(void)
 {
@@ -61,10 +62,13 @@ int main(void)
     if (!file || !fgets(stop, sizeof stop, file))
         die("stop.txt is missing");
     stop[strcspn(stop, "\n")] = 0;
+    char host[64];
+    gethostname(host, sizeof host);
+    msg("on %s", host);
     disco_params_free(disco_params_read());
     p_entry *key = NULL, *line = NULL;
     while (read_kv(&key, &line)) {
-        struct timespec pause = {.tv_nsec = 5000000};
+        struct timespec pause = {.tv_nsec = 10000000};
         nanosleep(&pause, NULL);
         char *words[64];
         uint32_t n_words = 0;
@@ -85,7 +89,7 @@ import beside
 from kvproto.classic import Job, external, kvgroup
 
 class Count(Job):
-    map = external(["worker", "stop.txt"])
+    map = external(["worker", "stop.txt"]) if os.path.exists("worker") else None
     required_files = ["names.txt"]
     partitions = 3
     sort = True
@@ -103,11 +107,12 @@ def join(prefix, word):
     return f"{prefix}-{word}"
 """
 
-LINES = [f"stop a{number % 3} b c{number}" for number in range(8)]
+LINES = [f"stop a{number % 3} b c{number}" + 4000 * " " for number in range(16)]
+"""The line of each input, which is there 300 times: more than a MiB, and so a task."""
 
 
 def expected():
-    words = Counter(word for line in LINES for word in line.split() * 500 if word != "stop")
+    words = Counter(word for line in LINES for word in line.split() * 300 if word != "stop")
     return {f"name-{word}": n for word, n in words.items()}
 
 
@@ -165,6 +170,8 @@ def test_a_job_with_its_files_and_modules_runs_on_hosts_that_share_only_an_objec
     job = run_job(a)
     out, err = job.communicate()
     assert job.returncode == 0, err
+    messages = {event["text"] for event in map(json.loads, err.splitlines()) if "text" in event}
+    assert {"on a", "on b"} <= messages
     assert counts(out) == expected()
     assert not Path(b.path("/tmp/app")).exists()
     assert not Path(b.path("/tmp/home/.kvproto")).exists()

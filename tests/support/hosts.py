@@ -15,6 +15,10 @@ from contextlib import ExitStack, contextmanager
 PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")
 """Directories that are empty on a new host, and visible there alone."""
 
+_UNSHARE = [
+    *("unshare", "--net", "--mount", "--uts", "--pid"),
+    *("--fork", "--kill-child", "--mount-proc"),
+]
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -39,8 +43,7 @@ class Host:
         self._started = []
         # Process 1 of the host waits for the end of its stdin. All others end with it.
         self._first = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
-            + ["--mount-proc", "sh", "-c", "echo; exec cat"],
+            [*_UNSHARE, "sh", "-c", "echo; exec cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -50,7 +53,9 @@ class Host:
             with open(children) as file:
                 self.pid = int(file.read())
             mounts = "".join(f"mount -t tmpfs host {path} && " for path in PRIVATE)
-            self.call(["sh", "-ec", f"{mounts} chmod 1777 /tmp; hostname {name}; ip link set lo up"])
+            self.call(
+                ["sh", "-ec", f"{mounts} chmod 1777 /tmp; hostname {name}; ip link set lo up"]
+            )
             os.mkdir(self.path("/tmp/home"))
             self.write("/tmp/boot_id", f"{name}-{os.urandom(8).hex()}\n")
             self.call(["mount", "--bind", "/tmp/boot_id", _BOOT_ID])
@@ -71,7 +76,10 @@ class Host:
         enter = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--uts", "--pid"]
         process = subprocess.Popen(
             [*enter, f"--wd={self.path(directory)}", "env", "-i", f"PATH={os.environ['PATH']}"]
-            + [f"{key}={value}" for key, value in {"HOME": "/tmp/home", **(environment or {})}.items()]
+            + [
+                f"{key}={value}"
+                for key, value in {"HOME": "/tmp/home", **(environment or {})}.items()
+            ]
             + [*argv],
             **options,
         )
