@@ -72,11 +72,11 @@ def test_external_programs_read_and_write_there(store, identity):
     assert sorted(value for _, value in result_iterator(job.wait())) == [b"a b a", b"b", b"c a"]
 
 
-def test_a_job_that_failed_leaves_its_mark_alone(store):
-    def fail(iter, params):
+def test_a_job_that_failed_before_a_task_ended_leaves_its_mark_alone(store):
+    def fail(line, params):
         raise ValueError("no")
 
-    job = Job("failed").run(input=TEXTS, map=words, reduce=fail, store=store)
+    job = Job("failed").run(input=TEXTS, map=fail, store=store)
     with pytest.raises(JobError, match="ValueError: no"):
         job.wait()
     assert all_below(store) == [f"{store}/{job.name}/job"]
@@ -247,7 +247,7 @@ def test_an_archive_that_is_cut_or_damaged_is_an_error(files, shared, tmp_path):
     data = store_of(path).get(path)
     for wrong in (data[:-1], data[:100], data[:-8] + bytes(8), b"", b"no archive"):
         store_of(path).put(path, wrong)
-        with pytest.raises(DataError, match=f"{path}, the required files of the job, is damaged"):
+        with pytest.raises(DataError, match=f"{path}, which has files of the job, is damaged"):
             fetch_files(shared, str(tmp_path / "out"))
 
 
