@@ -13,7 +13,7 @@ When an input fails, its next replica is read from the start, and what was given
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -89,6 +89,7 @@ class InputReader:
         self._n_before = self._n_taken = 0
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
+        self._is_content = False
         self.has_failed = False
 
     def entries(self) -> Iterator[Any]:
@@ -208,7 +209,14 @@ class InputReader:
             yield from self._of_replicas(split, self._line_frames)
 
     def _line_frames(self, split: Split, url: str) -> Iterator[bytes]:
-        for block in self._blocks_of(split, url, BLOCK):
+        with closing(self._framed(self._blocks_of(split, url, BLOCK))) as frames:
+            for first in frames:
+                yield first
+                # One task reads all of a compressed input: another core makes its frames.
+                yield from ahead(frames) if self._is_content else frames
+
+    def _framed(self, blocks: Iterator[memoryview]) -> Generator[bytes]:
+        for block in blocks:
             frames, n_lines = _native.frame_lines(block)
             self._meter.add_records(n_lines)
             yield frames
@@ -259,6 +267,7 @@ class InputReader:
                 content = None
                 if self._unpack and split.start == 0:
                     content = content_of(buffered, f"input {url}")
+                self._is_content = content is not None
                 opened: io.BufferedReader[Any] = buffered
                 if content is not None:
                     if url != (split.url, *split.replicas)[-1]:
