@@ -146,7 +146,7 @@ class Job:
             undo.callback(directory.discard)
             directory.place_files(files)
             planned = Planned(spec, inputs, n_processes, n_allowed, speculate)
-            journal = Journal(directory.journal, save(self, jobargs, planned, files))
+            journal = Journal(directory, save(self, jobargs, planned, files))
             run = JobThread(planned, directory, journal, n_processes, cluster, on_event, notes)
             run.start()
             undo.pop_all()
@@ -158,6 +158,7 @@ class Job:
         *,
         processes: int | None = None,
         engine: str | Executor = "local",
+        store: str | os.PathLike[str] | None = None,
         on_event: Callable[[dict[str, Any]], object] | None = None,
     ) -> Self:
         """Resume the job with this full name, and return at once, as `run` does.
@@ -171,6 +172,9 @@ class Job:
         ----------
         processes, engine, on_event
             As for `run`.
+        store : str or path-like, optional
+            The store with which the job ran. If the job is not in this home, it is resumed with
+            what it has there. Its driver on the other machine must have ended.
 
         Raises
         ------
@@ -178,7 +182,8 @@ class Job:
             If the job is active or done, or has nothing to resume from; or if it has changed: the
             text says what.
         """
-        from kvproto.classic.resuming import reopen  # noqa: PLC0415 (it loads cloudpickle)
+        # it loads cloudpickle
+        from kvproto.classic.resuming import bring_home, reopen  # noqa: PLC0415
 
         if self._run is not None:
             raise JobError(
@@ -187,6 +192,7 @@ class Job:
         send_by_value()
         _check_processes(processes)
         sweep()
+        bring_home(self.name, store)
         with ExitStack() as undo:  # after Ctrl-C too
             cluster, n_slots = _cluster(engine, undo)
             directory, journal, planned = reopen(self)

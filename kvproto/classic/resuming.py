@@ -19,19 +19,20 @@ import cloudpickle
 from kvproto.classic import disco_names as alias
 from kvproto.classic.core import Disco
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS
+from kvproto.engine.adopting import adopt
 from kvproto.engine.journal import Journal, Planned, Saved, load, versions
-from kvproto.engine.registry import ACTIVE, READY, UNKNOWN, JobHandle
+from kvproto.engine.registry import ACTIVE, READY, UNKNOWN, JobHandle, all_jobs
 from kvproto.engine.same import edited, is_same
 from kvproto.engine.sources import Source, changed, digest, scripts_of, sources_of
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import Input, find_inputs
-from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.job_directory import JobDirectory, store_address
 
 if TYPE_CHECKING:
     from kvproto.classic.job import Job
 
-__all__ = ["reopen", "save", "working_directory"]
+__all__ = ["bring_home", "reopen", "save", "working_directory"]
 
 _OF_NO_TASK = ("input", "required_files")
 
@@ -78,6 +79,13 @@ def _parts(spec: JobSpec) -> list[tuple[str, Any]]:
 # --- when it is resumed ------------------------------------------------------------------------
 
 
+def bring_home(name: str, store: str | os.PathLike[str] | None) -> None:
+    """Make the job of another home with this full name and store a job of this home, if needed."""
+    is_known = name == "@" or any(job.startswith(name) for job in all_jobs())
+    if store is not None and not is_known:
+        adopt(name, store_address(store))
+
+
 def working_directory(name: str) -> str:
     """Return the working directory in which a job ran. JobError if it cannot be resumed."""
     _check_status(name)
@@ -104,6 +112,7 @@ def reopen(job: Job) -> tuple[JobDirectory, Journal, Planned]:
         differences += _changed_inputs(planned.spec, planned.inputs)
         if differences:
             raise _differs(job.name, differences)
+        journal.take_over()
     except BaseException:  # Ctrl-C too
         directory.close()
         raise

@@ -29,7 +29,7 @@ Ctrl-C stops the job
 
 --resume goes on from the finished tasks of a job that failed, was stopped or lost its driver. Give
 the beginning of its name, or @ for the last job, and no inputs or parameters: it has those with
-which it was run.
+which it was run. With --store, JOB may be the full name of a job of another machine.
 
 examples:
   kvproto run grep.Grep -P params='err|warn' /var/log/syslog
@@ -193,14 +193,15 @@ def _run_job(args: argparse.Namespace) -> int:
     from kvproto.cli.run_job import resume, run
 
     if args.resume:
-        if args.input or args.parameters or args.store:
+        if args.input or args.parameters:
             args.parser.error(
-                "--resume takes a job and no INPUT, parameter or store: it has those of its start"
+                "--resume takes a job and no INPUT or parameter: it has those of its start"
             )
         return resume(
             args.job,
             processes=args.processes,
             engine=args.engine,
+            store=args.store,
             progress=args.progress,
             output=args.output,
             form=args.form,

@@ -19,7 +19,7 @@ from kvproto.classic.core import result_iterator
 from kvproto.classic.job import Job
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.classic.progress import Progress
-from kvproto.classic.resuming import working_directory
+from kvproto.classic.resuming import bring_home, working_directory
 from kvproto.cli.output import Output
 from kvproto.driver.program import external
 from kvproto.engine.registry import resolve_job
@@ -129,16 +129,19 @@ def resume(
     *,
     processes: int | None = None,
     engine: str = "local",
+    store: str | None = None,
     progress: str = "auto",
     output: str = "-",
     form: str = "text",
 ) -> int:
     """Resume a job whose full name begins with `name`, in its working directory.
 
-    The other parameters, the result and the errors are those of `run`.
+    With a store, `name` may be the full name of a job of another home. The other parameters, the
+    result and the errors are those of `run`.
     """
-    job = Job(name=resolve_job(name))
     with Output(output) as out:
+        bring_home(name, store)
+        job = Job(name=resolve_job(name))
         directory = working_directory(job.name)
         if os.path.isdir(directory):
             os.chdir(directory)

@@ -73,4 +73,5 @@ def run_stage(
         journal.accept(name, index, finished)
         counts.finish(index, finished.n_bytes, finished.n_records)
         log_progress()
+    journal.flush()
     return [outputs[index] for index in range(len(calls))]

@@ -102,7 +102,7 @@ def run_job(
         could not be delivered; the message says where the results are.
     """
     is_done = False
-    with closing(journal or Journal(directory.journal)) as journal:
+    with closing(journal or Journal(directory)) as journal:
         try:
             with closing(EventLog(directory.events, on_event)) as log:
                 try:

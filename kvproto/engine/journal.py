@@ -11,7 +11,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,10 +22,11 @@ from kvproto.engine.registry import JobHandle
 from kvproto.engine.sources import Source
 from kvproto.engine.spec import JobSpec
 from kvproto.engine.starts import last_machine
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.inputs.schemes import Input
 from kvproto.storage.job_directory import JobDirectory, JobPaths, machine
 from kvproto.storage.journal import JournalFile, read_journal
+from kvproto.storage.journal_copy import JournalCopy, read_copy
 from kvproto.storage.manifest import names_of
 from kvproto.storage.results import Result, plain_name
 from kvproto.storage.spool_index import SpoolFile
@@ -36,6 +37,9 @@ __all__ = ["Journal", "Planned", "Saved", "load", "log_resumed", "published", "v
 
 Accepted: TypeAlias = dict[str, dict[int, Finished[Any]]]
 """Stage -> index of a task -> the attempt that was accepted."""
+
+_DRIVER = b"driver "
+"""The beginning of a record with which a driver takes a job over; others are pickles."""
 
 
 class Planned(NamedTuple):
@@ -94,13 +98,18 @@ class Journal:
 
     Parameters
     ----------
-    path : str
+    paths : JobPaths
+        Of the job.
     saved : Saved or None
         The job, for a new journal. None: the job cannot be resumed, and nothing is written.
     finished : dict, optional
         Stage -> index of a task -> its `Finished`, of a job that is resumed.
     n_bytes : int
         The bytes of the complete records of a journal that continues.
+    n_copied : int
+        The number of files of its copy, if the job has a store of its own.
+    uncopied : list of bytes
+        Its records that the copy does not have.
 
     Attributes
     ----------
@@ -109,12 +118,18 @@ class Journal:
 
     def __init__(
         self,
-        path: str,
+        paths: JobPaths,
         saved: Saved | None = None,
         finished: Accepted | None = None,
         n_bytes: int = 0,
+        n_copied: int = 0,
+        uncopied: Sequence[bytes] = (),
     ) -> None:
-        self.path = path
+        self.path = paths.journal
+        self._copy = (
+            None if paths.journal_copy is None else JournalCopy(paths.journal_copy, n_copied)
+        )
+        self._uncopied = list(uncopied)
         self.is_resumed = finished is not None
         self._finished = finished or {}
         self._paths = {
@@ -123,7 +138,7 @@ class Journal:
             for one in of_stage.values()
             for file in _files(one)
         }
-        self._file = JournalFile(path, n_bytes)
+        self._file = JournalFile(self.path, n_bytes)
         self._is_kept = self.is_resumed or saved is not None
         self._first = [] if saved is None else [_pickled(saved)]
 
@@ -136,9 +151,26 @@ class Journal:
         if self._is_kept:
             self._paths.update(file.path for file in _files(finished))
             # The driver has stored its values already.
-            record = pickle.dumps((stage, index, finished._replace(put={})))
-            self._file.append([*self._first, record])
+            records = [*self._first, pickle.dumps((stage, index, finished._replace(put={})))]
+            self._file.append(records)
             self._first = []
+            if self._copy is not None:
+                self._copy.append(records)
+
+    def take_over(self) -> None:
+        """Become the only driver of the job, on all machines that see its store.
+
+        JobError if another driver was faster.
+        """
+        if self._copy is not None:
+            record = _DRIVER + os.urandom(8).hex().encode()
+            self._copy.append([*self._uncopied, record])
+            self._file.append([record])
+
+    def flush(self) -> None:
+        """Write what the copy does not have yet."""
+        if self._copy is not None:
+            self._copy.flush()
 
     def remove_others(self, directories: Iterable[str]) -> None:
         """Remove the files in these directories that no accepted attempt wrote."""
@@ -158,6 +190,9 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if os.path.exists(self.path):
+            with suppress(KVProtoError):  # the error with which the job failed counts
+                self.flush()
 
     def skipped(self) -> list[str]:
         """The tasks that do not have to run, such as "map:0-7"."""
@@ -203,13 +238,10 @@ def _pickled(saved: Saved) -> bytes:
 
 def load(paths: JobPaths) -> tuple[Saved, Journal]:
     """Read the journal of a job. JobError if it is damaged, or if other versions wrote it."""
-    records: list[bytes] = []
-    n_bytes = 0
-    if paths.is_resumable():
-        try:
-            records, n_bytes = read_journal(paths.journal)
-        except DataError as e:
-            raise JobError(f"{e}; run the job again from its start") from e
+    try:
+        records, n_bytes, copied, n_copied = _read(paths)
+    except DataError as e:
+        raise JobError(f"{e}; run the job again from its start") from e
     if len(records) < 2:
         raise JobError(
             f"job {paths.job} cannot be resumed, because none of its tasks had finished: "
@@ -226,9 +258,32 @@ def load(paths: JobPaths) -> tuple[Saved, Journal]:
     sources = [Source(*source) for source in saved["sources"]]
     accepted: Accepted = {}
     for record in records[1:]:
+        if record.startswith(_DRIVER):
+            continue
         stage, index, finished = pickle.loads(record)
         accepted.setdefault(stage, {})[index] = finished
-    return Saved(**{**saved, "sources": sources}), Journal(paths.journal, None, accepted, n_bytes)
+    journal = Journal(paths, None, accepted, n_bytes, n_copied, records[len(copied) :])
+    return Saved(**{**saved, "sources": sources}), journal
+
+
+def _read(paths: JobPaths) -> tuple[list[bytes], int, list[bytes], int]:
+    """The records of a journal, their bytes, those of its copy, and the number of its files.
+
+    If a driver on another machine went on with the copy, the journal becomes what the copy is.
+    """
+    records, n_bytes = read_journal(paths.journal) if paths.is_resumable() else ([], 0)
+    if paths.journal_copy is None:
+        return records, n_bytes, records, 0
+    copied, n_copied = read_copy(paths.journal_copy)
+    if _drivers(copied) - _drivers(records):
+        with closing(JournalFile(paths.journal)) as file:
+            file.append(copied)
+        records, n_bytes = read_journal(paths.journal)
+    return records, n_bytes, copied, n_copied
+
+
+def _drivers(records: list[bytes]) -> set[bytes]:
+    return {record for record in records if record.startswith(_DRIVER)}
 
 
 def versions() -> dict[str, str]:
@@ -247,9 +302,9 @@ def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog) -> flo
     notes: list[str] = []
     if published(directory) is None:
         # The kernel of a machine that has stopped may not have written what it had in memory.
-        has_stopped = last_machine(directory) != machine()
+        is_in_doubt = last_machine(directory) != machine() and not directory.has_store
         journal.undo_renames()
-        notes += journal.drop_damaged(with_content=has_stopped)
+        notes += journal.drop_damaged(with_content=is_in_doubt)
         journal.remove_others((directory.unfinished, directory.spool))
     seconds = JobHandle(directory.job).seconds_so_far()
     log(Resumed(journal.skipped(), seconds, machine()))

@@ -45,7 +45,8 @@ def how_to_resume(paths: JobPaths) -> str:
         return ""
     where = f" in {paths.shared}" if paths.has_store else ""
     kept = "its files" if is_object(paths.shared) else amount(paths.resumable_bytes())
-    return f"\nit keeps {kept}{where} to resume: kvproto run --resume {paths.job}"
+    store = f" --store {os.path.dirname(paths.shared)}" if paths.has_store else ""
+    return f"\nit keeps {kept}{where} to resume: kvproto run --resume {paths.job}{store}"
 
 
 def started(job: str) -> float:

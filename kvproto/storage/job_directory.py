@@ -27,7 +27,7 @@ The journal of a job that has not succeeded stays, with `unfinished` and `spool`
 resume the job from its finished tasks.
 
 An object cannot be renamed. So result objects are written to results/, and they are results when
-results.jsonl says so.
+results.jsonl says so. A store of its own also has a copy of the journal (see `journal_copy`).
 
 A directory whose name begins with a dot is no job: it is being made or removed.
 
@@ -92,6 +92,7 @@ class JobPaths:
         self.unfinished = self.results if is_object(shared) else os.path.join(shared, "unfinished")
         self.spool = os.path.join(shared, "spool")
         self.exchange = os.path.join(shared, "exchange")
+        self.journal_copy = os.path.join(shared, "journal") if self.has_store else None
 
     @property
     def has_store(self) -> bool:
@@ -198,6 +199,8 @@ class JobDirectory(JobPaths):
             make_directory(shared)
             for path in (self.oob, self.profile, self.map_results, self.unfinished, self.spool):
                 make_directory(os.path.join(shared, os.path.basename(path)))
+            if self.journal_copy is not None:
+                make_directory(self.journal_copy)
         if self.has_store:
             path = os.path.join(shared, "job")
             store_of(path).put(path, self.job.encode())
@@ -336,6 +339,8 @@ def _leftovers(paths: JobPaths, is_done: bool) -> Iterator[str]:
     yield paths.tmp
     if not keeps:
         yield paths.spool
+        if paths.journal_copy is not None:
+            yield paths.journal_copy
     if is_object(paths.shared):
         try:
             names = store_of(paths.shared).names(paths.shared)

@@ -17,7 +17,7 @@ from kvproto.errors import DataError
 from kvproto.storage.atomic import naming, open_regular, private
 from kvproto.storage.home import in_home
 
-__all__ = ["JournalFile", "read_journal"]
+__all__ = ["JournalFile", "framed", "parsed", "read_journal"]
 
 _HEAD = Struct("<II")
 _CHECK = Struct("<I")
@@ -48,7 +48,7 @@ class JournalFile:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._fd = private(self._path, flags)
                 os.ftruncate(self._fd, self._n_bytes)
-            data = memoryview(b"".join(map(_framed, records)))
+            data = memoryview(framed(records))
             while data:
                 data = data[os.write(self._fd, data) :]
 
@@ -59,9 +59,13 @@ class JournalFile:
             self._fd = None
 
 
-def _framed(record: bytes) -> bytes:
-    head = _HEAD.pack(len(record), crc32(record))
-    return head + _CHECK.pack(crc32(head)) + record
+def framed(records: Iterable[bytes]) -> bytes:
+    """Return records as they are in the file."""
+    data = []
+    for record in records:
+        head = _HEAD.pack(len(record), crc32(record))
+        data += [head, _CHECK.pack(crc32(head)), record]
+    return b"".join(data)
 
 
 def read_journal(path: str) -> tuple[list[bytes], int]:
@@ -70,7 +74,12 @@ def read_journal(path: str) -> tuple[list[bytes], int]:
     Raises DataError with the path and the offset if it is damaged, or if it cannot be read.
     """
     with naming(path, "reading"), open_regular(path) as file:
-        data = memoryview(file.read())
+        return parsed(file.read(), path)
+
+
+def parsed(content: bytes, path: str) -> tuple[list[bytes], int]:
+    """Return the same of the content of a journal."""
+    data = memoryview(content)
     records, at = [], 0
     while len(data) - at >= _N_HEAD:
         head, start = data[at : at + _HEAD.size], at + _N_HEAD

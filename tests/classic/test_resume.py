@@ -49,7 +49,7 @@ def mend(ran):
 def failed(job=None, /, **options):
     """Run a job that fails, and return it."""
     job = (job or Job("again")).run(**options)
-    with pytest.raises(JobError, match=r"kvproto run --resume [^ ]*$"):
+    with pytest.raises(JobError, match=r"kvproto run --resume \S+( --store \S+)?$"):
         job.wait()
     return job
 
@@ -403,3 +403,76 @@ def test_clean_and_purge_remove_what_a_job_keeps_to_be_resumed(ran, remove):
     remove(job)
     assert not JobPaths(job.name).is_resumable()
     assert JobPaths(job.name).resumable_bytes() == 0
+
+
+# --- in a store ---------------------------------------------------------------------------------
+
+
+def other_home(monkeypatch, tmp_path):
+    """Go on as on another machine, with a home of its own."""
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "other home"))
+
+
+def test_a_job_in_a_store_is_resumed_from_another_home(ran, tmp_path, monkeypatch):
+    needed, store = tmp_path / "needed", tmp_path / "store"
+    needed.write_text("1")
+
+    def reading(iter, params):
+        with open("needed") as file:
+            int(file.read())
+        return reduce(iter, params)
+
+    job = failing(ran, store=store, required_files=[str(needed)], reduce=reading)
+    assert str(caught_error(job)).endswith(f"kvproto run --resume {job.name} --store {store}")
+    mend(ran)
+    other_home(monkeypatch, tmp_path)
+    again = Job(name=job.name).resume(store=store)
+    assert list(result_iterator(again.wait())) == COUNTED
+    assert n_maps(ran) == len(TEXT)
+    assert not os.path.exists(store / job.name / "journal")
+    refused(Job(name=job.name), "is done")
+
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
+    results = Job(name=job.name).resume().wait()  # it does not know that yet
+    assert list(result_iterator(results)) == COUNTED
+    assert n_maps(ran) == len(TEXT)
+
+
+def caught_error(job):
+    with pytest.raises(JobError) as caught:
+        Job(name=job.name).wait()
+    return caught.value
+
+
+def test_the_first_home_goes_on_from_what_the_second_one_has_done(ran, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    job = failing(ran, store=store)
+    os.unlink(next((store / job.name / "spool").iterdir()))
+    other_home(monkeypatch, tmp_path)
+    with pytest.raises(JobError, match="it fails"):
+        Job(name=job.name).resume(store=store).wait()
+    assert n_maps(ran) == len(TEXT) + 1
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
+    mend(ran)
+    assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
+    assert n_maps(ran) == len(TEXT) + 1
+
+
+def test_a_driver_whose_job_was_resumed_elsewhere_stops(ran, tmp_path):
+    store = tmp_path / "store"
+
+    def stolen(iter, params):
+        journal = store / this_name() / "journal"  # noqa: F821
+        (journal / f"{len(os.listdir(journal)):08d}").write_bytes(b"another driver")
+        return iter
+
+    job = Job("again").run(
+        input=["raw://a", "raw://b"], map=map, reduce=stolen, params=ran, store=store
+    )
+    with pytest.raises(JobError, match=r"another driver has resumed the job: .*, which stops"):
+        job.wait()
+
+
+def test_a_store_without_such_a_job_is_an_error(tmp_path):
+    with pytest.raises(JobError, match=r"there is nothing in .*nothing@1 to resume a job with"):
+        Job(name="nothing@1").resume(store=tmp_path / "store")
