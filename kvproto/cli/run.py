@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 
 from kvproto._stdio import stdout
-from kvproto.cli.shared import FORMS, Commands, add_command, add_output, key_value
+from kvproto.cli.shared import (
+    FORMS,
+    Commands,
+    add_command,
+    add_output,
+    find_modules_in_current_directory,
+    key_value,
+)
 
 __all__ = ["add", "join_parameters"]
 
@@ -190,6 +197,12 @@ def _at_least_one(text: str) -> int:
 
 
 def _run_job(args: argparse.Namespace) -> int:
+    from kvproto.engine import prepared
+
+    if args.engine == "local" and not args.resume:  # whose directory may be another
+        find_modules_in_current_directory()
+        prepared.begin()  # it starts during the imports here
+
     from kvproto.cli.run_job import resume, run
 
     if args.resume:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.classic.progress import Progress
 from kvproto.classic.resuming import bring_home, working_directory
 from kvproto.cli.output import Output
+from kvproto.cli.shared import find_modules_in_current_directory
 from kvproto.driver.program import external
 from kvproto.engine.registry import resolve_job
 from kvproto.errors import JobError
@@ -278,8 +278,7 @@ def _find(spec: str, form: str) -> tuple[ModuleType, str, object]:
     module_name, dot, name = spec.rpartition(".")
     if not dot or not all(part.isidentifier() for part in spec.split(".")):
         raise JobError(f"{spec}: write {form}")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    find_modules_in_current_directory()
     alias.install()  # for code that was written for the original
     module = _module(spec, module_name)
     value = getattr(module, name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ __all__ = [
     "add_params",
     "add_worker_params",
     "days",
+    "find_modules_in_current_directory",
     "key_value",
     "print_error",
     "say",
@@ -151,6 +153,12 @@ def seconds(text: str) -> float:
     if not 0 < limit < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return limit
+
+
+def find_modules_in_current_directory() -> None:
+    """Let Python import modules from the current directory, before all others."""
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 def days(text: str) -> float:

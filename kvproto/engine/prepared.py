@@ -28,7 +28,7 @@ from kvproto.driver.supervisor import MARK, Child, Supervision
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["ENVIRONMENT", "FDS", "HEADER", "PID", "fork"]
+__all__ = ["ENVIRONMENT", "FDS", "HEADER", "PID", "begin", "fork"]
 
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """Makes `hash(key)` the same in all tasks, so that equal keys go to one partition."""
@@ -66,6 +66,17 @@ class _NotPrepared(Exception):
 
 class _Ended(_NotPrepared):
     """The prepared process has ended, or does not answer."""
+
+
+def begin() -> None:
+    """Start the prepared process, which takes a while, so that it is ready when a fork is wanted.
+
+    This process does not wait for it.
+    """
+    environment = {**os.environ, **ENVIRONMENT}
+    with _Process.lock, suppress(_NotPrepared, OSError):  # the next fork says what is wrong
+        if _Process.prepared is None:
+            _Process.prepared = _Prepared(_surroundings(environment), environment)
 
 
 def fork(

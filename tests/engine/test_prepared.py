@@ -368,19 +368,37 @@ def test_where_the_kernel_refuses_the_fork_python_is_executed(tmp_path):
     assert done == "done\n"
 
 
-A_THREAD = """
-import sys, threading
-threading.Thread(target=threading.Event().wait, daemon=True).start()
+COUNTED = """
+import sys
 if "prepared_main" in " ".join(sys.orig_argv):
     with open({!r}, "a") as file:
         file.write("started ")
 """
 
+A_THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
+
+
+def counting(tmp_path, more=""):
+    """The variables with which starts of prepared processes are counted in the file `starts`."""
+    code = COUNTED.format(str(tmp_path / "starts")) + more
+    (tmp_path / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+
 
 def test_a_prepared_process_with_a_thread_is_of_no_use_and_is_not_started_again(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(A_THREAD.format(str(tmp_path / "starts")))
-    options = {"environment": {"PYTHONPATH": str(tmp_path)}}
+    options = {"environment": counting(tmp_path, A_THREAD)}
     assert not run(is_fork, tmp_path, **options)
     assert not run(is_fork, tmp_path, **options)
     assert (tmp_path / "starts").read_text() == "started "
     assert run(is_fork, tmp_path)
+
+
+def test_the_prepared_process_that_a_command_begins_with_is_the_one_of_its_job(tmp_path):
+    command = [sys.executable, "-m", "kvproto", "run", "kvproto.examples.wordcount.WordCount"]
+    variables = {**os.environ, **counting(tmp_path)}
+    done = subprocess.run([*command, "raw://a"], env=variables, capture_output=True, check=True)
+    assert done.stdout == b"a\t1\n"
+    assert (tmp_path / "starts").read_text() == "started "
