@@ -8,6 +8,7 @@ import signal
 __all__ = [
     "ROW_BYTES",
     "amount",
+    "counted",
     "dump_row",
     "printable",
     "quoted_ascii",
@@ -58,6 +59,12 @@ def amount(n_bytes: float) -> str:
         if n_bytes / size < 999.95:
             return f"{n_bytes / size:.1f} {unit}"
     return f"{n_bytes / 1e9:.1f} GB"
+
+
+def counted(n: int, unit: str) -> str:
+    """Say how many of something, as "1 pair" or "12,345 pairs"."""
+    plural = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    return f"{n:,} {unit if n == 1 else plural}"
 
 
 def dump_row(offset: int, data: bytes, words: str, is_wrong: bool = False) -> list[str]:

@@ -61,7 +61,8 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="print one JSON object on a line for each job: name, status, started (seconds since "
         "the epoch), seconds (or null), results (paths), bytes (of all its files), result_bytes, "
-        "spool_bytes (output of its maps that is still there), directory",
+        "spool_bytes (output of its maps that is still there), resumable_bytes (what a dead job "
+        "keeps to be resumed), directory",
     )
 
     summary = "print the URLs of a job's result files, or the results themselves"

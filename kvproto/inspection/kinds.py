@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, quoted_text
+from kvproto._text import ROW_BYTES, counted, quoted_text
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
 from kvproto.inspection.rows import Chosen, Gap, Row, around, ends
 from kvproto.inspection.window import Window
@@ -128,16 +128,13 @@ class Frames(Kind):
 
     def summary(self) -> list[str]:
         stream, n_bytes = self.window.stream, self.window.offset - self.window.start
-        n_pairs = stream.n_pairs
-        parts = [f"{stream.n_lists:,} result list{_s(stream.n_lists)} with"] * (self.unit == "list")
-        each = (
-            f", {n_bytes / n_pairs:,.1f} bytes each on average"
-            if n_pairs and self.unit != "list"
-            else ""
-        )
-        name = "batch" if self.unit == "batch" else "pair"
-        parts.append(f"{n_pairs:,} {name}{_s(n_pairs, name)} in {n_bytes:,} bytes{each}")
-        return [" ".join(parts)]
+        if self.unit == "list":
+            lists, pairs = counted(stream.n_lists, "result list"), counted(stream.n_pairs, "pair")
+            return [f"{lists} with {pairs} in {counted(n_bytes, 'byte')}"]
+        text = f"{counted(stream.n_pairs, self.unit)} in {counted(n_bytes, 'byte')}"
+        if stream.n_pairs:
+            text += f", {n_bytes / stream.n_pairs:,.1f} bytes each on average"
+        return [text]
 
     def rows(self) -> Iterator[Row | Gap]:
         if not self.window.first:
@@ -226,7 +223,7 @@ class Params(Kind):
         if self._params is None:
             return []
         n, n_bytes = len(self._params), len(self._data)
-        lines = [f"{n:,} parameter{_s(n)} in {n_bytes:,} byte{_s(n_bytes)}"]
+        lines = [f"{counted(n, 'parameter')} in {counted(n_bytes, 'byte')}"]
         return lines + (self.pairs.summary() if self.pairs is not None else [])
 
     def rows(self) -> Iterator[Row | Gap]:
@@ -259,7 +256,7 @@ def _rows_of_params(data: bytes, end: int) -> Iterator[Row | Gap]:
             if stop > end:
                 return
             item = data[begin : stop - 1]
-            words = f"{name}, {len(item):,} byte{_s(len(item))}: {quoted_text(item)}"
+            words = f"{name}, {counted(len(item), 'byte')}: {quoted_text(item)}"
             which = f"parameter {number:,}: " if name == "name" else ""
             yield Row(at, data[at:stop], stop - at, which + words)
             at = stop
@@ -334,7 +331,7 @@ class ResultFile(Kind):
             return []
         trailer = decode_trailer(self._end)
         if self._frames.unit == "batch" and trailer is not None:
-            return [*self._frames.summary(), f"{trailer[1]:,} pickled pair{_s(trailer[1])}"]
+            return [*self._frames.summary(), counted(trailer[1], "pickled pair")]
         return self._frames.summary()
 
     def rows(self) -> Iterator[Row | Gap]:
@@ -379,10 +376,6 @@ def _likely(size: bytes) -> str:
     if reversed_ < 1 << 20:
         return f"; from the other end its bytes say {reversed_:,}: the lowest byte comes first"
     return ""
-
-
-def _s(n: int, name: str = "") -> str:
-    return "" if n == 1 else "es" if name == "batch" else "s"
 
 
 KINDS: dict[str, Callable[[Chosen | None], Kind]] = {

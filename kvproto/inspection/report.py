@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from kvproto._text import ROW_BYTES, printable, quoted_text
@@ -15,6 +16,7 @@ from kvproto.storage.records import RESULT_HEAD
 __all__ = ["Inspection", "inspect_pieces"]
 
 _HEAD = 512
+"""Bytes at the beginning that tell what data is, or what it looks like."""
 
 
 class Inspection(NamedTuple):
@@ -53,24 +55,24 @@ def inspect_pieces(
     DataError
         The chosen place is not in the data.
     """
-    kinds: dict[str, Kind] = {}
+    pieces = iter(pieces)
     head = b""
-    for piece in pieces:
-        kinds = kinds or _tried(piece, kind, chosen)
-        head += piece[: _HEAD - len(head)]
+    while len(head) < _HEAD and (piece := next(pieces, b"")):
+        head += piece
+    kinds = _tried(head, kind, chosen)
+    for piece in chain([head] * bool(head), pieces):
         live = [one for one in kinds.values() if one.fault is None]
         for one in live:
             one.feed(piece)
         if all(one.fault is not None for one in live):
             break
-    kinds = kinds or _tried(b"", kind, chosen)
     for one in kinds.values():
         if one.fault is None:
             one.close()
     valid = [one for one in kinds if kinds[one].fault is None]
     best = valid[0] if valid else max(kinds, key=lambda one: kinds[one].n_good)
     if not valid and kinds[best].n_good == 0 and kind is None:
-        return Inspection(False, _of_unknown(name, kinds, head))
+        return Inspection(False, _of_unknown(name, kinds, head[:_HEAD]))
     if chosen is not None and not kinds[best].chosen_is_there():
         has = " and ".join(kinds[best].summary())
         raise DataError(f"{name} has no {chosen.kind} {chosen.number} (counted from 0): {has}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, dump_row, quoted_text
+from kvproto._text import ROW_BYTES, counted, dump_row, quoted_text
 from kvproto.inspection.window import (
     AT_END,
     WHOLE,
@@ -84,7 +84,7 @@ def text_of(rows: Iterable[Row | Gap]) -> Iterator[str]:
             words = row.words if at == 0 else "" if is_in_words else quoted_text(part)
             yield from dump_row(row.offset + at, part, words, row.is_wrong and at == 0)
         if row.n_bytes > len(shown):
-            yield f"  ...   {row.n_bytes - len(shown):,} more bytes"
+            yield f"  ...   {counted(row.n_bytes - len(shown), 'more byte')}"
 
 
 def ends(window: Window, unit: str) -> Iterator[Row | Gap]:
@@ -149,8 +149,9 @@ def _from_record(pieces: Sequence[Piece], number: int) -> tuple[int, FrameStream
 def _gap(begin: tuple[int, FrameStream], end: tuple[int, FrameStream], unit: str) -> Gap:
     n_pairs = end[1].n_pairs - begin[1].n_pairs
     n_lists = end[1].n_lists - begin[1].n_lists
-    what = [f"{n_lists:,} lists"] * (unit == "list") + [f"{n_pairs:,} pairs"]
-    return Gap(f"{' and '.join(what)}, {end[0] - begin[0]:,} bytes, left out")
+    what = [counted(n_lists, "list")] * (unit == "list")
+    what.append(counted(n_pairs, "batch" if unit == "batch" else "pair"))
+    return Gap(f"{' and '.join(what)}, {counted(end[0] - begin[0], 'byte')}, left out")
 
 
 def _rows(
@@ -178,7 +179,7 @@ def _words(field: Field, unit: str) -> str:
         return f"{field.name} {field.number:,}"
     if unit == "batch" and field.name == "key" and field.n_bytes == BATCH_HEAD.size:
         n_pairs, crc = BATCH_HEAD.unpack(field.data)
-        return f"key: {n_pairs:,} pickled pair{'s' * (n_pairs != 1)}, crc32 {crc:08x}"
+        return f"key: {counted(n_pairs, 'pickled pair')}, crc32 {crc:08x}"
     return f"{field.name} {quoted_text(field.data)}"
 
 

@@ -23,7 +23,7 @@ WHOLE = 24
 """The most records, pairs and lists, of a stream that is shown whole."""
 
 AT_END = 6
-"""How many records are shown at each end of a longer one, and on each side of a chosen place."""
+"""How many records are shown at each end of a longer one."""
 
 KEPT_BYTES = 1 << 10
 """The most bytes of a field that are kept."""
@@ -96,7 +96,6 @@ class Window:
         offset: int = 0,
         chosen: Callable[[FrameStream], bool] | None = None,
     ) -> None:
-        self.with_lists = with_lists
         self.stream = FrameStream(with_lists=with_lists, max_item=MAX_ITEM, offset=offset)
         self.start = self.offset = offset
         self.fault: ProtocolError | None = None
@@ -148,14 +147,14 @@ class Window:
         if n_before < WHOLE:
             self.first.append(piece)
         self.last.append(piece)
-        while len(self.last) > 1 and n_now - n_records(self.last[1].before) > AT_END:
-            self.last.popleft()
         if self._n_chosen >= 0:
             if n_before <= self._n_chosen + AT_END:
                 self.around.append(piece)
         elif self._chosen is not None and self._chosen(self.stream):
-            self.around = list(self.last)
+            self.around = list(self.last)  # the place may be at the beginning of this piece
             self._n_chosen = n_now
+        while len(self.last) > 1 and n_now - n_records(self.last[1].before) > AT_END:
+            self.last.popleft()
 
 
 def n_records(stream: FrameStream) -> int:

@@ -4,6 +4,7 @@ import gzip
 import re
 import tracemalloc
 from itertools import chain, repeat
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from kvproto.inspection.kinds import KINDS, MAX_SET
 from kvproto.inspection.report import inspect_pieces
 from kvproto.inspection.rows import Chosen, Row
 from kvproto.protocol.params import encode_params
+from kvproto.storage.results import as_result_file
 
 DECODERS = {"pairs": decode_pairs, "lists": decode_lists, "params": decode_params}
 VECTORS = [
@@ -102,11 +104,15 @@ def test_the_rows_of_parameters_and_pairs_are_all_their_bytes(pairs, params, at)
         assert b"".join(row.data for row in one.rows()) == data
 
 
-@given(sizes=st.lists(st.integers(0, 40), min_size=1, max_size=200), number=st.integers(0, 199))
-def test_the_rows_around_a_pair_are_those_of_its_bytes(sizes, number):
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=200),
+    number=st.integers(0, 199),
+    n_piece=st.sampled_from([64, 1000, 3000]),
+)
+def test_the_rows_around_a_pair_are_those_of_its_bytes(sizes, number, n_piece):
     pairs = [(b"%d" % index, b"v" * size) for index, size in enumerate(sizes)]
     data, number = encode_pairs(pairs), number % len(pairs)
-    pieces = [data[at : at + 64] for at in range(0, len(data), 64)]
+    pieces = [data[at : at + n_piece] for at in range(0, len(data), n_piece)]
     one = inspected("pairs", pieces, Chosen("pair", number))
     begin = len(encode_pairs(pairs[:number]))
     shown = {row.offset: row.data for row in one.rows() if isinstance(row, Row)}
@@ -122,6 +128,22 @@ def test_each_end_of_a_long_stream_is_shown_with_what_is_left_out():
     keys = [line.split('"')[1] for line in text if " key " in line and '"' in line]
     assert keys == [f"k{n:04}" for n in (*range(6), *range(994, 1000))]
     assert [line for line in text if "..." in line] == ["  ...   988 pairs, 12,844 bytes, left out"]
+
+
+def test_a_record_that_two_large_pieces_share_is_shown_with_those_around_it():
+    data = encode_pairs([(b"%06d" % number, b"") for number in range(20_000)])
+    pieces = [data[at : at + 65_536] for at in range(0, len(data), 65_536)]
+    for number in (65_536 // 14, 2 * 65_536 // 14):
+        rows = inspected("pairs", pieces, Chosen("pair", number)).rows()
+        keys = [int(row.data) for row in rows if isinstance(row, Row) and len(row.data) == 6]
+        assert keys == list(range(number - 3, number + 4))
+
+
+def test_a_result_file_that_arrives_byte_by_byte_is_one():
+    frames = encode_pair("k", "v")
+    chunks, _ = as_result_file("frames", [frames], len(frames), 1, crc32(frames))
+    inspection = inspect_pieces((bytes([byte]) for byte in b"".join(chunks)), "x")
+    assert next(iter(inspection.lines)) == "x: a result file of a job, valid"
 
 
 def test_a_chosen_place_that_is_not_there_is_an_error_that_says_what_is():
