@@ -143,17 +143,21 @@ def entry_of(path: str) -> Result | None:
     )
 
 
-def check_directory(directory: str) -> None:
-    """Raise DataError for a directory of a job's results in which one is missing."""
+def check_directory(directory: str) -> set[str] | None:
+    """Return the names of the results in a directory of a job, or None for any other directory.
+
+    Raises DataError if one of them is missing.
+    """
     directory = full_path(directory)
-    if _is_in_job(directory):
-        names = set(store_of(directory).names(directory))
-        for result in _entries(directory):
-            if result.path not in names:
-                raise DataError(
-                    f"result file {os.path.join(directory, result.path)} no longer exists; "
-                    "run the job again"
-                )
+    if not _is_in_job(directory):
+        return None
+    present = set(store_of(directory).names(directory))
+    names = {result.path for result in _entries(directory)}
+    for name in sorted(names - present):
+        raise DataError(
+            f"result file {os.path.join(directory, name)} no longer exists; run the job again"
+        )
+    return names
 
 
 def partition_of(path: str) -> int | None:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
     from obstore.store import S3Config
 
-__all__ = ["PastEnd", "errors_of", "request"]
+__all__ = ["FEW_RETRIES", "N_RETRIES", "PastEnd", "errors_of", "request"]
+
+N_RETRIES = 30
+FEW_RETRIES = 4
+"""How often a request is repeated: within two minutes, or where a user waits for an error."""
 
 _SETTINGS = ("AWS_", "GOOGLE_", "AZURE_")
 
@@ -58,7 +62,7 @@ def _is_nameless(error: Exception) -> bool:
 
 
 @contextmanager
-def request(path: str, n_retries: int = 30) -> Iterator[tuple[Client, str]]:
+def request(path: str, n_retries: int = N_RETRIES) -> Iterator[tuple[Client, str]]:
     """The client for the store of a URL, and the key in it; errors as `errors_of`."""
     scheme, _, rest = path.partition("://")
     bucket, _, key = rest.partition("/")

@@ -9,14 +9,18 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kvproto.storage.atomic import BLOCK, writing
-from kvproto.storage.object_client import PastEnd, errors_of, request
+from kvproto.storage.object_client import FEW_RETRIES, N_RETRIES, PastEnd, errors_of, request
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from _typeshed import WriteableBuffer
     from obstore import GetOptions, ObjectMeta, WritableFile
 
@@ -26,6 +30,7 @@ SCHEMES = ("s3", "gs", "az", "memory")
 """The schemes of object stores: Amazon S3 and what speaks its protocol, Google, Azure, memory."""
 
 _PART = 8 << 20  # bytes of a part of an upload; S3 allows 10,000 of them
+_N_AHEAD = 8  # ranges that are requested while the first of them is read
 _N_PARTS = 3  # that are on their way at a time
 
 
@@ -50,6 +55,23 @@ class ObjectStore:
         """Open an object at a byte, for n_bytes or to its end."""
         return ObjectReader(path, start, None if n_bytes is None else start + n_bytes)
 
+    def open_ranges(self, ranges: Iterable[tuple[str, int, int]]) -> Iterator[ObjectReader]:
+        """Open ranges, (path, start, n_bytes), one after the other; the next ones are requested."""
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (not for all jobs)
+
+        left = iter(ranges)
+        ahead: deque[tuple[ObjectReader, Future[None]]] = deque()
+        with ThreadPoolExecutor(_N_AHEAD, "kvproto ahead") as pool:
+            while True:
+                for path, start, n_bytes in islice(left, _N_AHEAD - len(ahead)):
+                    reader = self.open_range(path, start, n_bytes)
+                    ahead.append((reader, pool.submit(reader.fetch)))
+                if not ahead:
+                    return
+                reader, fetched = ahead.popleft()
+                fetched.result()
+                yield reader
+
     def put(self, path: str, data: bytes) -> None:
         """Write a small object; an object of this name is replaced."""
         with request(path) as (client, key):
@@ -70,9 +92,9 @@ class ObjectStore:
         with request(path) as (client, key):
             return bytes(client.get(key).bytes())
 
-    def status(self, path: str) -> ObjectStatus:
+    def status(self, path: str, n_retries: int = N_RETRIES) -> ObjectStatus:
         """Return the size and the version of an object."""
-        with request(path) as (client, key):
+        with request(path, n_retries) as (client, key):
             return _status(client.head(key))
 
     def names(self, directory: str) -> list[str]:
@@ -101,14 +123,16 @@ class ObjectStore:
             client.delete(key)
 
     def remove_tree(self, directory: str) -> None:
-        """Remove all objects below a directory."""
+        """Remove all objects below a directory, which must not be a whole bucket."""
         with request(directory) as (client, key):
+            if not key:
+                raise OSError(errno.EINVAL, "a whole bucket is never removed", directory)
             for chunk in client.list(key, chunk_size=1000):
                 client.delete([one["path"] for one in chunk])
 
     def check(self, directory: str) -> None:
         """Raise OSError, within seconds, if the store cannot be reached."""
-        with request(directory, n_retries=3) as (client, key):
+        with request(directory, FEW_RETRIES) as (client, key):
             next(iter(client.list(key or None, chunk_size=1)), None)
 
 
@@ -220,6 +244,11 @@ class ObjectReader(io.RawIOBase):
             with request(self.name) as (client, key):
                 self._status = _status(client.head(key))
         return self._status
+
+    def fetch(self) -> None:
+        """Request what is read next, and wait for its beginning."""
+        if not self._chunk:
+            self._more()
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import FileIO, RawIOBase
 from operator import itemgetter
 from typing import Self, TypeVar
@@ -145,10 +146,10 @@ class SpoolWriter:
 
 
 @contextmanager
-def _opened(path: str, start: int, n_bytes: int) -> Iterator[RawIOBase]:
+def _opened(path: str, open_it: Callable[[], RawIOBase]) -> Iterator[RawIOBase]:
     with naming(path, "reading"):
         try:
-            with store_of(path).open_range(path, start, n_bytes) as file:
+            with open_it() as file:
                 yield file
         except FileNotFoundError as e:
             raise DataError(_missing(path)) from e
@@ -185,7 +186,8 @@ def read_columns(columns: PackedColumns | ColumnsInFiles) -> Iterator[list[Segme
 def _reading(path: str, part: IndexPart) -> Callable[[int, int], bytes]:
     def read(start: int, n_bytes: int) -> bytes:
         data = b""
-        with _opened(path, part.at + start, n_bytes) as file:
+        opening = partial(store_of(path).open_range, path, part.at + start, n_bytes)
+        with _opened(path, opening) as file:
             # In blocks: the size comes from the file.
             while len(data) < n_bytes and (more := file.read(min(BLOCK, n_bytes - len(data)))):
                 data += more
@@ -266,9 +268,11 @@ def _blocks(
     A part is (number of the segment, data). A checksum is checked before its last block is given.
     """
     check = _Check(segments, pieces)
-    for path, start, n_bytes in _extents(segments, pieces):
+    extents = list(_extents(segments, pieces))
+    files = store_of(extents[0][0]).open_ranges(extents) if extents else iter(())
+    for path, start, n_bytes in extents:
         at, end = start, start + n_bytes
-        with _opened(path, start, n_bytes) as file:
+        with _opened(path, files.__next__) as file:
             while at < end:
                 data = read(file, min(BLOCK, end - at))
                 yield file, at, data, check.parts(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol, Self
 
@@ -74,6 +75,12 @@ class Store(Protocol):
         The caller reads at most n_bytes, or to the end if that is None.
         """
 
+    def open_ranges(self, ranges: Iterable[tuple[str, int, int]]) -> Iterator[io.RawIOBase]:
+        """Open ranges, (path, start, n_bytes), one after the other, each as `open_range` does.
+
+        They are read in this order, so that the next ones may be requested ahead.
+        """
+
     def put(self, path: str, data: bytes) -> None:
         """Write a small file, which replaces any file at the path."""
 
@@ -113,6 +120,9 @@ class LocalFiles:
             file.close()
             raise
         return file
+
+    def open_ranges(self, ranges: Iterable[tuple[str, int, int]]) -> Iterator[io.FileIO]:
+        return (self.open_range(*each) for each in ranges)
 
     def put(self, path: str, data: bytes) -> None:
         with AtomicFile(path, errors=_unchanged) as file:

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import threading
 
 import pytest
 from support.object_store import one_in_ten, proxy, uploads
@@ -264,3 +265,40 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(bucket, s3_addr
         file.seek(15 << 20)
         with pytest.raises(OSError, match="the object was replaced while it was read"):
             file.read(1)
+
+
+def test_the_next_ranges_are_requested_while_one_is_read(bucket, s3_address, monkeypatch):
+    written(f"{bucket}/some", bytes(range(100)))
+    together = threading.Barrier(3)
+
+    def fails(number, method, path):
+        if method == "GET":
+            together.wait(30)  # three requests at a time, or none
+
+    with proxy(s3_address, fails) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        ranges = [(f"{bucket}/some", start, 10) for start in range(0, 60, 10)]
+        data = b"".join(file.read(10) for file in ObjectStore().open_ranges(ranges))
+    assert data == bytes(range(60))
+
+
+def test_ranges_are_those_of_each_file_and_one_that_is_missing_is_an_error(place):
+    paths = [written(f"{place}/{number}", bytes([number]) * 9) for number in range(20)]
+    ranges = [(path, 2, 5) for path in paths]
+    pieces = []
+    for file in store_of(place).open_ranges(ranges):
+        with file:
+            pieces.append(file.read(5))
+    assert pieces == [bytes([number]) * 5 for number in range(20)]
+    with pytest.raises(FileNotFoundError) as caught:
+        for file in store_of(place).open_ranges([*ranges[:3], (f"{place}/none", 0, 5)]):
+            file.close()
+    assert caught.value.filename == f"{place}/none"
+
+
+def test_a_whole_bucket_is_never_removed(bucket):
+    written(f"{bucket}/some", b"1")
+    for url in (bucket, f"{bucket}/"):
+        with pytest.raises(OSError, match="a whole bucket is never removed"):
+            ObjectStore().remove_tree(url)
+    assert all_of(f"{bucket}/some") == b"1"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from kvproto.inputs.schemes import Input, Tell
 from kvproto.inputs.schemes.folders import Search
 from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.manifest import check_directory, checked
+from kvproto.storage.object_client import FEW_RETRIES
 from kvproto.storage.objects import ObjectReader, ObjectStatus, ObjectStore
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
     """Yield the object, those below a directory, or those that match a pattern."""
     search = Search()
     with _naming(url):
-        _STORE.check(url)
         objects, nothing = _objects(url, search)
     if passed_over := search.passed_over():
         tell(f"input {url}: skipped {passed_over}")
@@ -49,18 +49,22 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
 
 def _objects(url: str, search: Search) -> tuple[list[_Object], str]:
     """The objects that a URL stands for, and what to say if there are none."""
-    if not url.endswith("/") and "/" in url.partition("://")[2]:
-        try:
-            return [(url, _STORE.status(url))], ""
-        except FileNotFoundError:
-            pass
-        if glob.has_magic(url):
-            return list(_matching(url, search)), "no object matches this pattern"
+    may_be_object = not url.endswith("/") and "/" in url.partition("://")[2]
+    if may_be_object:
+        with suppress(FileNotFoundError):
+            return [(url, _STORE.status(url, FEW_RETRIES))], ""
+    _STORE.check(url)
+    if may_be_object and glob.has_magic(url):
+        return list(_matching(url, search)), "no object matches this pattern"
     directory = url.rstrip("/")
-    check_directory(directory)
-    below = [(names, one) for names, one in _below(directory) if _is_read(directory, names, search)]
+    results = check_directory(directory)
+    below = [
+        (names, one)
+        for names, one in _below(directory)
+        if (names[-1] in results if results is not None else _is_read(directory, names, search))
+    ]  # not what attempts that came too late have left among results
     below.sort(key=lambda entry: (entry[0][:-1], entry[0][-1]))
-    where = "below it" if url.endswith("/") else "of this name or below it"
+    where = "of this name or below it" if may_be_object else "below it"
     return [one for _, one in below], f"there is no object {where}"
 
 
