@@ -344,8 +344,8 @@ def _leftovers(paths: JobPaths, is_done: bool) -> Iterator[str]:
     if is_object(paths.shared):
         try:
             names = store_of(paths.shared).names(paths.shared)
-        except OSError:
-            names = []
+        except OSError:  # whether there are results is not known: they stay
+            return
         if "results.jsonl" not in names and not keeps:
             yield paths.results
     else:

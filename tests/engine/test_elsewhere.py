@@ -76,14 +76,52 @@ def test_external_programs_read_and_write_there(store, identity):
     assert sorted(value for _, value in result_iterator(job.wait())) == [b"a b a", b"b", b"c a"]
 
 
-def test_a_job_that_failed_before_a_task_ended_leaves_its_mark_alone(store):
-    def fail(line, params):
-        raise ValueError("no")
+def fail(iter, params):
+    raise ValueError("no")
 
-    job = Job("failed").run(input=TEXTS, map=fail, store=store)
+
+def test_a_job_that_failed_leaves_its_mark_alone_when_it_is_cleaned(store):
+    job = Job("failed").run(input=TEXTS, map=words, reduce=fail, store=store)
     with pytest.raises(JobError, match="ValueError: no"):
         job.wait()
+    assert [url for url in all_below(store) if "/spool/" not in url] == [f"{store}/{job.name}/job"]
+    job.clean()
     assert all_below(store) == [f"{store}/{job.name}/job"]
+
+
+def test_a_job_that_failed_is_resumed_from_what_is_there(store, tmp_path):
+    mark, text = tmp_path / "mark", f"{store}/text"
+    if store.startswith("/"):
+        os.mkdir(store)
+    store_of(text).put(text, b"a b a\nc a\nb\n")
+
+    def sums(iter, params):
+        if not os.path.exists(params):
+            raise ValueError("no")
+        return sum_reduce(iter, params)
+
+    job = Job("failed").run(input=[text], map=words, reduce=sums, params=str(mark), store=store)
+    with pytest.raises(JobError, match="ValueError: no"):
+        job.wait()
+    mark.touch()
+    again = Job(job.name).resume()
+    assert counts(again.wait()) == COUNTS
+    [resumed] = [event for _, event in again.events() if event["event"] == "resumed"]
+    assert resumed["skipped"] == ["map:0"]
+    urls = all_below(f"{store}/{job.name}")
+    names = {url.removeprefix(f"{store}/{job.name}/").partition("/")[0] for url in urls}
+    assert names == {"job", "results", "results.jsonl"}
+
+
+def test_an_input_that_has_changed_is_named_when_the_job_is_resumed(bucket):
+    text = f"{bucket}/text"
+    store_of(text).put(text, b"a b\n")
+    job = Job("failed").run(input=[text], map=words, reduce=fail, store=bucket)
+    with pytest.raises(JobError, match="ValueError: no"):
+        job.wait()
+    store_of(text).put(text, b"a c\n")
+    with pytest.raises(JobError, match=text):
+        Job(job.name).resume()
 
 
 def test_values_profiles_and_files_of_the_tasks_are_there(store):

@@ -44,7 +44,7 @@ def find(url: str, tell: Tell) -> Iterator[Input]:
     if not objects:
         raise DataError(f"input {url}: {nothing}" + f"; skipped {passed_over}" * bool(passed_over))
     for path, status in objects:
-        yield Input(path, status.n_bytes, True)
+        yield Input(path, status.n_bytes, True, stamp=status.version)
 
 
 def _objects(url: str, search: Search) -> tuple[list[_Object], str]:
