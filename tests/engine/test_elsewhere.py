@@ -84,7 +84,7 @@ def test_a_job_that_failed_leaves_its_mark_alone_when_it_is_cleaned(store):
     job = Job("failed").run(input=TEXTS, map=words, reduce=fail, store=store)
     with pytest.raises(JobError, match="ValueError: no"):
         job.wait()
-    assert [url for url in all_below(store) if "/spool/" not in url] == [f"{store}/{job.name}/job"]
+    assert any("/spool/" in url for url in all_below(store))
     job.clean()
     assert all_below(store) == [f"{store}/{job.name}/job"]
 
