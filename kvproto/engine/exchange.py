@@ -4,8 +4,8 @@ Objects in one directory, each written whole:
 
     driver               the state of the driver, written again every few seconds
     stage.NAME           what task processes need of a stage
-    events.NAME.RUN.N    what a running task has sent since its batch N - 1; batch 0 says that the
-                         attempt begins, and where
+    run,ATTEMPT,RUN      an engine runs an attempt: written when it begins
+    events,ATTEMPT,RUN,N what a task has sent while it runs
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kvproto.engine.stage import Attempt
 from kvproto.storage.home import in_home, make_directory
 from kvproto.storage.store import is_object, store_of
 
-__all__ = ["Batch", "Exchange", "State", "attempt_name"]
+__all__ = ["Exchange", "Run", "State", "attempt_name"]
 
 
 class State(NamedTuple):
@@ -42,25 +42,26 @@ class State(NamedTuple):
     cancelled: frozenset[str] = frozenset()
 
 
-class Batch(NamedTuple):
-    """Events of an attempt.
+class Run(NamedTuple):
+    """One time that the engine runs an attempt.
 
     Attributes
     ----------
     stage : str
+        The name of the stage in the exchange.
     attempt : Attempt
-    run : str
-        Differs each time that the engine runs the attempt.
     worker : str
-        Names the process that runs it.
-    events : sequence of Event
+        The process that runs it, and a random part: it differs each time.
     """
 
     stage: str
     attempt: Attempt
-    run: str
     worker: str
-    events: Sequence[Event]
+
+    @property
+    def name(self) -> str:
+        """The name of the attempt, unique in its job."""
+        return attempt_name(self.stage, self.attempt)
 
 
 class Exchange:
@@ -104,35 +105,42 @@ class Exchange:
 
     # --- from the workers ------------------------------------------------------------------------
 
-    def write_batch(self, number: int, batch: Batch) -> None:
-        """Store a batch of events."""
-        name = attempt_name(batch.stage, batch.attempt)
-        self._write(_batch_name(name, batch.run, number), pickle.dumps(batch))
+    def begin_run(self, run: Run) -> None:
+        """Say that a run of an attempt begins."""
+        self._write(f"run,{run.name},{run.worker}", b"")
 
-    def batches(self) -> list[str]:
-        """List the names of all batches, those of one run of an attempt in order."""
-        names = self._store.names(self.address)
-        return sorted(
-            name for name in names if name.startswith("events.") and not name.endswith(".part")
-        )
+    def forget_run(self, run: Run) -> None:
+        """Remove what `begin_run` wrote."""
+        self._remove(f"run,{run.name},{run.worker}")
 
-    def take_batch(self, name: str) -> Batch | None:
-        """Read a batch and remove it; None if it is gone."""
+    def write_events(self, run: Run, number: int, events: Sequence[Event]) -> None:
+        """Store events of a run; `number` counts its batches."""
+        self._write(f"events,{run.name},{run.worker},{number:06d}", pickle.dumps(events))
+
+    def look(self) -> tuple[list[Run], dict[str, Run]]:
+        """List the runs, and the names of batches of events with the run of each, in order."""
+        runs, batches = [], {}
+        for name in sorted(self._store.names(self.address)):
+            kind, *parts = name.split(",")
+            if kind == "run" and len(parts) == 2:
+                runs.append(_run(*parts))
+            elif kind == "events" and parts[-1].isdecimal():
+                batches[name] = _run(*parts[:2])
+        return runs, batches
+
+    def take_events(self, name: str) -> list[Event]:
+        """Read a batch of events and remove it; no events if it is gone."""
         try:
-            batch: Batch = pickle.loads(self._read(name))
+            events: list[Event] = pickle.loads(self._read(name))
         except FileNotFoundError:
-            return None
+            return []
         self._remove(name)
-        return batch
+        return events
 
-    def take_batches(self, name: str, run: str, end: int) -> list[Batch]:
-        """Take the batches 1 to end - 1 that are still there, of a run of the attempt `name`."""
-        taken = (self.take_batch(_batch_name(name, run, number)) for number in range(1, end))
-        return [batch for batch in taken if batch is not None]
-
-    def remove_first(self, name: str, run: str) -> None:
-        """Remove batch 0 of a run of the attempt `name`, if it is still there."""
-        self._remove(_batch_name(name, run, 0))
+    def take_all_events(self, run: Run, end: int) -> list[Event]:
+        """Take the batches of a run below the number `end` that are still there."""
+        names = (f"events,{run.name},{run.worker},{number:06d}" for number in range(end))
+        return [event for name in names for event in self.take_events(name)]
 
     # --- objects ---------------------------------------------------------------------------------
 
@@ -155,5 +163,6 @@ def attempt_name(stage: str, attempt: Attempt) -> str:
     return f"{stage}-{attempt.task:05d}-{attempt.number}"
 
 
-def _batch_name(name: str, run: str, number: int) -> str:
-    return f"events.{name}.{run}.{number:06d}"
+def _run(name: str, worker: str) -> Run:
+    stage, task, number = name.rsplit("-", 2)
+    return Run(stage, Attempt(int(task), int(number)), worker)

@@ -22,7 +22,7 @@ from typing import Any
 from kvproto._stdio import ready_fds
 from kvproto.engine.engines import Cluster, cannot_call
 from kvproto.engine.events import Event, OnEvent
-from kvproto.engine.exchange import Exchange, State, attempt_name
+from kvproto.engine.exchange import Exchange, Run, State, attempt_name
 from kvproto.engine.remote import Answer, Call, Origin, probe, run_call, versions
 from kvproto.engine.stage import Attempt, Stage, portable
 from kvproto.errors import Cancelled, JobError, KVProtoError, TaskError
@@ -200,22 +200,20 @@ class ExecutorEngine:
 
     def _answer(self, run: _StageRun, attempt: Attempt, future: Future[bytes]) -> Answer | None:
         """Return the answer of an attempt that succeeded; else None, after telling the stage."""
-        name = attempt_name(run.name, attempt)
         try:
             answer: Answer = pickle.loads(future.result())
         except self._cluster.lost as e:
             run.stage.died(attempt, f"{self._cluster.name}: {e}")
             return None
-        except JobError:  # of `run_call`
-            raise
         except (Exception, futures.CancelledError) as e:  # whatever the cluster raises
             task = f"task {run.stage.name}:{attempt.task}"
             error = _engine_error(self._cluster, f"gave up {task}", e)
             error.task = run.stage.name, attempt.task
             raise error from e
-        for batch in self._exchange.take_batches(name, answer.run, answer.n_batches):
-            run.send(batch.events)
-        run.began(attempt, answer.run, answer.worker)
+        if answer.kind == "refused":
+            raise JobError(answer.value)
+        run.began(answer.run)
+        run.send(self._exchange.take_all_events(answer.run, answer.n_batches))
         run.send(answer.events)
         if answer.kind == "result":
             return answer
@@ -228,11 +226,13 @@ class ExecutorEngine:
     def _take_events(self, run: _StageRun) -> None:
         """Pass on the events of running tasks."""
         try:
-            for name in self._exchange.batches():
-                batch = self._exchange.take_batch(name)
-                if batch is not None and batch.stage == run.name:
-                    run.began(batch.attempt, batch.run, batch.worker)
-                    run.send(batch.events)
+            runs, batches = self._exchange.look()
+            for one in runs:
+                run.began(one)
+            for name, one in batches.items():
+                events = self._exchange.take_events(name)
+                if one.stage == run.name:
+                    run.send(events)
         except OSError:
             return  # later
 
@@ -262,23 +262,23 @@ class _StageRun:
     def __init__(self, name: str, stage: Stage) -> None:
         self.name = name
         self.stage = stage
-        self._runs: dict[Attempt, dict[str, str]] = {}
+        self._runs: dict[Attempt, list[str]] = {}
 
-    def began(self, attempt: Attempt, run: str, worker: str) -> None:
+    def began(self, run: Run) -> None:
         """Note a run of an attempt. A second one means that the engine has lost the first."""
-        runs = self._runs.setdefault(attempt, {})
-        if run in runs:
+        workers = self._runs.setdefault(run.attempt, [])
+        if run.stage != self.name or run.worker in workers:
             return
-        if not runs:
-            self.stage.began(attempt)
-        else:
-            lost = list(runs.values())[-1]
-            self.stage.lost(
-                attempt,
-                f"the worker process {lost} ended, or lost its connection, while it ran the task; "
-                f"the engine runs it again on {worker}",
-            )
-        runs[run] = worker
+        workers.append(run.worker)
+        if len(workers) == 1:
+            self.stage.began(run.attempt)
+            return
+        lost, now = (worker.rpartition(":")[0] for worker in workers[-2:])
+        self.stage.lost(
+            run.attempt,
+            f"the worker process {lost} ended, or lost its connection, with the task or its "
+            f"answer; the engine runs it again on {now}",
+        )
 
     def send(self, events: Iterable[Event]) -> None:
         """Pass on events of a task."""

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from kvproto._stdio import ready_fds
 from kvproto.engine.events import Event, Read
-from kvproto.engine.exchange import Batch, Exchange, attempt_name
+from kvproto.engine.exchange import Exchange, Run
 from kvproto.engine.stage import Attempt
 from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import DataError, JobError, KVProtoError
@@ -30,6 +31,7 @@ from kvproto.storage.files import fetch_files
 __all__ = ["Answer", "Call", "Origin", "probe", "run_call", "versions"]
 
 _SECONDS = 1.0  # between looks at the state of the driver, and between batches of events
+_RUN_SECONDS = 10.0  # after the end of a run, for which the driver can see that it began
 _CANCEL_SECONDS = 0.5  # between a task's looks at what the thread has read
 
 
@@ -92,20 +94,19 @@ class Answer(NamedTuple):
 
     Attributes
     ----------
-    run, worker : str
-        As in the batches of events.
+    run : Run
     n_batches : int
-        How many batches the exchange has got.
+        How many batches of events the exchange has got.
     seconds : float
         How long the call took.
     events : list of Event
         What came after the last batch.
     kind : str
-        "result", "error" (the value is a Failure), "died" (a report), or "cancelled".
+        "result", "error" (the value is a Failure), "died" (a report), "cancelled", or "refused":
+        the text says why no call of the job can run there.
     """
 
-    run: str
-    worker: str
+    run: Run
     n_batches: int
     seconds: float
     events: list[Event]
@@ -139,19 +140,17 @@ def probe(address: str, driver: tuple[str, str]) -> list[str]:
 
 
 def run_call(call: Call) -> bytes:
-    """Run a call in a task process of this machine; return a pickled Answer.
-
-    Raises
-    ------
-    JobError
-        This worker process cannot run calls of the job, for a reason that stays.
-    """
-    with _using(call.origin) as job:
-        return pickle.dumps(job.run(call))
+    """Run a call in a task process of this machine; return a pickled Answer."""
+    try:
+        with _using(call.origin) as job:
+            answer = job.run(call)
+    except KVProtoError as e:  # engines would show it with their own frames
+        answer = Answer(Run(call.stage, call.attempt, _worker()), 0, 0.0, [], "refused", str(e))
+    return pickle.dumps(answer)
 
 
-def _worker() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+def _worker(run: bytes = b"") -> str:
+    return ":".join([socket.gethostname(), str(os.getpid()), *([run.hex()] if run else [])])
 
 
 _jobs: dict[str, _Job] = {}
@@ -206,6 +205,7 @@ class _Job:
         self._idle: list[TaskProcess] = []
         self._n_started = 0
         self._stages: dict[str, bytes] = {}
+        self._old_runs: deque[tuple[float, Run]] = deque()
         self._files = self._fetched()
         self._state = self._exchange.read_state()
         threading.Thread(target=self._watch, daemon=True, name="kvproto watch").start()
@@ -230,18 +230,11 @@ class _Job:
     def run(self, call: Call) -> Answer:
         """Run a call in an idle task process, or in a new one."""
         began = time.monotonic()
-        outbox = _Outbox(self._exchange, call.stage, call.attempt)
+        outbox = _Outbox(self._exchange, Run(call.stage, call.attempt, _worker(os.urandom(4))))
         kind, value = self._run(call, outbox)
-        outbox.remove_first()
-        return Answer(
-            outbox.run,
-            outbox.worker,
-            outbox.n_batches,
-            time.monotonic() - began,
-            outbox.events,
-            kind,
-            value,
-        )
+        seconds = time.monotonic() - began
+        self._old_runs.append((time.monotonic(), outbox.run))
+        return Answer(outbox.run, outbox.n_batches, seconds, outbox.events, kind, value)
 
     def _run(self, call: Call, outbox: _Outbox) -> tuple[str, Any]:
         try:
@@ -249,7 +242,7 @@ class _Job:
             outbox.begin()
         except (OSError, DataError) as e:
             return "died", (
-                f"the worker process {outbox.worker} cannot use {self._origin.address}, "
+                f"the worker process {_worker()} cannot use {self._origin.address}, "
                 f"the exchange of the job: {e}"
             )
         while True:
@@ -269,8 +262,7 @@ class _Job:
 
     def _follow(self, process: TaskProcess, call: Call, outbox: _Outbox) -> tuple[str, Any]:
         """Read the messages of a task until it has ended or is cancelled."""
-        name = attempt_name(call.stage, call.attempt)
-        while not self.has_ended and name not in self._state.cancelled:
+        while not self.has_ended and outbox.run.name not in self._state.cancelled:
             seconds = outbox.seconds_left(_CANCEL_SECONDS)
             ready_fds([process.connection.fileno(), process.status_fd], seconds=seconds)
             try:
@@ -328,9 +320,16 @@ class _Job:
             if state.beat != self._state.beat:
                 heard = time.monotonic()
             self._state = state
+            self._forget_runs()
         self.has_ended = True
         while not self._is_closed():
             time.sleep(_SECONDS)
+
+    def _forget_runs(self) -> None:
+        """Remove what says that runs began, once the driver has seen it."""
+        while self._old_runs and time.monotonic() - self._old_runs[0][0] > _RUN_SECONDS:
+            with suppress(OSError, KVProtoError):  # the driver removes it at the end
+                self._exchange.forget_run(self._old_runs.popleft()[1])
 
     def _is_closed(self) -> bool:
         """End the idle processes; if no call runs any more, forget the job."""
@@ -349,19 +348,17 @@ class _Job:
 class _Outbox:
     """The events of a running task, on their way to the driver."""
 
-    def __init__(self, exchange: Exchange, stage: str, attempt: Attempt) -> None:
-        self.run = os.urandom(4).hex()
-        self.worker = _worker()
+    def __init__(self, exchange: Exchange, run: Run) -> None:
+        self.run = run
         self.n_batches = 0
         self.events: list[Event] = []
         self._exchange = exchange
-        self._stage = stage
-        self._attempt = attempt
         self._next = 0.0
 
     def begin(self) -> None:
         """Tell the driver that the attempt begins."""
-        self._write([])
+        self._exchange.begin_run(self.run)
+        self._next = time.monotonic() + _SECONDS
 
     def add(self, event: Event) -> None:
         """Add an event, except one that only says that time passes: a batch takes a request."""
@@ -375,22 +372,8 @@ class _Outbox:
     def send(self) -> None:
         """Send a batch, at most once a second."""
         if self.events and time.monotonic() >= self._next:
-            try:
-                self._write(self.events)
-            except (OSError, KVProtoError):  # later, or with the answer
-                self._next = time.monotonic() + _SECONDS
-            else:
+            self._next = time.monotonic() + _SECONDS
+            with suppress(OSError, KVProtoError):  # later, or with the answer
+                self._exchange.write_events(self.run, self.n_batches, self.events)
+                self.n_batches += 1
                 self.events = []
-
-    def remove_first(self) -> None:
-        """Remove batch 0, which says less than the answer."""
-        if self.n_batches:
-            with suppress(OSError, KVProtoError):  # the driver removes it at the end
-                name = attempt_name(self._stage, self._attempt)
-                self._exchange.remove_first(name, self.run)
-
-    def _write(self, events: list[Event]) -> None:
-        batch = Batch(self._stage, self._attempt, self.run, self.worker, events)
-        self._exchange.write_batch(self.n_batches, batch)
-        self.n_batches += 1
-        self._next = time.monotonic() + _SECONDS

@@ -43,7 +43,12 @@ def _start(directory: Path, n_workers: int, n_threads: int, path: str) -> None:
         subprocess.run(
             [sys.executable, "-P", "-m", "support.dask_cluster", *arguments],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": f"{path}:{Path(__file__).parent.parent}"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{path}:{Path(__file__).parent.parent}",
+                # How long Dask tries to fetch an answer from a worker that was killed.
+                "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
+            },
             pass_fds=[tell],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -70,7 +75,7 @@ def own_cluster(directory: Path, n_workers: int = 2, n_threads: int = 1, path: s
 
 def pids(directory: Path) -> dict[str, int]:
     """The processes of a cluster: "scheduler", "worker-0" and so on -> pid."""
-    return {path.name: int(path.read_text()) for path in (directory / "pids").iterdir()}
+    return {path.name: int(path.read_text()) for path in (directory / "pids").glob("[!.]*")}
 
 
 # --- the program -------------------------------------------------------------------------------
@@ -131,7 +136,9 @@ def _fork(directory, name, run, *args) -> int:
             asyncio.run(run(*args))
         finally:
             os._exit(1)
-    (directory / "pids" / name).write_text(str(pid))
+    new = directory / "pids" / f".{name}"
+    new.write_text(str(pid))
+    new.rename(directory / "pids" / name)
     return pid
 
 
