@@ -42,7 +42,7 @@ test-fast: build
 
 test-cluster: build
 	$(PIP) install --group cluster
-	$(PYTEST) -m cluster
+	$(PYTEST) --dist loadgroup -m cluster
 
 clauses: build
 	$(BIN)/pytest --clauses
