@@ -45,7 +45,7 @@ static void check_same(struct answer *one, const struct answer *other)
     const disco_walker *a = &one->walker, *b = &other->walker;
     HOLDS(one->status == other->status);
     HOLDS(a->offset == b->offset && a->field_offset == b->field_offset &&
-          a->list_offset == b->list_offset);
+          a->list_offset == b->list_offset && a->pair_offset == b->pair_offset);
     HOLDS(a->n_pairs == b->n_pairs && a->n_lists == b->n_lists && a->field == b->field &&
           a->in_list == b->in_list);
     HOLDS(a->num_pairs == b->num_pairs && a->pairs_left == b->pairs_left &&

@@ -26,7 +26,8 @@ from kvproto.protocol.messages import Message, MessageParser, encode_message
 from kvproto.protocol.params import decode_params, encode_params
 
 if TYPE_CHECKING:
-    from kvproto.driver.program import ExternalProgram, external
+    from kvproto.driver.files import external
+    from kvproto.driver.program import ExternalProgram
 
 __all__ = [
     "MAX_ITEM",

@@ -30,6 +30,7 @@ class Walker:
 
     offset: int
     field_offset: int
+    pair_offset: int
     list_offset: int
     n_pairs: int
     n_lists: int

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypedDict, Unpack
 
+from kvproto._record import Record
 from kvproto._text import printable, signal_name, without_passwords
 
 __all__ = [
@@ -190,9 +191,16 @@ class WorkerError(KVProtoError):
         The last lines of its stderr.
     hexdump : str
         Its output around the first bad byte, or "".
+    record : Record or None
+        The record at which it fails, if playing its input again to fresh workers has shown it (map
+        only).
+    replay : str
+        What playing its input again has shown, in words; "" if that was not done.
     """
 
     advice = ""
+    record: Record | None = None
+    replay: str = ""
 
     def __init__(self, what: str, **facts: Unpack[WorkerFacts]) -> None:
         self.what = what
@@ -208,12 +216,22 @@ class WorkerError(KVProtoError):
         self.advice = self.advice if (advice := facts.get("advice")) is None else advice
         super().__init__(self.report())
 
+    def replayed(self, replay: str, record: Record | None) -> None:
+        """Add what playing the input again has shown."""
+        self.replay, self.record = replay, record
+        self.args = (self.report(),)
+
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of stderr."""
         lines = [f"{' '.join(self.argv)}: {self.what}" if self.argv else self.what]
-        if (index := self.pair_index) is not None:
+        if self.record is not None:
+            lines.append(f"  at the record with number {self.record.number} (counted from 0)")
+            lines += ["    " + line for line in self.record.lines()]
+        elif (index := self.pair_index) is not None:
             lines.append(f"  first input pair without an answer: number {index} (counted from 0)")
-        if self.n_sent or self.n_received:
+        if self.replay:
+            lines.append(f"  played again: {self.replay}")
+        if self.record is None and (self.n_sent or self.n_received):
             unread = f", of which it never read {self.n_unread}" if self.n_unread else ""
             lines.append(
                 f"  bytes sent to it: {self.n_sent}{unread}; bytes received: {self.n_received}"

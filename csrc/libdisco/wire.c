@@ -78,6 +78,8 @@ static void begin_field(disco_walker *walker, disco_field field, uint32_t wanted
 {
     walker->field = (uint8_t)field;
     walker->field_offset = walker->offset;
+    if (field == DISCO_KEY_SIZE)
+        walker->pair_offset = walker->offset;
     walker->wanted = wanted;
     walker->had = 0;
 }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kvproto.classic.job import Job
     from kvproto.classic.params import Params
     from kvproto.classic.util import kvgroup
-    from kvproto.driver.program import external
+    from kvproto.driver.files import external
 
 __all__ = ["Job", "JobChain", "Params", "external", "kvgroup", "result_iterator"]
 

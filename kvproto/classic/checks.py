@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kvproto.driver.exchange import LIMITS
-from kvproto.driver.program import as_bytes
+from kvproto.driver.files import as_bytes
+from kvproto.driver.limits import LIMITS, checked_limit
 from kvproto.engine.sort import check_buffer_size
 from kvproto.engine.spec import function_name
 from kvproto.errors import FilesError
@@ -132,13 +132,10 @@ def ext_limits(name: str, limits: Any) -> dict[str, float | None]:
         raise TypeError(
             f"{name} must be a dict of seconds for {', '.join(LIMITS._fields)}, not {limits!r}"
         )
-    for limit, seconds in limits.items():
-        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-            raise ValueError(
-                f"{name}: {limit} must be a number of seconds above 0, or None for no limit, "
-                f"not {seconds!r}"
-            )
-    return dict(limits)
+    try:
+        return {limit: checked_limit(limit, seconds) for limit, seconds in limits.items()}
+    except ValueError as e:
+        raise ValueError(f"{name}: {e}") from None
 
 
 def partitions(name: str, value: Any) -> int | None:

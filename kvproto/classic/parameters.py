@@ -236,8 +236,8 @@ _ROWS = (
         "ext_limits",
         "dict of str to float",
         {},
-        "how many seconds an external program may take: `start`, `idle`, `total`, `grace`, as for"
-        " `ExternalProgram`",
+        "how many seconds an external program may take: `start`, `idle`, `total`, `grace`, and"
+        " `pinpoint` (0: no search for the record at which a map fails), as for `ExternalProgram`",
         checks.ext_limits,
     ),
     Parameter(

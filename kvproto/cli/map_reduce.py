@@ -19,7 +19,7 @@ from kvproto.cli.shared import (
     worker_params,
     write_all,
 )
-from kvproto.driver.exchange import LIMITS
+from kvproto.driver.limits import LIMITS
 from kvproto.errors import DataError, WorkerError
 from kvproto.protocol.messages import Message
 
@@ -89,6 +89,15 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
     ):
         parser.add_argument(
             f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help
+        )
+    if mode == "map":
+        parser.add_argument(
+            "--pinpoint",
+            metavar="SECONDS",
+            type=lambda text: 0.0 if text == "0" else seconds(text),
+            default=argparse.SUPPRESS,
+            help="when the worker fails, play its input again to find the record at which it does, "
+            "for at most so long (default: 60; 0: not at all)",
         )
     parser.add_argument(
         "--max-item",

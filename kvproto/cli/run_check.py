@@ -33,7 +33,7 @@ from kvproto.conformance.report.parts import failures
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Check, Result, judged, read_known, run, select_from
 from kvproto.conformance.schedule import Setting
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from kvproto.errors import WorkerNotStarted
 from kvproto.storage.atomic import OutputFile
 

@@ -20,7 +20,7 @@ from kvproto.conformance.report.text import asides, failure
 from kvproto.conformance.runner import Check, Checker, Result, read_known, select
 from kvproto.conformance.schedule import Schedule
 from kvproto.conformance.trace import Trace
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from kvproto.errors import KVProtoError
 
 __all__ = ["Session", "session_of"]

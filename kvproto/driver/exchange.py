@@ -7,45 +7,32 @@ Implements MAP-4 to MAP-6, REDUCE, STDERR-5 to STDERR-7, and LIFECYCLE on the dr
 
 from __future__ import annotations
 
-import collections
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, Unpack
 
 from kvproto._stdio import ready_fds
-from kvproto._text import shortened
 from kvproto.driver import verdict as _verdict
+from kvproto.driver.limits import Limits
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import FileRange, Piece, Source
+from kvproto.driver.stderr import Stderr
+from kvproto.driver.window import Window
 from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError, WorkerFacts
-from kvproto.protocol.messages import ERR, Message, MessageParser
+from kvproto.protocol.messages import Message
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["LIMITS", "Exchange", "Limits"]
+__all__ = ["Exchange"]
 
 # A read locks the pipe while it copies. Reading only part of it lets the worker go on writing.
 _READ_BYTES = 1 << 19
 _STDERR_BYTES = 1 << 16
-_TAIL_LINES = 20
 _SETTLE_SECONDS = 0.2  # for which a faulty worker may still write the cause to stderr
 
 Decoded_co = TypeVar("Decoded_co", covariant=True)
-
-
-class Limits(NamedTuple):
-    """The time limits of a worker in seconds, or None for no limit. See `ExternalProgram`."""
-
-    start: float | None = 30.0
-    idle: float | None = 300.0
-    total: float | None = None
-    grace: float | None = 10.0
-
-
-LIMITS = Limits()
-"""The default limits; `LIMITS._fields` has their names."""
 
 
 class Decoder(Protocol[Decoded_co]):
@@ -82,6 +69,10 @@ class Exchange(Generic[Decoded_co]):
         Called with each Message of stderr.
     live : set of Exchange
         The open exchanges of the program; this one adds and removes itself.
+    window : Window, optional
+        Keeps the end of the input.
+    in_steps : bool
+        Whether each piece of the input waits for the answers to the one before.
     """
 
     def __init__(
@@ -96,6 +87,8 @@ class Exchange(Generic[Decoded_co]):
         limits: Limits,
         on_message: Callable[[Message], object] | None,
         live: set[Exchange[Any]],
+        window: Window | None = None,
+        in_steps: bool = False,
     ) -> None:
         self.process = process
         self.source = source
@@ -103,25 +96,26 @@ class Exchange(Generic[Decoded_co]):
         self.argv = argv
         self.answers_each_pair = answers_each_pair
         self.limits = limits
+        self.window = window
+        self.n_params = len(params)
         self.n_sent = 0
         self.n_received = 0
         self.recent = b""  # the last bytes of stdout before `current`, for a hexdump
         self.current = memoryview(b"")  # the piece of stdout that is being decoded
-        self.errors: list[str] = []  # the first **<ERR> lines
-        self.n_errors = 0
-        self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        self.stderr = Stderr(on_message)
         self.input_ended = False
         self.stdout_ended = False
         self._stderr_ended = False
         self._room = bytearray(_READ_BYTES)
         self._pending: Piece = memoryview(params)
-        self._messages = MessageParser()
-        self._on_message = on_message
+        self._piece: Piece = self._pending[:0]  # what the source has returned last
         self._live = live
+        self._in_steps = in_steps
         self._paused_seconds = (
             0.0  # seconds in decoding, the user's code or a slow source: not the worker's
         )
-        self._began = self._moved = self._now()
+        self.began = self.moved = self._now()
+        self.first_output: float | None = None  # seconds until the first byte of stdout
         self._expired = ""  # the limit that the round before reached
         self._suspended = self._closed = False
         self._grace_began: float | None = None
@@ -142,11 +136,9 @@ class Exchange(Generic[Decoded_co]):
             self.process.close()
         else:  # `output` is running in another thread or up the stack, and uses the pipes
             self.process.kill()
-        if self.process.left is not None and self._on_message is not None:
+        if self.process.left is not None:
             left = os.fsencode(self.process.left)
-            self._on_message(
-                Message("", b"kvproto: the worker's directory could not be removed: rm -r " + left)
-            )
+            self.stderr.tell(b"kvproto: the worker's directory could not be removed: rm -r " + left)
             self.process.left = None  # one message is enough
 
     def output(self) -> Iterator[Decoded_co]:
@@ -191,7 +183,7 @@ class Exchange(Generic[Decoded_co]):
             "n_sent": self.n_sent,
             "n_unread": self.process.n_unread() if self.process.start_errno is None else 0,
             "n_received": self.n_received,
-            "stderr_tail": self.tail,
+            "stderr_tail": self.stderr.tail,
         }
         if self.answers_each_pair and not (self.input_ended and self._has_answered()):
             facts["pair_index"] = self.n_lists
@@ -200,12 +192,12 @@ class Exchange(Generic[Decoded_co]):
     def _error(self, verdict: Callable[..., WorkerError], *facts: object) -> WorkerError:
         """Return the verdict, unless stderr has a **<ERR> line, which goes first (STDERR-7)."""
         self._read_stderr()
-        return _verdict.reported(self) if self.errors else verdict(self, *facts)
+        return _verdict.reported(self) if self.stderr.errors else verdict(self, *facts)
 
     def _fault(self, verdict: Callable[..., WorkerError], *facts: object) -> WorkerError:
         """Return the verdict on wrong output, after a moment in which stderr may get a **<ERR>."""
         ends = time.monotonic() + _SETTLE_SECONDS
-        while not self.errors and (readable := self._open()):
+        while not self.stderr.errors and (readable := self._open()):
             ready = ready_fds(readable, seconds=ends - time.monotonic())
             if not ready:
                 break
@@ -251,6 +243,8 @@ class Exchange(Generic[Decoded_co]):
         readable = self._open()
         if self.input_ended or self.process.exit_status is not None:
             return readable, []
+        if not self._pending and self._in_steps and not self._has_answered():
+            return readable, []
         if not self._pending and self.source.fileno is not None:
             return [*readable, self.source.fileno], []
         return readable, [self.process.stdin]
@@ -269,7 +263,12 @@ class Exchange(Generic[Decoded_co]):
     def _watch_grace(self) -> None:
         """Start the grace period when the worker has nothing left to do but exit."""
         all_answered = self.input_ended and self._has_answered()
-        if self.errors or self.stdout_ended or self.process.exit_status is not None or all_answered:
+        if (
+            self.stderr.errors
+            or self.stdout_ended
+            or self.process.exit_status is not None
+            or all_answered
+        ):
             self._grace_began = self._grace_began or self._now()
 
     def _next_deadline(self) -> tuple[str, float | None]:
@@ -277,17 +276,17 @@ class Exchange(Generic[Decoded_co]):
 
         `total` counts wall-clock time, the others the worker's.
         """
-        start, idle, total, grace = self.limits
+        start, idle, total, grace, _ = self.limits
         now = self._now()
         left = []
         if start is not None and self.process.pid is None:
-            left.append((self._began + start - now, "start"))
+            left.append((self.began + start - now, "start"))
         if grace is not None and self._grace_began is not None:
             left.append((self._grace_began + grace - now, "grace"))
         elif idle is not None and self._grace_began is None and self._waits_for_worker():
-            left.append((self._moved + idle - now, "idle"))
+            left.append((self.moved + idle - now, "idle"))
         if total is not None:
-            left.append((self._began + total - time.monotonic(), "total"))
+            left.append((self.began + total - time.monotonic(), "total"))
         if not left:
             return "", None
         seconds, name = min(left)
@@ -310,7 +309,7 @@ class Exchange(Generic[Decoded_co]):
             self.process.read_status()
         except WorkerCrashed as e:
             raise self._error(_verdict.lost, e) from None
-        self._moved = self._now()
+        self.moved = self._now()
 
     def _read_stdout(self) -> bool:
         """Read the next piece of stdout into `current`; False when there is none."""
@@ -319,10 +318,12 @@ class Exchange(Generic[Decoded_co]):
             n_bytes = os.readv(self.process.stdout, (self._room,))
         except BlockingIOError:
             return False
-        self._moved = self._now()
+        self.moved = self._now()
         if not n_bytes:
             self.stdout_ended = True
             return False
+        if not self.n_received:
+            self.first_output = self._now() - self.began
         self.recent = (self.recent + before)[-_verdict.KEPT_BYTES :]
         self.current = memoryview(self._room)[:n_bytes]
         self.n_received += n_bytes
@@ -336,6 +337,8 @@ class Exchange(Generic[Decoded_co]):
             raise self._fault(_verdict.bad_output, fault) from fault
         if self.answers_each_pair and self.n_lists > self.source.n_pairs:
             raise self._fault(_verdict.too_many_lists)
+        if self.window is not None:
+            self.window.answered(self.n_lists)
         return decoded
 
     def _read_stderr(self) -> None:
@@ -344,9 +347,11 @@ class Exchange(Generic[Decoded_co]):
             data = os.read(self.process.stderr, _STDERR_BYTES)
         except BlockingIOError:
             return
-        self._moved = self._now()
+        self.moved = self._now()
         self._stderr_ended = not data
-        self._take(self._messages.feed(data))
+        self.stderr.feed(data)
+        if self.stderr.errors:
+            self._end_input()  # the worker can only write more lines, and exit
 
     def _read_last_messages(self) -> None:
         """Read what is left in stderr after the exit, including a last line without a newline.
@@ -357,26 +362,18 @@ class Exchange(Generic[Decoded_co]):
         while n_left > 0:
             data = os.read(self.process.stderr, min(n_left, _STDERR_BYTES))
             n_left -= len(data)
-            self._take(self._messages.feed(data))
-        self._take(self._messages.close())
-
-    def _take(self, messages: list[Message]) -> None:
-        for message in messages:
-            line = shortened(str(message), _verdict.LINE_CHARACTERS)
-            self.tail.append(line)
-            if message.kind == ERR:
-                self.n_errors += 1
-                if self.n_errors <= _verdict.LISTED_ERRORS:
-                    self.errors.append(line)
-                self._end_input()  # the worker can only write more lines, and exit
-            if self._on_message is not None:
-                self._on_message(message)
+            self.stderr.feed(data)
+        self.stderr.close()
 
     def _refill(self) -> None:
         paused = time.monotonic()
-        self._pending = self.source.read()
+        if self.window is None and isinstance(self._piece, memoryview):
+            self.source.release(self._piece)
+        self._pending = self._piece = self.source.read()
+        if self.window is not None and isinstance(self._pending, memoryview) and self._pending:
+            self._pending = self.window.add(self._pending)
         self._paused_seconds += time.monotonic() - paused
-        self._moved = self._now()
+        self.moved = self._now()
         if not self._pending:
             self._end_input()
 
@@ -395,7 +392,7 @@ class Exchange(Generic[Decoded_co]):
             return
         self.n_sent += n_written
         self._pending = pending[n_written:]
-        self._moved = self._now()
+        self.moved = self._now()
 
     def _end_input(self) -> None:
         self.input_ended = True

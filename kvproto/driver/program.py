@@ -1,69 +1,35 @@
-"""External programs: package one, and run it as a map or a reduce.
+"""External programs: run one as a map or a reduce.
 
 The driver writes ahead without waiting for answers, in bounded memory. Each kind of failure has its
 own error class. No process and no directory of a worker is left at the end.
-Implements the driver's side of MAP, REDUCE, STDERR, LIFECYCLE and FILES.
+Implements the driver's side of MAP, REDUCE, STDERR and LIFECYCLE.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-from kvproto.driver.exchange import LIMITS, Decoded_co, Decoder, Exchange, Limits
-from kvproto.driver.files import ProgramFiles
+from kvproto.driver.exchange import Decoded_co, Decoder, Exchange
+from kvproto.driver.files import Path, checked_files, external, paths_of
+from kvproto.driver.limits import LIMITS, Limits, checked_limit
+from kvproto.driver.pinpoint import Steps, can_pinpoint, pinpoint
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
-from kvproto.errors import FilesError, WorkerNotStarted
+from kvproto.driver.window import Window
+from kvproto.errors import WorkerError
 from kvproto.protocol.dealing import Dealer, Write
 from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder
 from kvproto.protocol.messages import Message
 from kvproto.protocol.params import Params, encode_params
 from kvproto.protocol.stream import FrameStream
 
-__all__ = ["ExternalProgram", "as_bytes", "external"]
+__all__ = ["ExternalProgram", "external"]
 
 MODES = ("map", "reduce")
 
-Path = str | os.PathLike[str]
 Item = bytes | str
 Files = Mapping[str, bytes | str] | Iterable[Path]
-
-
-def external(files: Iterable[Path]) -> dict[str, bytes]:
-    """Package an external program for a job.
-
-    Parameters
-    ----------
-    files : iterable of str or path-like
-        The paths of the executable and, after it, of its supporting files.
-
-    Returns
-    -------
-    dict of str to bytes
-        "op" is the program; the others have the base names of their paths.
-
-    Raises
-    ------
-    FilesError
-        There is no path, or two have the same base name (FILES-1, FILES-2).
-    WorkerNotStarted
-        The program does not exist or is not executable.
-    OSError
-        A supporting file cannot be read.
-    """
-    program, *others = _paths(files)
-    packaged = ProgramFiles()
-    packaged["op"], packaged.paths["op"] = _read_program(program), os.path.abspath(program)
-    for path in others:
-        name = os.path.basename(path)
-        if name in packaged:
-            raise FilesError(
-                f"{path}: the directory of a worker is flat, and there is already a file {name!r}; "
-                "rename one of them [FILES-2]"
-            )
-        packaged[name], packaged.paths[name] = _read(path), os.path.abspath(path)
-    return packaged
 
 
 class ExternalProgram:
@@ -89,6 +55,10 @@ class ExternalProgram:
         Seconds for a whole run.
     grace : float or None
         Seconds in which the program must exit when it has nothing left to do.
+    pinpoint : float, None or False
+        Seconds for the search of the record at which a map fails. The pairs without an answer are
+        played again to fresh runs of the program; the error says what that shows. False or 0: no
+        search.
     on_message : callable, optional
         Called with each `Message` of its stderr as it arrives.
     max_item : int
@@ -118,21 +88,18 @@ class ExternalProgram:
         idle: float | None = LIMITS.idle,
         total: float | None = LIMITS.total,
         grace: float | None = LIMITS.grace,
+        pinpoint: float | None = LIMITS.pinpoint,
         on_message: Callable[[Message], object] | None = None,
         max_item: int = MAX_ITEM,
     ) -> None:
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode must be 'map', 'reduce' or None, not {mode!r}")
-        self._limits = Limits(start, idle, total, grace)
-        for name, seconds in self._limits._asdict().items():
-            if seconds is not None and not seconds > 0:
-                raise ValueError(
-                    f"{name} must be a number of seconds above 0, or None, not {seconds!r}"
-                )
+        limits = Limits(start, idle, total, grace, pinpoint)
+        self._limits = Limits(*map(checked_limit, limits._fields, limits))
         if isinstance(files, Mapping):
-            self._files, self.name = _checked_files(files), "op"
+            self._files, self.name = checked_files(files), "op"
         else:
-            paths = _paths(files)
+            paths = paths_of(files)
             self._files, self.name = external(paths), paths[0]
         self._mode = mode
         self._params = encode_params(params)
@@ -292,11 +259,54 @@ class ExternalProgram:
         with self._exchange(mode, source, decoder) as exchange:
             yield from exchange.output()
 
+    @contextmanager
     def _exchange(
         self, mode: str, source: Source, decoder: Decoder[Decoded_co]
-    ) -> Exchange[Decoded_co]:
+    ) -> Iterator[Exchange[Decoded_co]]:
+        """Start a run. When a map has failed, find the record at which it did."""
         if self._mode not in (None, mode):
             raise ValueError(f"this program was created with mode={self._mode!r}")
+        is_kept = mode == "map" and self._limits.pinpoint != 0
+        exchange = self._started(
+            mode,
+            source,
+            decoder,
+            limits=self._limits,
+            on_message=self._on_message,
+            window=Window(source) if is_kept else None,
+        )
+        try:
+            with exchange:
+                yield exchange
+        except WorkerError as error:
+            if can_pinpoint(error, exchange):
+                pinpoint(error, exchange, self._play)
+            raise
+
+    def _play(self, steps: Steps, limits: Limits) -> WorkerError | None:
+        """Run a map again on some of its pairs; return how it failed, if it did."""
+        lists = FrameStream(with_lists=True, max_item=self._max_item)
+        with self._started(
+            "map", steps, lists, limits=limits, on_message=None, in_steps=steps.n_steps > 1
+        ) as exchange:
+            try:
+                for _ in exchange.output():
+                    pass
+            except WorkerError as error:
+                return error
+        return None
+
+    def _started(
+        self,
+        mode: str,
+        source: Source,
+        decoder: Decoder[Decoded_co],
+        *,
+        limits: Limits,
+        on_message: Callable[[Message], object] | None,
+        window: Window | None = None,
+        in_steps: bool = False,
+    ) -> Exchange[Decoded_co]:
         return Exchange(
             SupervisedProcess(self._files, [*self._args, mode]),
             source,
@@ -304,90 +314,9 @@ class ExternalProgram:
             argv=[self.name, *self._args, mode],
             answers_each_pair=mode == "map",
             params=self._params,
-            limits=self._limits,
-            on_message=self._on_message,
+            limits=limits,
+            on_message=on_message,
             live=self._live,
+            window=window,
+            in_steps=in_steps,
         )
-
-
-def as_bytes(content: bytes | str, name: str) -> bytes:
-    """Return the content of a file that was read as bytes or as text.
-
-    Parameters
-    ----------
-    content : bytes or str
-        A str is encoded as UTF-8, with lone surrogates as their bytes. An ELF binary may have been
-        decoded as latin-1.
-    name : str
-        The name of the file, for error messages.
-
-    Raises
-    ------
-    FilesError
-        Reading in text mode has changed line ends of the str, or it cannot be encoded.
-    TypeError
-        The content is neither bytes nor str.
-    """
-    if isinstance(content, bytes):
-        return content
-    if not isinstance(content, str):
-        raise TypeError(f"the content of {name} must be bytes or str, not {type(content).__name__}")
-    help_text = "open(path, 'rb').read() gives the bytes of a file"
-    is_binary = content.startswith("\x7fELF")
-    if is_binary and "\r" not in content and "\n" in content:
-        raise FilesError(
-            f"{name} is a binary that was read as text, which changed its line ends: {help_text}"
-        )
-    try:
-        if is_binary and max(content) <= "\xff":
-            return content.encode("latin-1")
-        return content.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as e:
-        raise FilesError(
-            f"{name} cannot be written as bytes: {content[e.start]!r} at character {e.start}: "
-            f"{help_text}"
-        ) from None
-
-
-def _paths(files: Iterable[Path]) -> list[str]:
-    if isinstance(files, (str, bytes, os.PathLike)):
-        raise TypeError("external() takes a list of paths; for one program: external([path])")
-    paths = [os.fspath(path) for path in files]
-    if not paths:
-        raise FilesError("external() needs at least one path: the program")
-    return paths
-
-
-def _read_program(path: str) -> bytes:
-    trouble = advice = ""
-    if not os.path.exists(path):
-        trouble = "there is no such file" if path.strip() else "the path is blank"
-        advice = "give the path of the program; PATH is not searched"
-    elif not os.path.isfile(path):
-        trouble, advice = "it is not a regular file", "give the path of the program"
-    elif not os.access(path, os.X_OK):
-        trouble, advice = "it is not executable", f"chmod +x {path}"
-    if trouble:
-        raise WorkerNotStarted(trouble, argv=[path], advice=advice)
-    return _read(path)
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _checked_files(files: Mapping[str, bytes | str]) -> dict[str, bytes]:
-    if "op" not in files:
-        raise FilesError(
-            "the files of an external program have no 'op', the program itself [FILES-1]"
-        )
-    checked = {}
-    for name, content in files.items():
-        is_plain = isinstance(name, str) and name not in ("", ".", "..")
-        if not is_plain or "/" in name or "\0" in name:
-            raise FilesError(
-                f"{name!r} is not a plain file name: the directory of a worker is flat [FILES-2]"
-            )
-        checked[name] = as_bytes(content, repr(name))
-    return checked

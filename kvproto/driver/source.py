@@ -37,8 +37,15 @@ class Source(Protocol):
     def n_pairs(self) -> int:
         """The number of complete pairs that `read` has returned."""
 
+    @property
+    def pair_offset(self) -> int:
+        """The number of bytes of these pairs."""
+
     def read(self) -> Piece:
-        """Return the next frames, valid until the next call, or none at the end."""
+        """Return the next frames, valid until `release`, or none at the end."""
+
+    def release(self, piece: memoryview) -> None:
+        """Take back a piece that nobody reads any more."""
 
 
 class FileRange:
@@ -98,7 +105,7 @@ class PairSource:
     fileno = None
 
     def __init__(self, pairs: Iterable[object], *, with_entries: bool, max_item: int) -> None:
-        self.n_pairs = 0
+        self.n_pairs = self.pair_offset = 0
         self._pairs = iter(pairs)
         self._with_entries = with_entries
         self._max_item = max_item
@@ -112,7 +119,11 @@ class PairSource:
         pairs = self._next_pairs()
         frames, n_pairs = _native.pack_pairs(pairs, self._max_item, self.n_pairs)
         self.n_pairs += n_pairs
+        self.pair_offset += len(frames)
         return memoryview(frames)
+
+    def release(self, piece: memoryview) -> None:
+        """Do nothing."""
 
     def _next_pairs(self) -> list[object]:
         pairs: list[object] = []
@@ -138,6 +149,13 @@ class _FrameSource:
     @property
     def n_pairs(self) -> int:
         return self._stream.n_pairs
+
+    @property
+    def pair_offset(self) -> int:
+        return self._stream.pair_offset
+
+    def release(self, piece: memoryview) -> None:
+        """Do nothing."""
 
     def _checked(self, piece: memoryview) -> memoryview:
         try:
@@ -179,15 +197,21 @@ class DescriptorSource(_FrameSource):
     def __init__(self, fileno: int, *, max_item: int) -> None:
         super().__init__(max_item)
         self.fileno = fileno
-        self._room = bytearray(_PIECE_BYTES)
+        self._rooms: list[bytearray] = []  # reused: fresh memory costs page faults
 
     def read(self) -> memoryview:
-        """Return the next frames, valid until the next call, or none at the end.
+        """Return the next frames, valid until `release`, or none at the end.
 
         Raises ProtocolError and OSError.
         """
-        n_bytes = os.readv(self.fileno, (self._room,))
-        return self._checked(memoryview(self._room)[:n_bytes])
+        room = self._rooms.pop() if self._rooms else bytearray(_PIECE_BYTES)
+        n_bytes = os.readv(self.fileno, (room,))
+        return self._checked(memoryview(room)[:n_bytes])
+
+    def release(self, piece: memoryview) -> None:
+        """Use the memory of a piece for the next one."""
+        if isinstance(piece.obj, bytearray):
+            self._rooms.append(piece.obj)
 
 
 class Pump:

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEPT_BYTES",
-    "LINE_CHARACTERS",
-    "LISTED_ERRORS",
     "bad_output",
     "judge",
     "lost",
@@ -48,12 +46,6 @@ __all__ = [
 KEPT_BYTES = 4096
 """Bytes of stdout before the current piece that are kept for error messages."""
 
-LISTED_ERRORS = 10
-"""The most **<ERR> lines that an error quotes."""
-
-LINE_CHARACTERS = 1000
-"""The most characters of a line of stderr that an error quotes."""
-
 
 def judge(exchange: Exchange[Any]) -> None:
     """Raise the error of a worker that has exited, unless it succeeded."""
@@ -61,7 +53,7 @@ def judge(exchange: Exchange[Any]) -> None:
     if process.start_errno is not None:
         what, advice = why_not_started(process.start_errno, process.first_line)
         raise exchange.fail(WorkerNotStarted, what, advice=advice, status=None)
-    if exchange.errors:
+    if exchange.stderr.errors:
         raise reported(exchange)
     status = process.exit_status
     if status is not None and status < 0:
@@ -154,9 +146,9 @@ def _stuck_for(exchange: Exchange[Any], name: str, seconds: float) -> str:
 def reported(exchange: Exchange[Any]) -> WorkerError:
     """Return the error for a worker that wrote **<ERR> lines."""
     # `fail` adds the last lines of stderr.
-    lines = [line for line in exchange.errors if line not in exchange.tail]
-    if exchange.n_errors > len(exchange.errors):
-        lines.append(f"({exchange.n_errors - len(exchange.errors)} more lines)")
+    lines = [line for line in exchange.stderr.errors if line not in exchange.stderr.tail]
+    if exchange.stderr.n_errors > len(exchange.stderr.errors):
+        lines.append(f"({exchange.stderr.n_errors - len(exchange.stderr.errors)} more lines)")
     what = "it reported an error" + (": " + "\n    ".join(lines) if lines else "")
     return exchange.fail(WorkerReported, what)
 

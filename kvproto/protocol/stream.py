@@ -74,6 +74,11 @@ class FrameStream:
         """The number of complete result lists so far; 0 in a stream of bare pairs."""
         raise NotImplementedError
 
+    @property
+    def pair_offset(self) -> int:
+        """Bytes before the first incomplete pair of a stream of bare pairs."""
+        raise NotImplementedError
+
     def feed(self, data: Buffer) -> memoryview:
         """Check the next bytes, cut anywhere, and return them without the num-pairs fields.
 
@@ -134,6 +139,10 @@ class NativeStream(FrameStream):
     @property
     def n_lists(self) -> int:
         return self.walker.n_lists
+
+    @property
+    def pair_offset(self) -> int:
+        return self.walker.pair_offset
 
     def feed(self, data: Buffer) -> memoryview:
         n_kept = self._walk(memoryview(data), keep=True)
@@ -252,6 +261,10 @@ class ReferenceStream(FrameStream):
     @property
     def n_lists(self) -> int:
         return self._n_lists
+
+    @property
+    def pair_offset(self) -> int:
+        return self._pair_decoder.offset
 
     def feed(self, data: Buffer) -> memoryview:
         try:

@@ -23,7 +23,7 @@ from kvproto.conformance.player import Program
 from kvproto.conformance.report.parts import failures
 from kvproto.conformance.report.text import report
 from kvproto.conformance.runner import Check, run, select
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 
 
 def told(chosen, check: Check) -> tuple[set[str], str]:

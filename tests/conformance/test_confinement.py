@@ -18,8 +18,8 @@ from kvproto.conformance import confinement
 from kvproto.conformance.confinement import WITNESSES, readable, through, witnesses
 from kvproto.conformance.strace import accesses
 from kvproto.driver import process as _process
+from kvproto.driver.files import external
 from kvproto.driver.process import SupervisedProcess
-from kvproto.driver.program import external
 from kvproto.protocol.frames import encode_list, encode_pairs
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ from kvproto.conformance.runner import Check, run, select
 from kvproto.conformance.schedule import Setting
 from kvproto.conformance.trace import Finding
 from kvproto.conformance.workers import CASES
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 
 pytestmark = pytest.mark.slow
 

@@ -33,7 +33,7 @@ from kvproto.conformance.schedule import (
 )
 from kvproto.conformance.trace import Trace
 from kvproto.conformance.workers import CASES
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from kvproto.conformance.report.as_html import as_html
 from kvproto.conformance.report.machine import MOST_BYTES, as_json, junit, tap
 from kvproto.conformance.report.parts import failures
 from kvproto.conformance.runner import Check, run, select
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 
 pytestmark = pytest.mark.slow
 

@@ -61,17 +61,18 @@ def assert_ends(pid: int) -> None:
     assert ended, f"process {pid} lives on"
 
 
-def limits(error: str | None) -> dict:
+def limits(error: str | None, pairs: list) -> dict:
     """Short limits for the workers that are to run into them, so that the test is quick; ample ones
-    for the rest.
+    for the rest, whose little input is also played again.
     """
     if error in ("WorkerHung", "WorkerClosedStdout", "WorkerLeftChild"):
-        return {"idle": IDLE, "grace": GRACE}
-    return {"idle": 60, "grace": 60}
+        return {"idle": IDLE, "grace": GRACE, "pinpoint": False}
+    return {"idle": 60, "grace": 60, "pinpoint": pairs is PAIRS}
 
 
 def run(files, mode, pairs, on_message, error):
-    with ExternalProgram(files, mode=mode, on_message=on_message, **limits(error)) as worker:
+    options = {"mode": mode, "on_message": on_message, **limits(error, pairs)}
+    with ExternalProgram(files, **options) as worker:
         if mode == "map":
             return [pair for answer in worker.map(pairs) for pair in answer]
         return list(worker.reduce(pairs))

@@ -10,7 +10,7 @@ from support.command_line import kvproto_command
 from support.jobs import COUNT, LIBRARY, counted, events, program, results, words
 
 from kvproto.classic import Job, func, result_iterator
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from kvproto.errors import DataError, JobError
 
 TEXT = [str(LIBRARY / name) for name in ("re/__init__.py", "ast.py", "abc.py", "os.py")]

@@ -92,6 +92,7 @@ def test_what_passes_is_the_pairs_and_they_are_counted(stream_name, pairs, lists
     frames = stream_named(stream_name, "pairs", 1 << 30)
     assert b"".join(passed(frames, cut(encode("pairs", pairs), at))) == encode_pairs(pairs)
     assert (frames.n_pairs, frames.n_lists) == (len(pairs), 0)
+    assert frames.pair_offset == len(encode_pairs(pairs))
     frames = stream_named(stream_name, "lists", 1 << 30)
     all_pairs = [pair for pairs_of_list in lists for pair in pairs_of_list]
     assert b"".join(passed(frames, cut(encode("lists", lists), at))) == encode_pairs(all_pairs)
@@ -110,6 +111,17 @@ def test_checking_finds_the_same_fault_as_feeding(stream_name, kind, data, max_i
 
     frames = stream_named(stream_name, kind, max_item)
     assert fault_of(checked(frames))[1] == fault_of(decoded(kind, data, max_item))[1]
+
+
+@every_stream
+@given(pairs=pair_lists, at=cuts, n=st.integers(0, 400))
+def test_the_offset_of_the_first_incomplete_pair_is_known(stream_name, pairs, at, n):
+    frames = stream_named(stream_name, "pairs", 1 << 30)
+    ends = [len(encode_pairs(pairs[:index])) for index in range(len(pairs) + 1)]
+    n = min(n, ends[-1])
+    for piece in cut(encode_pairs(pairs)[:n], at):
+        frames.check(piece)
+    assert frames.pair_offset == max(end for end in ends if end <= n)
 
 
 @pytest.mark.clause("LIMITS-1")

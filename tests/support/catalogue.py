@@ -53,6 +53,7 @@ GOOD = (
     Worker("echo.pl", files=()),
     Worker("starts_another.sh", files=("echo.py",)),
     Worker("flush_each_write.c", files=()),
+    Worker("fails_at.c", files=()),
     Worker("answers_late.py"),
     Worker("floods_tagged.py", messages=(("MSG", b"x" * 991),)),
     Worker("floods_untagged.py", messages=(("", b"y" * 65536),)),

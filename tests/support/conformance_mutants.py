@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kvproto.conformance.player import Program
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from support import catalogue
 
 

@@ -17,7 +17,7 @@ from kvproto.classic.disco_names.compat import DiscoSettings
 from kvproto.classic.disco_names.files import DDFS
 from kvproto.classic.disco_names.names import exports
 from kvproto.classic.func import noop
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from kvproto.engine.context import current
 from kvproto.engine.spec import JobSpec
 from kvproto.protocol.frames import MAX_ITEM as MAX_ITEM_SIZE

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from kvproto.classic.core import Disco
 from kvproto.classic.disco_names.compat import DiscoSettings
-from kvproto.driver.program import external
+from kvproto.driver.files import external
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import find_inputs
 

@@ -63,6 +63,8 @@ def texts(pairs: Iterable[tuple[bytes, bytes]]) -> list[list[str]]:
 def answer(request: Document, on_message: Callable[[Message], object]) -> Document:
     """Run the worker, and return the verdict with the results or the error."""
     options = {**request["limits"], "max_item": request["max_item"], "on_message": on_message}
+    if request["mode"] == "map":
+        options["pinpoint"] = False  # the cases count what the worker does
     if "params" in request:
         options["params"] = parameters(request["params"])
     entries = [entry(one) for one in request["entries"]]

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from kvproto.conformance.answers import Pair, pairs_of, parameter_set
 from kvproto.conformance.schedule import SMALL
-from kvproto.driver.exchange import Limits
 
 __all__ = [
     "DEFAULT",
@@ -39,6 +38,8 @@ DEFAULT = "default"
 """The parameters of a user who gives none."""
 
 MAX_ITEM = 1 << 30
+
+_LIMITS = ("start", "idle", "total", "grace")  # LIFECYCLE-6
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Request:
                 _value(e) if not isinstance(e, tuple) else [_value(part) for part in e]
                 for e in self.entries
             ],
-            "limits": {name: self.limits.get(name, long) for name in Limits._fields},
+            "limits": {name: self.limits.get(name, long) for name in _LIMITS},
             "max_item": self.max_item,
         }
         match self.params:
