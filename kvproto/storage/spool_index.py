@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
@@ -135,10 +137,12 @@ def pack_index(segments: Iterable[Segment]) -> bytes:
     """Pack an index with these segments as its columns."""
     heads: list[bytes] = []
     further: list[tuple[int, int]] = []
-    for path, ranges, n_pairs, crc in segments:
-        first = ranges[0] if ranges else (0, 0)
-        further += ranges[1:]
-        heads.append(_HEAD.pack(n_pairs, crc ^ _salt(path), len(further), *first))
+    for path, of_path in groupby(segments, attrgetter("path")):
+        salt = _salt(path)
+        for _, ranges, n_pairs, crc in of_path:
+            first = ranges[0] if ranges else (0, 0)
+            further += ranges[1:]
+            heads.append(_HEAD.pack(n_pairs, crc ^ salt, len(further), *first))
     return b"".join(heads + [_RANGE.pack(*of_file) for of_file in further])
 
 
