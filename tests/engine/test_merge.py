@@ -20,6 +20,7 @@ from kvproto.engine.pool import LocalPool
 from kvproto.engine.segments import segment_files
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.manifest import names_of
 from kvproto.storage.records import RAW
 from kvproto.storage.spool import SpoolWriter, read_segments
 from kvproto.storage.store import store_of
@@ -84,18 +85,20 @@ JOBS = {
 class Outcome:
     """What a job has left: its results, and what its maps wrote."""
 
-    def __init__(self, limits, engine, **jobargs):
+    def __init__(self, limits, engine, place=None, **jobargs):
         job = Job("merged")
         jobargs = {"input": INPUT, "partitions": 3, **jobargs}
         spec = job.worker.spec(job, jobargs)
         self.events = []
         inputs = job.worker.inputs(job, jobargs, spec)
-        self.directory = directory = JobDirectory("merged")
+        directory = JobDirectory("merged", place)
         with contextlib.closing(directory):
             paths = run_job(spec, inputs, directory, engine, 2, self.events.append, limits=limits)
-        self.results = [Path(path).read_bytes() for path in paths]
+        store = store_of(directory.shared)
+        self.results = [store.get(path) for path in paths]
         self.map_results = [
-            path.read_bytes() for path in sorted(Path(directory.map_results).glob("*"))
+            store.get(f"{directory.map_results}/{name}")
+            for name in names_of(directory.map_results) or []
         ]
 
     def texts(self, kind="note"):
@@ -113,13 +116,17 @@ def unmerged():
 
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("kind", JOBS)
-def test_results_are_the_same_bytes_with_and_without_merges(kind, limits, programs, unmerged):
-    def outcome(limits):
-        return Outcome(limits, InThisProcess(), keep_map=True, **JOBS[kind](programs))
+@pytest.mark.parametrize("place", ["files", "memory"])
+def test_results_are_the_same_bytes_with_and_without_merges(
+    kind, limits, place, programs, unmerged, tmp_path
+):
+    def outcome(limits, place):
+        return Outcome(limits, InThisProcess(), place, keep_map=True, **JOBS[kind](programs))
 
     if kind not in unmerged:
-        unmerged[kind] = outcome(Limits())
-    expected, merged = unmerged[kind], outcome(LIMITS[limits])
+        unmerged[kind] = outcome(Limits(), None)
+    place = f"memory://{tmp_path}" if place == "memory" else None
+    expected, merged = unmerged[kind], outcome(LIMITS[limits], place)
     assert merged.results == expected.results
     assert merged.map_results == expected.map_results
     assert len(merged.map_results) == (27 if kind == "streams" else 3)
