@@ -188,6 +188,20 @@ def test_other_arguments_are_refused(wrong):
         deal(*wrong)
 
 
+class Ended:
+    """An iterator whose end is a StopIteration that it raises."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration("the end")
+
+
+def test_the_end_of_any_iterator_is_no_error(deal_typed):
+    assert deal_typed(Ended(), [bytearray()], numbers(1), numbers(1), True, 1, None) == -1
+
+
 def test_no_object_is_kept_or_lost():
     deal = codec_named("native").primitives.deal_typed
     key, value, odd = "the key", 12345, ("a", object())

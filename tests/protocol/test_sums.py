@@ -207,3 +207,33 @@ def test_what_cannot_be_summed_names_the_function_or_the_types_and_the_entry(odd
     assert says in str(caught.value)
     if "gives_it" in says:
         assert "entry: number 1 of this task, counted from 0: '2\\n'" in str(caught.value)
+
+
+class Ended:
+    """An iterator whose end is a StopIteration that it raises."""
+
+    def __init__(self, pairs):
+        self._pairs = list(pairs)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self._pairs:
+            raise StopIteration("the end")
+        return self._pairs.pop(0)
+
+
+@pytest.mark.parametrize("n_pairs", [0, 1, 16, 17, 40])
+def test_the_end_of_any_iterator_is_no_error(sum_pairs, n_pairs):
+    sums: dict = {}
+    assert sum_pairs(Ended([("a", 2)] * n_pairs), sums, NEVER) == []
+    assert sums == ({"a": 2 * n_pairs} if n_pairs else {})
+
+
+@pytest.mark.parametrize(
+    "wrong", [(iter([]), {}), ([], {}, 1), (iter([]), [], 1), (iter([]), {}, "1")]
+)
+def test_other_arguments_are_refused(wrong):
+    with pytest.raises(TypeError):
+        codec_named("native").primitives.sum_pairs(*wrong)

@@ -141,3 +141,20 @@ def test_other_arguments_are_refused(native, wrong):
 def test_other_must_return_bytes(native, items):
     with pytest.raises(TypeError, match="two bytes objects"):
         native.pack_typed([("a", ())], True, lambda _pair: items)
+
+
+class Undecided:
+    def __bool__(self):
+        raise ZeroDivisionError
+
+
+def test_other_arguments_of_both_are_refused(native):
+    with pytest.raises(TypeError, match="unpack_typed"):
+        native.unpack_typed(b"")
+    with pytest.raises(TypeError):
+        native.unpack_typed("text", True, from_other)
+    with pytest.raises(TypeError, match="pack_typed"):
+        native.pack_typed([], True)
+    for function in (native.pack_typed, native.unpack_typed):
+        with pytest.raises(ZeroDivisionError):
+            function([] if function is native.pack_typed else b"", Undecided(), other)
