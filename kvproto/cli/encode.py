@@ -109,7 +109,7 @@ def _decode(args: argparse.Namespace) -> int:
         for piece in lines:
             write_all(1, piece)
     except ProtocolError as e:
-        e.add_note("`kvproto inspect` shows the bytes there")
+        e.add_note("`kvproto inspect` shows what the bytes are; --from says what they have to be")
         raise
     return 0
 

@@ -96,7 +96,8 @@ def test_wrong_frames_are_an_error_with_the_offset_and_the_command_that_shows_th
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == (
         f"kvproto: the stream ends inside the key size at byte {len(data)}: "
-        "it needs 4 bytes, but has 3 [FRAME-4]\n  `kvproto inspect` shows the bytes there\n"
+        "it needs 4 bytes, but has 3 [FRAME-4]\n"
+        "  `kvproto inspect` shows what the bytes are; --from says what they have to be\n"
     )
 
 
