@@ -113,14 +113,13 @@ def test_a_list_is_the_replicas_of_one_input_and_those_that_are_not_there_are_le
     [one, other] = find_inputs(
         [["/no/such", f"{tree}/b.txt", tree / "b2.txt", f"file://{tree}/b3.txt"], f"{tree}/a.txt"]
     )
-    assert one == (f"{tree}/b.txt", 2, True, (f"{tree}/b2.txt", f"{tree}/b3.txt"), None)
-    assert other == (f"{tree}/a.txt", 1, True, (), None)
+    assert one[:5] == (f"{tree}/b.txt", 2, True, (f"{tree}/b2.txt", f"{tree}/b3.txt"), None)
+    assert other[:5] == (f"{tree}/a.txt", 1, True, (), None)
 
 
 def test_replicas_of_different_sizes_or_of_an_unknown_one_are_not_cut(tree):
-    assert find_inputs([[f"{tree}/a.txt", f"{tree}/b.txt"]]) == [
-        (f"{tree}/a.txt", 1, False, (f"{tree}/b.txt",), None)
-    ]
+    [one] = find_inputs([[f"{tree}/a.txt", f"{tree}/b.txt"]])
+    assert one[:5] == (f"{tree}/a.txt", 1, False, (f"{tree}/b.txt",), None)
     [found] = find_inputs([[f"{tree}/a.txt", "http://127.0.0.1/x"]])
     assert (found.seekable, found.replicas) == (False, ("http://127.0.0.1/x",))
 

@@ -46,7 +46,10 @@ def urls(*inputs):
 def test_a_tag_is_the_inputs_that_it_lists_with_their_replicas(files):
     a, b, c = files
     tag("data:log", [[a], [b, "/no/such", c]])
-    assert find_inputs(["tag://data:log"]) == [(a, 10, True, (), None), (b, 10, False, (c,), None)]
+    assert [one[:5] for one in find_inputs(["tag://data:log"])] == [
+        (a, 10, True, (), None),
+        (b, 10, False, (c,), None),
+    ]
     assert urls(f"tag://{socket.gethostname()}/data:log") == urls("tag:///data:log") == [a, b]
 
 
@@ -176,7 +179,8 @@ def test_an_index_gives_each_input_its_label_and_size(files, tmp_path):
         (c, 30, True, (), 1),
         (c, 30, True, (), 0),
     ]
-    assert find_inputs([f"dir://{index}"]) == find_inputs([f"dir://localhost{index}"]) == expected
+    for url in (f"dir://{index}", f"dir://localhost{index}"):
+        assert [one[:5] for one in find_inputs([url])] == expected
 
 
 def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(files):
@@ -184,7 +188,7 @@ def test_an_index_on_the_web_may_be_compressed_and_its_urls_are_relative_to_it(f
     pages = {"/job/index": page(index), "/job/part-0": page(b"content")}
     with serving(pages) as server:
         found = find_inputs([f"dir://{server.url.removeprefix('http://')}/job/index"])
-        assert found == [
+        assert [one[:5] for one in found] == [
             (f"{server.url}/job/part-0", 7, False, (), 2),
             (f"{server.url}/top", 9, False, (), 0),
             ("http://127.0.0.1/x", 5, False, (), 1),
