@@ -329,6 +329,22 @@ def test_a_sibling_has_the_same_parent_and_a_settled_process_its_own_group_and_m
     assert (settled, orphaned) == (0, errno.ESRCH)
 
 
+SETTLE = """
+import os
+from kvproto._disco import ffi, lib
+name, mark = ffi.new("char[]", b"NOT_SET"), ffi.new("char[]", b"mark")
+print(lib.kvproto_settle(os.getppid(), name, mark))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("call", ["setpgid", "prctl"])
+def test_a_process_that_cannot_settle_says_why(call):
+    command = [*injected(call, "error=EPERM"), sys.executable, "-P", "-c", SETTLE]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) == errno.EPERM
+
+
 REMOVE = (
     "import sys; from kvproto._disco import ffi, lib; "
     "print(lib.kvproto_remove_tree(ffi.new('char[]', sys.argv[1].encode())))"
