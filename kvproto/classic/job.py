@@ -148,8 +148,7 @@ class Job:
             planned = Planned(spec, inputs, n_processes, n_allowed, speculate)
             journal = Journal(directory, save(self, jobargs, planned, files))
             run = JobThread(planned, directory, journal, n_processes, cluster, on_event, notes)
-            run.start()
-            undo.pop_all()
+            run.begin(undo)
         self.name, self._run = directory.job, run
         return self
 
@@ -199,8 +198,7 @@ class Job:
             undo.callback(directory.close)
             n_processes = min(processes or n_slots, planned.n_allowed)
             run = JobThread(planned, directory, journal, n_processes, cluster, on_event, [])
-            run.start()
-            undo.pop_all()
+            run.begin(undo)
         self._run = run
         return self
 

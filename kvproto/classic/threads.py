@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from kvproto._stdio import say
@@ -68,12 +68,14 @@ class JobThread(threading.Thread):
             *(on_event, notes, journal),
         )
 
-    def start(self) -> None:
+    def begin(self, undo: ExitStack) -> None:
+        """Start the thread, which cleans up by itself: then there is nothing to undo."""
         _take_signals()
         try:
             with deferred():
                 _threads.add(self)
-                super().start()
+                self.start()
+                undo.pop_all()
         except RuntimeError:  # the process cannot start another thread
             _threads.discard(self)
             raise
