@@ -26,7 +26,7 @@ from kvproto.engine.same import edited, is_same
 from kvproto.engine.sources import Source, changed, digest, scripts_of, sources_of
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.schemes import Input, find_inputs
+from kvproto.inputs.schemes import Input, find_inputs, version
 from kvproto.storage.job_directory import JobDirectory, store_address
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ def reopen(job: Job) -> tuple[JobDirectory, Journal, Planned]:
         else:
             differences += edited(_parts(planned.spec), saved.scripts)
         differences += _changed_inputs(planned.spec, planned.inputs)
+        for url, before in journal.versions().items():
+            if version(url) not in ("", before):
+                differences.append(f"input {url}: has changed since the job ran")
         if differences:
             raise _differs(job.name, differences)
         journal.take_over()

@@ -14,6 +14,7 @@ from kvproto.storage.home import in_home, make_directory, make_home
 from kvproto.storage.job_directory import JobPaths
 from kvproto.storage.journal import JournalFile
 from kvproto.storage.journal_copy import read_copy
+from kvproto.storage.store import is_object
 
 __all__ = ["adopt"]
 
@@ -31,9 +32,11 @@ def adopt(job: str, store: str) -> None:
     Raises
     ------
     JobError
-        The store has no such job that can be resumed.
+        The store has no such job that can be resumed, or the job is that of another user.
     """
     shared = os.path.join(store, job)
+    if not is_object(shared):
+        _check_owner(shared)
     records, _ = read_copy(os.path.join(shared, "journal"))
     if not records:
         raise JobError(
@@ -59,3 +62,14 @@ def adopt(job: str, store: str) -> None:
         with suppress(OSError):
             remove_tree(temporary)
         raise
+
+
+def _check_owner(shared: str) -> None:
+    """Raise JobError for a job of another user: to resume it would run what that user wrote."""
+    with suppress(FileNotFoundError):
+        owner = os.stat(shared).st_uid
+        if owner != os.geteuid():
+            raise JobError(
+                f"{shared} belongs to another user (uid {owner}): whoever wrote it could run any "
+                "program here, as you"
+            )

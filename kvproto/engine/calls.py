@@ -84,12 +84,15 @@ class Finished(NamedTuple, Generic[_Files]):
         Its out-of-band values. The driver stores them if it accepts this attempt.
     n_bytes, n_records : int
         What it has read.
+    versions : dict
+        The versions of inputs that are known only when they are read: URL -> version.
     """
 
     output: _Files
     put: dict[str, bytes | str]
     n_bytes: int
     n_records: int
+    versions: dict[str, str]
 
 
 class Calls(Sequence[_Call]):

@@ -146,6 +146,11 @@ class Journal:
         """The tasks of a stage that do not have to run, by their indexes."""
         return self._finished.get(stage, {})
 
+    def versions(self) -> dict[str, str]:
+        """The versions of inputs that these tasks have read: URL -> version."""
+        of_tasks = (one.versions for tasks in self._finished.values() for one in tasks.values())
+        return {url: read for versions in of_tasks for url, read in versions.items()}
+
     def accept(self, stage: str, index: int, finished: Finished[Any]) -> None:
         """Record an attempt that succeeded."""
         if self._is_kept:

@@ -43,7 +43,7 @@ from kvproto.engine.spec import (
     attributes,
 )
 from kvproto.errors import DataError, JobError
-from kvproto.inputs.schemes import open_input
+from kvproto.inputs.schemes import open_input, versions_read
 from kvproto.protocol import native as _native
 from kvproto.protocol.messages import Message
 from kvproto.protocol.stream import FrameStream
@@ -66,6 +66,7 @@ __all__ = ["map_task", "reduce_task"]
 
 def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
     """Run the map over the call's splits. Its files: one of the spool, or results."""
+    versions_read.clear()
     task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = InputReader(
@@ -99,7 +100,8 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
         else:
             _map_frames(spec, reader, output)
         meter.check()
-        return Finished(output.publish(), task.values, meter.n_bytes, meter.n_records)
+        read = meter.n_bytes, meter.n_records, dict(versions_read)
+        return Finished(output.publish(), task.values, *read)
 
 
 def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
@@ -135,6 +137,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
     segments = _segments(spec, call)
     paths = list(dict.fromkeys(segment.path for segment in segments))
     urls = paths or [split.url for split in call.splits]
+    versions_read.clear()
     task = TaskContext(shared, "reduce", call.partition, urls)
     meter = Meter("reduced", spec.status_interval)
     reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
@@ -163,7 +166,8 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
             entries = _entries_to_reduce(spec, segments, meter, reader)
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
-        return Finished(output.publish(), task.values, meter.n_bytes, meter.n_records)
+        read = meter.n_bytes, meter.n_records, dict(versions_read)
+        return Finished(output.publish(), task.values, *read)
 
 
 def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:

@@ -1,7 +1,12 @@
 """A job that failed goes on from its finished tasks, if it is still the same job."""
 
+import functools
+import http.server
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from support.jobs import COUNT, KEPT, events, program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import plain_output_stream, sum_combiner
+from kvproto.engine.adopting import adopt
 from kvproto.engine.registry import JobHandle
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory, JobPaths
@@ -291,6 +297,29 @@ def test_changed_inputs_are_named(ran, tmp_path):
     )
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+def test_changed_data_on_the_web_is_named_if_a_finished_task_has_read_it(ran, tmp_path):
+    (tmp_path / "data").write_text("a b\n")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))
+    )
+    with server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/data"
+        job = failing(ran, input=[url])
+        os.utime(tmp_path / "data", (1, 1))
+        refused(Job(name=job.name), f"input {url}: has changed since the job ran")
+        server.shutdown()
+        thread.join()
+    mend(ran)
+    assert sorted(result_iterator(Job(name=job.name).resume().wait())) == [("a", 1), ("b", 1)]
+
+
 def test_changed_required_files_and_another_working_directory_are_named(ran, tmp_path, monkeypatch):
     needed = tmp_path / "needed"
     needed.write_text("1")
@@ -396,6 +425,57 @@ def test_of_two_drivers_that_resume_a_job_one_gets_an_error(ran):
     assert n_maps(ran) == len(TEXT)
 
 
+RESUME = """
+import sys
+from kvproto.classic import Job
+if __name__ == "__main__":
+    Job(name=sys.argv[1]).resume().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_a_resumed_job_which_can_be_resumed_again(ran, tmp_path, number):
+    waits = f"{ran}.waits"
+    os.mkfifo(waits)
+
+    def waiting(iter, params):
+        if os.path.exists(f"{params}.waits"):
+            open(f"{params}.waits", "w").close()
+            threading.Event().wait()
+        return reduce(iter, params)
+
+    def failing_first(iter, params):
+        if not os.path.exists(f"{params}.again"):
+            raise RuntimeError("it fails")
+        return waiting(iter, params)
+
+    job = failing(ran, reduce=failing_first)
+    Path(f"{ran}.again").touch()
+    (tmp_path / "resume.py").write_text(RESUME)
+    driver = subprocess.Popen(
+        [sys.executable, tmp_path / "resume.py", job.name], stderr=subprocess.PIPE, text=True
+    )
+    Path(waits).read_text()
+    driver.send_signal(number)
+    said = driver.communicate()[1]
+    assert driver.returncode == -number
+    assert re.search(rf"job {job.name} was stopped.*\nit keeps .* --resume {job.name}\n", said)
+    os.unlink(waits)
+    mend(ran)
+    assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
+    assert n_maps(ran) == len(TEXT)
+
+
+def test_an_event_that_a_killed_driver_has_not_completed_is_cut_off(ran):
+    job = failing(ran)
+    with open(JobPaths(job.name).events, "ab") as file:
+        file.write(b'{"time": 1, "ev')
+    mend(ran)
+    again = Job(name=job.name).resume()
+    assert list(result_iterator(again.wait())) == COUNTED
+    assert [event["event"] for event in events(again)][-1] == "done"
+
+
 @pytest.mark.parametrize("remove", [Job.clean, Job.purge])
 def test_clean_and_purge_remove_what_a_job_keeps_to_be_resumed(ran, remove):
     job = failing(ran)
@@ -476,3 +556,13 @@ def test_a_driver_whose_job_was_resumed_elsewhere_stops(ran, tmp_path):
 def test_a_store_without_such_a_job_is_an_error(tmp_path):
     with pytest.raises(JobError, match=r"there is nothing in .*nothing@1 to resume a job with"):
         Job(name="nothing@1").resume(store=tmp_path / "store")
+
+
+def test_a_job_of_another_user_is_not_resumed_from_a_store(ran, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    job = failing(ran, store=store)
+    other_home(monkeypatch, tmp_path)
+    user = os.geteuid() + 1
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    with pytest.raises(JobError, match=f"{store}/{job.name} belongs to another user"):
+        adopt(job.name, str(store))

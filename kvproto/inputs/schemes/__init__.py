@@ -8,6 +8,9 @@ A scheme is a row of SCHEMES and a module of this package with
     open(url, start, end) -> (file, size)
         As `open_input`, in the task. A module whose URLs stand for other URLs has no `open`.
 
+    version(url) -> str
+        In a module that adds to `versions_read`: the version now, or "" if it is not known.
+
 Modules get URLs from `known_form`. A URL that cannot be found or read is a DataError that names it.
 """
 
@@ -27,7 +30,18 @@ from kvproto.errors import DataError, JobError
 from kvproto.inputs.replicas import find_replicas
 from kvproto.storage import objects
 
-__all__ = ["SCHEMES", "Input", "Tell", "find_inputs", "is_tag", "known_form", "open_input", "tell"]
+__all__ = [
+    "SCHEMES",
+    "Input",
+    "Tell",
+    "find_inputs",
+    "is_tag",
+    "known_form",
+    "open_input",
+    "tell",
+    "version",
+    "versions_read",
+]
 
 SCHEMES = {
     "": "files",
@@ -45,6 +59,9 @@ SCHEMES = {
 
 Tell = Callable[[str], object]
 """Called with a message for the user."""
+
+versions_read: dict[str, str] = {}
+"""What this task has read so far, if only the answer to a request says it: URL -> version."""
 
 Path = str | os.PathLike[str]
 
@@ -172,6 +189,12 @@ def open_input(
             f"input {url}: names other inputs and has no data itself; `find_inputs` lists them"
         )
     return module.open(url, start, end)
+
+
+def version(url: str) -> str:
+    """Return the version of an input as `versions_read` would have it; "" if it is not known."""
+    module = _module(known_form(url))
+    return module.version(url) if hasattr(module, "version") else ""
 
 
 def known_form(url: str) -> str:

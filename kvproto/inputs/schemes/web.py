@@ -38,13 +38,13 @@ from typing import IO, TYPE_CHECKING
 
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.lines import HEAD_SIZE
-from kvproto.inputs.schemes import Input, Tell
+from kvproto.inputs.schemes import Input, Tell, versions_read
 from kvproto.inputs.schemes.nodes import host_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["ATTEMPTS", "find", "open", "request_for"]
+__all__ = ["ATTEMPTS", "find", "open", "request_for", "version"]
 
 ATTEMPTS = 5
 """The most requests for one answer, and the most breaks in a row without a byte between them."""
@@ -77,7 +77,20 @@ def open(
     except DataError:
         response.close()
         raise
+    if read := _validator(response):
+        versions_read[url] = read
     return BufferedReader(_Body(response, url, sleep), 1 << 16), response.length
+
+
+def version(url: str) -> str:
+    """Return the validator in the response to a HEAD, or "" if there is none."""
+    try:
+        request, opener = request_for(url, {})
+        request.method = "HEAD"
+        with opener.open(request, timeout=_TIMEOUT) as response:
+            return _validator(response) or ""
+    except (OSError, ValueError, http.client.HTTPException):
+        return ""  # a task that reads it says what is wrong
 
 
 def _check_whole(response: http.client.HTTPResponse, url: str) -> None:
