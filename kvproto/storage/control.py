@@ -125,7 +125,7 @@ def locked(events: str, *, wait: bool = True) -> Iterator[bool]:
     """
     try:
         file = open_regular(events)
-    except FileNotFoundError:
+    except OSError:
         yield False
         return
     with file:
