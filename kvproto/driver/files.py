@@ -6,11 +6,23 @@ Implements FILES-1 and FILES-2 on the driver's side.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from kvproto.errors import FilesError, WorkerNotStarted
 
-__all__ = ["Path", "ProgramFiles", "as_bytes", "checked_files", "external", "paths_of"]
+if TYPE_CHECKING:
+    from _collections_abc import dict_items
+
+__all__ = [
+    "Path",
+    "ProgramFiles",
+    "as_bytes",
+    "checked_files",
+    "external",
+    "paths_of",
+    "read_later",
+]
 
 Path = str | os.PathLike[str]
 
@@ -45,7 +57,61 @@ def external(files: Iterable[Path]) -> dict[str, bytes]:
     OSError
         A supporting file cannot be read.
     """
-    program, *others = paths_of(files)
+    paths = paths_of(files)
+    return _FilesInTask(paths) if _Process.is_task else _packaged(paths)
+
+
+def read_later() -> None:
+    """Let `external` read files when they are needed.
+
+    A task process calls this. It imports the modules of its job, whose programs it has got from the
+    driver. Their paths may not exist where it runs.
+    """
+    _Process.is_task = True
+
+
+class _Process:
+    """This process."""
+
+    is_task = False
+
+
+class _FilesInTask(ProgramFiles):
+    """What `external` returns in a task: the files are read at the first use."""
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__()
+        self._unread = paths
+
+    def _read(self) -> None:
+        if self._unread:
+            packaged = _packaged(self._unread)
+            self._unread, self.paths = [], packaged.paths
+            self.update(packaged)
+
+    def __getitem__(self, name: str) -> bytes:
+        self._read()
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._read()
+        return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._read()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._read()
+        return super().__len__()
+
+    def items(self) -> dict_items[str, bytes]:
+        self._read()
+        return super().items()
+
+
+def _packaged(paths: list[str]) -> ProgramFiles:
+    program, *others = paths
     packaged = ProgramFiles()
     packaged["op"], packaged.paths["op"] = _read_program(program), os.path.abspath(program)
     for path in others:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from kvproto._text import without_passwords
 from kvproto.driver import proc
+from kvproto.driver.files import read_later
 from kvproto.engine.connection import Connection
 from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
 from kvproto.errors import (
@@ -67,6 +68,7 @@ def main(fd: int) -> None:
     and ("error", index, Failure).
     """
     os.set_inheritable(fd, False)
+    read_later()
     connection = Connection(fd)
     calls: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, calls), daemon=True).start()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from support.jobs import ECHO, program
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +71,38 @@ def test_kvproto_run_takes_a_job_from_such_a_module(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("('x', 1)\ny\t1\n", "")
+
+
+WITH_PROGRAM = """
+from kvproto.classic import Job, external
+
+class Echo(Job):
+    map = external(["op"])
+    required_files = ["suffix"]
+    @staticmethod
+    def reduce(pairs, params):
+        for key, value in pairs:
+            yield key, value.decode() + open("suffix").read()
+
+class Reads(Job):
+    program = external(["op"])
+    required_files = ["suffix"]
+    @staticmethod
+    def map(line, params):
+        return [(line, len(Reads.program))]
+"""
+
+
+def test_a_task_does_not_read_the_programs_of_a_module_that_it_imports(tmp_path):
+    """The task works in the directory of the required files, where the program is not."""
+    program(tmp_path, ECHO)
+    (tmp_path / "suffix").write_text("!")
+    code = """
+import far
+from kvproto.classic import result_iterator
+print(*result_iterator(far.Echo().run(input=["raw://x"]).wait()))
+far.Reads().run(input=["raw://x"]).wait()
+"""
+    out, err = run(tmp_path, code, far=WITH_PROGRAM)
+    assert out == "(b'', 'x!')\n"
+    assert "WorkerNotStarted: op: there is no such file" in err
