@@ -19,6 +19,8 @@ class Place(NamedTuple):
         The URL or path of the input.
     entry : int
         Its index in the part of the input that the task reads, from 0.
+    part : int
+        The offset in bytes where this part begins.
     line : int or None
         The number of the line, from 1. None if the entries are not lines, or if it is not known.
     start, end : int or None
@@ -29,6 +31,7 @@ class Place(NamedTuple):
 
     input: str
     entry: int
+    part: int = 0
     line: int | None = None
     start: int | None = None
     end: int | None = None
@@ -36,7 +39,8 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         if self.start is None:
-            return f"{self.input}, entry {self.entry} of this task's part (counted from 0)"
+            part = f" of the part that begins at byte {self.part}" if self.part else ""
+            return f"{self.input}, entry {self.entry} (counted from 0){part}"
         line = "" if self.line is None else f", line {self.line}"
         content = " of its content" if self.is_unpacked else ""
         return f"{self.input}{line}, bytes {self.start} to {self.end}{content}"

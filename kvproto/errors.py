@@ -15,10 +15,11 @@ A mistake of the caller, such as an argument of the wrong type, is a TypeError o
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any, TypedDict, Unpack
 
-from kvproto._record import Record
+from kvproto._record import Place, Record
 from kvproto._text import printable, signal_name, without_passwords
 
 __all__ = [
@@ -194,12 +195,15 @@ class WorkerError(KVProtoError):
     record : Record or None
         The record at which it fails, if playing its input again to fresh workers has shown it (map
         only).
+    core : str or None
+        The path of its core file, if one was kept.
     replay : str
         What playing its input again has shown, in words; "" if that was not done.
     """
 
     advice = ""
     record: Record | None = None
+    core: str | None = None
     replay: str = ""
 
     def __init__(self, what: str, **facts: Unpack[WorkerFacts]) -> None:
@@ -220,6 +224,19 @@ class WorkerError(KVProtoError):
         """Add what playing the input again has shown."""
         self.replay, self.record = replay, record
         self.args = (self.report(),)
+
+    def dumped(self, core: str) -> None:
+        """Add the core file, which was kept."""
+        self.core = core
+        program = self.argv[0] if self.argv else "PROGRAM"
+        self.advice = f"gdb {shlex.quote(program)} {shlex.quote(core)} shows where it crashed"
+        self.args = (self.report(),)
+
+    def placed(self, place: Place) -> None:
+        """Add where the record comes from."""
+        if self.record is not None:
+            self.record = self.record._replace(place=place)
+            self.args = (self.report(),)
 
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of stderr."""
@@ -244,6 +261,8 @@ class WorkerError(KVProtoError):
             lines += ["    " + line for line in self.stderr_tail]
         elif not self.stderr_tail and not isinstance(self, WorkerNotStarted):
             lines.append("  it wrote nothing to stderr")
+        if self.core:
+            lines.append("  its core file: " + self.core)
         if self.advice:
             lines.append("  what to do: " + self.advice)
         return "\n".join(lines)
@@ -268,7 +287,7 @@ class WorkerFailed(WorkerError):
 class WorkerCrashed(WorkerError):
     """A signal killed the worker; `signal_name` names it."""
 
-    advice = "debug it on the same input (kvproto map --in kv < input), or with a core dump"
+    advice = "run it in a debugger on this input; for a core file, run `ulimit -c unlimited` first"
 
 
 class WorkerReported(WorkerError):
@@ -326,6 +345,12 @@ class JobError(KVProtoError):
         when its process could not send the error.
     task : tuple of (str, int), or None
         The stage of that task, "map" or "reduce", and its number from 0.
+    record : Record or None
+        The record at which the program of that task fails.
+    input : str or None
+        The URL or path of the input that has the record, or that cannot be read.
+    line : int or None
+        The number of the line of the record, from 1.
     """
 
     def __init__(
@@ -339,6 +364,20 @@ class JobError(KVProtoError):
         self.cause = cause
         self.task = task
         self._brief = printable(without_passwords(brief))
+
+    @property
+    def record(self) -> Record | None:
+        return self.cause.record if isinstance(self.cause, WorkerError) else None
+
+    @property
+    def input(self) -> str | None:
+        if isinstance(self.cause, DataError):
+            return self.cause.url
+        return self.record.place.input if self.record and self.record.place else None
+
+    @property
+    def line(self) -> int | None:
+        return self.record.place.line if self.record and self.record.place else None
 
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of a worker's stderr."""

@@ -136,6 +136,7 @@ def _run_program(args: argparse.Namespace) -> None:
             args=arguments,
             on_message=_show_message,
             max_item=args.max_item,
+            core_directory=os.getcwd(),
             **limits,
         ) as worker,
     ):

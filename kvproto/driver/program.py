@@ -7,9 +7,11 @@ Implements the driver's side of MAP, REDUCE, STDERR and LIFECYCLE.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from kvproto.driver.cores import keep_core
 from kvproto.driver.exchange import Decoded_co, Decoder, Exchange
 from kvproto.driver.files import Path, checked_files, external, paths_of
 from kvproto.driver.limits import LIMITS, Limits, checked_limit
@@ -17,7 +19,7 @@ from kvproto.driver.pinpoint import Steps, can_pinpoint, pinpoint
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
 from kvproto.driver.window import Window
-from kvproto.errors import WorkerError
+from kvproto.errors import WorkerCrashed, WorkerError
 from kvproto.protocol.dealing import Dealer, Write
 from kvproto.protocol.frames import MAX_ITEM, ListDecoder, Pair, PairDecoder
 from kvproto.protocol.messages import Message
@@ -63,6 +65,9 @@ class ExternalProgram:
         Called with each `Message` of its stderr as it arrives.
     max_item : int
         Limit of an item in bytes, in either direction (LIMITS-1).
+    core_directory : str or None
+        A directory that gets the core file of a run that crashes, if the system writes one into the
+        program's working directory.
 
     Raises
     ------
@@ -91,6 +96,7 @@ class ExternalProgram:
         pinpoint: float | None = LIMITS.pinpoint,
         on_message: Callable[[Message], object] | None = None,
         max_item: int = MAX_ITEM,
+        core_directory: str | None = None,
     ) -> None:
         if mode is not None and mode not in MODES:
             raise ValueError(f"mode must be 'map', 'reduce' or None, not {mode!r}")
@@ -106,6 +112,7 @@ class ExternalProgram:
         self._args = [str(arg) for arg in args]
         self._on_message = on_message
         self._max_item = max_item
+        self._core_directory = core_directory
         self._live: set[Exchange[object]] = set()
 
     def map(self, entries: Iterable[Item | tuple[Item, Item]]) -> Iterator[list[Pair]]:
@@ -277,11 +284,26 @@ class ExternalProgram:
         )
         try:
             with exchange:
-                yield exchange
+                try:
+                    yield exchange
+                except WorkerCrashed as error:
+                    self._keep_core(error, exchange.process)
+                    raise
         except WorkerError as error:
             if can_pinpoint(error, exchange):
                 pinpoint(error, exchange, self._play)
             raise
+
+    def _keep_core(self, error: WorkerCrashed, process: SupervisedProcess) -> None:
+        if self._core_directory is None:
+            return
+        name = f"core.{os.path.basename(self.name)}.{process.pid}"
+        path = os.path.join(self._core_directory, name)
+        try:
+            if keep_core(process.directory, self._files, path):
+                error.dumped(path)
+        except OSError as e:
+            error.add_note(f"its core file could not be kept: {e}")
 
     def _play(self, steps: Steps, limits: Limits) -> WorkerError | None:
         """Run a map again on some of its pairs; return how it failed, if it did."""

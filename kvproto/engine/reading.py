@@ -20,13 +20,15 @@ from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
 
+from kvproto._record import Place
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.events import emit_message
+from kvproto.engine.locating import locate_line
 from kvproto.engine.meter import Meter, MeteredFile
 from kvproto.engine.pair_source import check_finished, iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
-from kvproto.errors import DataError, JobError, KVProtoError
+from kvproto.errors import DataError, JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
 from kvproto.inputs.replicas import failover, skip
@@ -87,6 +89,8 @@ class InputReader:
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
+        self._begins: list[tuple[int, Split]] = []  # how many entries were read before each split
+        self._n_of_init = 0  # entries
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
         self._is_content = False
@@ -119,6 +123,7 @@ class InputReader:
         replica to skip.
         """
         self._n_before = self._meter.n_records
+        self._begins.append((self._n_before, split))
         self._n_taken = 0
         return failover((split.url, *split.replicas), partial(read, split), self._failed)
 
@@ -203,6 +208,8 @@ class InputReader:
         if self._chain != InputChain() or self._init is not None:
             function = self._chain.functions[-1] if self._chain.functions else self._function
             for number, entry in enumerate(self.entries()):
+                if number == 0:
+                    self._n_of_init = self._meter.n_records - length_hint(self._left) - 1
                 yield entry_frame(entry, number, function)
             return
         for split in self._splits:
@@ -247,6 +254,29 @@ class InputReader:
         return (
             f"input: {self._url}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
         )
+
+    def place_record(self, error: WorkerError) -> str | None:
+        """Add to an error where its record comes from; return what else to say of it."""
+        number = error.pair_index if error.record is None else error.record.number
+        place = None if number is None else self._located(number)
+        if place is None:
+            return None
+        if error.record is None:
+            return f"input of the first pair without an answer: {place}"
+        error.placed(place)
+        return ""
+
+    def _located(self, number: int) -> Place | None:
+        """Return where a pair of `frames` comes from; None if it was not read."""
+        number += self._n_of_init
+        for begin, split in reversed(self._begins):
+            if begin <= number < self._meter.n_records:
+                is_last = split is self._begins[-1][1]
+                url = self._url if is_last else split.url
+                if self._chain.functions:
+                    return Place(url, number - begin, split.start)
+                return locate_line(split, url, number - begin, self._open, self._unpack)
+        return None
 
     @contextmanager
     def _opened(self, split: Split, url: str) -> Iterator[tuple[Any, int | None]]:

@@ -7,6 +7,7 @@ far as that is known: where whole batches of pairs are handled, an earlier entry
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kvproto.driver.source import FileRange
 from kvproto.engine.bulk import FrameCombiner, FrameReduce, TypedReduce
 from kvproto.engine.calls import Finished, MapCall, ReduceCall
-from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
+from kvproto.engine.context import TaskContext, current, in_task, pass_str_as_bytes
 from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output, reduce_output
@@ -42,7 +43,7 @@ from kvproto.engine.spec import (
     TaskSpec,
     attributes,
 )
-from kvproto.errors import DataError, JobError
+from kvproto.errors import DataError, JobError, WorkerError
 from kvproto.inputs.schemes import open_input, versions_read
 from kvproto.protocol import native as _native
 from kvproto.protocol.messages import Message
@@ -87,6 +88,10 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
         is_ours = isinstance(error, (DataError, JobError))
         if is_ours and not (is_giving or reader.has_failed):
             return None  # a file that cannot be written, say: no entry is at fault
+        if isinstance(error, WorkerError) and isinstance(spec.map, External):
+            where = reader.place_record(error)
+            if where is not None:
+                return where
         return reader.place(is_in_function=is_giving and not isinstance(spec.map, External))
 
     with (
@@ -358,9 +363,15 @@ def _program(mode: str, program: External) -> Iterator[ExternalProgram]:
         emit_message(str(message), message.kind)
 
     limits: dict[str, Any] = program.ext_limits
+    logs = os.path.join(current().shared, "logs")
     try:
         with ExternalProgram(
-            program.files, mode=mode, params=program.ext_params, on_message=tell, **limits
+            program.files,
+            mode=mode,
+            params=program.ext_params,
+            on_message=tell,
+            core_directory=logs if os.path.isdir(logs) else None,
+            **limits,
         ) as worker:
             yield worker
     except OSError as e:
@@ -377,7 +388,7 @@ def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterat
         yield
     except Exception as e:  # whatever the user's function raises
         note = place(e)
-        if note is not None:
+        if note:
             e.add_note(note)
         if isinstance(e, (AttributeError, TypeError)) and _OF_TEXT.search(str(e)):
             is_text = (

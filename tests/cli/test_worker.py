@@ -431,3 +431,45 @@ def test_without_stderr_nothing_of_it_gets_into_the_output():
         ["sh", "-c", line], input=b"one\n", capture_output=True, cwd="/", timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"\tone\n\n")
+
+
+FAILS_ON_BAD = """
+    import os, struct, sys
+    stdin = sys.stdin.buffer
+    stdin.read(int(stdin.readline()))
+    while size := stdin.read(4):
+        stdin.read(*struct.unpack("<I", size))
+        value = stdin.read(*struct.unpack("<I", stdin.read(4)))
+        if value == b"bad\\n":
+            open("core", "w").write("memory")
+            os.abort()
+        os.write(1, bytes(4))
+"""
+
+
+def test_the_record_at_which_a_map_fails_is_shown_and_its_core_file_is_kept(tmp_path):
+    worker = script(tmp_path, FAILS_ON_BAD)
+    run = subprocess.run(
+        command_line("map", "--", str(worker)),
+        input=b"good\n" * 30 + b"bad\n" + b"good\n" * 30,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    shown = run.stderr.decode()
+    assert "at the record with number 30 (counted from 0)\n" in shown
+    assert 'value, 4 bytes: "bad\\n"\n' in shown
+    assert "played again: a fresh worker fails on this record alone, in the same way\n" in shown
+    (core,) = tmp_path.glob("core.*")
+    assert core.read_text() == "memory"
+    assert f"its core file: {core}\n" in shown
+    assert f"gdb {worker} {core} shows where it crashed" in shown
+
+
+def test_no_input_is_played_again_with_pinpoint_0(tmp_path):
+    worker = script(tmp_path, FAILS_ON_BAD)
+    run = kvproto_command("map", "--pinpoint", "0", "--", str(worker), stdin=b"bad\n")
+    assert run.returncode == 1
+    assert b"first input pair without an answer: number 0 " in run.stderr
+    assert b"played again" not in run.stderr
