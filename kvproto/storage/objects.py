@@ -219,6 +219,7 @@ class ObjectReader(io.RawIOBase):
         self._requested = 0
         self._stream: Iterator[bytes] | None = None
         self._chunk = memoryview(b"")
+        self._whole = memoryview(b"")  # a small object, which is requested once
 
     def readable(self) -> bool:
         return True
@@ -235,7 +236,7 @@ class ObjectReader(io.RawIOBase):
             base = self.status().n_bytes
         if base + offset != self._at:
             self._at = base + offset
-            self._stream, self._chunk = None, memoryview(b"")
+            self._stream, self._chunk = None, self._whole[self._at :]
         return self._at
 
     def status(self) -> ObjectStatus:
@@ -268,6 +269,8 @@ class ObjectReader(io.RawIOBase):
                 self._stream = self._begin()
             try:
                 self._chunk = memoryview(next(self._stream, b"")).cast("B")
+                if len(self._chunk) == self._last():
+                    self._whole = self._chunk
                 if self._chunk:
                     return True
                 if self._at < self._requested:
@@ -306,7 +309,8 @@ class ObjectReader(io.RawIOBase):
             return iter(())
         self._status = _status(result.meta)
         self._requested = min(end or self._status.n_bytes, self._status.n_bytes)
-        return _chunks(result.stream(min_chunk_size=_CHUNK), self.name)
+        n_chunk = _FIRST if self._requested == self._status.n_bytes <= _FIRST else _CHUNK
+        return _chunks(result.stream(min_chunk_size=n_chunk), self.name)
 
     def close(self) -> None:
         self._stream, self._chunk = None, memoryview(b"")

@@ -302,3 +302,15 @@ def test_a_whole_bucket_is_never_removed(bucket):
         with pytest.raises(OSError, match="a whole bucket is never removed"):
             ObjectStore().remove_tree(url)
     assert all_of(f"{bucket}/some") == b"1"
+
+
+def test_a_small_object_is_requested_once_wherever_it_is_read(bucket, s3_address, monkeypatch):
+    written(f"{bucket}/some", bytes(range(200)))
+    with proxy(s3_address, lambda *request: None) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with io.BufferedReader(store_of(bucket).open_range(f"{bucket}/some")) as file:
+            assert file.read(3) == bytes(range(3))
+            assert file.seek(-2, os.SEEK_END) == 198 and file.read() == bytes([198, 199])
+            assert file.seek(50) == 50 and file.read(2) == bytes([50, 51])
+            assert file.seek(300) == 300 and file.read() == b""
+        assert [method for method, _ in server.requests] == ["GET"]
