@@ -201,8 +201,8 @@ class _Upload:
 class ObjectReader(io.RawIOBase):
     """An object, or the bytes from `start` to `end` of it, as a file. It is read as one stream.
 
-    A stream that breaks is resumed; it is an error if the object was replaced meanwhile, or is not
-    the one of `status`. Offsets count from the beginning of the object.
+    The library resumes a stream that breaks. It is an error if the object was replaced meanwhile,
+    or is not the one of `status`. Offsets count from the beginning of the object.
     """
 
     def __init__(
@@ -262,27 +262,20 @@ class ObjectReader(io.RawIOBase):
         return n_read
 
     def _more(self) -> bool:
-        """Take the next chunk; False at the end. A stream that breaks is resumed."""
-        n_failed = 0
+        """Take the next chunk; False at the end."""
         while True:
             if self._stream is None:
                 self._stream = self._begin()
-            try:
-                self._chunk = memoryview(next(self._stream, b"")).cast("B")
-                if len(self._chunk) == self._last():
-                    self._whole = self._chunk
-                if self._chunk:
-                    return True
-                if self._at < self._requested:
-                    raise OSError(errno.EIO, "the answer ended too early", self.name)
-                if self._at >= self._last():
-                    return False
-                self._stream = None
-            except OSError:
-                self._stream = None
-                n_failed += 1
-                if n_failed == _N_ATTEMPTS:
-                    raise
+            self._chunk = memoryview(next(self._stream, b"")).cast("B")
+            if len(self._chunk) == self._last():
+                self._whole = self._chunk
+            if self._chunk:
+                return True
+            if self._at < self._requested:
+                raise OSError(errno.EIO, "the answer ended too early", self.name)
+            if self._at >= self._last():
+                return False
+            self._stream = None
 
     def _last(self) -> int:
         """The offset after the last byte to read, as far as it is known."""
@@ -319,7 +312,6 @@ class ObjectReader(io.RawIOBase):
 
 _FIRST = 1 << 20  # bytes of the first request, if it is not said where to end
 _CHUNK = 256 << 10  # bytes that the library hands over at a time, at least
-_N_ATTEMPTS = 5  # attempts to read the next chunk
 
 
 def _chunks(stream: Iterable[bytes], path: str) -> Iterator[bytes]:
