@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import tokenize
 from collections.abc import Iterable, Mapping
-from types import CellType, CodeType, FunctionType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any, TypeAlias
 
 import cloudpickle
@@ -47,6 +47,8 @@ def is_same(one: Any, other: Any, _seen: _Seen | None = None) -> bool:
         return _is_same_function(one, other, seen)
     elif isinstance(one, (staticmethod, classmethod)):
         return is_same(one.__func__, other.__func__, seen)
+    elif isinstance(one, (functools.partial, MethodType)):
+        return is_same(_bound(one), _bound(other), seen)
     elif isinstance(one, CellType):
         return is_same(contents(one), contents(other), seen)
     elif isinstance(one, type):
@@ -85,6 +87,12 @@ def _is_same_function(one: FunctionType, other: FunctionType, seen: _Seen) -> bo
         and is_same(one.__closure__, other.__closure__, seen)
         and all(is_same(one.__globals__[name], other.__globals__[name], seen) for name in names)
     )
+
+
+def _bound(value: functools.partial[Any] | MethodType) -> tuple[Any, ...]:
+    if isinstance(value, MethodType):
+        return value.__func__, value.__self__
+    return value.func, value.args, value.keywords, vars(value)
 
 
 def _members(value: type) -> dict[str, Any]:

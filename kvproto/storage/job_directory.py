@@ -180,7 +180,10 @@ class JobDirectory(JobPaths):
         JobPaths.__init__(directory, job)
         with in_home(directory.path), locked(directory.events) as is_there:
             if not is_there:
-                raise JobError(f"{directory.events} does not exist: job {job} cannot be resumed")
+                raise JobError(
+                    f"job {job} cannot be resumed, because none of its tasks had finished: run it "
+                    f"again ({directory.events} cannot be read)"
+                )
             if has_driver(directory.control):
                 raise JobError(f"job {job} is active: its driver is running it")
             for path in (directory.logs, directory.files, directory.tmp):
