@@ -173,6 +173,11 @@ def dying(merge, marks, call):
     return merge(call)
 
 
+def data_of(number, partition):
+    """What a map writes for a partition: more than is kept before it is written to a map's file."""
+    return f"<{number}, {partition}>".encode() * 60_000
+
+
 @pytest.mark.parametrize("limits", [Limits(), *LIMITS.values()])
 @pytest.mark.parametrize("place", ["files", "memory"])
 def test_a_shuffle_has_the_objects_and_requests_of_its_plan(place, limits, tmp_path, monkeypatch):
@@ -189,19 +194,19 @@ def test_a_shuffle_has_the_objects_and_requests_of_its_plan(place, limits, tmp_p
         path = f"{directory}/map-{number}"
         with SpoolWriter(path, n_partitions, index_in_file=in_files) as writer:
             for partition in range(n_partitions):
-                writer.write(partition, f"<{number}, {partition}>".encode(), 1)
+                writer.write(partition, data_of(number, partition), 1)
             files.append(writer.publish())
     spooled = Spooled(directory, files, n_partitions)
     n_bytes = spooled.n_bytes
-    merge = plan_merge(n_maps, n_partitions, n_bytes, 2, store.request_bytes, limits)
+    merge = plan_merge(n_maps, n_partitions, n_bytes, 1, store.request_bytes, limits)
     if merge is not None:
-        calls = merge_calls(spooled, merge, 1000)
+        calls = merge_calls(spooled, merge, 1 << 30)
         merged = [merge_task(call).output for call in calls]
         spooled = Spooled(directory, merged, n_partitions, merge)
     for partition, segments in enumerate(spooled.segments()):
         assert len(segments) == n_maps
         assert b"".join(read_segments(segments)) == b"".join(
-            f"<{number}, {partition}>".encode() for number in range(n_maps)
+            data_of(number, partition) for number in range(n_maps)
         )
     plan = traffic(n_maps, n_partitions, n_bytes, merge, limits)
     n_objects = len(store.names(directory))
@@ -232,6 +237,22 @@ def test_a_reader_of_files_reads_what_is_merged_with_one_request(n_read, tmp_pat
             assert size == split.n_bytes == len(text)
             assert file.read(n_read) == (text if n_read < 0 else text[:n_read])
     assert len(opened) == 2
+
+
+def test_a_reader_that_leaves_the_rest_of_a_file_goes_on_with_the_next_one(
+    tmp_path,
+):
+    segments = []
+    for number in range(2):
+        with SpoolWriter(str(tmp_path / f"map-{number}"), 1) as writer:
+            writer.write(0, b"x" * 3_000_000, 1)
+            segments += writer.publish().segments()
+    os.truncate(segments[0].path, 2_000_000)
+    splits, open_split = segment_files(segments, RAW)
+    for split in splits:
+        file, _ = open_split(split.url, split.start, split.end)
+        with file:
+            assert file.read(1) == b"x"
 
 
 @pytest.fixture

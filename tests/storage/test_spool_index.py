@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kvproto.errors import DataError
 from kvproto.storage.spool import SpoolWriter, read_columns, read_parts, read_segments
 from kvproto.storage.spool_index import ColumnsInFiles, SpoolFile, columns_of, pack_index
+from kvproto.storage.store import store_of
 
 N_COLUMNS = 4
 
@@ -156,3 +157,14 @@ def test_further_ranges_are_packed_after_the_heads(tmp_path):
     assert segments[1].ranges == ((2, 2), (6, 2), (10, 2))
     assert file.packed == pack_index(segments) and len(file.packed) == 4 * 32 + 4 * 16
     assert file.segments(1, 3) == segments[1:3]
+
+
+def test_what_was_written_in_rounds_is_read_with_one_request_for_each(tmp_path, monkeypatch):
+    writes = [(column, b"data") for _ in range(3) for column in range(N_COLUMNS)]
+    file = write(tmp_path / "map-0", writes, buffer_size=4 * N_COLUMNS - 1, in_rounds=True)
+    store = store_of(file.path)
+    opened, open_range = [], store.open_range
+    monkeypatch.setattr(store, "open_range", lambda *args: opened.append(args) or open_range(*args))
+    parts = [*read_parts(file.segments(1, 3), in_file_order=True)]
+    assert parts == [(0, b"data"), (1, b"data")] * 3
+    assert [(start, n_bytes) for _, start, n_bytes in opened] == [(4, 8), (20, 8), (36, 8)]
