@@ -14,8 +14,9 @@ which is tried again alone; a map of many splits is not.
 
 The rule is a price in bytes. Reading from a store costs a request as much as `Store.request_bytes`
 of data. Jobs are merged when the requests that this saves are worth more than the bytes that are
-moved again, by at least the price of a stage (`Limits.least_gain`): of an object store, 4,000
-segments or more with less than 0.5 MiB on average; of local files, 260,000 with less than 8 KiB.
+moved again, by at least the price of a stage (`Limits.least_gain`): from about 6,000 segments of
+64 KiB in an object store, or 300,000 of 1 KiB in local files. Segments of 0.5 MiB, or 8 KiB, that
+maps have written in one round are not merged.
 
 Which is more depends on the number and the size of the segments, not on the number alone: a million
 segments of 10 MiB are best read as they are. What depends on the number alone is where the indexes

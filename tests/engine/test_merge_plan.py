@@ -164,3 +164,18 @@ def test_the_groups_are_the_same_for_each_task_but_the_last():
         *([(4, 3), (4, 3), (4, 1)] * 2),
         *[(2, 3), (2, 3), (2, 1)],
     ]
+
+
+def fewest(request_bytes, segment):
+    """The fewest segments of a square shuffle that is merged; None if there are none."""
+    for side in range(10, 3000, 10):
+        if plan(side, side, side * side * segment, request_bytes) is not None:
+            return side * side
+    return None
+
+
+def test_the_documented_sizes_are_those_of_the_plan():
+    assert 5_000 < fewest(OBJECTS, 64 * KIB) < 7_000
+    assert 250_000 < fewest(LOCAL, KIB) < 350_000
+    assert plan(10_000, 60, 10_000 * 60 * MIB // 2, OBJECTS) is None
+    assert plan(1000, 1000, 1000 * 1000 * 8 * KIB, LOCAL) is None
