@@ -51,7 +51,7 @@ class Run(NamedTuple):
         The name of the stage in the exchange.
     attempt : Attempt
     worker : str
-        The process that runs it, and a random part: it differs each time.
+        The process that runs it, and when it began: HOST:PID:NANOSECONDS.
     """
 
     stage: str
@@ -118,7 +118,10 @@ class Exchange:
         self._write(f"events,{run.name},{run.worker},{number:06d}", pickle.dumps(events))
 
     def look(self) -> tuple[list[Run], dict[str, Run]]:
-        """List the runs, and the names of batches of events with the run of each, in order."""
+        """List the runs, and the names of batches of events with the run of each, in order.
+
+        Runs come in the order in which they began, as far as the clocks of the workers agree.
+        """
         runs, batches = [], {}
         for name in sorted(self._store.names(self.address)):
             kind, *parts = name.split(",")
@@ -126,7 +129,7 @@ class Exchange:
                 runs.append(_run(*parts))
             elif kind == "events" and parts[-1].isdecimal():
                 batches[name] = _run(*parts[:2])
-        return runs, batches
+        return sorted(runs, key=lambda run: int(run.worker.rpartition(":")[2])), batches
 
     def take_events(self, name: str) -> list[Event]:
         """Read a batch of events and remove it; no events if it is gone."""

@@ -155,6 +155,8 @@ class ExecutorEngine:
             problems = future.result()
         except Cancelled:
             raise
+        except self._cluster.lost:  # that worker process has ended, for whatever reason
+            return
         except Exception as e:  # whatever the cluster raises
             raise JobError(cannot_call(self._cluster.name, e), cause=e) from e
         if problems:

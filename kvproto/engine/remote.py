@@ -149,8 +149,8 @@ def run_call(call: Call) -> bytes:
     return pickle.dumps(answer)
 
 
-def _worker(run: bytes = b"") -> str:
-    return ":".join([socket.gethostname(), str(os.getpid()), *([run.hex()] if run else [])])
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 _jobs: dict[str, _Job] = {}
@@ -230,7 +230,9 @@ class _Job:
     def run(self, call: Call) -> Answer:
         """Run a call in an idle task process, or in a new one."""
         began = time.monotonic()
-        outbox = _Outbox(self._exchange, Run(call.stage, call.attempt, _worker(os.urandom(4))))
+        outbox = _Outbox(
+            self._exchange, Run(call.stage, call.attempt, f"{_worker()}:{time.time_ns()}")
+        )
         kind, value = self._run(call, outbox)
         seconds = time.monotonic() - began
         self._old_runs.append((time.monotonic(), outbox.run))

@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from support.jobs import ECHO, program
+from support.jobs import ECHO, program, results
+
+from kvproto.errors import JobError
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +108,18 @@ far.Reads().run(input=["raw://x"]).wait()
     out, err = run(tmp_path, code, far=WITH_PROGRAM)
     assert out == "(b'', 'x!')\n"
     assert "WorkerNotStarted: op: there is no such file" in err
+
+
+def test_a_module_that_the_tasks_cannot_import_is_named_with_what_to_do(tmp_path, monkeypatch):
+    path = tmp_path / "far_away.py"
+    path.write_text("def map(entry, params):\n    yield entry, 1\n")
+    with monkeypatch.context() as only_here:
+        only_here.syspath_prepend(str(tmp_path))
+        from far_away import map  # noqa: PLC0415
+    with pytest.raises(
+        JobError, match=r"cannot import: No module named 'far_away'; put it on sys.path"
+    ):
+        results(input=["raw://a"], map=map)
+    assert results(input=["raw://a"], map=map, required_modules=[("far_away", str(path))]) == [
+        ("a", 1)
+    ]

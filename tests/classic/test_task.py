@@ -103,21 +103,6 @@ def test_a_task_gets_the_values_of_another_job():
     ]
 
 
-def test_a_module_that_the_tasks_cannot_import_is_named_with_what_to_do(tmp_path, monkeypatch):
-    path = tmp_path / "far_away.py"
-    path.write_text("def map(entry, params):\n    yield entry, 1\n")
-    with monkeypatch.context() as only_here:
-        only_here.syspath_prepend(str(tmp_path))
-        from far_away import map  # noqa: PLC0415
-    with pytest.raises(
-        JobError, match=r"cannot import: No module named 'far_away'; put it on sys.path"
-    ):
-        results(input=["raw://a"], map=map)
-    assert results(input=["raw://a"], map=map, required_modules=[("far_away", str(path))]) == [
-        ("a", 1)
-    ]
-
-
 def test_a_value_that_nobody_put_is_an_error_that_names_it():
     with pytest.raises(JobError, match="nowhere"):
         results(input=["raw://a"], map=lambda e, params: [(of_task.get("nowhere"), "")])

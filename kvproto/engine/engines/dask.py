@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvproto.engine.engines import Cluster, cannot_call
 from kvproto.errors import JobError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kvproto.engine.remote import Call
 
 __all__ = ["DaskCluster", "connect"]
+
+_T = TypeVar("_T")
 
 
 def connect(url: str) -> DaskCluster:
@@ -50,24 +52,37 @@ class DaskCluster(Cluster):
         super().__init__(executor, sum(self._client.nthreads().values()))
 
     def submit(self, fn: Callable[[Call], bytes], call: Call) -> Future[bytes]:
-        future: Future[bytes] = self._dask.submit(fn, call, key=call.key)
-        return future
+        # The executor's own futures take an answer that is lost on its way for an error.
+        options = {**self._dask._kwargs, "pure": False}
+        submitted = self._client.submit(fn, call, key=call.key, **options)
+        return self._start(self._answer(submitted))
 
     def ask(self, fn: Callable[..., list[str]], *args: Any) -> Future[list[str]]:
-        loop = self._client.loop.asyncio_loop
-        return asyncio.run_coroutine_threadsafe(self._ask(fn, *args), loop)
+        return self._start(self._ask(fn, *args))
+
+    def _start(self, what: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run a coroutine in the thread of the client."""
+        return asyncio.run_coroutine_threadsafe(what, self._client.loop.asyncio_loop)
+
+    async def _answer(self, submitted: Any) -> bytes:
+        try:
+            answer: bytes = await submitted
+        except asyncio.CancelledError as e:
+            if submitted.cancelled():  # by Dask, which says why
+                raise ConnectionError(str(e)) from e
+            submitted.release()
+            raise
+        return answer
 
     async def _ask(self, fn: Callable[..., list[str]], *args: Any) -> list[str]:
         by_worker = await self._client._run(fn, *args, on_error="return")
-        return [
-            problem
-            for worker, answer in by_worker.items()
-            for problem in (
-                [cannot_call(f"the Dask worker {worker}", answer)]
-                if isinstance(answer, Exception)
-                else answer
-            )
-        ]
+        problems = []
+        for worker, answer in by_worker.items():
+            if isinstance(answer, list):
+                problems += answer
+            elif not isinstance(answer, OSError):  # that is of a worker that has just ended
+                problems.append(cannot_call(f"the Dask worker {worker}", answer))
+        return problems
 
     def close(self) -> None:
         if self._owns_client:
