@@ -14,8 +14,8 @@ from itertools import chain
 from kvproto.engine.calls import Calls, Finished, MergeCall
 from kvproto.engine.merge_plan import Merge
 from kvproto.engine.meter import Meter
-from kvproto.errors import DataError
-from kvproto.storage.results import new_attempt
+from kvproto.errors import DataError, JobError
+from kvproto.storage.results import new_attempt, plain_name
 from kvproto.storage.spool import SpoolWriter, read_columns, read_parts
 from kvproto.storage.spool_index import (
     ColumnsInFiles,
@@ -41,6 +41,11 @@ class Spooled:
     n_partitions : int
     merge : Merge or None
         What the tasks were, if they were merges.
+
+    Raises
+    ------
+    JobError
+        The files are those of other merges: a map that ran again has written other data.
     """
 
     def __init__(
@@ -52,6 +57,9 @@ class Spooled:
         self.n_pairs = sum(file.n_pairs for file in files)
         self.files = files
         self._merge = merge
+        if merge is not None:
+            for task, file in enumerate(files):
+                _check_name(file.path, _name(task, merge.maps(task), merge.partitions(task)))
 
     def columns(self, partition: int) -> PackedColumns | ColumnsInFiles:
         """Return the columns of a partition, in the order of the maps."""
@@ -84,11 +92,25 @@ def merge_calls(spooled: Spooled, merge: Merge, buffer_size: int) -> Calls[Merge
     return Calls(merge.n_tasks, make)
 
 
+def _name(task: int, maps: range, partitions: range) -> str:
+    """The name of the file of a merge, without the ending of its attempt."""
+    return f"merge-{task:05d}-{len(maps)}x{len(partitions)}"
+
+
+def _check_name(path: str, name: str) -> None:
+    if plain_name(path) != name:
+        raise JobError(
+            f"spool file {path} does not fit the merges of this job: the maps that ran again did "
+            "not write what they had written before; run the job again, without resuming it"
+        )
+
+
 def merge_task(call: MergeCall) -> Finished[SpoolFile]:
     """Merge the columns of several maps. Its file has the index at its end."""
     meter = Meter("merged", 0)
     n_maps, n_partitions = len(call.maps), len(call.partitions)
-    path = os.path.join(call.directory, f"merge-{call.number:05d}.{new_attempt()}")
+    name = f"{_name(call.number, call.maps, call.partitions)}.{new_attempt()}"
+    path = os.path.join(call.directory, name)
     with (
         meter,
         SpoolWriter(

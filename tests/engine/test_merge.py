@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import re
 import signal
@@ -12,8 +13,10 @@ from support.jobs import InThisProcess
 
 from kvproto.classic import Job, external
 from kvproto.classic.func import sum_combiner, sum_reduce
+from kvproto.classic.resuming import save
 from kvproto.classic.task_io import chain_reader, plain_output_stream, task_output_stream
 from kvproto.engine.job import run_job
+from kvproto.engine.journal import Journal, Planned, load
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import Limits, indexes_in_files, plan_merge, traffic
 from kvproto.engine.pool import LocalPool
@@ -147,6 +150,59 @@ def test_a_job_says_why_it_is_merged_and_its_merges_are_a_stage():
     assert [(event["done"], event["total"]) for event in progress if event["stage"] == "merge"] == [
         (number, 6) for number in range(1, 7)
     ]
+
+
+class Ends:
+    """An engine that ends within the second stage."""
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        stage = InThisProcess().run_stage(name, fn, calls, retries, on_event)
+        yield from itertools.islice(stage, 2) if name == "merge" else stage
+        if name == "merge":
+            raise JobError("the engine has ended")
+
+
+class Remaining(InThisProcess):
+    """An engine that runs the calls that are not done."""
+
+    def __init__(self):
+        self.n_run = {}
+
+    def run_stage(self, name, fn, calls, retries, on_event):
+        left = [index for index in range(len(calls)) if index not in getattr(calls, "done", ())]
+        self.n_run[name] = len(left)
+        part = [calls[index] for index in left]
+        for index, finished in super().run_stage(name, fn, part, retries, on_event):
+            yield left[index], finished
+
+
+def resumed(limits_then, limits_now):
+    """The engine and the results of a job that ended within its merges, and was resumed."""
+    job, jobargs = Job("resumed"), {"input": INPUT, "partitions": 3, **JOBS["functions"](None)}
+    spec = job.worker.spec(job, jobargs)
+    inputs = job.worker.inputs(job, jobargs, spec)
+    planned = Planned(spec, inputs, 2, 2, speculate=False)
+    with contextlib.closing(JobDirectory("resumed")) as directory:
+        journal = Journal(directory, save(job, jobargs, planned, {}))
+        with pytest.raises(JobError, match="the engine has ended"):
+            run_job(spec, inputs, directory, Ends(), 2, journal=journal, limits=limits_then)
+    engine = Remaining()
+    with contextlib.closing(JobDirectory.reopen(directory.job)) as directory:
+        _, journal = load(directory)
+        paths = run_job(spec, inputs, directory, engine, 2, journal=journal, limits=limits_now)
+        return engine, [Path(path).read_bytes() for path in paths]
+
+
+def test_a_job_that_is_resumed_goes_on_from_the_merges_that_are_done():
+    limits = LIMITS["merges of few of both"]
+    engine, results = resumed(limits, limits)
+    assert engine.n_run == {"map": 0, "merge": 4, "reduce": 3}
+    assert results == Outcome(Limits(), InThisProcess(), **JOBS["functions"](None)).results
+
+
+def test_merges_of_another_plan_are_an_error():
+    with pytest.raises(JobError, match="does not fit the merges of this job"):
+        resumed(LIMITS["merges of few of both"], Limits(least_gain=ALWAYS, task_columns=4))
 
 
 class WithDeath:

@@ -134,7 +134,8 @@ def test_ten_thousand_maps_and_partitions_leave_the_driver_with_a_constant_for_e
     assert len(pickle.dumps(calls[len(calls) - 1])) < 3000
     files = [
         SpoolFile(
-            f"spool/merge-{task:05d}.{task:08x}",
+            f"spool/merge-{task:05d}-{len(merge.maps(task))}x{len(merge.partitions(task))}."
+            f"{task:08x}",
             len(merge.maps(task)) * len(merge.partitions(task)),
             LIMITS.task_bytes,
             b"",
