@@ -125,9 +125,11 @@ class Exchange:
         runs, batches = [], {}
         for name in sorted(self._store.names(self.address)):
             kind, *parts = name.split(",")
-            if kind == "run" and len(parts) == 2:
+            if name.endswith(".part"):  # a file that is being written
+                continue
+            if kind == "run":
                 runs.append(_run(*parts))
-            elif kind == "events" and parts[-1].isdecimal():
+            elif kind == "events":
                 batches[name] = _run(*parts[:2])
         return sorted(runs, key=lambda run: int(run.worker.rpartition(":")[2])), batches
 

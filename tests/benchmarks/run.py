@@ -30,6 +30,7 @@ BENCHMARKS = (
     "wordcount",
     "packed",
     "growth",
+    "engines",
     "conformance",
 )
 
