@@ -27,6 +27,7 @@ from kvproto.engine.stage import Attempt
 from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.storage.files import fetch_files
+from kvproto.storage.store import is_object
 
 __all__ = ["Answer", "Call", "Origin", "probe", "run_call", "versions"]
 
@@ -132,9 +133,14 @@ def probe(address: str, driver: tuple[str, str]) -> list[str]:
     try:
         Exchange(address).read_state()
     except (OSError, KVProtoError) as e:
+        advice = (
+            "all machines need access to the store of the job"
+            if is_object(address)
+            else "all machines must see the directory of the job at the same path"
+        )
         return [
             f"the worker process {_worker()} cannot read what the driver wrote in {address} "
-            f"({e}): all machines must see the directory of the job at the same path"
+            f"({e}): {advice}"
         ]
     return []
 

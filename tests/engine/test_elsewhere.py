@@ -356,3 +356,13 @@ def test_what_a_killed_driver_left_in_the_store_is_purged(store):
     assert status == "dead" and any("/spool/" in url for url in all_below(store))
     Job(name=name).purge()
     assert all_below(store) == []
+
+
+def test_workers_that_are_forks_of_the_driver_are_an_error_that_says_what_to_do(bucket):
+    context = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as executor:
+        job = Job("forked").run(input=TEXTS, map=words, engine=executor, store=bucket)
+        with pytest.raises(
+            JobError, match=r"is a fork of one that has used an object store.*spawn or forkserver"
+        ):
+            job.wait()
