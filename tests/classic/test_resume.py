@@ -20,6 +20,7 @@ from kvproto.engine.adopting import adopt
 from kvproto.engine.registry import JobHandle
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory, JobPaths
+from kvproto.storage.store import store_of
 
 TEXT = ["a b a", "b c", "a"]
 COUNTED = [("a", 3), ("b", 2), ("c", 1)]
@@ -566,3 +567,27 @@ def test_a_job_of_another_user_is_not_resumed_from_a_store(ran, tmp_path, monkey
     monkeypatch.setattr("os.geteuid", lambda: user)
     with pytest.raises(JobError, match=f"{store}/{job.name} belongs to another user"):
         adopt(job.name, str(store))
+
+
+@pytest.mark.parametrize("with_reduce", [True, False], ids=["reduce", "map alone"])
+def test_a_job_in_an_object_store_is_resumed_from_another_home(
+    ran, bucket, tmp_path, monkeypatch, with_reduce
+):
+    def one_fails(line, params):
+        if line == "a" and not os.path.exists(f"{params}.mended"):
+            raise RuntimeError("it fails")
+        return map(line, params)
+
+    store = f"{bucket}/jobs"
+    if with_reduce:
+        job = failing(ran, store=store)
+    else:
+        job = failing(ran, store=store, map=one_fails, reduce=None, processes=1)
+    mend(ran)
+    other_home(monkeypatch, tmp_path)
+    again = Job(name=job.name).resume(store=store)
+    pairs = list(result_iterator(again.wait()))
+    mapped = [(word, 1) for line in TEXT for word in line.split()]
+    assert pairs == (COUNTED if with_reduce else mapped)
+    assert n_maps(ran) == len(TEXT)
+    assert not store_of(store).names(f"{store}/{job.name}/journal")
