@@ -84,7 +84,7 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 def _shown(name: str, data: bytes) -> list[str]:
     """Show the beginning of an item: as quoted text on one line, or as the rows of a dump."""
-    head = f"{name}, {len(data)} bytes:"
+    head = f"{name}, {len(data)} byte{'s' * (len(data) != 1)}:"
     text = _beginning(data)
     if text is not None:
         quoted = "".join(_ESCAPES.get(character, character) for character in text)

@@ -9,12 +9,11 @@ import collections
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from kvproto.driver.source import DescriptorSource, Source
 from kvproto.protocol.frames import PairDecoder
 
 if TYPE_CHECKING:
     from array import array
-
-    from kvproto.driver.source import Source
 
 __all__ = ["MAX_WINDOW", "Window", "pair_offsets"]
 
@@ -47,7 +46,9 @@ class Window:
 
     def add(self, piece: memoryview) -> memoryview:
         """Keep the piece that the source has returned last; return it, or a copy instead."""
-        if len(piece) < _SMALL and not isinstance(piece.obj, bytes):
+        is_owned = isinstance(self._source, DescriptorSource) and len(piece) >= _SMALL
+        if not is_owned and not isinstance(piece.obj, bytes):
+            # A caller may use its memory again, and a small piece has a large room.
             copy = memoryview(bytes(piece))
             self._source.release(piece)
             piece = copy

@@ -86,6 +86,19 @@ def test_frames_may_be_cut_anywhere(fails_at):
         assert caught.value.record[:3] == (AT, *PAIRS[AT])
 
 
+def test_the_caller_may_use_the_memory_of_a_piece_again(fails_at):
+    def pieces():
+        room = bytearray(len(encode_pair(b"10000", b"value")))
+        for number in range(10_000, 10_900):
+            room[:] = encode_pair(b"%d" % number, b"value")
+            yield room
+
+    with ExternalProgram([fails_at], args=["crash", "10700"]) as worker:
+        with pytest.raises(errors.WorkerCrashed) as caught:
+            list(worker.map_frames(pieces()))
+        assert caught.value.record[:4] == (700, b"10700", b"value", 700)
+
+
 def test_frames_may_come_from_a_descriptor(fails_at, tmp_path):
     (tmp_path / "frames").write_bytes(encode_pairs(PAIRS * 3))
     with (
