@@ -17,7 +17,6 @@ import socket
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,8 @@ def _memory() -> Client:
 @lru_cache(32)
 def _client(base: str, settings: tuple[tuple[str, str], ...], n_retries: int) -> Client:
     """The client for a bucket with these settings of the environment."""
+    from datetime import timedelta  # noqa: PLC0415  # slow, and only objects need it
+
     from_url = _library(base).from_url
     config = _profile(dict(settings)) if base.startswith("s3://") else None
     endpoints = [value for name, value in settings if "ENDPOINT" in name or "BASE_URL" in name]
