@@ -43,6 +43,7 @@ UNDOCUMENTED = {
     "merge_partitions",
     "text",
     "trust",
+    "speculate",
     "unpack",
 }
 """Parameters that the documentation does not have."""
