@@ -48,7 +48,8 @@ class Limits(NamedTuple):
     least_gain : int
         What merges must save, in bytes that could be read in the same time.
     task_bytes : int
-        Bytes that one merge reads and keeps in memory, on average.
+        Bytes that one merge reads and keeps in memory, on average. The process of a merge takes up
+        to 190 MiB with the default.
     task_columns : int
         The largest number of segments that one merge reads.
     """

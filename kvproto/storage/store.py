@@ -107,7 +107,7 @@ class LocalFiles:
     """Local files, private to their user."""
 
     max_open = 64
-    request_bytes = 1 << 14
+    request_bytes = 1 << 14  # 2 KiB of what is in memory, 50 KiB and more of what is on a disk
 
     def create(self, path: str) -> AtomicFile:
         return AtomicFile(path)
