@@ -129,17 +129,16 @@ ON_CLUSTERS = {
     "test_job.py",
     "test_run.py",
 }
-"""More of them, by `make test-cluster` alone, which also runs all with four threads a worker."""
+"""More of them, by `make test-cluster` alone, which runs all with four threads a worker."""
 
 
 def pytest_generate_tests(metafunc):
     path = metafunc.definition.path
     name = path.name
     if path.parent.name in ("classic", "engine") and name in ON_ENGINES | ON_CLUSTERS:
-        marks = pytest.mark.cluster
-        one = "1 thread" if name in ON_ENGINES else pytest.param("1 thread", marks=marks)
-        many = pytest.param("4 threads", marks=marks)
-        metafunc.parametrize("engine_of_jobs", ["local", one, many], indirect=True)
+        one = ["1 thread"] if name in ON_ENGINES else []
+        many = pytest.param("4 threads", marks=pytest.mark.cluster)
+        metafunc.parametrize("engine_of_jobs", ["local", *one, many], indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pickle
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future
@@ -90,6 +91,7 @@ class ExecutorEngine:
         self._mailbox = _Mailbox()
         self._running: dict[Future[bytes], tuple[_StageRun, Attempt]] = {}
         self._n_stages = 0
+        self._next_look = 0.0
 
     def __enter__(self) -> ExecutorEngine:
         self._exchange.make()
@@ -139,7 +141,8 @@ class ExecutorEngine:
             while run.stage.n_left:
                 self._submit(run)
                 self._wait(f"the {name} stage")
-                self._take_events(run)
+                if time.monotonic() >= self._next_look:
+                    self._take_events(run)
                 yield from self._take_answers(run)
             self._take_events(run)
         finally:
@@ -227,6 +230,7 @@ class ExecutorEngine:
 
     def _take_events(self, run: _StageRun) -> None:
         """Pass on the events of running tasks."""
+        self._next_look = time.monotonic() + _POLL_SECONDS
         try:
             runs, batches = self._exchange.look()
             for one in runs:
