@@ -63,6 +63,11 @@ class Run(NamedTuple):
         """The name of the attempt, unique in its job."""
         return attempt_name(self.stage, self.attempt)
 
+    @property
+    def began(self) -> int:
+        """When it began, in nanoseconds by the clock of its worker."""
+        return int(self.worker.rpartition(":")[2])
+
 
 class Exchange:
     """The exchange of one driver of a job, a directory in the exchange of the job.
@@ -131,7 +136,7 @@ class Exchange:
                 runs.append(_run(*parts))
             elif kind == "events":
                 batches[name] = _run(*parts[:2])
-        return sorted(runs, key=lambda run: int(run.worker.rpartition(":")[2])), batches
+        return sorted(runs, key=lambda run: run.began), batches
 
     def take_events(self, name: str) -> list[Event]:
         """Read a batch of events and remove it; no events if it is gone."""

@@ -268,18 +268,19 @@ class _StageRun:
     def __init__(self, name: str, stage: Stage) -> None:
         self.name = name
         self.stage = stage
-        self._runs: dict[Attempt, list[str]] = {}
+        self._runs: dict[Attempt, list[Run]] = {}
 
     def began(self, run: Run) -> None:
         """Note a run of an attempt. A second one means that the engine has lost the first."""
-        workers = self._runs.setdefault(run.attempt, [])
-        if run.stage != self.name or run.worker in workers:
+        runs = self._runs.setdefault(run.attempt, [])
+        if run.stage != self.name or run in runs:
             return
-        workers.append(run.worker)
-        if len(workers) == 1:
+        runs.append(run)
+        if len(runs) == 1:
             self.stage.began(run.attempt)
             return
-        lost, now = (worker.rpartition(":")[0] for worker in workers[-2:])
+        runs.sort(key=lambda run: run.began)  # an answer may come before what was lost is seen
+        lost, now = (run.worker.rpartition(":")[0] for run in runs[-2:])
         self.stage.lost(
             run.attempt,
             f"the worker process {lost} ended, or lost its connection, with the task or its "
