@@ -312,11 +312,13 @@ def test_changed_data_on_the_web_is_named_if_a_finished_task_has_read_it(ran, tm
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/data"
-        job = failing(ran, input=[url])
-        os.utime(tmp_path / "data", (1, 1))
-        refused(Job(name=job.name), f"input {url}: has changed since the job ran")
-        server.shutdown()
-        thread.join()
+        try:
+            job = failing(ran, input=[url])
+            os.utime(tmp_path / "data", (1, 1))
+            refused(Job(name=job.name), f"input {url}: has changed since the job ran")
+        finally:
+            server.shutdown()
+            thread.join()
     mend(ran)
     assert sorted(result_iterator(Job(name=job.name).resume().wait())) == [("a", 1), ("b", 1)]
 
