@@ -262,7 +262,7 @@ class InputReader:
         if place is None:
             return None
         if error.record is None:
-            return f"input of the first pair without an answer: {place}"
+            return f"input: {place} (the first pair without an answer)"
         error.placed(place)
         return ""
 

@@ -126,15 +126,15 @@ def test_the_lines_that_an_init_took_are_counted(fails_on_bad, tmp_path):
     assert (error.line, error.record.number) == (6, 3)
 
 
-def test_a_failure_that_is_not_reproduced_names_the_line_without_an_answer(tmp_path):
-    body = "for number, pair in enumerate(pairs()): os.abort() if number == 60_000 else answer()\n"
+def test_without_a_record_the_line_of_the_first_pair_without_an_answer_is_named(tmp_path):
+    body = "for key, line in pairs(): os.abort() if b'1500' in line else answer()\n"
     path = tmp_path / "text"
-    path.write_bytes(b"".join(LINES))
-    worker = external([program(tmp_path, "import os\nparams()\n" + body)])
+    path.write_bytes(b"".join(LINES[:2000]))
+    worker = external([program(tmp_path, body)])
     error = failure(worker, path, attempts=1, ext_limits={"pinpoint": 0})
-    assert error.record is None and error.line is None
-    index = error.cause.pair_index
-    assert f"input of the first pair without an answer: {path}, line {index + 1}, " in str(error)
+    assert (error.cause.pair_index, error.record, error.line) == (1500, None, None)
+    assert f"input: {path}, line 1501, bytes " in str(error)
+    assert " (the first pair without an answer)\n" in str(error)
 
 
 @pytest.mark.parametrize("pinpoint", [0, False])
