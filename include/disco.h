@@ -13,7 +13,8 @@
  *
  * Threads. Core functions may run at the same time in any threads, as long as no two of them write
  * to the same object. A stream belongs to one thread at a time; different streams are independent.
- * The classic layer is one stream: one thread at a time may call it. Any thread may call msg().
+ * The classic layer is one stream: one thread at a time may call it. Any thread may call msg() and
+ * disco_count().
  *
  * Pointers. No pointer may be NULL unless the comment says so. A pointer to data may be NULL when
  * its size is 0. Functions keep no pointer that you pass to them, unless the comment says so.
@@ -443,6 +444,13 @@ DISCO_API DISCO_USE_RESULT void *dxmalloc(unsigned int size);
  * STDERR-4). It preserves errno.
  */
 DISCO_API void msg(const char *format, ...) DISCO_PRINTF(1, 2);
+
+/*
+ * Add n to a counter of the job: a message `count NAME N` (STDERR-9). The name has 1 to 128 of the
+ * characters A-Z a-z 0-9 _ . : -; any other name ends in die(). It preserves errno. Each call
+ * writes a message: in a loop over many pairs, add up first.
+ */
+DISCO_API void disco_count(const char *name, int64_t n) DISCO_NONNULL(1);
 
 /* Fail the job: `**<ERR>` lines on stderr, then exit status 1. */
 DISCO_API DISCO_NORETURN void die(const char *format, ...) DISCO_PRINTF(1, 2);

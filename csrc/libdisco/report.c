@@ -10,11 +10,15 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MAX_COUNTER_NAME 128
+#define COUNTER_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
 
 int disco_is_dying = 0;
 
@@ -109,6 +113,15 @@ void msg(const char *format, ...)
     write_message("**<MSG> ", format, arguments);
     va_end(arguments);
     errno = error;
+}
+
+void disco_count(const char *name, int64_t n)
+{
+    size_t n_bytes = strspn(name, COUNTER_CHARACTERS);
+    if (n_bytes < 1 || n_bytes > MAX_COUNTER_NAME || name[n_bytes] != '\0')
+        die("disco_count(\"%s\"): a name has 1 to %d letters, digits and _ . : - [STDERR-9]", name,
+            MAX_COUNTER_NAME);
+    msg("count %s %" PRId64, name, n);
 }
 
 void die(const char *format, ...)

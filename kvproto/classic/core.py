@@ -209,6 +209,13 @@ class Disco:
         """Return the out-of-band value that a task put under `key`."""
         return JobHandle(jobname).oob_get(key)
 
+    def counters(self, jobname: str) -> dict[str, int]:
+        """Return what the tasks of an ended job have counted: name -> sum.
+
+        Only attempts that succeeded count. Of a job that failed, the tasks that had succeeded do.
+        """
+        return JobHandle(jobname).counters()
+
     def oob_list(self, jobname: str) -> list[str]:
         """Return the sorted keys of the job's out-of-band values."""
         return JobHandle(jobname).oob_list()

@@ -274,6 +274,10 @@ class Job:
         """Return an out-of-band value; see `Disco.oob_get`."""
         return self.disco.oob_get(self._known(), key)
 
+    def counters(self) -> dict[str, int]:
+        """Return what the tasks have counted; see `Disco.counters`."""
+        return self.disco.counters(self._known())
+
     def oob_list(self) -> list[str]:
         """Return the keys of the out-of-band values; see `Disco.oob_list`."""
         return self.disco.oob_list(self._known())

@@ -12,6 +12,7 @@ from kvproto.engine.context import current
 
 __all__ = [
     "NAMES",
+    "count",
     "get",
     "put",
     "this_host",
@@ -32,6 +33,19 @@ def put(key: str, value: bytes | str) -> None:
     value : bytes or str
     """
     current().put(key, value)
+
+
+def count(name: str, n: int = 1) -> None:
+    """Add to a counter of the job; `Job.counters` has the sums of the tasks that succeeded.
+
+    Parameters
+    ----------
+    name : str
+        1 to 128 letters, digits and ``_ . : -``. A job can have 1,000 counters.
+    n : int
+        What to add; it may be negative, and fits in 64 bits.
+    """
+    current().counters.count(name, n)
 
 
 def get(key: str, job: str | None = None) -> bytes | str:
@@ -81,7 +95,16 @@ def this_partition() -> int:
 
 NAMES = {
     function.__name__: function
-    for function in (get, put, this_host, this_inputs, this_master, this_name, this_partition)
+    for function in (
+        count,
+        get,
+        put,
+        this_host,
+        this_inputs,
+        this_master,
+        this_name,
+        this_partition,
+    )
 }
 """Free name -> function, for job functions."""
 

@@ -111,6 +111,9 @@ def add(commands: Commands) -> None:
         help="the key of the value to write to stdout, byte for byte",
     )
 
+    summary = "print what the tasks of an ended job have counted: a name, a tab and a sum on a line"
+    _add_named(commands, "counters", summary, _counters, "@")
+
     _add_named(
         commands, "kill", "stop running jobs; their events and logs stay", _kill, "@", several="+"
     )
@@ -298,6 +301,13 @@ def _oob(args: argparse.Namespace) -> int:
         except ValueError as e:
             args.parser.error(str(e))
         write_all(1, value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value)
+    return 0
+
+
+def _counters(args: argparse.Namespace) -> int:
+    disco, name = _job(args.name)
+    for counter, n in sorted(disco.counters(name).items()):
+        _print(f"{counter}\t{n}")
     return 0
 
 

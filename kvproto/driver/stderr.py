@@ -6,7 +6,7 @@ import collections
 from collections.abc import Callable
 
 from kvproto._text import shortened
-from kvproto.protocol.messages import ERR, Message, MessageParser
+from kvproto.protocol.messages import ERR, Message, MessageParser, parse_count
 
 __all__ = ["Stderr"]
 
@@ -30,7 +30,7 @@ class Stderr:
     n_errors : int
         How many there are.
     tail : deque of str
-        The last lines.
+        The last lines, without those that count something.
     """
 
     def __init__(self, on_message: Callable[[Message], object] | None) -> None:
@@ -56,7 +56,8 @@ class Stderr:
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             line = shortened(str(message), _LINE_CHARACTERS)
-            self.tail.append(line)
+            if parse_count(message) is None:
+                self.tail.append(line)
             if message.kind == ERR:
                 self.n_errors += 1
                 if self.n_errors <= _LISTED_ERRORS:

@@ -86,6 +86,8 @@ class Finished(NamedTuple, Generic[_Files]):
         What it has read.
     versions : dict
         The versions of inputs that are known only when they are read: URL -> version.
+    counters : dict
+        What it has counted: name -> sum.
     """
 
     output: _Files
@@ -93,6 +95,7 @@ class Finished(NamedTuple, Generic[_Files]):
     n_bytes: int
     n_records: int
     versions: dict[str, str]
+    counters: dict[str, int]
 
 
 class Calls(Sequence[_Call]):

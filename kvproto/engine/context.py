@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from kvproto.engine.counters import Counters
 from kvproto.engine.spec import TaskSpec
 from kvproto.errors import JobError
 from kvproto.storage import oob
@@ -54,6 +55,8 @@ class TaskContext:
         reduce, all its URLs; after a map, the paths of the files that the maps wrote.
     values : dict
         The out-of-band values that it has put, by their keys.
+    counters : Counters
+        What it and its programs have counted.
     """
 
     shared: str
@@ -61,6 +64,7 @@ class TaskContext:
     number: int
     inputs: list[str]
     values: dict[str, bytes | str] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
 
     @property
     def job(self) -> str:

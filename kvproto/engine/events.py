@@ -24,6 +24,7 @@ __all__ = [
     "MAX_EVENT",
     "MAX_MESSAGES",
     "MESSAGES_PER_SECOND",
+    "Counted",
     "Done",
     "Event",
     "EventLog",
@@ -168,6 +169,14 @@ class Retry(Event):
 
 
 @dataclass(eq=False, repr=False)
+class Counted(Event):
+    """The counters of the job at its end, of the attempts that succeeded; none: no event."""
+
+    name = "counters"
+    counters: dict[str, int]
+
+
+@dataclass(eq=False, repr=False)
 class Done(Event):
     """The job is complete: the paths of its results, or its tag."""
 
@@ -206,7 +215,7 @@ KINDS: dict[str, type[Event]] = {
     kind.name: kind
     for kind in (
         *(JobStarted, Resumed, StageStarted, Progress),
-        *(Message, Status, Note, Retry, Done, Failed),
+        *(Message, Status, Note, Retry, Counted, Done, Failed),
     )
 }
 """The kinds in `events.jsonl`, by name."""
@@ -221,6 +230,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "int": int,
     "float": (int, float),
     "list[str]": list,
+    "dict[str, int]": dict,
 }
 _REQUIRED = {
     kind.name: {
@@ -255,6 +265,10 @@ def read_event(line: bytes) -> dict[str, Any]:
         isinstance(url, str) and _is_printable(url) for url in event["results"]
     ):
         raise ValueError(f"{line!r:.200} is an event whose results are not paths")
+    if event["event"] == Counted.name and not all(
+        isinstance(n, int) and not isinstance(n, bool) for n in event["counters"].values()
+    ):
+        raise ValueError(f"{line!r:.200} is an event whose counters are not whole numbers")
     return event
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from kvproto.engine.accepting import Engine, run_stage
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
 from kvproto.engine.events import (
+    Counted,
     Done,
     EventLog,
     Failed,
@@ -150,7 +151,7 @@ def _run_and_log(
         if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
     except BaseException as e:  # the job has failed, whatever the exception is
-        undelivered = _log_failure(log, directory, e, time.monotonic() - began)
+        undelivered = _log_failure(log, directory, journal, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             raise _job_error(directory, e, undelivered) from (
                 e.__cause__ if isinstance(e, JobError) else e
@@ -160,6 +161,7 @@ def _run_and_log(
         raise
     try:
         _tidy(log, directory, is_done=True)
+        _log_counters(log, journal)
         log(Done(paths, time.monotonic() - began))
     except Exception as e:  # from the file, or anything that on_event raises
         raise JobError(
@@ -190,11 +192,16 @@ def _brief(error: BaseException) -> str:
 
 
 def _log_failure(
-    log: EventLog, directory: JobDirectory, error: BaseException, seconds: float
+    log: EventLog,
+    directory: JobDirectory,
+    journal: Journal,
+    error: BaseException,
+    seconds: float,
 ) -> str:
     """Log the last event of a failed job; return why it could not be delivered, or ""."""
     try:
         _tidy(log, directory)
+        _log_counters(log, journal)
         text, brief = str(error) or type(error).__name__, _brief(error)
         log(Failed(text, seconds, brief if brief != text else ""))
     except Exception as e:  # from the file, or anything that on_event raises
@@ -202,6 +209,11 @@ def _log_failure(
             return ""
         return f"\nthe event of this failure could not be delivered: {type(e).__name__}: {e}"
     return ""
+
+
+def _log_counters(log: EventLog, journal: Journal) -> None:
+    if counters := journal.counters():
+        log(Counted(counters))
 
 
 def _tidy(log: EventLog, directory: JobDirectory, *, is_done: bool = False) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import kvproto
 from kvproto.engine.calls import Finished
+from kvproto.engine.counters import Counters
 from kvproto.engine.events import EventLog, Note, Resumed
 from kvproto.engine.registry import JobHandle
 from kvproto.engine.sources import Source
@@ -132,6 +133,7 @@ class Journal:
         self._uncopied = list(uncopied)
         self.is_resumed = finished is not None
         self._finished = finished or {}
+        self._counters = Counters()  # of the attempts that were accepted since
         self._paths = {
             file.path
             for of_stage in self._finished.values()
@@ -151,8 +153,18 @@ class Journal:
         of_tasks = (one.versions for tasks in self._finished.values() for one in tasks.values())
         return {url: read for versions in of_tasks for url, read in versions.items()}
 
+    def counters(self) -> dict[str, int]:
+        """What all accepted attempts have counted: name -> sum. JobError for too many counters."""
+        sums = Counters()
+        for of_stage in self._finished.values():
+            for finished in of_stage.values():
+                sums.update(finished.counters)
+        sums.update(self._counters)
+        return dict(sums)
+
     def accept(self, stage: str, index: int, finished: Finished[Any]) -> None:
         """Record an attempt that succeeded."""
+        self._counters.update(finished.counters)
         if self._is_kept:
             self._paths.update(file.path for file in _files(finished))
             # The driver has stored its values already.

@@ -131,4 +131,4 @@ def merge_task(call: MergeCall) -> Finished[SpoolFile]:
         except DataError as e:
             e.add_note(call.label)
             raise
-        return Finished(writer.publish(), {}, meter.n_bytes, meter.n_records, {})
+        return Finished(writer.publish(), {}, meter.n_bytes, meter.n_records, {}, {})

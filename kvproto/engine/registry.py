@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from kvproto.driver.supervisor import remove_tree
-from kvproto.engine.events import MAX_EVENT, Done, Failed, StageStarted, read_event
+from kvproto.engine.events import MAX_EVENT, Counted, Done, Failed, StageStarted, read_event
 from kvproto.engine.starts import how_to_resume, last_start, started
 from kvproto.errors import JobError
 from kvproto.storage import oob
@@ -38,6 +38,7 @@ __all__ = [
 
 ACTIVE, READY, DEAD, UNKNOWN = "active", "ready", "dead", "unknown job"
 
+_ENDS = (Done.name, Failed.name)
 _SHOWN_JOBS = 10
 _POLL_SECONDS = 0.05  # between checks of a running job
 
@@ -195,7 +196,7 @@ class JobHandle:
         if self.status() == ACTIVE:
             return self._seconds_until(time.time())
         last = self._last_event()
-        return last["seconds"] if last.get("event") in (Done.name, Failed.name) else None
+        return last["seconds"] if last.get("event") in _ENDS else None
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file and directory that is directly in the job's directory."""
@@ -212,7 +213,7 @@ class JobHandle:
     def seconds_so_far(self) -> float:
         """Return how long it had run at its last event."""
         last = self._last_event()
-        if last.get("event") in (Done.name, Failed.name):
+        if last.get("event") in _ENDS:
             return float(last["seconds"])
         return self._seconds_until(last.get("time", 0.0))
 
@@ -246,6 +247,20 @@ class JobHandle:
         """Return the sorted keys of its out-of-band values."""
         self._known()
         return oob.list_keys(self.paths.oob)
+
+    def counters(self) -> dict[str, int]:
+        """Return what its tasks have counted: name -> sum. JobError if it has not ended yet."""
+        self._known()
+        if self.status() == ACTIVE or self._last_event().get("event") not in _ENDS:
+            raise JobError(
+                f"the counters of job {self.job} are not known: they are summed when it ends, "
+                f"and it {'is active' if self.status() == ACTIVE else 'lost its driver before'}"
+            )
+        sums: dict[str, int] = {}
+        for _, event in self.events():
+            if event["event"] == Counted.name:
+                sums = event["counters"]  # of a job that was resumed, the last ones count
+        return sums
 
     def profiles(self, stage: str = "") -> list[str]:
         """Return the paths of its profiles, of one stage or all; JobError if there are none."""

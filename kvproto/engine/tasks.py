@@ -46,7 +46,7 @@ from kvproto.engine.spec import (
 from kvproto.errors import DataError, JobError, WorkerError
 from kvproto.inputs.schemes import open_input, versions_read
 from kvproto.protocol import native as _native
-from kvproto.protocol.messages import Message
+from kvproto.protocol.messages import Message, parse_count
 from kvproto.protocol.stream import FrameStream
 from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
@@ -106,7 +106,7 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
             _map_frames(spec, reader, output)
         meter.check()
         read = meter.n_bytes, meter.n_records, dict(versions_read)
-        return Finished(output.publish(), task.values, *read)
+        return Finished(output.publish(), task.values, *read, dict(task.counters))
 
 
 def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
@@ -172,7 +172,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
             _reduce_with(spec.reduce, spec, entries, output)
         meter.check()
         read = meter.n_bytes, meter.n_records, dict(versions_read)
-        return Finished(output.publish(), task.values, *read)
+        return Finished(output.publish(), task.values, *read, dict(task.counters))
 
 
 def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:
@@ -356,11 +356,17 @@ def _takes_output(reduce: Function) -> bool:
 
 @contextmanager
 def _program(mode: str, program: External) -> Iterator[ExternalProgram]:
-    """An external program, whose messages become events."""
+    """An external program, whose messages become events, except those that count something."""
     from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, not for all jobs
 
+    counters = current().counters
+
     def tell(message: Message) -> None:
-        emit_message(str(message), message.kind)
+        counted = parse_count(message)
+        if counted is None:
+            emit_message(str(message), message.kind)
+        else:
+            counters.add(*counted)
 
     limits: dict[str, Any] = program.ext_limits
     logs = os.path.join(current().shared, "logs")

@@ -6,12 +6,13 @@ says so. No I/O. Implements STDERR and LIMITS-3 of PROTOCOL.md.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["ERR", "MAX_LINE", "MSG", "Message", "MessageParser", "encode_message"]
+__all__ = ["ERR", "MAX_LINE", "MSG", "Message", "MessageParser", "encode_message", "parse_count"]
 
 MSG = "MSG"
 ERR = "ERR"
@@ -81,6 +82,34 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
     if len(lines) > 1 and not lines[-1]:
         lines.pop()  # the final newline ends the last line and does not begin another
     return b"".join(tag + line + b"\n" for line in lines)
+
+
+_COUNT = re.compile(rb"count ([A-Za-z0-9_.:-]{1,128}) (-?[0-9]{1,19})")
+_MAX_COUNT = 1 << 63
+
+
+def parse_count(message: Message) -> tuple[str, int] | None:
+    """Parse a message `count NAME N`, which adds N to a counter.
+
+    Parameters
+    ----------
+    message : Message
+
+    Returns
+    -------
+    tuple of (str, int) or None
+        The name of the counter and the number; None for any other message.
+
+    Notes
+    -----
+    Implements STDERR-9.
+    """
+    is_count = message.kind == MSG and message.text.startswith(b"count ")
+    match = _COUNT.fullmatch(message.text) if is_count else None
+    if match is None:
+        return None
+    n = int(match[2])
+    return (match[1].decode("ascii"), n) if -_MAX_COUNT <= n < _MAX_COUNT else None
 
 
 class MessageParser:

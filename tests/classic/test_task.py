@@ -126,7 +126,7 @@ def test_a_failed_attempt_leaves_no_values(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(of_task.NAMES))
 def test_outside_of_a_task_each_of_these_says_so(name):
-    arguments = {"get": ("key",), "put": ("key", "value")}.get(name, ())
+    arguments = {"count": ("name",), "get": ("key",), "put": ("key", "value")}.get(name, ())
     with pytest.raises(JobError, match="in a job function"):
         of_task.NAMES[name](*arguments)
 

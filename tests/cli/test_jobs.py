@@ -191,7 +191,8 @@ def test_a_job_is_named_whole_or_by_a_beginning_of_its_own_or_as_the_last_one():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["results"], ["events"], ["wait"], ["oob"], ["kill"], ["purge"], ["pstats"]]
+    "arguments",
+    [["results"], ["events"], ["wait"], ["oob"], ["counters"], ["kill"], ["purge"], ["pstats"]],
 )
 def test_a_name_that_is_no_job_or_several_jobs_is_an_error(arguments, two_jobs, monkeypatch):
     assert re.fullmatch(r"kvproto: there are no jobs in .*/home; .*\n", refused(*arguments, "@"))
@@ -375,7 +376,8 @@ def test_wrong_usage_is_status_2(arguments, says):
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "jobs", "results", "events", "wait", "oob", "kill", "purge", "pstats"]
+    "name",
+    ["run", "jobs", "results", "events", "wait", "oob", "counters", "kill", "purge", "pstats"],
 )
 def test_help_has_exit_statuses_and_an_example(name):
     text = said(name, "--help").decode()

@@ -173,6 +173,8 @@ static void copies(const char *text)
 static void say(const char *text) { msg("%s", text); }
 static void say_twice(const char *text) { msg("%s\n%s\n", text, text); }
 static void say_long(const char *number) { msg("%0*d", atoi(number), 7); }
+static void count_named(const char *name) { disco_count(name, INT64_MIN); }
+static void count_sum(const char *number) { disco_count("a.b-c:d_1", atoi(number)); }
 static void fail(const char *text) { die("%s", text); }
 static void leave(const char *status) { exit(atoi(status)); }
 
@@ -279,6 +281,8 @@ static const struct operation {
     {"msg-twice", say_twice},
     {"msg-long", say_long},
     {"msg-impossible", say_impossible},
+    {"count", count_named},
+    {"count-sum", count_sum},
     {"die", fail},
     {"exit", leave},
     {"fork", fork_child},

@@ -14,6 +14,7 @@ from support.disco_failures import BAD, SHORT
 from support.disco_programs import C11, HERE, LIBRARY, ROOT, Build, compile_or_fail, have, run
 
 from kvproto import encode_list, encode_message, encode_pairs, encode_params
+from kvproto.protocol.messages import MessageParser, parse_count
 
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}  # die() leaves the memory to the system
 
@@ -153,6 +154,24 @@ def test_message_is_tagged_line_by_line_as_the_python_codec_does(script, kind, t
 
 def test_message_that_printf_cannot_format_appears_as_its_format(script):
     assert run(script, "msg-impossible").stderr == encode_message("MSG", "wide %ls")
+
+
+@pytest.mark.clause("STDERR-9")
+def test_counts_are_messages_that_a_driver_adds(script):
+    result = run(script, "count-sum:12", "count-sum:-3", "count:" + "n" * 128)
+    assert result.status == 0
+    lines = MessageParser().feed(result.stderr)
+    counted = [("a.b-c:d_1", 12), ("a.b-c:d_1", -3), ("n" * 128, -(2**63))]
+    assert [parse_count(line) for line in lines] == counted
+
+
+@pytest.mark.clause("STDERR-9")
+@pytest.mark.parametrize("name", ["", "two words", "caf\u00e9", "line\n", "n" * 129])
+def test_a_name_that_no_counter_can_have_is_fatal(script, name):
+    result = run(script, f"count:{name}")
+    assert result.status == 1
+    assert b"**<ERR> disco_count(" in result.stderr
+    assert b"[STDERR-9]" in result.stderr
 
 
 @pytest.mark.documented("13 die(): ends the job with its message")

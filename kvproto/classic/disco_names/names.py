@@ -175,7 +175,7 @@ GONE: dict[str, str] = {
     "disco.comm_curl": "use urllib.request",
     "disco.comm_httplib": "use urllib.request",
     "disco.comm_pycurl": "use urllib.request",
-    "disco.counter": "count in out-of-band values, with put() and get(), or in separate pairs",
+    "disco.counter": "use count() in a task, and Job.counters()",
     "disco.dPickle": "use cloudpickle, as jobs do for their functions",
     "disco.dencode": "use json of the standard library",
     "disco.dfs": _STORE,
