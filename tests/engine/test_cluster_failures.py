@@ -245,3 +245,11 @@ def test_a_worker_without_kvproto_is_an_error_that_says_what_to_install(tmp_path
         job = Job("test").run(input=["raw://x"], map=lambda line, params: [], engine=url)
         with pytest.raises(JobError, match=r"cannot call kvproto: .*install kvproto"):
             job.wait()
+
+
+def test_a_cluster_without_workers_is_an_error_before_the_job(tmp_path, home):
+    with own_cluster(tmp_path / "dask", 0) as url:
+        address = url.replace("dask", "tcp", 1)
+        with pytest.raises(JobError, match=rf"{address} has no workers.* dask worker {address}"):
+            Job("test").run(input=["raw://x"], map=lambda line, params: [], engine=url)
+    assert not list(home.glob("jobs/*"))

@@ -50,6 +50,13 @@ class DaskCluster(Cluster):
         self._client = executor._client
         self._owns_client = owns_client
         super().__init__(executor, sum(self._client.nthreads().values()))
+        if not self.n_slots:
+            address = self._client.scheduler.address
+            self.close()
+            raise JobError(
+                f"the Dask scheduler at {address} has no workers: start some with "
+                f"dask worker {address}, or wait until they have started"
+            )
 
     def submit(self, fn: Callable[[Call], bytes], call: Call) -> Future[bytes]:
         # The executor's own futures take an answer that is lost on its way for an error.
