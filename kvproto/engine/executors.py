@@ -36,6 +36,7 @@ __all__ = ["ExecutorEngine"]
 _BEAT_SECONDS = 5.0
 _PATIENCE = 60.0  # seconds without a beat after which workers take the driver for dead
 _POLL_SECONDS = 0.5  # between looks for events
+_MAX_PROBLEMS = 3  # of workers, in an error
 _END_SECONDS = 10.0  # for which cancelled calls may take to end
 
 
@@ -163,7 +164,9 @@ class ExecutorEngine:
         except Exception as e:  # whatever the cluster raises
             raise JobError(cannot_call(self._cluster.name, e), cause=e) from e
         if problems:
-            raise JobError("\n".join(problems))
+            n_more = len(problems) - _MAX_PROBLEMS
+            more = [f"and {n_more} more of this kind"] if n_more > 0 else []
+            raise JobError("\n".join([*problems[:_MAX_PROBLEMS], *more]))
 
     def _submit(self, run: _StageRun) -> None:
         # No more than can run: a call should not wait for one that happens to be slow.

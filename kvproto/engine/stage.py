@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from kvproto.engine.calls import Calls
-from kvproto.engine.events import OnEvent, Retry
+from kvproto.engine.events import Note, OnEvent, Retry
 from kvproto.engine.task_main import Failure
 from kvproto.errors import JobError, TaskError
 
@@ -107,7 +107,11 @@ class Stage:
             for attempt, began in self._running.items()
             if n_attempts[attempt.task] == 1 and self._clock() - began > limit
         }
-        return self._begin(min(slow, key=slow.__getitem__)) if slow else None
+        if not slow:
+            return None
+        task = min(slow, key=slow.__getitem__)
+        self.on_event(Note(f"task {self.name}:{task} is slow: a second attempt begins"))
+        return self._begin(task)
 
     def _begin(self, task: int) -> Attempt:
         attempt = Attempt(task, self._n_begun[task])

@@ -247,6 +247,18 @@ def test_a_worker_without_kvproto_is_an_error_that_says_what_to_install(tmp_path
             job.wait()
 
 
+def test_workers_without_the_library_of_object_stores_say_what_to_install(tmp_path, bucket):
+    (tmp_path / "obstore.py").write_text("raise ImportError('there is no obstore here')\n")
+    with own_cluster(tmp_path / "dask", 4, path=str(tmp_path)) as url:
+        job = Job("test").run(
+            input=["raw://x"], map=lambda line, params: [], engine=url, store=bucket
+        )
+        with pytest.raises(JobError, match=r"pip install 'kvproto\[object-store\]'") as caught:
+            job.wait()
+    assert str(caught.value).count("cannot read what the driver wrote") == 3
+    assert "\nand 1 more of this kind" in str(caught.value)
+
+
 def test_a_cluster_without_workers_is_an_error_before_the_job(tmp_path, home):
     with own_cluster(tmp_path / "dask", 0) as url:
         address = url.replace("dask", "tcp", 1)

@@ -69,15 +69,19 @@ def test_a_call_that_could_not_begin_waits_again_and_is_no_failure():
 
 def test_a_second_attempt_begins_only_when_most_calls_are_done_and_one_is_slow():
     clock = Clock()
-    calls = stage(10, clock=clock)
+    events = []
+    calls = stage(10, events, clock=clock)
     slow = calls.take()
     clock.now = 4.0
     finish(calls, 8)
     last = calls.take()
     assert calls.take_slow() is None, "8 of 10 are done"
     calls.succeeded(last)
+    assert events == []
     assert calls.take_slow() == Attempt(slow.task, 1)
     assert calls.take_slow() is None, "it has two attempts already"
+    [note] = events
+    assert note.text.endswith(":0 is slow: a second attempt begins")
 
 
 def test_a_call_that_takes_as_long_as_the_others_gets_no_second_attempt():
@@ -109,7 +113,10 @@ def twice(events=None, **kwargs):
     finish(calls, 9)
     first = calls.take()
     clock.now = 9.0
-    return calls, first, calls.take_slow()
+    second = calls.take_slow()
+    if events is not None:
+        events.clear()  # the note of the second attempt
+    return calls, first, second
 
 
 def test_of_two_attempts_only_the_first_success_counts():
