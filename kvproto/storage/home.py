@@ -55,7 +55,7 @@ def check_home() -> None:
 def in_home(path: str) -> Iterator[None]:
     """Turn an OSError of the body, which writes `path` of a job, into a JobError.
 
-    Its message says how to choose another home or, for a path elsewhere, another store.
+    Its message says how to choose another home or, for a path elsewhere, another directory.
     """
     try:
         yield
@@ -64,7 +64,8 @@ def in_home(path: str) -> Iterator[None]:
             f"jobs are kept below {home()}: free some space there, or set KVPROTO_HOME to a "
             "writable directory with more space"
             if path.startswith(home())
-            else "free some space there, or choose another store for the job"
+            else "free some space there, or choose another directory, as the store of the job "
+            "or as TMPDIR of the worker"
         )
         raise JobError(f"writing {path}: {e.strerror or e}; {advice}") from e
 

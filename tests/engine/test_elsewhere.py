@@ -226,7 +226,7 @@ def test_a_store_that_is_full_is_an_error_that_says_so(bucket, s3_address, monke
         with pytest.raises(
             JobError,
             match=f"writing {bucket}/.*/spool/map-.*: the object store is full .QuotaExceeded.; "
-            "free some space there, or choose another store for the job",
+            "free some space there, or choose another directory",
         ):
             job.wait()
 

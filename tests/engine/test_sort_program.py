@@ -164,7 +164,13 @@ def test_a_full_disk_is_an_error_that_no_other_try_mends_and_says_what_to_do(tmp
         key,
     ]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            argv,
+            env={**os.environ, "KVPROTO_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         pytest.skip("no unshare to make a small disk with")
     if done.returncode == 77 or "unshare" in done.stderr:
