@@ -13,8 +13,10 @@ __all__ = [
     "fds",
     "is_stopped",
     "name",
+    "peak_memory",
     "pids",
     "read",
+    "reset_peak",
     "status",
     "threads",
 ]
@@ -32,6 +34,24 @@ def status(of: int | str) -> dict[str, str]:
     The name of a process may contain control characters.
     """
     return dict([line.split(":", 1) for line in read(f"{of}/status").split("\n") if line])
+
+
+def reset_peak() -> bool:
+    """Let the peak of the memory of this process begin anew; return whether that is possible."""
+    try:
+        with open("/proc/self/clear_refs", "wb", buffering=0) as file:
+            file.write(b"5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has had, or 0."""
+    try:
+        return int(status("self")["VmHWM"].split()[0]) << 10
+    except (OSError, KeyError):
+        return 0
 
 
 def threads(pid: int) -> list[int]:

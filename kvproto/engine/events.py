@@ -13,11 +13,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from kvproto._text import printable, shortened, without_passwords
 from kvproto.storage.atomic import private
 from kvproto.storage.home import in_home
+
+if TYPE_CHECKING:
+    from kvproto.engine.usage import Usage
 
 __all__ = [
     "KINDS",
@@ -39,6 +42,7 @@ __all__ = [
     "Retry",
     "StageStarted",
     "Status",
+    "TaskEnded",
     "begin_task",
     "emit_message",
     "emit_read",
@@ -169,6 +173,33 @@ class Retry(Event):
 
 
 @dataclass(eq=False, repr=False)
+class TaskEnded(Event):
+    """Attempt number `attempt`, from 0, of a task has ended.
+
+    `outcome` is "done", "failed" (with an error) or "lost" (with its process; then only the times
+    are known). An attempt that the driver ends has no event. `start` and `end` are seconds since
+    the epoch. `user` and `system` are seconds of CPU, of the task process and its programs.
+    `memory` is the most bytes that the task process had, without its programs; 0: unknown. `bytes`
+    and `records` were read.
+    """
+
+    name = "task"
+    stage: str
+    task: int
+    attempt: int
+    outcome: str
+    start: float
+    end: float
+    host: str = ""
+    pid: int = 0
+    user: float = 0.0
+    system: float = 0.0
+    memory: int = 0
+    bytes: int = 0
+    records: int = 0
+
+
+@dataclass(eq=False, repr=False)
 class Counted(Event):
     """The counters of the job at its end, of the attempts that succeeded; none: no event."""
 
@@ -215,7 +246,7 @@ KINDS: dict[str, type[Event]] = {
     kind.name: kind
     for kind in (
         *(JobStarted, Resumed, StageStarted, Progress),
-        *(Message, Status, Note, Retry, Counted, Done, Failed),
+        *(Message, Status, Note, Retry, TaskEnded, Counted, Done, Failed),
     )
 }
 """The kinds in `events.jsonl`, by name."""
@@ -294,6 +325,7 @@ class _Channel:
 
     sink: OnEvent | None = None
     stage, task, log = "", 0, ""
+    read_bytes = read_records = 0
     n_bytes = 0  # of the messages that were sent
     n_unsent = 0  # messages that only the log has, and that no event has counted yet
     n_this_second = 0
@@ -331,6 +363,8 @@ def emit_status(text: str) -> None:
 
 def emit_read(n_bytes: int, n_records: int) -> None:
     """Send what the task has read since the last call."""
+    _channel.read_bytes += n_bytes
+    _channel.read_records += n_records
     if _channel.sink is not None:
         _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
 
@@ -363,13 +397,18 @@ def _tell_unsent() -> None:
 def begin_task(stage: str, task: int, log: str) -> None:
     """Begin a task, which has not sent anything yet; its messages go to the file `log` too."""
     _channel.stage, _channel.task, _channel.log = stage, task, log
+    _channel.read_bytes = _channel.read_records = 0
     _channel.n_bytes = _channel.n_unsent = _channel.n_this_second = 0
     _channel.next_second = time.monotonic() + 1.0
 
 
-def end_task() -> None:
-    """Send what is left to say about messages that were not sent."""
+def end_task(attempt: int, outcome: str, usage: Usage) -> None:
+    """Send what is left to say about messages that were not sent, and how the attempt ended."""
     _tell_unsent()
+    if _channel.sink is not None:
+        event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
+        event.bytes, event.records = _channel.read_bytes, _channel.read_records
+        _channel.sink(event)
 
 
 # --- in the driver -----------------------------------------------------------------------------

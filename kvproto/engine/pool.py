@@ -136,7 +136,7 @@ class LocalPool:
             idle = (process for process in self._processes if process not in busy)
             process = next(idle, None) or self._start()
             try:
-                process.send(data, stage, attempt.task, stage.call(attempt.task))
+                process.send(data, stage, *attempt, stage.call(attempt.task))
                 busy[process] = attempt
             except OSError:  # it died while it was idle: no task is at fault
                 self._processes.remove(process)

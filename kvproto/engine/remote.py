@@ -256,7 +256,7 @@ class _Job:
         while True:
             process = self._take()
             try:
-                process.send(data, data, call.attempt.task, call.data)
+                process.send(data, data, *call.attempt, call.data)
                 break
             except OSError:  # it died while it was idle
                 n_calls, report = process.n_calls, process.reap()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from kvproto.engine.calls import Calls
-from kvproto.engine.events import Note, OnEvent, Retry
+from kvproto.engine.events import Note, OnEvent, Retry, TaskEnded
 from kvproto.engine.task_main import Failure
 from kvproto.errors import JobError, TaskError
 
@@ -149,6 +149,8 @@ class Stage:
         """The process of an attempt died: try the call again, or raise TaskError."""
         label = getattr(self._calls[attempt.task], "label", None)
         text = "\n".join(filter(None, (report, label)))
+        seconds, now = self._clock() - self._running[attempt], time.time()
+        self.on_event(TaskEnded(self.name, *attempt, "lost", now - seconds, now))
         self.failed(attempt, Failure(text, text, None, True))
 
     def failed(self, attempt: Attempt, failure: Failure) -> None:

@@ -24,6 +24,7 @@ from kvproto.driver import proc
 from kvproto.driver.files import read_later
 from kvproto.engine.connection import Connection
 from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
+from kvproto.engine.usage import Watch
 from kvproto.errors import (
     DataError,
     JobError,
@@ -64,8 +65,8 @@ def main(fd: int) -> None:
     """Run the calls that come over the socket `fd`, until it is closed.
 
     The driver sends ("stage", name, prepare as pickle or None, fn as cloudpickle bytes) and
-    ("call", index, call as bytes). This process sends ("event", Event), ("result", index, value)
-    and ("error", index, Failure).
+    ("call", index, attempt, call as bytes). This process sends ("event", Event), ("result", index,
+    value) and ("error", index, Failure).
     """
     os.set_inheritable(fd, False)
     read_later()
@@ -92,7 +93,8 @@ def main(fd: int) -> None:
             if prepare is not None:
                 pickle.loads(prepare)()
             continue
-        index, call = details
+        index, attempt, call = details
+        watch = Watch()
         answer: tuple[Any, ...]
         try:
             sys.stdout = prints
@@ -105,7 +107,7 @@ def main(fd: int) -> None:
         if os.getpid() != pid:
             os._exit(1)  # a fork that returned from the job function: only its parent answers
         prints.flush()
-        end_task()
+        end_task(attempt, "done" if answer[0] == "result" else "failed", watch.usage())
         send(answer)
 
 

@@ -115,14 +115,14 @@ class TaskProcess:
         self.status_fd = supervisor.status_fd
         return True
 
-    def send(self, stage_data: bytes, stage: object, index: int, call: bytes) -> None:
-        """Send a call, and first the data of a new stage. OSError if the process has ended."""
+    def send(self, stage_data: bytes, stage: object, index: int, attempt: int, call: bytes) -> None:
+        """Send an attempt of a call, after the data of a new stage. OSError if it has ended."""
         if self._has_ended():
             raise BrokenPipeError
         if self._stage is not stage:
             self.connection.send(stage_data)
             self._stage = stage
-        self.connection.send(pickle.dumps(("call", index, call)))
+        self.connection.send(pickle.dumps(("call", index, attempt, call)))
         self.n_calls += 1
 
     def receive(self) -> tuple[Any, ...] | None:

@@ -129,10 +129,7 @@ def test_the_newest_job_is_the_last_of_the_list(done):
 def test_events_go_on_behind_the_offset_of_the_last_one_known(done):
     events = list(done.events())
     assert [event["event"] for _, event in events if event["event"] != "progress"] == [
-        "job",
-        "stage",
-        "stage",
-        "done",
+        *("job", "stage", "task", "stage", "task", "done")
     ]
     for number, (offset, _) in enumerate(events):
         assert list(done.events(offset)) == events[number + 1 :]

@@ -43,7 +43,7 @@ def started(tmp_path, files_directory=None, **options):
 def answer(process, function):
     """What a function returns in a task process."""
     stage = pickle.dumps(("stage", "test", None, cloudpickle.dumps(lambda call: function())))
-    process.send(stage, function, 0, pickle.dumps(None))
+    process.send(stage, function, 0, 0, pickle.dumps(None))
     while True:
         assert select.select([process.connection], [], [], PATIENCE)[0], "no answer"
         if (message := process.receive()) is None:

@@ -91,11 +91,11 @@ def results(**jobargs):
 
 
 def events(job):
-    """What a job told of its course, in order, but for its progress."""
+    """What a job told of its course, in order, but for its progress and the ends of attempts."""
     told = [
         json.loads(line) for line in Path(job.directory, "events.jsonl").read_text().splitlines()
     ]
-    return [event for event in told if event["event"] != "progress"]
+    return [event for event in told if event["event"] not in ("progress", "task")]
 
 
 def entries(streams, url, params=None):
