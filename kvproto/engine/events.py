@@ -402,13 +402,12 @@ def begin_task(stage: str, task: int, log: str) -> None:
     _channel.next_second = time.monotonic() + 1.0
 
 
-def end_task(attempt: int, outcome: str, usage: Usage) -> None:
-    """Send what is left to say about messages that were not sent, and how the attempt ended."""
+def end_task(attempt: int, outcome: str, usage: Usage) -> TaskEnded:
+    """Send what is left to say about messages that were not sent; return how the attempt ended."""
     _tell_unsent()
-    if _channel.sink is not None:
-        event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
-        event.bytes, event.records = _channel.read_bytes, _channel.read_records
-        _channel.sink(event)
+    event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
+    event.bytes, event.records = _channel.read_bytes, _channel.read_records
+    return event
 
 
 # --- in the driver -----------------------------------------------------------------------------

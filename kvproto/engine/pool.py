@@ -167,6 +167,7 @@ class LocalPool:
                 stage.on_event(details[0])
                 continue
             attempt = busy.pop(process)
+            stage.on_event(details[2])
             if kind == "error":
                 stage.failed(attempt, details[1])
             elif stage.succeeded(attempt):

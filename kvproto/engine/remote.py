@@ -278,6 +278,7 @@ class _Job:
                     kind, *details = message
                     if kind != "event":
                         self._give_back(process)
+                        outbox.add(details[2])
                         return kind, details[1]
                     outbox.add(details[0])
             except (EOFError, OSError):

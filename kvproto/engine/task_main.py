@@ -66,7 +66,7 @@ def main(fd: int) -> None:
 
     The driver sends ("stage", name, prepare as pickle or None, fn as cloudpickle bytes) and
     ("call", index, attempt, call as bytes). This process sends ("event", Event), ("result", index,
-    value) and ("error", index, Failure).
+    value, TaskEnded) and ("error", index, Failure, TaskEnded).
     """
     os.set_inheritable(fd, False)
     read_later()
@@ -107,8 +107,8 @@ def main(fd: int) -> None:
         if os.getpid() != pid:
             os._exit(1)  # a fork that returned from the job function: only its parent answers
         prints.flush()
-        end_task(attempt, "done" if answer[0] == "result" else "failed", watch.usage())
-        send(answer)
+        outcome = "done" if answer[0] == "result" else "failed"
+        send((*answer, end_task(attempt, outcome, watch.usage())))
 
 
 def _log_name() -> str:
