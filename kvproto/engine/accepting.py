@@ -19,7 +19,15 @@ _Files = TypeVar("_Files")
 
 
 class Engine(Protocol):
-    """Runs tasks; `kvproto.engine.pool.LocalPool` is the engine for this machine."""
+    """Runs tasks; `kvproto.engine.pool.LocalPool` is the engine for this machine.
+
+    Attributes
+    ----------
+    address : str
+        The `engine` parameter that finds it again; "" for this machine.
+    """
+
+    address: str
 
     def run_stage(
         self,

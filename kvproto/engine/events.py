@@ -82,13 +82,17 @@ class Event:  # noqa: PLW1641 (nobody hashes events)
 
 @dataclass(eq=False, repr=False)
 class JobStarted(Event):
-    """The job begins: how many inputs, their known bytes, and the machine of its driver."""
+    """The job begins: how many inputs, their known bytes, and the machine of its driver.
+
+    `engine` is the address of its engine; "" if it runs here, or on the caller's own executor.
+    """
 
     name = "job"
     job: str
     inputs: int
     bytes: int
     machine: str = ""
+    engine: str = ""
 
 
 @dataclass(eq=False, repr=False)
@@ -96,13 +100,14 @@ class Resumed(Event):
     """Another driver resumes the job.
 
     `skipped` has the tasks that do not run again, such as "map:0-7"; `seconds` is how long the job
-    has run so far; `machine` is that of the new driver.
+    has run so far; `machine` and `engine` are those of the new driver.
     """
 
     name = "resumed"
     skipped: list[str]
     seconds: float
     machine: str = ""
+    engine: str = ""
 
 
 @dataclass(eq=False, repr=False)

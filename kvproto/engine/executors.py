@@ -71,6 +71,7 @@ class ExecutorEngine:
         prepare: Callable[[], object] | None = None,
         speculate: bool = True,
     ) -> None:
+        self.address = cluster.address
         self._cluster = cluster
         self._n_slots = n_slots
         self._speculate = speculate

@@ -135,10 +135,10 @@ def _run_and_log(
     began = time.monotonic()
     try:
         if journal.is_resumed:
-            began -= log_resumed(directory, journal, log)
+            began -= log_resumed(directory, journal, log, engine.address)
         else:
             n_bytes = sum(one.n_bytes or 0 for one in inputs)
-            log(JobStarted(directory.job, len(inputs), n_bytes, machine()))
+            log(JobStarted(directory.job, len(inputs), n_bytes, machine(), engine.address))
         for note in notes:
             log(Note(note))
         paths = published(directory) if journal.is_resumed else None

@@ -314,7 +314,7 @@ def versions() -> dict[str, str]:
 # --- a driver that resumes a job ---------------------------------------------------------------
 
 
-def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog) -> float:
+def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog, engine: str) -> float:
     """Check what the finished tasks wrote, log the start, and return how long the job has run."""
     notes: list[str] = []
     if published(directory) is None:
@@ -324,7 +324,7 @@ def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog) -> flo
         notes += journal.drop_damaged(with_content=is_in_doubt)
         journal.remove_others((directory.unfinished, directory.spool))
     seconds = JobHandle(directory.job).seconds_so_far()
-    log(Resumed(journal.skipped(), seconds, machine()))
+    log(Resumed(journal.skipped(), seconds, machine(), engine))
     for note in notes:
         log(Note(note))
     return seconds

@@ -48,6 +48,8 @@ class LocalPool:
         Cancelled.
     """
 
+    address = ""
+
     def __init__(
         self,
         n_processes: int,

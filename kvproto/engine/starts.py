@@ -46,7 +46,11 @@ def how_to_resume(paths: JobPaths) -> str:
     where = f" in {paths.shared}" if paths.has_store else ""
     kept = "its files" if is_object(paths.shared) else amount(paths.resumable_bytes())
     store = f" --store {os.path.dirname(paths.shared)}" if paths.has_store else ""
-    return f"\nit keeps {kept}{where} to resume: kvproto run --resume {paths.job}{store}"
+    address = ""
+    with suppress(OSError, ValueError):
+        address = str(last_start(paths).get("engine", ""))
+    engine = f" --engine {address}" if address else ""
+    return f"\nit keeps {kept}{where} to resume: kvproto run --resume {paths.job}{engine}{store}"
 
 
 def started(job: str) -> float:

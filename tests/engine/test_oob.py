@@ -136,6 +136,8 @@ def test_a_change_of_any_byte_of_a_value_is_noticed(directory, value):
 class LateAnswers:
     """An engine that runs each call twice, and gives the first answer after the second attempt."""
 
+    address = ""
+
     def run_stage(self, name, fn, calls, retries, on_event):
         for index, call in enumerate(calls):
             answers = [fn(call), fn(call)]

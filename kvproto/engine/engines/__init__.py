@@ -30,12 +30,15 @@ class Cluster:
     ----------
     name : str
         What it is, for errors.
+    address : str
+        The `engine` parameter that connects to it again; "" if there is none.
     lost : tuple of exception types
         What a future raises when the process of its call has ended, and another attempt may
         succeed. All other exceptions of a future end the job.
     """
 
     name = "the executor"
+    address = ""
     lost: tuple[type[BaseException], ...] = ()
 
     def __init__(self, executor: Executor, n_slots: int | None = None) -> None:
@@ -83,6 +86,7 @@ def cluster_of(engine: str | Executor) -> Cluster:
                 f"concurrent.futures.Executor, not {engine!r}"
             )
         connected: Cluster = importlib.import_module(module).connect(engine)
+        connected.address = engine
         return connected
     if not isinstance(engine, Executor):
         raise TypeError(
