@@ -17,7 +17,7 @@ from typing import Any
 
 from kvproto._standard import modules_that_hide_others
 from kvproto.engine.context import unwrapped
-from kvproto.engine.events import is_in_task
+from kvproto.engine.task_events import is_in_task
 from kvproto.errors import JobError
 
 __all__ = ["own_modules", "own_path", "send_by_value"]

@@ -16,6 +16,7 @@ from kvproto.classic.parameters import PARAMETERS, SYNONYMS, TABLE
 from kvproto.classic.params import Params
 from kvproto.classic.putting import save_results
 from kvproto.classic.task import (
+    count,
     free_names,
     get,
     put,
@@ -35,6 +36,7 @@ __all__ = [
     "PARAMETERS",
     "Params",
     "Worker",
+    "count",
     "get",
     "getitem",
     "put",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from kvproto.engine.calls import Calls, Finished
-from kvproto.engine.events import Event, EventLog, OnEvent, Progress, Read, Retry
+from kvproto.engine.event_log import EventLog
+from kvproto.engine.events import Event, OnEvent, Progress, Read, Retry
 from kvproto.engine.journal import Journal
 from kvproto.engine.meter import Counts
 from kvproto.storage import oob

@@ -6,7 +6,8 @@ import os
 from contextlib import closing, suppress
 
 from kvproto.driver.supervisor import remove_tree
-from kvproto.engine.events import EventLog, JobStarted
+from kvproto.engine.event_log import EventLog
+from kvproto.engine.events import JobStarted
 from kvproto.errors import JobError
 from kvproto.storage.atomic import write_file
 from kvproto.storage.files import fetch_files

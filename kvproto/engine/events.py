@@ -7,30 +7,23 @@ epoch), "event" (the name of its kind), and its fields. Passwords in URLs are re
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from kvproto._text import printable, shortened, without_passwords
-from kvproto.storage.atomic import private
-from kvproto.storage.home import in_home
 
 if TYPE_CHECKING:
-    from kvproto.engine.usage import Usage
+    pass
 
 __all__ = [
     "KINDS",
     "MAX_EVENT",
     "MAX_MESSAGES",
-    "MESSAGES_PER_SECOND",
     "Counted",
     "Done",
     "Event",
-    "EventLog",
     "Failed",
     "JobStarted",
     "Message",
@@ -43,14 +36,8 @@ __all__ = [
     "StageStarted",
     "Status",
     "TaskEnded",
-    "begin_task",
-    "emit_message",
-    "emit_read",
-    "emit_status",
-    "end_task",
-    "is_in_task",
+    "as_dict",
     "read_event",
-    "set_sink",
 ]
 
 MAX_EVENT = 1 << 26
@@ -58,9 +45,6 @@ MAX_EVENT = 1 << 26
 
 MAX_MESSAGES = 1 << 20
 """The most bytes of messages that a task sends to the driver, and characters of a text: 1 MiB."""
-
-MESSAGES_PER_SECOND = 1000
-"""The most messages that a task sends to the driver within a second."""
 
 
 # --- the kinds ---------------------------------------------------------------------------------
@@ -318,160 +302,3 @@ def _is(value: object, types: type | tuple[type, ...]) -> bool:
         is_number = isinstance(value, types) and not isinstance(value, bool)
         return is_number and 0 <= value <= _MAX_NUMBER
     return isinstance(value, types)
-
-
-# --- in a task process -------------------------------------------------------------------------
-
-_OVERHEAD = 100  # bytes of an event besides its text
-
-
-class _Channel:
-    """Carries the events of the current task to the driver, and counts what it sends."""
-
-    sink: OnEvent | None = None
-    stage, task, log = "", 0, ""
-    read_bytes = read_records = 0
-    n_bytes = 0  # of the messages that were sent
-    n_unsent = 0  # messages that only the log has, and that no event has counted yet
-    n_this_second = 0
-    next_second = 0.0
-
-
-_channel = _Channel()
-
-
-def set_sink(sink: OnEvent | None) -> None:
-    """Set the function that gets the events of this task process; None drops them."""
-    _channel.sink = sink
-
-
-def is_in_task() -> bool:
-    """Whether this process runs tasks, and is not the driver of a job."""
-    return _channel.sink is not None
-
-
-def emit_message(text: str, kind: str = "MSG") -> None:
-    """Write a message of the task to its log, and send it unless the limits are reached.
-
-    They are MESSAGES_PER_SECOND and MAX_MESSAGES. Messages over them are counted, and an event
-    tells how many they are.
-    """
-    if _channel.sink is not None and _may_send(text):
-        _channel.sink(Message(_channel.stage, _channel.task, text, kind))
-
-
-def emit_status(text: str) -> None:
-    """Send a status message of the task, with the limits of `emit_message`."""
-    if _channel.sink is not None and _may_send(text):
-        _channel.sink(Status(_channel.stage, _channel.task, text))
-
-
-def emit_read(n_bytes: int, n_records: int) -> None:
-    """Send what the task has read since the last call."""
-    _channel.read_bytes += n_bytes
-    _channel.read_records += n_records
-    if _channel.sink is not None:
-        _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
-
-
-def _may_send(text: str) -> bool:
-    """Write a text to the log, which has all of them; return whether to send it too."""
-    with suppress(OSError):  # the task has closed its stderr, or the disk is full
-        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
-    now = time.monotonic()
-    if now >= _channel.next_second:
-        _tell_unsent()
-        _channel.next_second, _channel.n_this_second = now + 1.0, 0
-    _channel.n_this_second += 1
-    if _channel.n_this_second <= MESSAGES_PER_SECOND and _channel.n_bytes <= MAX_MESSAGES:
-        _channel.n_bytes += len(json.dumps(text)) + _OVERHEAD
-        if _channel.n_bytes <= MAX_MESSAGES:
-            return True
-    _channel.n_unsent += 1
-    return False
-
-
-def _tell_unsent() -> None:
-    """Send the number of messages that only the log has, if there are any."""
-    if _channel.n_unsent and _channel.sink is not None:
-        text = f"and {_channel.n_unsent:,} more messages; all are in {_channel.log}"
-        _channel.sink(Message(_channel.stage, _channel.task, text))
-        _channel.n_unsent = 0
-
-
-def begin_task(stage: str, task: int, log: str) -> None:
-    """Begin a task, which has not sent anything yet; its messages go to the file `log` too."""
-    _channel.stage, _channel.task, _channel.log = stage, task, log
-    _channel.read_bytes = _channel.read_records = 0
-    _channel.n_bytes = _channel.n_unsent = _channel.n_this_second = 0
-    _channel.next_second = time.monotonic() + 1.0
-
-
-def end_task(attempt: int, outcome: str, usage: Usage) -> TaskEnded:
-    """Send what is left to say about messages that were not sent; return how the attempt ended."""
-    _tell_unsent()
-    event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
-    event.bytes, event.records = _channel.read_bytes, _channel.read_records
-    return event
-
-
-# --- in the driver -----------------------------------------------------------------------------
-
-_SECONDS_BETWEEN = 1.0
-
-
-class EventLog:
-    """Writes events to a file as lines of JSON, then passes them to `on_event` as dicts.
-
-    The file has at most one progress event a second, and always the last one of a stage.
-
-    Parameters
-    ----------
-    path : str
-        The file; events are appended.
-    on_event : callable or None
-        Called with each event.
-
-    Attributes
-    ----------
-    is_done : bool
-        Whether the file says that the job is done.
-
-    Raises
-    ------
-    JobError
-        If the file cannot be written; the message names it.
-    """
-
-    def __init__(self, path: str, on_event: Callable[[dict[str, Any]], object] | None) -> None:
-        self._path = path
-        with in_home(path):
-            self._file = open(path, "a", encoding="utf-8", opener=private)  # noqa: SIM115
-        self._on_event = on_event
-        self.is_done = False
-        self._next_progress = 0.0
-
-    def __call__(self, event: Event, now: float | None = None) -> None:
-        """Log an event; `now` is its time in seconds since the epoch, by default the clock's."""
-        now = time.time() if now is None else now
-        as_json = as_dict(event, now)
-        if not isinstance(event, Progress) or self._is_due(event, now):
-            with in_home(self._path):
-                self._file.write(json.dumps(as_json) + "\n")
-                self._file.flush()
-                if isinstance(event, Done):
-                    os.fsync(self._file.fileno())
-                    self.is_done = True
-        if self._on_event is not None:
-            self._on_event(as_json)
-
-    def _is_due(self, progress: Progress, now: float) -> bool:
-        if now < self._next_progress and progress.done < progress.total:
-            return False
-        self._next_progress = now + _SECONDS_BETWEEN
-        return True
-
-    def close(self) -> None:
-        """Close the file."""
-        with suppress(OSError):  # the write that failed has raised its error already
-            self._file.close()

@@ -16,15 +16,8 @@ from typing import Any, TypeVar
 
 from kvproto.engine.accepting import Engine, run_stage
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
-from kvproto.engine.events import (
-    Counted,
-    Done,
-    EventLog,
-    Failed,
-    JobStarted,
-    Note,
-    StageStarted,
-)
+from kvproto.engine.event_log import EventLog
+from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, StageStarted
 from kvproto.engine.journal import Journal, log_resumed, published
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 import kvproto
 from kvproto.engine.calls import Finished
 from kvproto.engine.counters import Counters
-from kvproto.engine.events import EventLog, Note, Resumed
+from kvproto.engine.event_log import EventLog
+from kvproto.engine.events import Note, Resumed
 from kvproto.engine.registry import JobHandle
 from kvproto.engine.sources import Source
 from kvproto.engine.spec import JobSpec

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from kvproto.engine.events import emit_read, emit_status
+from kvproto.engine.task_events import emit_read, emit_status
 from kvproto.errors import DataError, KVProtoError
 
 __all__ = ["Counts", "Meter", "MeteredFile"]

@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, Protocol
 
 from kvproto._record import Place
 from kvproto.engine.context import pass_str_as_bytes
-from kvproto.engine.events import emit_message
 from kvproto.engine.locating import locate_line
 from kvproto.engine.meter import Meter, MeteredFile
 from kvproto.engine.pair_source import check_finished, iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
+from kvproto.engine.task_events import emit_message
 from kvproto.errors import DataError, JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file

@@ -23,7 +23,7 @@ from kvproto._text import without_passwords
 from kvproto.driver import proc
 from kvproto.driver.files import read_later
 from kvproto.engine.connection import Connection
-from kvproto.engine.events import begin_task, emit_message, end_task, set_sink
+from kvproto.engine.task_events import begin_task, emit_message, end_task, set_sink
 from kvproto.engine.usage import Watch
 from kvproto.errors import (
     DataError,

@@ -21,7 +21,6 @@ from kvproto.driver.source import FileRange
 from kvproto.engine.bulk import FrameCombiner, FrameReduce, TypedReduce
 from kvproto.engine.calls import Finished, MapCall, ReduceCall
 from kvproto.engine.context import TaskContext, current, in_task, pass_str_as_bytes
-from kvproto.engine.events import emit_message
 from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output, reduce_output
 from kvproto.engine.pair_source import PairSource, check_finished, iterable
@@ -43,6 +42,7 @@ from kvproto.engine.spec import (
     TaskSpec,
     attributes,
 )
+from kvproto.engine.task_events import emit_message
 from kvproto.errors import DataError, JobError, WorkerError
 from kvproto.inputs.schemes import open_input, versions_read
 from kvproto.protocol import native as _native

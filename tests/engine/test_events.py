@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kvproto.engine.events import EventLog, Message, Progress
+from kvproto.engine.event_log import EventLog
+from kvproto.engine.events import Message, Progress
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from support.jobs import program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.engine import reading
-from kvproto.engine.events import MAX_MESSAGES, MESSAGES_PER_SECOND
+from kvproto.engine.events import MAX_MESSAGES
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import InputChain
+from kvproto.engine.task_events import MESSAGES_PER_SECOND
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import files, open_input
 

@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from kvproto.driver.program import ExternalProgram
-from kvproto.engine.events import Message, Read, Retry, emit_read
+from kvproto.engine.events import Message, Read, Retry
 from kvproto.engine.pool import LocalPool
+from kvproto.engine.task_events import emit_read
 from kvproto.errors import Cancelled, DataError, JobError, TaskError, WorkerError, WorkerReported
 
 

@@ -7,8 +7,8 @@ import pytest
 from support.jobs import program
 
 from kvproto.classic import Job, external
-from kvproto.engine.events import set_sink
 from kvproto.engine.meter import Counts, Meter
+from kvproto.engine.task_events import set_sink
 from kvproto.errors import DataError
 
 

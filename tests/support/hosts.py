@@ -1,7 +1,7 @@
 """Hosts on one machine: each has a network, processes, a name and private directories of its own.
 
-A host sees the installed programs and packages of this machine, but none of its files in PRIVATE,
-where its own HOME is.
+A host sees the installed programs and packages of this machine, and those of the environment of
+this Python, but none of its other files in PRIVATE, where its own HOME is.
 The hosts of a `network` reach each other, and nothing else; `unplugged` pulls the cable of one.
 Needs root, iproute2 and util-linux.
 """
@@ -9,6 +9,7 @@ Needs root, iproute2 and util-linux.
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 
@@ -53,8 +54,11 @@ class Host:
             with open(children) as file:
                 self.pid = int(file.read())
             mounts = "".join(f"mount -t tmpfs host {path} && " for path in PRIVATE)
+            # The environment may be in one of these directories itself.
+            keep, restore = f"mount --bind {sys.prefix} /mnt", f"mount --bind /mnt {sys.prefix}"
+            mounts = f"{keep} && {mounts} mkdir -p {sys.prefix} && {restore}"
             self.call(
-                ["sh", "-ec", f"{mounts} chmod 1777 /tmp; hostname {name}; ip link set lo up"]
+                ["sh", "-ec", f"{mounts} && chmod 1777 /tmp; hostname {name}; ip link set lo up"]
             )
             os.mkdir(self.path("/tmp/home"))
             self.write("/tmp/boot_id", f"{name}-{os.urandom(8).hex()}\n")

@@ -1,0 +1,121 @@
+"""What a task process reports while its task runs: messages, status, what it has read.
+
+All goes to the sink of the process, which takes it to the driver. The log of the task has every
+message; the driver gets so many as it can show.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+
+from kvproto.engine.events import MAX_MESSAGES, Message, OnEvent, Read, Status, TaskEnded
+from kvproto.engine.usage import Usage
+
+__all__ = [
+    "MESSAGES_PER_SECOND",
+    "begin_task",
+    "emit_message",
+    "emit_read",
+    "emit_status",
+    "end_task",
+    "is_in_task",
+    "set_sink",
+]
+
+MESSAGES_PER_SECOND = 1000
+"""The most messages that a task sends to the driver within a second."""
+
+_OVERHEAD = 100  # bytes of an event besides its text
+
+
+class _Channel:
+    """Carries the events of the current task to the driver, and counts what it sends."""
+
+    sink: OnEvent | None = None
+    stage, task, log = "", 0, ""
+    read_bytes = read_records = 0
+    n_bytes = 0  # of the messages that were sent
+    n_unsent = 0  # messages that only the log has, and that no event has counted yet
+    n_this_second = 0
+    next_second = 0.0
+
+
+_channel = _Channel()
+
+
+def set_sink(sink: OnEvent | None) -> None:
+    """Set the function that gets the events of this task process; None drops them."""
+    _channel.sink = sink
+
+
+def is_in_task() -> bool:
+    """Whether this process runs tasks, and is not the driver of a job."""
+    return _channel.sink is not None
+
+
+def emit_message(text: str, kind: str = "MSG") -> None:
+    """Write a message of the task to its log, and send it unless the limits are reached.
+
+    They are MESSAGES_PER_SECOND and MAX_MESSAGES. Messages over them are counted, and an event
+    tells how many they are.
+    """
+    if _channel.sink is not None and _may_send(text):
+        _channel.sink(Message(_channel.stage, _channel.task, text, kind))
+
+
+def emit_status(text: str) -> None:
+    """Send a status message of the task, with the limits of `emit_message`."""
+    if _channel.sink is not None and _may_send(text):
+        _channel.sink(Status(_channel.stage, _channel.task, text))
+
+
+def emit_read(n_bytes: int, n_records: int) -> None:
+    """Send what the task has read since the last call."""
+    _channel.read_bytes += n_bytes
+    _channel.read_records += n_records
+    if _channel.sink is not None:
+        _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
+
+
+def _may_send(text: str) -> bool:
+    """Write a text to the log, which has all of them; return whether to send it too."""
+    with suppress(OSError):  # the task has closed its stderr, or the disk is full
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+    now = time.monotonic()
+    if now >= _channel.next_second:
+        _tell_unsent()
+        _channel.next_second, _channel.n_this_second = now + 1.0, 0
+    _channel.n_this_second += 1
+    if _channel.n_this_second <= MESSAGES_PER_SECOND and _channel.n_bytes <= MAX_MESSAGES:
+        _channel.n_bytes += len(json.dumps(text)) + _OVERHEAD
+        if _channel.n_bytes <= MAX_MESSAGES:
+            return True
+    _channel.n_unsent += 1
+    return False
+
+
+def _tell_unsent() -> None:
+    """Send the number of messages that only the log has, if there are any."""
+    if _channel.n_unsent and _channel.sink is not None:
+        text = f"and {_channel.n_unsent:,} more messages; all are in {_channel.log}"
+        _channel.sink(Message(_channel.stage, _channel.task, text))
+        _channel.n_unsent = 0
+
+
+def begin_task(stage: str, task: int, log: str) -> None:
+    """Begin a task, which has not sent anything yet; its messages go to the file `log` too."""
+    _channel.stage, _channel.task, _channel.log = stage, task, log
+    _channel.read_bytes = _channel.read_records = 0
+    _channel.n_bytes = _channel.n_unsent = _channel.n_this_second = 0
+    _channel.next_second = time.monotonic() + 1.0
+
+
+def end_task(attempt: int, outcome: str, usage: Usage) -> TaskEnded:
+    """Send what is left to say about messages that were not sent; return how the attempt ended."""
+    _tell_unsent()
+    event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
+    event.bytes, event.records = _channel.read_bytes, _channel.read_records
+    return event
