@@ -163,7 +163,7 @@ typedef struct disco_walker {
     uint64_t offset;       /* bytes taken */
     uint64_t field_offset; /* where the current field, or the field at fault, begins */
     uint64_t list_offset;  /* where the current result list begins */
-    uint64_t pair_offset;  /* where the current pair begins */
+    uint64_t pair_offset;  /* where the current pair begins, or the next list */
     uint64_t n_pairs;      /* complete pairs */
     uint64_t n_lists;      /* complete result lists */
     uint32_t num_pairs;    /* pairs that the current list announces */

@@ -78,7 +78,7 @@ static void begin_field(disco_walker *walker, disco_field field, uint32_t wanted
 {
     walker->field = (uint8_t)field;
     walker->field_offset = walker->offset;
-    if (field == DISCO_KEY_SIZE)
+    if (field == DISCO_KEY_SIZE || field == DISCO_NUM_PAIRS)
         walker->pair_offset = walker->offset;
     walker->wanted = wanted;
     walker->had = 0;

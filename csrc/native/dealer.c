@@ -89,8 +89,7 @@ INLINE size_t deal_whole(kvproto_dealer *dealer, const unsigned char *data, size
     walker.offset += at;
     walker.field = walker.with_lists && !walker.in_list ? DISCO_NUM_PAIRS : DISCO_KEY_SIZE;
     walker.field_offset = walker.offset;
-    if (walker.field == DISCO_KEY_SIZE)
-        walker.pair_offset = walker.offset;
+    walker.pair_offset = walker.offset;
     walker.wanted = 4;
     *dealer->walker = walker;
     return at;

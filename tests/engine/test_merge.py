@@ -155,6 +155,8 @@ def test_a_job_says_why_it_is_merged_and_its_merges_are_a_stage():
 class Ends:
     """An engine that ends within the second stage."""
 
+    address = ""
+
     def run_stage(self, name, fn, calls, retries, on_event):
         stage = InThisProcess().run_stage(name, fn, calls, retries, on_event)
         yield from itertools.islice(stage, 2) if name == "merge" else stage
@@ -207,6 +209,8 @@ def test_merges_of_another_plan_are_an_error():
 
 class WithDeath:
     """Runs some merges at first in a process that is killed before they publish their file."""
+
+    address = ""
 
     def __init__(self, pool, marks):
         self._pool, self._marks = pool, marks
@@ -334,6 +338,8 @@ def test_a_merge_that_is_killed_is_done_again_and_no_map_with_it(pool, tmp_path,
 
 class Harmed:
     """Harms the first file of a stage before the next one begins."""
+
+    address = ""
 
     def __init__(self, stage, harm):
         self._stage, self._harm = stage, harm

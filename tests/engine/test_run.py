@@ -94,6 +94,8 @@ def test_events_that_cannot_be_written_leave_nothing_in_use_behind():
 class Unwilling:
     """An engine that runs no task."""
 
+    address = ""
+
     def run_stage(self, name, fn, calls, retries, on_event):
         raise JobError(f"{len(calls)} tasks")
 

@@ -110,6 +110,8 @@ class InThisProcess:
     process.
     """
 
+    address = ""
+
     def run_stage(self, name, fn, calls, retries, on_event):
         data = cloudpickle.dumps(fn)
         for index, call in enumerate(calls):
