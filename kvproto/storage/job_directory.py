@@ -355,7 +355,8 @@ def _leftovers(paths: JobPaths, is_done: bool) -> Iterator[str]:
         names = os.listdir(paths.shared) if os.path.isdir(paths.shared) else []
         if not keeps:
             yield paths.unfinished
-        for path in (paths.oob, paths.profile, paths.unfinished, paths.spool):
+        places = (paths.shared, paths.oob, paths.profile, paths.unfinished, paths.spool)
+        for path in places:
             yield from glob.glob(f"{glob.escape(path)}/*.part")
     if "map-results.jsonl" not in names:
         yield paths.map_results

@@ -95,6 +95,14 @@ def test_finished_maps_do_not_run_again_and_the_job_ends_as_any_other(ran):
     refused(Job(name=job.name), f"job {job.name} is done: `kvproto results {job.name}`")
 
 
+def test_what_a_killed_driver_was_writing_is_gone_after_a_resume(ran):
+    job = failing(ran)
+    Path(job.directory, "results.jsonl.01234567.part").touch()
+    mend(ran)
+    Job(name=job.name).resume().wait()
+    assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
+
+
 def test_a_job_that_fails_again_can_be_resumed_again(ran):
     job = failing(ran)
     with pytest.raises(JobError, match=r"it fails(.|\n)*kvproto run --resume"):
