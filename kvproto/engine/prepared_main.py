@@ -37,7 +37,7 @@ _OS_ERROR = 71
 
 
 class _Request(NamedTuple):
-    """What the process is to be; `kvproto.engine.prepared` describes it."""
+    """The request for a fork; `kvproto.engine.prepared` describes it."""
 
     mark: str
     directory: str

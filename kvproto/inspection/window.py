@@ -66,7 +66,7 @@ class Field(NamedTuple):
 
 
 class Window:
-    """Checks a stream of frames, and keeps what is to be shown of it.
+    """Checks a stream of frames, and keeps the part of it that is shown.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def map(line, params):
 
 
 def reduce(iter, params):
-    if not os.path.exists(f"{params}.mended"):
+    if not os.path.exists(f"{params}.repaired"):
         raise RuntimeError("it fails")
     sums = {}
     for key, value in iter:
@@ -43,14 +43,14 @@ def reduce(iter, params):
 
 @pytest.fixture
 def ran(tmp_path):
-    """The file in which each map leaves a line; the reduce fails until `mend(ran)`."""
+    """The file in which each map leaves a line; the reduce fails until `repair(ran)`."""
     path = tmp_path / "ran"
     path.touch()
     return str(path)
 
 
-def mend(ran):
-    Path(f"{ran}.mended").touch()
+def repair(ran):
+    Path(f"{ran}.repaired").touch()
 
 
 def failed(job=None, /, **options):
@@ -80,7 +80,7 @@ def refused(job, pattern):
 
 def test_finished_maps_do_not_run_again_and_the_job_ends_as_any_other(ran):
     job = failing(ran)
-    mend(ran)
+    repair(ran)
     again = Job(name=job.name)
     assert again.resume() is again
     assert list(result_iterator(again.wait())) == COUNTED
@@ -98,7 +98,7 @@ def test_finished_maps_do_not_run_again_and_the_job_ends_as_any_other(ran):
 def test_what_a_killed_driver_was_writing_is_gone_after_a_resume(ran):
     job = failing(ran)
     Path(job.directory, "results.jsonl.01234567.part").touch()
-    mend(ran)
+    repair(ran)
     Job(name=job.name).resume().wait()
     assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
 
@@ -107,7 +107,7 @@ def test_a_job_that_fails_again_can_be_resumed_again(ran):
     job = failing(ran)
     with pytest.raises(JobError, match=r"it fails(.|\n)*kvproto run --resume"):
         Job(name=job.name).resume().wait()
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
     assert n_maps(ran) == len(TEXT)
 
@@ -126,7 +126,7 @@ def test_a_job_that_fails_again_can_be_resumed_again(ran):
 )
 def test_a_resumed_job_has_the_results_that_it_would_have_had(ran, options):
     job = failing(ran, **options)
-    mend(ran)
+    repair(ran)
     again = Job(name=job.name).resume()
     results = again.wait()
     undisturbed = Job("again").run(
@@ -148,30 +148,30 @@ def test_saved_results_and_out_of_band_values_are_there_after_a_resume(ran):
         return map(line, params)
 
     job = failing(ran, map=putting, save=True)
-    mend(ran)
+    repair(ran)
     [tag] = Job(name=job.name).resume().wait()
     assert tag.startswith("tag://") and list(result_iterator(tag)) == COUNTED
     assert job.oob_list() == ["map-a", "map-b"]
 
 
 def test_a_job_of_external_programs_is_resumed(tmp_path):
-    mended = tmp_path / "mended"
-    body = f'if sys.argv[1] == "reduce" and not os.path.exists({str(mended)!r}): sys.exit(3)\n'
+    repaired = tmp_path / "repaired"
+    body = f'if sys.argv[1] == "reduce" and not os.path.exists({str(repaired)!r}): sys.exit(3)\n'
     count = external([program(tmp_path, body + COUNT)])
     job = failed(input=["raw://a b", "raw://b"], map=count, reduce=count, attempts=1)
-    mended.touch()
+    repaired.touch()
     results = Job(name=job.name).resume().wait()
     assert sorted(result_iterator(results)) == [(b"a", b"1"), (b"b", b"2")]
 
 
 def test_a_map_alone_is_resumed_with_the_results_of_its_finished_tasks(ran):
     def one_fails(line, params):
-        if line == "a" and not os.path.exists(f"{params}.mended"):
+        if line == "a" and not os.path.exists(f"{params}.repaired"):
             raise RuntimeError("it fails")
         return map(line, params)
 
     job = failing(ran, map=one_fails, reduce=None, processes=1)
-    mend(ran)
+    repair(ran)
     results = Job(name=job.name).resume().wait()
     assert [key for key, _ in result_iterator(results)] == ["a", "b", "a", "b", "c", "a"]
     assert n_maps(ran) == len(TEXT)
@@ -202,7 +202,7 @@ def test_the_functions_of_a_class_are_compared_with_those_of_the_job(ran, tmp_pa
         r"would not be the same job:\n  reduce: .*Other.reduce has changed since the job ran\n"
         r"  sort: False, it was True\nundo the change, or run the job again from its start",
     )
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Counts(name=job.name).resume().wait())) == COUNTED
 
 
@@ -225,7 +225,7 @@ def run_of_module(name, ran, tmp_path):
     helper = "def pairs(line):\n    return [(line, 1)]\n"
     (tmp_path / f"{name}_helper.py").write_text(helper)
     run = kvproto_command(
-        *("run", "-q", f"{name}.Counts", "-P", f"params={ran}.mended", "raw://a", "raw://b"),
+        *("run", "-q", f"{name}.Counts", "-P", f"params={ran}.repaired", "raw://a", "raw://b"),
         cwd=tmp_path,
     )
     assert run.returncode == 1, run.stderr
@@ -239,7 +239,7 @@ def test_the_command_resumes_a_job_of_a_module_from_anywhere(ran, tmp_path):
     name = run_of_module("resume_module", ran, tmp_path)
     listed = kvproto_command("jobs", cwd=tmp_path).stdout.decode()
     assert re.search(rf"{name}  dead .* keeps [\d.]+ kB to resume\n", listed)
-    mend(ran)
+    repair(ran)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     again = kvproto_command("run", "-q", "--resume", "@", "-o", "out.tsv", cwd=elsewhere)
@@ -327,7 +327,7 @@ def test_changed_data_on_the_web_is_named_if_a_finished_task_has_read_it(ran, tm
         finally:
             server.shutdown()
             thread.join()
-    mend(ran)
+    repair(ran)
     assert sorted(result_iterator(Job(name=job.name).resume().wait())) == [("a", 1), ("b", 1)]
 
 
@@ -359,7 +359,7 @@ def test_a_task_whose_file_is_missing_or_cut_runs_again_and_a_note_says_so(ran):
     missing, cut, _ = sorted(spool.iterdir())
     missing.unlink()
     cut.write_bytes(cut.read_bytes()[:-1])
-    mend(ran)
+    repair(ran)
     again = Job(name=job.name).resume()
     assert list(result_iterator(again.wait())) == COUNTED
     assert n_maps(ran) == len(TEXT) + 2
@@ -378,7 +378,7 @@ def test_after_a_restart_of_the_machine_the_content_of_the_files_counts(ran):
     damaged.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     log = Path(paths.events)
     log.write_text(re.sub('"machine": "[^"]*"', '"machine": "before"', log.read_text()))
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
     assert n_maps(ran) == len(TEXT) + 1
 
@@ -391,7 +391,7 @@ def test_a_damaged_journal_is_an_error_and_a_cut_one_is_not(ran):
     journal.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     refused(Job(name=job.name), f"{journal} is damaged: .*; run the job again from its start")
     journal.write_bytes(data[:-1])
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
     assert n_maps(ran) == len(TEXT) + 1
 
@@ -418,7 +418,7 @@ def test_of_two_drivers_that_resume_a_job_one_gets_an_error(ran):
         Job(name=job.name).resume()
     directory.close()
     jobs, errors = [Job(name=job.name) for _ in range(8)], []
-    mend(ran)
+    repair(ran)
 
     def resume(job):
         try:
@@ -472,7 +472,7 @@ def test_a_signal_stops_a_resumed_job_which_can_be_resumed_again(ran, tmp_path, 
     assert driver.returncode == -number
     assert re.search(rf"job {job.name} was stopped.*\nit keeps .* --resume {job.name}\n", said)
     os.unlink(waits)
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
     assert n_maps(ran) == len(TEXT)
 
@@ -481,7 +481,7 @@ def test_an_event_that_a_killed_driver_has_not_completed_is_cut_off(ran):
     job = failing(ran)
     with open(JobPaths(job.name).events, "ab") as file:
         file.write(b'{"time": 1, "ev')
-    mend(ran)
+    repair(ran)
     again = Job(name=job.name).resume()
     assert list(result_iterator(again.wait())) == COUNTED
     assert [event["event"] for event in events(again)][-1] == "done"
@@ -515,7 +515,7 @@ def test_a_job_in_a_store_is_resumed_from_another_home(ran, tmp_path, monkeypatc
 
     job = failing(ran, store=store, required_files=[str(needed)], reduce=reading)
     assert str(caught_error(job)).endswith(f"kvproto run --resume {job.name} --store {store}")
-    mend(ran)
+    repair(ran)
     other_home(monkeypatch, tmp_path)
     again = Job(name=job.name).resume(store=store)
     assert list(result_iterator(again.wait())) == COUNTED
@@ -544,7 +544,7 @@ def test_the_first_home_goes_on_from_what_the_second_one_has_done(ran, tmp_path,
         Job(name=job.name).resume(store=store).wait()
     assert n_maps(ran) == len(TEXT) + 1
     monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "home"))
-    mend(ran)
+    repair(ran)
     assert list(result_iterator(Job(name=job.name).resume().wait())) == COUNTED
     assert n_maps(ran) == len(TEXT) + 1
 
@@ -584,7 +584,7 @@ def test_a_job_in_an_object_store_is_resumed_from_another_home(
     ran, bucket, tmp_path, monkeypatch, with_reduce
 ):
     def one_fails(line, params):
-        if line == "a" and not os.path.exists(f"{params}.mended"):
+        if line == "a" and not os.path.exists(f"{params}.repaired"):
             raise RuntimeError("it fails")
         return map(line, params)
 
@@ -593,7 +593,7 @@ def test_a_job_in_an_object_store_is_resumed_from_another_home(
         job = failing(ran, store=store)
     else:
         job = failing(ran, store=store, map=one_fails, reduce=None, processes=1)
-    mend(ran)
+    repair(ran)
     other_home(monkeypatch, tmp_path)
     again = Job(name=job.name).resume(store=store)
     pairs = list(result_iterator(again.wait()))

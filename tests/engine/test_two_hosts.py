@@ -24,7 +24,7 @@ import sys, urllib.request
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="10.77.0.1", port=9000, verbose=False)
 server.start()
-for name in ("data", "work"):
+for name in ("data", "jobs"):
     urllib.request.urlopen(urllib.request.Request(f"http://10.77.0.1:9000/{name}", method="PUT"))
 print("ready", flush=True)
 sys.stdin.read()
@@ -146,7 +146,7 @@ def hosts(tmp_path_factory):
 
 
 def run_job(host):
-    argv = ["kvproto", "run", "--engine", "dask://10.77.0.1:8786", "--store", "s3://work/tmp"]
+    argv = ["kvproto", "run", "--engine", "dask://10.77.0.1:8786", "--store", "s3://jobs/tmp"]
     argv += ["--progress", "jsonl", "count.Count", "s3://data/in/*.txt"]
     return host.start(
         argv,
