@@ -1,115 +1,30 @@
-"""The progress of a job as a person sees it: on a terminal of any width, off one, as JSON lines;
-its figures.
-"""
+"""The progress of a job as a person sees it: on a terminal of any width, off one, as JSON lines."""
 
-import fcntl
 import io
 import json
 import os
 import re
-import struct
 import sys
-import termios
 
 import pytest
+from support.progress import (
+    DONE,
+    ENDED,
+    FAILED,
+    HALF,
+    HELLO,
+    MAP,
+    MAPPED,
+    REDUCE,
+    RETRY,
+    SORTED,
+    STATUS,
+    WHOLE,
+    Screen,
+    at,
+)
 
-from kvproto._text import amount
-from kvproto.classic.progress import _SECONDS_BETWEEN, KINDS, Progress, Stage, stages_of
-
-MAP = {"event": "stage", "time": 100.0, "stage": "map", "tasks": 2, "bytes": 4_000_000}
-HALF = {
-    "event": "progress",
-    "time": 101.0,
-    "stage": "map",
-    "done": 0,
-    "total": 2,
-    "bytes": 2_000_000,
-    "records": 617,
-}
-HELLO = {
-    "event": "message",
-    "time": 101.0,
-    "stage": "map",
-    "task": 1,
-    "kind": "MSG",
-    "text": "hello",
-}
-STATUS = {
-    "event": "status",
-    "time": 101.0,
-    "stage": "map",
-    "task": 1,
-    "text": "100000 items mapped",
-}
-RETRY = {
-    "event": "retry",
-    "time": 101.0,
-    "stage": "map",
-    "task": 1,
-    "attempt": 1,
-    "text": "DataError: bad\ninput: x",
-}
-WHOLE = {
-    "event": "progress",
-    "time": 102.0,
-    "stage": "map",
-    "done": 2,
-    "total": 2,
-    "bytes": 4_000_000,
-    "records": 1234,
-}
-REDUCE = {"event": "stage", "time": 102.0, "stage": "reduce", "tasks": 1, "bytes": 0}
-DONE = {"event": "done", "time": 103.0, "results": [], "seconds": 3.0}
-FAILED = {"event": "failed", "time": 103.0, "text": "it failed", "seconds": 3.0}
-SORTED = {**REDUCE, "bytes": 4_000_000, "sorted_records": 1000}
-ENDED = "done: 1,234 items, 4.0 MB, 3.0 s"
-MAPPED = "2/2 tasks  100 %  4.0 MB, 1,234 items  2.0 MB/s  617 items/s  0:02"
-
-
-class Screen:
-    """A terminal as wide as it says, and what stands on it."""
-
-    def __init__(self, n_columns):
-        self.n_columns = n_columns
-        self.said = ""
-        self._main, terminal = os.openpty()
-        self.file = open(terminal, "w", encoding="utf-8", newline="")  # noqa: SIM115
-        self.resize(n_columns)
-
-    def resize(self, n_columns):
-        fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("4H", 24, n_columns, 0, 0))
-
-    def show(self, progress, *events):
-        for event in events:
-            progress(event)
-            os.set_blocking(self._main, False)
-            try:
-                while data := os.read(self._main, 65536):
-                    self.said += data.decode()
-            except BlockingIOError:
-                pass
-
-    def rows(self):
-        """What a person sees, after what was written has moved and erased what it does."""
-        rows, row, column = [""], 0, 0
-        for moved, control, text in re.findall(
-            r"(\x1b\[[0-9;]*[A-Za-z])|([\r\n])|([^\x1b\r\n])", self.said
-        ):
-            if moved == "\x1b[A":
-                row -= 1
-            elif moved == "\x1b[J":
-                rows[row:] = [rows[row][:column]]
-            elif moved:
-                assert moved.endswith("m"), moved
-            elif control == "\r":
-                column = 0
-            elif control or column == self.n_columns:
-                row, column = row + 1, 0
-                rows += [""] * (row == len(rows))
-            if text:
-                rows[row] = rows[row][:column] + text + rows[row][column + 1 :]
-                column += 1
-        return [row.rstrip() for row in rows]
+from kvproto.classic.progress import _SECONDS_BETWEEN, KINDS, Progress
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +44,7 @@ def screen():
 
     yield made
     for each in screens:
-        each.file.close()
-        os.close(each._main)
+        each.close()
 
 
 @pytest.fixture
@@ -314,18 +228,6 @@ def test_another_job_of_the_same_progress_has_lines_of_its_own(screen, without_r
 # --- a reduce that sorts first -------------------------------------------------------------------
 
 
-def at(seconds, n_bytes, n_records, done=0):
-    return {
-        **HALF,
-        "stage": "reduce",
-        "time": 102.0 + seconds,
-        "total": 1,
-        "done": done,
-        "bytes": n_bytes,
-        "records": n_records,
-    }
-
-
 @pytest.fixture
 def at_once(monkeypatch):
     """Each event is shown."""
@@ -376,78 +278,3 @@ def test_the_lines_of_a_sort_fit_on_a_terminal_of_any_width(screen, n_columns):
     shown, progress = screen(n_columns)
     shown.show(progress, SORTED, at(8, 4_000_000, 1000, done=1))
     assert len(shown.rows()) == 2 and all(len(row) < n_columns for row in shown.rows())
-
-
-def test_time_left_is_never_nothing_while_work_goes_on():
-    almost = {**HALF, "time": 100.1, "bytes": 3_999_999}
-    assert staged(MAP, almost).figures().endswith("0:01 left")
-    [_, reduce] = stages_of(SORTED)
-    reduce.update(at(2, 4_000_000, 1000))
-    assert reduce.figures().endswith("0:01 left")
-
-
-# --- figures -------------------------------------------------------------------------------------
-
-
-def staged(begun, *progress):
-    stage = Stage(begun)
-    for event in progress:
-        stage.update(event)
-    return stage
-
-
-def test_time_left_is_by_the_share_that_is_done():
-    assert staged(MAP, HALF).figures().endswith("  617 items/s  0:01 left")
-    tenth = {**HALF, "time": 500.0, "bytes": 400_000}
-    assert staged(MAP, tenth).figures().endswith("  1:00:00 left")
-
-
-def test_no_time_left_is_told_before_there_is_anything_to_tell_it_from():
-    assert "left" not in staged(MAP, {**HALF, "bytes": 0, "records": 0}).figures()
-
-
-@pytest.mark.parametrize("n_done, share", [(0, 0.0), (1, 0.5), (2, 1.0)])
-def test_without_a_known_size_the_share_is_that_of_the_tasks(n_done, share):
-    assert staged({**MAP, "bytes": 0}, {**HALF, "done": n_done}).share == share
-
-
-def test_all_is_done_when_the_tasks_are_and_not_when_the_bytes_are():
-    assert (
-        staged(MAP, {**HALF, "bytes": 9_000_000}).share == 0.99
-    )  # an attempt that failed has read some of them
-    assert staged(MAP, {**WHOLE, "bytes": 1}).share == 1.0
-
-
-def test_a_stage_without_tasks_is_done():
-    assert staged({**MAP, "tasks": 0, "bytes": 0}).figures() == "0/0 tasks  100 %  0 bytes, 0 items"
-
-
-def test_where_room_is_scarce_what_matters_least_is_left_out_first():
-    stage = staged(MAP, HALF)
-    widths = {len(stage.figures(n)): stage.figures(n) for n in range(80, -1, -1)}
-    assert list(widths.values()) == [
-        "0/2 tasks   50 %  2.0 MB, 617 items  2.0 MB/s  617 items/s  0:01 left",
-        "0/2 tasks   50 %  2.0 MB/s  617 items/s  0:01 left",
-        " 50 %  2.0 MB/s  617 items/s  0:01 left",
-        " 50 %  617 items/s  0:01 left",
-        " 50 %  0:01 left",
-        " 50 %",
-        "",
-    ]
-    assert all(len(stage.figures(n)) <= n for n in range(80))
-
-
-@pytest.mark.parametrize(
-    "n_bytes, told",
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (999.4, "999 bytes"),
-        (999.6, "1.0 kB"),
-        (999_940, "999.9 kB"),
-        (999_960, "1.0 MB"),
-        (2e12, "2000.0 GB"),
-    ],
-)
-def test_an_amount_has_the_unit_that_suits_it(n_bytes, told):
-    assert amount(n_bytes) == told

@@ -12,6 +12,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from support import catalogue
+
+ECHO = catalogue.HERE / "echo.py"
+"""A worker that gives back what it gets."""
+
 SERVER = Path(__file__).with_name("command_server.py")
 AT_START = ("PYTHON", "KVPROTO_PURE", "LANG", "LC_", "LD_")
 """Beginnings of the names of variables that count when Python starts, or imports kvproto."""
@@ -39,6 +44,13 @@ def kvproto_command(*arguments, cwd="/", stdin=b""):
         stdout, stderr = pool.map(_read_all, outputs)
     status = int(server.recv(100))
     return subprocess.CompletedProcess(command_line(*arguments), status, stdout, stderr)
+
+
+def through_echo(mode, stdin, *options):
+    """What comes out of the worker ECHO, which must end well and say nothing."""
+    done = kvproto_command(mode, *options, "--", ECHO, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
 
 
 def command_line(*arguments):
