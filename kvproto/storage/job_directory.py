@@ -6,6 +6,7 @@ Each job has a directory below `kvproto.storage.home.home()`:
         events.jsonl            what happened, a JSON object a line (see `kvproto.engine.events`)
         logs/                   what task processes wrote to stdout and stderr
         files/                  its required files
+        bad.jsonl               what it has set aside, if anything (see `bad_records`)
         control                 while the job runs: a FIFO that its driver holds open
         store                   the address of its shared place, if that is elsewhere
         tmp/                    in use while the job runs, removed at its end
@@ -73,6 +74,7 @@ class JobPaths:
         self.files = os.path.join(self.path, "files")
         self.tmp = os.path.join(self.path, "tmp")
         self.journal = os.path.join(self.path, "journal")
+        self.bad_records = os.path.join(self.path, "bad.jsonl")
         self._set_shared(self._address() or self.path)
 
     def _address(self) -> str:
