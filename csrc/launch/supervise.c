@@ -7,7 +7,9 @@
  * The supervisor stands between the driver and the worker and touches no data. The worker gets its
  * own process group, default signals, and the supervisor's stdin, stdout and stderr. On the
  * descriptor STATUS the supervisor writes a line `start PID` or `error ERRNO`, and later
- * `exit STATUS` in the form of wait(2). A worker that it cannot supervise is an error, too.
+ * `exit STATUS CPU MEMORY`: the status in the form of wait(2), the CPU time in microseconds and the
+ * peak of the memory in KiB, of the worker and the descendants that it has waited for. A worker
+ * that it cannot supervise is an error, too.
  *
  * With --child the worker runs already: PID is a child that this process had before it executed
  * `supervise`. It leads its process group, and the kernel kills it when its parent dies.
@@ -31,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,13 +44,27 @@ enum { USAGE = 64, OS_ERROR = 71, NOT_STARTED = 127, BUSY_WAIT_MS = 5000 };
 
 enum { CLOSE_RANGE = 436 }; /* the same on all machines; headers may lack it */
 
-static void say(int status_fd, const char *what, int number)
+static void write_line(int status_fd, const char *line, int size)
 {
-    char line[48];
-    int size = snprintf(line, sizeof line, "%s %d\n", what, number);
     /* A driver that no longer listens closes CONTROL, and watch() notices that. */
     if (write(status_fd, line, (size_t)size) < 0)
         return;
+}
+
+static void say(int status_fd, const char *what, int number)
+{
+    char line[48];
+    write_line(status_fd, line, snprintf(line, sizeof line, "%s %d\n", what, number));
+}
+
+static void say_exit(int status_fd, const siginfo_t *info, const struct rusage *usage)
+{
+    char line[96];
+    int status = info->si_code == CLD_EXITED ? info->si_status << 8 : info->si_status;
+    long long cpu = 1000000LL * (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+                    usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
+    write_line(status_fd, line,
+               snprintf(line, sizeof line, "exit %d %lld %ld\n", status, cpu, usage->ru_maxrss));
 }
 
 /*
@@ -169,15 +186,18 @@ static void keep_only(int kept[3])
 static int note_exit(pid_t worker, int status_fd)
 {
     siginfo_t info;
+    struct rusage usage;
     for (;;) {
         info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        /* the system call, because waitid() of the library has no rusage */
+        if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, &usage) != 0 ||
+            info.si_pid == 0)
             return 0;
         if (info.si_pid == worker)
             break;
         waitpid(info.si_pid, NULL, 0);
     }
-    say(status_fd, "exit", info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status);
+    say_exit(status_fd, &info, &usage);
     return 1;
 }
 

@@ -98,22 +98,18 @@ class Exchange(Generic[Decoded_co]):
         self.limits = limits
         self.window = window
         self.n_params = len(params)
-        self.n_sent = 0
-        self.n_received = 0
+        self.n_sent = self.n_received = 0
         self.recent = b""  # the last bytes of stdout before `current`, for a hexdump
         self.current = memoryview(b"")  # the piece of stdout that is being decoded
         self.stderr = Stderr(on_message)
-        self.input_ended = False
-        self.stdout_ended = False
-        self._stderr_ended = False
+        self.input_ended = self.stdout_ended = self._stderr_ended = False
         self._room = bytearray(_READ_BYTES)
         self._pending: Piece = memoryview(params)
         self._piece: Piece = self._pending[:0]  # what the source has returned last
         self._live = live
         self._in_steps = in_steps
-        self._paused_seconds = (
-            0.0  # seconds in decoding, the user's code or a slow source: not the worker's
-        )
+        self.source_seconds = 0.0  # in the source
+        self.paused_seconds = 0.0  # in decoding, the user's code or the source: not the worker's
         self.began = self.moved = self._now()
         self.first_output: float | None = None  # seconds until the first byte of stdout
         self._expired = ""  # the limit that the round before reached
@@ -159,7 +155,7 @@ class Exchange(Generic[Decoded_co]):
                 self._suspended = True
                 yield decoded
                 self._suspended = False
-                self._paused_seconds += time.monotonic() - paused
+                self.paused_seconds += time.monotonic() - paused
                 self._check_open()
             if self.process.stdin in ready:
                 self._write()
@@ -211,7 +207,7 @@ class Exchange(Generic[Decoded_co]):
 
     def _now(self) -> float:
         """The worker's clock, which stops while the user's code or a source runs."""
-        return time.monotonic() - self._paused_seconds
+        return time.monotonic() - self.paused_seconds
 
     def _check_open(self) -> None:
         if self._closed:
@@ -372,7 +368,9 @@ class Exchange(Generic[Decoded_co]):
         self._pending = self._piece = self.source.read()
         if self.window is not None and isinstance(self._pending, memoryview) and self._pending:
             self._pending = self.window.add(self._pending)
-        self._paused_seconds += time.monotonic() - paused
+        seconds = time.monotonic() - paused
+        self.paused_seconds += seconds
+        self.source_seconds += seconds
         self.moved = self._now()
         if not self._pending:
             self._end_input()

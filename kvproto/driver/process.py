@@ -143,6 +143,16 @@ class SupervisedProcess:
         return self._supervisor.exit_status if self._supervisor is not None else None
 
     @property
+    def cpu(self) -> float:
+        """The seconds of CPU that the worker used, once it has ended by itself; before, 0."""
+        return self._supervisor.cpu if self._supervisor is not None else 0.0
+
+    @property
+    def memory(self) -> int:
+        """Likewise the most bytes of memory that it had."""
+        return self._supervisor.memory if self._supervisor is not None else 0
+
+    @property
     def supervisor_pid(self) -> int:
         """The pid of the worker's parent, which adopts the processes that the worker leaves."""
         return self._supervisor.supervisor_pid if self._supervisor is not None else 0

@@ -15,6 +15,7 @@ from kvproto.driver.cores import keep_core
 from kvproto.driver.exchange import Decoded_co, Decoder, Exchange
 from kvproto.driver.files import Path, checked_files, external, paths_of
 from kvproto.driver.limits import LIMITS, Limits, checked_limit
+from kvproto.driver.load import Load, measured
 from kvproto.driver.pinpoint import Steps, can_pinpoint, pinpoint
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
@@ -69,6 +70,11 @@ class ExternalProgram:
         A directory that gets the core file of a run that crashes, if the system writes one into the
         program's working directory.
 
+    Attributes
+    ----------
+    load : Load
+        What its runs have used until now.
+
     Raises
     ------
     FilesError
@@ -114,6 +120,7 @@ class ExternalProgram:
         self._max_item = max_item
         self._core_directory = core_directory
         self._live: set[Exchange[object]] = set()
+        self.load = Load()
 
     def map(self, entries: Iterable[Item | tuple[Item, Item]]) -> Iterator[list[Pair]]:
         """Run the program as a map.
@@ -289,6 +296,8 @@ class ExternalProgram:
                 except WorkerCrashed as error:
                     self._keep_core(error, exchange.process)
                     raise
+                finally:
+                    self.load = self.load.plus(measured(exchange))
         except WorkerError as error:
             if can_pinpoint(error, exchange):
                 pinpoint(error, exchange, self._play)

@@ -73,6 +73,10 @@ class Supervision:
         Why the process could not be started.
     exit_status : int or None
         None while the process runs; then its exit status, or -N for signal N.
+    cpu : float
+        Once it has ended: its seconds of CPU, with the descendants that it waited for.
+    memory : int
+        Likewise the most bytes of memory that one of them had.
 
     Raises
     ------
@@ -90,6 +94,7 @@ class Supervision:
         self.pid: int | None = None
         self.start_errno: int | None = None
         self.exit_status: int | None = None
+        self.cpu, self.memory = 0.0, 0
         self._directory = directory
         self._status_text = b""
         self._waiting = threading.Lock()
@@ -134,13 +139,14 @@ class Supervision:
         self._status_text += data
         *lines, self._status_text = self._status_text.split(b"\n")
         for line in lines:
-            word, number = line.split()
+            word, number, *usage = line.split()
             if word == b"start":
                 self.pid = int(number)
             elif word == b"error":
                 self.start_errno = int(number)
             else:
                 self.exit_status = os.waitstatus_to_exitcode(int(number))
+                self.cpu, self.memory = int(usage[0]) / 1e6, int(usage[1]) << 10
 
     def end(self) -> None:
         """Kill the program and its descendants, and wait until they and the directory are gone.

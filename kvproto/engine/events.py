@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, TypeAlias
 
 from kvproto._text import printable, shortened, without_passwords
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "KINDS",
     "MAX_EVENT",
     "MAX_MESSAGES",
+    "MAX_PARTS",
     "Counted",
     "Done",
     "Event",
@@ -46,6 +44,9 @@ MAX_EVENT = 1 << 26
 MAX_MESSAGES = 1 << 20
 """The most bytes of messages that a task sends to the driver, and characters of a text: 1 MiB."""
 
+MAX_PARTS = 64
+"""The most numbers in `TaskEnded.parts`."""
+
 
 # --- the kinds ---------------------------------------------------------------------------------
 # The base class has the methods, because `dataclass` compiles those that it makes at import.
@@ -69,6 +70,7 @@ class JobStarted(Event):
     """The job begins: how many inputs, their known bytes, and the machine of its driver.
 
     `engine` is the address of its engine; "" if it runs here, or on the caller's own executor.
+    `parameters`, `versions` and `programs` describe the job for a person.
     """
 
     name = "job"
@@ -77,6 +79,9 @@ class JobStarted(Event):
     bytes: int
     machine: str = ""
     engine: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    programs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, repr=False)
@@ -165,11 +170,30 @@ class Retry(Event):
 class TaskEnded(Event):
     """Attempt number `attempt`, from 0, of a task has ended.
 
-    `outcome` is "done", "failed" (with an error) or "lost" (with its process; then only the times
-    are known). An attempt that the driver ends has no event. `start` and `end` are seconds since
-    the epoch. `user` and `system` are seconds of CPU, of the task process and its programs.
-    `memory` is the most bytes that the task process had, without its programs; 0: unknown. `bytes`
-    and `records` were read.
+    Attributes
+    ----------
+    outcome : str
+        "done", "failed" (with an error), "lost" (with its process) or "cancelled" (the driver ended
+        it). Of the last two, only the times are known, and here the host and the pid.
+    start, end : float
+        Seconds since the epoch.
+    host, pid
+        Of the task process.
+    user, system : float
+        Seconds of CPU, of the task process and its programs.
+    memory : int
+        The most bytes that the task process had, without its programs; 0: unknown.
+    bytes, records : int
+        What it read.
+    bytes_out, records_out : int
+        What it wrote, if it is done.
+    parts : list of int
+        The bytes that a map wrote for each partition; if there are more than MAX_PARTS, for each
+        group of as many partitions, the last of which may be smaller.
+    program_cpu, program_memory : float, int
+        Of its programs: seconds of CPU, and the most bytes that one of them had.
+    computing, waiting_for_input, waiting_for_output : float
+        What its programs did, in seconds (see `kvproto.driver.load.Load`).
     """
 
     name = "task"
@@ -186,6 +210,14 @@ class TaskEnded(Event):
     memory: int = 0
     bytes: int = 0
     records: int = 0
+    bytes_out: int = 0
+    records_out: int = 0
+    parts: list[int] = field(default_factory=list)
+    program_cpu: float = 0.0
+    program_memory: int = 0
+    computing: float = 0.0
+    waiting_for_input: float = 0.0
+    waiting_for_output: float = 0.0
 
 
 @dataclass(eq=False, repr=False)
@@ -209,13 +241,17 @@ class Done(Event):
 class Failed(Event):
     """The job failed: `text` is the whole error.
 
-    If a worker's stderr is in it, `brief` is the error without that.
+    If a worker's stderr is in it, `brief` is the error without that. `details` has its parts, as
+    far as there are any: "task" as "map:17", and of a worker "program", "what", "number" and
+    "record" (the pair at which it fails), "replay" (what playing it again has shown), "hexdump" (of
+    its output), "stderr" (its last lines), "core" and "advice".
     """
 
     name = "failed"
     text: str
     seconds: float
     brief: str = ""
+    details: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, repr=False)
@@ -245,19 +281,25 @@ KINDS: dict[str, type[Event]] = {
 
 _LAST_TIME = 253_402_300_799  # the end of the year 9999
 _MAX_NUMBER = 1 << 63
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "list[str]": list,
-    "dict[str, int]": dict,
+_TYPES: dict[str, tuple[type | tuple[type, ...], type | None]] = {
+    "str": (str, None),
+    "int": (int, None),
+    "float": ((int, float), None),
+    "list[str]": (list, str),
+    "list[int]": (list, int),
+    "dict[str, int]": (dict, int),
+    "dict[str, str]": (dict, str),
 }
-_REQUIRED = {
-    kind.name: {
-        part.name: _TYPES[str(part.type)] for part in fields(kind) if part.default is MISSING
-    }
+"""The type of a field in JSON, and that of its elements."""
+
+_FIELDS = {
+    kind.name: [
+        (part.name, _TYPES[str(part.type)], part.default is part.default_factory is MISSING)
+        for part in fields(kind)
+    ]
     for kind in KINDS.values()
 }
+"""The fields of each kind: the name, the types, and whether events have always had it."""
 
 
 def as_dict(event: Event, now: float) -> dict[str, Any]:
@@ -278,18 +320,21 @@ def read_event(line: bytes) -> dict[str, Any]:
         raise ValueError(f"{line!r:.200} is not an event")
     if not _is(event.get("time"), (int, float)) or not 0 <= event["time"] <= _LAST_TIME:
         raise ValueError(f"{line!r:.200} is an event without a time")
-    for name, types in _REQUIRED.get(event["event"], {}).items():
-        if not _is(event.get(name), types):
+    for name, types, is_required in _FIELDS.get(event["event"], ()):
+        if (is_required or name in event) and not _fits(event.get(name), *types):
             raise ValueError(f"{line!r:.200} is an event without its {name!r}")
-    if event["event"] == Done.name and not all(
-        isinstance(url, str) and _is_printable(url) for url in event["results"]
-    ):
+    if event["event"] == Done.name and not all(map(_is_printable, event["results"])):
         raise ValueError(f"{line!r:.200} is an event whose results are not paths")
-    if event["event"] == Counted.name and not all(
-        isinstance(n, int) and not isinstance(n, bool) for n in event["counters"].values()
-    ):
-        raise ValueError(f"{line!r:.200} is an event whose counters are not whole numbers")
     return event
+
+
+def _fits(value: object, types: type | tuple[type, ...], of_elements: type | None) -> bool:
+    if not _is(value, types):
+        return False
+    if not isinstance(value, (dict, list)):
+        return True
+    elements = value.values() if isinstance(value, dict) else value
+    return all(type(element) is of_elements for element in elements)
 
 
 def _is_printable(url: str) -> bool:

@@ -229,7 +229,9 @@ class ExecutorEngine:
         if answer.kind == "error":
             run.stage.failed(attempt, answer.value)
         elif answer.kind == "died":
-            run.stage.died(attempt, answer.value)
+            run.stage.died(attempt, answer.value, host=answer.run.worker.split(":")[0])
+        elif answer.kind == "cancelled":
+            run.stage.cancelled(attempt, host=answer.run.worker.split(":")[0])
         return None
 
     def _take_events(self, run: _StageRun) -> None:
@@ -253,6 +255,8 @@ class ExecutorEngine:
         left = [attempt for of, attempt in self._running.values() if of is run]
         if left:
             self._beat.cancel([attempt_name(run.name, attempt) for attempt in left])
+        for attempt in left:
+            run.stage.cancelled(attempt)
 
     def _end_calls(self) -> None:
         """Wait until the cancelled calls have ended; cancel those that have not begun."""

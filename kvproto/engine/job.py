@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from kvproto.engine.accepting import Engine, run_stage
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
+from kvproto.engine.description import details_of, parameters_of, programs_of, versions
 from kvproto.engine.event_log import EventLog
 from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, StageStarted
 from kvproto.engine.journal import Journal, log_resumed, published
@@ -131,7 +132,9 @@ def _run_and_log(
             began -= log_resumed(directory, journal, log, engine.address)
         else:
             n_bytes = sum(one.n_bytes or 0 for one in inputs)
-            log(JobStarted(directory.job, len(inputs), n_bytes, machine(), engine.address))
+            where = machine(), engine.address
+            about = parameters_of(spec, n_processes), versions(), programs_of(spec)
+            log(JobStarted(directory.job, len(inputs), n_bytes, *where, *about))
         for note in notes:
             log(Note(note))
         paths = published(directory) if journal.is_resumed else None
@@ -196,7 +199,7 @@ def _log_failure(
         _tidy(log, directory)
         _log_counters(log, journal)
         text, brief = str(error) or type(error).__name__, _brief(error)
-        log(Failed(text, seconds, brief if brief != text else ""))
+        log(Failed(text, seconds, brief if brief != text else "", details_of(error)))
     except Exception as e:  # from the file, or anything that on_event raises
         if str(e) == str(error):
             return ""

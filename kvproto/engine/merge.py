@@ -14,6 +14,7 @@ from itertools import chain
 from kvproto.engine.calls import Calls, Finished, MergeCall
 from kvproto.engine.merge_plan import Merge
 from kvproto.engine.meter import Meter
+from kvproto.engine.task_events import note_output
 from kvproto.errors import DataError, JobError
 from kvproto.storage.results import new_attempt, plain_name
 from kvproto.storage.spool import SpoolWriter, read_columns, read_parts
@@ -131,4 +132,6 @@ def merge_task(call: MergeCall) -> Finished[SpoolFile]:
         except DataError as e:
             e.add_note(call.label)
             raise
-        return Finished(writer.publish(), {}, meter.n_bytes, meter.n_records, {}, {})
+        file = writer.publish()
+        note_output([file])
+        return Finished(file, {}, meter.n_bytes, meter.n_records, {}, {})

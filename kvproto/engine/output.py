@@ -14,6 +14,7 @@ from typing import Any
 from kvproto.engine.parts import BatchEncoder
 from kvproto.engine.shuffle import Encoder
 from kvproto.engine.spec import External, Function, MapSpec, Pair, ReduceSpec
+from kvproto.engine.task_events import note_output
 from kvproto.inputs.streams import chain_output
 from kvproto.storage.records import FRAMES, OBJECTS, RAW
 from kvproto.storage.results import ResultWriters, new_attempt
@@ -64,7 +65,13 @@ class Output:
             os._exit(1)
         if self._streams is not None:
             self._streams.close()
-        return self._writer.publish()
+        if isinstance(self._writer, SpoolWriter):
+            file = self._writer.publish()
+            note_output([file], self._writer.column_bytes())
+            return file
+        results = self._writer.publish()
+        note_output(results)
+        return results
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from socket import gethostname
 from typing import Any
 
 from kvproto._stdio import ready_fds
@@ -132,6 +133,8 @@ class LocalPool:
             for process in busy:
                 self._processes.remove(process)
                 process.kill()
+            for process, attempt in busy.items():
+                stage.cancelled(attempt, gethostname(), process.pid)
 
     def _assign(self, stage: Stage, busy: dict[TaskProcess, Attempt], data: bytes) -> None:
         while len(busy) < self._n_processes and (attempt := stage.take()):
@@ -144,7 +147,7 @@ class LocalPool:
                 self._processes.remove(process)
                 report = process.reap()
                 if process.n_calls == 0:
-                    stage.died(attempt, report)
+                    stage.died(attempt, report, gethostname(), process.pid)
                 else:
                     stage.give_back(attempt)
 
@@ -160,7 +163,8 @@ class LocalPool:
                 message = process.receive()
             except (EOFError, OSError):
                 self._processes.remove(process)
-                stage.died(busy.pop(process), process.reap())
+                report = process.reap()
+                stage.died(busy.pop(process), report, gethostname(), process.pid)
                 continue
             if message is None:
                 continue

@@ -145,13 +145,21 @@ class Stage:
         """The other attempts of the same call that are running."""
         return [one for one in self._running if one.task == attempt.task and one != attempt]
 
-    def died(self, attempt: Attempt, report: str) -> None:
+    def died(self, attempt: Attempt, report: str, host: str = "", pid: int = 0) -> None:
         """The process of an attempt died: try the call again, or raise TaskError."""
         label = getattr(self._calls[attempt.task], "label", None)
         text = "\n".join(filter(None, (report, label)))
-        seconds, now = self._clock() - self._running[attempt], time.time()
-        self.on_event(TaskEnded(self.name, *attempt, "lost", now - seconds, now))
+        self._tell_end(attempt, "lost", host, pid)
         self.failed(attempt, Failure(text, text, None, True))
+
+    def cancelled(self, attempt: Attempt, host: str = "", pid: int = 0) -> None:
+        """Record that the driver has ended an attempt."""
+        self._tell_end(attempt, "cancelled", host, pid)
+        del self._running[attempt]
+
+    def _tell_end(self, attempt: Attempt, outcome: str, host: str, pid: int) -> None:
+        seconds, now = self._clock() - self._running[attempt], time.time()
+        self.on_event(TaskEnded(self.name, *attempt, outcome, now - seconds, now, host, pid))
 
     def failed(self, attempt: Attempt, failure: Failure) -> None:
         """Try the call again, or raise TaskError."""

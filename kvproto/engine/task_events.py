@@ -1,4 +1,4 @@
-"""What a task process reports while its task runs: messages, status, what it has read.
+"""What a task process reports while its task runs, and how the task has ended.
 
 All goes to the sink of the process, which takes it to the driver. The log of the task has every
 message; the driver gets so many as it can show.
@@ -9,10 +9,22 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from kvproto.engine.events import MAX_MESSAGES, Message, OnEvent, Read, Status, TaskEnded
+from kvproto.driver.load import Load
+from kvproto.engine.events import (
+    MAX_MESSAGES,
+    MAX_PARTS,
+    Message,
+    OnEvent,
+    Read,
+    Status,
+    TaskEnded,
+)
 from kvproto.engine.usage import Usage
+from kvproto.storage.results import Result
+from kvproto.storage.spool_index import SpoolFile
 
 __all__ = [
     "MESSAGES_PER_SECOND",
@@ -22,6 +34,8 @@ __all__ = [
     "emit_status",
     "end_task",
     "is_in_task",
+    "note_load",
+    "note_output",
     "set_sink",
 ]
 
@@ -37,6 +51,9 @@ class _Channel:
     sink: OnEvent | None = None
     stage, task, log = "", 0, ""
     read_bytes = read_records = 0
+    bytes_out = records_out = 0
+    parts: list[int] = []  # noqa: RUF012
+    load = Load()
     n_bytes = 0  # of the messages that were sent
     n_unsent = 0  # messages that only the log has, and that no event has counted yet
     n_this_second = 0
@@ -80,6 +97,20 @@ def emit_read(n_bytes: int, n_records: int) -> None:
         _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
 
 
+def note_output(files: Iterable[SpoolFile | Result], parts: Sequence[int] = ()) -> None:
+    """Note the files that the task wrote, and the bytes in them for each partition."""
+    for file in files:
+        _channel.bytes_out += file.n_bytes
+        _channel.records_out += file.n_pairs
+    n_each = -(-len(parts) // MAX_PARTS)
+    _channel.parts = [sum(parts[at : at + n_each]) for at in range(0, len(parts), n_each or 1)]
+
+
+def note_load(load: Load) -> None:
+    """Note what a program of the task used."""
+    _channel.load = _channel.load.plus(load)
+
+
 def _may_send(text: str) -> bool:
     """Write a text to the log, which has all of them; return whether to send it too."""
     with suppress(OSError):  # the task has closed its stderr, or the disk is full
@@ -109,6 +140,8 @@ def begin_task(stage: str, task: int, log: str) -> None:
     """Begin a task, which has not sent anything yet; its messages go to the file `log` too."""
     _channel.stage, _channel.task, _channel.log = stage, task, log
     _channel.read_bytes = _channel.read_records = 0
+    _channel.bytes_out = _channel.records_out = 0
+    _channel.parts, _channel.load = [], Load()
     _channel.n_bytes = _channel.n_unsent = _channel.n_this_second = 0
     _channel.next_second = time.monotonic() + 1.0
 
@@ -118,4 +151,8 @@ def end_task(attempt: int, outcome: str, usage: Usage) -> TaskEnded:
     _tell_unsent()
     event = TaskEnded(_channel.stage, _channel.task, attempt, outcome, *usage)
     event.bytes, event.records = _channel.read_bytes, _channel.read_records
+    event.bytes_out, event.records_out = _channel.bytes_out, _channel.records_out
+    event.parts = _channel.parts
+    event.program_cpu, event.program_memory, *seconds = _channel.load
+    event.computing, event.waiting_for_input, event.waiting_for_output = seconds
     return event

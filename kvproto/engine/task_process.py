@@ -141,6 +141,11 @@ class TaskProcess:
         message: tuple[Any, ...] = pickle.loads(self.connection.receive())
         return message
 
+    @property
+    def pid(self) -> int:
+        """Its pid; 0 if it was not started."""
+        return self._supervisor.pid or 0
+
     def _has_ended(self) -> bool:
         """Whether the process has ended, even if its supervisor has not reported it yet."""
         if self._is_reported():

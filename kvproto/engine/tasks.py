@@ -42,7 +42,7 @@ from kvproto.engine.spec import (
     TaskSpec,
     attributes,
 )
-from kvproto.engine.task_events import emit_message
+from kvproto.engine.task_events import emit_message, note_load
 from kvproto.errors import DataError, JobError, WorkerError
 from kvproto.inputs.schemes import open_input, versions_read
 from kvproto.protocol import native as _native
@@ -379,7 +379,10 @@ def _program(mode: str, program: External) -> Iterator[ExternalProgram]:
             core_directory=logs if os.path.isdir(logs) else None,
             **limits,
         ) as worker:
-            yield worker
+            try:
+                yield worker
+            finally:
+                note_load(worker.load)
     except OSError as e:
         if is_full(e):  # its directory is in the job's
             with in_home(tempfile.gettempdir()):

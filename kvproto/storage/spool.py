@@ -118,6 +118,10 @@ class SpoolWriter:
         packed = b"" if self._index_in_file else index
         return SpoolFile(path, len(self._crc), n_bytes, packed, sum(self._n_pairs))
 
+    def column_bytes(self) -> list[int]:
+        """Return the bytes of each column, once the file is complete."""
+        return [sum(n_bytes for _, n_bytes in ranges) for ranges in self._ranges]
+
     def _segments(self) -> list[Segment]:
         columns = zip(self._ranges, self._n_pairs, self._crc, strict=True)
         path = self._file.path

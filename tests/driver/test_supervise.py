@@ -92,10 +92,14 @@ class Supervised:
             self.control = None
 
     def line(self) -> tuple[str, int]:
-        """The next line that it says."""
+        """The next line that it says, without what the worker used."""
+        word, number, *self.used = self.words()
+        return word, int(number)
+
+    def words(self) -> list[str]:
+        """The words of the next line that it says."""
         assert select.select([self.said], [], [], PATIENCE)[0], "it says nothing"
-        word, number = self.said.readline().split()
-        return word.decode(), int(number)
+        return self.said.readline().decode().split()
 
     def ends_clean(self) -> None:
         """Wait until it exits: with 0, its directory gone, nothing more said."""
@@ -147,6 +151,24 @@ def test_the_exit_is_told_once_and_the_directory_stays_until_the_driver_lets_go(
         supervised.process.send_signal(signal.SIGCHLD)  # as any orphan that ends later does
         wait_until_it_sleeps(supervised.process.pid)
         assert supervised.directory.exists()
+        supervised.let_go()
+        supervised.ends_clean()
+
+
+USE = f"""exec {sys.executable} -ISc '
+import time
+memory = bytearray(b"x" * (64 << 20))
+while time.process_time() < 0.3: pass
+'"""
+
+
+def test_the_exit_tells_the_processor_time_and_the_peak_of_the_memory(tmp_path):
+    with Supervised(tmp_path, USE) as supervised:
+        assert supervised.line()[0] == "start"
+        assert supervised.line() == ("exit", 0)
+        microseconds, kib = map(int, supervised.used)
+        assert 300_000 <= microseconds < 60_000_000
+        assert 64 << 10 < kib < 1 << 20
         supervised.let_go()
         supervised.ends_clean()
 
