@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -47,6 +47,7 @@ __all__ = [
     "jsonl_from_frames",
     "jsonl_from_lists",
     "lists_from_jsonl",
+    "plain_text",
     "text_from_frames",
     "without_params",
 ]
@@ -307,6 +308,25 @@ def encoder(form: str) -> Callable[[Any, Any], bytes]:
         the form cannot represent.
     """
     return _jsonl_encoder() if form == "jsonl" else {"text": _encode_text, "kv": _encode_kv}[form]
+
+
+def plain_text(pairs: Sequence[Any]) -> bytes | None:
+    """Encode pairs as "text" does, all at once; None unless they are bytes, or str and numbers."""
+    if set(map(type, pairs)) != {tuple}:
+        return None
+    types = set(map(type, chain.from_iterable(pairs)))
+    try:
+        if types == {bytes}:
+            return b"".join([_TEXT % pair for pair in pairs])
+        if types <= _PLAIN:
+            return _bytes_of("".join([_LINE % pair for pair in pairs]))
+    except (TypeError, ValueError):  # one of them is no pair, or has no text
+        pass
+    return None
+
+
+_LINE = "%s\t%s\n"
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 def _encode_text(key: object, value: object) -> bytes:

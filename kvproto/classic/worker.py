@@ -201,7 +201,7 @@ class Worker(dict[str, Any]):
         )
         if self.getitem("required_modules", job, jobargs) is None and alias.is_installed():
             # programs written for Disco rely on its guess
-            from kvproto.classic.disco_names import compat  # noqa: PLC0415 (it loads modulefinder)
+            from kvproto.classic.disco_names import compat  # noqa: PLC0415 (it loads dis)
 
             return replace(spec, required_modules=compat.guess_modules(spec.functions()))
         return spec

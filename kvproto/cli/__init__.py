@@ -10,6 +10,8 @@ quickly.
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -29,6 +31,8 @@ MODULES = (map_reduce, encode, inspect, check, run, jobs, tag, config)
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit status; argv does not have the program's name."""
     _open_standard_descriptors()
+    gc.set_threshold(20_000)  # what is imported stays: to search it for cycles so often takes time
+    atexit.register(gc.freeze)  # and so does a last search, as the process ends
     try:
         args = _arguments(sys.argv[1:] if argv is None else argv)
         with as_interrupts():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BufferedWriter
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 from kvproto._stdio import StandardFile
 from kvproto.errors import DataError
-from kvproto.forms import encoder
+from kvproto.forms import encoder, plain_text
 from kvproto.inputs.packing import PackedFile, compressor_for
 from kvproto.storage.atomic import OutputFile, writing
 from kvproto.storage.objects import ObjectStore
@@ -19,6 +20,7 @@ from kvproto.storage.store import Writer, is_object
 __all__ = ["Output"]
 
 _BUFFER = 1 << 16
+_PAIRS = 1024  # that are encoded at a time
 
 
 class Output:
@@ -74,8 +76,24 @@ class Output:
 
         DataError for a pair that cannot be written in this form; it has its number and types.
         """
-        encode, write = encoder(form), self.write
-        for number, (key, value) in enumerate(pairs):
+        n_written, rest = 0, iter(pairs)
+        while True:
+            batch: list[tuple[Any, Any]] = []
+            try:
+                batch.extend(islice(rest, _PAIRS))
+            finally:  # those before an error are written too
+                self._write_batch(batch, form, n_written)
+            if not batch:
+                return
+            n_written += len(batch)
+
+    def _write_batch(self, pairs: list[tuple[Any, Any]], form: str, n_before: int) -> None:
+        lines = plain_text(pairs) if form == "text" else None
+        if lines is not None:
+            self.write(lines)
+            return
+        encode = encoder(form)
+        for number, (key, value) in enumerate(pairs, n_before):
             try:
                 data = encode(key, value)
             except (TypeError, ValueError, RecursionError) as e:
@@ -83,7 +101,7 @@ class Output:
                 raise DataError(
                     f"pair {number} of the results ({types}) cannot be written as {form}: {e}"
                 ) from None
-            write(data)
+            self.write(data)
 
 
 def _created(path: str) -> Writer | OutputFile:

@@ -13,7 +13,7 @@ from kvproto.engine.starts import last_machine
 from kvproto.errors import JobError
 from kvproto.storage.control import has_driver, locked
 from kvproto.storage.home import check_home, home
-from kvproto.storage.job_directory import JobPaths, machine, tidy
+from kvproto.storage.job_directory import CONTROL, JobPaths, machine, tidy
 from kvproto.storage.store import store_of
 
 __all__ = ["sweep"]
@@ -38,7 +38,8 @@ def sweep() -> None:
             if not entry.is_dir(follow_symlinks=False):
                 continue
             if not entry.name.startswith("."):
-                _sweep_job(JobPaths(entry.name))
+                if os.path.lexists(os.path.join(entry.path, CONTROL)):
+                    _sweep_job(JobPaths(entry.name))
             elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _GRACE:
                 remove_tree(entry.path)
 
@@ -49,7 +50,7 @@ def _sweep_job(paths: JobPaths) -> None:
     A job of another machine with the same home is not touched: its driver may be alive. What the
     job can be resumed with stays.
     """
-    if not os.path.lexists(paths.control) or has_driver(paths.control):
+    if has_driver(paths.control):
         return
     with suppress(ValueError, JobError), locked(paths.events, wait=False) as is_ours:
         if not is_ours or has_driver(paths.control) or last_machine(paths) != machine():

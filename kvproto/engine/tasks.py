@@ -399,7 +399,7 @@ def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterat
         note = place(e)
         if note:
             e.add_note(note)
-        if isinstance(e, (AttributeError, TypeError)) and _OF_TEXT.search(str(e)):
+        if isinstance(e, (AttributeError, TypeError)) and re.search(_OF_TEXT, str(e)):
             is_text = (
                 "are str: with text=False they are bytes"
                 if spec.text
@@ -409,4 +409,4 @@ def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterat
         raise
 
 
-_OF_TEXT = re.compile(r"\bstr(ing)?\b.*\b(bytes|decode)\b|\bbytes\b.*\b(str(ing)?|encode|format)\b")
+_OF_TEXT = r"\bstr(ing)?\b.*\b(bytes|decode)\b|\bbytes\b.*\b(str(ing)?|encode|format)\b"

@@ -8,11 +8,9 @@ is an error.
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import shutil
-import tarfile
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +22,8 @@ from kvproto.storage.home import in_home, make_directory
 from kvproto.storage.store import Writer, store_of
 
 if TYPE_CHECKING:
+    import tarfile
+
     from _typeshed import ReadableBuffer
 
 __all__ = ["ARCHIVE", "fetch_files", "files_below", "publish_files", "remove_files"]
@@ -47,6 +47,9 @@ def publish_files(files: Mapping[str, str], shared: str) -> None:
     JobError, DataError
         A file cannot be read, or the archive cannot be written; the text names it.
     """
+    import gzip  # noqa: PLC0415 (few jobs have files and a store of their own)
+    import tarfile  # noqa: PLC0415
+
     path = os.path.join(shared, ARCHIVE)
     with (
         naming(path, "writing"),
@@ -83,6 +86,9 @@ def fetch_files(shared: str, directory: str) -> list[str]:
     JobError
         A file cannot be written.
     """
+    import gzip  # noqa: PLC0415
+    import tarfile  # noqa: PLC0415
+
     path = os.path.join(shared, ARCHIVE)
     names = []
     with naming(path, "reading"):

@@ -56,8 +56,10 @@ from kvproto.storage.objects import SCHEMES, ObjectStore
 from kvproto.storage.results import plain_name
 from kvproto.storage.store import is_object, store_of
 
-__all__ = ["JobDirectory", "JobPaths", "machine", "store_address", "tidy"]
+__all__ = ["CONTROL", "JobDirectory", "JobPaths", "machine", "store_address", "tidy"]
 
+CONTROL = "control"
+"""What the directory of a job has until its driver removes it at the end."""
 
 _MAX_ADDRESS = 1 << 14
 
@@ -69,7 +71,7 @@ class JobPaths:
         self.job = job
         self.path = os.path.join(home(), "jobs", job)
         self.events = os.path.join(self.path, "events.jsonl")
-        self.control = os.path.join(self.path, "control")
+        self.control = os.path.join(self.path, CONTROL)
         self.logs = os.path.join(self.path, "logs")
         self.files = os.path.join(self.path, "files")
         self.tmp = os.path.join(self.path, "tmp")
@@ -158,7 +160,7 @@ class JobDirectory(JobPaths):
                     self._set_shared(os.path.join(store, self.job))
                     write_file(os.path.join(temporary, "store"), os.fsencode(self.shared))
                     self._make_shared(self.shared)
-                self._driver = DriverEnd(os.path.join(temporary, os.path.basename(self.control)))
+                self._driver = DriverEnd(os.path.join(temporary, CONTROL))
                 try:
                     os.rename(temporary, self.path)
                 except BaseException:  # Ctrl-C too

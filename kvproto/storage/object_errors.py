@@ -23,10 +23,10 @@ _CREDENTIALS = {
 _ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 """Scheme -> the variable with the address of the server."""
 
-_STATUS = re.compile(r"status(?: code)?: (\d{3})(?: ([A-Z][A-Za-z' ]+))?")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_ADDRESS = re.compile(r"\b(https?://[^/\s]+)")
-_CAUSE = re.compile(r'message: "([^"]{1,200})"|error: "([^"]{1,200})"|source: (BadScheme|TimedOut)')
+_STATUS = r"status(?: code)?: (\d{3})(?: ([A-Z][A-Za-z' ]+))?"
+_CODE = r"<Code>(\w+)</Code>"
+_ADDRESS = r"\b(https?://[^/\s]+)"
+_CAUSE = r'message: "([^"]{1,200})"|error: "([^"]{1,200})"|source: (BadScheme|TimedOut)'
 
 _FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "StorageFull"}
 _REJECTED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
@@ -83,7 +83,7 @@ def _meaning(error: Exception, url: str) -> tuple[int, str]:
 
 def _answer(text: str) -> str:
     """Return the status and the code that a server answered, and after how many retries."""
-    status = _STATUS.search(text)
+    status = re.search(_STATUS, text)
     assert status is not None
     answer = " ".join(filter(None, status.groups())).strip()
     code = f" ({code})" if (code := _first(_CODE, text)) else ""
@@ -93,11 +93,11 @@ def _answer(text: str) -> str:
 
 def _connection(text: str, scheme: str) -> str:
     address = _first(_ADDRESS, text) or "the server"
-    causes = [next(filter(None, groups)) for groups in _CAUSE.findall(text)]
+    causes = [next(filter(None, groups)) for groups in re.findall(_CAUSE, text)]
     cause = f": {os.fsdecode(causes[-1].encode())}" if causes else ""
     return f"the connection to {address} failed{cause}; check {_ENDPOINTS[scheme]} and the network"
 
 
-def _first(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
+def _first(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
     return match[1] if match else ""

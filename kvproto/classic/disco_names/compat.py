@@ -12,7 +12,6 @@ import functools
 import getpass
 import importlib
 import importlib.util
-import modulefinder
 import os
 import pickle
 import socket
@@ -360,6 +359,8 @@ def locate_modules(
 
 
 def _used_by(path: str, local: set[str]) -> dict[str, str]:
+    import modulefinder  # noqa: PLC0415 (it is slow to load)
+
     finder = modulefinder.ModuleFinder(path=sorted(local))
     finder.run_script(path)
     files = {name: vars(module)["__file__"] for name, module in finder.modules.items()}
