@@ -17,7 +17,7 @@ from typing import Any
 from kvproto.classic.core import WaitTimeout
 from kvproto.classic.job import Job
 from kvproto.classic.threads import stopping
-from kvproto.engine.registry import ACTIVE, READY, UNKNOWN, JobHandle, one_ended
+from kvproto.engine.job_handle import ACTIVE, READY, UNKNOWN, JobHandle, one_ended
 from kvproto.errors import JobError
 
 __all__ = ["JobChain"]

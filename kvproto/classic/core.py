@@ -13,7 +13,8 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.results import result_iterator
 from kvproto.engine.context import read_profile
-from kvproto.engine.registry import ACTIVE, UNKNOWN, JobHandle, all_jobs, one_ended
+from kvproto.engine.job_handle import ACTIVE, UNKNOWN, JobHandle, one_ended
+from kvproto.engine.registry import all_jobs
 from kvproto.engine.starts import started
 from kvproto.errors import JobError, WaitTimeout
 from kvproto.storage.store import is_object

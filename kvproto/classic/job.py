@@ -18,7 +18,7 @@ from kvproto.classic.importing import send_by_value
 from kvproto.classic.parameters import OF_RUN, SYNONYMS, TABLE, described
 from kvproto.classic.threads import JobThread, stopping
 from kvproto.classic.worker import Worker
-from kvproto.engine.registry import UNKNOWN, JobHandle
+from kvproto.engine.job_handle import UNKNOWN, JobHandle
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory, store_address

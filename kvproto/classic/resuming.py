@@ -20,8 +20,9 @@ from kvproto.classic import disco_names as alias
 from kvproto.classic.core import Disco
 from kvproto.classic.parameters import PARAMETERS, SYNONYMS
 from kvproto.engine.adopting import adopt
+from kvproto.engine.job_handle import ACTIVE, READY, UNKNOWN, JobHandle
 from kvproto.engine.journal import Journal, Planned, Saved, load, versions
-from kvproto.engine.registry import ACTIVE, READY, UNKNOWN, JobHandle, all_jobs
+from kvproto.engine.registry import all_jobs
 from kvproto.engine.same import edited, is_same
 from kvproto.engine.sources import Source, changed, digest, scripts_of, sources_of
 from kvproto.engine.spec import External, JobSpec, function_name

@@ -192,7 +192,7 @@ def _print(line: str) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     from kvproto.classic.core import Disco
-    from kvproto.engine.registry import JobHandle
+    from kvproto.engine.job_handle import JobHandle
     from kvproto.engine.sweep import sweep
     from kvproto.errors import JobError
 

@@ -19,7 +19,8 @@ from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import FileRange, Piece, Source
 from kvproto.driver.stderr import Stderr
 from kvproto.driver.window import Window
-from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError, WorkerFacts
+from kvproto.errors import KVProtoError, ProtocolError, WorkerCrashed, WorkerError
+from kvproto.errors.workers import WorkerFacts
 from kvproto.protocol.messages import Message
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from kvproto.errors import (
     WorkerCrashed,
     WorkerError,
     WorkerExitedEarly,
-    WorkerFacts,
     WorkerFailed,
     WorkerHung,
     WorkerLeftChild,
@@ -28,6 +27,7 @@ from kvproto.errors import (
     WorkerReported,
     WorkerWroteText,
 )
+from kvproto.errors.workers import WorkerFacts
 
 if TYPE_CHECKING:
     from kvproto.driver.exchange import Exchange

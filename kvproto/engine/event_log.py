@@ -1,19 +1,20 @@
-"""The log of a job's events: its file `events.jsonl`, and its `on_event` function."""
+"""The log of a job's events: writes and reads its file `events.jsonl`."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from kvproto.engine.events import Done, Event, Progress, as_dict
-from kvproto.storage.atomic import private
+from kvproto.engine.events import MAX_EVENT, Done, Event, Progress, as_dict, read_event
+from kvproto.errors import JobError
+from kvproto.storage.atomic import open_regular, private
 from kvproto.storage.home import in_home
 
-__all__ = ["EventLog"]
+__all__ = ["EventLog", "last_line", "read_events"]
 
 _SECONDS_BETWEEN = 1.0
 
@@ -73,3 +74,38 @@ class EventLog:
         """Close the file."""
         with suppress(OSError):  # the write that failed has raised its error already
             self._file.close()
+
+
+def read_events(path: str, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (offset of its end, event) for each whole event of a log after `offset`, in bytes.
+
+    JobError if the file cannot be read, or is damaged.
+    """
+    try:
+        with open_regular(path) as file:
+            file.seek(offset)
+            while line := file.readline(MAX_EVENT):
+                if not line.endswith(b"\n") and len(line) < MAX_EVENT:
+                    return
+                yield offset + len(line), read_event(line)
+                offset += len(line)
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise JobError(f"{path} cannot be read: {e.strerror}") from e
+    except ValueError as e:
+        raise JobError(f"{path} is damaged at byte {offset}: {e}") from e
+
+
+def last_line(path: str) -> bytes:
+    """Return the last line of a log, which may be incomplete. OSError if it cannot be read."""
+    n_bytes = 4096
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        while True:
+            file.seek(max(0, size - n_bytes))
+            data = file.read(n_bytes)
+            before, newline, _ = data.rstrip(b"\n").rpartition(b"\n")
+            if newline or n_bytes >= min(size, MAX_EVENT):
+                return data[len(before) + len(newline) :]
+            n_bytes *= 4

@@ -20,6 +20,7 @@ from kvproto.engine.description import details_of, parameters_of, programs_of, v
 from kvproto.engine.event_log import EventLog
 from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, StageStarted
 from kvproto.engine.journal import Journal, log_resumed, published
+from kvproto.engine.map_task import map_task
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import LIMITS, Limits, indexes_in_files, plan_merge
 from kvproto.engine.plan import (
@@ -30,9 +31,9 @@ from kvproto.engine.plan import (
     plan_reduces,
     task_bytes,
 )
+from kvproto.engine.reduce_task import reduce_task
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
 from kvproto.engine.starts import how_to_resume
-from kvproto.engine.tasks import map_task, reduce_task
 from kvproto.errors import JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader

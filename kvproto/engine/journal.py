@@ -20,7 +20,7 @@ from kvproto.engine.calls import Finished
 from kvproto.engine.counters import Counters
 from kvproto.engine.event_log import EventLog
 from kvproto.engine.events import Note, Resumed
-from kvproto.engine.registry import JobHandle
+from kvproto.engine.job_handle import JobHandle
 from kvproto.engine.sources import Source
 from kvproto.engine.spec import JobSpec
 from kvproto.engine.starts import last_machine

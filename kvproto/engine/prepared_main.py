@@ -22,7 +22,8 @@ from typing import NamedTuple
 import cloudpickle  # noqa: F401
 
 import kvproto.driver.program
-import kvproto.engine.tasks
+import kvproto.engine.map_task
+import kvproto.engine.reduce_task
 import kvproto.inputs.schemes.files  # noqa: F401
 from kvproto._stdio import ready_fds
 from kvproto.driver import proc

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from kvproto.driver.supervisor import remove_tree
-from kvproto.engine.registry import READY, JobHandle
+from kvproto.engine.job_handle import READY, JobHandle
 from kvproto.engine.starts import last_machine
 from kvproto.errors import JobError
 from kvproto.storage.control import has_driver, locked

@@ -105,7 +105,10 @@ class JobPaths:
 
     def is_resumable(self) -> bool:
         """Whether it keeps what its finished tasks wrote."""
-        return os.path.exists(self.journal)
+        with suppress(OSError):
+            # The driver may have been killed after it created the file, before it wrote to it.
+            return os.stat(self.journal).st_size > 0
+        return False
 
     def resumable_bytes(self) -> int:
         """The size of what it keeps only to be resumed, in bytes; without objects of a store."""

@@ -9,7 +9,7 @@ from support.jobs import COUNT, KEPT, events, program
 
 from kvproto.classic import Job, external, result_iterator
 from kvproto.classic.func import plain_output_stream, sum_combiner
-from kvproto.engine.registry import JobHandle
+from kvproto.engine.job_handle import JobHandle
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobPaths
 

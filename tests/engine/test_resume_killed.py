@@ -9,7 +9,7 @@ from support.jobs import KEPT
 from support.resuming import INPUTS, Killed, accepted, content, disk_names
 
 from kvproto.classic import Job
-from kvproto.engine.registry import READY, JobHandle
+from kvproto.engine.job_handle import READY, JobHandle
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
 

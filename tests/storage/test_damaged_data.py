@@ -27,7 +27,8 @@ from kvproto.classic.ddfs import DDFS
 from kvproto.classic.progress import Progress
 from kvproto.classic.task_io import chain_reader, gzip_line_reader, old_netstr_reader
 from kvproto.engine.context import sealed
-from kvproto.engine.registry import JobHandle, resolve_job
+from kvproto.engine.job_handle import JobHandle
+from kvproto.engine.registry import resolve_job
 from kvproto.engine.starts import started
 from kvproto.forms import frames_from_jsonl, frames_from_lines, frames_from_text
 from kvproto.inputs.schemes import find_inputs, open_input, web

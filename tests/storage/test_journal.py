@@ -1,12 +1,14 @@
 """A journal ends before a record that a crash has cut, and any other damage is an error."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvproto.errors import DataError, JobError
+from kvproto.storage.job_directory import JobPaths
 from kvproto.storage.journal import JournalFile, read_journal
 
 RECORDS = [b"first", b"", b"\x00\x00", b"last"]
@@ -87,3 +89,14 @@ def test_a_journal_that_cannot_be_written_or_read_is_an_error_with_its_path(tmp_
         JournalFile(path).append([b"x"])
     with pytest.raises(DataError, match=path):
         read_journal(path)
+
+
+def test_a_journal_that_was_created_alone_keeps_nothing_to_resume(tmp_path, monkeypatch):
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path))
+    paths = JobPaths("job@20260101-000000-00000000")
+    os.makedirs(paths.path)
+    assert not paths.is_resumable()
+    open(paths.journal, "x").close()
+    assert not paths.is_resumable()
+    written(Path(paths.journal))
+    assert paths.is_resumable()

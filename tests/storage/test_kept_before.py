@@ -12,7 +12,8 @@ from support.command_line import kvproto_command
 
 from kvproto.classic import result_iterator
 from kvproto.classic.ddfs import DDFS
-from kvproto.engine.registry import JobHandle, all_jobs, resolve_job
+from kvproto.engine.job_handle import JobHandle
+from kvproto.engine.registry import all_jobs, resolve_job
 from kvproto.storage.manifest import names_of
 
 KEPT = Path(__file__).with_name("kept_by_0_1")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kvproto.classic import Job
-from kvproto.engine.registry import JobHandle
+from kvproto.engine.job_handle import JobHandle
 from kvproto.errors import JobError
 
 TEXT = ["a b a", "b c", "a"]

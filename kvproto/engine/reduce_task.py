@@ -1,4 +1,4 @@
-"""What map and reduce tasks do, in a task process. Their results say where the data is.
+"""What a reduce task does, in a task process. Its results say where the data is.
 
 A failing task leaves none of its output. Its error says which input and which entry it was at, as
 far as that is known: where whole batches of pairs are handled, an earlier entry may be at fault.
@@ -7,134 +7,34 @@ far as that is known: where whole batches of pairs are handled, an earlier entry
 from __future__ import annotations
 
 import inspect
-import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from kvproto.driver.source import FileRange
-from kvproto.engine.bulk import FrameCombiner, FrameReduce, TypedReduce
-from kvproto.engine.calls import Finished, MapCall, ReduceCall
-from kvproto.engine.context import TaskContext, current, in_task, pass_str_as_bytes
+from kvproto.engine.bulk import FrameReduce, TypedReduce
+from kvproto.engine.calls import Finished, ReduceCall
+from kvproto.engine.context import TaskContext, in_task, pass_str_as_bytes
 from kvproto.engine.meter import Meter
-from kvproto.engine.output import Output, map_output, reduce_output
+from kvproto.engine.output import Output, reduce_output
 from kvproto.engine.pair_source import PairSource, check_finished, iterable
 from kvproto.engine.plan import Split
-from kvproto.engine.reading import (
-    InputReader,
-    Opener,
-    entry_frame,
-)
+from kvproto.engine.reading import InputReader, Opener, entry_frame
 from kvproto.engine.segments import file_ranges, segment_chunks, segment_files
-from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.sort import sort_frames, sort_pairs
-from kvproto.engine.spec import (
-    External,
-    Function,
-    MapSpec,
-    Pair,
-    ReduceSpec,
-    TaskSpec,
-    attributes,
-)
-from kvproto.engine.task_events import emit_message, note_load
-from kvproto.errors import DataError, JobError, WorkerError
+from kvproto.engine.spec import External, Function, Pair, ReduceSpec, attributes
+from kvproto.engine.task_body import explain_errors, run_program
 from kvproto.inputs.schemes import open_input, versions_read
-from kvproto.protocol import native as _native
-from kvproto.protocol.messages import Message, parse_count
 from kvproto.protocol.stream import FrameStream
-from kvproto.storage.atomic import is_full
-from kvproto.storage.home import in_home
 from kvproto.storage.records import FRAMES, TYPED, read_batches
 from kvproto.storage.results import Result
 from kvproto.storage.spool import read_columns
-from kvproto.storage.spool_index import Segment, SpoolFile
+from kvproto.storage.spool_index import Segment
 from kvproto.storage.typed_records import Batch, pairs_in, read_typed
 
-if TYPE_CHECKING:
-    from kvproto.driver.program import ExternalProgram
-
-__all__ = ["map_task", "reduce_task"]
-
-
-# --- map ---------------------------------------------------------------------------------------
-
-
-def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
-    """Run the map over the call's splits. Its files: one of the spool, or results."""
-    versions_read.clear()
-    task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
-    meter = Meter("mapped", spec.status_interval)
-    reader = InputReader(
-        call.splits,
-        spec.input,
-        spec.params,
-        meter,
-        for_function=spec.map,
-        init=spec.init,
-        is_text=spec.text,
-        unpack=spec.unpack,
-        on_open=task.reads,
-    )
-    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.source)
-
-    def place(error: Exception) -> str | None:
-        is_giving = source is not None and source.is_giving
-        is_ours = isinstance(error, (DataError, JobError))
-        if is_ours and not (is_giving or reader.has_failed):
-            return None  # a file that cannot be written, say: no entry is at fault
-        if isinstance(error, WorkerError) and isinstance(spec.map, External):
-            where = reader.place_record(error)
-            if where is not None:
-                return where
-        return reader.place(is_in_function=is_giving and not isinstance(spec.map, External))
-
-    with (
-        in_task(task, spec),
-        meter,
-        _telling(spec, place),
-        map_output(spec, call.number, call.directory, call.index_in_file) as output,
-    ):
-        if source is not None:
-            route_pairs(spec, source, output.encode, output)
-        else:
-            _map_frames(spec, reader, output)
-        meter.check()
-        read = meter.n_bytes, meter.n_records, dict(versions_read)
-        return Finished(output.publish(), task.values, *read, dict(task.counters))
-
-
-def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
-    """Send what an external program answers to the partitions, as frames."""
-    assert isinstance(spec.map, External)
-    with _program("map", spec.map) as worker:
-        if isinstance(spec.combiner, FrameCombiner):
-            frames = spec.combiner.combine_frames(worker.map_frames(reader.frames()))
-            route_frames(frames, spec.n_partitions, output)
-        else:
-            worker.deal_frames("map", reader.frames(), spec.n_partitions, output.write)
-
-
-def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
-    """What the map gives, as Python objects."""
-    if isinstance(spec.map, External):
-        return chain.from_iterable(_batches_of_program(spec.map, reader))
-    other = partial(iterable, function=spec.map)
-    return _native.flat_map(spec.map, reader.entries(), spec.params, other)
-
-
-def _batches_of_program(program: External, reader: InputReader) -> Iterator[list[Pair]]:
-    with _program("map", program) as worker:
-        frames = worker.map_frames(reader.frames())
-        yield from read_batches(FRAMES, frames, "the external program's output")
-
-
-# --- reduce ------------------------------------------------------------------------------------
+__all__ = ["reduce_task"]
 
 
 def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[list[Result]]:
@@ -155,7 +55,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
     with (
         in_task(task, spec),
         meter,
-        _telling(spec, place),
+        explain_errors(spec, place),
         reduce_output(spec, call.partition, call.directory) as output,
     ):
         if isinstance(spec.reduce, External):
@@ -178,7 +78,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
 def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:
     if call.columns is None:
         return []
-    with _telling(spec, lambda error: f"partition: {call.partition}"):
+    with explain_errors(spec, lambda error: f"partition: {call.partition}"):
         return list(chain.from_iterable(read_columns(call.columns)))
 
 
@@ -290,7 +190,7 @@ def _counted_frames(blocks: Iterable[bytes], meter: Meter) -> Iterator[bytes]:
 
 
 def _reduce_frames(reduce: External, frames: Iterator[bytes | FileRange], output: Output) -> None:
-    with _program("reduce", reduce) as worker:
+    with run_program("reduce", reduce) as worker:
         if not output.has_streams:
             worker.deal_frames("reduce", frames, 1, output.write)
             return
@@ -349,64 +249,3 @@ def _takes_output(reduce: Function) -> bool:
         and parameter.default is parameter.empty
     ]
     return len(required) >= 3
-
-
-# --- both --------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _program(mode: str, program: External) -> Iterator[ExternalProgram]:
-    """An external program, whose messages become events, except those that count something."""
-    from kvproto.driver.program import ExternalProgram  # noqa: PLC0415  slow, not for all jobs
-
-    counters = current().counters
-
-    def tell(message: Message) -> None:
-        counted = parse_count(message)
-        if counted is None:
-            emit_message(str(message), message.kind)
-        else:
-            counters.add(*counted)
-
-    limits: dict[str, Any] = program.ext_limits
-    logs = os.path.join(current().shared, "logs")
-    try:
-        with ExternalProgram(
-            program.files,
-            mode=mode,
-            params=program.ext_params,
-            on_message=tell,
-            core_directory=logs if os.path.isdir(logs) else None,
-            **limits,
-        ) as worker:
-            try:
-                yield worker
-            finally:
-                note_load(worker.load)
-    except OSError as e:
-        if is_full(e):  # its directory is in the job's
-            with in_home(tempfile.gettempdir()):
-                raise
-        raise
-
-
-@contextmanager
-def _telling(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
-    """Add to an error of the body what `place` says of it, and what entries are."""
-    try:
-        yield
-    except Exception as e:  # whatever the user's function raises
-        note = place(e)
-        if note:
-            e.add_note(note)
-        if isinstance(e, (AttributeError, TypeError)) and re.search(_OF_TEXT, str(e)):
-            is_text = (
-                "are str: with text=False they are bytes"
-                if spec.text
-                else "are bytes, as the job has text=False"
-            )
-            e.add_note(f"the entries that the job reads {is_text}")
-        raise
-
-
-_OF_TEXT = r"\bstr(ing)?\b.*\b(bytes|decode)\b|\bbytes\b.*\b(str(ing)?|encode|format)\b"
