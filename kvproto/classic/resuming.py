@@ -33,7 +33,7 @@ from kvproto.storage.job_directory import JobDirectory, store_address
 if TYPE_CHECKING:
     from kvproto.classic.job import Job
 
-__all__ = ["bring_home", "reopen", "save", "working_directory"]
+__all__ = ["bring_home", "each_change", "load_job", "reopen", "save", "working_directory"]
 
 _OF_NO_TASK = ("input", "required_files")
 
@@ -105,7 +105,7 @@ def reopen(job: Job) -> tuple[JobDirectory, Journal, Planned]:
         differences = [*_moved(saved, directory), *changed(saved.sources)]
         if differences:  # perhaps of a module that the next line would import
             raise _differs(job.name, differences)
-        planned, jobargs, urls = _unpickled(saved)
+        planned, jobargs, urls = load_job(saved)
         if _describes(job):
             differences += _differences(job, jobargs, urls, planned.spec)
         else:
@@ -121,6 +121,13 @@ def reopen(job: Job) -> tuple[JobDirectory, Journal, Planned]:
         directory.close()
         raise
     return directory, journal, planned
+
+
+def each_change(saved: Saved, planned: Planned) -> Iterator[str]:
+    """Say what has changed since a job was saved: sources, functions of scripts, and inputs."""
+    yield from changed(saved.sources)
+    yield from edited(_parts(planned.spec), saved.scripts)
+    yield from _changed_inputs(planned.spec, planned.inputs)
 
 
 def _describes(job: Job) -> bool:
@@ -160,7 +167,11 @@ def _moved(saved: Saved, directory: JobDirectory) -> list[str]:
     return [f"the working directory is {now}, it was {before}"]
 
 
-def _unpickled(saved: Saved) -> tuple[Planned, dict[str, Any], list[Any] | None]:
+def load_job(saved: Saved) -> tuple[Planned, dict[str, Any], list[Any] | None]:
+    """Return the job, the arguments of its `run`, and its urls, unless those are among them.
+
+    JobError if its functions cannot be imported.
+    """
     sys.path += [path for path in saved.path if path not in sys.path]
     if saved.with_old_names:
         alias.install()

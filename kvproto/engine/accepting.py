@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from kvproto.engine.calls import Calls, Finished
-from kvproto.engine.event_log import EventLog
 from kvproto.engine.events import Event, OnEvent, Progress, Read, Retry
 from kvproto.engine.journal import Journal
 from kvproto.engine.meter import Counts
 from kvproto.storage import oob
-from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.job_directory import JobPaths
 
 __all__ = ["Engine", "run_stage"]
 
@@ -50,8 +49,8 @@ def run_stage(
     fn: Callable[[_Call], Finished[_Files]],
     calls: Sequence[_Call],
     attempts: int,
-    directory: JobDirectory,
-    log: EventLog,
+    directory: JobPaths,
+    log: OnEvent,
     journal: Journal,
 ) -> list[_Files]:
     """Run a stage to its end and return the files of its tasks in the order of the calls."""

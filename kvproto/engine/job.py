@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from kvproto.engine.accepting import Engine, run_stage
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
 from kvproto.engine.description import details_of, parameters_of, programs_of, versions
 from kvproto.engine.event_log import EventLog
-from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, StageStarted
+from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, OnEvent, StageStarted
 from kvproto.engine.journal import Journal, log_resumed, published
 from kvproto.engine.map_task import map_task
 from kvproto.engine.merge import Spooled, merge_calls, merge_task
@@ -33,17 +33,17 @@ from kvproto.engine.plan import (
 )
 from kvproto.engine.reduce_task import reduce_task
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.starts import how_to_resume
-from kvproto.errors import JobError, KVProtoError, WorkerError
+from kvproto.engine.starts import how_to_replay, how_to_resume
+from kvproto.errors import JobError, KVProtoError, TaskError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
 from kvproto.inputs.schemes import Input
-from kvproto.storage.job_directory import JobDirectory, machine, tidy
-from kvproto.storage.manifest import keep_map_results, write_manifest
+from kvproto.storage.job_directory import JobDirectory, JobPaths, machine, tidy
+from kvproto.storage.manifest import keep_map_results, names_of, write_manifest
 from kvproto.storage.results import Result
 from kvproto.storage.store import is_object, store_of
 
-__all__ = ["Engine", "run_job"]
+__all__ = ["Engine", "run_job", "run_stages"]
 
 _Call = TypeVar("_Call")
 _Files = TypeVar("_Files")
@@ -140,14 +140,15 @@ def _run_and_log(
             log(Note(note))
         paths = published(directory) if journal.is_resumed else None
         if paths is None:
-            results = _run_stages(
-                spec, inputs, directory, engine, n_processes, log, journal, limits
-            )
+            results = run_stages(spec, inputs, directory, engine, n_processes, log, journal, limits)
             write_manifest(directory.results, results)
             paths = directory.publish([result.path for result in results])
         if spec.save is not None:
             paths = [spec.save(directory.job, paths)]
     except BaseException as e:  # the job has failed, whatever the exception is
+        if _failed_task(e):
+            with suppress(JobError):  # a full disk: the error of the task counts
+                journal.keep_failed()
         undelivered = _log_failure(log, directory, journal, e, time.monotonic() - began)
         if isinstance(e, KVProtoError):
             raise _job_error(directory, e, undelivered) from (
@@ -172,7 +173,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     """Make the error of the job, with the text of the task's error, and that error as its cause."""
     text, brief = (
         f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
-        f"{how_to_resume(directory)}"
+        f"{how_to_resume(directory)}{how_to_replay(directory, _failed_task(error))}"
         for text in (str(error), _brief(error))
     )
     if not isinstance(error, JobError):
@@ -181,6 +182,11 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
         # A traceback shows the cause too, after the job's text, which has the worker's stderr.
         error.cause.args = (error.cause.report(with_stderr=False),)
     return JobError(text, cause=error.cause, task=error.task, brief=brief)
+
+
+def _failed_task(error: BaseException) -> str:
+    """The task that failed for good, such as "map:17", or ""."""
+    return "{}:{}".format(*error.task) if isinstance(error, TaskError) and error.task else ""
 
 
 def _brief(error: BaseException) -> str:
@@ -220,13 +226,13 @@ def _tidy(log: EventLog, directory: JobDirectory, *, is_done: bool = False) -> N
         log(Note(f"{path} could not be removed; remove it by hand{by_hand}"))
 
 
-def _run_stages(
+def run_stages(
     spec: JobSpec,
     inputs: Sequence[Input],
-    directory: JobDirectory,
+    directory: JobPaths,
     engine: Engine,
     n_processes: int,
-    log: EventLog,
+    log: OnEvent,
     journal: Journal,
     limits: Limits,
 ) -> list[Result]:
@@ -259,7 +265,7 @@ def _run_stages(
         return [result for results in mapped for result in results]
     spooled = Spooled(directory.spool, mapped, map_spec.n_partitions)
     spooled = _merge(spec, spooled, directory, engine, n_processes, log, journal, limits)
-    if spec.keep_map:
+    if spec.keep_map and names_of(directory.map_results) is None:
         keep_map_results(directory.map_results, spooled.segments(), map_spec.kind)
 
     def reduce(partition: int) -> ReduceCall:
@@ -318,10 +324,10 @@ def _with_map(spec: JobSpec) -> JobSpec:
 def _merge(
     spec: JobSpec,
     spooled: Spooled,
-    directory: JobDirectory,
+    directory: JobPaths,
     engine: Engine,
     n_processes: int,
-    log: EventLog,
+    log: OnEvent,
     journal: Journal,
     limits: Limits,
 ) -> Spooled:
@@ -350,9 +356,9 @@ def _run_reduce(
     calls: Sequence[ReduceCall],
     n_bytes: int,
     n_pairs: int,
-    directory: JobDirectory,
+    directory: JobPaths,
     engine: Engine,
-    log: EventLog,
+    log: OnEvent,
     journal: Journal,
 ) -> list[Result]:
     reduce_spec = resolve_reduce(spec)

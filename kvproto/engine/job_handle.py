@@ -15,7 +15,7 @@ from typing import Any
 from kvproto.driver.supervisor import remove_tree
 from kvproto.engine.event_log import last_line, read_events
 from kvproto.engine.events import Counted, Done, Failed, StageStarted, read_event
-from kvproto.engine.starts import how_to_resume, last_start, started
+from kvproto.engine.starts import how_to_replay, how_to_resume, last_start, started
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.control import has_driver, locked, tell_to_stop, wait_for_end
@@ -140,12 +140,19 @@ class JobHandle:
             reasons = [f"failed: {text}" for text in (last["text"], last.get("brief")) if text]
         elif status == ACTIVE:
             reasons = ["is active: it has not ended"]
-        hint = "" if status == ACTIVE else how_to_resume(self.paths)
+        hint = ""
+        if status != ACTIVE:
+            hint = how_to_resume(self.paths) + how_to_replay(self.paths, self.failed_task())
         texts = [
             f"job {self.job} {reason}\nits logs are in {self.paths.path}{hint}"
             for reason in reasons
         ]
         raise JobError(texts[0], brief=texts[-1])
+
+    def failed_task(self) -> str:
+        """Return the task that failed for good, such as "map:17"; "" if none did."""
+        details = self._last_event().get("details")
+        return str(details.get("task", "")) if isinstance(details, dict) else ""
 
     def info(self) -> dict[str, Any]:
         """Summarize the job.
@@ -271,8 +278,9 @@ class JobHandle:
             if self.status() == ACTIVE:
                 raise JobError(f"job {self.job} is active: wait for it or kill it first")
             try:
-                if paths.is_resumable():
-                    os.unlink(paths.journal)
+                for path in (paths.journal, paths.failed):
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
                 for path in (paths.logs, paths.files, paths.profile):
                     store_of(path).remove_tree(path)
                 remove_files(paths.shared)

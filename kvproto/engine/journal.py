@@ -142,6 +142,7 @@ class Journal:
             for file in _files(one)
         }
         self._file = JournalFile(self.path, n_bytes)
+        self._failed_path = paths.failed
         self._is_kept = self.is_resumed or saved is not None
         self._first = [] if saved is None else [_pickled(saved)]
 
@@ -174,6 +175,12 @@ class Journal:
             self._first = []
             if self._copy is not None:
                 self._copy.append(records)
+
+    def keep_failed(self) -> None:
+        """Keep the job for a replay of the task that failed, though none has finished."""
+        if self._first:
+            with closing(JournalFile(self._failed_path)) as file:
+                file.append(self._first)
 
     def take_over(self) -> None:
         """Become the only driver of the job, on all machines that see its store.
@@ -254,13 +261,18 @@ def _pickled(saved: Saved) -> bytes:
     return pickle.dumps({**saved._asdict(), "sources": [tuple(one) for one in saved.sources]})
 
 
-def load(paths: JobPaths) -> tuple[Saved, Journal]:
-    """Read the journal of a job. JobError if it is damaged, or if other versions wrote it."""
+def load(paths: JobPaths, *, to_resume: bool = True) -> tuple[Saved, Journal]:
+    """Read the journal of a job. JobError if it is damaged, or if other versions wrote it.
+
+    It must have a finished task, unless it is read `to_resume` nothing, but to replay a task.
+    """
     try:
         records, n_bytes, copied, n_copied = _read(paths)
+        if not records and not to_resume:
+            records, n_bytes = read_journal(paths.failed)
     except DataError as e:
         raise JobError(f"{e}; run the job again from its start") from e
-    if len(records) < 2:
+    if len(records) < 2 and to_resume:
         raise JobError(
             f"job {paths.job} cannot be resumed, because none of its tasks had finished: "
             "run it again"
@@ -271,7 +283,7 @@ def load(paths: JobPaths) -> tuple[Saved, Journal]:
             name = part.capitalize() if part == "python" else part
             raise JobError(
                 f"this is {name} {now}, and the job ran with {name} {saved[part]}: "
-                f"resume it with {name} {saved[part]}, or run it again from its start"
+                f"use {name} {saved[part]}, or run it again from its start"
             )
     sources = [Source(*source) for source in saved["sources"]]
     accepted: Accepted = {}

@@ -28,7 +28,7 @@ from kvproto.storage.records import FRAMES, read_batches
 from kvproto.storage.results import Result
 from kvproto.storage.spool_index import SpoolFile
 
-__all__ = ["map_task"]
+__all__ = ["map_input", "map_task"]
 
 
 def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
@@ -36,17 +36,7 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
     versions_read.clear()
     task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
-    reader = InputReader(
-        call.splits,
-        spec.input,
-        spec.params,
-        meter,
-        for_function=spec.map,
-        init=spec.init,
-        is_text=spec.text,
-        unpack=spec.unpack,
-        on_open=task.reads,
-    )
+    reader = _reader(spec, call, meter, task)
     source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.source)
 
     def place(error: Exception) -> str | None:
@@ -73,6 +63,29 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
         meter.check()
         read = meter.n_bytes, meter.n_records, dict(versions_read)
         return Finished(output.publish(), task.values, *read, dict(task.counters))
+
+
+def map_input(spec: MapSpec, shared: str, call: MapCall) -> Iterator[bytes]:
+    """Yield what the external program of a map task reads: frames, cut anywhere."""
+    task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
+    meter = Meter("mapped", 0)
+    with in_task(task, spec):
+        yield from _reader(spec, call, meter, task).frames()
+        meter.check()
+
+
+def _reader(spec: MapSpec, call: MapCall, meter: Meter, task: TaskContext) -> InputReader:
+    return InputReader(
+        call.splits,
+        spec.input,
+        spec.params,
+        meter,
+        for_function=spec.map,
+        init=spec.init,
+        is_text=spec.text,
+        unpack=spec.unpack,
+        on_open=task.reads,
+    )
 
 
 def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:

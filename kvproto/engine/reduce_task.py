@@ -34,16 +34,14 @@ from kvproto.storage.spool import read_columns
 from kvproto.storage.spool_index import Segment
 from kvproto.storage.typed_records import Batch, pairs_in, read_typed
 
-__all__ = ["reduce_task"]
+__all__ = ["reduce_input", "reduce_task"]
 
 
 def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[list[Result]]:
     """Run the reduce over one partition. Its file: the result."""
     segments = _segments(spec, call)
-    paths = list(dict.fromkeys(segment.path for segment in segments))
-    urls = paths or [split.url for split in call.splits]
     versions_read.clear()
-    task = TaskContext(shared, "reduce", call.partition, urls)
+    task = _context(shared, call, segments)
     meter = Meter("reduced", spec.status_interval)
     reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
 
@@ -73,6 +71,23 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
         meter.check()
         read = meter.n_bytes, meter.n_records, dict(versions_read)
         return Finished(output.publish(), task.values, *read, dict(task.counters))
+
+
+def reduce_input(spec: ReduceSpec, shared: str, call: ReduceCall) -> Iterator[bytes]:
+    """Yield what the external program of a reduce task reads: frames, cut anywhere."""
+    segments = _segments(spec, call)
+    meter = Meter("reduced", 0)
+    reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
+    with in_task(_context(shared, call, segments), spec):
+        yield from _frames_to_reduce(spec, segments, meter, reader)
+        meter.check()
+
+
+def _context(shared: str, call: ReduceCall, segments: list[Segment]) -> TaskContext:
+    paths = list(dict.fromkeys(segment.path for segment in segments))
+    return TaskContext(
+        shared, "reduce", call.partition, paths or [split.url for split in call.splits]
+    )
 
 
 def _segments(spec: ReduceSpec, call: ReduceCall) -> list[Segment]:

@@ -1,8 +1,9 @@
-"""When and where the drivers of a job started, by its events, and how to resume the job."""
+"""When and where the drivers of a job started, by its events, and the commands for a failed one."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import suppress
 from typing import Any
@@ -10,10 +11,18 @@ from typing import Any
 from kvproto._text import amount
 from kvproto.engine.events import MAX_EVENT, Resumed, read_event
 from kvproto.storage.atomic import open_regular
+from kvproto.storage.home import home
 from kvproto.storage.job_directory import JobPaths
 from kvproto.storage.store import is_object
 
-__all__ = ["first_event", "how_to_resume", "last_machine", "last_start", "started"]
+__all__ = [
+    "first_event",
+    "how_to_replay",
+    "how_to_resume",
+    "last_machine",
+    "last_start",
+    "started",
+]
 
 _RESUMED = f'"event": "{Resumed.name}"'.encode()
 
@@ -40,17 +49,35 @@ def last_machine(paths: JobPaths) -> str:
 
 
 def how_to_resume(paths: JobPaths) -> str:
-    """Return the line that an error of a job ends with; "" if the job cannot be resumed."""
+    """Return the line of a job's error that says how; "" if the job cannot be resumed."""
     if not paths.is_resumable():
         return ""
     where = f" in {paths.shared}" if paths.has_store else ""
     kept = "its files" if is_object(paths.shared) else amount(paths.resumable_bytes())
-    store = f" --store {os.path.dirname(paths.shared)}" if paths.has_store else ""
+    store = ["--store", os.path.dirname(paths.shared)] if paths.has_store else []
     address = ""
     with suppress(OSError, ValueError):
         address = str(last_start(paths).get("engine", ""))
-    engine = f" --engine {address}" if address else ""
-    return f"\nit keeps {kept}{where} to resume: kvproto run --resume {paths.job}{engine}{store}"
+    engine = ["--engine", address] if address else []
+    resume = _command("run", "--resume", paths.job, *engine, *store)
+    return f"\nit keeps {kept}{where} to resume: {resume}"
+
+
+def how_to_replay(paths: JobPaths, task: str) -> str:
+    """Return the last line of a job's error, which says how to run a task such as "map:17" again.
+
+    "" if the job keeps nothing for that, or if no task failed.
+    """
+    if not task or not paths.is_replayable():
+        return ""
+    return f"\nto run this task alone: {_command('replay', paths.job, task)}"
+
+
+def _command(*words: str) -> str:
+    """A command for a shell; with the home, unless it is the default."""
+    chosen = os.environ.get("KVPROTO_HOME")
+    where = f"KVPROTO_HOME={shlex.quote(home())} " if chosen else ""
+    return f"{where}kvproto {shlex.join(words)}"
 
 
 def started(job: str) -> float:

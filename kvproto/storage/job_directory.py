@@ -9,6 +9,7 @@ Each job has a directory below `kvproto.storage.home.home()`:
         bad.jsonl               what it has set aside, if anything (see `bad_records`)
         control                 while the job runs: a FIFO that its driver holds open
         store                   the address of its shared place, if that is elsewhere
+        failed                  the job itself, if a task failed before any other had finished
         tmp/                    in use while the job runs, removed at its end
 
 Its tasks read and write in the shared place: the same directory, or one of this name in the job's
@@ -76,6 +77,7 @@ class JobPaths:
         self.files = os.path.join(self.path, "files")
         self.tmp = os.path.join(self.path, "tmp")
         self.journal = os.path.join(self.path, "journal")
+        self.failed = os.path.join(self.path, "failed")
         self.bad_records = os.path.join(self.path, "bad.jsonl")
         self._set_shared(self._address() or self.path)
 
@@ -109,6 +111,10 @@ class JobPaths:
             # The driver may have been killed after it created the file, before it wrote to it.
             return os.stat(self.journal).st_size > 0
         return False
+
+    def is_replayable(self) -> bool:
+        """Whether it keeps what one of its tasks needs to run again."""
+        return self.is_resumable() or os.path.exists(self.failed)
 
     def resumable_bytes(self) -> int:
         """The size of what it keeps only to be resumed, in bytes; without objects of a store."""
@@ -146,7 +152,7 @@ class JobDirectory(JobPaths):
     """
 
     def __init__(self, name: str, store: str | None = None) -> None:
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "job"
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".-") or "job"
         super().__init__(f"{safe}@{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}")
         make_home()
         jobs, name = os.path.split(self.path)

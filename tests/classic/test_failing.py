@@ -143,7 +143,7 @@ def test_a_failed_job_leaves_no_results_but_its_events_and_logs():
         raise ValueError("half way")
 
     job, _ = failure(input=["raw://x"], map=half)
-    assert sorted(os.listdir(job.directory)) == KEPT
+    assert sorted(os.listdir(job.directory)) == sorted([*KEPT, "failed"])
     assert [event["event"] for event in events(job)] == ["job", "stage", "failed"]
     assert "half way" in events(job)[-1]["text"]
 

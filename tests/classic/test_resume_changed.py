@@ -64,7 +64,7 @@ def run_of_module(name, ran, tmp_path):
     )
     assert run.returncode == 1, run.stderr
     match = re.search(
-        r"keeps [\d.]+ kB to resume: kvproto run --resume (\S+)\n$", run.stderr.decode()
+        r"keeps [\d.]+ kB to resume: \S+ kvproto run --resume (\S+)\n", run.stderr.decode()
     )
     return match[1]
 

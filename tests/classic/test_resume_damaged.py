@@ -60,7 +60,7 @@ def test_a_damaged_journal_is_an_error_and_a_cut_one_is_not(ran):
     assert n_maps(ran) == len(TEXT) + 1
 
 
-def test_a_job_without_a_finished_task_keeps_nothing_and_cannot_be_resumed():
+def test_a_job_without_a_finished_task_keeps_only_itself_and_cannot_be_resumed():
     def fail(line, params):
         raise RuntimeError("it fails")
 
@@ -68,7 +68,7 @@ def test_a_job_without_a_finished_task_keeps_nothing_and_cannot_be_resumed():
     with pytest.raises(JobError) as caught:
         job.wait()
     assert "--resume" not in str(caught.value)
-    assert sorted(os.listdir(job.directory)) == KEPT
+    assert sorted(os.listdir(job.directory)) == sorted([*KEPT, "failed"])
     refused(Job(name=job.name), "none of its tasks had finished: run it again")
     refused(Job(name="nothing"), "there is no job nothing: it takes the full name")
 

@@ -26,7 +26,7 @@ def test_a_job_in_a_store_is_resumed_from_another_home(ran, tmp_path, monkeypatc
         return reduce(iter, params)
 
     job = failing(ran, store=store, required_files=[str(needed)], reduce=reading)
-    assert str(caught_error(job)).endswith(f"kvproto run --resume {job.name} --store {store}")
+    assert f"kvproto run --resume {job.name} --store {store}\n" in str(caught_error(job))
     repair(ran)
     other_home(monkeypatch, tmp_path)
     again = Job(name=job.name).resume(store=store)

@@ -106,7 +106,7 @@ def test_the_command_that_resumes_a_job_names_its_cluster(dask):
         raise ValueError("no")
 
     job = Job("test").run(input=["raw://x"], map=words, reduce=fail, engine=dask)
-    with pytest.raises(JobError, match=f"kvproto run --resume {job.name} --engine {dask}$"):
+    with pytest.raises(JobError, match=f"kvproto run --resume {job.name} --engine {dask}\n"):
         job.wait()
 
 

@@ -35,7 +35,7 @@ def repair(ran):
 def failed(job=None, /, **options):
     """Run a job that fails, and return it."""
     job = (job or Job("again")).run(**options)
-    with pytest.raises(JobError, match=r"kvproto run --resume \S+( --store \S+)?$"):
+    with pytest.raises(JobError, match=r"(?m)kvproto run --resume \S+( --store \S+)?$"):
         job.wait()
     return job
 

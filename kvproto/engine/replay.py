@@ -1,0 +1,126 @@
+"""Run one task of a job again: find its call by planning the job anew, without running the others.
+
+What the tasks before it wrote is in the journal and the spool, which a job that failed keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from kvproto.engine.calls import Calls
+from kvproto.engine.events import OnEvent
+from kvproto.engine.job import run_stages
+from kvproto.engine.journal import Journal, Planned
+from kvproto.engine.map_task import map_input
+from kvproto.engine.merge_plan import LIMITS
+from kvproto.engine.reduce_task import reduce_input
+from kvproto.engine.spec import External, MapSpec, ReduceSpec
+from kvproto.errors import JobError
+from kvproto.storage.job_directory import JobPaths
+
+__all__ = ["Task", "find_task"]
+
+
+class Task(NamedTuple):
+    """A task that can run again.
+
+    Attributes
+    ----------
+    stage : str
+        "map", "merge" or "reduce".
+    number : int
+        Its number in the stage, from 0.
+    function : callable
+        Runs it, with its call.
+    call : MapCall, MergeCall or ReduceCall
+    """
+
+    stage: str
+    number: int
+    function: Callable[[Any], Any]
+    call: Any
+
+    @property
+    def name(self) -> str:
+        """As errors name it."""
+        return f"{self.stage}:{self.number}"
+
+    def run(self, directory: str) -> Any:
+        """Run it in this process. What it writes goes to `directory`; returns its `Finished`."""
+        return self.function(self.call._replace(directory=directory))
+
+    def program(self) -> External | None:
+        """The external program that it runs; None for a function of Python."""
+        if not isinstance(self.function, partial):
+            return None
+        spec = self.function.args[0]
+        program = spec.map if isinstance(spec, MapSpec) else spec.reduce
+        return program if isinstance(program, External) else None
+
+    def frames(self) -> Iterator[bytes]:
+        """Yield what this program reads after its parameters: frames, cut anywhere."""
+        assert isinstance(self.function, partial)
+        spec, shared = self.function.args
+        if isinstance(spec, ReduceSpec):
+            return reduce_input(spec, shared, self.call)
+        return map_input(spec, shared, self.call)
+
+
+class _Reached(Exception):
+    """The planning has come to the task; `task` is it."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+
+class _Finder:
+    """An engine that runs nothing, and raises _Reached at the task."""
+
+    address = ""
+
+    def __init__(self, stage: str, number: int) -> None:
+        self._stage, self._number = stage, number
+
+    def run_stage(
+        self,
+        name: str,
+        fn: Callable[[Any], Any],
+        calls: Sequence[Any],
+        retries: int,
+        on_event: OnEvent,
+    ) -> Iterator[tuple[int, Any]]:
+        task = f"{self._stage}:{self._number}"
+        if name == self._stage:
+            if self._number >= len(calls):
+                raise JobError(
+                    f"there is no task {task}: the {name} of the job has {len(calls)}, from 0"
+                )
+            raise _Reached(Task(name, self._number, fn, calls[self._number]))
+        n_left = len(calls) - (len(calls.done) if isinstance(calls, Calls) else 0)
+        if n_left:
+            raise JobError(
+                f"task {task} cannot run: {n_left} of the {len(calls)} tasks of the {name} before "
+                "it have not finished"
+            )
+        return iter(())
+
+
+def find_task(planned: Planned, paths: JobPaths, journal: Journal, stage: str, number: int) -> Task:
+    """Find a task of a job that has failed. JobError if it is not there or lacks its input."""
+    try:
+        run_stages(
+            planned.spec,
+            planned.inputs,
+            paths,
+            _Finder(stage, number),
+            planned.n_processes,
+            lambda event: None,
+            journal,
+            LIMITS,
+        )
+    except _Reached as reached:
+        return reached.task
+    raise JobError(f"there is no task {stage}:{number}: the job has no {stage}")
