@@ -41,6 +41,7 @@ test-fast: build
 	$(PYTEST) -m 'not slow and not cluster'
 
 test-cluster: build
+	@.ci/prepare cluster
 	$(PIP) install --group cluster
 	$(PYTEST) --dist loadgroup -m cluster
 
