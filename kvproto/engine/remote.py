@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -28,6 +26,7 @@ from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import DataError, JobError, KVProtoError
 from kvproto.storage.files import fetch_files
 from kvproto.storage.store import is_object
+from kvproto.storage.worker_directory import WorkerDirectory, sweep
 
 __all__ = ["Answer", "Call", "Origin", "probe", "run_call", "versions"]
 
@@ -171,13 +170,17 @@ def _using(origin: Origin) -> Iterator[_Job]:
         if job is None:
             for problem in probe(origin.address, origin.versions):
                 raise JobError(problem)
+            sweep()
             job = _jobs[origin.address] = _Job(origin)
         job.n_running += 1
+        job.is_unused.clear()
     try:
         yield job
     finally:
         with _opening:
             job.n_running -= 1
+            if not job.n_running:
+                job.is_unused.set()
 
 
 def _after_fork() -> None:
@@ -198,13 +201,14 @@ class _Job:
 
     def __init__(self, origin: Origin) -> None:
         self.n_running = 0
+        self.is_unused = threading.Event()
         self.has_ended = False
         self._exchange = Exchange(origin.address)
         self._origin = origin
-        self._directory = tempfile.mkdtemp(prefix="kvproto-")
-        self._logs = origin.logs if os.path.isdir(origin.logs) else self._directory
+        self._directory = WorkerDirectory()
+        self._logs = origin.logs if os.path.isdir(origin.logs) else self._directory.path
         self._environment = {"KVPROTO_HOME": origin.home} if os.path.isdir(origin.home) else {}
-        modules = os.path.join(self._directory, "modules")
+        modules = os.path.join(self._directory.path, "modules")
         fetch_files(origin.address, modules)
         self._path = [path for path in (modules, *origin.path) if os.path.exists(path)]
         self._lock = threading.Lock()
@@ -221,13 +225,14 @@ class _Job:
         files = self._origin.files
         if files is None or os.path.isdir(files):
             return files
-        directory = os.path.join(self._directory, "files")
+        directory = os.path.join(self._directory.path, "files")
         if not fetch_files(self._origin.shared, directory):
             raise DataError(f"neither {files} nor {self._origin.shared} has the required files")
         return directory
 
     def leave(self) -> None:
-        """In a fork: close this fork's copies of the connections."""
+        """In a fork: close this fork's copies of descriptors."""
+        self._directory.leave()
         for process in self._idle:
             process.leave()
 
@@ -303,7 +308,7 @@ class _Job:
             self._n_started += 1
         return TaskProcess(
             os.path.join(self._logs, log),
-            self._directory,
+            self._directory.path,
             self._files,
             environment=self._environment,
             path=self._path,
@@ -331,8 +336,7 @@ class _Job:
             self._state = state
             self._forget_runs()
         self.has_ended = True
-        while not self._is_closed():
-            time.sleep(_SECONDS)
+        self._close()
 
     def _forget_runs(self) -> None:
         """Remove what says that runs began, once the driver has seen it."""
@@ -340,18 +344,16 @@ class _Job:
             with suppress(OSError, KVProtoError):  # the driver removes it at the end
                 self._exchange.forget_run(self._old_runs.popleft()[1])
 
-    def _is_closed(self) -> bool:
-        """End the idle processes; if no call runs any more, forget the job."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for process in idle:
+    def _close(self) -> None:
+        """When no call runs any more: forget the job, and end its processes."""
+        while _jobs.get(self._origin.address) is self:
+            self.is_unused.wait()
+            with _opening:
+                if not self.n_running:
+                    del _jobs[self._origin.address]
+        for process in self._idle:
             process.kill()
-        with _opening:
-            if self.n_running or self._idle:
-                return False
-            _jobs.pop(self._origin.address, None)
-        shutil.rmtree(self._directory, ignore_errors=True)
-        return True
+        self._directory.remove()
 
 
 class _Outbox:
