@@ -140,7 +140,7 @@ class Job:
         sweep()
         address = None if store is None else store_address(store)
         with ExitStack() as undo:  # after Ctrl-C too: no directory without a job
-            cluster, n_slots = _cluster(engine, undo)
+            cluster, n_slots = _cluster(engine, processes, undo)
             n_processes = min(processes or n_slots, n_allowed)
             directory = JobDirectory(spec.name, address)
             undo.callback(directory.discard)
@@ -193,7 +193,7 @@ class Job:
         sweep()
         bring_home(self.name, store)
         with ExitStack() as undo:  # after Ctrl-C too
-            cluster, n_slots = _cluster(engine, undo)
+            cluster, n_slots = _cluster(engine, processes, undo)
             directory, journal, planned = reopen(self)
             undo.callback(directory.close)
             n_processes = min(processes or n_slots, planned.n_allowed)
@@ -318,7 +318,9 @@ def _check_processes(processes: int | None) -> None:
         )
 
 
-def _cluster(engine: str | Executor, undo: ExitStack) -> tuple[Cluster | None, int]:
+def _cluster(
+    engine: str | Executor, processes: int | None, undo: ExitStack
+) -> tuple[Cluster | None, int]:
     """The cluster of the parameter `engine`, and how many tasks it runs at a time.
 
     None: this machine's own processes.
@@ -331,7 +333,8 @@ def _cluster(engine: str | Executor, undo: ExitStack) -> tuple[Cluster | None, i
 
     cluster = cluster_of(engine)
     undo.callback(cluster.close)
-    return cluster, cluster.n_slots or n_cores()
+    cluster.n_slots = processes
+    return cluster, cluster.slots()
 
 
 if Job.run.__doc__:  # python -OO drops docstrings

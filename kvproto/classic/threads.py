@@ -61,7 +61,7 @@ class JobThread(threading.Thread):
         self.pool = (
             _local_pool(directory, n_processes, prepare)
             if cluster is None
-            else _on_cluster(cluster, planned, directory, n_processes, prepare)
+            else _on_cluster(cluster, planned, directory, prepare)
         )
         self._arguments = (
             *(planned.spec, planned.inputs, directory, self.pool, planned.n_processes),
@@ -114,14 +114,13 @@ def _on_cluster(
     cluster: Cluster,
     planned: Planned,
     directory: JobDirectory,
-    n_processes: int,
     prepare: Callable[[], object] | None,
 ) -> ExecutorEngine:
     from kvproto.engine.executors import ExecutorEngine  # noqa: PLC0415 (not for all jobs)
 
     return ExecutorEngine(
         cluster,
-        n_processes,
+        planned.n_allowed,
         directory,
         path=own_path(),
         modules=own_modules(planned.spec.functions()),

@@ -22,7 +22,7 @@ from typing import Any
 
 from kvproto._stdio import ready_fds
 from kvproto.engine.engines import Cluster, cannot_call
-from kvproto.engine.events import Event, OnEvent
+from kvproto.engine.events import Event, Note, OnEvent
 from kvproto.engine.exchange import Exchange, Run, State, attempt_name
 from kvproto.engine.remote import Answer, Call, Origin, probe, run_call, versions
 from kvproto.engine.stage import Attempt, Stage, portable
@@ -46,8 +46,8 @@ class ExecutorEngine:
     Parameters
     ----------
     cluster : Cluster
-    n_slots : int
-        How many calls run at a time.
+    max_slots : int
+        The largest number of calls at a time.
     directory : JobDirectory
         The directory of the job, which the workers must see.
     path : sequence of str
@@ -63,7 +63,7 @@ class ExecutorEngine:
     def __init__(
         self,
         cluster: Cluster,
-        n_slots: int,
+        max_slots: int,
         directory: JobDirectory,
         *,
         path: Sequence[str] = (),
@@ -73,7 +73,8 @@ class ExecutorEngine:
     ) -> None:
         self.address = cluster.address
         self._cluster = cluster
-        self._n_slots = n_slots
+        self._max_slots = max_slots
+        self._n_slots = 1
         self._speculate = speculate
         self._job = directory.job
         self._stop_fd = directory.stop_fd
@@ -141,10 +142,12 @@ class ExecutorEngine:
                 self._ask()
             self._n_stages += 1
             while run.stage.n_left:
+                if time.monotonic() >= self._next_look:
+                    self._next_look = time.monotonic() + _POLL_SECONDS
+                    self._count_slots(run)
+                    self._take_events(run)
                 self._submit(run)
                 self._wait(f"the {name} stage")
-                if time.monotonic() >= self._next_look:
-                    self._take_events(run)
                 yield from self._take_answers(run)
             self._take_events(run)
         finally:
@@ -168,6 +171,15 @@ class ExecutorEngine:
             n_more = len(problems) - _MAX_PROBLEMS
             more = [f"and {n_more} more of this kind"] if n_more > 0 else []
             raise JobError("\n".join([*problems[:_MAX_PROBLEMS], *more]))
+
+    def _count_slots(self, run: _StageRun) -> None:
+        """Count how many calls may run at a time: workers join and leave."""
+        before = self._n_slots
+        with suppress(Exception):  # whatever the cluster raises; the calls raise it too
+            n_slots = self._cluster.n_slots or self._cluster.slots()
+            self._n_slots = min(n_slots, self._max_slots)
+        if before and not self._n_slots:
+            run.send([Note(f"{self._cluster.name} has no workers now: the job waits for some")])
 
     def _submit(self, run: _StageRun) -> None:
         # No more than can run: a call should not wait for one that happens to be slow.
@@ -236,7 +248,6 @@ class ExecutorEngine:
 
     def _take_events(self, run: _StageRun) -> None:
         """Pass on the events of running tasks."""
-        self._next_look = time.monotonic() + _POLL_SECONDS
         try:
             runs, batches = self._exchange.look()
             for one in runs:

@@ -1,7 +1,8 @@
 """A Dask scheduler and worker processes on loopback, for as long as anybody holds a FIFO open.
 
 As a program it runs them: python -m support.dask_cluster DIRECTORY N_WORKERS N_THREADS. They are
-forks of one process that has loaded Dask, and a worker that was killed is started again.
+forks of one process that has loaded Dask. A worker that was killed is started again, unless its
+file in `pids` is gone.
 """
 
 import asyncio
@@ -78,6 +79,18 @@ def pids(directory: Path) -> dict[str, int]:
     return {path.name: int(path.read_text()) for path in (directory / "pids").glob("[!.]*")}
 
 
+def add_worker(directory: Path) -> None:
+    """Let a cluster start another worker; return at once."""
+    os.kill(pids(directory)["cluster"], signal.SIGUSR1)
+
+
+def remove_worker(directory: Path, name: str) -> None:
+    """Kill a worker, which is not started again."""
+    pid = pids(directory)[name]
+    (directory / "pids" / name).unlink()
+    os.kill(pid, signal.SIGKILL)
+
+
 # --- the program -------------------------------------------------------------------------------
 
 
@@ -85,12 +98,16 @@ def main(directory: Path, n_workers: int, n_threads: int, tell: int) -> None:
     import distributed  # noqa: F401, PLC0415 (before the forks, which share it)
 
     (directory / "pids").mkdir(exist_ok=True)
+    _write_pid(directory, "cluster", os.getpid())
     ready, is_ready = os.pipe()
     children = {_fork(directory, "scheduler", _scheduler, is_ready): "scheduler"}
     address = os.read(ready, 1000).decode()
-    for number in range(n_workers):
-        name = f"worker-{number}"
+
+    def start(name: str) -> None:
         children[_fork(directory, name, _worker, address, name, n_threads, is_ready)] = name
+
+    for number in range(n_workers):
+        start(f"worker-{number}")
     for _ in range(n_workers):
         os.read(ready, 1)
     alive = os.open(directory / "alive", os.O_RDONLY | os.O_NONBLOCK)
@@ -100,19 +117,21 @@ def main(directory: Path, n_workers: int, n_threads: int, tell: int) -> None:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    for number in (signal.SIGCHLD, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: None)
     poll = select.poll()
     poll.register(alive, 0)
     poll.register(woken, select.POLLIN)
     while not _is_over(directory, alive):
         if woken in {fd for fd, _ in poll.poll()}:
-            os.read(woken, 1000)
+            for _ in range(os.read(woken, 1000).count(signal.SIGUSR1)):
+                start(f"worker-{n_workers}")
+                n_workers += 1
         with suppress(ChildProcessError):
             while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
                 name = children.pop(pid)
-                if name != "scheduler":
-                    pid = _fork(directory, name, _worker, address, name, n_threads, is_ready)
-                    children[pid] = name
+                if name != "scheduler" and (directory / "pids" / name).exists():
+                    start(name)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
 
@@ -131,15 +150,20 @@ def _is_over(directory: Path, alive: int) -> bool:
 def _fork(directory, name, run, *args) -> int:
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
         try:
             asyncio.run(run(*args))
         finally:
             os._exit(1)
+    _write_pid(directory, name, pid)
+    return pid
+
+
+def _write_pid(directory: Path, name: str, pid: int) -> None:
     new = directory / "pids" / f".{name}"
     new.write_text(str(pid))
     new.rename(directory / "pids" / name)
-    return pid
 
 
 async def _scheduler(is_ready: int) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
+from kvproto.engine.pool import n_cores
+
 if TYPE_CHECKING:
     from kvproto.engine.remote import Call
 
@@ -23,8 +25,6 @@ class Cluster:
     ----------
     executor : concurrent.futures.Executor
         Runs calls in other processes, here or on other machines, which have kvproto.
-    n_slots : int or None
-        How many calls it runs at a time; None if it cannot tell.
 
     Attributes
     ----------
@@ -32,6 +32,8 @@ class Cluster:
         What it is, for errors.
     address : str
         The `engine` parameter that connects to it again; "" if there is none.
+    n_slots : int or None
+        How many calls to run at a time, if the caller has said it; otherwise `slots` says it.
     lost : tuple of exception types
         What a future raises when the process of its call has ended, and another attempt may
         succeed. All other exceptions of a future end the job.
@@ -39,11 +41,18 @@ class Cluster:
 
     name = "the executor"
     address = ""
+    n_slots: int | None = None
     lost: tuple[type[BaseException], ...] = ()
 
-    def __init__(self, executor: Executor, n_slots: int | None = None) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self.n_slots = n_slots or getattr(executor, "_max_workers", None)
+
+    def slots(self) -> int:
+        """Return how many calls it runs at a time, without waiting; it is called twice a second.
+
+        The number may change while a job runs. After an exception, the number before it counts.
+        """
+        return getattr(self._executor, "_max_workers", None) or n_cores()
 
     def submit(self, fn: Callable[[Call], bytes], call: Call) -> Future[bytes]:
         """Run fn(call) in a worker process once, even if it fails. `call.key` is unique."""

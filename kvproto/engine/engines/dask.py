@@ -49,14 +49,26 @@ class DaskCluster(Cluster):
         self._dask = executor
         self._client = executor._client
         self._owns_client = owns_client
-        super().__init__(executor, sum(self._client.nthreads().values()))
-        if not self.n_slots:
+        super().__init__(executor)
+        self._n_slots: int = sum(self._client.nthreads().values())
+        self._look = self._start(self._count())
+        if not self._n_slots:
             address = self._client.scheduler.address
             self.close()
             raise JobError(
                 f"the Dask scheduler at {address} has no workers: start some with "
                 f"dask worker {address}, or wait until they have started"
             )
+
+    def slots(self) -> int:
+        if self._look.done():  # the scheduler may not answer for a while
+            look, self._look = self._look, self._start(self._count())
+            self._n_slots = look.result()
+        return self._n_slots
+
+    async def _count(self) -> int:
+        n_threads: dict[str, int] = await self._client.scheduler.ncores()
+        return sum(n_threads.values())
 
     def submit(self, fn: Callable[[Call], bytes], call: Call) -> Future[bytes]:
         # The executor's own futures take an answer that is lost on its way for an error.
@@ -92,5 +104,6 @@ class DaskCluster(Cluster):
         return problems
 
     def close(self) -> None:
+        self._look.cancel()
         if self._owns_client:
             self._client.close()

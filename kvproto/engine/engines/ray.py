@@ -56,11 +56,14 @@ class RayCluster(Cluster):
     name = "Ray"
 
     def __init__(self, tasks: _Tasks, ray: Any, *, owns_connection: bool) -> None:
-        super().__init__(tasks, int(ray.cluster_resources().get("CPU", 1)))
+        super().__init__(tasks)
         self._tasks = tasks
         self._ray = ray
         self._owns_connection = owns_connection
         self.lost = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError)
+
+    def slots(self) -> int:
+        return int(self._ray.cluster_resources().get("CPU", 1))
 
     def submit(self, fn: Callable[..., bytes], call: Any) -> Future[bytes]:
         return self._tasks.submit_as(call.key, fn, call)
