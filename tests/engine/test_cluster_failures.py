@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.dask_cluster import own_cluster, pids
 from support.jobs import events
+from support.resuming import content
 
 from kvproto.classic import Job, result_iterator
 from kvproto.classic.core import Disco
@@ -196,19 +197,42 @@ def test_a_task_that_fails_ends_the_others_of_its_stage(engine, gate, tmp_path):
             job.wait()
 
 
-def test_a_lost_scheduler_ends_the_job_and_nothing_is_published(tmp_path, gate):
-    def map(line, params):
+@pytest.mark.parametrize(
+    "where", ["another cluster", pytest.param("this machine", marks=pytest.mark.cluster)]
+)
+def test_a_job_that_lost_its_scheduler_publishes_nothing_and_is_resumed(
+    cluster, tmp_path, gate, where
+):
+    def reduce(iter, params):
+        pairs = sorted(iter)
         gate.wait()
+        return pairs
 
+    one_is_left = threading.Event()
+
+    def on_event(event):
+        if (event.get("stage"), event.get("done")) == ("reduce", 2):
+            one_is_left.set()
+
+    given = dict(input=INPUT, map=counting(tmp_path), reduce=reduce, partitions=3)
+    given["map_init"] = lambda iter, params: None  # a task for each input
     directory = tmp_path / "dask"
     with own_cluster(directory) as url:
-        job = Job("test").run(input=["raw://x"], map=map, engine=url)
+        job = Job("test").run(engine=url, on_event=on_event, **given)
         task, _ = gate.pids()
+        assert one_is_left.wait(60)
         with ends(task):
             os.kill(pids(directory)["scheduler"], signal.SIGKILL)
-            with pytest.raises(JobError, match=r"Dask gave up task map:0: .*[Cc]ancelled"):
+            with pytest.raises(JobError, match=r"Dask gave up task reduce:\d: .*[Cc]ancelled"):
                 job.wait()
-    assert not Path(job.directory, "results").exists()
+    assert Disco().results(job.name) == ("dead", [])
+    assert not list(Path(job.directory).glob("results*"))
+    again = Job(name=job.name).resume(engine=cluster if where == "another cluster" else "local")
+    results = content(again.wait())
+    assert len(list(tmp_path.glob("map-*"))) == 6
+    [skipped] = [event["skipped"] for event in events(again) if event["event"] == "resumed"]
+    assert "map:0-5" in skipped and any(tasks.startswith("reduce:") for tasks in skipped)
+    assert results == content(Job("whole").run(**given).wait())
 
 
 DRIVER = """
