@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
     summary = (
         "list all jobs: "
         "name, status (active, ready or dead), start time, seconds, number of result files, "
-        "size of all its files"
+        "size of all its files, which does not include objects in an object store"
     )
     parser = _add(
         commands,
@@ -60,9 +60,11 @@ def add(commands: Commands) -> None:
         "--json",
         action="store_true",
         help="print one JSON object on a line for each job: name, status, started (seconds since "
-        "the epoch), seconds (or null), results (paths), bytes (of all its files), result_bytes, "
+        "the epoch), seconds (or null), results (paths), bytes (of all its files but the objects "
+        "of a store), result_bytes, "
         "spool_bytes (output of its maps that is still there), resumable_bytes (what a dead job "
-        "keeps to be resumed), directory",
+        "keeps to be resumed), directory, store (where its tasks read and write: a directory or a "
+        "URL, or null)",
     )
 
     summary = "print the URLs of a job's result files, or the results themselves"
@@ -215,6 +217,7 @@ def _list(args: argparse.Namespace) -> int:
                 "spool_bytes": sizes.get("spool", 0) + sizes.get("unfinished", 0),
                 "resumable_bytes": job.paths.resumable_bytes() if status == "dead" else 0,
                 "directory": job.paths.path,
+                "store": job.paths.shared if job.paths.has_store else None,
             }
         )
     if args.json:
@@ -241,7 +244,7 @@ def _print_table(jobs: list[dict[str, Any]]) -> None:
             "-" if job["seconds"] is None else f"{job['seconds']:.1f}",
             str(len(job["results"])) if job["status"] == "ready" else "-",
             amount(job["bytes"]),
-            f"keeps {amount(job['resumable_bytes'])} to resume" if job["resumable_bytes"] else "",
+            _about_files(job),
         )
         for job in jobs
     ]
@@ -249,6 +252,17 @@ def _print_table(jobs: list[dict[str, Any]]) -> None:
     for row in rows:
         line = f"{row[0]:{n_name}}  {row[1]:6}  {row[2]:19}  {row[3]:>9}  {row[4]:>7}  {row[5]:>9}"
         _print(f"{line}  {row[6]}".rstrip())
+
+
+def _about_files(job: dict[str, Any]) -> str:
+    """What the size of a job does not say."""
+    from kvproto.storage.store import is_object
+
+    kept, store = job["resumable_bytes"], job["store"]
+    parts = [f"keeps {amount(kept)} to resume"] if kept else []
+    if store is not None:
+        parts.append(f"{'and objects' if is_object(store) else 'files'} in {printable(store)}")
+    return ", ".join(parts)
 
 
 def _results(args: argparse.Namespace) -> int:

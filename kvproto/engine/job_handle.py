@@ -182,15 +182,19 @@ class JobHandle:
         return last["seconds"] if last.get("event") in _ENDS else None
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of each file and directory that is directly in the job's directory."""
+        """Return the bytes of each file and directory that is directly in one of its directories.
+
+        These are its directory in the home, and the one in its store, unless that has objects.
+        """
         sizes: dict[str, int] = {}
-        for path, _, names in os.walk(self.paths.path):
-            part = os.path.relpath(path, self.paths.path).partition(os.sep)[0]
-            for name in names:
-                with suppress(OSError):  # a file of a job that runs may be gone
-                    n_bytes = os.lstat(os.path.join(path, name)).st_size
-                    key = name if part == os.curdir else part
-                    sizes[key] = sizes.get(key, 0) + n_bytes
+        for directory in dict.fromkeys((self.paths.path, self.paths.shared)):
+            for path, _, names in os.walk(directory):
+                part = os.path.relpath(path, directory).partition(os.sep)[0]
+                for name in names:
+                    with suppress(OSError):  # a file of a job that runs may be gone
+                        n_bytes = os.lstat(os.path.join(path, name)).st_size
+                        key = name if part == os.curdir else part
+                        sizes[key] = sizes.get(key, 0) + n_bytes
         return sizes
 
     def seconds_so_far(self) -> float:

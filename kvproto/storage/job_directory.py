@@ -338,8 +338,8 @@ def store_address(store: str | os.PathLike[str]) -> str:
 def tidy(paths: JobPaths, *, is_done: bool = False) -> list[str]:
     """Remove the files that only a running job needs, and the unfinished ones of killed tasks.
 
-    What the finished tasks wrote stays, unless the job is done or cannot be resumed. Returns the
-    paths that could not be removed.
+    Empty directories for what tasks leave are removed too. What the finished tasks wrote stays,
+    unless the job is done or cannot be resumed. Returns the paths that could not be removed.
     """
     left = []
     for path in _leftovers(paths, is_done):
@@ -347,6 +347,10 @@ def tidy(paths: JobPaths, *, is_done: bool = False) -> list[str]:
             store_of(path).remove_tree(path)
         except OSError:
             left.append(path)
+    if not is_object(paths.shared):
+        for path in (paths.oob, paths.profile):
+            with suppress(OSError):  # it has files, or is gone
+                os.rmdir(path)
     return left
 
 

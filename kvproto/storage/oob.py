@@ -99,6 +99,8 @@ def list_keys(directory: str) -> list[str]:
     try:
         names = store_of(directory).names(directory)
     except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(directory)):  # `tidy` has removed it, because it was empty
+            return []
         raise JobError(
             f"job {_job(directory)} no longer has out-of-band values: {directory} is gone"
         ) from None

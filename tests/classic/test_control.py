@@ -166,6 +166,7 @@ def test_the_output_of_the_map_is_there_while_the_reduce_runs(tmp_path):
 
 
 def test_out_of_band_values_are_listed_and_given(done):
+    os.mkdir(JobPaths(done.name).oob)
     oob.put_all(JobPaths(done.name).oob, {"n": "3", "data": b"\0"})
     assert Disco().oob_list(done.name) == done.oob_list() == ["data", "n"]
     assert (done.oob_get("n"), Disco().oob_get(done.name, "data")) == ("3", b"\0")
@@ -176,6 +177,7 @@ def test_out_of_band_values_are_listed_and_given(done):
 
 
 def test_profiles_are_added_up_by_stage_or_all(done, capsys):
+    os.mkdir(JobPaths(done.name).profile)
     for name in ("map-00000", "map-00001", "reduce-00000"):
         path = os.path.join(JobPaths(done.name).profile, name)
         cProfile.runctx("sum([1])", {}, {}, path)
@@ -347,7 +349,7 @@ def test_a_purged_job_has_nothing_left(done):
 
 def test_a_clean_leaves_the_results_and_is_refused_while_the_job_runs(done, driver):
     done.wait(clean=True)
-    assert sorted(os.listdir(done.directory)) == ["events.jsonl", "oob", "results", "results.jsonl"]
+    assert sorted(os.listdir(done.directory)) == ["events.jsonl", "results", "results.jsonl"]
     assert dict(result_iterator(Disco().wait(done.name))) == {"a": 2, "b": 1}
     with pytest.raises(JobError, match="is active: wait for it or kill it first"):
         Disco().clean(driver.job)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.drivers import _START, Driver, has_ended
+from support.jobs import KEPT
 
 from kvproto.classic.core import Disco
 from kvproto.storage.job_directory import JobPaths
@@ -52,7 +53,7 @@ def test_a_signal_that_ends_the_driver_stops_the_job_first(tmp_path, number, aft
         assert driver.process.returncode == -number and has_ended(driver.map_process)
         paths = JobPaths(driver.job)
         assert [event["event"] for _, event in Disco().events(driver.job)][-1] == "failed"
-        assert sorted(os.listdir(paths.path)) == ["events.jsonl", "files", "logs", "oob", "profile"]
+        assert sorted(os.listdir(paths.path)) == KEPT
 
 
 INTERRUPTED = """

@@ -147,11 +147,13 @@ def test_jobs_are_listed_as_json_with_the_sizes_of_what_they_keep(here):
         "spool_bytes",
         "resumable_bytes",
         "directory",
+        "store",
     ]
     assert (ready["name"], ready["status"]) == (name, "ready")
     assert (dead["name"], dead["status"], dead["results"]) == (broken, "dead", [])
     assert ready["started"] <= dead["started"]
     directory = Path(ready["directory"])
+    assert ready["store"] is None
     assert [os.path.dirname(path) for path in ready["results"]] == [str(directory / "results")] * 2
     assert ready["result_bytes"] == sum(map(os.path.getsize, ready["results"]))
     files = [path for path in directory.rglob("*") if not path.is_dir()]

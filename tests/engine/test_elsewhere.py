@@ -1,6 +1,7 @@
 """A job whose tasks keep their files in a directory that machines share, or in an object store."""
 
 import concurrent.futures
+import json
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from support.command_line import kvproto_command
 from support.jobs import words
 from support.object_store import one_in_ten, proxy
 
@@ -68,6 +70,24 @@ def test_its_results_are_in_the_store_and_nothing_else_is_left_there(name, store
     assert Job(job.name).wait() == urls and Disco().results(job.name) == ("ready", urls)
     job.purge()
     assert all_below(store) == [] and Disco().joblist() == []
+
+
+def test_the_list_of_jobs_says_what_is_in_their_stores(store):
+    job = Job("listed").run(input=TEXTS, map=words, store=store)
+    urls = job.wait()
+    assert job.oob_list() == []
+    [listed] = map(json.loads, kvproto_command("jobs", "--json").stdout.splitlines())
+    assert listed["store"] == f"{store}/{job.name}"
+    row = kvproto_command("jobs").stdout.decode().splitlines()[-1]
+    if store.startswith("s3:"):
+        assert row.endswith(f"  and objects in {store}/{job.name}")
+        assert listed["result_bytes"] == 0
+    else:
+        assert row.endswith(f"  files in {store}/{job.name}")
+        assert listed["result_bytes"] == sum(map(os.path.getsize, urls)) > 0
+        files = [*all_below(store), *all_below(job.directory)]
+        assert listed["bytes"] == sum(map(os.path.getsize, files))
+        assert sorted(os.listdir(f"{store}/{job.name}")) == ["job", "results", "results.jsonl"]
 
 
 def test_external_programs_read_and_write_there(store, identity):

@@ -73,7 +73,8 @@ def test_a_task_that_is_killed_while_it_publishes_is_done_again_and_once(tmp_pat
         for name in os.listdir(os.path.join(job.directory, folder))
     ]
     assert not [name for name in names if name.endswith(".part")]
-    assert sorted(os.listdir(job.directory)) == [*KEPT, "results", "results.jsonl"]
+    left = [*KEPT, "oob", "profile", "results", "results.jsonl"]
+    assert sorted(os.listdir(job.directory)) == left
     number = len(os.listdir(marks)) + 1
     assert number > 3  # it was killed at each of its renames
 

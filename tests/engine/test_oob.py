@@ -54,6 +54,18 @@ def test_a_value_of_another_type_is_refused_before_anything_is_written(directory
     assert os.listdir(directory) == []
 
 
+def test_a_job_without_values_has_no_directory_for_them_and_one_that_was_removed_is_an_error(
+    directory,
+):
+    os.rmdir(directory)
+    assert oob.list_keys(directory) == []
+    with pytest.raises(JobError, match="has no out-of-band value 'key'; it has none"):
+        oob.get(directory, "key")
+    os.rmdir(os.path.dirname(directory))
+    with pytest.raises(JobError, match=r"no longer has out-of-band values: .* is gone"):
+        oob.list_keys(directory)
+
+
 def test_keys_are_sorted_and_the_last_value_of_one_counts(directory):
     oob.put_all(directory, {"b": "1", "a": "2", "B": "3"})
     oob.put_all(directory, {"b": b"4"})

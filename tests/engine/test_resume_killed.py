@@ -57,7 +57,7 @@ def resumed(directory, undisturbed, moments):
     assert job.oob_list() == keys
     assert [job.oob_get(f"map-{url[6:]}") for url in INPUTS] == [url[6:] for url in INPUTS]
     sweep()  # the driver may have been killed when the job was done
-    assert disk_names(name) == sorted([*KEPT, "results", "results.jsonl"])
+    assert disk_names(name) == [*KEPT, "oob", "results", "results.jsonl"]
 
 
 @pytest.mark.parametrize("moment", [0.3, 0.6, 0.9, 0.99])

@@ -19,8 +19,8 @@ from kvproto.classic.task_io import chain_input
 LIBRARY = Path(re.__file__).parent.parent
 """Real text: sources of the standard library."""
 
-KEPT = ["events.jsonl", "files", "logs", "oob", "profile"]
-"""What the directory of a job that has ended holds besides its results."""
+KEPT = ["events.jsonl", "files", "logs"]
+"""What the directory of a job that has ended holds besides its results and what its tasks put."""
 
 RESUMABLE = ["journal", "spool", "unfinished"]
 """What the directory of a job holds besides, if the job can be resumed."""
