@@ -48,10 +48,9 @@ def reset_peak() -> bool:
 
 def peak_memory() -> int:
     """Return the most bytes of memory that this process has had, or 0."""
-    try:
-        return int(status("self")["VmHWM"].split()[0]) << 10
-    except (OSError, KeyError):
-        return 0
+    with suppress(OSError, ValueError):
+        return int(read("self/status").partition("VmHWM:")[2].split(" kB")[0]) << 10
+    return 0
 
 
 def threads(pid: int) -> list[int]:

@@ -47,10 +47,9 @@ class Connection:
 
     def send(self, message: bytes) -> None:
         """Send a message. OSError when the other end is closed."""
-        for part in (_SIZE.pack(len(message)), message):
-            left = memoryview(part)
-            while left:
-                left = left[os.write(self._fd, left) :]
+        left = memoryview(_SIZE.pack(len(message)) + message)
+        while left:
+            left = left[os.write(self._fd, left) :]
 
     def receive(self) -> bytes:
         """Wait for the next message. EOFError when the other end is closed."""

@@ -304,10 +304,10 @@ _FIELDS = {
 
 def as_dict(event: Event, now: float) -> dict[str, Any]:
     """Make the dict of an event: without passwords, and with a long text shortened."""
-    of_kind = {part.name: getattr(event, part.name) for part in fields(event)}
-    for name in of_kind.keys() & {"text", "brief"}:
-        of_kind[name] = without_passwords(shortened(of_kind[name], MAX_MESSAGES))
-    return {"time": now, "event": event.name, **of_kind}
+    as_json = {"time": now, "event": event.name, **vars(event)}
+    for name in as_json.keys() & {"text", "brief"}:
+        as_json[name] = without_passwords(shortened(as_json[name], MAX_MESSAGES))
+    return as_json
 
 
 def read_event(line: bytes) -> dict[str, Any]:

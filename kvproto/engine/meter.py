@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from kvproto.engine.task_events import emit_read, emit_status
+from kvproto.engine.task_events import count_read, emit_read, emit_status
 from kvproto.errors import DataError, KVProtoError
 
 __all__ = ["Counts", "Meter", "MeteredFile"]
@@ -52,7 +52,7 @@ class Meter:
     def __exit__(self, *exc_info: object) -> None:
         self._has_ended.set()
         self._reporter.join()
-        self._report()
+        count_read(*self._unsent())  # which the end of the task tells
 
     def add(self, n_bytes: int) -> None:
         """Count bytes."""
@@ -92,12 +92,15 @@ class Meter:
 
     def _report(self) -> bool:
         """Send the counts that have not been sent yet; return whether there were any."""
-        now, (n_bytes, n_records) = (self.n_bytes, self.n_records), self._sent
-        if now == self._sent:
+        unsent = self._unsent()
+        if unsent == (0, 0):
             return False
-        self._sent = now
-        emit_read(now[0] - n_bytes, now[1] - n_records)
+        emit_read(*unsent)
         return True
+
+    def _unsent(self) -> tuple[int, int]:
+        (n_bytes, n_records), self._sent = self._sent, (self.n_bytes, self.n_records)
+        return self._sent[0] - n_bytes, self._sent[1] - n_records
 
 
 class Counts:

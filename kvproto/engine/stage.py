@@ -82,8 +82,7 @@ class Stage:
 
     def call(self, index: int) -> bytes:
         """The pickled call."""
-        data: bytes = cloudpickle.dumps(self._calls[index])
-        return data
+        return pickle.dumps(self._calls[index])
 
     # --- which runs next -------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from kvproto.storage.spool_index import SpoolFile
 __all__ = [
     "MESSAGES_PER_SECOND",
     "begin_task",
+    "count_read",
     "emit_message",
     "emit_read",
     "emit_status",
@@ -91,10 +92,15 @@ def emit_status(text: str) -> None:
 
 def emit_read(n_bytes: int, n_records: int) -> None:
     """Send what the task has read since the last call."""
-    _channel.read_bytes += n_bytes
-    _channel.read_records += n_records
+    count_read(n_bytes, n_records)
     if _channel.sink is not None:
         _channel.sink(Read(_channel.stage, _channel.task, n_bytes, n_records))
+
+
+def count_read(n_bytes: int, n_records: int) -> None:
+    """Count what the task has read since the last call, without sending it."""
+    _channel.read_bytes += n_bytes
+    _channel.read_records += n_records
 
 
 def note_output(files: Iterable[SpoolFile | Result], parts: Sequence[int] = ()) -> None:

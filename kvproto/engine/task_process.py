@@ -117,7 +117,7 @@ class TaskProcess:
 
     def send(self, stage_data: bytes, stage: object, index: int, attempt: int, call: bytes) -> None:
         """Send an attempt of a call, after the data of a new stage. OSError if it has ended."""
-        if self._has_ended():
+        if self._has_ended(self._ready()):
             raise BrokenPipeError
         if self._stage is not stage:
             self.connection.send(stage_data)
@@ -133,10 +133,11 @@ class TaskProcess:
         A process that a task forked may keep the socket open forever. So when the task process has
         ended, this side shuts the socket down: it can then be read up to the end of file.
         """
-        if self._has_ended():
+        ready = self._ready()
+        if self._has_ended(ready):
             with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
                 ours.shutdown(socket.SHUT_RD)
-        elif not ready_fds([self.connection.fileno()], seconds=0):
+        elif self.connection.fileno() not in ready:
             return None
         message: tuple[Any, ...] = pickle.loads(self.connection.receive())
         return message
@@ -146,14 +147,20 @@ class TaskProcess:
         """Its pid; 0 if it was not started."""
         return self._supervisor.pid or 0
 
-    def _has_ended(self) -> bool:
+    def _ready(self) -> set[int]:
+        """Which of its descriptors are ready now."""
+        pidfd = [] if self._pidfd is None else [self._pidfd]
+        return ready_fds([self.connection.fileno(), self.status_fd, *pidfd], seconds=0)
+
+    def _has_ended(self, ready: set[int]) -> bool:
         """Whether the process has ended, even if its supervisor has not reported it yet."""
-        if self._is_reported():
+        if self.status_fd in ready and self._is_reported():
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
             # It stays a zombie until this side ends its supervisor: no other process has its pid.
             self._pidfd = os.pidfd_open(self._supervisor.pid)
-        return self._pidfd is not None and bool(ready_fds([self._pidfd], seconds=0))
+            ready = self._ready()
+        return self._pidfd in ready
 
     def _is_reported(self) -> bool:
         """Whether its supervisor has reported how it ended, or is gone."""

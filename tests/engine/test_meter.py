@@ -8,7 +8,8 @@ from support.jobs import program
 
 from kvproto.classic import Job, external
 from kvproto.engine.meter import Counts, Meter
-from kvproto.engine.task_events import set_sink
+from kvproto.engine.task_events import begin_task, end_task, set_sink
+from kvproto.engine.usage import Watch
 from kvproto.errors import DataError
 
 
@@ -42,6 +43,20 @@ def test_the_attempt_that_succeeds_counts_and_nothing_that_another_one_reads():
     counts.add(0, 10, 1)
     counts.restart(0)
     assert counted(counts) == (12, 4)
+
+
+def test_what_a_short_task_has_read_comes_with_its_end_alone():
+    sent = []
+    set_sink(sent.append)
+    try:
+        begin_task("map", 0, "log")
+        with Meter("mapped", 0) as meter:
+            meter.add(10)
+            meter.add_records(2)
+        ended = end_task(0, "done", Watch().usage())
+    finally:
+        set_sink(None)
+    assert (ended.bytes, ended.records, sent) == (10, 2, [])
 
 
 def test_a_task_that_reads_nothing_for_a_while_says_so():
