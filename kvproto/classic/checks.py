@@ -15,6 +15,7 @@ from typing import Any
 
 from kvproto.driver.files import as_bytes
 from kvproto.driver.limits import LIMITS, checked_limit
+from kvproto.engine.bad_limit import BadLimit
 from kvproto.engine.sort import check_buffer_size
 from kvproto.engine.spec import function_name
 from kvproto.errors import FilesError
@@ -25,6 +26,7 @@ __all__ = [
     "REFUSED",
     "attempts",
     "attributes",
+    "bad_inputs",
     "buffer_size",
     "check_names",
     "ext_limits",
@@ -33,6 +35,7 @@ __all__ = [
     "function",
     "functions",
     "interval",
+    "max_bad_records",
     "partitions",
     "program_or_function",
     "required_files",
@@ -155,6 +158,21 @@ def attempts(name: str, value: Any) -> int:
     if not _is_int(value) or value < 1:
         raise ValueError(f"{name} must be a number from 1, not {value!r}")
     return int(value)
+
+
+def max_bad_records(name: str, value: Any) -> BadLimit:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError(f"{name} must be an int or a str, not {value!r}")
+    try:
+        return BadLimit.parse(value)
+    except ValueError as e:
+        raise ValueError(f"{name} {e}") from None
+
+
+def bad_inputs(name: str, value: Any) -> str:
+    if value not in ("fail", "skip"):
+        raise ValueError(f"{name} must be 'fail' or 'skip', not {value!r}")
+    return str(value)
 
 
 def interval(name: str, value: Any) -> int:

@@ -17,6 +17,7 @@ from kvproto.engine.job_handle import ACTIVE, UNKNOWN, JobHandle, one_ended
 from kvproto.engine.registry import all_jobs
 from kvproto.engine.starts import started
 from kvproto.errors import JobError, WaitTimeout
+from kvproto.storage.bad_records import BadRecord, read_bad_records
 from kvproto.storage.store import is_object
 from kvproto.storage.trust import check_trusted
 
@@ -216,6 +217,12 @@ class Disco:
         Only attempts that succeeded count. Of a job that failed, the tasks that had succeeded do.
         """
         return JobHandle(jobname).counters()
+
+    def bad_records(self, jobname: str) -> Iterator[BadRecord]:
+        """Yield what the job has set aside so far: bad records, and inputs that it left out."""
+        job = JobHandle(jobname)
+        job.info()
+        return read_bad_records(job.paths)
 
     def oob_list(self, jobname: str) -> list[str]:
         """Return the sorted keys of the job's out-of-band values."""

@@ -278,6 +278,11 @@ class Job:
         """Return what the tasks have counted; see `Disco.counters`."""
         return self.disco.counters(self._known())
 
+    @property
+    def bad_records(self) -> int:
+        """How many records the job has set aside so far; `Disco.bad_records` has them."""
+        return sum(one.kind == "record" for one in self.disco.bad_records(self._known()))
+
     def oob_list(self) -> list[str]:
         """Return the keys of the out-of-band values; see `Disco.oob_list`."""
         return self.disco.oob_list(self._known())

@@ -276,6 +276,23 @@ _ROWS = (
         checks.attempts,
     ),
     Parameter(
+        "max_bad_records",
+        "int or str",
+        0,
+        "how many records the map may fail on: a number, or a share of the records such as "
+        "`'0.01%'`. Such records are set aside, and `kvproto bad` shows them. With more of them "
+        "the job fails",
+        checks.max_bad_records,
+    ),
+    Parameter(
+        "bad_inputs",
+        "str",
+        "fail",
+        "what happens if an input of the map cannot be read or unpacked: with `fail` the job "
+        "fails, with `skip` it leaves the input out and says so",
+        checks.bad_inputs,
+    ),
+    Parameter(
         "speculate",
         "bool",
         True,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from kvproto._stdio import stderr
-from kvproto._text import amount, printable
+from kvproto._text import amount, counted, printable
 
 __all__ = ["KINDS", "LiveLines", "Progress", "Stage", "stages_of"]
 
@@ -58,6 +58,7 @@ class Progress:
         self._first: Stage | None = None  # which has read the inputs
         self._status = ""
         self._failures: dict[str, str] = {}
+        self._set_aside: list[str] = []
         self._shown = 0.0
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -130,10 +131,14 @@ class Progress:
             self._say(f"{task}: attempt {event['attempt']} failed, trying again:\n{event['text']}")
         self._failures[task] = failure
 
+    def _on_set_aside(self, event: dict[str, Any]) -> None:
+        kinds = (("records", "bad record"), ("inputs", "unread input"))
+        self._set_aside = [counted(event[kind], name) for kind, name in kinds if event[kind]]
+
     def _on_done(self, event: dict[str, Any]) -> None:
         figures = [] if self._first is None else self._first.amounts()
         self.close()
-        self._say(f"done: {', '.join([*figures, _seconds(event['seconds'])])}")
+        self._say(f"done: {', '.join([*figures, *self._set_aside, _seconds(event['seconds'])])}")
 
     def _on_failed(self, event: dict[str, Any]) -> None:
         self.close()  # the error that follows begins on a line of its own

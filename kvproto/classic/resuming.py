@@ -222,7 +222,8 @@ def _changed_inputs(spec: JobSpec, inputs: Iterable[Input]) -> Iterator[str]:
         try:
             matching = find_inputs([[one.url, *one.replicas]], lambda text: None)
         except DataError as e:
-            yield str(e)
+            if not spec.skip_inputs:
+                yield str(e)
             continue
         if len(matching) != 1:
             yield f"input {one.url}: it is not one file any more"

@@ -27,9 +27,10 @@ from kvproto.classic.task import (
     this_partition,
 )
 from kvproto.classic.task_io import chain_reader, task_input_stream, task_output_stream
+from kvproto.engine.bad_limit import NONE_BAD
 from kvproto.engine.spec import External, InputChain, JobSpec
 from kvproto.errors import DataError, FilesError, JobError
-from kvproto.inputs.schemes import Input, Tell, find_inputs, tell
+from kvproto.inputs.schemes import Input, Tell, find_inputs, is_tag, tell
 from kvproto.storage.manifest import partition_of
 
 __all__ = [
@@ -168,6 +169,7 @@ class Worker(dict[str, Any]):
                 "func.nop_map passes entries on unchanged"
             )
         map, reduce = item("map"), item("reduce")
+        _check_bad(map, item)
         ext = item("ext_params"), item("ext_limits")
         spec = JobSpec(
             name=item("name") or type(job).__name__,
@@ -193,6 +195,8 @@ class Worker(dict[str, Any]):
                 for module in item("required_modules")
             ),
             attempts=item("attempts"),
+            max_bad=item("max_bad_records"),
+            skip_inputs=item("bad_inputs") == "skip",
             keep_map=item("keep_map"),
             trust=item("trust"),
             save=save_results if item("save") else None,
@@ -237,7 +241,7 @@ class Worker(dict[str, Any]):
         """
         urls = self.urls(job, jobargs)
         if (spec.reduce_input if spec.map is None else spec.map_input).opens:
-            inputs = find_inputs(urls, tell)
+            inputs = _find_all(urls, tell) if spec.skip_inputs else find_inputs(urls, tell)
             if spec.map is None and spec.n_partitions is None:
                 return [
                     one if one.label is not None else one._replace(label=partition_of(one.url))
@@ -274,6 +278,39 @@ class Worker(dict[str, Any]):
     def _values(self, job: Described, jobargs: Mapping[str, Any]) -> Callable[[str], Any]:
         """Return what finds and checks the value of a parameter."""
         return lambda name: TABLE[name].check(name, self.getitem(name, job, jobargs))
+
+
+def _check_bad(map: Any, item: Callable[[str], Any]) -> None:
+    """Raise ValueError for a job that cannot set aside what it should."""
+    for name in ("max_bad_records", "bad_inputs"):
+        if map is None and item(name) not in (NONE_BAD, "fail"):
+            raise ValueError(f"{name} is about what a map reads, and this job has no map")
+    if (
+        isinstance(map, dict)
+        and item("max_bad_records")
+        and item("ext_limits").get("pinpoint", 1) == 0
+    ):
+        raise ValueError(
+            "max_bad_records needs the search for the record at which a program fails: "
+            "remove pinpoint=0 from ext_limits"
+        )
+
+
+def _find_all(urls: Iterable[str | list[str]], tell: Tell) -> list[Input]:
+    """Find the inputs, and leave it to the tasks to find that one cannot be read."""
+    inputs: list[Input] = []
+    for url in urls:
+        try:
+            inputs += find_inputs([url], tell)
+        except DataError as e:
+            first, *others = [url] if isinstance(url, str) else url
+            if e.is_final or is_tag(first) or first.startswith("dir://"):
+                raise
+            first, *others = (
+                one if "://" in one else os.path.abspath(one) for one in (first, *others)
+            )
+            inputs.append(Input(first, None, False, tuple(others)))
+    return inputs
 
 
 def _input_chain(stage: str, item: Callable[[str], Any]) -> InputChain:

@@ -94,13 +94,24 @@ def _add_run(commands: Commands) -> None:
         (("-r", "--reduce"), "FUNCTION", f"the reduce: {program}"),
         (("-n", "--name"), "NAME", "the beginning of the job's name; default: the class's name"),
         (("--partitions",), "N", "the number of reduce tasks, each with one result file"),
+        (
+            ("--max-bad-records",),
+            "N|SHARE",
+            "how many records the map may fail on, as 10 or 0.01%%; they are set aside, and "
+            "`kvproto bad` shows them",
+        ),
+        (
+            ("--bad-inputs",),
+            "fail|skip",
+            "whether inputs that cannot be read fail the job or are left out; default: fail",
+        ),
     ):
         parser.add_argument(
             *flags,
             dest="parameters",
             metavar=metavar,
             action=_Parameter,
-            const=flags[-1].removeprefix("--"),
+            const=flags[-1].removeprefix("--").replace("-", "_"),
             help=help,
         )
     for name, help in (

@@ -196,7 +196,7 @@ def _value(name: str, text: str) -> Any:
     default = PARAMETERS[name]
     if name in FUNCTIONS:
         return _function(name, text)
-    if isinstance(default, int):  # bool too
+    if isinstance(default, int) and name != "max_bad_records":  # bool too
         return _number(name, text)
     return text
 

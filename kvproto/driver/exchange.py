@@ -183,7 +183,7 @@ class Exchange(Generic[Decoded_co]):
             "stderr_tail": self.stderr.tail,
         }
         if self.answers_each_pair and not (self.input_ended and self._has_answered()):
-            facts["pair_index"] = self.n_lists
+            facts["pair_index"] = self.n_lists + (self.window.n_before if self.window else 0)
         return kind(what, **{**facts, **details})
 
     def _error(self, verdict: Callable[..., WorkerError], *facts: object) -> WorkerError:

@@ -128,10 +128,10 @@ def pinpoint(error: WorkerError, failed: Exchange[Any], play: Play) -> None:
     search = _Search(error, failed, play, frames, offsets, deadline)
     owed = max(0, failed.n_lists - first)
     n_begun = sum(offset < n_read - start for offset in offsets)
-    played = search.run(first, owed, max(owed + 1, n_begun))
+    played = search.run(failed.window.n_before + first, owed, max(owed + 1, n_begun))
     record = None
     if played.first is not None and played.last is not None:
-        at = played.last - first
+        at = played.last - first - failed.window.n_before
         ((key, value),) = decode_pairs(frames[offsets[at] : offsets[at + 1]], max_item=0xFFFFFFFF)
         record = Record(played.last, key, value, played.first)
     error.replayed(played.text, record)
@@ -149,7 +149,8 @@ def _complete(failed: Exchange[Any], n_read: int, deadline: float) -> None:
             return
         try:
             piece = source.read()
-        except (KVProtoError, OSError):  # the error of the worker came first
+        except (KVProtoError, OSError) as e:  # the error of the worker came first
+            window.source_error = e
             return
         if not isinstance(piece, memoryview) or not piece:
             return

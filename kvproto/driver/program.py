@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from kvproto.driver.cores import keep_core
 from kvproto.driver.exchange import Decoded_co, Decoder, Exchange
@@ -19,6 +20,7 @@ from kvproto.driver.load import Load, measured
 from kvproto.driver.pinpoint import Steps, can_pinpoint, pinpoint
 from kvproto.driver.process import SupervisedProcess
 from kvproto.driver.source import BytesSource, DescriptorSource, FileRange, PairSource, Source
+from kvproto.driver.whole_lists import Failed, Lists, WholeLists, lists_without_failures
 from kvproto.driver.window import Window
 from kvproto.errors import WorkerCrashed, WorkerError
 from kvproto.protocol.dealing import Dealer, Write
@@ -144,7 +146,7 @@ class ExternalProgram:
             raise TypeError("map() takes an iterable of entries; for a single one: map([entry])")
         source = PairSource(entries, with_entries=True, max_item=self._max_item)
         decoder = ListDecoder(max_item=self._max_item)
-        with self._exchange("map", source, decoder) as exchange:
+        with self._exchange("map", source, decoder, self._on_message) as exchange:
             for lists in exchange.output():
                 yield from lists
 
@@ -165,17 +167,24 @@ class ExternalProgram:
         source = PairSource(pairs, with_entries=False, max_item=self._max_item)
         lists = FrameStream(with_lists=True, max_item=self._max_item)
         decoder = PairDecoder(max_item=self._max_item)
-        with self._exchange("reduce", source, lists) as exchange:
+        with self._exchange("reduce", source, lists, self._on_message) as exchange:
             for frames in exchange.output():
                 yield from decoder.feed(frames)
 
-    def map_frames(self, frames: int | Iterable[bytes]) -> Iterator[bytes]:
+    def map_frames(
+        self, frames: int | Iterable[bytes], set_aside: Failed | None = None
+    ) -> Iterator[bytes]:
         """Run the program as a map without creating Python objects for pairs.
 
         Parameters
         ----------
         frames : int or iterable of bytes
             Encoded pairs: a readable file descriptor, or pieces of bytes, cut anywhere.
+        set_aside : callable, optional
+            Called with the `WorkerError` of each pair on which the program fails; `record` of the
+            error is that pair. A fresh run of the program then takes the pairs after it. This
+            needs `frames` that are pieces, and `pinpoint`; a failure that does not come from one
+            pair alone is raised as without it. Memory holds the longest list.
 
         Yields
         ------
@@ -187,7 +196,10 @@ class ExternalProgram:
         ProtocolError
             The input breaks the framing.
         """
-        return self._frames("map", frames)
+        if set_aside is None:
+            return self._frames("map", frames)
+        stream = FrameStream(with_lists=True, max_item=self._max_item)
+        return (bytes(stream.feed(lists)) for lists in self._lists(frames, set_aside))
 
     def reduce_frames(self, frames: int | Iterable[bytes | FileRange]) -> Iterator[bytes]:
         """Run the program as a reduce, with the arguments and results of `map_frames`."""
@@ -217,6 +229,7 @@ class ExternalProgram:
         frames: int | Iterable[bytes | FileRange],
         n_partitions: int,
         write: Write,
+        set_aside: Failed | None = None,
     ) -> None:
         """Run the program as `pipe_frames` does, and write the pairs of its output by partition.
 
@@ -231,10 +244,16 @@ class ExternalProgram:
         write : callable
             write(partition, data, n_pairs) is called with the next bytes of a partition, a
             memoryview that is valid only during the call. It may end inside a pair.
+        set_aside : callable, optional
+            As for `map_frames`, only in a map.
         """
         dealer = Dealer(n_partitions, write, with_lists=True, max_item=self._max_item)
-        for _ in self._run(mode, frames, dealer):
-            pass
+        if set_aside is None:
+            for _ in self._run(mode, frames, dealer):
+                pass
+        else:
+            for lists in self._lists(frames, set_aside):
+                dealer.feed(lists)
         dealer.flush()
 
     def close(self) -> None:
@@ -259,6 +278,20 @@ class ExternalProgram:
         lists = FrameStream(with_lists=True, max_item=self._max_item)
         return (pairs for pairs in self._run(mode, frames, lists) if pairs)
 
+    def _lists(self, frames: int | Iterable[Any], set_aside: Failed) -> Iterator[memoryview]:
+        """Yield the result lists of a map for all pairs but those that are set aside."""
+        if isinstance(frames, int) or self._limits.pinpoint == 0:
+            raise ValueError("set_aside needs frames that are not a descriptor, and pinpoint")
+
+        def begin(
+            source: Source, decoder: WholeLists, *, n_before: int, is_again: bool
+        ) -> AbstractContextManager[Exchange[Lists]]:
+            # What a worker has written about pairs that it has read is not reported twice.
+            on_message = None if is_again else self._on_message
+            return self._exchange("map", source, decoder, on_message, n_before)
+
+        return lists_without_failures(begin, frames, set_aside, self._max_item)
+
     def _run(
         self,
         mode: str,
@@ -270,12 +303,17 @@ class ExternalProgram:
             source = DescriptorSource(frames, max_item=self._max_item)
         else:
             source = BytesSource(frames, max_item=self._max_item)
-        with self._exchange(mode, source, decoder) as exchange:
+        with self._exchange(mode, source, decoder, self._on_message) as exchange:
             yield from exchange.output()
 
     @contextmanager
     def _exchange(
-        self, mode: str, source: Source, decoder: Decoder[Decoded_co]
+        self,
+        mode: str,
+        source: Source,
+        decoder: Decoder[Decoded_co],
+        on_message: Callable[[Message], object] | None,
+        n_before: int = 0,
     ) -> Iterator[Exchange[Decoded_co]]:
         """Start a run. When a map has failed, find the record at which it did."""
         if self._mode not in (None, mode):
@@ -286,8 +324,8 @@ class ExternalProgram:
             source,
             decoder,
             limits=self._limits,
-            on_message=self._on_message,
-            window=Window(source) if is_kept else None,
+            on_message=on_message,
+            window=Window(source, n_before) if is_kept else None,
         )
         try:
             with exchange:

@@ -33,9 +33,18 @@ class Window:
     ----------
     source : Source
         The source of the pieces, which gets each one back when it is dropped.
+    n_before : int
+        How many pairs of the whole input come before those of the source; errors count them.
+
+    Attributes
+    ----------
+    source_error : Exception or None
+        The error that ended the input, when it was read on after a failure of the worker.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, n_before: int = 0) -> None:
+        self.n_before = n_before
+        self.source_error: Exception | None = None
         self._source = source
         self._pieces: collections.deque[tuple[int, memoryview]] = collections.deque()
         # Pairs and bytes before a boundary between two pairs, the last one of each piece: those

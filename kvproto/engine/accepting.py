@@ -52,8 +52,12 @@ def run_stage(
     directory: JobPaths,
     log: OnEvent,
     journal: Journal,
+    on_accept: Callable[[int, Finished[_Files]], object] = lambda index, finished: None,
 ) -> list[_Files]:
-    """Run a stage to its end and return the files of its tasks in the order of the calls."""
+    """Run a stage to its end and return the files of its tasks in the order of the calls.
+
+    `on_accept` is called with the index of each task that succeeds, and its answer.
+    """
     before: dict[int, Finished[_Files]] = journal.finished(name)
     outputs = {index: finished.output for index, finished in before.items()}
     counts = Counts()
@@ -76,6 +80,7 @@ def run_stage(
             counts.finish(index, finished.n_bytes, finished.n_records)
         log_progress()
     for index, finished in engine.run_stage(name, fn, calls, attempts - 1, on_event):
+        on_accept(index, finished)
         oob.put_all(directory.oob, finished.put)
         outputs[index] = finished.output
         journal.accept(name, index, finished)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Generic, NamedTuple, TypeVar, overload
 
 from kvproto.engine.plan import Split
+from kvproto.storage.bad_records import BadRecord
 from kvproto.storage.spool_index import ColumnsInFiles, PackedColumns
 
 __all__ = ["Calls", "Finished", "MapCall", "MergeCall", "ReduceCall"]
@@ -88,6 +89,8 @@ class Finished(NamedTuple, Generic[_Files]):
         The versions of inputs that are known only when they are read: URL -> version.
     counters : dict
         What it has counted: name -> sum.
+    bad : list of BadRecord
+        What it has set aside.
     """
 
     output: _Files
@@ -96,6 +99,7 @@ class Finished(NamedTuple, Generic[_Files]):
     n_records: int
     versions: dict[str, str]
     counters: dict[str, int]
+    bad: Sequence[BadRecord] = ()
 
 
 class Calls(Sequence[_Call]):

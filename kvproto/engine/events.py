@@ -31,6 +31,7 @@ __all__ = [
     "Read",
     "Resumed",
     "Retry",
+    "SetAside",
     "StageStarted",
     "Status",
     "TaskEnded",
@@ -221,6 +222,15 @@ class TaskEnded(Event):
 
 
 @dataclass(eq=False, repr=False)
+class SetAside(Event):
+    """So many bad records, and inputs that cannot be read, are set aside until now."""
+
+    name = "set_aside"
+    records: int
+    inputs: int
+
+
+@dataclass(eq=False, repr=False)
 class Counted(Event):
     """The counters of the job at its end, of the attempts that succeeded; none: no event."""
 
@@ -271,7 +281,7 @@ KINDS: dict[str, type[Event]] = {
     kind.name: kind
     for kind in (
         *(JobStarted, Resumed, StageStarted, Progress),
-        *(Message, Status, Note, Retry, TaskEnded, Counted, Done, Failed),
+        *(Message, Status, Note, Retry, TaskEnded, SetAside, Counted, Done, Failed),
     )
 }
 """The kinds in `events.jsonl`, by name."""

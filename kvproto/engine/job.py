@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from kvproto.engine.accepting import Engine, run_stage
+from kvproto.engine.bad_log import BadLog
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
 from kvproto.engine.description import details_of, parameters_of, programs_of, versions
 from kvproto.engine.event_log import EventLog
@@ -258,9 +259,15 @@ def run_stages(
     in_files = indexes_in_files(len(tasks), map_spec.n_partitions, limits)
     maps = [MapCall(number, splits, target, in_files) for number, splits in enumerate(tasks)]
     n_bytes = sum(split.n_bytes for splits in tasks for split in splits)
+    map_spec.max_bad = map_spec.max_bad._replace(n_bytes=n_bytes)
     task = functools.partial(map_task, map_spec, directory.shared)
     log(StageStarted("map", len(maps), n_bytes))
-    mapped: list[Any] = run_stage(engine, "map", task, maps, spec.attempts, directory, log, journal)
+    mapped: list[Any]
+    with BadLog(directory, map_spec.max_bad, log, journal.finished("map")) as bad:
+        mapped = run_stage(
+            engine, "map", task, maps, spec.attempts, directory, log, journal, bad.accept
+        )
+        bad.check()
     if not map_spec.has_reduce:
         return [result for results in mapped for result in results]
     spooled = Spooled(directory.spool, mapped, map_spec.n_partitions)

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import kvproto
+from kvproto.engine.bad_log import resume_bad_records
 from kvproto.engine.calls import Finished
 from kvproto.engine.counters import Counters
 from kvproto.engine.event_log import EventLog
@@ -336,6 +337,7 @@ def log_resumed(directory: JobDirectory, journal: Journal, log: EventLog, engine
         journal.undo_renames()
         notes += journal.drop_damaged(with_content=is_in_doubt)
         journal.remove_others((directory.unfinished, directory.spool))
+    resume_bad_records(directory, journal.finished("map"))
     seconds = JobHandle(directory.job).seconds_so_far()
     log(Resumed(journal.skipped(), seconds, machine(), engine))
     for note in notes:

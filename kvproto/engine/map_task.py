@@ -18,10 +18,11 @@ from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output
 from kvproto.engine.pair_source import PairSource, iterable
 from kvproto.engine.reading import InputReader
+from kvproto.engine.set_aside import BadRecords, map_readable, without_bad_records
 from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.spec import External, MapSpec, Pair
 from kvproto.engine.task_body import explain_errors, run_program
-from kvproto.errors import DataError, JobError, WorkerError
+from kvproto.errors import DataError, JobError, TooManyBadRecords, WorkerError
 from kvproto.inputs.schemes import versions_read
 from kvproto.protocol import native as _native
 from kvproto.storage.records import FRAMES, read_batches
@@ -33,13 +34,22 @@ __all__ = ["map_input", "map_task"]
 
 def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
     """Run the map over the call's splits. Its files: one of the spool, or results."""
+    if spec.skip_inputs:
+        return map_readable(partial(_map, spec, shared), call, spec.attempts)
+    return _map(spec, shared, call)
+
+
+def _map(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
     versions_read.clear()
     task = TaskContext(shared, "map", call.number, [split.url for split in call.splits])
     meter = Meter("mapped", spec.status_interval)
     reader = _reader(spec, call, meter, task)
-    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader), spec.source)
+    bad = BadRecords(spec.max_bad, call.number, reader, meter) if spec.max_bad else None
+    source = None if spec.in_frames else PairSource(_map_pairs(spec, reader, bad), spec.source)
 
     def place(error: Exception) -> str | None:
+        if isinstance(error, TooManyBadRecords):
+            return None
         is_giving = source is not None and source.is_giving
         is_ours = isinstance(error, (DataError, JobError))
         if is_ours and not (is_giving or reader.has_failed):
@@ -59,10 +69,11 @@ def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | 
         if source is not None:
             route_pairs(spec, source, output.encode, output)
         else:
-            _map_frames(spec, reader, output)
+            _map_frames(spec, reader, output, bad)
         meter.check()
         read = meter.n_bytes, meter.n_records, dict(versions_read)
-        return Finished(output.publish(), task.values, *read, dict(task.counters))
+        set_aside = [] if bad is None else bad.placed()
+        return Finished(output.publish(), task.values, *read, dict(task.counters), set_aside)
 
 
 def map_input(spec: MapSpec, shared: str, call: MapCall) -> Iterator[bytes]:
@@ -85,29 +96,36 @@ def _reader(spec: MapSpec, call: MapCall, meter: Meter, task: TaskContext) -> In
         is_text=spec.text,
         unpack=spec.unpack,
         on_open=task.reads,
+        skips=spec.skip_inputs,
     )
 
 
-def _map_frames(spec: MapSpec, reader: InputReader, output: Output) -> None:
+def _map_frames(spec: MapSpec, reader: InputReader, output: Output, bad: BadRecords | None) -> None:
     """Send what an external program answers to the partitions, as frames."""
     assert isinstance(spec.map, External)
+    set_aside = None if bad is None else bad.add_failure
     with run_program("map", spec.map) as worker:
         if isinstance(spec.combiner, FrameCombiner):
-            frames = spec.combiner.combine_frames(worker.map_frames(reader.frames()))
-            route_frames(frames, spec.n_partitions, output)
+            frames = worker.map_frames(reader.frames(), set_aside)
+            route_frames(spec.combiner.combine_frames(frames), spec.n_partitions, output)
         else:
-            worker.deal_frames("map", reader.frames(), spec.n_partitions, output.write)
+            worker.deal_frames("map", reader.frames(), spec.n_partitions, output.write, set_aside)
 
 
-def _map_pairs(spec: MapSpec, reader: InputReader) -> Iterator[Any]:
+def _map_pairs(spec: MapSpec, reader: InputReader, bad: BadRecords | None) -> Iterator[Any]:
     """What the map gives, as Python objects."""
     if isinstance(spec.map, External):
-        return chain.from_iterable(_batches_of_program(spec.map, reader))
+        return chain.from_iterable(_batches_of_program(spec.map, reader, bad))
+    if bad is not None:
+        return chain.from_iterable(without_bad_records(spec.map, reader, spec.params, bad))
     other = partial(iterable, function=spec.map)
     return _native.flat_map(spec.map, reader.entries(), spec.params, other)
 
 
-def _batches_of_program(program: External, reader: InputReader) -> Iterator[list[Pair]]:
+def _batches_of_program(
+    program: External, reader: InputReader, bad: BadRecords | None
+) -> Iterator[list[Pair]]:
+    set_aside = None if bad is None else bad.add_failure
     with run_program("map", program) as worker:
-        frames = worker.map_frames(reader.frames())
+        frames = worker.map_frames(reader.frames(), set_aside)
         yield from read_batches(FRAMES, frames, "the external program's output")

@@ -22,12 +22,13 @@ from typing import Any, BinaryIO, Protocol
 
 from kvproto._record import Place
 from kvproto.engine.context import pass_str_as_bytes
-from kvproto.engine.locating import locate_line
+from kvproto.engine.locating import locate_lines
 from kvproto.engine.meter import Meter, MeteredFile
 from kvproto.engine.pair_source import check_finished, iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.engine.task_events import emit_message
+from kvproto.engine.unread import UnreadInput
 from kvproto.errors import DataError, JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
@@ -60,6 +61,8 @@ class InputReader:
     ----------
     has_failed : bool
         The input could not be read, or a reader or an init function raised.
+    n_of_init : int
+        How many entries the init function took before the first one of `frames`.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class InputReader:
         unpack: bool = True,
         opener: Opener = open_input,
         on_open: Callable[[str], None] = lambda url: None,
+        skips: bool = False,
     ) -> None:
         self._splits = splits
         self._chain = input_chain
@@ -86,11 +90,12 @@ class InputReader:
         self._unpack = unpack
         self._open = opener
         self._on_open = on_open
+        self._skips = skips
         self._url = splits[0].url if splits else "none"
         self._n_opened = 0
         self._n_before = self._n_taken = 0
         self._begins: list[tuple[int, Split]] = []  # how many entries were read before each split
-        self._n_of_init = 0  # entries
+        self.n_of_init = 0
         self._part: Sequence[Any] = ()
         self._left: Iterator[Any] = iter(())
         self._is_content = False
@@ -138,6 +143,9 @@ class InputReader:
         self.has_failed = True
         if isinstance(error, (DataError, JobError)):
             self._meter.failed = error
+        if self._skips and isinstance(error, DataError):
+            self._meter.failed = UnreadInput(self._begins[-1][1], error)
+            raise self._meter.failed from error
 
     def _entries_of(self, split: Split, url: str) -> Iterator[Iterable[Any]]:
         """Yield entries, one at a time: the next may take its time."""
@@ -209,7 +217,7 @@ class InputReader:
             function = self._chain.functions[-1] if self._chain.functions else self._function
             for number, entry in enumerate(self.entries()):
                 if number == 0:
-                    self._n_of_init = self._meter.n_records - length_hint(self._left) - 1
+                    self.n_of_init = self._meter.n_records - length_hint(self._left) - 1
                 yield entry_frame(entry, number, function)
             return
         for split in self._splits:
@@ -258,7 +266,7 @@ class InputReader:
     def place_record(self, error: WorkerError) -> str | None:
         """Add to an error where its record comes from; return what else to say of it."""
         number = error.pair_index if error.record is None else error.record.number
-        place = None if number is None else self._located(number)
+        place = None if number is None else self.locate([number + self.n_of_init])[0]
         if place is None:
             return None
         if error.record is None:
@@ -266,17 +274,22 @@ class InputReader:
         error.placed(place)
         return ""
 
-    def _located(self, number: int) -> Place | None:
-        """Return where a pair of `frames` comes from; None if it was not read."""
-        number += self._n_of_init
-        for begin, split in reversed(self._begins):
-            if begin <= number < self._meter.n_records:
-                is_last = split is self._begins[-1][1]
-                url = self._url if is_last else split.url
-                if self._chain.functions:
-                    return Place(url, number - begin, split.start)
-                return locate_line(split, url, number - begin, self._open, self._unpack)
-        return None
+    def last_number(self) -> int:
+        """Return the number in this task, from 0, of the last entry that `entries` has yielded."""
+        return self._meter.n_records - length_hint(self._left) - 1
+
+    def locate(self, indexes: Sequence[int]) -> list[Place | None]:
+        """Return where the entries with these indexes, in order, come from; None: not read."""
+        places: list[Place | None] = []
+        ends = [*(begin for begin, _ in self._begins[1:]), self._meter.n_records]
+        for (begin, split), end in zip(self._begins, ends, strict=False):
+            here = [index - begin for index in indexes if begin <= index < end]
+            url = self._url if split is self._begins[-1][1] else split.url
+            if self._chain.functions:
+                places += [Place(url, index, split.start) for index in here]
+            elif here:
+                places += locate_lines(split, url, here, self._open, self._unpack)
+        return places + [None] * (len(indexes) - len(places))
 
     @contextmanager
     def _opened(self, split: Split, url: str) -> Iterator[tuple[Any, int | None]]:

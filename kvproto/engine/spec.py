@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from kvproto.engine.bad_limit import NONE_BAD, BadLimit
 from kvproto.engine.bulk import FrameCombiner
 from kvproto.engine.partition import default_partition
 from kvproto.inputs.streams import name_of
@@ -119,6 +120,10 @@ class JobSpec:
         The names of modules that functions use without an import.
     attempts : int
         How many times a task is tried in all, at least 1, if another attempt may succeed.
+    max_bad : BadLimit
+        How many records the map may fail on; they are set aside.
+    skip_inputs : bool
+        Whether the map leaves out inputs that cannot be read.
     keep_map : bool
         Whether to keep the output of the maps as result files too, if there is a reduce.
     trust : bool
@@ -151,6 +156,8 @@ class JobSpec:
     free_names: Callable[[], Mapping[str, Any]] = dict
     required_modules: tuple[str, ...] = ()
     attempts: int = 3
+    max_bad: BadLimit = NONE_BAD
+    skip_inputs: bool = False
     keep_map: bool = False
     trust: bool = False
     save: Callable[[str, Sequence[str]], str] | None = None
@@ -219,6 +226,9 @@ class MapSpec(TaskSpec):
     kind: str
     in_frames: bool
     source: Function | External | None
+    attempts: int
+    max_bad: BadLimit
+    skip_inputs: bool
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -270,6 +280,9 @@ def resolve_map(job: JobSpec) -> MapSpec:
         kind=_map_kind(job),
         in_frames=is_external and is_plain and has_default,
         source=(None, *job.map_input.functions)[-1] if job.map is each_pair else job.map,
+        attempts=job.attempts,
+        max_bad=job.max_bad,
+        skip_inputs=job.skip_inputs,
         **_common(job),
     )
 

@@ -6,7 +6,8 @@
             WorkerReported, WorkerHung, WorkerClosedStdout, WorkerLeftChild
             WorkerOutputError: WorkerWroteText
         FilesError, KitFault, KnownError
-        JobError: WaitTimeout (also a TimeoutError), ModUtilImportError (also an ImportError)
+        JobError: WaitTimeout (also a TimeoutError), ModUtilImportError (also an ImportError),
+            TooManyBadRecords
             TaskError: Cancelled
         DataError: InvalidTag, NoSuchTag, DamagedTag
 
@@ -27,6 +28,7 @@ from kvproto.errors.jobs import (
     ModUtilImportError,
     NoSuchTag,
     TaskError,
+    TooManyBadRecords,
     WaitTimeout,
 )
 from kvproto.errors.protocol import (
@@ -66,6 +68,7 @@ __all__ = [
     "ParamsError",
     "ProtocolError",
     "TaskError",
+    "TooManyBadRecords",
     "Truncated",
     "WaitTimeout",
     "WorkerClosedStdout",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kvproto._record import Record
 from kvproto._text import printable, without_passwords
 from kvproto.errors.base import KVProtoError
@@ -16,6 +18,7 @@ __all__ = [
     "ModUtilImportError",
     "NoSuchTag",
     "TaskError",
+    "TooManyBadRecords",
     "WaitTimeout",
 ]
 
@@ -75,6 +78,20 @@ class TaskError(JobError):
 
 class Cancelled(TaskError):
     """The job was stopped from outside; none of its processes runs any more."""
+
+
+class TooManyBadRecords(JobError):
+    """The map failed on more records than `max_bad_records` allows.
+
+    Attributes
+    ----------
+    bad_records : tuple of BadRecord
+        Those of the task that has reached the limit by itself, or none.
+    """
+
+    def __init__(self, text: str, bad_records: tuple[Any, ...] = ()) -> None:
+        super().__init__(text)
+        self.bad_records = bad_records
 
 
 class WaitTimeout(JobError, TimeoutError):

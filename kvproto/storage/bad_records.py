@@ -29,10 +29,19 @@ from typing import Any, NamedTuple
 from kvproto._record import Place
 from kvproto._text import shortened, without_passwords
 from kvproto.errors import DataError
-from kvproto.storage.atomic import naming, open_regular
+from kvproto.storage.atomic import AtomicFile, naming, open_regular, private
+from kvproto.storage.home import in_home
 from kvproto.storage.job_directory import JobPaths
 
-__all__ = ["MAX_KEPT", "BadRecord", "encode_bad_records", "read_bad_records"]
+__all__ = [
+    "MAX_KEPT",
+    "BadRecord",
+    "append_bad_records",
+    "encode_bad_records",
+    "read_bad_records",
+    "sort_bad_records",
+    "write_bad_records",
+]
 
 MAX_KEPT = 1 << 20
 """The most bytes of a key or a value that are kept: 1 MiB."""
@@ -74,9 +83,10 @@ class BadRecord(NamedTuple):
         """Say where it is."""
         if self.kind == "record":
             return str(self.place)
-        part = self.place
-        end = "" if part.end is None else f" to {part.end}"
-        return f"{part.input}{f', bytes {part.start or 0}{end}' if part.start or end else ''}"
+        url, start, end = self.place.input, self.place.start, self.place.end
+        if start is None:
+            return url
+        return f"{url}, bytes {start} to {'its end' if end is None else end}"
 
 
 def read_bad_records(paths: JobPaths) -> Iterator[BadRecord]:
@@ -112,6 +122,34 @@ def read_bad_records(paths: JobPaths) -> Iterator[BadRecord]:
 def encode_bad_records(records: Iterable[BadRecord]) -> bytes:
     """Return the lines of records in the file."""
     return b"".join(json.dumps(_as_dict(one)).encode() + b"\n" for one in records)
+
+
+def append_bad_records(path: str, records: Iterable[BadRecord]) -> None:
+    """Append records to the file, all of one task."""
+    with in_home(path), open(path, "ab", opener=private) as file:
+        file.write(encode_bad_records(records))
+
+
+def write_bad_records(path: str, records: Iterable[BadRecord]) -> None:
+    """Write the file again."""
+    with AtomicFile(path, errors=in_home) as new:
+        for one in records:
+            new.write(encode_bad_records([one]))
+        new.publish()
+
+
+def sort_bad_records(path: str) -> None:
+    """Bring the records of the file into the order of the tasks."""
+    parts: list[tuple[int, int, int]] = []  # task, begin and end, of successive lines
+    with in_home(path), open(path, "rb") as file, AtomicFile(path, errors=in_home) as new:
+        begin = 0
+        for line in file:
+            parts.append((json.loads(line)["task"], begin, begin + len(line)))
+            begin += len(line)
+        for _, begin, end in sorted(parts):
+            file.seek(begin)
+            new.write(file.read(end - begin))
+        new.publish()
 
 
 def _as_dict(one: BadRecord) -> dict[str, Any]:

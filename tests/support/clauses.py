@@ -38,8 +38,10 @@ SECTIONS = {
 
 UNDOCUMENTED = {
     "attempts",
+    "bad_inputs",
     "ext_limits",
     "keep_map",
+    "max_bad_records",
     "merge_partitions",
     "text",
     "trust",

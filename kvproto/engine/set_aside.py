@@ -1,0 +1,194 @@
+"""What a map task sets aside: the records on which its map fails, and inputs that cannot be read.
+
+The output of a task has none of them: a record is set aside whole, with all that the map gave for
+it, and an input with all its records. Both travel with the answer of the task, so that only those
+of accepted attempts count.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from kvproto._record import Place
+from kvproto._text import shortened
+from kvproto.engine.bad_limit import MAX_BYTES, BadLimit
+from kvproto.engine.calls import Finished, MapCall
+from kvproto.engine.meter import Meter
+from kvproto.engine.pair_source import iterable
+from kvproto.engine.plan import Split
+from kvproto.engine.reading import InputReader
+from kvproto.engine.spec import Function
+from kvproto.engine.task_events import emit_message
+from kvproto.engine.unread import UnreadInput
+from kvproto.errors import JobError, TooManyBadRecords, WorkerError, WorkerReported
+from kvproto.storage.bad_records import MAX_KEPT, BadRecord
+
+__all__ = ["BadRecords", "map_readable", "without_bad_records"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OVERHEAD = 500  # bytes of a bad record besides those of the record
+
+Output = TypeVar("Output")
+
+
+class BadRecords:
+    """The bad records of one attempt of a map task.
+
+    Parameters
+    ----------
+    limit : BadLimit
+    task : int
+        The number of the task.
+    reader : InputReader
+    meter : Meter
+        Those of the attempt.
+    """
+
+    def __init__(self, limit: BadLimit, task: int, reader: InputReader, meter: Meter) -> None:
+        self._limit = limit
+        self._task = task
+        self._reader = reader
+        self._meter = meter
+        self._numbers: list[int] = []  # of the entries in the task
+        self._bad: list[tuple[str, bytes, bytes, bool]] = []
+        self._n_bytes = 0
+
+    def add_entry(self, entry: Any, error: Exception) -> None:
+        """Set aside the last entry that was read."""
+        if isinstance(entry, str):
+            self.add(self._reader.last_number(), b"", _utf8(entry), _brief(error))
+        elif isinstance(entry, bytes):
+            self.add(self._reader.last_number(), b"", entry, _brief(error))
+        else:
+            value = _utf8(shortened(_shown(entry), MAX_KEPT))
+            self.add(self._reader.last_number(), b"", value, _brief(error), is_object=True)
+
+    def add_failure(self, error: WorkerError) -> None:
+        """Set aside the record of an error of an external program."""
+        assert error.record is not None
+        key, value, text = error.record.key, error.record.value, error.what
+        if isinstance(error, WorkerReported) and error.stderr_tail:
+            text += f": {error.stderr_tail[-1]}"
+        self.add(error.record.number + self._reader.n_of_init, key, value, text)
+
+    def add(
+        self, number: int, key: bytes, value: bytes, error: str, *, is_object: bool = False
+    ) -> None:
+        """Set aside the entry with this number in the task.
+
+        Raises TooManyBadRecords when the limit is surely reached.
+        """
+        self._numbers.append(number)
+        self._bad.append((error, key, value, is_object))
+        self._n_bytes += _OVERHEAD + len(error) + min(len(key) + len(value), 2 * MAX_KEPT)
+        n_bad, meter = len(self._numbers), self._meter
+        if self._limit.is_over_early(n_bad, meter.n_records, meter.n_bytes):
+            bad = tuple(self.placed())
+            text = self._limit.error(n_bad, meter.n_records, bad, " that this task has read")
+            raise TooManyBadRecords(text, bad)
+        if self._n_bytes > MAX_BYTES:
+            bad = tuple(self.placed())
+            text = f"the bad records of this task take more than {MAX_BYTES >> 20} MiB\n"
+            text += self._limit.error(n_bad, meter.n_records, bad)
+            raise TooManyBadRecords(text, bad)
+
+    def placed(self) -> list[BadRecord]:
+        """Return them in the order of the input, with their places."""
+        order = sorted(range(len(self._numbers)), key=self._numbers.__getitem__)
+        places = self._reader.locate([self._numbers[at] for at in order])
+        records = []
+        for at, place in zip(order, places, strict=True):
+            error, key, value, is_object = self._bad[at]
+            assert place is not None  # it was read
+            size = len(key) + len(value)
+            key, value = key[:MAX_KEPT], value[:MAX_KEPT]
+            records.append(
+                BadRecord("record", self._task, place, error, key, value, size, is_object)
+            )
+        return records
+
+
+def without_bad_records(
+    function: Function, reader: InputReader, params: Any, bad: BadRecords
+) -> Iterator[list[Any]]:
+    """Yield what a map gives for each entry, and set those aside on which it fails.
+
+    Errors of kvproto about the whole job, such as too many counters, are no fault of an entry.
+    """
+    for entry in reader.entries():
+        try:
+            items = list(iterable(function(entry, params), function))
+        except (JobError, MemoryError):
+            raise
+        except Exception as e:  # whatever the user's function raises
+            bad.add_entry(entry, e)
+        else:
+            yield items
+
+
+def _utf8(text: str) -> bytes:
+    """The bytes that a text was made of."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _shown(entry: object) -> str:
+    try:
+        return repr(entry)
+    except Exception:  # whatever the user's class raises
+        return f"<{type(entry).__name__}>"
+
+
+def _brief(error: Exception) -> str:
+    """An error in one line, with the last line of the job's own code that it comes from."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # whatever the user's class raises
+        text = ""
+    where, traceback = "", error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            where = f" ({code.co_filename}, line {traceback.tb_lineno}, in {code.co_name})"
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}{': ' if text else ''}{shortened(text, 1000)}{where}"
+
+
+# --- inputs that cannot be read ----------------------------------------------------------------
+
+
+def map_readable(
+    run: Callable[[MapCall], Finished[Output]], call: MapCall, attempts: int
+) -> Finished[Output]:
+    """Run a map task, and again without each input that cannot be read.
+
+    Nothing that was read of such an input counts, because the output of the first run is dropped.
+    An input gets `attempts` tries unless another one is useless.
+    """
+    bad: list[BadRecord] = []
+    n_tries: collections.Counter[Split] = collections.Counter()
+    while True:
+        try:
+            finished = run(call)
+        except UnreadInput as e:
+            n_tries[e.split] += 1
+            if e.is_final or n_tries[e.split] >= attempts:
+                bad.append(_left_out(call.number, e))
+                emit_message(f"left out: {e}")
+                left = [split for split in call.splits if split != e.split]
+                call = call._replace(splits=left)
+            continue
+        return finished._replace(bad=[*bad, *finished.bad])
+
+
+def _left_out(task: int, error: UnreadInput) -> BadRecord:
+    split = error.split
+    is_part = split.start > 0 or split.end is not None
+    start, end = (split.start, split.end) if is_part else (None, None)
+    place = Place(split.url, 0, split.start, start=start, end=end)
+    return BadRecord("input", task, place, str(error))
