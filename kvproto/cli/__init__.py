@@ -52,6 +52,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line; an error in it ends the program with status 2."""
     options, program = _split_at_dashes(run.join_parameters(argv))
     args, rest = _parser().parse_known_args(options)
+    args.words = argv
     if "input" in args and not any(word.startswith("-") for word in rest):
         args.input += rest  # argparse takes no inputs after an option that follows the first ones
     elif rest:

@@ -14,16 +14,17 @@ from kvproto.cli.shared import (
     add_files,
     add_output,
     add_worker_params,
-    say,
     seconds,
+    show_message,
     worker_params,
     write_all,
 )
 from kvproto.driver.limits import LIMITS
-from kvproto.errors import DataError, WorkerError
-from kvproto.protocol.messages import Message
+from kvproto.errors import DataError, WorkerError, WorkerNotStarted
 
 __all__ = ["add"]
+
+Tee = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 PIECE_BYTES = 1 << 20
 """The most bytes that are read from stdin at once."""
@@ -90,6 +91,12 @@ def _add_worker_command(commands: Commands, mode: str, summary: str) -> None:
         parser.add_argument(
             f"--{name}", metavar="SECONDS", type=seconds, default=argparse.SUPPRESS, help=help
         )
+    parser.add_argument(
+        "--keep-failed",
+        metavar="DIR",
+        help="if the worker fails, leave in DIR its files, its input stdin.bin, and a script "
+        "repro.sh that runs it again; meanwhile DIR takes as much room as the input",
+    )
     if mode == "map":
         parser.add_argument(
             "--pinpoint",
@@ -116,14 +123,24 @@ def _n_bytes(text: str) -> int:
 
 def _run_worker(args: argparse.Namespace) -> int:
     try:
-        _run_program(args)
+        if args.keep_failed is None:
+            _run_program(args, None)
+        else:
+            from kvproto.cli.keeping import keeping
+
+            with keeping(args) as keeper:
+                _run_program(args, keeper.tee)
     except WorkerError as e:
         e.args = (e.report(with_stderr=False),)  # its stderr has been shown already
+        if args.keep_failed is None and not isinstance(e, WorkerNotStarted):
+            from kvproto.cli.keeping import how_to_keep
+
+            e.add_note(how_to_keep(args.words))
         raise
     return 0
 
 
-def _run_program(args: argparse.Namespace) -> None:
+def _run_program(args: argparse.Namespace, tee: Tee | None) -> None:
     from kvproto.driver.program import ExternalProgram
 
     limits = {name: getattr(args, name) for name in LIMITS._fields if name in args}
@@ -134,13 +151,13 @@ def _run_program(args: argparse.Namespace) -> None:
             [path, *args.files],
             params=worker_params(args),
             args=arguments,
-            on_message=_show_message,
+            on_message=show_message,
             max_item=args.max_item,
             core_directory=os.getcwd(),
             **limits,
         ) as worker,
     ):
-        source, check_source = _frames_of_stdin(args.in_form, args.max_item)
+        source, check_source = _frames_of_stdin(args.in_form, args.max_item, tee)
         try:
             if args.out_form == "kv":
                 worker.pipe_frames(args.mode, source, write)
@@ -173,20 +190,23 @@ def _written(path: str) -> Iterator[Callable[[bytes | memoryview], object]]:
         yield out.write
 
 
-def _frames_of_stdin(form: str, max_item: int) -> tuple[int, Callable[[], None]]:
+def _frames_of_stdin(form: str, max_item: int, tee: Tee | None) -> tuple[int, Callable[[], None]]:
     """Return a descriptor with the frames of stdin, and a check that raises the error of stdin.
 
     For kv, the descriptor is stdin itself. A thread reads the other forms, so that the driver does
-    not wait for stdin.
+    not wait for stdin. The same thread passes the frames through `tee`.
     """
-    if form == "kv":
+    if form == "kv" and tee is None:
         return 0, lambda: None
     from kvproto.driver.source import Pump
     from kvproto.forms import READERS
     from kvproto.inputs.unpacking import unpack_pieces
 
-    pieces = unpack_pieces(iter(lambda: os.read(0, PIECE_BYTES), b""), "the input")
-    pump = Pump(READERS[form](pieces, max_item=max_item))
+    pieces = iter(lambda: os.read(0, PIECE_BYTES), b"")
+    if form != "kv":
+        unpacked = unpack_pieces(pieces, "the input")
+        pieces = iter(READERS[form](unpacked, max_item=max_item))
+    pump = Pump(pieces if tee is None else tee(pieces))
     return pump.fileno, pump.check
 
 
@@ -196,12 +216,3 @@ def _written_as(form: str, frames: Iterable[bytes], max_item: int) -> Iterable[b
     from kvproto.forms import WRITERS
 
     return WRITERS[form](frames, max_item=max_item)
-
-
-def _show_message(message: Message) -> None:
-    """Write a line of the worker's stderr without its tag; make it printable on a terminal."""
-    if os.isatty(2):
-        say(str(message))
-        return
-    cut = b" [%d more bytes cut]" % message.n_cut if message.n_cut else b""
-    write_all(2, b"%b%b\n" % (message.text, cut))

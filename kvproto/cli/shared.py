@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kvproto._stdio import say, write_all
+
+if TYPE_CHECKING:
+    from kvproto.protocol.messages import Message
 
 __all__ = [
     "CONFORMS",
@@ -32,6 +35,7 @@ __all__ = [
     "print_error",
     "say",
     "seconds",
+    "show_message",
     "worker_params",
     "write_all",
 ]
@@ -170,6 +174,15 @@ def days(text: str) -> float:
     if not 0 <= n_days < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of days: give 0 or more")
     return n_days
+
+
+def show_message(message: Message) -> None:
+    """Write a line of the worker's stderr without its tag; make it printable on a terminal."""
+    if os.isatty(2):
+        say(str(message))
+        return
+    cut = b" [%d more bytes cut]" % message.n_cut if message.n_cut else b""
+    write_all(2, b"%b%b\n" % (message.text, cut))
 
 
 def print_error(error: Exception) -> None:

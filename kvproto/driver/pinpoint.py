@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kvproto.driver.exchange import Exchange
     from kvproto.driver.limits import Limits
 
-__all__ = ["Played", "Steps", "can_pinpoint", "pinpoint"]
+__all__ = ["Played", "Steps", "can_pinpoint", "failure_kind", "pinpoint"]
 
 _STEPS = 1000  # into which the pairs are cut: as many waits for a worker
 _OUTPUT = ("output", None)  # a kind of failure
@@ -169,7 +169,7 @@ class _Search:
         offsets: Sequence[int],
         deadline: float,
     ) -> None:
-        self._kind = _kind(error)
+        self._kind = failure_kind(error)
         self._is_slow = isinstance(error, _SLOW)
         self._play = play
         self._frames, self._offsets = memoryview(frames), offsets
@@ -288,10 +288,10 @@ class _Search:
             raise _TimeUp
         if len(cuts) > 2 and self._kind == _OUTPUT and isinstance(error, WorkerHung):
             return True  # a list that never becomes complete
-        return error is not None and _kind(error) == self._kind
+        return error is not None and failure_kind(error) == self._kind
 
 
-def _kind(error: WorkerError) -> tuple[str, int | None]:
+def failure_kind(error: WorkerError) -> tuple[str, int | None]:
     """What must be equal for two runs to fail in the same way."""
     if isinstance(error, (WorkerExitedEarly, WorkerFailed)):
         return "exit", error.status

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 
 from kvproto._text import printable
@@ -38,7 +39,7 @@ class Repro:
     Parameters
     ----------
     directory : str
-        Made by `write`, if it does not exist; it must be empty.
+        Made by `begin`, if it does not exist; it must be empty.
     files : mapping of str to bytes
         The program `op` and its supporting files.
     arguments : sequence of str
@@ -60,26 +61,34 @@ class Repro:
         self._files = files
         self.command = ["./op", *arguments]
 
-    def write(self, stdin: Iterable[bytes], about: str) -> None:
-        """Write the files; the script is the last one, and has the lines of `about` as a comment.
+    def begin(self) -> None:
+        """Make the directory, and write the files of the program.
 
-        Raises OSError, also if the directory has files already.
+        Raises OSError, also if there is something in the directory.
         """
         os.makedirs(self.directory, exist_ok=True)
         if os.listdir(self.directory):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), self.directory)
         os.mkdir(self.files_directory)
         for name, content in self._files.items():
-            self._write(os.path.join(self.files_directory, name), [content], 0o755)
-        self._write(self.stdin, stdin, 0o644)
+            _write(os.path.join(self.files_directory, name), content, 0o755)
+
+    def write_stdin(self, pieces: Iterable[bytes]) -> None:
+        """Write what the program reads."""
+        with open(self.stdin, "xb") as file:
+            file.writelines(pieces)
+
+    def finish(self, about: str) -> None:
+        """Write the script, which has the lines of `about` as a comment."""
         comment = "\n".join(f"# {line}" for line in printable(about).splitlines())
         script = _SCRIPT.format(about=comment, command=shlex.join(self.command))
-        self._write(self.script, [script.encode("utf-8", "surrogateescape")], 0o755)
+        _write(self.script, os.fsencode(script), 0o755)
 
-    def _write(self, path: str, pieces: Iterable[bytes], mode: int) -> None:
-        with open(path, "xb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.writelines(pieces)
+    def remove(self) -> None:
+        """Remove what was written before `finish`."""
+        shutil.rmtree(self.files_directory)
+        os.unlink(self.stdin)
+        os.rmdir(self.directory)
 
     def debugger(self) -> list[str]:
         """The command of gdb, in `files_directory`; `run` in it runs the program on its input.
@@ -91,6 +100,12 @@ class Repro:
         program, *arguments = [*_interpreter(first_line), *self.command]
         run = f"set args {shlex.join(arguments)} <../stdin.bin >/dev/null"
         return ["gdb", "-q", "-ex", run, program]
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    with open(path, "xb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
 
 
 def _interpreter(first_line: bytes) -> list[str]:

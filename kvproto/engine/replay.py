@@ -5,6 +5,8 @@ What the tasks before it wrote is in the journal and the spool, which a job that
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,8 +18,9 @@ from kvproto.engine.journal import Journal, Planned
 from kvproto.engine.map_task import map_input
 from kvproto.engine.merge_plan import LIMITS
 from kvproto.engine.reduce_task import reduce_input
-from kvproto.engine.spec import External, MapSpec, ReduceSpec
+from kvproto.engine.spec import External, Function, MapSpec, ReduceSpec
 from kvproto.errors import JobError
+from kvproto.protocol.frames import PairDecoder, encode_pair
 from kvproto.storage.job_directory import JobPaths
 
 __all__ = ["Task", "find_task"]
@@ -51,6 +54,16 @@ class Task(NamedTuple):
         """Run it in this process. What it writes goes to `directory`; returns its `Finished`."""
         return self.function(self.call._replace(directory=directory))
 
+    def alone(self, number: int) -> Task:
+        """The same map task; its function is called with the entry of this number alone."""
+        assert isinstance(self.function, partial)
+        spec, shared = self.function.args
+        spec = copy.copy(spec)
+        spec.map = one = _OneEntry(spec.map, number)
+        if spec.init is not None:
+            spec.init = partial(one.begin, spec.init)
+        return self._replace(function=partial(self.function.func, spec, shared))
+
     def program(self) -> External | None:
         """The external program that it runs; None for a function of Python."""
         if not isinstance(self.function, partial):
@@ -66,6 +79,37 @@ class Task(NamedTuple):
         if isinstance(spec, ReduceSpec):
             return reduce_input(spec, shared, self.call)
         return map_input(spec, shared, self.call)
+
+    def frame(self, number: int) -> bytes:
+        """Return the pair of this number alone. JobError if there are not so many."""
+        decoder, n_before = PairDecoder(), 0
+        for piece in self.frames():
+            pairs = decoder.feed(piece)
+            if number < n_before + len(pairs):
+                return encode_pair(*pairs[number - n_before])
+            n_before += len(pairs)
+        raise JobError(f"task {self.name} has no record {number}: it reads {n_before}, from 0")
+
+
+class _OneEntry:
+    """A map that calls another one with a single entry, by its number in the task."""
+
+    def __init__(self, function: Function, number: int) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._number, self._n_entries = function, number, 0
+
+    def __call__(self, entry: Any, params: Any) -> Any:
+        self._n_entries += 1
+        return self._function(entry, params) if self._n_entries == self._number + 1 else ()
+
+    def begin(self, init: Function, entries: Iterator[Any], params: Any) -> Any:
+        """Call the init of the map; the entries that it takes have numbers too."""
+        return init(self._counted(entries), params)
+
+    def _counted(self, entries: Iterator[Any]) -> Iterator[Any]:
+        for entry in entries:
+            self._n_entries += 1
+            yield entry
 
 
 class _Reached(Exception):

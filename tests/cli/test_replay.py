@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.catalogue import HERE, compile_worker
 from support.command_line import kvproto_command
 from support.jobs import program
+
+from kvproto import decode_pairs, encode_pair
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +26,19 @@ for key, value in pairs():
 """
 
 
+SWAPS = """
+for key, value in pairs():
+    answer((value, key))
+"""
+
+
 def shell(command, cwd="/", stdin="", **environment):
     """Run a command as a person does who pastes it into a shell."""
-    kept = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=cwd,
-        env=kept,
+        env={"PATH": path, **environment},
         input=stdin,
         capture_output=True,
         text=True,
@@ -93,3 +102,134 @@ def test_a_saved_task_needs_nothing_but_a_shell(command, home, tmp_path):
     assert sorted(os.listdir(place)) == ["files", "repro.sh", "stdin.bin", "stdout.bin"]
     decoded = kvproto_command("decode", stdin=(place / "stdout.bin").read_bytes())
     assert decoded.stdout.count(b"\n") == 2 * 100
+
+
+def test_a_record_alone(command):
+    alone = shell(f"{command} --record 100")
+    assert alone.returncode == 1
+    assert alone.stderr.startswith("about to abort\nkvproto: op map: killed by SIGABRT\n")
+    assert re.search(r"\n  input: record 100 of task map:0\n$", alone.stderr)
+    other = shell(f"{command} --record 101")
+    assert (other.returncode, other.stdout) == (0, "")
+    assert "did not fail on record 101 of task map:0" in other.stderr
+    none = shell(f"{command} --record 201")
+    assert (none.returncode, none.stderr) == (
+        1,
+        "kvproto: task map:0 has no record 201: it reads 201, from 0\n",
+    )
+
+
+def test_a_saved_record_is_all_that_the_program_reads(command, tmp_path):
+    assert shell(f"{command} --record 100 --save alone", cwd=tmp_path).returncode == 0
+    frame = encode_pair(b"", b"BAD line\n")
+    assert (tmp_path / "alone" / "stdin.bin").read_bytes() == b"0\n" + frame
+
+
+def test_a_directory_with_something_in_it_is_left_as_it_is(command, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    saved = shell(f"{command} --save full", cwd=tmp_path)
+    assert saved.returncode == 1
+    assert saved.stderr == f"kvproto: {tmp_path}/full: Directory not empty\n"
+    assert os.listdir(tmp_path / "full") == ["mine"]
+
+
+# --- tools ---------------------------------------------------------------------------------------
+
+GDB = """#!/bin/sh
+# Takes what the real one takes, and does what `run` does there.
+printf '%s\\n' "$1" "$2" "$4" "$#"
+exec sh -c "exec $4 ${3#set args }"
+"""
+
+
+@pytest.fixture
+def path_with_gdb(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gdb").write_text(GDB)
+    (tmp_path / "bin" / "gdb").chmod(0o755)
+    return f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def test_the_first_run_in_gdb_hits_the_fault_of_a_script_and_of_a_binary(
+    command, path_with_gdb, tmp_path
+):
+    script = shell(f"{command} --gdb", PATH=path_with_gdb)
+    assert script.stdout.splitlines() == ["-q", "-ex", sys.executable, "4"]
+    assert (script.returncode, script.stderr) == (128 + 6, "**<MSG> about to abort\n")
+    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
+    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
+    binary = shell(f"{command} --gdb", PATH=path_with_gdb)
+    assert binary.stdout.splitlines() == ["-q", "-ex", "./op", "4"]
+    assert binary.returncode == 128 + 11
+
+
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
+def test_the_real_gdb_stops_where_the_program_crashes(home, text, tmp_path):
+    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
+    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
+    debugged = shell(f"{command} --gdb", stdin="run\nquit\n")
+    assert "Program received signal SIGSEGV" in debugged.stdout
+    assert debugged.returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_valgrind_runs_the_program_on_its_input(home, text, tmp_path):
+    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
+    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
+    checked = shell(f"{command} --valgrind")
+    assert checked.returncode == 128 + 11
+    assert "Command: ./op map" in checked.stderr and "SIGSEGV" in checked.stderr
+    assert checked.stdout == ""
+
+
+def test_a_tool_that_is_not_installed_is_named(command):
+    assert shell(f"{command} --gdb", PATH=str(Path(sys.executable).parent)).stderr == (
+        "kvproto: gdb is not installed, or not in PATH\n"
+    )
+
+
+def test_a_shell_has_the_files_and_the_input(command):
+    inside = shell(
+        f"{command} --shell", stdin="ls . ..; ./op map <../stdin.bin >/dev/null\n", SHELL="/bin/sh"
+    )
+    assert inside.stdout == ".:\nop\n\n..:\nfiles\nrepro.sh\nstdin.bin\n"
+    assert "**<MSG> about to abort\n" in inside.stderr
+    assert inside.returncode == 128 + 6
+
+
+# --- a reduce ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_reduce(home, text, tmp_path):
+    """The command of a job whose reduce fails."""
+    swaps = program(tmp_path, SWAPS, "swaps")
+    return last_command(failed(tmp_path, "-m", swaps, "-r", program(tmp_path, ABORTS), "text"))
+
+
+def test_a_reduce_has_the_pairs_of_the_spool(of_reduce):
+    assert of_reduce.endswith(" reduce:0")
+    again = shell(of_reduce)
+    assert again.returncode == 1
+    assert again.stderr.startswith("about to abort\nkvproto: op reduce: killed by SIGABRT\n")
+
+
+def test_a_task_that_has_succeeded_runs_too(of_reduce):
+    again = shell(of_reduce.replace("reduce:0", "map:0"))
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr == "kvproto: task map:0 did not fail: it read 201 records\n"
+
+
+def test_the_shortest_input_on_which_a_reduce_fails(of_reduce, tmp_path):
+    saved = shell(f"{of_reduce} --shortest --save short", cwd=tmp_path)
+    assert saved.returncode == 0
+    assert 'the last pair that it needs:\n    key, 9 bytes: "BAD line\\n"\n' in saved.stderr
+    frames = (tmp_path / "short" / "stdin.bin").read_bytes().removeprefix(b"0\n")
+    pairs = decode_pairs(frames)
+    assert len(pairs) == 101 and pairs[-1][0] == b"BAD line\n"
+    assert (
+        "# This is the first 101 of 201 pairs of task reduce:0 of job Job@"
+        in (tmp_path / "short" / "repro.sh").read_text()
+    )
+    assert shell("short/repro.sh", cwd=tmp_path).returncode == 128 + 6
