@@ -55,12 +55,11 @@ class Stderr:
 
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
-            line = shortened(str(message), _LINE_CHARACTERS)
             if parse_count(message) is None:
-                self.tail.append(line)
+                self.tail.append(shortened(str(message), _LINE_CHARACTERS))
             if message.kind == ERR:
                 self.n_errors += 1
                 if self.n_errors <= _LISTED_ERRORS:
-                    self.errors.append(line)
+                    self.errors.append(self.tail[-1])
             if self._on_message is not None:
                 self._on_message(message)

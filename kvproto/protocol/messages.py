@@ -7,6 +7,7 @@ says so. No I/O. Implements STDERR and LIMITS-3 of PROTOCOL.md.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
 
 _COUNT = re.compile(rb"count ([A-Za-z0-9_.:-]{1,128}) (-?[0-9]{1,19})")
 _MAX_COUNT = 1 << 63
+_MAX_SHORT = 200  # bytes of a line that is kept, in case that it comes again
 
 
 def parse_count(message: Message) -> tuple[str, int] | None:
@@ -105,7 +107,12 @@ def parse_count(message: Message) -> tuple[str, int] | None:
     Implements STDERR-9.
     """
     is_count = message.kind == MSG and message.text.startswith(b"count ")
-    match = _COUNT.fullmatch(message.text) if is_count else None
+    return _count_of(message.text) if is_count and len(message.text) <= _MAX_SHORT else None
+
+
+@lru_cache(maxsize=256)  # a worker may write the same one for each record
+def _count_of(text: bytes) -> tuple[str, int] | None:
+    match = _COUNT.fullmatch(text)
     if match is None:
         return None
     n = int(match[2])
@@ -169,6 +176,15 @@ class MessageParser:
 
 def _message_of(line: bytes, n_cut: int = 0) -> Message:
     """Make a message of a line, of which n_cut bytes are missing at its end."""
+    return _new_message(line, n_cut) if n_cut or len(line) > _MAX_SHORT else _short_message(line)
+
+
+@lru_cache(maxsize=256)
+def _short_message(line: bytes) -> Message:
+    return _new_message(line, 0)
+
+
+def _new_message(line: bytes, n_cut: int) -> Message:
     kind = _TAGS.get(line[:_TAG_BYTES], "")
     if kind:
         line = line[_TAG_BYTES:].removeprefix(b" ")
