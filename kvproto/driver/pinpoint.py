@@ -234,7 +234,7 @@ class _Search:
                 return None
             self._reproduced = True
             begin, end = self._last.begun, self._last.n_pairs
-            if end - begin == 1:
+            if end - begin <= 1:
                 return begin
             self._span = begin, end
 
