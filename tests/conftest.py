@@ -132,13 +132,24 @@ ON_CLUSTERS = {
 """More of them, by `make test-cluster` alone, which runs all with four threads a worker."""
 
 
+IN_PROCESS = {
+    "test_documented_jobs.py",
+    "test_reduce_alone.py",
+    "test_sort.py",
+    "test_streams.py",
+    "test_text.py",
+}
+"""Those whose jobs also run with processes=0."""
+
+
 def pytest_generate_tests(metafunc):
     path = metafunc.definition.path
     name = path.name
     if path.parent.name in ("classic", "engine") and name in ON_ENGINES | ON_CLUSTERS:
+        here = ["in process"] if name in IN_PROCESS else []
         one = ["1 thread"] if name in ON_ENGINES else []
         many = pytest.param("4 threads", marks=pytest.mark.cluster)
-        metafunc.parametrize("engine_of_jobs", ["local", *one, many], indirect=True)
+        metafunc.parametrize("engine_of_jobs", ["local", *here, *one, many], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +178,12 @@ def executors(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def engine_of_jobs(request, monkeypatch):
-    """Let the jobs of a test run on an engine: "local", or Dask with so many threads a worker."""
-    if getattr(request, "param", "local") != "local":
-        executor = request.getfixturevalue("executors")(int(request.param[0]))
+    """Let the jobs of a test run on an engine: "local" with task processes or in this one, or Dask
+    with so many threads a worker.
+    """
+    engine = getattr(request, "param", "local")
+    if engine == "in process":
+        monkeypatch.setitem(Job.run.__kwdefaults__, "processes", 0)
+    elif engine != "local":
+        executor = request.getfixturevalue("executors")(int(engine[0]))
         monkeypatch.setitem(Job.run.__kwdefaults__, "engine", executor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO
 
 from kvproto.classic import core
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pstats import Stats
 
     from kvproto.engine.engines import Cluster
+    from kvproto.engine.journal import Planned
 
 __all__ = ["Job"]
 
@@ -104,6 +106,9 @@ class Job:
     ) -> Self:
         """Start the job and return it at once; `wait` returns the results.
 
+        With ``processes=0`` it returns when the job has ended, because the tasks run in this
+        thread: for debuggers, coverage and print.
+
         A parameter that is missing here is looked up in the attributes of the job, then in the
         defaults of its worker. `kvproto.external` makes an external program.
 
@@ -130,7 +135,7 @@ class Job:
             )
         send_by_value()
         check_names([*jobargs, *attributes(self, Job)], [*self.worker, *SYNONYMS])
-        _check_processes(processes)
+        _check_processes(processes, engine)
         spec = self.worker.spec(self, jobargs)
         notes: list[str] = []
         inputs = self.worker.inputs(self, jobargs, spec, notes.append)
@@ -141,15 +146,19 @@ class Job:
         address = None if store is None else store_address(store)
         with ExitStack() as undo:  # after Ctrl-C too: no directory without a job
             cluster, n_slots = _cluster(engine, processes, undo)
-            n_processes = min(processes or n_slots, n_allowed)
+            n_processes = min(n_slots if processes is None else processes, n_allowed)
             directory = JobDirectory(spec.name, address)
             undo.callback(directory.discard)
             directory.place_files(files)
-            planned = Planned(spec, inputs, n_processes, n_allowed, speculate)
+            planned = Planned(spec, inputs, max(1, n_processes), n_allowed, speculate)
             journal = Journal(directory, save(self, jobargs, planned, files))
+            if processes == 0 and "attempts" not in jobargs:
+                planned = _with_one_attempt(planned)
             run = JobThread(planned, directory, journal, n_processes, cluster, on_event, notes)
             run.begin(undo)
         self.name, self._run = directory.job, run
+        if processes == 0:
+            run.run_in_process()
         return self
 
     def resume(
@@ -189,17 +198,21 @@ class Job:
                 f"job {self.job} was already started: create another {type(self).__name__}"
             )
         send_by_value()
-        _check_processes(processes)
+        _check_processes(processes, engine)
         sweep()
         bring_home(self.name, store)
         with ExitStack() as undo:  # after Ctrl-C too
             cluster, n_slots = _cluster(engine, processes, undo)
             directory, journal, planned = reopen(self)
             undo.callback(directory.close)
-            n_processes = min(processes or n_slots, planned.n_allowed)
+            n_processes = min(n_slots if processes is None else processes, planned.n_allowed)
+            if processes == 0:
+                planned = _with_one_attempt(planned)
             run = JobThread(planned, directory, journal, n_processes, cluster, on_event, [])
             run.begin(undo)
         self._run = run
+        if processes == 0:
+            run.run_in_process()
         return self
 
     @property
@@ -245,14 +258,9 @@ class Job:
             self._known()
             return self.disco.wait(self.name, poll_interval, timeout, clean, show)
 
-        def outcome() -> list[str]:
-            if run.error is not None:
-                raise run.error
-            return run.results
-
         with stopping(lambda: [run]):
             handle, begin = JobHandle(self.name), run.first_event
-            return watch(handle, run.ended.wait, outcome, timeout, clean, show, begin)
+            return watch(handle, run.ended.wait, run.outcome, timeout, clean, show, begin)
 
     def results(self, timeout: float = 2000) -> tuple[str, list[str]]:
         """Return (status, results); see `Disco.results`."""
@@ -316,11 +324,21 @@ class Job:
         return self.name
 
 
-def _check_processes(processes: int | None) -> None:
-    if processes is not None and (not isinstance(processes, int) or processes < 1):
+def _check_processes(processes: int | None, engine: object) -> None:
+    if processes is None:
+        return
+    if not isinstance(processes, int) or isinstance(processes, bool) or processes < 0:
         raise ValueError(
-            f"processes must be a number from 1, or None (one for each core), not {processes!r}"
+            "processes must be a number from 1, 0 (the tasks run in this process), or None (one "
+            f"for each core), not {processes!r}"
         )
+    if processes == 0 and engine != "local":
+        raise ValueError(f"processes=0 runs the tasks in this process, not on engine={engine!r}")
+
+
+def _with_one_attempt(planned: Planned) -> Planned:
+    """The same for a debugger: who debugs wants to see the first failure."""
+    return planned._replace(spec=replace(planned.spec, attempts=1))
 
 
 def _cluster(

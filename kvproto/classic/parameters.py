@@ -347,7 +347,8 @@ OF_RUN = (
         "processes",
         "int",
         None,
-        "only in `run`: how many tasks run at a time",
+        "only in `run`: how many tasks run at a time. 0: they run in the process that calls `run`, "
+        "where a debugger can stop them",
         shown="as many as there are cores",
     ),
     Parameter(

@@ -1,5 +1,7 @@
 """The threads that run the jobs of this process, and what happens to the jobs when it ends.
 
+A job whose tasks run in this process itself runs in the thread that starts it.
+
 Ctrl-C in a wait stops the job. If the main thread ends with an error or by Ctrl-C, all jobs stop.
 If it ends without an error, the jobs run to their end, and errors go to stderr. While jobs run,
 SIGTERM and SIGHUP do what Ctrl-C does, and then end the process.
@@ -25,12 +27,14 @@ from kvproto.storage.job_directory import JobDirectory
 if TYPE_CHECKING:
     from kvproto.engine.engines import Cluster
     from kvproto.engine.executors import ExecutorEngine
+    from kvproto.engine.in_process import InProcess
     from kvproto.engine.journal import Journal, Planned
     from kvproto.engine.pool import LocalPool
 
 __all__ = ["JobThread", "stop", "stopping"]
 
 _threads: set[JobThread] = set()
+_untold: set[JobThread] = set()  # that have ended with an error which nobody has asked for
 
 
 class JobThread(threading.Thread):
@@ -57,11 +61,14 @@ class JobThread(threading.Thread):
         self.error: BaseException | None = None
         self.ended = Latch()
         self.first_event = os.path.getsize(directory.events) if journal.is_resumed else 0
+        self._is_here = n_processes == 0
         prepare = alias.install if alias.is_installed() else None
-        self.pool = (
-            _local_pool(directory, n_processes, prepare)
-            if cluster is None
-            else _on_cluster(cluster, planned, directory, prepare)
+        self.pool: ExecutorEngine | InProcess | LocalPool = (
+            _on_cluster(cluster, planned, directory, prepare)
+            if cluster is not None
+            else _in_process(directory)
+            if self._is_here
+            else _local_pool(directory, n_processes, prepare)
         )
         self._arguments = (
             *(planned.spec, planned.inputs, directory, self.pool, planned.n_processes),
@@ -69,8 +76,14 @@ class JobThread(threading.Thread):
         )
 
     def begin(self, undo: ExitStack) -> None:
-        """Start the thread, which cleans up by itself: then there is nothing to undo."""
+        """Start the thread, which cleans up by itself: then there is nothing to undo.
+
+        A job whose tasks run in this process begins with `run_in_process`.
+        """
         _take_signals()
+        if self._is_here:
+            undo.pop_all()
+            return
         try:
             with deferred():
                 _threads.add(self)
@@ -80,8 +93,30 @@ class JobThread(threading.Thread):
             _threads.discard(self)
             raise
 
+    def run_in_process(self) -> None:
+        """Run the job in this thread. Raises the KeyboardInterrupt or BdbQuit that stopped it."""
+        from kvproto.engine.in_process import INTERRUPTS  # noqa: PLC0415 (not for all jobs)
+
+        self.run()
+        if self.error is None:
+            return
+        for error in (self.error, self.error.__cause__):
+            if isinstance(error, INTERRUPTS):
+                _say_stopped(self.directory)
+                _end_by_signal(error)
+                raise error
+        _untold.add(self)
+
+    def outcome(self) -> list[str]:
+        """Return the results of the job, or raise its error, when it has ended."""
+        _untold.discard(self)
+        if self.error is not None:
+            raise self.error
+        return self.results
+
     def run(self) -> None:
         try:
+            _threads.add(self)
             # here, so that an error in the import ends the job too
             from kvproto.engine.job import run_job  # noqa: PLC0415 (it loads subprocess and cloudpickle)
 
@@ -95,6 +130,21 @@ class JobThread(threading.Thread):
             self.ended.set()
 
 
+def _in_process(directory: JobDirectory) -> InProcess:
+    from kvproto.engine.in_process import InProcess  # noqa: PLC0415 (not for all jobs)
+
+    return InProcess(
+        log=os.path.join(directory.logs, "in-process.txt"),
+        tmp_directory=directory.tmp,
+        files_directory=_files_directory(directory),
+        stop_fd=directory.stop_fd,
+    )
+
+
+def _files_directory(directory: JobDirectory) -> str | None:
+    return directory.files if os.listdir(directory.files) else None
+
+
 def _local_pool(
     directory: JobDirectory, n_processes: int, prepare: Callable[[], object] | None
 ) -> LocalPool:
@@ -104,7 +154,7 @@ def _local_pool(
         n_processes,
         log_directory=directory.logs,
         tmp_directory=directory.tmp,
-        files_directory=directory.files if os.listdir(directory.files) else None,
+        files_directory=_files_directory(directory),
         prepare=prepare,
         stop_fd=directory.stop_fd,
     )
@@ -136,8 +186,11 @@ def stop(threads: Sequence[JobThread]) -> None:
         thread.directory.stop()
     for thread in threads:
         thread.ended.wait()
-        job = thread.directory
-        say(f"kvproto: job {job.job} was stopped; its logs are in {job.path}{how_to_resume(job)}")
+        _say_stopped(thread.directory)
+
+
+def _say_stopped(job: JobDirectory) -> None:
+    say(f"kvproto: job {job.job} was stopped; its logs are in {job.path}{how_to_resume(job)}")
 
 
 @contextmanager
@@ -189,6 +242,7 @@ def _at_exit() -> None:
     with suppress(KeyboardInterrupt), stopping(lambda: threads):
         for thread in threads:
             thread.ended.wait()
+        for thread in (*threads, *_untold):
             if thread.error is not None:
                 say(f"kvproto: {thread.error}")
 

@@ -132,9 +132,10 @@ def _add_run(commands: Commands) -> None:
     parser.add_argument(
         "-j",
         "--processes",
-        type=_at_least_one,
+        type=_number_of_processes,
         metavar="N",
-        help="how many tasks run at a time; default: one for each core",
+        help="how many tasks run at a time; default: one for each core. 0: they run in this "
+        "process, one after the other, so that breakpoints and print work in job functions",
     )
     parser.add_argument(
         "--engine",
@@ -201,21 +202,34 @@ def join_parameters(argv: list[str]) -> list[str]:
     return joined
 
 
-def _at_least_one(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: give 1 or more")
+def _number_of_processes(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: give 0 or more")
     return int(text)
 
 
 def _run_job(args: argparse.Namespace) -> int:
+    from bdb import BdbQuit
+
+    try:
+        return _run_or_resume(args)
+    except BdbQuit:  # a line says already that the job was stopped
+        return 1
+
+
+def _run_or_resume(args: argparse.Namespace) -> int:
     from kvproto.engine import prepared
 
     if args.engine == "local" and not args.resume:  # whose directory may be another
         find_modules_in_current_directory()
-        prepared.begin()  # it starts during the imports here
+        if args.processes != 0:
+            prepared.begin()  # it starts during the imports here
 
     from kvproto.cli.run_job import resume, run
 
+    # live lines would overwrite the prompt of a debugger
+    is_plain = args.processes == 0 and args.progress == "auto"
+    progress = "plain" if is_plain else args.progress
     if args.resume:
         if args.input or args.parameters:
             args.parser.error(
@@ -226,7 +240,7 @@ def _run_job(args: argparse.Namespace) -> int:
             processes=args.processes,
             engine=args.engine,
             store=args.store,
-            progress=args.progress,
+            progress=progress,
             output=args.output,
             form=args.form,
         )
@@ -237,7 +251,7 @@ def _run_job(args: argparse.Namespace) -> int:
         processes=args.processes,
         engine=args.engine,
         store=args.store,
-        progress=args.progress,
+        progress=progress,
         output=args.output,
         form=args.form,
     )

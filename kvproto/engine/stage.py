@@ -204,10 +204,10 @@ def portable(fn: Callable[[Any], Any]) -> bytes:
     return data
 
 
-def _restored(error: bytes | None) -> BaseException | None:
+def _restored(error: bytes | BaseException | None) -> BaseException | None:
     """Unpickle the error of a task; None if only the task can import its class."""
-    if error is None:
-        return None
+    if not isinstance(error, bytes):
+        return error
     try:
         restored: BaseException = pickle.loads(error)
     except Exception:  # anything that the import of its module raises

@@ -50,6 +50,7 @@ class _Channel:
     """Carries the events of the current task to the driver, and counts what it sends."""
 
     sink: OnEvent | None = None
+    log_fd = 2
     stage, task, log = "", 0, ""
     read_bytes = read_records = 0
     bytes_out = records_out = 0
@@ -64,13 +65,16 @@ class _Channel:
 _channel = _Channel()
 
 
-def set_sink(sink: OnEvent | None) -> None:
-    """Set the function that gets the events of this task process; None drops them."""
-    _channel.sink = sink
+def set_sink(sink: OnEvent | None, log_fd: int = 2) -> None:
+    """Set the function that gets the events of this process's tasks; None drops them.
+
+    Their messages go to the descriptor `log_fd` too.
+    """
+    _channel.sink, _channel.log_fd = sink, log_fd
 
 
 def is_in_task() -> bool:
-    """Whether this process runs tasks, and is not the driver of a job."""
+    """Whether this process runs tasks now."""
     return _channel.sink is not None
 
 
@@ -120,7 +124,7 @@ def note_load(load: Load) -> None:
 def _may_send(text: str) -> bool:
     """Write a text to the log, which has all of them; return whether to send it too."""
     with suppress(OSError):  # the task has closed its stderr, or the disk is full
-        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+        os.write(_channel.log_fd, text.encode("utf-8", "backslashreplace") + b"\n")
     now = time.monotonic()
     if now >= _channel.next_second:
         _tell_unsent()

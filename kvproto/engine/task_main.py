@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from kvproto._text import without_passwords
 from kvproto.driver import proc
@@ -34,7 +34,7 @@ from kvproto.errors import (
     WorkerReported,
 )
 
-__all__ = ["Failure", "main"]
+__all__ = ["Failure", "Surroundings", "failure_of", "main"]
 
 _MAX_LINE = 1 << 16
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -49,15 +49,16 @@ class Failure(NamedTuple):
         The whole error.
     brief : str
         The error without a worker's stderr, which was sent as messages already.
-    error : bytes or None
-        The error, pickled, because the driver may not know its class; None if it cannot be pickled.
+    error : bytes, BaseException or None
+        The error. It is pickled if it comes from another process, because the driver may not know
+        its class; None if it cannot be pickled.
     may_retry : bool
         Whether another attempt may succeed.
     """
 
     report: str
     brief: str
-    error: bytes | None
+    error: bytes | BaseException | None
     may_retry: bool
 
 
@@ -84,7 +85,7 @@ def main(fd: int) -> None:
             connection.send(data)
 
     set_sink(lambda event: send(("event", event)))
-    prints, surroundings = _Prints(), _Surroundings()
+    prints, surroundings = _Prints(), Surroundings()
     pid, stage, data, log = os.getpid(), "", b"", _log_name()
     while True:
         kind, *details = calls.get()
@@ -103,7 +104,7 @@ def main(fd: int) -> None:
             # Unpickled again for each task, which starts with fresh params.
             answer = ("result", index, _function(data)(pickle.loads(call)))
         except BaseException as e:  # the task has failed, whatever it is: SystemExit too
-            answer = ("error", index, _failure(e))
+            answer = ("error", index, failure_of(e, sys.__stderr__))
         if os.getpid() != pid:
             os._exit(1)  # a fork that returned from the job function: only its parent answers
         prints.flush()
@@ -144,7 +145,7 @@ def _receive(connection: Connection, calls: queue.SimpleQueue[tuple[Any, ...]]) 
             os._exit(1)
 
 
-class _Surroundings:
+class Surroundings:
     """The working directory and the environment, which are restored before each task."""
 
     def __init__(self) -> None:
@@ -203,8 +204,9 @@ class _Prints(io.TextIOBase):
 # --- errors ------------------------------------------------------------------------------------
 
 
-def _failure(error: BaseException) -> Failure:
-    report = without_passwords(_report(error))
+def failure_of(error: BaseException, log: TextIO | None) -> Failure:
+    """How an attempt failed that raised this error; the log gets a traceback that nobody sees."""
+    report = without_passwords(_report(error, log))
     brief = report
     if isinstance(error, WorkerError):
         brief = without_passwords(_of_kvproto(error, error.report(with_stderr=False)))
@@ -228,7 +230,7 @@ def _portable(error: BaseException) -> bytes | None:
         return None
 
 
-def _report(error: BaseException) -> str:
+def _report(error: BaseException, log: TextIO | None) -> str:
     """The whole error: kvproto's own text, or the traceback without kvproto's frames.
 
     If all frames are kvproto's, the traceback goes to the log. A TypeError or ValueError is then
@@ -241,7 +243,7 @@ def _report(error: BaseException) -> str:
     has_frames = [_without_ours(part) for part in _parts(shown)]
     if any(has_frames):
         return "".join(shown.format()).rstrip()
-    print(without_passwords("".join(traceback.format_exception(error))), file=sys.__stderr__)
+    print(without_passwords("".join(traceback.format_exception(error))), file=log)
     if isinstance(error, (TypeError, ValueError)):
         return "".join(traceback.format_exception_only(error)).rstrip()
     # A bug in kvproto: show its frames, because there are no others.

@@ -39,7 +39,7 @@ class Watch:
             end=max(self._start, time.time()),
             host=socket.gethostname(),
             pid=os.getpid(),
-            user=now.user + now.children_user - before.user - before.children_user,
-            system=now.system + now.children_system - before.system - before.children_system,
+            user=now.user - before.user + (now.children_user - before.children_user),
+            system=now.system - before.system + (now.children_system - before.children_system),
             memory=proc.peak_memory() if self._is_peak_known else 0,
         )

@@ -213,7 +213,7 @@ def test_a_parameter_that_is_wrong_is_one_clear_line(here, arguments, says):
     "arguments, says",
     [
         (["-P", "params"], "'params' is not KEY=VALUE"),
-        (["-j", "0"], "1 or more"),
+        (["-j", "none"], "0 or more"),
         (["--out", "lines"], "invalid choice"),
         (["--bogus", "input"], "unrecognized arguments: --bogus"),
         (["--quiet", "--progress", "plain"], "not allowed with"),

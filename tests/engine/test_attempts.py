@@ -3,6 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,11 +15,21 @@ from support.jobs import ECHO, program
 import kvproto
 from kvproto.classic import Job, Params, external
 from kvproto.classic.func import nop_reduce
+from kvproto.engine.usage import Watch
 from kvproto.errors import JobError
 
 
 def attempts(job):
     return [event for _, event in job.events() if event["event"] == "task"]
+
+
+def test_an_attempt_that_used_no_cpu_did_not_use_less():
+    subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True)
+    for _ in range(40):
+        until = time.process_time() + 0.01
+        while time.process_time() < until:
+            pass
+        assert Watch().usage().user >= 0
 
 
 def test_an_attempt_tells_where_it_ran_what_it_read_and_what_it_used(tmp_path):
