@@ -52,7 +52,8 @@ class Cluster:
 
         The number may change while a job runs. After an exception, the number before it counts.
         """
-        return getattr(self._executor, "_max_workers", None) or n_cores()
+        says = (getattr(self._executor, name, None) for name in ("_max_workers", "max_workers"))
+        return next(filter(None, says), None) or n_cores()
 
     def submit(self, fn: Callable[[Call], bytes], call: Call) -> Future[bytes]:
         """Run fn(call) in a worker process once, even if it fails. `call.key` is unique."""
