@@ -124,10 +124,13 @@ ON_CLUSTERS = {
     "test_chain.py",
     "test_chains.py",
     "test_combinations.py",
+    "test_contents.py",
+    "test_documented.py",
     "test_external.py",
     "test_func_interfaces.py",
     "test_job.py",
     "test_run.py",
+    "test_testing.py",
 }
 """More of them, by `make test-cluster` alone, which runs all with four threads a worker."""
 
