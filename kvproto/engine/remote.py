@@ -171,7 +171,12 @@ def _using(origin: Origin) -> Iterator[_Job]:
             for problem in probe(origin.address, origin.versions):
                 raise JobError(problem)
             sweep()
-            job = _jobs[origin.address] = _Job(origin)
+            directory = WorkerDirectory()
+            try:
+                job = _jobs[origin.address] = _Job(origin, directory)
+            except BaseException:
+                directory.remove()
+                raise
         job.n_running += 1
         job.is_unused.clear()
     try:
@@ -199,13 +204,13 @@ os.register_at_fork(after_in_child=_after_fork)
 class _Job:
     """A job in this worker process, with its warm task processes."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, directory: WorkerDirectory) -> None:
         self.n_running = 0
         self.is_unused = threading.Event()
         self.has_ended = False
         self._exchange = Exchange(origin.address)
         self._origin = origin
-        self._directory = WorkerDirectory()
+        self._directory = directory
         self._logs = origin.logs if os.path.isdir(origin.logs) else self._directory.path
         self._environment = {"KVPROTO_HOME": origin.home} if os.path.isdir(origin.home) else {}
         modules = os.path.join(self._directory.path, "modules")
