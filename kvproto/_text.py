@@ -15,6 +15,7 @@ __all__ = [
     "quoted_text",
     "shortened",
     "signal_name",
+    "visible",
     "without_passwords",
 ]
 
@@ -37,6 +38,13 @@ _PASSWORD = re.compile(
 def printable(text: str) -> str:
     """Escape control characters except newlines and tabs, since they may control a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def visible(text: str) -> str:
+    """Show characters that cannot be seen as escape sequences; newlines and tabs stay."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def without_passwords(text: str) -> str:
@@ -63,7 +71,7 @@ def amount(n_bytes: float) -> str:
 
 def counted(n: int, unit: str) -> str:
     """Say how many of something, as "1 pair" or "12,345 pairs"."""
-    plural = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    plural = f"{unit}es" if unit.endswith(("ch", "s")) else f"{unit}s"
     return f"{n:,} {unit if n == 1 else plural}"
 
 

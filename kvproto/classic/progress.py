@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from kvproto._stdio import stderr
 from kvproto._text import amount, counted, printable
+from kvproto.engine.starts import report_command
 
 __all__ = ["KINDS", "LiveLines", "Progress", "Stage", "stages_of"]
 
@@ -139,6 +140,8 @@ class Progress:
         figures = [] if self._first is None else self._first.amounts()
         self.close()
         self._say(f"done: {', '.join([*figures, *self._set_aside, _seconds(event['seconds'])])}")
+        if job := event.get("job"):
+            self._say(f"a page about it: {report_command(job)}")
 
     def _on_failed(self, event: dict[str, Any]) -> None:
         self.close()  # the error that follows begins on a line of its own

@@ -17,14 +17,26 @@ import signal
 import sys
 
 import kvproto
-from kvproto.cli import bad, check, config, encode, inspect, jobs, map_reduce, replay, run, tag
+from kvproto.cli import (
+    bad,
+    check,
+    config,
+    encode,
+    inspect,
+    jobs,
+    map_reduce,
+    replay,
+    report,
+    run,
+    tag,
+)
 from kvproto.cli.shared import print_error, say, write_all
 from kvproto.driver.signals import Ended, as_interrupts, end_by
 from kvproto.errors import KVProtoError
 
 __all__ = ["main"]
 
-MODULES = (map_reduce, encode, inspect, check, run, jobs, replay, bad, tag, config)
+MODULES = (map_reduce, encode, inspect, check, run, jobs, report, replay, bad, tag, config)
 """The modules of commands, in the order in which --help lists them."""
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from kvproto._text import ROW_BYTES, dump_row, quoted_ascii, shortened
+from kvproto._text import ROW_BYTES, dump_row, quoted_ascii, shortened, visible
 from kvproto.conformance.answers import Stdin, Stream
 
-__all__ = ["of_input", "of_output", "plural", "quoted", "shown", "visible"]
+__all__ = ["of_input", "of_output", "plural", "quoted", "shown"]
 
 LINES_OF_AN_ITEM = 2
 LINES = 24
@@ -118,13 +118,6 @@ def _as_text(line: _Line, wrong: int | None) -> list[str]:
     if line.offset == _HIDDEN:
         return [f"        ... {line.words}"]
     return dump_row(line.offset, line.data, line.words, line.offset == wrong)
-
-
-def visible(text: str) -> str:
-    """Show characters that cannot be seen as escape sequences; newlines and tabs stay."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def quoted(line: bytes, most: int = 50) -> str:

@@ -13,8 +13,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from kvproto._text import visible
 from kvproto.conformance.case import Case
-from kvproto.conformance.display import visible
 from kvproto.conformance.player import VARIABLES, Program
 from kvproto.conformance.runner import Check, Result
 from kvproto.conformance.schedule import Answers, CloseOutput, Pause, Schedule, Send

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from kvproto._text import visible
 from kvproto.conformance.case import MODES, Case
-from kvproto.conformance.display import visible
 from kvproto.conformance.evidence import keep
 from kvproto.conformance.player import Program, play
 from kvproto.conformance.pytest_plugin import params_of

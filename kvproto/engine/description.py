@@ -13,6 +13,7 @@ from typing import Any
 
 import kvproto
 from kvproto._text import counted, shortened, without_passwords
+from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import External, InputChain, JobSpec, function_name
 from kvproto.errors import JobError, WorkerError
 
@@ -36,7 +37,8 @@ def parameters_of(spec: JobSpec, n_processes: int) -> dict[str, str]:
     texts = {"processes": str(n_processes)}
     for part in fields(JobSpec):
         value = getattr(spec, part.name)
-        if part.name not in _OF_ENGINE and value != part.default:
+        is_default = value == part.default or value is default_partition
+        if part.name not in _OF_ENGINE and not is_default:
             texts[part.name] = _described(value)
     params = spec.params if isinstance(spec.params, dict) else getattr(spec.params, "__dict__", {})
     for name, value in list(params.items())[:_MAX_PARAMS]:
@@ -85,6 +87,7 @@ def details_of(error: BaseException) -> dict[str, str]:
 
 
 def _details(error: BaseException) -> Iterator[tuple[str, str]]:
+    yield "kind", type(error).__name__
     if isinstance(error, JobError) and error.task is not None:
         yield "task", "{}:{}".format(*error.task)
     worker = error.cause if isinstance(error, JobError) else error

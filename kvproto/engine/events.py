@@ -240,11 +240,12 @@ class Counted(Event):
 
 @dataclass(eq=False, repr=False)
 class Done(Event):
-    """The job is complete: the paths of its results, or its tag."""
+    """The job `job` is complete: the paths of its results, or its tag."""
 
     name = "done"
     results: list[str]
     seconds: float
+    job: str = ""
 
 
 @dataclass(eq=False, repr=False)
@@ -252,9 +253,9 @@ class Failed(Event):
     """The job failed: `text` is the whole error.
 
     If a worker's stderr is in it, `brief` is the error without that. `details` has its parts, as
-    far as there are any: "task" as "map:17", and of a worker "program", "what", "number" and
-    "record" (the pair at which it fails), "replay" (what playing it again has shown), "hexdump" (of
-    its output), "stderr" (its last lines), "core" and "advice".
+    far as there are any: "kind" (the class of the error), "task" as "map:17", and of a worker
+    "program", "what", "number" and "record" (the pair at which it fails), "replay" (what playing it
+    again has shown), "hexdump" (of its output), "stderr" (its last lines), "core" and "advice".
     """
 
     name = "failed"

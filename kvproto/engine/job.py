@@ -34,7 +34,7 @@ from kvproto.engine.plan import (
 )
 from kvproto.engine.reduce_task import reduce_task
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.starts import how_to_replay, how_to_resume
+from kvproto.engine.starts import how_to_replay, how_to_report, how_to_resume
 from kvproto.errors import JobError, KVProtoError, TaskError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
@@ -161,7 +161,7 @@ def _run_and_log(
     try:
         _tidy(log, directory, is_done=True)
         _log_counters(log, journal)
-        log(Done(paths, time.monotonic() - began))
+        log(Done(paths, time.monotonic() - began, directory.job))
     except Exception as e:  # from the file, or anything that on_event raises
         raise JobError(
             f"job {directory.job} is done and its results are in {directory.results}, "
@@ -174,7 +174,8 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     """Make the error of the job, with the text of the task's error, and that error as its cause."""
     text, brief = (
         f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
-        f"{how_to_resume(directory)}{how_to_replay(directory, _failed_task(error))}"
+        f"{how_to_report(directory)}{how_to_resume(directory)}"
+        f"{how_to_replay(directory, _failed_task(error))}"
         for text in (str(error), _brief(error))
     )
     if not isinstance(error, JobError):

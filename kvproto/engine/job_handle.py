@@ -15,7 +15,13 @@ from typing import Any
 from kvproto.driver.supervisor import remove_tree
 from kvproto.engine.event_log import last_line, read_events
 from kvproto.engine.events import Counted, Done, Failed, StageStarted, read_event
-from kvproto.engine.starts import how_to_replay, how_to_resume, last_start, started
+from kvproto.engine.starts import (
+    how_to_replay,
+    how_to_report,
+    how_to_resume,
+    last_start,
+    started,
+)
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.control import has_driver, locked, tell_to_stop, wait_for_end
@@ -142,7 +148,8 @@ class JobHandle:
             reasons = ["is active: it has not ended"]
         hint = ""
         if status != ACTIVE:
-            hint = how_to_resume(self.paths) + how_to_replay(self.paths, self.failed_task())
+            hint = how_to_report(self.paths) + how_to_resume(self.paths)
+            hint += how_to_replay(self.paths, self.failed_task())
         texts = [
             f"job {self.job} {reason}\nits logs are in {self.paths.path}{hint}"
             for reason in reasons

@@ -18,9 +18,12 @@ from kvproto.storage.store import is_object
 __all__ = [
     "first_event",
     "how_to_replay",
+    "how_to_report",
     "how_to_resume",
     "last_machine",
     "last_start",
+    "replay_command",
+    "report_command",
     "started",
 ]
 
@@ -68,9 +71,23 @@ def how_to_replay(paths: JobPaths, task: str) -> str:
 
     "" if the job keeps nothing for that, or if no task failed.
     """
-    if not task or not paths.is_replayable():
-        return ""
-    return f"\nto run this task alone: {_command('replay', paths.job, task)}"
+    command = replay_command(paths, task)
+    return command and f"\nto run this task alone: {command}"
+
+
+def replay_command(paths: JobPaths, task: str) -> str:
+    """Return the command alone, or ""."""
+    return _command("replay", paths.job, task) if task and paths.is_replayable() else ""
+
+
+def how_to_report(paths: JobPaths) -> str:
+    """Return the line of a job's error that says how to see what happened."""
+    return f"\na page about it: {report_command(paths.job)}"
+
+
+def report_command(job: str) -> str:
+    """Return the command that makes the page about a job."""
+    return _command("report", job)
 
 
 def _command(*words: str) -> str:

@@ -145,7 +145,6 @@ def test_the_first_event_describes_the_job_and_hides_passwords(tmp_path):
         "map": "program: op",
         "reduce": "kvproto.classic.func.nop_reduce",
         "n_partitions": "2",
-        "partition": "kvproto.engine.partition.default_partition",
         "sort": "True",
         "status_interval": "100000",
         "params.limit": "7",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import escape
 
-from kvproto.conformance.display import plural, visible
+from kvproto._page import attribute, page, safe
+from kvproto.conformance.display import plural
 from kvproto.conformance.report.parts import (
     SECTIONS,
     Dump,
@@ -26,7 +26,7 @@ from kvproto.conformance.report.parts import (
 from kvproto.conformance.report.text import conclusion, counts
 from kvproto.conformance.runner import Result
 
-__all__ = ["STYLE", "as_html"]
+__all__ = ["as_html"]
 
 ABOUT_WORKER = (
     "A worker is a program, in any language, that reads pairs of a key and a value on its standard "
@@ -73,14 +73,8 @@ def as_html(
     faults = failures(results)
     parts = [_head(subject, results), _faults(faults, directories), _asides(results)]
     parts += [_section(name, some, leaders(results)) for name, some in by_section(results).items()]
-    parts += [f"<h2>What was run</h2>\n{_list(run)}<p class=soft>{_text(LEVELS)}</p>\n"]
-    title = _text(f"{subject} {conclusion(results)}")
-    return (
-        "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-        '<meta name=viewport content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n{''.join(parts)}</body>\n</html>\n"
-    )
+    parts += [f"<h2>What was run</h2>\n{_list(run)}<p class=soft>{safe(LEVELS)}</p>\n"]
+    return page(f"{subject} {conclusion(results)}", "".join(parts), STYLE)
 
 
 def _head(subject: str, results: list[Result]) -> str:
@@ -98,9 +92,9 @@ def _head(subject: str, results: list[Result]) -> str:
     n_checks = f"{plural(len(results), 'check')} (a check is one case in one mode):"
     return (
         f'<header>\n<div class="verdict{" failed" * is_bad}">\n'
-        f"<h1><code>{_text(subject)}</code> {_text(verdict)}</h1>\n"
-        f"<p>{_text(summary)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
-        f"<p class=soft>{_text(about)}</p>\n</header>\n"
+        f"<h1><code>{safe(subject)}</code> {safe(verdict)}</h1>\n"
+        f"<p>{safe(summary)}{n_checks}</p>\n<ul class=counts>{''.join(chips)}</ul>\n</div>\n"
+        f"<p class=soft>{safe(about)}</p>\n</header>\n"
     )
 
 
@@ -119,10 +113,10 @@ def _fault(one: Failure, directory: str) -> str:
     dumps = "".join(_dump(dump) for dump in parts.dumps)
     title = finding.what[:1].upper() + finding.what[1:]
     return (
-        f"<details open id={_attribute(one.result.name)}>\n"
-        f"<summary><h3>{_text(title)}</h3></summary>\n<div class=body>\n"
-        f"<p class=soft><code>{_text(case.id)}</code> ({mode}), level {case.level}, clause "
-        f"{_text(finding.clause)} of the protocol. It says: {_text(case.title)}.</p>\n"
+        f"<details open id={attribute(one.result.name)}>\n"
+        f"<summary><h3>{safe(title)}</h3></summary>\n<div class=body>\n"
+        f"<p class=soft><code>{safe(case.id)}</code> ({mode}), level {case.level}, clause "
+        f"{safe(finding.clause)} of the protocol. It says: {safe(case.title)}.</p>\n"
         f"{_list(fields)}{dumps}{_others(one)}<h4>To reproduce it</h4>\n"
         f"{_again(directory, one.result, parts.needs)}</div>\n</details>\n"
     )
@@ -131,38 +125,38 @@ def _fault(one: Failure, directory: str) -> str:
 def _others(one: Failure) -> str:
     if not one.others:
         return ""
-    names = ", ".join(f"<code>{_text(other.case.id)}</code> ({other.mode})" for other in one.others)
+    names = ", ".join(f"<code>{safe(other.case.id)}</code> ({other.mode})" for other in one.others)
     about = f"The same fault makes {plural(len(one.others), 'other check')} fail"
     return f"<details class=others>\n<summary>{about}</summary>\n<p>{names}</p>\n</details>\n"
 
 
 def _again(directory: str, result: Result, needs: str) -> str:
     script = (
-        f"<pre class=command>{_text(directory)}/repro.sh</pre>\n"
-        f"<p class=soft>needs {_text(needs)}.</p>\n"
+        f"<pre class=command>{safe(directory)}/repro.sh</pre>\n"
+        f"<p class=soft>needs {safe(needs)}.</p>\n"
     )
     if is_of_driver([result]):
         return script
-    replay = f"<pre class=command>kvproto check --replay {_text(directory)}</pre>\n"
+    replay = f"<pre class=command>kvproto check --replay {safe(directory)}</pre>\n"
     return f"{script}{replay}<p class=soft>repeats the run exactly.</p>\n"
 
 
 def _dump(dump: Dump) -> str:
     lines = [_dump_line(line) for line in dump.lines if not line.lstrip().startswith("^^ ")]
     body = "\n".join(lines) or "<span class=soft>nothing</span>"
-    return f"<h4>{_text(dump.name)}: {_text(dump.about)}</h4>\n<pre>{body}</pre>\n"
+    return f"<h4>{safe(dump.name)}: {safe(dump.about)}</h4>\n<pre>{body}</pre>\n"
 
 
 def _dump_line(line: str) -> str:
     parts = LINE.fullmatch(line)
     if parts is None:
-        return f"<mark>{_text(line)}</mark>" if line.startswith(">") else _text(line)
+        return f"<mark>{safe(line)}</mark>" if line.startswith(">") else safe(line)
     is_wrong, offset, data, gap, about = parts.groups()
-    about = _text(about)
+    about = safe(about)
     if is_wrong == ">":
         data = f"<mark>{data[:2]}</mark>{data[2:]}"
         about += "   <mark>the first wrong byte</mark>"
-    return f"{_text(is_wrong)} {offset}  {data}<span class=gap>{gap[2:]}</span>  {about}"
+    return f"{safe(is_wrong)} {offset}  {data}<span class=gap>{gap[2:]}</span>  {about}"
 
 
 def _asides(results: list[Result]) -> str:
@@ -171,7 +165,7 @@ def _asides(results: list[Result]) -> str:
     if not fixed:
         return ""
     rows = "".join(
-        f"<li><code>{_text(r.case.id)}</code> ({r.mode}): {_text(words(r))}</li>\n" for r in fixed
+        f"<li><code>{safe(r.case.id)}</code> ({r.mode}): {safe(words(r))}</li>\n" for r in fixed
     )
     return f"<h2>Known failures that pass</h2>\n<ul>\n{rows}</ul>\n"
 
@@ -184,7 +178,7 @@ def _section(name: str, results: list[Result], same: Mapping[str, Result]) -> st
     heads = "".join(f"<th scope=col class=mode>in a {mode}</th>" for mode in modes)
     rows = "".join(_row(some, modes, same) for some in by_case.values())
     return (
-        f"<section>\n<h2>{_text(name)}</h2>\n<p class=soft>{_text(SECTIONS.get(name, ''))}</p>\n"
+        f"<section>\n<h2>{safe(name)}</h2>\n<p class=soft>{safe(SECTIONS.get(name, ''))}</p>\n"
         "<table>\n<thead><tr><th scope=col>case</th><th scope=col class=level>level</th>"
         f"{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</section>\n"
     )
@@ -200,12 +194,12 @@ def _row(by_mode: Mapping[str, Result], modes: list[str], same: Mapping[str, Res
     if len(texts) == len(by_mode) and len(set(texts.values())) == 1:
         texts = {"": next(iter(texts.values()))}
     why = [
-        f"<span class=why>{mode}{': ' * bool(mode)}{_text(text)}</span>"
+        f"<span class=why>{mode}{': ' * bool(mode)}{safe(text)}</span>"
         for mode, text in texts.items()
     ]
     cells = "".join(_cell(by_mode.get(mode), mode, same) for mode in modes)
     return (
-        f"<tr><th scope=row>{_text(case.title)} <code class=soft>{_text(case.id)}</code>"
+        f"<tr><th scope=row>{safe(case.title)} <code class=soft>{safe(case.id)}</code>"
         f"{''.join(why)}</th><td class=level>{case.level}</td>{cells}</tr>\n"
     )
 
@@ -216,102 +210,28 @@ def _cell(result: Result | None, mode: str, same: Mapping[str, Result]) -> str:
     kind, label, _ = STATUSES[result.status]
     if result.status == "fail":
         label = (
-            f"<a class=bad href={_attribute('#' + same.get(result.name, result).name)}>{label}</a>"
+            f"<a class=bad href={attribute('#' + same.get(result.name, result).name)}>{label}</a>"
         )
     return f'<td class="mode {kind}" data-of="{mode}:">{label}</td>'
 
 
 def _list(fields: Mapping[str, str]) -> str:
     items = "".join(
-        f"<dt>{_text(name)}</dt><dd{' class=key' * (name == NAMES['likely'])}>{_text(text)}</dd>\n"
+        f"<dt>{safe(name)}</dt><dd{' class=key' * (name == NAMES['likely'])}>{safe(text)}</dd>\n"
         for name, text in fields.items()
         if name not in HIDDEN
     )
     return f"<dl>\n{items}</dl>\n"
 
 
-def _attribute(text: str) -> str:
-    return f'"{_text(text)}"'
-
-
-def _text(text: str) -> str:
-    return escape(visible(text))
-
-
 STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #ffffff; --text: #1c2024; --soft: #5c646d; --line: #dfe3e8; --panel: #f5f7f9;
-  --good: #17703a; --bad: #b3261e; --other: #6b5a00; --wrong: #ffd84d; --wrong-text: #1c2024;
-  --link: #1857b8;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #14171a; --text: #e4e7ea; --soft: #9aa4ae; --line: #30363d; --panel: #1c2126;
-    --good: #63c98a; --bad: #ff8a80; --other: #e0c65c; --wrong: #f2c744; --wrong-text: #14171a;
-    --link: #82b1ff;
-  }
-}
-* { box-sizing: border-box }
-body {
-  margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 64rem; background: var(--page);
-  color: var(--text);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans",
-  sans-serif;
-}
-code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
-  monospace }
-code { font-size: .9em; overflow-wrap: anywhere }
-a { color: var(--link) }
-h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere }
-h2 { margin: 2.75rem 0 .25rem; font-size: 1.25rem }
-h3 { display: inline; margin: 0; font-size: 1rem; font-weight: 600 }
-h4 { margin: 1.25rem 0 .35rem; font-size: .875rem; color: var(--soft); font-weight: 600 }
-p { margin: .4rem 0; max-width: 46rem }
-.soft { color: var(--soft) }
-.verdict { border-left: .4rem solid var(--good); padding: .25rem 0 .25rem 1rem;
-  margin-bottom: 1rem }
-.verdict.failed { border-color: var(--bad) }
-.counts { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; padding: 0;
-  margin: 1rem 0 0 }
-.counts li { border: 1px solid var(--line); border-radius: .5rem; padding: .2rem .7rem;
-  background: var(--panel) }
-.counts b { font-size: 1.1rem }
-.good { color: var(--good) } .bad { color: var(--bad) }
-.other { color: var(--other) } .none { color: var(--soft) }
-details { border: 1px solid var(--line); border-radius: .5rem; margin: 1rem 0 }
-summary { cursor: pointer; padding: .6rem .9rem; background: var(--panel); border-radius: .5rem }
-details[open] > summary { border-bottom: 1px solid var(--line); border-radius: .5rem .5rem 0 0 }
+dd.key { font-weight: 600 }
+th.mode, td.mode { width: 8rem } th.level, td.level { width: 5rem; color: var(--soft) }
+.why { display: block; color: var(--soft); font-size: .9rem; overflow-wrap: anywhere }
 details.others { border: 0; margin: .9rem 0 0 }
 details.others > summary { background: none; border: 0; padding: 0; color: var(--soft) }
 details.others > p { font-size: .9rem; max-width: none }
-.body { padding: .25rem .9rem .9rem }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1rem;
-  margin: .75rem 0 }
-dt { color: var(--soft) }
-dd { margin: 0; white-space: pre-line; overflow-wrap: anywhere }
-dd.key { font-weight: 600 }
-pre {
-  margin: 0; padding: .6rem .75rem; overflow-x: auto; background: var(--panel);
-  border: 1px solid var(--line);
-  border-radius: .4rem; font-size: .82rem; line-height: 1.45; tab-size: 4;
-}
-pre.command { white-space: pre-wrap; overflow-wrap: anywhere }
-mark { background: var(--wrong); color: var(--wrong-text); border-radius: .15rem; padding: 0 .1rem }
-table { width: 100%; border-collapse: collapse; margin: .75rem 0 0 }
-th, td { padding: .45rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top }
-thead th { color: var(--soft); font-size: .85rem; font-weight: 600 }
-th:first-child { padding-left: 0 }
-tbody th { font-weight: 400 }
-th.mode, td.mode { width: 8rem } th.level, td.level { width: 5rem; color: var(--soft) }
-.why { display: block; color: var(--soft); font-size: .9rem; overflow-wrap: anywhere }
 @media (max-width: 40rem) {
-  body { padding: 1rem .9rem 3rem }
-  h1 { font-size: 1.35rem }
-  dl { grid-template-columns: minmax(0, 1fr); gap: 0 }
-  dd { margin-bottom: .6rem }
-  pre { font-size: .75rem }
   .gap { display: none }
   thead { display: none }
   tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) }
@@ -320,5 +240,4 @@ th.mode, td.mode { width: 8rem } th.level, td.level { width: 5rem; color: var(--
   tbody th { display: block; padding: 0 }
   tbody td[data-of]::before { content: attr(data-of) " "; color: var(--soft) }
 }
-@media print { details { break-inside: avoid } }
 """

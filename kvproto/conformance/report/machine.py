@@ -44,7 +44,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from kvproto.conformance.display import visible
+from kvproto._text import visible
 from kvproto.conformance.report.parts import by_section, failures, leaders, parts_of, streams, words
 from kvproto.conformance.report.text import COUNTED, conclusion, failure
 from kvproto.conformance.runner import Result

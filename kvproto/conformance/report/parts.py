@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kvproto._text import visible
 from kvproto.conformance import diagnose, display
 from kvproto.conformance.case import special
-from kvproto.conformance.display import visible
 from kvproto.conformance.drivers.case import DriverCase, DriverFinding
 from kvproto.conformance.drivers.hostile import Hostile
 from kvproto.conformance.runner import Result

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 
-from kvproto.conformance.display import plural, visible
+from kvproto._text import visible
+from kvproto.conformance.display import plural
 from kvproto.conformance.report.parts import Failure, failures, parts_of, words
 from kvproto.conformance.runner import Result
 
