@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support import catalogue, object_store
 from support.dask_cluster import shared_cluster
+from support.preloading import preload
 from support.shared import one_at_a_time, shared_directory
 
 from kvproto.classic import Job
@@ -16,6 +18,11 @@ from kvproto.classic import Job
 # compiled once, that takes half the time.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# `#!/usr/bin/env python3` is the Python of these tests, as under `make test`.
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+preload()
 
 pytest_plugins = ["support.clauses"]
 

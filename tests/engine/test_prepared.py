@@ -26,6 +26,8 @@ import pytest
 from kvproto.engine import prepared
 from kvproto.engine.task_process import TaskProcess
 
+pytestmark = pytest.mark.usefixtures("not_preloaded")
+
 PATIENCE = 30  # seconds until what never comes fails its test
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
