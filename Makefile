@@ -24,6 +24,9 @@ ORDER ?= file
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 PIP := $(BIN)/pip --disable-pip-version-check -q
+# Most of what is installed is never imported: Python compiles a module at its first import, and keeps that.
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := $(PIP) install --no-compile
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
@@ -34,15 +37,14 @@ build: .venv/built
 # Twice as many processes as cores: many tests wait for something.
 PYTEST := $(BIN)/pytest --numprocesses $$((2 * $$(nproc))) --dist worksteal
 
-test: build judy tools-of-tests
+test: build tools-of-tests
 	$(PYTEST) $(if $(filter random,$(ORDER)),-p pytest_randomly -v)
 
 test-fast: build
 	$(PYTEST) -m 'not slow and not cluster'
 
-test-cluster: build
+test-cluster: build .venv/cluster
 	@.ci/prepare cluster
-	$(PIP) install --group cluster
 	$(PYTEST) --dist loadgroup -m cluster
 
 clauses: build
@@ -88,8 +90,7 @@ bad-workers: build
 coverage: build
 	PYTHONPATH=tests $(BIN)/python -P -m libdisco.line_coverage
 
-docs: build
-	$(PIP) install --group docs
+docs: build .venv/docs
 	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 
 fuzz: build
@@ -111,16 +112,17 @@ clean:
 .venv/tools: pyproject.toml
 	.ci/prepare tools $(PYTHON)
 	$(PYTHON) -m venv .venv
-	$(PIP) install 'meson-python >= 0.18' 'meson >= 1.6' ninja 'cffi >= 1.17' 'pip >= 25.1'
-	$(PIP) install --group test --group bench 'cloudpickle >= 3' 'rich >= 13' "backports.zstd >= 1; python_version < '3.14'"
+	$(INSTALL) 'meson-python >= 0.18' 'meson >= 1.6' ninja 'cffi >= 1.17' 'pip >= 25.1'
+	$(INSTALL) --group test --group bench 'cloudpickle >= 3' 'rich >= 13' "backports.zstd >= 1; python_version < '3.14'"
 	touch $@
 
 .venv/built: .venv/tools $(SOURCES)
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build/wheel .
 	touch $@
 
-.venv/lint: .venv/tools
-	$(PIP) install --group lint
+# The other groups of pyproject.toml, one at a time.
+.venv/lint .venv/docs .venv/cluster: .venv/tools
+	flock .venv $(INSTALL) --group $(@F)
 	touch $@
 
 # libjudy-dev, for read_parameters() alone: all else goes on without it.
@@ -128,5 +130,5 @@ judy:
 	@.ci/prepare judy
 
 # What some tests need and are skipped without: valgrind, strace, other C libraries, a big-endian machine.
-tools-of-tests:
+tools-of-tests: judy
 	@.ci/prepare tests
