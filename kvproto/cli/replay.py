@@ -53,6 +53,7 @@ def add(commands: Commands) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     for name, help in (
+        ("pdb", "open pdb where a function of Python raises its error"),
         ("gdb", "open the program in gdb; `run` there runs it on its input"),
         ("valgrind", "run the program in valgrind"),
         ("shell", "open a shell in the program's directory, with its files and its input"),

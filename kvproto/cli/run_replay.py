@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
+import pdb
 import shlex
 import shutil
 import signal
@@ -21,48 +23,88 @@ from kvproto.cli.shared import say, show_message
 from kvproto.driver.program import ExternalProgram
 from kvproto.driver.repro import Repro
 from kvproto.driver.shortest import shortest_failing
+from kvproto.engine.events import Event, Message, Status
+from kvproto.engine.in_process import InProcess
 from kvproto.engine.registry import resolve_job
 from kvproto.engine.replay import Task
 from kvproto.engine.spec import External
-from kvproto.engine.task_events import begin_task, set_sink
-from kvproto.errors import JobError, WorkerError
-from kvproto.protocol.messages import Message
+from kvproto.engine.starts import replay_command
+from kvproto.errors import Cancelled, JobError, TaskError, WorkerError
+from kvproto.protocol.messages import Message as WorkerMessage
 from kvproto.storage.job_directory import JobPaths
 
 __all__ = ["replay"]
 
 
 def replay(args: argparse.Namespace) -> int:
+    """Run the command; see its help."""
     if args.save is not None:
         args.save = os.path.abspath(args.save)
     if args.tool in ("gdb", "valgrind") and shutil.which(args.tool) is None:
         raise JobError(f"{args.tool} is not installed, or not in PATH")
-    job = resolve_job(args.name)
-    task = open_task(job, args.task, lambda text: say(f"kvproto: note: {text}"))
-    if args.record is not None and task.stage != "map":
-        raise JobError(f"--record is for a map, and this is task {task.name}")
-    directory = tempfile.mkdtemp(prefix="replay-", dir=JobPaths(job).path)
+    paths = JobPaths(resolve_job(args.name))
+    task = open_task(paths.job, args.task, lambda text: say(f"kvproto: note: {text}"))
+    program = task.program()
+    _check(args, task, is_program=program is not None)
+    directory = tempfile.mkdtemp(prefix="replay-", dir=paths.path)
     tempfile.tempdir = directory
     try:
-        program = task.program()
-        if program is not None:
-            return _replay_program(args, job, task, program, directory)
-        if args.tool or args.save or args.shortest:
-            raise JobError(
-                "--shortest, --gdb, --valgrind, --shell and --save are for external programs, and "
-                f"task {task.name} runs a function of Python"
-            )
-        return _run(task if args.record is None else task.alone(args.record), directory)
+        if program is not None and (
+            args.tool or args.save or args.shortest or args.record is not None
+        ):
+            return _replay_program(args, paths.job, task, program, directory)
+        return _run(task, args.record, paths, directory, with_pdb=args.tool == "pdb")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _run(task: Task, directory: str) -> int:
-    set_sink(lambda event: None)
-    begin_task(task.stage, task.number, "")
-    finished = task.run(directory)
-    say(f"kvproto: task {task.name} did not fail: it read {counted(finished.n_records, 'record')}")
+def _check(args: argparse.Namespace, task: Task, *, is_program: bool) -> None:
+    """Raise JobError for an option that is not for this task."""
+    if args.record is not None and task.stage != "map":
+        raise JobError(f"--record is for a map, and this is task {task.name}")
+    if args.shortest and task.stage != "reduce":
+        raise JobError(f"--shortest is for a reduce, and this is task {task.name}: see --record")
+    if args.tool == "pdb" and is_program:
+        raise JobError(f"--pdb is for functions of Python, and task {task.name} runs a program")
+    if not is_program and (args.shortest or args.save or args.tool not in (None, "pdb")):
+        raise JobError(
+            f"task {task.name} runs a function of Python: only --record and --pdb are for that"
+        )
+
+
+def _run(task: Task, record: int | None, paths: JobPaths, directory: str, *, with_pdb: bool) -> int:
+    """Run the task in this process, or a function of it on one record."""
+    if record is not None:
+        task = task.alone(record)
+    faulthandler.enable()  # a C library may crash
+    log = os.path.join(paths.logs, "replay.txt")
+    try:
+        with InProcess(log=log, tmp_directory=directory) as engine:
+            finished = task.run(engine, directory, _show)
+    except Cancelled as e:
+        if isinstance(e.__cause__, KeyboardInterrupt):
+            raise e.__cause__ from None
+        raise
+    except TaskError as e:
+        e.args = (e.report(with_stderr=False),)  # its stderr has been shown already
+        if with_pdb and e.cause is not None:
+            say(f"kvproto: {e}")
+            pdb.post_mortem(e.cause.__traceback__)
+            return 1
+        option = "--gdb" if isinstance(e.cause, WorkerError) else "--pdb"
+        e.add_note(f"in a debugger: {replay_command(paths, task.name, option)}")
+        raise
+    n_records = finished.n_records
+    if record is not None and record >= n_records:
+        raise JobError(f"task {task.name} has no record {record}: it reads {n_records}, from 0")
+    alone = "" if record is None else f" on record {record}"
+    say(f"kvproto: task {task.name} did not fail{alone}: it read {counted(n_records, 'record')}")
     return 0
+
+
+def _show(event: Event) -> None:
+    if isinstance(event, (Message, Status)):
+        say(event.text)
 
 
 # --- an external program -------------------------------------------------------------------------
@@ -71,8 +113,6 @@ def _run(task: Task, directory: str) -> int:
 def _replay_program(
     args: argparse.Namespace, job: str, task: Task, program: External, directory: str
 ) -> int:
-    if not (args.tool or args.save or args.shortest or args.record is not None):
-        return _run(task, directory)
     repro = Repro(args.save or os.path.join(directory, "run"), program.files, [task.stage])
     repro.begin()
     about = f"task {task.name}"
@@ -95,8 +135,6 @@ def _replay_program(
 
 def _shorten(repro: Repro, task: Task, program: External) -> str:
     """Cut stdin.bin behind the shortest beginning that fails; say which that is."""
-    if task.stage != "reduce":
-        raise JobError(f"--shortest is for a reduce, and this is task {task.name}: see --record")
 
     def tell(n_pairs: int, n_all: int, has_failed: bool) -> None:
         outcome = "fails" if has_failed else "does not fail"
@@ -132,7 +170,7 @@ def _run_alone(repro: Repro, task: Task, program: External, about: str) -> int:
 
 
 def _program(
-    mode: str, program: External, on_message: Callable[[Message], object] | None = None
+    mode: str, program: External, on_message: Callable[[WorkerMessage], object] | None = None
 ) -> ExternalProgram:
     limits: dict[str, Any] = {**program.ext_limits, "pinpoint": 0}
     return ExternalProgram(

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from kvproto.engine.calls import Calls
+from kvproto._text import counted
+from kvproto.engine.bad_limit import NONE_BAD
+from kvproto.engine.calls import Calls, Finished
 from kvproto.engine.events import OnEvent
+from kvproto.engine.in_process import InProcess
 from kvproto.engine.job import run_stages
 from kvproto.engine.journal import Journal, Planned
 from kvproto.engine.map_task import map_input
@@ -50,9 +53,13 @@ class Task(NamedTuple):
         """As errors name it."""
         return f"{self.stage}:{self.number}"
 
-    def run(self, directory: str) -> Any:
-        """Run it in this process. What it writes goes to `directory`; returns its `Finished`."""
-        return self.function(self.call._replace(directory=directory))
+    def run(self, engine: InProcess, directory: str, on_event: OnEvent) -> Finished[Any]:
+        """Run it in this process. What it writes goes to `directory`. TaskError if it fails."""
+        call = self.call._replace(directory=directory)
+        calls = Calls(self.number + 1, lambda number: call, done=range(self.number))
+        results = dict(engine.run_stage(self.stage, self.function, calls, 0, on_event))
+        finished: Finished[Any] = results[self.number]
+        return finished
 
     def alone(self, number: int) -> Task:
         """The same map task; its function is called with the entry of this number alone."""
@@ -140,20 +147,24 @@ class _Finder:
         if name == self._stage:
             if self._number >= len(calls):
                 raise JobError(
-                    f"there is no task {task}: the {name} of the job has {len(calls)}, from 0"
+                    f"there is no task {task}: the {name} of the job has "
+                    f"{counted(len(calls), 'task')}, from 0"
                 )
             raise _Reached(Task(name, self._number, fn, calls[self._number]))
         n_left = len(calls) - (len(calls.done) if isinstance(calls, Calls) else 0)
         if n_left:
             raise JobError(
-                f"task {task} cannot run: {n_left} of the {len(calls)} tasks of the {name} before "
-                "it have not finished"
+                f"task {task} cannot run: it needs the {name}, of which {counted(n_left, 'task')} "
+                "did not finish"
             )
         return iter(())
 
 
 def find_task(planned: Planned, paths: JobPaths, journal: Journal, stage: str, number: int) -> Task:
-    """Find a task of a job that has failed. JobError if it is not there or lacks its input."""
+    """Find a task of a job that has failed. JobError if it is not there or lacks its input.
+
+    A map does not set records aside any more: it fails on them.
+    """
     try:
         run_stages(
             planned.spec,
@@ -166,5 +177,8 @@ def find_task(planned: Planned, paths: JobPaths, journal: Journal, stage: str, n
             LIMITS,
         )
     except _Reached as reached:
+        function = reached.task.function
+        if isinstance(function, partial) and isinstance(function.args[0], MapSpec):
+            function.args[0].max_bad = NONE_BAD
         return reached.task
     raise JobError(f"there is no task {stage}:{number}: the job has no {stage}")

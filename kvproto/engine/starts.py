@@ -75,9 +75,10 @@ def how_to_replay(paths: JobPaths, task: str) -> str:
     return command and f"\nto run this task alone: {command}"
 
 
-def replay_command(paths: JobPaths, task: str) -> str:
+def replay_command(paths: JobPaths, task: str, *options: str) -> str:
     """Return the command alone, or ""."""
-    return _command("replay", paths.job, task) if task and paths.is_replayable() else ""
+    is_there = task and paths.is_replayable()
+    return _command("replay", paths.job, task, *options) if is_there else ""
 
 
 def how_to_report(paths: JobPaths) -> str:

@@ -58,42 +58,56 @@ def failed(directory, *arguments):
     return run.stderr.decode()
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    directory = tmp_path / "my home"
-    monkeypatch.setenv("KVPROTO_HOME", str(directory))
-    return directory
-
-
-@pytest.fixture
-def text(tmp_path):
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A directory with the input, and a home for jobs with a space in its path."""
+    directory = tmp_path_factory.mktemp("replay")
     lines = [f"line {number}\n" for number in range(100)]
-    (tmp_path / "text").write_text("".join([*lines, "BAD line\n", *lines]))
-    return tmp_path / "text"
+    (directory / "text").write_text("".join([*lines, "BAD line\n", *lines]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KVPROTO_HOME", str(directory / "my home"))
+        yield directory
 
 
-@pytest.fixture
-def command(home, text, tmp_path):
+@pytest.fixture(scope="module")
+def command(here):
     """What the error of a job says whose map fails."""
-    return last_command(failed(tmp_path, "-m", program(tmp_path, ABORTS), "text"))
+    return last_command(failed(here, "-m", program(here, ABORTS), "text"))
 
 
-def test_the_command_at_the_end_of_an_error_runs_the_task_again(command, home):
-    name = os.listdir(home / "jobs")[0]
-    assert command == f"KVPROTO_HOME='{home}' kvproto replay {name} map:0"
+@pytest.fixture(scope="module")
+def of_binary(here):
+    """The command of a job whose map is a binary that crashes."""
+    worker = compile_worker(HERE / "segfaults.c", here / "segfaults")
+    return last_command(failed(here, "-m", str(worker), "text"))
+
+
+@pytest.fixture(scope="module")
+def of_reduce(here):
+    """The command of a job whose reduce fails."""
+    swaps = program(here, SWAPS, "swaps")
+    return last_command(failed(here, "-m", swaps, "-r", program(here, ABORTS), "text"))
+
+
+def test_the_command_at_the_end_of_an_error_runs_the_task_again(command, here):
+    home = here / "my home"
+    assert re.fullmatch(f"KVPROTO_HOME='{home}' kvproto replay Job@[0-9a-f-]+ map:0", command)
     again = shell(command)
     assert again.returncode == 1
     first, *others = again.stderr.splitlines()
     assert first == "about to abort"
-    assert "killed by SIGABRT" in others[0]
+    assert others[:2] == [
+        "kvproto: task map:0 failed:",
+        "WorkerCrashed: op map: killed by SIGABRT",
+    ]
     assert "  at the record with number 100 (counted from 0)" in others
+    assert others[-1] == f"  in a debugger: {command} --gdb"
     assert not list(home.glob("jobs/*/replay-*"))
 
 
-def test_a_saved_task_needs_nothing_but_a_shell(command, home, tmp_path):
+def test_a_saved_task_needs_nothing_but_a_shell(command, tmp_path):
     saved = shell(f"{command} --save 'a place'", cwd=tmp_path)
     assert saved.returncode == 0
-    shutil.rmtree(home)
     again = shell(f"env -i {saved.stderr.partition(': to run the program: ')[2]}")
     assert again.returncode == 128 + 6
     assert "**<MSG> about to abort\n" in again.stderr
@@ -152,32 +166,26 @@ def path_with_gdb(tmp_path):
 
 
 def test_the_first_run_in_gdb_hits_the_fault_of_a_script_and_of_a_binary(
-    command, path_with_gdb, tmp_path
+    command, of_binary, path_with_gdb
 ):
     script = shell(f"{command} --gdb", PATH=path_with_gdb)
     assert script.stdout.splitlines() == ["-q", "-ex", sys.executable, "4"]
     assert (script.returncode, script.stderr) == (128 + 6, "**<MSG> about to abort\n")
-    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
-    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
-    binary = shell(f"{command} --gdb", PATH=path_with_gdb)
+    binary = shell(f"{of_binary} --gdb", PATH=path_with_gdb)
     assert binary.stdout.splitlines() == ["-q", "-ex", "./op", "4"]
     assert binary.returncode == 128 + 11
 
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
-def test_the_real_gdb_stops_where_the_program_crashes(home, text, tmp_path):
-    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
-    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
-    debugged = shell(f"{command} --gdb", stdin="run\nquit\n")
+def test_the_real_gdb_stops_where_the_program_crashes(of_binary):
+    debugged = shell(f"{of_binary} --gdb", stdin="run\nquit\n")
     assert "Program received signal SIGSEGV" in debugged.stdout
     assert debugged.returncode == 0
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
-def test_valgrind_runs_the_program_on_its_input(home, text, tmp_path):
-    worker = compile_worker(HERE / "segfaults.c", tmp_path / "segfaults")
-    command = last_command(failed(tmp_path, "-m", str(worker), "text"))
-    checked = shell(f"{command} --valgrind")
+def test_valgrind_runs_the_program_on_its_input(of_binary):
+    checked = shell(f"{of_binary} --valgrind")
     assert checked.returncode == 128 + 11
     assert "Command: ./op map" in checked.stderr and "SIGSEGV" in checked.stderr
     assert checked.stdout == ""
@@ -201,18 +209,12 @@ def test_a_shell_has_the_files_and_the_input(command):
 # --- a reduce ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def of_reduce(home, text, tmp_path):
-    """The command of a job whose reduce fails."""
-    swaps = program(tmp_path, SWAPS, "swaps")
-    return last_command(failed(tmp_path, "-m", swaps, "-r", program(tmp_path, ABORTS), "text"))
-
-
 def test_a_reduce_has_the_pairs_of_the_spool(of_reduce):
     assert of_reduce.endswith(" reduce:0")
     again = shell(of_reduce)
     assert again.returncode == 1
-    assert again.stderr.startswith("about to abort\nkvproto: op reduce: killed by SIGABRT\n")
+    assert again.stderr.startswith("about to abort\nkvproto: task reduce:0 failed:\n")
+    assert "\nWorkerCrashed: op reduce: killed by SIGABRT\n" in again.stderr
 
 
 def test_a_task_that_has_succeeded_runs_too(of_reduce):
