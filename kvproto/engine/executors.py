@@ -182,8 +182,9 @@ class ExecutorEngine:
             run.send([Note(f"{self._cluster.name} has no workers now: the job waits for some")])
 
     def _submit(self, run: _StageRun) -> None:
-        # No more than can run: a call should not wait for one that happens to be slow.
-        while len(self._running) < self._n_slots:
+        # No more than can run: a call should not wait for one that happens to be slow. But one at
+        # least, which fails if the cluster does.
+        while len(self._running) < max(1, self._n_slots):
             attempt = run.stage.take() or (run.stage.take_slow() if self._speculate else None)
             if attempt is None:
                 return
