@@ -14,7 +14,6 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from support.preloading import preload
 from support.shared import one_at_a_time
 
 
@@ -98,7 +97,10 @@ def remove_worker(directory: Path, name: str) -> None:
 def main(directory: Path, n_workers: int, n_threads: int, tell: int) -> None:
     import distributed  # noqa: F401, PLC0415 (before the forks, which share it)
 
-    preload()
+    with suppress(ImportError):  # in a cluster without kvproto
+        from support.preloading import preload  # noqa: PLC0415
+
+        preload()
     (directory / "pids").mkdir(exist_ok=True)
     _write_pid(directory, "cluster", os.getpid())
     ready, is_ready = os.pipe()
