@@ -43,7 +43,7 @@ MODULES = (map_reduce, encode, inspect, check, run, jobs, report, replay, bad, t
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return the exit status; argv does not have the program's name."""
     _open_standard_descriptors()
-    gc.set_threshold(20_000)  # what is imported stays: to search it for cycles so often takes time
+    gc.set_threshold(100_000)  # what is imported stays: to search it for cycles so often takes time
     atexit.register(gc.freeze)  # and so does a last search, as the process ends
     try:
         args = _arguments(sys.argv[1:] if argv is None else argv)

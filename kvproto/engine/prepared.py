@@ -43,7 +43,8 @@ PID = struct.Struct("!i")
 """The answer to a request: the pid of the supervisor, or -errno."""
 
 _BOOT = (
-    "import sys; sys.path[:] = {path!r}; from kvproto.engine.prepared_main import serve; "
+    "import gc, sys; gc.disable(); sys.path[:] = {path!r}; "
+    "from kvproto.engine.prepared_main import serve; "
     "from kvproto.engine.task_main import main; main(serve({fd}, {driver}))"
 )
 _ANSWER_SECONDS = 20.0  # for which a prepared process may take to start, and to answer

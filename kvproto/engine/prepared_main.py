@@ -60,8 +60,8 @@ def serve(fd: int, driver: int) -> int:
         if len(proc.threads(os.getpid())) > 1:
             os._exit(1)  # started by a site or a .pth file: forks would lack it
         os.chdir("/")
-        gc.collect()
         gc.freeze()  # so that a collection in a fork does not copy all its memory
+        gc.enable()  # it was off during the imports, which leave nothing to collect
         while True:
             request = _next(link, watch)
             pid = native.lib.kvproto_fork_sibling()
