@@ -22,7 +22,8 @@ from kvproto.classic.worker import Worker
 from kvproto.engine.job_handle import UNKNOWN, JobHandle
 from kvproto.engine.sweep import sweep
 from kvproto.errors import JobError
-from kvproto.storage.job_directory import JobDirectory, store_address
+from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.store import store_address
 
 if TYPE_CHECKING:
     import os

@@ -28,7 +28,8 @@ from kvproto.engine.sources import Source, changed, digest, scripts_of, sources_
 from kvproto.engine.spec import External, JobSpec, function_name
 from kvproto.errors import DataError, JobError
 from kvproto.inputs.schemes import Input, find_inputs, version
-from kvproto.storage.job_directory import JobDirectory, store_address
+from kvproto.storage.job_directory import JobDirectory
+from kvproto.storage.store import store_address
 
 if TYPE_CHECKING:
     from kvproto.classic.job import Job

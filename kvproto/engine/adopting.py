@@ -28,7 +28,7 @@ def adopt(job: str, store: str) -> None:
     job : str
         The full name.
     store : str
-        The address of the store, as `kvproto.storage.job_directory.store_address` returns it.
+        The address of the store, as `kvproto.storage.store.store_address` returns it.
 
     Raises
     ------

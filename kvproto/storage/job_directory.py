@@ -41,7 +41,6 @@ import glob
 import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -49,15 +48,14 @@ from contextlib import suppress
 from kvproto.driver import proc
 from kvproto.driver.supervisor import remove_tree
 from kvproto.errors import JobError
-from kvproto.storage.atomic import BLOCK, open_regular, private, sync, write_file
+from kvproto.storage.atomic import BLOCK, open_regular, private, sync, sync_all, write_file
 from kvproto.storage.control import DriverEnd, has_driver, locked
 from kvproto.storage.files import files_below, publish_files
 from kvproto.storage.home import home, in_home, make_directory, make_home
-from kvproto.storage.objects import SCHEMES, ObjectStore
 from kvproto.storage.results import plain_name
 from kvproto.storage.store import is_object, store_of
 
-__all__ = ["CONTROL", "JobDirectory", "JobPaths", "machine", "store_address", "tidy"]
+__all__ = ["CONTROL", "JobDirectory", "JobPaths", "machine", "tidy"]
 
 CONTROL = "control"
 """What the directory of a job has until its driver removes it at the end."""
@@ -135,8 +133,8 @@ class JobDirectory(JobPaths):
     name : str
         The beginning of the job's name.
     store : str or None
-        The place for what its tasks read and write, as `store_address` returns it. None: the
-        directory of the job.
+        The place for what its tasks read and write, as `kvproto.storage.store.store_address`
+        returns it. None: the directory of the job.
 
     Attributes
     ----------
@@ -287,52 +285,13 @@ class JobDirectory(JobPaths):
                         store.remove(os.path.join(self.unfinished, name))
             if is_object(self.results):
                 return paths
+            sync_all([os.path.join(self.unfinished, name) for name in names])
             for old, new in names.items():
-                path = os.path.join(self.unfinished, old)
-                sync(path)
-                os.rename(path, os.path.join(self.unfinished, new))
+                os.rename(os.path.join(self.unfinished, old), os.path.join(self.unfinished, new))
             sync(self.unfinished)
             os.rename(self.unfinished, self.results)
-            sync(os.path.dirname(self.shared))
-            sync(self.shared)
+            sync_all([os.path.dirname(self.shared), self.shared])
         return [os.path.join(self.results, name) for name in names.values()]
-
-
-def store_address(store: str | os.PathLike[str]) -> str:
-    """Return the address of a store for jobs: the absolute path of a directory, or a URL.
-
-    The directory is made if its parent exists.
-
-    Raises
-    ------
-    JobError
-        It is neither, it cannot be reached or made, or other users may change what is in it.
-    """
-    scheme, separator, rest = os.fspath(store).partition("://")
-    if separator:
-        if scheme.lower() not in SCHEMES:
-            known = ", ".join(f"{known}://" for known in SCHEMES)
-            raise JobError(f"store {store}: use a directory, or a URL with one of {known}")
-        address = f"{scheme.lower()}://{rest}".rstrip("/")
-        try:
-            ObjectStore().check(address)
-        except OSError as e:
-            raise JobError(f"store {address}: {e.strerror}") from e
-        return address
-    address = os.path.abspath(store)
-    try:
-        if not os.path.isdir(address):
-            os.mkdir(address, 0o700)
-        status = os.stat(address)
-    except OSError as e:
-        raise JobError(f"store {address}: {e.strerror}; give a directory that exists") from e
-    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if status.st_uid not in (0, os.geteuid()) or (others and not status.st_mode & stat.S_ISVTX):
-        raise JobError(
-            f"store {address}: other users may replace what is in it; choose a directory of your "
-            "own, or with the sticky bit (chmod +t)"
-        )
-    return address
 
 
 def tidy(paths: JobPaths, *, is_done: bool = False) -> list[str]:

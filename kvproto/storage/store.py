@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol, Self
 
 from kvproto.driver.supervisor import remove_tree
+from kvproto.errors import JobError
 from kvproto.storage.atomic import AtomicFile, open_raw, open_regular
 from kvproto.storage.objects import SCHEMES, ObjectStatus, ObjectStore
 
@@ -25,6 +27,7 @@ __all__ = [
     "full_path",
     "is_object",
     "is_shared_place",
+    "store_address",
     "store_of",
 ]
 
@@ -189,3 +192,40 @@ def is_shared_place(directory: str) -> bool:
 def full_path(path: str) -> str:
     """Return the absolute path, or the URL as it is."""
     return path if is_object(path) else os.path.abspath(path)
+
+
+def store_address(store: str | os.PathLike[str]) -> str:
+    """Return the address of a store for jobs: the absolute path of a directory, or a URL.
+
+    The directory is made if its parent exists.
+
+    Raises
+    ------
+    JobError
+        It is neither, it cannot be reached or made, or other users may change what is in it.
+    """
+    scheme, separator, rest = os.fspath(store).partition("://")
+    if separator:
+        if scheme.lower() not in SCHEMES:
+            known = ", ".join(f"{known}://" for known in SCHEMES)
+            raise JobError(f"store {store}: use a directory, or a URL with one of {known}")
+        address = f"{scheme.lower()}://{rest}".rstrip("/")
+        try:
+            ObjectStore().check(address)
+        except OSError as e:
+            raise JobError(f"store {address}: {e.strerror}") from e
+        return address
+    address = os.path.abspath(store)
+    try:
+        if not os.path.isdir(address):
+            os.mkdir(address, 0o700)
+        status = os.stat(address)
+    except OSError as e:
+        raise JobError(f"store {address}: {e.strerror}; give a directory that exists") from e
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if status.st_uid not in (0, os.geteuid()) or (others and not status.st_mode & stat.S_ISVTX):
+        raise JobError(
+            f"store {address}: other users may replace what is in it; choose a directory of your "
+            "own, or with the sticky bit (chmod +t)"
+        )
+    return address
