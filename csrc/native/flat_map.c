@@ -5,7 +5,7 @@
 #include "builtins.h"
 
 typedef struct flat_map {
-    PyObject_HEAD PyObject *function, *entries, *params, *other;
+    PyObject_HEAD PyObject *function, *entries, *params, *other, *failed;
     PyObject *items; /* what the function gave for the last entry; NULL between entries */
     iternextfunc next_entry, next_item;
 } flat_map;
@@ -18,6 +18,7 @@ static int flat_map_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->entries);
     Py_VISIT(self->params);
     Py_VISIT(self->other);
+    Py_VISIT(self->failed);
     Py_VISIT(self->items);
     return 0;
 }
@@ -29,6 +30,7 @@ static int flat_map_clear(PyObject *object)
     Py_CLEAR(self->entries);
     Py_CLEAR(self->params);
     Py_CLEAR(self->other);
+    Py_CLEAR(self->failed);
     Py_CLEAR(self->items);
     return 0;
 }
@@ -62,14 +64,20 @@ static void check_stop(void)
     PyErr_Restore(type, error, traceback);
 }
 
-/* Call the function with the next entry. Returns 0 at the end, or -1 with an exception set. */
-static int begin_entry(flat_map *self)
+/* Replaces an iterator by one of all its items, which are made now; NULL stays NULL. */
+static PyObject *complete(PyObject *items)
 {
-    PyObject *entry = self->next_entry(self->entries);
-    if (entry == NULL)
-        return PyErr_Occurred() ? -1 : 0;
+    PyObject *whole = items == NULL ? NULL : PySequence_List(items);
+    PyObject *again = whole == NULL ? NULL : PyObject_GetIter(whole);
+    Py_XDECREF(items);
+    Py_XDECREF(whole);
+    return again;
+}
+
+/* Returns an iterator of what the function gives for an entry, or NULL with an exception set. */
+static PyObject *items_of(flat_map *self, PyObject *entry)
+{
     PyObject *given = PyObject_CallFunctionObjArgs(self->function, entry, self->params, NULL);
-    Py_DECREF(entry);
     PyObject *items = given == NULL ? NULL : PyObject_GetIter(given);
     if (given != NULL && items == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyErr_Clear();
@@ -77,14 +85,51 @@ static int begin_entry(flat_map *self)
         items = instead == NULL ? NULL : PyObject_GetIter(instead);
         Py_XDECREF(instead);
     }
+    int is_whole = given != NULL && (PyList_CheckExact(given) || PyTuple_CheckExact(given));
     Py_XDECREF(given);
-    if (items == NULL) {
-        check_stop();
+    return self->failed == Py_None || is_whole ? items : complete(items);
+}
+
+/* Pass the exception that is set to `failed`, if it is an Exception. Returns 0, or -1 with one. */
+static int pass_failure(flat_map *self, PyObject *entry)
+{
+    PyObject *type, *error, *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    PyObject *result = PyObject_CallFunctionObjArgs(self->failed, entry, error, NULL);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* Begin the next entry that has items. Returns 1, 0 at the end, or -1 with an exception set. */
+static int begin_entry(flat_map *self)
+{
+    for (;;) {
+        PyObject *entry = self->next_entry(self->entries);
+        if (entry == NULL)
+            return PyErr_Occurred() ? -1 : 0;
+        PyObject *items = items_of(self, entry);
+        int status = items != NULL ? 1 : -1;
+        if (items == NULL && self->failed == Py_None)
+            check_stop();
+        else if (items == NULL)
+            status = pass_failure(self, entry);
+        Py_DECREF(entry);
+        if (status == 0)
+            continue;
+        if (status == 1) {
+            self->items = items;
+            self->next_item = (iternextfunc)PyType_GetSlot(Py_TYPE(items), Py_tp_iternext);
+        }
+        return status;
     }
-    self->items = items;
-    self->next_item = (iternextfunc)PyType_GetSlot(Py_TYPE(items), Py_tp_iternext);
-    return 1;
 }
 
 static PyObject *flat_map_next(PyObject *object)
@@ -130,7 +175,7 @@ static PyType_Spec spec = {
 PyObject *kvproto_flat_map(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t n_args)
 {
     static PyTypeObject *type;
-    if (kvproto_check_count("flat_map", n_args, 4) != 0)
+    if (kvproto_check_count("flat_map", n_args, 5) != 0)
         return NULL;
     if (type == NULL)
         type = (PyTypeObject *)PyType_FromSpec(&spec);
@@ -146,6 +191,7 @@ PyObject *kvproto_flat_map(PyObject *Py_UNUSED(module), PyObject *const *args, P
     self->entries = entries;
     self->params = Py_NewRef(args[2]);
     self->other = Py_NewRef(args[3]);
+    self->failed = Py_NewRef(args[4]);
     self->items = NULL;
     self->next_entry = (iternextfunc)PyType_GetSlot(Py_TYPE(entries), Py_tp_iternext);
     PyObject_GC_Track(self);

@@ -18,7 +18,7 @@ from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output
 from kvproto.engine.pair_source import PairSource, iterable
 from kvproto.engine.reading import InputReader
-from kvproto.engine.set_aside import BadRecords, map_readable, without_bad_records
+from kvproto.engine.set_aside import BadRecords, map_readable
 from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.spec import External, MapSpec, Pair
 from kvproto.engine.task_body import explain_errors, run_program
@@ -116,10 +116,9 @@ def _map_pairs(spec: MapSpec, reader: InputReader, bad: BadRecords | None) -> It
     """What the map gives, as Python objects."""
     if isinstance(spec.map, External):
         return chain.from_iterable(_batches_of_program(spec.map, reader, bad))
-    if bad is not None:
-        return chain.from_iterable(without_bad_records(spec.map, reader, spec.params, bad))
     other = partial(iterable, function=spec.map)
-    return _native.flat_map(spec.map, reader.entries(), spec.params, other)
+    failed = None if bad is None else bad.add_entry
+    return _native.flat_map(spec.map, reader.entries(), spec.params, other, failed)
 
 
 def _batches_of_program(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kvproto._record import Place
@@ -17,16 +17,14 @@ from kvproto._text import shortened
 from kvproto.engine.bad_limit import MAX_BYTES, BadLimit
 from kvproto.engine.calls import Finished, MapCall
 from kvproto.engine.meter import Meter
-from kvproto.engine.pair_source import iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.reading import InputReader
-from kvproto.engine.spec import Function
 from kvproto.engine.task_events import emit_message
 from kvproto.engine.unread import UnreadInput
 from kvproto.errors import JobError, TooManyBadRecords, WorkerError, WorkerReported
 from kvproto.storage.bad_records import MAX_KEPT, BadRecord
 
-__all__ = ["BadRecords", "map_readable", "without_bad_records"]
+__all__ = ["BadRecords", "map_readable"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _OVERHEAD = 500  # bytes of a bad record besides those of the record
@@ -57,7 +55,12 @@ class BadRecords:
         self._n_bytes = 0
 
     def add_entry(self, entry: Any, error: Exception) -> None:
-        """Set aside the last entry that was read."""
+        """Set aside the last entry that was read, on which the map raised an error.
+
+        Errors of kvproto about the whole job, such as too many counters, are no fault of an entry.
+        """
+        if isinstance(error, (JobError, MemoryError)):
+            raise error
         if isinstance(entry, str):
             self.add(self._reader.last_number(), b"", _utf8(entry), _brief(error))
         elif isinstance(entry, bytes):
@@ -109,24 +112,6 @@ class BadRecords:
                 BadRecord("record", self._task, place, error, key, value, size, is_object)
             )
         return records
-
-
-def without_bad_records(
-    function: Function, reader: InputReader, params: Any, bad: BadRecords
-) -> Iterator[list[Any]]:
-    """Yield what a map gives for each entry, and set those aside on which it fails.
-
-    Errors of kvproto about the whole job, such as too many counters, are no fault of an entry.
-    """
-    for entry in reader.entries():
-        try:
-            items = list(iterable(function(entry, params), function))
-        except (JobError, MemoryError):
-            raise
-        except Exception as e:  # whatever the user's function raises
-            bad.add_entry(entry, e)
-        else:
-            yield items
 
 
 def _utf8(text: str) -> bytes:

@@ -178,18 +178,37 @@ def flat_map(
     entries: Iterable[Any],
     params: Any,
     other: Callable[[Any], Iterable[Any]],
+    failed: Callable[[Any, Exception], object] | None,
 ) -> Iterator[Any]:
     """Yield the items that function(entry, params) gives for each entry.
 
     If it gives something that is no iterable, other(that) gives the items, or raises an error.
+    With `failed` all items of an entry are made before the first is yielded; if that raises, there
+    are none, and failed(entry, error) is called.
     """
     for entry in entries:
-        returned = function(entry, params)
+        if failed is None:
+            yield from _items_of(function, entry, params, other)
+            continue
         try:
-            items = iter(returned)
-        except TypeError:
-            items = iter(other(returned))
-        yield from items
+            items = list(_items_of(function, entry, params, other))
+        except Exception as e:  # whatever the function raises
+            failed(entry, e)
+        else:
+            yield from items
+
+
+def _items_of(
+    function: Callable[[Any, Any], Any],
+    entry: Any,
+    params: Any,
+    other: Callable[[Any], Iterable[Any]],
+) -> Iterator[Any]:
+    returned = function(entry, params)
+    try:
+        return iter(returned)
+    except TypeError:
+        return iter(other(returned))
 
 
 def sum_pairs(pairs: Iterator[Any], sums: dict[Any, Any], max_keys: int) -> list[Any]:
