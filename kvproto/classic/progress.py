@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from kvproto._stdio import stderr
 from kvproto._text import amount, counted, printable
-from kvproto.engine.starts import report_command
+from kvproto.engine.starts import bad_command, report_command
 
 __all__ = ["KINDS", "LiveLines", "Progress", "Stage", "stages_of"]
 
@@ -141,6 +141,8 @@ class Progress:
         self.close()
         self._say(f"done: {', '.join([*figures, *self._set_aside, _seconds(event['seconds'])])}")
         if job := event.get("job"):
+            if self._set_aside:
+                self._say(f"what it has set aside: {bad_command(job)}")
             self._say(f"a page about it: {report_command(job)}")
 
     def _on_failed(self, event: dict[str, Any]) -> None:

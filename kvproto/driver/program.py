@@ -332,7 +332,8 @@ class ExternalProgram:
                 try:
                     yield exchange
                 except WorkerCrashed as error:
-                    self._keep_core(error, exchange.process)
+                    if not n_before:  # one core file is enough
+                        self._keep_core(error, exchange.process)
                     raise
                 finally:
                     self.load = self.load.plus(measured(exchange))

@@ -67,7 +67,7 @@ class BadLog:
         if self._n_bad and self._limit.is_over(self._n_bad, self._n_records):
             raise self._too_many()
         if self._n_inputs and not self._n_records:
-            errors = "\n  ".join(one.error for one in self._first)
+            errors = "\n  ".join(f"{one}: {one.error}" for one in self._first)
             raise JobError(f"none of the inputs could be read; the first errors:\n  {errors}")
 
     def __enter__(self) -> Self:

@@ -34,7 +34,12 @@ from kvproto.engine.plan import (
 )
 from kvproto.engine.reduce_task import reduce_task
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.starts import how_to_replay, how_to_report, how_to_resume
+from kvproto.engine.starts import (
+    how_to_replay,
+    how_to_report,
+    how_to_resume,
+    how_to_show_bad_records,
+)
 from kvproto.errors import JobError, KVProtoError, TaskError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader
@@ -174,6 +179,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     """Make the error of the job, with the text of the task's error, and that error as its cause."""
     text, brief = (
         f"job {directory.job} failed: {text}{undelivered}\nits logs are in {directory.path}"
+        f"{how_to_show_bad_records(directory)}"
         f"{how_to_report(directory)}{how_to_resume(directory)}"
         f"{how_to_replay(directory, _failed_task(error))}"
         for text in (str(error), _brief(error))

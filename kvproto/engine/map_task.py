@@ -6,6 +6,7 @@ far as that is known: where whole batches of pairs are handled, an earlier entry
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -22,6 +23,7 @@ from kvproto.engine.set_aside import BadRecords, map_readable
 from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.spec import External, MapSpec, Pair
 from kvproto.engine.task_body import explain_errors, run_program
+from kvproto.engine.unread import UnreadInput
 from kvproto.errors import DataError, JobError, TooManyBadRecords, WorkerError
 from kvproto.inputs.schemes import versions_read
 from kvproto.protocol import native as _native
@@ -35,7 +37,7 @@ __all__ = ["map_input", "map_task"]
 def map_task(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
     """Run the map over the call's splits. Its files: one of the spool, or results."""
     if spec.skip_inputs:
-        return map_readable(partial(_map, spec, shared), call, spec.attempts)
+        return _map_readable(spec, shared, call)
     return _map(spec, shared, call)
 
 
@@ -83,6 +85,32 @@ def map_input(spec: MapSpec, shared: str, call: MapCall) -> Iterator[bytes]:
     with in_task(task, spec):
         yield from _reader(spec, call, meter, task).frames()
         meter.check()
+
+
+def _map_readable(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list[Result]]:
+    """Run the map without the inputs that cannot be read, each time with fresh params."""
+    import cloudpickle  # noqa: PLC0415  slow, not for all jobs
+
+    data = cloudpickle.dumps(spec)
+
+    def run(call: MapCall) -> Finished[SpoolFile | list[Result]]:
+        return _map(pickle.loads(data), shared, call)
+
+    return map_readable(run, partial(_unread, spec, shared), call, spec.attempts)
+
+
+def _unread(spec: MapSpec, shared: str, call: MapCall) -> Iterator[UnreadInput]:
+    """Read inputs without the map; yield the errors of those that cannot be read."""
+    task = TaskContext(shared, "map", call.number, [])
+    with in_task(task, spec):
+        for split in call.splits:
+            meter = Meter("mapped", 0)
+            try:
+                for _ in _reader(spec, call._replace(splits=[split]), meter, task).entries():
+                    pass
+                meter.check()
+            except UnreadInput as e:
+                yield e
 
 
 def _reader(spec: MapSpec, call: MapCall, meter: Meter, task: TaskContext) -> InputReader:

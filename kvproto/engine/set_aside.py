@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from kvproto._record import Place
@@ -148,12 +148,16 @@ def _brief(error: Exception) -> str:
 
 
 def map_readable(
-    run: Callable[[MapCall], Finished[Output]], call: MapCall, attempts: int
+    run: Callable[[MapCall], Finished[Output]],
+    unread: Callable[[MapCall], Iterable[UnreadInput]],
+    call: MapCall,
+    attempts: int,
 ) -> Finished[Output]:
-    """Run a map task, and again without each input that cannot be read.
+    """Run a map task, and again without the inputs that cannot be read.
 
     Nothing that was read of such an input counts, because the output of the first run is dropped.
-    An input gets `attempts` tries unless another one is useless.
+    An input gets `attempts` tries unless another one is useless. So that the task does not run
+    again for each of many such inputs, unread(call) reads those after the first without the map.
     """
     bad: list[BadRecord] = []
     n_tries: collections.Counter[Split] = collections.Counter()
@@ -161,12 +165,14 @@ def map_readable(
         try:
             finished = run(call)
         except UnreadInput as e:
-            n_tries[e.split] += 1
-            if e.is_final or n_tries[e.split] >= attempts:
-                bad.append(_left_out(call.number, e))
-                emit_message(f"left out: {e}")
-                left = [split for split in call.splits if split != e.split]
-                call = call._replace(splits=left)
+            after = call.splits[call.splits.index(e.split) + 1 :]
+            for error in (e, *unread(call._replace(splits=after))):
+                n_tries[error.split] += 1
+                if error.is_final or n_tries[error.split] >= attempts:
+                    bad.append(_left_out(call.number, error))
+                    emit_message(f"left out: {bad[-1]}: {bad[-1].error}")
+                    left = [split for split in call.splits if split != error.split]
+                    call = call._replace(splits=left)
             continue
         return finished._replace(bad=[*bad, *finished.bad])
 
@@ -176,4 +182,5 @@ def _left_out(task: int, error: UnreadInput) -> BadRecord:
     is_part = split.start > 0 or split.end is not None
     start, end = (split.start, split.end) if is_part else (None, None)
     place = Place(split.url, 0, split.start, start=start, end=end)
-    return BadRecord("input", task, place, str(error))
+    text = str(error).removeprefix(f"input {split.url}: ")
+    return BadRecord("input", task, place, text)

@@ -16,10 +16,12 @@ from kvproto.storage.job_directory import JobPaths
 from kvproto.storage.store import is_object
 
 __all__ = [
+    "bad_command",
     "first_event",
     "how_to_replay",
     "how_to_report",
     "how_to_resume",
+    "how_to_show_bad_records",
     "last_machine",
     "last_start",
     "replay_command",
@@ -84,6 +86,17 @@ def replay_command(paths: JobPaths, task: str, *options: str) -> str:
 def how_to_report(paths: JobPaths) -> str:
     """Return the line of a job's error that says how to see what happened."""
     return f"\na page about it: {report_command(paths.job)}"
+
+
+def how_to_show_bad_records(paths: JobPaths) -> str:
+    """Return the line of a job's error that says so; "" if the job has set nothing aside."""
+    is_there = os.path.exists(paths.bad_records)
+    return f"\nwhat it has set aside: {bad_command(paths.job)}" if is_there else ""
+
+
+def bad_command(job: str) -> str:
+    """Return the command that shows what a job has set aside."""
+    return _command("bad", job)
 
 
 def report_command(job: str) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,7 @@ def test_over_the_limit_the_job_fails_and_shows_the_first_ten(tmp_path):
         "11 bad records of 20 that this task has read, which is more than max_bad_records=10"
         in (str(error))
     )
+    assert f"kvproto bad {job.name}\n" in str(error)
     for line in range(1, 11):
         assert f"{path}, line {line}, bytes " in str(error)
     assert "line 11," not in str(error)
@@ -329,5 +331,6 @@ def test_the_options_of_run_and_the_last_line_of_the_job(tmp_path):
         *("run", "sums.Sum", *options, str(path), str(tmp_path / "missing")), cwd=tmp_path
     )
     assert (done.returncode, done.stdout) == (0, b"n\t1\n")
-    last = done.stderr.decode().splitlines()[-1]
+    *_, last, how, _ = done.stderr.decode().splitlines()
     assert last.startswith("done: 2 items, 4 bytes, 1 bad record, 1 unread input, ")
+    assert re.fullmatch("what it has set aside: (KVPROTO_HOME=.* )?kvproto bad Sum@[0-9a-f-]+", how)
