@@ -92,6 +92,21 @@ class Job:
             f"<{type(self).__name__} {self.name}: {'not started' if status == UNKNOWN else status}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Return a card about the job, for notebooks."""
+        # only notebooks need them
+        from kvproto.report.card import as_card, as_plain_card  # noqa: PLC0415
+        from kvproto.report.course import read_course  # noqa: PLC0415
+
+        if "_run" not in vars(self):
+            return as_plain_card(super().__repr__(), "")
+        if self._run is None and not JobHandle(self.name).is_there():
+            return as_plain_card(self.name, "is not started")
+        try:
+            return as_card(read_course(JobHandle(self.name)))
+        except JobError as e:
+            return as_plain_card(self.name, "has no readable events", str(e))
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the thread, so that methods of the job can be pickled for the tasks."""
         return {**self.__dict__, "_run": None}

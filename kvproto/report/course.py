@@ -26,11 +26,13 @@ from kvproto.engine.events import (
 )
 from kvproto.engine.job_handle import ACTIVE, DEAD, READY, JobHandle
 from kvproto.engine.starts import how_to_resume, replay_command
+from kvproto.errors import DataError
+from kvproto.storage.bad_records import BadRecord, read_bad_records
 
 __all__ = ["Attempt", "Course", "Stage", "read_course"]
 
 MAX_TEXTS = 50
-"""The most notes, and the most errors of failed attempts, that are kept: the last ones."""
+"""The most notes and errors of attempts that are kept, the last ones, and the most bad records."""
 
 _MOST = 1 << 53  # of a number from the file; a float has it exactly
 
@@ -129,6 +131,10 @@ class Course:
         How long it has run, without the time between two drivers.
     has_attempts : bool
         Whether the log has the ends of attempts: those of early versions do not.
+    set_aside : list of BadRecord
+        The first of them; `n_bad_records` and `n_bad_inputs` count all.
+    set_aside_error : str
+        Why they cannot be read.
     replay, resume : str
         The command that runs the failed task alone, and the line that says how to resume the job.
     """
@@ -147,6 +153,10 @@ class Course:
     retries: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    set_aside: list[BadRecord] = field(default_factory=list)
+    n_bad_records: int = 0
+    n_bad_inputs: int = 0
+    set_aside_error: str = ""
     n_retries: int = 0
     n_messages: int = 0
     clock: Clock = field(default_factory=Clock)
@@ -178,13 +188,31 @@ def read_course(handle: JobHandle, now: float | None = None) -> Course:
             take(course, event)
     if status == ACTIVE:
         course.clock.tick(time.time() if now is None else now)
+    order = list(course.stages)
     course.attempts = [Attempt(event, course.clock) for event in raw]
+    course.attempts.sort(
+        key=lambda one: (order.index(one.stage) if one.stage in order else -1, one.task, one.began)
+    )
     course.seconds = course.clock.seconds(float("inf"))
     course.outcome = _outcome(course)
+    _read_bad_records(course, handle)
     if status == DEAD:
         course.replay = replay_command(handle.paths, handle.failed_task())
         course.resume = how_to_resume(handle.paths).strip()
     return course
+
+
+def _read_bad_records(course: Course, handle: JobHandle) -> None:
+    try:
+        for one in read_bad_records(handle.paths):
+            if one.kind == "record":
+                course.n_bad_records += 1
+            else:
+                course.n_bad_inputs += 1
+            if len(course.set_aside) < MAX_TEXTS:
+                course.set_aside.append(one)
+    except DataError as e:
+        course.set_aside_error = str(e)
 
 
 def _outcome(course: Course) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from kvproto._page import safe
-from kvproto._text import amount
+from kvproto._text import amount, counted
 from kvproto.report.course import Course
 
 __all__ = ["as_sizes", "partition_bytes"]
@@ -136,7 +136,7 @@ def _heat_map(columns: dict[int, list[int]], course: Course) -> str:
                 f"{_numbers(x, n_each, n_partitions)}: {amount(n_bytes)}</title></rect>"
             )
     grouped = (
-        f" A cell is the sum of {by_row} maps and {n_each} partitions."
+        f" A cell is the sum of {counted(by_row, 'map')} and {counted(n_each, 'partition')}."
         if by_row > 1 or n_each > 1
         else ""
     )

@@ -53,13 +53,15 @@ rect.stage { opacity: .25 }
 .legend svg { display: inline-block; vertical-align: -1px }
 .scroll { overflow-x: auto }
 table.attempts { font-size: .85rem; font-variant-numeric: tabular-nums }
-table.attempts th, table.attempts td { padding: .25rem .6rem; white-space: nowrap }
+table.attempts th, table.attempts td { padding: .25rem .45rem; white-space: nowrap }
+table.attempts thead th { white-space: normal; vertical-align: bottom }
 table.attempts tbody th { position: sticky; left: 0; background: var(--page); font-weight: 600 }
 td.n, th.n { text-align: right }
 td.n { font-variant-numeric: tabular-nums; white-space: nowrap }
-table.stages td:last-child { min-width: 14rem; font-size: .85rem; color: var(--soft) }
 table.stages tbody th { font-weight: 600 }
-.shares { display: inline-block; border-radius: 2px }
+.load { min-width: 14rem; font-size: .85rem; color: var(--soft) }
+.second { display: block; color: var(--soft); font-size: .85rem }
+.shares { margin: .5rem 0 .25rem }
 table.counters { width: auto; min-width: min(100%, 24rem) }
 th button { all: unset; cursor: pointer } th button:focus-visible { outline: 2px solid var(--link) }
 th[aria-sort=ascending] button::after { content: " \\2191" }
@@ -68,6 +70,13 @@ th[aria-sort=descending] button::after { content: " \\2193" }
 @media (max-width: 40rem) {
   .counts { gap: .35rem } .counts li { padding: .1rem .5rem; font-size: .9rem }
   th, td { padding: .35rem .5rem }
+  table.stages thead { display: none }
+  table.stages tr { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr));
+    gap: .25rem .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line) }
+  table.stages th, table.stages td { display: block; border: 0; padding: 0; text-align: left;
+    min-width: 0; white-space: normal }
+  table.stages th, table.stages .load { grid-column: 1 / 3 }
+  table.stages td::before { content: attr(data-of) " "; color: var(--soft) }
 }
 """
 

@@ -17,7 +17,7 @@ __all__ = ["as_timeline", "clock"]
 MAX_PROCESSES = 24
 """The most rows."""
 
-_ROW, _BAR, _TOP = 32, 14, 44
+_ROW, _BAR, _TOP = 36, 14, 42
 _TINY = 0.3  # percent of the width: attempts that take less are drawn together
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MAX_TICKS = 5
@@ -128,16 +128,16 @@ def _row(
     one_host = len({one.host for one in course.attempts}) <= 1
     name = process if one_host else f"{host or '?'}, {process}"
     yield (
-        f"<text x=0 y={top + 11}>{safe(name)}<tspan class=soft dx=6>"
+        f"<text x=0 y={top + 13}>{safe(name)}<tspan class=soft dx=6>"
         f"{counted(len(attempts), 'attempt')}, busy {clock(_busy(attempts))}</tspan></text>"
-        f'<rect class=track x=0 y={top + 15} width="100%" height={_BAR} rx=2 />'
+        f'<rect class=track x=0 y={top + 18} width="100%" height={_BAR} rx=2 />'
     )
     for bar in _bars(attempts, length):
         outcome, stage = bar.kind
         width = max(0.25, min(bar.end - bar.start, 100 - bar.start))
         kind = outcome if outcome in OUTCOMES else "cancelled"
         yield (
-            f'<rect class="{kind} {_stage_class(stage)}" x="{bar.start:.2f}%" y={top + 15} '
+            f'<rect class="{kind} {_stage_class(stage)}" x="{bar.start:.2f}%" y={top + 18} '
             f'width="{width:.2f}%" height={_BAR} rx=1><title>{safe(_title(bar))}</title></rect>'
         )
 

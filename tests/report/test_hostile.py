@@ -6,8 +6,8 @@ import pytest
 from support.job_pages import T0, ended, failed, in_stages, page_of, written
 
 from kvproto.engine.events import Counted, JobStarted, Message, Note, Retry
-from kvproto.report.as_html import MAX_TEXT
 from kvproto.report.course import read_course
+from kvproto.report.failures import MAX_TEXT
 from kvproto.report.table import as_tsv
 
 HOSTILE = [

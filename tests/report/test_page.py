@@ -6,9 +6,11 @@ import io
 import pytest
 from support.job_pages import done, ended, failed, in_stages, page_of, written
 
+from kvproto._record import Place
 from kvproto.engine.events import Counted, JobStarted, Note, Progress, Resumed, Retry, StageStarted
 from kvproto.report.course import read_course
 from kvproto.report.table import MAX_ROWS, as_tsv
+from kvproto.storage.bad_records import BadRecord, append_bad_records
 
 PARTS = ([100, 200, 300], [0, 50, 60], [1, 2, 3])
 
@@ -53,7 +55,7 @@ def test_the_figures_are_those_of_the_events():
         assert figure in page.text
     _, of_maps, of_reduces = page.rows["stages"]
     assert of_maps[:2] == ["map", "3 of 3"]
-    assert of_maps[4:] == ["716 bytes60 records", "1.5 s", "5.0 MB"]
+    assert of_maps[4:] == ["716 bytes 60 records", "1.5 s", "5.0 MB"]
     assert of_reduces[0] == "reduce"
     assert "Partition 2 is the largest, with 363 bytes; the median is 252 bytes." in page.text
     assert {
@@ -122,15 +124,22 @@ def test_a_failure_comes_first_with_its_record_and_what_the_program_said():
         ),
     )
     page = page_of(handle)
-    assert "Task reduce:0" in page.text and "failed@20231114-221320-00000000 failed" in page.text
-    assert page.text.index("Task reduce:0") < page.text.index("Stages")
+    assert (
+        "Task reduce:0 failed" in page.text
+        and "failed@20231114-221320-00000000 failed" in page.text
+    )
+    assert page.text.index("Task reduce:0 failed") < page.text.index("Stages")
     assert page.pre == [
-        "input: /data, line 8\nvalue: x",
+        "value: x",
         "> 0000  41",
         "no such column",
         "the whole error",
     ]
-    for text in ("exited with exit status 3", "number 7 of the run", "look at the column"):
+    for text in (
+        "exited with exit status 3",
+        "/data, line 8, record 7 of the task",
+        "look at the column",
+    ):
         assert text in page.text
     assert ("rect", "failed", "reduce") in page.kinds
     assert page.rows["counters"] == [["seen", "12,345"]]
@@ -204,3 +213,21 @@ def test_processes_that_do_not_fit_are_counted():
     page = page_of(written("processes", *in_stages(many, [], done(40))))
     assert "24 of 30 processes are shown" in page.text and "the others ran 6 attempts" in page.text
     assert "host29, process 129" in page.text and "host0, process 100" not in page.text
+
+
+def test_what_a_job_has_set_aside_is_counted_and_the_first_are_shown():
+    handle = written("bad", *in_stages(maps(), [], done(7)))
+    some = [
+        BadRecord("record", 0, Place("/data", 7, line=8, start=70, end=80), "no number", b"", b"x")
+        for _ in range(60)
+    ]
+    append_bad_records(
+        handle.paths.bad_records, [*some, BadRecord("input", 1, Place("/lost", 0), "is cut")]
+    )
+    page = page_of(handle)
+    assert "60 bad records" in page.text and "1 input left out" in page.text
+    assert "60 records and 1 input were set aside. The first 50 are below." in page.text
+    assert page.pre[0] == '/data, line 8, bytes 70 to 80: no number\n  value, 1 byte: "x"'
+    with open(handle.paths.bad_records, "a", encoding="utf-8") as file:
+        file.write("damaged\n")
+    assert "bad.jsonl, line 62" in page_of(handle).text
