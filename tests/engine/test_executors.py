@@ -11,6 +11,8 @@ from support.jobs import COUNT, LIBRARY, counted, events, program, results, word
 
 from kvproto.classic import Job, func, result_iterator
 from kvproto.driver.files import external
+from kvproto.engine.engines import Cluster
+from kvproto.engine.pool import n_cores
 from kvproto.errors import DataError, JobError
 
 TEXT = [str(LIBRARY / name) for name in ("re/__init__.py", "ast.py", "abc.py", "os.py")]
@@ -261,6 +263,28 @@ class Refusing(Executor):
 
     def submit(self, fn, /, *args, **kwargs):
         raise RuntimeError("the queue is closed")
+
+
+class OfFive(Refusing):
+    """An executor that says how many calls it runs in the way of executorlib."""
+
+    max_workers = 5
+
+
+def test_an_executor_says_how_many_calls_it_runs_or_they_are_as_many_as_there_are_cores(processes):
+    executors = processes, OfFive(), Refusing()
+    assert [Cluster(executor).slots() for executor in executors] == [2, 5, n_cores()]
+
+
+def test_no_more_tasks_run_at_a_time_than_were_asked_for(dask, tmp_path):
+    def alone(line, params):
+        os.mkdir(tmp_path / "runs")
+        sum(range(1_000_000))
+        os.rmdir(tmp_path / "runs")
+        return [(line, 1)]
+
+    given = dict(input=[f"raw://{n}" for n in range(6)], map_init=lambda iter, params: None)
+    assert len(results(map=alone, processes=1, engine=dask, **given)) == 6
 
 
 def test_an_executor_that_takes_no_calls_ends_the_job_with_its_text():
