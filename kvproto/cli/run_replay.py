@@ -49,9 +49,8 @@ def replay(args: argparse.Namespace) -> int:
     directory = tempfile.mkdtemp(prefix="replay-", dir=paths.path)
     tempfile.tempdir = directory
     try:
-        if program is not None and (
-            args.tool or args.save or args.shortest or args.record is not None
-        ):
+        is_plain = args.record is None and not (args.save or args.shortest or args.tool)
+        if program is not None and not is_plain:
             return _replay_program(args, paths.job, task, program, directory)
         return _run(task, args.record, paths, directory, with_pdb=args.tool == "pdb")
     finally:
@@ -64,7 +63,7 @@ def _check(args: argparse.Namespace, task: Task, *, is_program: bool) -> None:
         raise JobError(f"--record is for a map, and this is task {task.name}")
     if args.shortest and task.stage != "reduce":
         raise JobError(f"--shortest is for a reduce, and this is task {task.name}: see --record")
-    if args.tool == "pdb" and is_program:
+    if is_program and args.tool == "pdb":
         raise JobError(f"--pdb is for functions of Python, and task {task.name} runs a program")
     if not is_program and (args.shortest or args.save or args.tool not in (None, "pdb")):
         raise JobError(
@@ -91,8 +90,10 @@ def _run(task: Task, record: int | None, paths: JobPaths, directory: str, *, wit
             say(f"kvproto: {e}")
             pdb.post_mortem(e.cause.__traceback__)
             return 1
-        option = "--gdb" if isinstance(e.cause, WorkerError) else "--pdb"
-        e.add_note(f"in a debugger: {replay_command(paths, task.name, option)}")
+        is_of_program = isinstance(e.cause, WorkerError)
+        if is_of_program or task.program() is None:
+            option = "--gdb" if is_of_program else "--pdb"
+            e.add_note(f"in a debugger: {replay_command(paths, task.name, option)}")
         raise
     n_records = finished.n_records
     if record is not None and record >= n_records:

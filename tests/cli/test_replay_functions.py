@@ -49,6 +49,9 @@ class ReadsFile(Fails):
     def map(entry, params):
         raise ValueError(open("needed").read())
 
+class FailsInProgram(Fails):
+    map = {"op": b"#!/bin/sh\\nexit 3\\n"}
+
 class Works(Fails):
     input = ["raw://a"]
 
@@ -192,6 +195,11 @@ def test_a_crash_shows_the_frames_of_python(here):
             "Fails",
             ["--gdb"],
             "task map:0 runs a function of Python: only --record and --pdb are for that",
+        ),
+        (
+            "FailsInProgram",
+            ["--pdb"],
+            "--pdb is for functions of Python, and task map:0 runs a program",
         ),
         (
             "FailsInReduce",

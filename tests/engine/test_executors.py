@@ -103,13 +103,16 @@ def test_a_function_that_fails_ends_the_job_once_with_its_own_error(engine):
     assert [event["event"] for event in events(job)] == ["job", "stage", "message", "failed"]
 
 
-def test_the_command_that_resumes_a_job_names_its_cluster(dask):
+def test_the_command_that_resumes_a_job_names_its_cluster_and_its_tasks_run_here(dask):
     def fail(iter, params):
-        raise ValueError("no")
+        raise ValueError(f"the pairs are {sorted(iter)}")
 
     job = Job("test").run(input=["raw://x"], map=words, reduce=fail, engine=dask)
     with pytest.raises(JobError, match=f"kvproto run --resume {job.name} --engine {dask}\n"):
         job.wait()
+    replayed = kvproto_command("replay", job.name)
+    assert replayed.returncode == 1
+    assert b"\nValueError: the pairs are [('x', 1)]\n" in replayed.stderr
 
 
 def test_an_input_that_fails_is_tried_again_and_each_retry_is_an_event(engine):
