@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+from contextlib import suppress
 from typing import NamedTuple
 
 from kvproto._text import ROW_BYTES, dump_row, quoted_ascii
 
-__all__ = ["Place", "Record"]
+__all__ = ["Place", "Record", "place_of", "set_place"]
 
 
 class Place(NamedTuple):
@@ -44,6 +45,17 @@ class Place(NamedTuple):
         line = "" if self.line is None else f", line {self.line}"
         content = " of its content" if self.is_unpacked else ""
         return f"{self.input}{line}, bytes {self.start} to {self.end}{content}"
+
+
+def set_place(error: BaseException, place: Place) -> None:
+    """Note in an error of any class where the entry comes from on which a function failed."""
+    with suppress(AttributeError):  # a class may refuse attributes
+        error._kvproto_place = place  # type: ignore[attr-defined]
+
+
+def place_of(error: BaseException) -> Place | None:
+    """Return where the entry comes from, if `set_place` has noted that."""
+    return getattr(error, "_kvproto_place", None)
 
 
 class Record(NamedTuple):

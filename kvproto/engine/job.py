@@ -189,7 +189,7 @@ def _job_error(directory: JobDirectory, error: KVProtoError, undelivered: str) -
     if isinstance(error.cause, WorkerError):
         # A traceback shows the cause too, after the job's text, which has the worker's stderr.
         error.cause.args = (error.cause.report(with_stderr=False),)
-    return JobError(text, cause=error.cause, task=error.task, brief=brief)
+    return JobError(text, cause=error.cause, task=error.task, brief=brief, place=error.place)
 
 
 def _failed_task(error: BaseException) -> str:

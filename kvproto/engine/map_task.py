@@ -60,7 +60,7 @@ def _map(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list
             where = reader.place_record(error)
             if where is not None:
                 return where
-        return reader.place(is_in_function=is_giving and not isinstance(spec.map, External))
+        return reader.place(error, is_in_function=is_giving and not isinstance(spec.map, External))
 
     with (
         in_task(task, spec),

@@ -20,7 +20,7 @@ from itertools import chain
 from operator import length_hint
 from typing import Any, BinaryIO, Protocol
 
-from kvproto._record import Place
+from kvproto._record import Place, set_place
 from kvproto.engine.context import pass_str_as_bytes
 from kvproto.engine.locating import locate_lines
 from kvproto.engine.meter import Meter, MeteredFile
@@ -236,7 +236,7 @@ class InputReader:
             self._meter.add_records(n_lines)
             yield frames
 
-    def place(self, *, is_in_function: bool) -> str:
+    def place(self, error: Exception, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
 
         is_in_function: the function raised it for the last entry read; otherwise it may be any of
@@ -259,9 +259,12 @@ class InputReader:
         entry = repr(self._part[len(self._part) - n_left - 1])
         if len(entry) > 300:
             entry = f"{entry[:300]}... ({len(entry)} characters)"
-        return (
-            f"input: {self._url}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
-        )
+        where: Place | str = self._url
+        place = self.locate([n_read - 1])[0]
+        if place is not None:
+            set_place(error, place)
+            where = where if place.start is None else place
+        return f"input: {where}\nentry: number {n_read - 1} of this task, counted from 0: {entry}"
 
     def place_record(self, error: WorkerError) -> str | None:
         """Add to an error where its record comes from; return what else to say of it."""

@@ -47,7 +47,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
 
     def place(error: Exception) -> str:
         has_failed = reader is not None and reader.has_failed
-        at = f"\n{reader.place(is_in_function=False)}" if reader and has_failed else ""
+        at = f"\n{reader.place(error, is_in_function=False)}" if reader and has_failed else ""
         return f"partition: {call.partition}{at}"
 
     with (

@@ -189,6 +189,7 @@ class Stage:
             cause=cause,
             task=(self.name, task),
             brief=what + failure.brief,
+            place=failure.place,
         ) from cause
 
 

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, TextIO
 
+from kvproto._record import Place, place_of
 from kvproto._text import without_passwords
 from kvproto.driver import proc
 from kvproto.driver.files import read_later
@@ -54,12 +55,15 @@ class Failure(NamedTuple):
         its class; None if it cannot be pickled.
     may_retry : bool
         Whether another attempt may succeed.
+    place : Place or None
+        Where the entry comes from on which a function failed.
     """
 
     report: str
     brief: str
     error: bytes | BaseException | None
     may_retry: bool
+    place: Place | None = None
 
 
 def main(fd: int) -> None:
@@ -210,7 +214,7 @@ def failure_of(error: BaseException, log: TextIO | None) -> Failure:
     brief = report
     if isinstance(error, WorkerError):
         brief = without_passwords(_of_kvproto(error, error.report(with_stderr=False)))
-    return Failure(report, brief, _portable(error), _may_retry(error))
+    return Failure(report, brief, _portable(error), _may_retry(error), place_of(error))
 
 
 def _may_retry(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvproto._record import Record
+from kvproto._record import Place, Record
 from kvproto._text import printable, without_passwords
 from kvproto.errors.base import KVProtoError
 from kvproto.errors.workers import WorkerError
@@ -35,10 +35,12 @@ class JobError(KVProtoError):
         The stage of that task, "map" or "reduce", and its number from 0.
     record : Record or None
         The record at which the program of that task fails.
+    place : Place or None
+        Where the record comes from, or the entry on which a function fails.
     input : str or None
-        The URL or path of the input that has the record, or that cannot be read.
+        The URL or path of that input, or of the one that cannot be read.
     line : int or None
-        The number of the line of the record, from 1.
+        The number of the line of the record or entry, from 1.
     """
 
     def __init__(
@@ -47,25 +49,31 @@ class JobError(KVProtoError):
         cause: BaseException | None = None,
         task: tuple[str, int] | None = None,
         brief: str = "",
+        place: Place | None = None,
     ) -> None:
         super().__init__(*args)
         self.cause = cause
         self.task = task
         self._brief = printable(without_passwords(brief))
+        self._place = place
 
     @property
     def record(self) -> Record | None:
         return self.cause.record if isinstance(self.cause, WorkerError) else None
 
     @property
+    def place(self) -> Place | None:
+        return self._place if self.record is None else self.record.place
+
+    @property
     def input(self) -> str | None:
         if isinstance(self.cause, DataError):
             return self.cause.url
-        return self.record.place.input if self.record and self.record.place else None
+        return None if self.place is None else self.place.input
 
     @property
     def line(self) -> int | None:
-        return self.record.place.line if self.record and self.record.place else None
+        return None if self.place is None else self.place.line
 
     def report(self, with_stderr: bool = True) -> str:
         """Return the text of the error, with or without the lines of a worker's stderr."""

@@ -33,6 +33,7 @@ def test_an_error_names_its_entry_though_others_are_read_ahead(tmp_path, status_
     path.write_text("".join(f"{number}\n" for number in range(5000)) + "none\n" + "1\n" * 5000)
     _, error = failure(input=[str(path)], map=map, status_interval=status_interval)
     assert "entry: number 5000 of this task, counted from 0: 'none\\n'" in str(error)
+    assert f"input: {path}, line 5001, bytes 23890 to 23895\n" in str(error)
 
 
 def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path):
@@ -47,11 +48,12 @@ def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path
     assert f"job {job.job} failed: task map:0 failed:" in said
     assert "in number" in said and "ValueError: invalid literal for int()" in said
     assert (
-        f"input: {path}\n" in said
+        f"input: {path}, line 3, bytes 4 to 10\n" in said
         and "entry: number 2 of this task, counted from 0: 'three\\n'" in said
     )
     assert job.directory in said
     assert isinstance(error.__cause__, ValueError)
+    assert (error.task, error.input, error.line) == (("map", 0), str(path), 3)
 
 
 def fails_at_777(line, params):
