@@ -4,7 +4,7 @@
  */
 #include "builtins.h"
 
-#include "disco.h"
+#include "inline.h"
 
 #include <string.h>
 
@@ -55,8 +55,8 @@ static size_t write_framed_lines(const char *data, size_t n_bytes, char *out)
         size_t size = line_size(data, end);
         if (size > UINT32_MAX)
             return size;
-        disco_put_u32(out, 0);
-        disco_put_u32(out + 4, (uint32_t)size);
+        put_u32(out, 0);
+        put_u32(out + 4, (uint32_t)size);
         memcpy(out + 8, data, size);
         out += 8 + size;
         data += size;

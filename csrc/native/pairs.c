@@ -114,7 +114,7 @@ static int take_lists(scan_state *scan, PyObject **pairs, uint32_t *pairs_left, 
         if (*pairs == NULL) {
             if (scan->n_bytes - scan->at < 4)
                 return 0;
-            *pairs_left = disco_get_u32(scan->data + scan->at);
+            *pairs_left = get_u32(scan->data + scan->at);
             scan->at += 4;
             *pairs = PyList_New(0);
             if (*pairs == NULL)
@@ -209,7 +209,7 @@ static int pack_item(pack_state *packing, const char *name, PyObject *item)
         return -1;
     }
     if (packing->out != NULL) {
-        disco_put_u32(packing->out + packing->n_bytes, (uint32_t)size);
+        put_u32(packing->out + packing->n_bytes, (uint32_t)size);
         memcpy(packing->out + packing->n_bytes + 4, data, (size_t)size);
     }
     if ((size_t)size > (size_t)PY_SSIZE_T_MAX - 4 - packing->n_bytes) {

@@ -4,7 +4,7 @@
  */
 #include "typed.h"
 
-#include "disco.h"
+#include "inline.h"
 
 #include <string.h>
 
@@ -42,7 +42,7 @@ static int add_item(typed_out *out, char letter, const void *data, size_t n_byte
     char *end = more_room(out, 4 + n_letters + n_bytes);
     if (end == NULL)
         return -1;
-    disco_put_u32(end, (uint32_t)(n_letters + n_bytes));
+    put_u32(end, (uint32_t)(n_letters + n_bytes));
     if (letter != 0)
         end[4] = letter;
     memcpy(end + 4 + n_letters, data, n_bytes);
@@ -66,13 +66,13 @@ const char *kvproto_bytes_of(PyObject *object, PyTypeObject *type, Py_ssize_t *s
 
 static void put_u64(unsigned char *out, uint64_t number)
 {
-    disco_put_u32(out, (uint32_t)number);
-    disco_put_u32(out + 4, (uint32_t)(number >> 32));
+    put_u32(out, (uint32_t)number);
+    put_u32(out + 4, (uint32_t)(number >> 32));
 }
 
 static uint64_t get_u64(const unsigned char *data)
 {
-    return disco_get_u32(data) | (uint64_t)disco_get_u32(data + 4) << 32;
+    return get_u32(data) | (uint64_t)get_u32(data + 4) << 32;
 }
 
 static int read_bytes(PyObject *value, PyTypeObject *type, char letter, typed_value *typed)

@@ -5,7 +5,7 @@
 #include "typed.h"
 
 #include "crc.h"
-#include "disco.h"
+#include "inline.h"
 
 #include <string.h>
 
@@ -60,10 +60,10 @@ static int append_frame(PyObject *part, uint64_t *used, const char *key, size_t 
     if (end > room && PyByteArray_Resize(part, (Py_ssize_t)(end < 2 * room ? 2 * room : end)) != 0)
         return -1;
     char *out = PyByteArray_AsString(part) + at;
-    disco_put_u32(out, (uint32_t)key_size);
+    put_u32(out, (uint32_t)key_size);
     memcpy(out + 4, key, key_size);
     out += 4 + key_size;
-    disco_put_u32(out, (uint32_t)value->n_bytes + 1);
+    put_u32(out, (uint32_t)value->n_bytes + 1);
     out[4] = value->letter;
     memcpy(out + 5, value->data, value->n_bytes);
     *used = end;
