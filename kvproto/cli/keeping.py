@@ -35,19 +35,24 @@ class Keeper:
     def __init__(self, repro: Repro, params: bytes) -> None:
         self._repro, self._n_params = repro, len(params)
         self._file = open(repro.stdin, "xb", buffering=0)  # noqa: SIM115
-        self._file.write(params)
+        self._write(memoryview(params))
         self._lock = threading.Lock()  # another thread reads
 
     def tee(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield pieces of frames, which are written first."""
+        """Yield pieces of frames, which are written first. OSError that names the file."""
         for piece in pieces:
             with self._lock:
                 if self._file.closed:
                     return
-                left = memoryview(piece)
-                while left:
-                    left = left[self._file.write(left) :]
+                try:
+                    self._write(memoryview(piece))
+                except OSError as e:
+                    raise OSError(e.errno, e.strerror, self._repro.stdin) from None
             yield piece
+
+    def _write(self, left: memoryview) -> None:
+        while left:
+            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Close the file."""

@@ -116,16 +116,12 @@ def _replay_program(
 ) -> int:
     repro = Repro(args.save or os.path.join(directory, "run"), program.files, [task.stage])
     repro.begin()
-    about = f"task {task.name}"
-    if args.record is not None:
-        frames = iter([task.frame(args.record)])
-        about = f"record {args.record} of {about}"
-    else:
-        frames = task.frames()
-    repro.write_stdin(chain([program.ext_params], frames))
-    if args.shortest:
-        about = f"{_shorten(repro, task, program)} of {about}"
-    repro.finish(f"This is {about} of job {job}.")
+    try:
+        about = _write_input(args, repro, task, program)
+        repro.finish(f"This is {about} of job {job}.")
+    except BaseException:
+        repro.remove()
+        raise
     if args.save:
         say(f"kvproto: to run the program: sh {shlex.quote(repro.script)}")
         return 0
@@ -134,8 +130,18 @@ def _replay_program(
     return _run_alone(repro, task, program, about)
 
 
+def _write_input(args: argparse.Namespace, repro: Repro, task: Task, program: External) -> str:
+    """Write stdin.bin; say what it is."""
+    about = f"task {task.name}"
+    if args.record is not None:
+        repro.write_stdin([program.ext_params, task.frame(args.record)])
+        return f"record {args.record} of {about}"
+    repro.write_stdin(chain([program.ext_params], task.frames()))
+    return f"{_shorten(repro, task, program)} of {about}" if args.shortest else about
+
+
 def _shorten(repro: Repro, task: Task, program: External) -> str:
-    """Cut stdin.bin behind the shortest beginning that fails; say which that is."""
+    """Cut stdin.bin after the shortest beginning that fails; say which that is."""
 
     def tell(n_pairs: int, n_all: int, has_failed: bool) -> None:
         outcome = "fails" if has_failed else "does not fail"

@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from kvproto._text import printable
 
@@ -85,9 +86,10 @@ class Repro:
         _write(self.script, os.fsencode(script), 0o755)
 
     def remove(self) -> None:
-        """Remove what was written before `finish`."""
+        """Remove the directory with what was written before `finish`."""
         shutil.rmtree(self.files_directory)
-        os.unlink(self.stdin)
+        with suppress(FileNotFoundError):
+            os.unlink(self.stdin)
         os.rmdir(self.directory)
 
     def debugger(self) -> list[str]:

@@ -109,3 +109,11 @@ def test_nothing_is_kept_if_the_input_is_at_fault(worker, tmp_path):
     assert run.returncode == 1
     assert re.search(rb"line 1", run.stderr)
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_disk_without_room_for_the_input_is_an_error(worker, tmp_path):
+    (tmp_path / "input").write_bytes(LINES)
+    run = shell(f"ulimit -f 16; kvproto map --keep-failed kept -- {worker} <input", tmp_path)
+    assert run.returncode == 1
+    assert run.stderr == "kvproto: kept/stdin.bin: File too large\n"
+    assert not (tmp_path / "kept").exists()

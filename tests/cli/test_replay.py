@@ -139,6 +139,11 @@ def test_a_saved_record_is_all_that_the_program_reads(command, tmp_path):
     assert (tmp_path / "alone" / "stdin.bin").read_bytes() == b"0\n" + frame
 
 
+def test_of_a_record_that_is_not_there_nothing_is_saved(command, tmp_path):
+    assert shell(f"{command} --record 201 --save none", cwd=tmp_path).returncode == 1
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_directory_with_something_in_it_is_left_as_it_is(command, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()

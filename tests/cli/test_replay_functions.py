@@ -152,6 +152,11 @@ def test_a_job_with_a_store_of_its_own(here):
     assert "RuntimeError: the pairs are [('a', 1), ('b', 1), ('c', 1)]\n" in again.stderr
 
 
+def test_a_job_in_an_object_store(here, bucket):
+    failed(here, "FailsInReduce", "--store", bucket)
+    assert "RuntimeError: the pairs are [('a', 1), ('b', 1), ('c', 1)]\n" in replay("@")[2]
+
+
 def test_required_files_are_there(here):
     failed(here, "ReadsFile")
     (here / "needed").unlink()
