@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import os
+from bdb import BdbQuit
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -57,9 +58,10 @@ class BadRecords:
     def add_entry(self, entry: Any, error: Exception) -> None:
         """Set aside the last entry that was read, on which the map raised an error.
 
-        Errors of kvproto about the whole job, such as too many counters, are no fault of an entry.
+        Errors of kvproto about the whole job, such as too many counters, are no fault of an entry,
+        and neither is the `q` of pdb.
         """
-        if isinstance(error, (JobError, MemoryError)):
+        if isinstance(error, (JobError, MemoryError, BdbQuit)):
             raise error
         if isinstance(entry, str):
             self.add(self._reader.last_number(), b"", _utf8(entry), _brief(error))

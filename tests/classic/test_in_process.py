@@ -137,6 +137,21 @@ def test_ctrl_c_and_the_q_of_pdb_stop_the_job_and_are_raised(stop, capfd):
     assert not os.path.exists(JobPaths(job.name).control)
 
 
+def test_the_q_of_pdb_is_no_bad_record():
+    def map(line, params):
+        raise BdbQuit
+
+    with pytest.raises(BdbQuit):
+        run(input=["raw://a"], map=map, max_bad_records=1)
+
+
+def test_an_input_that_cannot_be_read_is_skipped_here_too(tmp_path):
+    (tmp_path / "text").write_text("a\n")
+    inputs = [str(tmp_path / "text"), str(tmp_path / "missing")]
+    job = run(input=inputs, map=words, bad_inputs="skip")
+    assert list(result_iterator(job.wait())) == [("a", 1)]
+
+
 def test_a_kill_stops_the_job_before_its_next_task():
     seen = []
 
