@@ -70,7 +70,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     elif rest:
         hint = (
             f"; the worker goes after `--`, as in `{args.parser.prog} -- ./worker`"
-            if "worker" in args
+            if "worker" in args and program is None
             else ""
         )
         args.parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")

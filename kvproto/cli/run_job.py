@@ -206,7 +206,10 @@ def _function(name: str, text: str) -> Any:
         return None
     if name in ("map", "reduce") and (os.path.isfile(text) or os.sep in text):
         return external([text])
-    return find_function(text)
+    try:
+        return find_function(text)
+    except JobError as e:
+        raise JobError(f"{name}: {e}") from e
 
 
 def _number(name: str, text: str) -> int | bool | None:

@@ -83,3 +83,6 @@ __all__ = [
     "WorkerReported",
     "WorkerWroteText",
 ]
+
+for _name in __all__:  # tracebacks show where to import it from
+    globals()[_name].__module__ = __name__

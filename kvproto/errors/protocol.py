@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kvproto._text import quoted_text
 from kvproto.errors.base import KVProtoError
 
-__all__ = ["ItemTooLarge", "ParamsError", "ProtocolError", "Truncated"]
+__all__ = ["ItemTooLarge", "ParamsError", "ProtocolError", "Truncated", "likely_size"]
 
 
 class ProtocolError(KVProtoError):
@@ -32,6 +33,21 @@ class ProtocolError(KVProtoError):
         self.decoded: list[Any] = []
 
 
+def likely_size(size: int) -> str:
+    """What a very large size probably is, for the end of an error; "" if that is not known."""
+    if not _VERY_LARGE <= size < 1 << 32:
+        return ""
+    data = size.to_bytes(4, "little")
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data):
+        return f"; it is the text {quoted_text(data)}"
+    if (from_other_end := int.from_bytes(data, "big")) < 1 << 20:
+        return f"; from the other end its bytes say {from_other_end:,}: the lowest byte comes first"
+    return ""
+
+
+_VERY_LARGE = 1 << 24  # bytes
+
+
 class Truncated(ProtocolError):
     """The stream ends inside a field, after `had` of `wanted` bytes (FRAME-4, LIST-3, PARAMS-5)."""
 
@@ -40,7 +56,7 @@ class Truncated(ProtocolError):
     ) -> None:
         super().__init__(
             f"the stream ends inside the {field} at byte {offset}: "
-            f"it needs {wanted} bytes, but has {had}{context}",
+            f"it needs {wanted} bytes, but has {had}{likely_size(wanted)}{context}",
             offset=offset,
             clause=clause,
             field=field,
@@ -54,8 +70,8 @@ class ItemTooLarge(ProtocolError):
 
     def __init__(self, *, field: str, offset: int, size: int, limit: int) -> None:
         super().__init__(
-            f"the {field} at byte {offset} announces {size} bytes, but the limit is {limit}; "
-            "raise max_item if this is intended",
+            f"the {field} at byte {offset} announces {size} bytes, but the limit is {limit}"
+            + (likely_size(size) or "; raise max_item if this is intended"),
             offset=offset,
             clause="LIMITS-1",
             field=field,

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from kvproto._text import ROW_BYTES, counted, quoted_text
 from kvproto.errors import ItemTooLarge, ProtocolError, Truncated
+from kvproto.errors.protocol import likely_size
 from kvproto.inspection.rows import Chosen, Gap, Row, around, ends
 from kvproto.inspection.window import Window
 from kvproto.protocol.native import crc32
@@ -364,18 +365,8 @@ def _fault_of(error: ProtocolError, data: bytes) -> Fault:
     if isinstance(error, ItemTooLarge):
         text = f"the {error.field} is {error.size:,}, over the limit of 1 GiB [{error.clause}]"
         words = f"{error.field} {error.size:,}"
-        return fault._replace(text=text + _likely(data[:4]), words=words)
+        return fault._replace(text=text + likely_size(error.size), words=words)
     return fault
-
-
-def _likely(size: bytes) -> str:
-    """What a size that is too large probably is."""
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in size):
-        return f"; it is the text {quoted_text(size)}"
-    reversed_ = int.from_bytes(size, "big")
-    if reversed_ < 1 << 20:
-        return f"; from the other end its bytes say {reversed_:,}: the lowest byte comes first"
-    return ""
 
 
 KINDS: dict[str, Callable[[Chosen | None], Kind]] = {

@@ -25,6 +25,7 @@ import kvproto
         (["map", "--max-item", "many", "--", "x"], b"number of bytes"),
         (["map", "--in", "words", "--", "x"], b"invalid choice"),
         (["map", "./worker"], b"unrecognized arguments: ./worker; the worker goes after `--`"),
+        (["map", "--timeout", "3", "--", "x"], b"unrecognized arguments: --timeout 3\n"),
         (["map", "-p", "a=b", "--no-params", "--", "x"], b"not allowed with"),
         (["config"], b"--cflags"),
         (["config", "--cflags", "--", "x"], b"kvproto map"),

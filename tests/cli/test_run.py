@@ -194,7 +194,7 @@ def test_as_many_tasks_as_asked_for_run_at_a_time():
     [
         (
             ["-P", "partition", "lengths"],
-            "lengths: write module.function, as in kvproto.classic.func.nop_map",
+            "partition: lengths: write module.function, as in kvproto.classic.func.nop_map",
         ),
         (["-m", "here.nothing"], "has no nothing"),
         (["-m", "here.ready"], "ready in .*here.py is not a function"),

@@ -31,6 +31,11 @@ def make(error_type):
 
 
 @pytest.mark.parametrize("name", errors.__all__)
+def test_a_traceback_shows_every_error_as_it_is_imported(name):
+    assert getattr(errors, name).__module__ == "kvproto.errors"
+
+
+@pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_survives_pickle_with_message_facts_and_notes(name):
     error = make(getattr(errors, name))
     error.add_note("where it was")

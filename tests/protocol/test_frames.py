@@ -180,6 +180,24 @@ def test_errors_say_what_where_and_what_to_do():
         decode_pairs(b"\x11\0\0\0", max_item=16)
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            b"\0\0\0\x0eabc",
+            "has 3; from the other end its bytes say 14: the lowest byte comes first",
+        ),
+        (b"line 1\n", '1073741824; it is the text "line"'),
+        (b"\xff\xff\xff\xff", "1073741824; raise max_item"),
+        (b"\0\0\0\1", "needs 16777216 bytes, but has 0; from the other end its bytes say 1:"),
+        (b"\1\2\3\1", r"needs 16974337 bytes, but has 0 \["),
+    ],
+)
+def test_the_error_of_a_very_large_size_says_what_it_probably_is(data, says):
+    with pytest.raises((ItemTooLarge, Truncated), match=says):
+        decode_pairs(data)
+
+
 # --- kinds of input ----------------------------------------------------------------------------
 
 
