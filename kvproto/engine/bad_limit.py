@@ -10,7 +10,7 @@ from kvproto._record import Record
 from kvproto._text import counted
 from kvproto.storage.bad_records import BadRecord
 
-__all__ = ["MAX_BYTES", "NONE_BAD", "N_SHOWN", "BadLimit", "described"]
+__all__ = ["MAX_BYTES", "NONE_BAD", "N_SHOWN", "BadLimit", "described", "too_many"]
 
 MAX_BYTES = 64 << 20
 """The most bytes of bad records that a task keeps: 64 MiB."""
@@ -79,20 +79,23 @@ class BadLimit(NamedTuple):
             return False
         return self.is_over(n_bad, 2 * max(n_records, n_records * self.n_bytes // n_whole))
 
-    def error(self, n_bad: int, n_records: int, first: Sequence[BadRecord], of: str = "") -> str:
-        """Return the text of the error for too many bad records; `first` has the first ones."""
-        lines = [
-            f"{counted(n_bad, 'bad record')} of {n_records:,}{of}, which is more than "
-            f"max_bad_records={self.text}; the first ones:"
-        ]
-        for one in first[:N_SHOWN]:
-            lines += ["  " + line for line in described(one)]
-        lines.append("correct the map or these records, or raise max_bad_records")
-        return "\n".join(lines)
+    def why(self, n_bad: int, n_records: int, readers: str) -> str:
+        """Say that they are too many; `readers` is as "the maps have read"."""
+        return (
+            f"{counted(n_bad, 'bad record')} of {n_records:,} that {readers}, which is more than "
+            f"max_bad_records={self.text}"
+        )
 
 
 NONE_BAD = BadLimit()
 """No record may be bad."""
+
+
+def too_many(why: str, bad: Sequence[BadRecord]) -> str:
+    """Return the text of the error for too many bad records, which shows the first ones."""
+    shown = [f"  {line}" for one in bad[:N_SHOWN] for line in described(one)]
+    advice = "correct the map or these records, or raise max_bad_records"
+    return "\n".join([f"{why}; the first ones:", *shown, advice])
 
 
 def described(one: BadRecord) -> list[str]:

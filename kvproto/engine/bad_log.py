@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from kvproto.engine.bad_limit import N_SHOWN, BadLimit
+from kvproto.engine.bad_limit import N_SHOWN, BadLimit, too_many
 from kvproto.engine.calls import Finished
 from kvproto.engine.events import OnEvent, SetAside
 from kvproto.errors import JobError, TaskError, TooManyBadRecords
@@ -83,8 +83,8 @@ class BadLog:
 
     def _too_many(self) -> TooManyBadRecords:
         bad = [one for one in self._first if one.kind == "record"]
-        text = self._limit.error(self._n_bad, self._n_records, bad, " that the maps have read")
-        return TooManyBadRecords(text)
+        why = self._limit.why(self._n_bad, self._n_records, "the maps have read")
+        return TooManyBadRecords(too_many(why, bad))
 
     def _keep(self, task: int, bad: Sequence[BadRecord]) -> None:
         if bad:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from kvproto._record import Place
 from kvproto._text import shortened
-from kvproto.engine.bad_limit import MAX_BYTES, BadLimit
+from kvproto.engine.bad_limit import MAX_BYTES, BadLimit, too_many
 from kvproto.engine.calls import Finished, MapCall
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
@@ -28,6 +28,7 @@ from kvproto.storage.bad_records import MAX_KEPT, BadRecord
 __all__ = ["BadRecords", "map_readable"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NOWHERE = Place("", 0)
 _OVERHEAD = 500  # bytes of a bad record besides those of the record
 
 Output = TypeVar("Output")
@@ -51,8 +52,7 @@ class BadRecords:
         self._task = task
         self._reader = reader
         self._meter = meter
-        self._numbers: list[int] = []  # of the entries in the task
-        self._bad: list[tuple[str, bytes, bytes, bool]] = []
+        self._bad: list[tuple[int, BadRecord]] = []  # with the number of the entry in the task
         self._n_bytes = 0
 
     def add_entry(self, entry: Any, error: Exception) -> None:
@@ -86,34 +86,31 @@ class BadRecords:
 
         Raises TooManyBadRecords when the limit is surely reached.
         """
-        self._numbers.append(number)
-        self._bad.append((error, key, value, is_object))
-        self._n_bytes += _OVERHEAD + len(error) + min(len(key) + len(value), 2 * MAX_KEPT)
-        n_bad, meter = len(self._numbers), self._meter
+        size = len(key) + len(value)
+        key, value = key[:MAX_KEPT], value[:MAX_KEPT]
+        one = BadRecord("record", self._task, _NOWHERE, error, key, value, size, is_object)
+        self._bad.append((number, one))
+        self._n_bytes += _OVERHEAD + len(error) + len(key) + len(value)
+        n_bad, meter = len(self._bad), self._meter
+        why = ""
         if self._limit.is_over_early(n_bad, meter.n_records, meter.n_bytes):
+            why = self._limit.why(n_bad, meter.n_records, "this task has read")
+        elif self._n_bytes > MAX_BYTES:
+            why = f"the bad records of this task take more than {MAX_BYTES >> 20} MiB"
+        if why:
             bad = tuple(self.placed())
-            text = self._limit.error(n_bad, meter.n_records, bad, " that this task has read")
-            raise TooManyBadRecords(text, bad)
-        if self._n_bytes > MAX_BYTES:
-            bad = tuple(self.placed())
-            text = f"the bad records of this task take more than {MAX_BYTES >> 20} MiB\n"
-            text += self._limit.error(n_bad, meter.n_records, bad)
-            raise TooManyBadRecords(text, bad)
+            raise TooManyBadRecords(too_many(why, bad), bad)
 
     def placed(self) -> list[BadRecord]:
         """Return them in the order of the input, with their places."""
-        order = sorted(range(len(self._numbers)), key=self._numbers.__getitem__)
-        places = self._reader.locate([self._numbers[at] for at in order])
-        records = []
-        for at, place in zip(order, places, strict=True):
-            error, key, value, is_object = self._bad[at]
-            assert place is not None  # it was read
-            size = len(key) + len(value)
-            key, value = key[:MAX_KEPT], value[:MAX_KEPT]
-            records.append(
-                BadRecord("record", self._task, place, error, key, value, size, is_object)
-            )
-        return records
+        self._bad.sort(key=lambda numbered: numbered[0])
+        places = self._reader.locate([number for number, _ in self._bad])
+        records = (one for _, one in self._bad)
+        return [
+            one._replace(place=place)
+            for one, place in zip(records, places, strict=True)
+            if place is not None
+        ]
 
 
 def _utf8(text: str) -> bytes:

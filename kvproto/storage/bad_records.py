@@ -144,6 +144,8 @@ def sort_bad_records(path: str) -> None:
     with in_home(path), open(path, "rb") as file, AtomicFile(path, errors=in_home) as new:
         begin = 0
         for line in file:
+            if not line.endswith(b"\n"):  # a full disk has cut it
+                break
             parts.append((json.loads(line)["task"], begin, begin + len(line)))
             begin += len(line)
         for _, begin, end in sorted(parts):

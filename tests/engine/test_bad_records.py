@@ -13,8 +13,12 @@ from support.catalogue import compile_worker
 from support.command_line import kvproto_command
 from support.jobs import events
 
+from kvproto._record import Place
 from kvproto.classic import Job, external, result_iterator
+from kvproto.engine import set_aside
 from kvproto.engine.bad_limit import BadLimit
+from kvproto.engine.meter import Meter
+from kvproto.engine.set_aside import BadRecords
 from kvproto.errors import JobError, TooManyBadRecords
 from kvproto.storage.bad_records import read_bad_records
 from kvproto.storage.job_directory import JobPaths
@@ -334,3 +338,79 @@ def test_the_options_of_run_and_the_last_line_of_the_job(tmp_path):
     *_, last, how, _ = done.stderr.decode().splitlines()
     assert last.startswith("done: 2 items, 4 bytes, 1 bad record, 1 unread input, ")
     assert re.fullmatch("what it has set aside: (KVPROTO_HOME=.* )?kvproto bad Sum@[0-9a-f-]+", how)
+
+
+# --- bounds, and other engines -----------------------------------------------------------------
+
+
+class Reader:
+    """What `BadRecords` asks for: as if entry 0 was the only one."""
+
+    n_of_init = 0
+
+    def last_number(self):
+        return 0
+
+    def locate(self, indexes):
+        return [Place("in", index) for index in indexes]
+
+
+class Unreadable:
+    def __repr__(self):
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def test_what_a_task_keeps_of_its_bad_records_is_bounded(monkeypatch):
+    monkeypatch.setattr(set_aside, "MAX_KEPT", 1000)
+    monkeypatch.setattr(set_aside, "MAX_BYTES", 3 << 20)
+    bad = BadRecords(BadLimit.parse(10**9), 0, Reader(), Meter("mapped", 0))
+    bad.add_entry(b"x" * 5000, ValueError("no"))
+    (one,) = bad.placed()
+    assert (len(one.value), one.n_bytes) == (1000, 5000)
+    with pytest.raises(TooManyBadRecords, match="of this task take more than 3 MiB; the first"):
+        for _ in range(3000):
+            bad.add_entry("x" * 1000, ValueError("no"))
+    assert 1000 < len(bad.placed()) < 3000
+
+
+def test_objects_and_errors_that_cannot_be_shown_are_set_aside_too():
+    bad = BadRecords(BadLimit.parse(10), 0, Reader(), Meter("mapped", 0))
+    bad.add_entry(Unreadable(), Mute())
+    bad.add_entry("\ud800", ValueError("two\nlines"))
+    one, other = bad.placed()
+    assert (one.value, one.error, one.is_object) == (b"<Unreadable>", "Mute", True)
+    assert (other.value, other.error) == (b"\xed\xa0\x80", "ValueError: two lines")
+
+
+def test_a_job_on_a_cluster_sets_records_aside_and_fails_over_the_limit(dask, tmp_path):
+    path = written(tmp_path / "in", [b"1\n", b"x\n", b"y\n"])
+    job, pairs = run(path, max_bad_records=2, engine=dask)
+    assert (len(pairs), [one.value for one in bad_of(job)]) == (2, [b"x\n", b"y\n"])
+    job, error = failure(path, max_bad_records=1, engine=dask)
+    assert isinstance(error.cause, TooManyBadRecords)
+    assert len(bad_of(job)) == 2
+
+
+def test_another_home_that_resumes_a_job_has_its_bad_records(tmp_path, monkeypatch):
+    def reduce(iter, params):
+        if not os.path.exists(params):
+            raise RuntimeError("not yet")
+        yield from iter
+
+    store = str(tmp_path / "store")
+    go = str(tmp_path / "go")
+    job, _ = failure("raw://x", "raw://1", reduce=reduce, params=go, max_bad_records=1, store=store)
+    before = bad_of(job)
+    monkeypatch.setenv("KVPROTO_HOME", str(tmp_path / "another home"))
+    (tmp_path / "go").touch()
+    again = Job(name=job.name).resume(store=store)
+    again.wait(show=False)
+    assert [one.value for one in before] == [b"x"]
+    assert bad_of(again) == before
