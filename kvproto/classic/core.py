@@ -219,7 +219,12 @@ class Disco:
         return JobHandle(jobname).counters()
 
     def bad_records(self, jobname: str) -> Iterator[BadRecord]:
-        """Yield what the job has set aside so far: bad records, and inputs that it left out."""
+        """Yield what the job has set aside so far: bad records, and inputs that it left out.
+
+        Yields
+        ------
+        kvproto.storage.bad_records.BadRecord
+        """
         job = JobHandle(jobname)
         job.info()
         return read_bad_records(job.paths)

@@ -149,10 +149,10 @@ def lists_without_failures(
 def _around(error: WorkerError, exchange: Exchange[Lists], part: _Part) -> list[_Part]:
     """Return the pairs after the record of an error, and those before it without an answer."""
     record, window = error.record, exchange.window
-    if window is not None and window.source_error is not None:
-        raise window.source_error
     if record is None or record.first != record.number or window is None:
         raise error
+    if window.source_error is not None:  # the end of what can be read is not that of the input
+        raise window.source_error
     first, _, frames = window.frames()
     number, n_lists = record.number - part.n_before, exchange.n_lists
     if not first <= n_lists <= number:

@@ -59,7 +59,7 @@ def test_output_and_what_is_set_aside_are_the_whole_input(fails_on, pairs, sizes
     assert sorted((record.number, record.value) for record in aside) == bad
 
 
-@pytest.mark.parametrize("how", "celt!")
+@pytest.mark.parametrize("how", "celot!")
 def test_each_way_to_fail_after_answers_that_were_not_written_yet(fails_on, how):
     pairs = [(b"", b"%d" % n) for n in range(5000)]
     pairs[4000] = b"", b"BAD" + how.encode()
@@ -81,6 +81,34 @@ def test_the_first_and_the_last_pair_and_all_pairs(fails_on):
         out, aside = mapped(fails_on, [encode_pairs(pairs)])
         assert [value for value, _ in out] == [b"%d" % n for n in range(3) if n not in bad]
         assert {record.number for record in aside} == bad
+
+
+def test_a_worker_that_fails_on_an_earlier_record_when_it_runs_again(tmp_path):
+    marker = tmp_path / "marker"
+    worker = program(
+        tmp_path,
+        "answers = b''\n"
+        "for key, value in pairs():\n"
+        f"    if value == b'bad' or (value == b'late' and os.path.exists({str(marker)!r})):\n"
+        "        os._exit(5)\n"
+        "    answers += struct.pack('<II', 1, len(value)) + value + bytes(4)\n"
+        "sys.stdout.buffer.write(answers)\n",
+    )
+    values = [b"%d" % n for n in range(300)]
+    values[50], values[100], values[200] = b"bad", b"late", b"bad"
+    numbers = []
+
+    def aside(error):
+        numbers.append(error.record.number)
+        if error.record.number == 200:
+            marker.touch()
+
+    with ExternalProgram([worker], mode="map") as external:
+        frames = external.map_frames([encode_pairs([(b"", value) for value in values])], aside)
+        out = decode_pairs(b"".join(frames))
+    assert numbers == [50, 200, 100]
+    assert [key for key, _ in out] == [value for value in values if value.isdigit()]
+    assert numbers == [50, 200, 100]
 
 
 def test_what_was_counted_before_a_failure_is_not_counted_again(fails_on):
@@ -144,7 +172,8 @@ def test_the_numbers_of_a_later_failure_count_from_the_beginning(tmp_path):
 @pytest.mark.parametrize("error", [DataError("cut"), OSError("gone")])
 def test_an_error_of_the_input_is_not_taken_for_its_end(fails_on, error):
     def frames():
-        yield encode_pairs([(b"", b"1"), (b"", b"BADc")]) + b"\1\0"
+        # More than a pipe takes: the driver reads on only after the failure.
+        yield encode_pairs([(b"", b"1"), (b"", b"BADc"), (b"", bytes(4 << 20))])[: 3 << 20]
         raise error
 
     with pytest.raises(type(error)):

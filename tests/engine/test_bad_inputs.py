@@ -134,8 +134,9 @@ def test_the_map_begins_again_with_the_params_of_the_job(tmp_path):
         return [(params["n"], line)]
 
     good = of("a", b"1\n2\n", tmp_path)
-    _, pairs, _ = skip(good, tmp_path / "missing.gz", of("b.gz", b"\x1f\x8b\x08", tmp_path),
-                       map=numbered, params={}, processes=1)  # fmt: skip
+    damaged = of("b.gz", b"\x1f\x8b\x08", tmp_path)
+    _, pairs, bad = skip(good, damaged, map=numbered, params={})
+    assert [one.task for one in bad] == [0]
     assert pairs == [(1, "1\n"), (2, "2\n")]
 
 

@@ -26,6 +26,11 @@ static void fail(char how, const p_entry *value, const p_entry *key)
         write_kv(value, key);
         fflush(stdout);
         _exit(0);
+    case 'o':
+        write_num_prefix(1);
+        fwrite("\xff\xff\xff\xff", 4, 1, stdout);
+        fflush(stdout);
+        break;
     case 't':
         fwrite("text\n", 5, 1, stdout);
         fflush(stdout);
