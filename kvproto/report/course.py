@@ -248,7 +248,7 @@ def _on_stage(course: Course, event: dict[str, Any]) -> None:
     if before is None:
         course.stages[event["stage"]] = Stage(event["stage"], _number(event["tasks"]), began)
     else:  # in a job that was resumed
-        before.ended = None
+        before.n_tasks, before.ended = _number(event["tasks"]), None
 
 
 def _end_stages(course: Course, now: float) -> None:

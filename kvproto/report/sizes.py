@@ -88,11 +88,12 @@ def _bars(sizes: list[int], n_each: int) -> str:
         else ""
     )
     which = _numbers(sizes.index(most), n_each, len(sizes) * n_each)
+    verb = f"Partitions {which} are" if n_each > 1 else f"Partition {which} is"
     groups = f"Each bar is the largest of {group}. " if group > 1 else ""
     groups += f"Partitions are counted in groups of {n_each}. " if n_each > 1 else ""
     return (
         "<h2>Partitions</h2>\n"
-        f"<p>Partition {which} is the largest, with {amount(most)}; the median is "
+        f"<p>{verb} the largest, with {amount(most)}; the median is "
         f"{amount(typical)}. {skew}{advice}<span class=soft>{groups}The line is the median."
         "</span></p>\n"
         f'<svg class=bars width="100%" height={_HEIGHT + 22} role=img '

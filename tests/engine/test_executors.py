@@ -205,8 +205,14 @@ def test_a_slow_task_gets_a_second_attempt_whose_result_counts(engine, tmp_path)
         return [(line, 1)]
 
     given = dict(input=[f"raw://{n}" for n in range(10)], map=slow_once, map_init=lambda i, p: None)
-    counts = dict(results(engine=engine, **given))
+    job = Job("test").run(engine=engine, **given)
+    counts = dict(result_iterator(job.wait()))
     assert counts == {**{str(n): 1 for n in range(9)}, "second": 1}
+    ended = [event for _, event in job.events() if event["event"] == "task" and event["task"] == 9]
+    assert sorted((one["attempt"], one["outcome"]) for one in ended) == [
+        (0, "cancelled"),
+        (1, "done"),
+    ]
 
 
 # --- what cannot run ---------------------------------------------------------------------------

@@ -1,13 +1,18 @@
 """`kvproto report`."""
 
 import csv
+import io
 import os
+import re
 import subprocess
 import sys
 
+import pytest
 from support.job_pages import Page, done, ended, in_stages, written
 
 from kvproto.classic import Job
+from kvproto.classic.progress import Progress
+from kvproto.errors import JobError
 
 ATTEMPTS = [ended("map", 0, 0, 1), ended("map", 1, 0, 2)]
 
@@ -92,3 +97,20 @@ def test_a_job_that_was_killed_has_a_page(tmp_path):
     page = Page(kvproto("@", "-o", "-").stdout)
     assert "was stopped" in page.text
     assert page.rows["attempts"][1][:3] == ["map:0", "0", "cancelled"]
+
+
+def test_the_last_line_of_a_job_and_its_error_have_the_command_to_paste():
+    shown = io.StringIO()
+
+    def fail_or_not(line, params):
+        return [(line, 1 // int(line))]
+
+    Job("shown").run(input=["raw://1"], map=fail_or_not, on_event=Progress("plain", shown)).wait()
+    with pytest.raises(JobError) as caught:
+        Job("not").run(input=["raw://0"], map=fail_or_not).wait()
+    environment = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    for text in (shown.getvalue(), str(caught.value)):
+        [command] = re.findall("a page about it: (.*)", text)
+        ran = subprocess.run(command, shell=True, env=environment, capture_output=True, check=True)
+        assert ran.stdout.endswith(b"/report.html\n")
+    assert shown.getvalue().splitlines()[-1].startswith("a page about it: ")

@@ -15,6 +15,7 @@ HOSTILE = [
     "</pre></title></style><img src=x onerror=alert(1)>",
     "\0\x1b[2J\x07",
     "\u202eabc\u2066",
+    "a\tb\nc",
     '"><svg onload=alert(1)>',
     b"\xff\xfe".decode("utf-8", "surrogateescape"),
 ]
@@ -59,7 +60,7 @@ def test_numbers_of_any_size_do_not_break_the_page():
             file.write(
                 f'{{"time": {T0 + 3}, "event": "task", "stage": "map", "task": 0, "attempt": 0, '
                 f'"outcome": "done", "start": 0, "end": {value if "e" not in value else 1e18}, '
-                f'"parts": [{10**300}, {10**18}], "bytes": {10**18}}}\n'
+                f'"parts": [{10**400}, {10**18}], "bytes": {10**18}}}\n'
             )
     assert "lost its driver" in page_of(handle).text
 

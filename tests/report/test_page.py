@@ -67,6 +67,19 @@ def test_the_figures_are_those_of_the_events():
             assert f"map {number}, partition {partition}: {size}" in page.titles
 
 
+def test_of_partitions_in_groups_the_reduces_say_the_size_of_each_and_before_them_the_maps():
+    some = [ended("map", number, 0, 1, bytes_out=90, parts=[60, 30]) for number in range(2)]
+    read = [ended("reduce", n, 2, 3, bytes=n_bytes) for n, n_bytes in enumerate((50, 70, 60))]
+    assert (
+        "Partition 1 is the largest, with 70 bytes"
+        in page_of(written("reduced", *in_stages(some, read, done(4)))).text
+    )
+    begun = (1, StageStarted("reduce", 3, 180))
+    page = page_of(written("mapped", *in_stages(some, [], begun)))
+    assert "Partitions 0 to 1 are the largest, with 120 bytes" in page.text
+    assert "Partitions are counted in groups of 2." in page.text
+
+
 def test_the_table_of_attempts_is_that_of_the_events():
     page = page_of(written("table", *in_stages(maps(), reduces(), done(7))))
     heads, *rows = page.rows["attempts"]

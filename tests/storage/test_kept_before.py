@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import kvproto_command
+from support.job_pages import page_of
 
 from kvproto.classic import result_iterator
 from kvproto.classic.ddfs import DDFS
@@ -30,6 +31,14 @@ def home(tmp_path, monkeypatch):
         path.write_text(path.read_text().replace("/srv/kvproto", str(home)))
     monkeypatch.setenv("KVPROTO_HOME", str(home))
     return home
+
+
+def test_the_jobs_have_a_report_that_says_what_is_not_known(home):
+    for name in all_jobs():
+        text = page_of(JobHandle(name)).text
+        assert f"{name} is done" in text
+        assert "did not record the ends of attempts" in text
+        assert "does not have the parameters" in text
 
 
 def test_the_jobs_are_listed_with_their_state_and_events(home):
