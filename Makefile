@@ -2,8 +2,9 @@
 #
 #   make demo [INPUT="file dir url"]   count words with an external C program; make coverage
 #   make bench [OPTIONS="--only NAME"] measure the figures, into build/bench too; OPTIONS=--help
-#   make test                          all tests, several at a time; in random order (the seed is printed): make test ORDER=random
+#   make test                          the tests, several at a time; in random order (the seed is printed): make test ORDER=random
 #   make test-fast                     without those marked slow, for use after each change
+#   make test-all                      with those marked cluster, as in CI
 #   make test-cluster                  those marked cluster: Ray, and 50 kills of each kind of process
 #   make clauses                       the tests of each clause of PROTOCOL.md
 #   make lint                          ruff, mypy --strict, the order of imports, and lint-c: clang-format, gcc -fanalyzer
@@ -30,22 +31,28 @@ INSTALL := $(PIP) install --no-compile
 SOURCES := $(shell find kvproto csrc include -name '*.py' -o -name '*.[ch]' -o -name '*.in' -o -name meson.build) \
            $(shell find kvproto -name '*.md') meson.build meson.options pyproject.toml README.md
 
-.PHONY: build test test-fast test-cluster clauses lint lint-c lint-imports lint-style lint-types matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
+.PHONY: build test test-all test-fast test-cluster clauses lint lint-c lint-imports lint-style lint-types matrix demo bench bad-workers coverage docs fuzz lib install judy tools-of-tests clean
 
 build: .venv/built
 
 # Twice as many processes as cores: many tests wait for something.
 PYTEST := $(BIN)/pytest --numprocesses $$((2 * $$(nproc))) --dist worksteal
 
+IN_ORDER := $(if $(filter random,$(ORDER)),-p pytest_randomly -v)
+
 test: build tools-of-tests
-	$(PYTEST) $(if $(filter random,$(ORDER)),-p pytest_randomly -v)
+	$(PYTEST) $(IN_ORDER)
+
+test-all: build tools-of-tests .venv/cluster
+	@.ci/prepare cluster
+	$(PYTEST) -m '' $(IN_ORDER)
 
 test-fast: build
 	$(PYTEST) -m 'not slow and not cluster'
 
 test-cluster: build .venv/cluster
 	@.ci/prepare cluster
-	$(PYTEST) --dist loadgroup -m cluster
+	$(PYTEST) -m cluster
 
 clauses: build
 	$(BIN)/pytest --clauses

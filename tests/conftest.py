@@ -127,7 +127,6 @@ ON_ENGINES = {
 """The modules of tests/classic and tests/engine whose jobs also run on Dask, a thread a worker."""
 
 ON_CLUSTERS = {
-    "test_alias_jobs.py",
     "test_chain.py",
     "test_chains.py",
     "test_combinations.py",
@@ -139,7 +138,7 @@ ON_CLUSTERS = {
     "test_run.py",
     "test_testing.py",
 }
-"""More of them, by `make test-cluster` alone, which runs all with four threads a worker."""
+"""More of them, by `make test-cluster` and `make test-all`, which run all with four threads."""
 
 
 IN_PROCESS = {

@@ -1,13 +1,18 @@
 """Jobs under the old names: what they give, keep and find differs from kvproto's own where the
-original did.
+original did; and whole files of tests written for the original.
 """
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
+
+OLD_CODE = Path(__file__).parent / "old_code"
 
 HEAD = """
 from disco.core import Disco, Job, Params, result_iterator
@@ -274,3 +279,12 @@ def map(e, params):
 print(of(Job().run(input=["raw://x"], map=map)))
 """
     assert printed(body) == "[(False, 'HTTPServer')]\n"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in OLD_CODE.glob("*.py")))
+def test_tests_written_for_the_original_run(name, home):
+    command = [sys.executable, "-m", "kvproto.classic.alias", "-m", "unittest", name]
+    done = subprocess.run(command, cwd=OLD_CODE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\nRan [1-9]\d* tests? in .*\n\nOK\n$", done.stderr), done.stderr
+    assert os.listdir(home / "jobs") == []

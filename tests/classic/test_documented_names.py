@@ -64,6 +64,7 @@ def test_each_documented_default_is_the_default(name):
     assert PARAMETERS[name] == DEFAULTS[name] and type(PARAMETERS[name]) is type(DEFAULTS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.documented("5 the module has the interfaces, the defaults and ready-made functions")
 @pytest.mark.parametrize("module", NAMES)
 def test_each_documented_name_is_there(tmp_path, module):

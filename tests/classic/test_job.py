@@ -17,6 +17,7 @@ from kvproto.classic.func import nop_map, nop_reduce, sum_combiner, sum_reduce
 TEXT = sorted(map(str, LIBRARY.glob("*.py")))[:60]
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "2 map: is the map of the job",
     "2 reduce: is the reduce of the job",

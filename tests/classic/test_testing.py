@@ -1,6 +1,4 @@
-"""`disco.test` of old: its test case, test server and test job; and whole files of tests written
-for the original.
-"""
+"""`disco.test` of old: its test case, test server and test job."""
 
 import os
 import re
@@ -9,7 +7,6 @@ import sys
 import unittest
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -17,17 +14,6 @@ from kvproto.classic import testing
 from kvproto.errors import DataError, JobError
 
 pytestmark = pytest.mark.slow
-
-OLD_CODE = Path(__file__).parent / "old_code"
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in OLD_CODE.glob("*.py")))
-def test_tests_written_for_the_original_run(name, home):
-    command = [sys.executable, "-m", "kvproto.classic.alias", "-m", "unittest", name]
-    done = subprocess.run(command, cwd=OLD_CODE, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"\nRan [1-9]\d* tests? in .*\n\nOK\n$", done.stderr), done.stderr
-    assert os.listdir(home / "jobs") == []
 
 
 class Lines(testing.TestJob):

@@ -70,7 +70,7 @@ def pairs(worker):
 @pytest.mark.parametrize("run", [pairs, frames], ids=lambda run: run.__name__)
 def test_a_failure_after_three_answers_is_at_number_3_in_each_of_many_runs(how, error, run, three):
     reports = set()
-    for _ in range(25):
+    for _ in range(12):
         with ExternalProgram([three], args=[how]) as worker:
             with pytest.raises(errors.WorkerError) as caught:
                 list(run(worker))

@@ -1,5 +1,6 @@
 """A signal at any step of the main thread has its effect, and leaves no lock taken."""
 
+import pytest
 from support.injection import n_steps_of
 
 STARTS_A_THREAD = """
@@ -32,6 +33,7 @@ interrupt_each_step(wait, after)
 """
 
 
+@pytest.mark.slow
 def test_a_thread_starts_or_does_not_start_whenever_a_signal_comes():
     assert n_steps_of(STARTS_A_THREAD) > 100
 

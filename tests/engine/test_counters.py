@@ -16,6 +16,7 @@ from kvproto.protocol.messages import Message, parse_count
 NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.clause("STDERR-9")
 @given(name=st.from_regex(r"[A-Za-z0-9_.:-]{1,128}", fullmatch=True), n=NUMBERS)
 def test_a_count_is_a_name_and_a_number(name, n):

@@ -302,6 +302,7 @@ def test_an_executor_that_takes_no_calls_ends_the_job_with_its_text():
         job.wait()
 
 
+@pytest.mark.slow
 def test_the_command_runs_a_job_on_a_cluster(dask, tmp_path):
     (tmp_path / "count.py").write_text(
         "from kvproto.classic import Job\n"

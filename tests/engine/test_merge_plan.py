@@ -106,6 +106,7 @@ def spool_files(n_maps, n_partitions, segment, in_driver):
     ]
 
 
+@pytest.mark.slow
 def test_a_thousand_maps_and_partitions_need_50_mb_in_the_driver_and_on_their_way():
     n_bytes = 1000 * 1000 * 32 * KIB
     assert not indexes_in_files(1000, 1000, LIMITS)
@@ -120,6 +121,7 @@ def test_a_thousand_maps_and_partitions_need_50_mb_in_the_driver_and_on_their_wa
     assert peak < expected.driver_bytes * 1.1 < 40e6
 
 
+@pytest.mark.slow
 def test_ten_thousand_maps_and_partitions_leave_the_driver_with_a_constant_for_each_file():
     n_bytes = 10_000 * 10_000 * 100 * KIB
     assert indexes_in_files(10_000, 10_000, LIMITS)

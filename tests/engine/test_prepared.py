@@ -221,6 +221,7 @@ def changed_path():
     sys.path.remove("/nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [changed_umask, changed_cores, changed_limit, changed_variables, changed_path]
 )
@@ -291,6 +292,7 @@ def test_a_prepared_process_that_is_stopped_is_replaced(tmp_path, monkeypatch):
     assert prepared_pid() not in (pid, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(3)", "os.kill(os.getpid(), 9)", "1 / 0"])
 def test_a_prepared_process_ends_with_its_driver_however_that_ends(tmp_path, end):
     """A fork of the driver, which has copies of all its descriptors, lives on."""

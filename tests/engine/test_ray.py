@@ -9,7 +9,7 @@ from support.jobs import LIBRARY, counted, events, results, words
 from kvproto.classic import Job, func, result_iterator
 from kvproto.errors import JobError
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -60,6 +60,7 @@ def resumed(directory, undisturbed, moments):
     assert disk_names(name) == [*KEPT, "oob", "results", "results.jsonl"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.3, 0.6, 0.9, 0.99])
 def test_a_job_is_resumed_after_its_driver_was_killed(tmp_path, undisturbed, moment):
     resumed(tmp_path, undisturbed, [moment])

@@ -68,6 +68,7 @@ def words(n, n_different):
 ADDRESS = b"http://www.example.org/a/path/that/many/pages/have/in/common/"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make_keys",
     [

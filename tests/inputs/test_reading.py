@@ -36,7 +36,8 @@ def test_a_compressed_line_over_the_limit_is_refused_before_it_is_all_unpacked(
 ):
     monkeypatch.setattr(reading, "MAX_ITEM", 3 * reading.BLOCK)
     path = tmp_path / "long"
-    path.write_bytes(gzip.compress(bytes(500 * reading.BLOCK), 9))
+    member = gzip.compress(bytes(20 * reading.BLOCK), 9)
+    path.write_bytes(25 * member)
     meter = Meter("mapped", 0)
     function = External({}) if is_program else len
     splits = [Split(str(path), 0, None, 0)]

@@ -153,6 +153,7 @@ def stop(entry, params):
     raise ArithmeticError("enough")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("jobargs", "reason"),
     [({}, "compressed data"), ({"map_reader": lambda fd, size, url, params: [fd]}, "a reader")],
@@ -206,7 +207,7 @@ def test_a_reader_that_catches_the_error_does_not_hide_it(tmp_path, name):
 
 @every_format
 def test_a_replica_goes_on_where_a_cut_one_ended(tmp_path, name):
-    text = os.urandom(1 << 20).hex(" ").replace(" 7", "\n").encode()
+    text = os.urandom(1 << 20).hex(" ").replace(" 77", "\n").encode()
     (tmp_path / "cut").write_bytes(compressed(name, text)[: 1 << 20])
     (tmp_path / "whole").write_bytes(text)
     replicas = [[str(tmp_path / "cut"), str(tmp_path / "whole")]]
@@ -217,6 +218,7 @@ def test_a_replica_goes_on_where_a_cut_one_ended(tmp_path, name):
     assert b"".join(whole) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [3000, -8])  # in a block that is stored, and in the checksum
 def test_of_a_damaged_replica_nothing_is_used_though_its_end_tells(tmp_path, place):
     text = b"".join(b"%099d\n" % number for number in range(60_000))
@@ -374,6 +376,7 @@ def test_a_thread_that_makes_pieces_ends_when_nobody_wants_more():
 # --- memory ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, PROGRAMS["zstd"]])
 def test_content_comes_in_blocks_however_much_it_is(pack):
     data = pack(bytes(50_000_000))

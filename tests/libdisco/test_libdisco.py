@@ -51,6 +51,7 @@ def test_worker_does_what_it_should(script, arguments, stdin, stdout, says, erro
     assert result.stdout == stdout
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "13 write_num_prefix(): begins a list of that many pairs, which must follow",
     "13 write_kv(): writes a pair, only in a list",
@@ -75,6 +76,7 @@ MEMORY_CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "13 read_kv(): the next call reuses key and value, whatever they hold",
     "13 read_kv(): a copy keeps an entry; the caller frees the copy",
@@ -260,6 +262,7 @@ def test_library_compiles_without_a_warning_under_clang(tmp_path_factory):
     Build.named(tmp_path_factory, "clang", compiler=compiler).library()
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "7 a pair is key size, key, value size, value; sizes are 32 bits, little-endian, in bytes"
 )

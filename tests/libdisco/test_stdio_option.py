@@ -41,6 +41,7 @@ def other_glibc(tmp_path) -> Path:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "sees"), [("auto", True), ("disabled", False)])
 def test_the_option_decides_whether_libdisco_sees_the_buffers(tmp_path, setting, sees):
     done = configure(ROOT, tmp_path / "build", setting)

@@ -78,6 +78,7 @@ def elsewhere(tmp_path_factory):
         "wheel",
         "--no-deps",
         "--no-build-isolation",
+        f"-Cbuild-dir={ROOT / 'build' / 'wheel'}",  # where `make build` compiles
     ]
     # where meson and ninja are
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

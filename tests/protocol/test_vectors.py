@@ -162,6 +162,7 @@ def at_end(kind: str, values: list, n: int) -> Outcome:
     return Outcome(complete)
 
 
+@pytest.mark.slow
 @every_codec
 @every_stream
 def test_a_stream_ended_at_any_length_says_which_field_is_cut(codec_name, kind, vector):

@@ -60,6 +60,7 @@ except Exception as e:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what, file",
     [

@@ -88,6 +88,7 @@ def on_a_small_disk(directory, limit, code, *argv):
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "when, map, left, file",
     [
