@@ -30,7 +30,7 @@ def open_task(job: str, name: str | None, on_change: Callable[[str], object]) ->
     name : str or None
         The task, such as "map:17". None: the one that failed the job.
     on_change : callable
-        Called with a sentence for each module and input that has changed since.
+        Called with a sentence for each module of the job and input of the task that has changed.
 
     Raises
     ------
@@ -55,10 +55,13 @@ def open_task(job: str, name: str | None, on_change: Callable[[str], object]) ->
         sys.path.insert(0, paths.files)
     read_later()
     planned = load_job(saved)[0]
-    for text in each_change(saved, planned):
-        on_change(text)
     planned = planned._replace(spec=replace(planned.spec, profile=False))
-    return find_task(planned, paths, journal, match[1], int(match[2]))
+    task = find_task(planned, paths, journal, match[1], int(match[2]))
+    urls = {split.url for split in getattr(task.call, "splits", ())}
+    inputs = [one for one in planned.inputs if one.url in urls]  # of all, this may take long
+    for text in each_change(saved, planned._replace(inputs=inputs)):
+        on_change(text)
+    return task
 
 
 def _check(handle: JobHandle) -> None:

@@ -146,6 +146,15 @@ def test_a_reduce_gets_its_pairs_and_what_the_job_keeps_is_not_written_again(her
     assert set(before) <= set(after)
 
 
+def test_an_input_that_has_changed_is_noted_if_the_task_reads_it(here):
+    (here / "other").write_text("x\n")
+    failed(here, "FailsInReduce", "other")
+    (here / "other").write_text("x\ny\n")
+    assert replay("@")[2].startswith("kvproto: task reduce:0 failed:\n")
+    note = f"kvproto: note: input {here}/other: 4 bytes, it had 2\n"
+    assert replay("@", "map:0")[2].startswith(note)
+
+
 def test_a_job_with_a_store_of_its_own(here):
     last = failed(here, "FailsInReduce", "--store", str(here / "store"))
     again = shell(last.partition("alone: ")[2])
