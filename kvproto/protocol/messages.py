@@ -87,7 +87,7 @@ def encode_message(kind: str, text: str | bytes) -> bytes:
 
 _COUNT = re.compile(rb"count ([A-Za-z0-9_.:-]{1,128}) (-?[0-9]{1,19})")
 _MAX_COUNT = 1 << 63
-_MAX_SHORT = 200  # bytes of a line that is kept, in case that it comes again
+_MAX_SHORT = 200  # bytes of a line that counts, which is kept in case that it comes again
 
 
 def parse_count(message: Message) -> tuple[str, int] | None:
@@ -176,7 +176,9 @@ class MessageParser:
 
 def _message_of(line: bytes, n_cut: int = 0) -> Message:
     """Make a message of a line, of which n_cut bytes are missing at its end."""
-    return _new_message(line, n_cut) if n_cut or len(line) > _MAX_SHORT else _short_message(line)
+    if line.startswith(b"**<MSG> count ") and len(line) <= _MAX_SHORT:
+        return _short_message(line)
+    return _new_message(line, n_cut)
 
 
 @lru_cache(maxsize=256)
