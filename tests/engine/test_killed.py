@@ -121,7 +121,8 @@ def test_jobs_of_every_end_leave_no_descriptor_thread_process_or_file(tmp_path, 
         for thread in threading.enumerate():
             if thread.name == f"kvproto {job.job}":
                 thread.join()
-        assert set(os.listdir(job.directory)) <= {*KEPT, *RESUMABLE, "results", "results.jsonl"}
+        kept = {*KEPT, *RESUMABLE, "failed", "results", "results.jsonl"}
+        assert set(os.listdir(job.directory)) <= kept
         before = before or state()
     assert state() == before
 
