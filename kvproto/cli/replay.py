@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands,
         "replay",
-        "run a task of a job that failed again, alone",
+        "run a task of a failed job again, alone",
         _replay,
         usage="kvproto replay [option ...] NAME [TASK]",
         epilog=DETAILS,
