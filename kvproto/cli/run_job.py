@@ -23,6 +23,7 @@ from kvproto.cli.output import Output
 from kvproto.cli.shared import find_modules_in_current_directory
 from kvproto.driver.program import external
 from kvproto.engine.registry import resolve_job
+from kvproto.engine.starts import bad_command
 from kvproto.errors import JobError
 
 __all__ = ["call_user_code", "find_function", "find_job", "jobargs_of", "resume", "run"]
@@ -158,6 +159,8 @@ def _wait_and_write(job: Job, out: Output, form: str, progress: str) -> None:
             e.args = (e.report(with_stderr=False),)  # its lines have been shown already
         raise
     out.write_pairs(result_iterator(results), form)
+    if progress == "none" and any(job.disco.bad_records(job.name)):
+        say(f"kvproto: the job has set something aside: {bad_command(job.name)}")
 
 
 def jobargs_of(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:

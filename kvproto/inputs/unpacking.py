@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from kvproto.errors import DataError
+from kvproto.errors import DataError, JobError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -119,7 +119,7 @@ def _zstd() -> _Library:
 
 
 def load_zstd() -> Any:
-    """Return the module for zstd. DataError says what to install if it is missing."""
+    """Return the module for zstd. JobError says what to install if it is missing."""
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd  # noqa: PLC0415 (slow)
@@ -127,7 +127,7 @@ def load_zstd() -> Any:
             from backports import zstd  # noqa: PLC0415 (slow)
     except ImportError as e:
         what = "for zstd, install the package backports.zstd: `pip install backports.zstd`"
-        raise DataError(f"{what} ({e})", is_final=True) from e
+        raise JobError(f"{what} ({e})") from e
     return zstd
 
 
@@ -238,8 +238,8 @@ def _content(compression: Compression, pieces: Iterable[bytes], where: str) -> P
     """Unpack all members."""
     try:
         new, error = compression.load()
-    except DataError as e:
-        raise DataError(f"{where}: is compressed; {e}", is_final=True) from e
+    except JobError as e:  # the data is good: no input that a job should leave out
+        raise JobError(f"{where}: is compressed; {e}") from e
     member: _Decompressor | None = None
     n_read = n_members = 0
     for piece in pieces:

@@ -223,6 +223,11 @@ def test_the_options_of_run_and_the_last_line_of_the_job(tmp_path):
         *("run", "sums.Sum", *options, str(path), str(tmp_path / "missing")), cwd=tmp_path
     )
     assert (done.returncode, done.stdout) == (0, b"n\t1\n")
+    quiet = kvproto_command("run", "-q", "sums.Sum", *options, str(path), cwd=tmp_path)
+    assert re.fullmatch(
+        r"kvproto: the job has set something aside: (KVPROTO_HOME=\S* )?kvproto bad Sum@\S+\n",
+        quiet.stderr.decode(),
+    )
     *_, last, how, _ = done.stderr.decode().splitlines()
     assert last.startswith("done: 2 items, 4 bytes, 1 bad record, 1 unread input, ")
     assert re.fullmatch("what it has set aside: (KVPROTO_HOME=.* )?kvproto bad Sum@[0-9a-f-]+", how)
