@@ -49,7 +49,7 @@ def _map(spec: MapSpec, shared: str, call: MapCall) -> Finished[SpoolFile | list
     bad = BadRecords(spec.max_bad, call.number, reader, meter) if spec.max_bad else None
     source = None if spec.in_frames else PairSource(_map_pairs(spec, reader, bad), spec.source)
 
-    def place(error: Exception) -> str | None:
+    def place(error: BaseException) -> str | None:
         if isinstance(error, TooManyBadRecords):
             return None
         is_giving = source is not None and source.is_giving

@@ -236,7 +236,7 @@ class InputReader:
             self._meter.add_records(n_lines)
             yield frames
 
-    def place(self, error: Exception, *, is_in_function: bool) -> str:
+    def place(self, error: BaseException, *, is_in_function: bool) -> str:
         """Where an error is: the input and, for a function, the entry by its number in this task.
 
         is_in_function: the function raised it for the last entry read; otherwise it may be any of

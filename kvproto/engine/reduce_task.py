@@ -45,7 +45,7 @@ def reduce_task(spec: ReduceSpec, shared: str, call: ReduceCall) -> Finished[lis
     meter = Meter("reduced", spec.status_interval)
     reader = None if spec.is_direct else _reader(spec, call.splits, segments, meter)
 
-    def place(error: Exception) -> str:
+    def place(error: BaseException) -> str:
         has_failed = reader is not None and reader.has_failed
         at = f"\n{reader.place(error, is_in_function=False)}" if reader and has_failed else ""
         return f"partition: {call.partition}{at}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kvproto.engine.context import current
 from kvproto.engine.spec import External, TaskSpec
 from kvproto.engine.task_events import emit_message, note_load
+from kvproto.engine.task_main import is_own_error
 from kvproto.protocol.messages import Message, parse_count
 from kvproto.storage.atomic import is_full
 from kvproto.storage.home import in_home
@@ -59,15 +60,16 @@ def run_program(mode: str, program: External) -> Iterator[ExternalProgram]:
 
 
 @contextmanager
-def explain_errors(spec: TaskSpec, place: Callable[[Exception], str | None]) -> Iterator[None]:
+def explain_errors(spec: TaskSpec, place: Callable[[BaseException], str | None]) -> Iterator[None]:
     """Add to an error of the body what `place` says of it, and what the entries are."""
     try:
         yield
-    except Exception as e:  # whatever the user's function raises
+    except (Exception, SystemExit) as e:  # whatever the user's function raises
         note = place(e)
         if note:
             e.add_note(note)
-        if isinstance(e, (AttributeError, TypeError)) and re.search(_OF_TEXT, str(e)):
+        is_about_text = isinstance(e, (AttributeError, TypeError)) and re.search(_OF_TEXT, str(e))
+        if is_about_text and not is_own_error(e):
             is_text = (
                 "are str: with text=False they are bytes"
                 if spec.text

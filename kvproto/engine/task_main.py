@@ -9,6 +9,7 @@ but not kvproto's.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import io
 import os
 import pickle
@@ -35,7 +36,7 @@ from kvproto.errors import (
     WorkerReported,
 )
 
-__all__ = ["Failure", "Surroundings", "failure_of", "main"]
+__all__ = ["Failure", "Surroundings", "failure_of", "is_own_error", "main"]
 
 _MAX_LINE = 1 << 16
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -73,6 +74,7 @@ def main(fd: int) -> None:
     ("call", index, attempt, call as bytes). This process sends ("event", Event), ("result", index,
     value, TaskEnded) and ("error", index, Failure, TaskEnded).
     """
+    faulthandler.enable(2, all_threads=False)  # a crash leaves its stack in the log
     os.set_inheritable(fd, False)
     read_later()
     connection = Connection(fd)
@@ -294,6 +296,12 @@ def _without_ours(shown: traceback.TracebackException) -> bool:
             others.append(frame)
     shown.stack[:] = others
     return bool(others)
+
+
+def is_own_error(error: BaseException) -> bool:
+    """Whether the line that raised an error is one of kvproto."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return _is_ours(frame.f_code.co_filename)
 
 
 def _is_ours(file: str) -> bool:

@@ -35,7 +35,7 @@ _BOOT = (
     "import sys; sys.path[:] = {path!r}; from kvproto.engine.task_main import main; "
     "sys.path[:0] = {first!r}; main({fd})"
 )
-_LOG_TAIL = 2000  # bytes at the end of the log of a dead process, for its report
+_LOG_TAIL = 4000  # bytes at the end of the log of a dead process, for its report
 _REPORT_SECONDS = 1.0  # for which a supervisor may take to report how its process ended
 
 _Start: TypeAlias = Callable[[str, int, dict[str, str]], Supervision | None]

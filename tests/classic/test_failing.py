@@ -1,9 +1,11 @@
 """How a job of Python functions fails: what the error names, and what is left of the job."""
 
+import faulthandler
 import http.server
 import os
 import re
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -54,6 +56,29 @@ def test_a_map_that_raises_fails_the_job_with_traceback_input_and_entry(tmp_path
     assert job.directory in said
     assert isinstance(error.__cause__, ValueError)
     assert (error.task, error.input, error.line) == (("map", 0), str(path), 3)
+
+
+def test_a_crash_in_a_job_function_shows_its_stack():
+    def crash(line, params):
+        faulthandler._sigsegv()
+
+    _, error = failure(input=["raw://a"], map=crash, attempts=1)
+    assert "was killed by SIGSEGV; the end of its log" in str(error)
+    assert re.search(r'File ".*", line \d+ in crash\n', str(error))
+
+
+def test_the_exit_of_a_job_function_is_an_error_at_its_entry():
+    def leave(line, params):
+        sys.exit("no")
+
+    _, error = failure(input=["raw://a"], map=leave)
+    assert "SystemExit: no\ninput: raw://a" in str(error)
+    assert "entry: number 0 of this task, counted from 0: 'a'" in str(error)
+
+
+def test_the_types_that_kvproto_takes_are_no_advice_about_text():
+    _, error = failure(input=["raw://a"], map=lambda line, params: [([line], 1)], partitions=2)
+    assert "takes keys that are str, bytes" in str(error) and "text=False" not in str(error)
 
 
 def fails_at_777(line, params):

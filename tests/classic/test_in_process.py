@@ -215,14 +215,6 @@ def test_messages_go_to_the_log_of_the_job_and_not_to_the_terminal(capfd):
 # --- the parameter -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", [-1, False, "0", 1.0])
-def test_the_number_of_processes_is_checked(wrong):
-    with pytest.raises(
-        ValueError, match=r"processes must be a number from 1, 0 \(the tasks run in"
-    ):
-        Job("here").run(input=["raw://a"], map=words, processes=wrong)
-
-
 def test_an_engine_elsewhere_has_processes():
     with pytest.raises(ValueError, match="processes=0 runs the tasks in this process, not on"):
         run(input=["raw://a"], map=words, engine="dask://localhost:1")

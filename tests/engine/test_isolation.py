@@ -150,7 +150,7 @@ def test_a_job_may_run_a_job():
     assert sorted(results(**TWO, map=map)) == [("b", 1), ("b", 1), ("first", 1), ("second", 1)]
 
 
-@pytest.mark.parametrize("processes", [0, -1, "2"])
+@pytest.mark.parametrize("processes", [-1, False, "2"])
 def test_a_number_of_processes_that_is_none_is_refused(processes, home):
     with pytest.raises(
         ValueError, match=f"processes must be a number from 1, .* not {processes!r}"
