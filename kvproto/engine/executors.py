@@ -242,9 +242,9 @@ class ExecutorEngine:
         if answer.kind == "error":
             run.stage.failed(attempt, answer.value)
         elif answer.kind == "died":
-            run.stage.died(attempt, answer.value, host=answer.run.worker.split(":")[0])
+            run.stage.died(attempt, answer.value, run.host(attempt))
         elif answer.kind == "cancelled":
-            run.stage.cancelled(attempt, host=answer.run.worker.split(":")[0])
+            run.stage.cancelled(attempt, run.host(attempt))
         return None
 
     def _take_events(self, run: _StageRun) -> None:
@@ -268,7 +268,7 @@ class ExecutorEngine:
         if left:
             self._beat.cancel([attempt_name(run.name, attempt) for attempt in left])
         for attempt in left:
-            run.stage.cancelled(attempt)
+            run.stage.cancelled(attempt, run.host(attempt))
 
     def _end_calls(self) -> None:
         """Wait until the cancelled calls have ended; cancel those that have not begun."""
@@ -306,6 +306,11 @@ class _StageRun:
             f"the worker process {lost} ended, or lost its connection, with the task or its "
             f"answer; the engine runs it again on {now}",
         )
+
+    def host(self, attempt: Attempt) -> str:
+        """The host of the last run of an attempt; "" if none has begun."""
+        runs = self._runs.get(attempt)
+        return runs[-1].worker.partition(":")[0] if runs else ""
 
     def send(self, events: Iterable[Event]) -> None:
         """Pass on events of a task."""

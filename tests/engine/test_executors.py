@@ -1,6 +1,7 @@
 """Jobs on other engines: on an executor of this machine, and on a real Dask cluster."""
 
 import os
+import socket
 import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -209,9 +210,10 @@ def test_a_slow_task_gets_a_second_attempt_whose_result_counts(engine, tmp_path)
     counts = dict(result_iterator(job.wait()))
     assert counts == {**{str(n): 1 for n in range(9)}, "second": 1}
     ended = [event for _, event in job.events() if event["event"] == "task" and event["task"] == 9]
-    assert sorted((one["attempt"], one["outcome"]) for one in ended) == [
-        (0, "cancelled"),
-        (1, "done"),
+    host = socket.gethostname()
+    assert sorted((one["attempt"], one["outcome"], one["host"]) for one in ended) == [
+        (0, "cancelled", host),
+        (1, "done", host),
     ]
 
 
