@@ -53,9 +53,9 @@ _COLUMNS = (
     _Column("task", "task", lambda one: one.name),
     _Column("attempt", "attempt", lambda one: one.number),
     _Column("outcome", "outcome", lambda one: one.outcome),
-    _Column("seconds", "took, s", lambda one: one.seconds, _seconds),
-    _Column("began", "began, s", lambda one: one.began, _seconds),
-    _Column("cpu", "CPU, s", lambda one: one.cpu, _seconds),
+    _Column("seconds", "took,\u00a0s", lambda one: one.seconds, _seconds),
+    _Column("began", "began,\u00a0s", lambda one: one.began, _seconds),
+    _Column("cpu", "CPU,\u00a0s", lambda one: one.cpu, _seconds),
     _Column("bytes_in", "read", lambda one: one.bytes_in, amount),
     _Column("records_in", "records in", lambda one: one.records_in, _count),
     _Column("bytes_out", "wrote", lambda one: one.bytes_out, amount),
@@ -141,6 +141,7 @@ def _chosen(attempts: list[Attempt]) -> list[Attempt]:
 
 
 def _row(one: Attempt, columns: Iterable[_Column]) -> str:
+    """A row; of an attempt that is not done, a 0 means that the figure is not known."""
     cells = []
     for column in columns:
         value = column.value(one)
@@ -151,7 +152,9 @@ def _row(one: Attempt, columns: Iterable[_Column]) -> str:
         elif isinstance(value, str) or not column.is_number:
             cells.append(f"<td>{safe(str(value))}</td>")
         else:
-            cells.append(f'<td class=n data-v="{value:.9g}">{column.show(value)}</td>')
+            is_known = value or one.is_done or column.name == "began"
+            shown = column.show(value) if is_known else "&ndash;"
+            cells.append(f'<td class=n data-v="{value:.9g}">{shown}</td>')
     return f"<tr>{''.join(cells)}</tr>\n"
 
 

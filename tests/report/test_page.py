@@ -88,8 +88,20 @@ def test_the_table_of_attempts_is_that_of_the_events():
         *("reduce:0", "reduce:1", "reduce:2"),
     ]
     second = dict(zip(heads, rows[1], strict=True))
-    assert (second["began, s"], second["took, s"], second["read"]) == ("1.00", "1.50", "401 bytes")
+    assert (second["began,\u00a0s"], second["took,\u00a0s"], second["read"]) == (
+        "1.00",
+        "1.50",
+        "401 bytes",
+    )
     assert (second["records out"], second["wrote"], second["process"]) == ("20", "110 bytes", "7")
+
+
+def test_what_is_not_known_of_an_attempt_that_is_lost_is_a_dash():
+    lost = ended("map", 0, 0, 1, "lost")
+    heads, row = page_of(written("lost", *in_stages([lost], [], done(2)))).rows["attempts"]
+    cells = dict(zip(heads, row, strict=True))
+    assert (cells["took,\u00a0s"], cells["began,\u00a0s"]) == ("1.00", "0.00")
+    assert {cells[name] for name in ("read", "wrote", "memory", "CPU,\u00a0s")} == {"\u2013"}
 
 
 def test_the_values_of_the_file_are_those_of_the_events():
