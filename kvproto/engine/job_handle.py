@@ -226,6 +226,10 @@ class JobHandle:
             line = last_line(self.paths.events)
             if line.endswith(b"\n"):
                 read_event(line)
+        except FileNotFoundError:
+            if self.status() == ACTIVE:  # it is starting
+                return ""
+            return f"its driver ended before it began; kvproto purge {self.job} removes it"
         except OSError as e:
             return f"{self.paths.events}: {e.strerror}"
         except (JobError, ValueError) as e:

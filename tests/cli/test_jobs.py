@@ -172,6 +172,16 @@ def test_where_there_are_no_jobs_the_list_is_empty():
     assert said("jobs").decode().split() == HEAD
 
 
+def test_a_job_whose_driver_ended_before_its_first_event_says_what_to_do(home):
+    name = "early@20260101-000000-00000000"
+    (home / "jobs" / name).mkdir(parents=True)
+    done = kvproto_command("jobs")
+    advice = f"its driver ended before it began; kvproto purge {name} removes it"
+    assert done.stderr.decode() == f"kvproto: job {name}: {advice}\n"
+    assert kvproto_command("purge", name).returncode == 0
+    assert kvproto_command("jobs").stderr == b""
+
+
 def test_a_job_whose_process_was_killed_is_dead_and_its_seconds_are_unknown(active):
     with subprocess.Popen(command_line("wait", "-q", active.name), stderr=subprocess.PIPE) as waits:
         active.driver.kill()
