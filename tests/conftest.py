@@ -1,5 +1,6 @@
 """What all tests share: the Hypothesis profiles, and directories of their own."""
 
+import gc
 import os
 import signal
 import sys
@@ -48,6 +49,12 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_collection_finish(session):
+    """Spare the garbage collector the thousands of tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from support.hosts import can_make_hosts, network, unplugged
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.xdist_group("hosts"),
     pytest.mark.skipif(not can_make_hosts(), reason="needs root, iproute2 and util-linux"),
 ]
 

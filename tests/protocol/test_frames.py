@@ -5,7 +5,7 @@ import io
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.codecs_under_test import NAMES, Outcome, agrees, codec_named
 from support.stream_strategies import (
@@ -96,6 +96,7 @@ def test_pairs_ended_anywhere_but_between_two_are_truncated(codec_name, pairs):
 @pytest.mark.clause("LIST-3")
 @every_codec
 @given(lists=list_lists)
+@settings(max_examples=25)  # each of them is cut at every byte
 def test_lists_ended_anywhere_but_between_two_are_truncated(codec_name, lists):
     codec = codec_named(codec_name)
     data = encode("lists", lists)
