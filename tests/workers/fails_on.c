@@ -11,12 +11,18 @@
 static void fail(char how, const p_entry *value, const p_entry *key)
 {
     volatile char *nothing = NULL;
+    char path[4096];
     switch (how) {
     case 'c':
         *nothing = 1;
         break;
     case 'e':
         die("this value is bad");
+        break;
+    case 'f': /* only if this file exists */
+        snprintf(path, sizeof path, "%.*s", (int)value->len - 4, value->data + 4);
+        if (access(path, F_OK) == 0)
+            *nothing = 1;
         break;
     case 'h':
         for (;;)
