@@ -39,9 +39,9 @@ def likely_size(size: int) -> str:
         return ""
     data = size.to_bytes(4, "little")
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data):
-        return f"; it is the text {quoted_text(data)}"
-    if (from_other_end := int.from_bytes(data, "big")) < 1 << 20:
-        return f"; from the other end its bytes say {from_other_end:,}: the lowest byte comes first"
+        return f"; this size is the text {quoted_text(data)}"
+    if (reversed_ := int.from_bytes(data, "big")) < 1 << 20:
+        return f"; read from its other end, this size is {reversed_:,}: the lowest byte comes first"
     return ""
 
 

@@ -189,7 +189,7 @@ def test_the_first_wrong_byte_is_marked_with_the_clause_and_the_likely_cause():
         "x: pairs, not valid",
         "  1 pair in 20 bytes, 20.0 bytes each on average",
         "  the first wrong byte: byte 12 (hex c): the key size is 1,954,047,348, "
-        'over the limit of 1 GiB [LIMITS-1]; it is the text "text"',
+        'over the limit of 1 GiB [LIMITS-1]; this size is the text "text"',
         "  as result lists: byte 8 (hex 8): the data ends inside the key, after 12 of 875 bytes "
         "[FRAME-4]",
         "",
@@ -203,7 +203,7 @@ def test_the_first_wrong_byte_is_marked_with_the_clause_and_the_likely_cause():
     big_endian = good + b"\x40\0\0\1" + b"k"
     assert "it is" not in lines(big_endian, kind="pairs")[1][2]
     swapped = good + b"\0\0\1\x41k"
-    assert "its bytes say 321" in lines(swapped, kind="pairs")[1][2]
+    assert "this size is 321" in lines(swapped, kind="pairs")[1][2]
 
 
 def test_a_parameter_set_that_would_fill_the_memory_is_not_read():

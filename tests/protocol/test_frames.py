@@ -186,11 +186,11 @@ def test_errors_say_what_where_and_what_to_do():
     [
         (
             b"\0\0\0\x0eabc",
-            "has 3; from the other end its bytes say 14: the lowest byte comes first",
+            "has 3; read from its other end, this size is 14: the lowest byte comes first",
         ),
-        (b"line 1\n", '1073741824; it is the text "line"'),
+        (b"line 1\n", '1073741824; this size is the text "line"'),
         (b"\xff\xff\xff\xff", "1073741824; raise max_item"),
-        (b"\0\0\0\1", "needs 16777216 bytes, but has 0; from the other end its bytes say 1:"),
+        (b"\0\0\0\1", "needs 16777216 bytes, but has 0; read from its other end, this size is 1:"),
         (b"\1\2\3\1", r"needs 16974337 bytes, but has 0 \["),
     ],
 )
