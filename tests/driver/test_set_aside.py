@@ -14,12 +14,12 @@ from kvproto.driver.whole_lists import WholeLists
 from kvproto.errors import DataError, ItemTooLarge, WorkerError, WorkerOutputError
 from kvproto.protocol.frames import decode_lists, decode_pairs, encode_list, encode_pairs
 
-WORKERS = Path(__file__).parents[1] / "workers"
+WORKER = Path(__file__).parents[1] / "workers/bad_records/fails_on.c"
 
 
 @pytest.fixture(scope="module")
 def fails_on(tmp_path_factory):
-    return compile_worker(WORKERS / "fails_on.c", tmp_path_factory.mktemp("worker") / "op")
+    return compile_worker(WORKER, tmp_path_factory.mktemp("worker") / "op")
 
 
 def mapped(worker, frames, **options):

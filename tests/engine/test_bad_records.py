@@ -18,13 +18,13 @@ from kvproto.classic import Job, external
 from kvproto.errors import TooManyBadRecords
 from kvproto.storage.job_directory import JobPaths
 
-WORKERS = Path(__file__).parents[1] / "workers"
+WORKER = Path(__file__).parents[1] / "workers/bad_records/fails_on.c"
 
 
 @pytest.fixture(scope="module")
 def fails_on(tmp_path_factory):
     directory = tmp_path_factory.mktemp("worker")
-    return external([compile_worker(WORKERS / "fails_on.c", directory / "op")])
+    return external([compile_worker(WORKER, directory / "op")])
 
 
 def test_a_record_is_set_aside_with_its_line_its_bytes_and_the_error(tmp_path):
