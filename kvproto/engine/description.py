@@ -13,6 +13,7 @@ from typing import Any
 
 import kvproto
 from kvproto._text import counted, shortened, without_passwords
+from kvproto.engine.events import MAX_MESSAGES
 from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import External, InputChain, JobSpec, function_name
 from kvproto.errors import JobError, WorkerError
@@ -83,7 +84,9 @@ def versions() -> dict[str, str]:
 
 def details_of(error: BaseException) -> dict[str, str]:
     """Return the parts of an error: those of `Failed.details` that it has."""
-    return dict(_details(error))
+    return {
+        name: without_passwords(shortened(text, MAX_MESSAGES)) for name, text in _details(error)
+    }
 
 
 def _details(error: BaseException) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,12 @@ import pytest
 from support.jobs import ECHO, program
 
 import kvproto
+from kvproto._record import Place, Record
 from kvproto.classic import Job, Params, external
 from kvproto.classic.func import nop_reduce
+from kvproto.engine.description import details_of
 from kvproto.engine.usage import Watch
-from kvproto.errors import JobError
+from kvproto.errors import JobError, WorkerFailed
 
 
 def attempts(job):
@@ -178,6 +180,17 @@ for key, value in pairs():
     ]
     assert details["stderr"] == "it is bad"
     assert details["advice"] == caught.value.cause.advice
+
+
+def test_the_parts_of_an_error_have_no_passwords_and_end():
+    url = "http://me:hunter2@host/data"
+    record = Record(3, b"", url.encode(), 3, Place(url, 3, line=4, start=0, end=9))
+    error = WorkerFailed("exited", argv=["./op", url], stderr_tail=[url, "x" * (2 << 20)])
+    error.replayed("again", record)
+    details = details_of(JobError("failed", cause=error, task=("map", 1)))
+    assert details["task"] == "map:1" and "hunter2" not in str(details)
+    assert "http://me:***@host/data, line 4" in details["record"]
+    assert len(details["stderr"]) < (1 << 20) + 100
 
 
 def by_stage(job, stage):
