@@ -9,6 +9,7 @@ from kvproto.engine.calls import Calls, Finished
 from kvproto.engine.events import Event, OnEvent, Progress, Read, Retry
 from kvproto.engine.journal import Journal
 from kvproto.engine.meter import Counts
+from kvproto.engine.stage import Stage
 from kvproto.storage import oob
 from kvproto.storage.job_directory import JobPaths
 
@@ -29,17 +30,10 @@ class Engine(Protocol):
 
     address: str
 
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield (index, fn(calls[index])) for each call, in any order. The first success counts.
+    def run_stage(self, stage: Stage, fn: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        """Yield (index, fn(call)) for each call of the stage, in any order.
 
-        Nothing is run or yielded for the calls in `Calls.done`.
+        The first success of a call counts. Nothing is run or yielded for the calls in `Calls.done`.
         """
 
 
@@ -79,7 +73,8 @@ def run_stage(
         for index, finished in before.items():
             counts.finish(index, finished.n_bytes, finished.n_records)
         log_progress()
-    for index, finished in engine.run_stage(name, fn, calls, attempts - 1, on_event):
+    stage = Stage(name, calls, attempts - 1, on_event)
+    for index, finished in engine.run_stage(stage, fn):
         on_accept(index, finished)
         oob.put_all(directory.oob, finished.put)
         outputs[index] = finished.output

@@ -22,7 +22,7 @@ from typing import Any
 
 from kvproto._stdio import ready_fds
 from kvproto.engine.engines import Cluster, cannot_call
-from kvproto.engine.events import Event, Note, OnEvent
+from kvproto.engine.events import Event, Note
 from kvproto.engine.exchange import Exchange, Run, State, attempt_name
 from kvproto.engine.remote import Answer, Call, Origin, probe, run_call, versions
 from kvproto.engine.stage import Attempt, Stage, portable
@@ -119,23 +119,16 @@ class ExecutorEngine:
 
     # --- a stage ---------------------------------------------------------------------------------
 
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        """Run a function on each of several calls, as `LocalPool.run_stage` does.
+    def run_stage(self, stage: Stage, fn: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        """Run a function on each call of a stage, as `LocalPool.run_stage` does.
 
         Raises
         ------
         JobError
             Also if a worker cannot run calls of the job, or if the cluster gives a call up.
         """
-        run = _StageRun(f"{name}-{self._n_stages}", Stage(name, calls, retries, on_event))
-        data = pickle.dumps(("stage", name, self._prepare, portable(fn)))
+        run = _StageRun(f"{stage.name}-{self._n_stages}", stage)
+        data = pickle.dumps(("stage", stage.name, self._prepare, portable(fn)))
         self._exchange.write_stage(run.name, data)
         try:
             if not self._n_stages:
@@ -147,7 +140,7 @@ class ExecutorEngine:
                     self._count_slots(run)
                     self._take_events(run)
                 self._submit(run)
-                self._wait(f"the {name} stage")
+                self._wait(f"the {stage.name} stage")
                 yield from self._take_answers(run)
             self._take_events(run)
         finally:

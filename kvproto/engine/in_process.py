@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from bdb import BdbQuit
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from types import FunctionType, ModuleType
@@ -94,23 +94,15 @@ class InProcess:
     def leave(self) -> None:
         """Nothing: a fork has no processes of this engine."""
 
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        """Run a function on each of several calls; see `kvproto.engine.pool.LocalPool.run_stage`.
+    def run_stage(self, stage: Stage, fn: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        """Run a function on each call of a stage; see `kvproto.engine.pool.LocalPool.run_stage`.
 
         Nothing is pickled but the params in fn.
         """
-        stage = Stage(name, calls, retries, on_event)
         while attempt := stage.take():
             if ready_fds(self._stop, seconds=0):
-                raise Cancelled(f"the {name} stage was stopped by a kill")
-            yield from self._run(stage, attempt, fn, calls[attempt.task])
+                raise Cancelled(f"the {stage.name} stage was stopped by a kill")
+            yield from self._run(stage, attempt, fn, stage.calls[attempt.task])
 
     def _run(
         self, stage: Stage, attempt: Attempt, fn: Callable[[Any], Any], call: Any

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from socket import gethostname
 from typing import Any
 
 from kvproto._stdio import ready_fds
-from kvproto.engine.events import OnEvent
 from kvproto.engine.stage import Attempt, Stage, portable
 from kvproto.engine.task_process import TaskProcess
 from kvproto.errors import Cancelled
@@ -85,30 +84,15 @@ class LocalPool:
         for process in self._processes:
             process.leave()
 
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        """Run a function on each of several calls.
+    def run_stage(self, stage: Stage, fn: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        """Run a function on each call of a stage.
 
         Parameters
         ----------
-        name : str
-            The name of the stage, for events and errors.
+        stage : Stage
+            Its `on_event` gets the events of the tasks.
         fn : callable
             fn(call) -> result. cloudpickle sends it to the processes.
-        calls : sequence
-            The arguments of fn; see `kvproto.engine.stage.Stage`.
-        retries : int
-            How many times a call is tried again if its process dies, or if it fails with an error
-            that another attempt may avoid.
-        on_event : callable
-            Called with the events of the tasks, and with a Retry for each failed attempt that is
-            followed by another.
 
         Yields
         ------
@@ -122,8 +106,7 @@ class LocalPool:
         Cancelled
             If stop_fd is readable.
         """
-        stage = Stage(name, calls, retries, on_event)
-        data = pickle.dumps(("stage", name, self._prepare, portable(fn)))
+        data = pickle.dumps(("stage", stage.name, self._prepare, portable(fn)))
         busy: dict[TaskProcess, Attempt] = {}
         try:
             while stage.n_left:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from kvproto.engine.map_task import map_input
 from kvproto.engine.merge_plan import LIMITS
 from kvproto.engine.reduce_task import reduce_input
 from kvproto.engine.spec import External, Function, MapSpec, ReduceSpec
+from kvproto.engine.stage import Stage
 from kvproto.errors import JobError
 from kvproto.protocol.frames import PairDecoder, encode_pair
 from kvproto.storage.job_directory import JobPaths
@@ -57,7 +58,8 @@ class Task(NamedTuple):
         """Run it in this process. What it writes goes to `directory`. TaskError if it fails."""
         call = self.call._replace(directory=directory)
         calls = Calls(self.number + 1, lambda number: call, done=range(self.number))
-        results = dict(engine.run_stage(self.stage, self.function, calls, 0, on_event))
+        stage = Stage(self.stage, calls, 0, on_event)
+        results = dict(engine.run_stage(stage, self.function))
         finished: Finished[Any] = results[self.number]
         return finished
 
@@ -135,27 +137,19 @@ class _Finder:
     def __init__(self, stage: str, number: int) -> None:
         self._stage, self._number = stage, number
 
-    def run_stage(
-        self,
-        name: str,
-        fn: Callable[[Any], Any],
-        calls: Sequence[Any],
-        retries: int,
-        on_event: OnEvent,
-    ) -> Iterator[tuple[int, Any]]:
-        task = f"{self._stage}:{self._number}"
-        if name == self._stage:
+    def run_stage(self, stage: Stage, fn: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        task, calls = f"{self._stage}:{self._number}", stage.calls
+        if stage.name == self._stage:
             if self._number >= len(calls):
                 raise JobError(
-                    f"there is no task {task}: the {name} of the job has "
+                    f"there is no task {task}: the {stage.name} of the job has "
                     f"{counted(len(calls), 'task')}, from 0"
                 )
-            raise _Reached(Task(name, self._number, fn, calls[self._number]))
-        n_left = len(calls) - (len(calls.done) if isinstance(calls, Calls) else 0)
-        if n_left:
+            raise _Reached(Task(stage.name, self._number, fn, calls[self._number]))
+        if stage.n_left:
             raise JobError(
-                f"task {task} cannot run: it needs the {name}, of which {counted(n_left, 'task')} "
-                "did not finish"
+                f"task {task} cannot run: it needs the {stage.name}, of which "
+                f"{counted(stage.n_left, 'task')} did not finish"
             )
         return iter(())
 

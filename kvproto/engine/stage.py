@@ -41,12 +41,13 @@ class Stage:
     name : str
         The name of the stage, for events and errors.
     calls : sequence
-        The optional attribute `label` of a call, a str, describes it in the error if its process
-        dies. Those in `Calls.done` do not run.
+        What the tasks do, and the attribute `calls`. The optional attribute `label` of a call, a
+        str, describes it in the error if its process dies. Those in `Calls.done` do not run.
     retries : int
         How many times a call is tried again after a failure that another attempt may avoid.
     on_event : callable
-        Called with a Retry for each failed attempt that is followed by another.
+        Called with a Retry for each failed attempt that is followed by another, and by engines with
+        the events of the tasks.
     clock : callable
         Returns seconds.
 
@@ -66,7 +67,7 @@ class Stage:
     ) -> None:
         self.name = name
         self.on_event = on_event
-        self._calls = calls
+        self.calls = calls
         self._retries = retries
         self._clock = clock
         done = calls.done if isinstance(calls, Calls) else ()
@@ -82,7 +83,7 @@ class Stage:
 
     def call(self, index: int) -> bytes:
         """The pickled call."""
-        return pickle.dumps(self._calls[index])
+        return pickle.dumps(self.calls[index])
 
     # --- which runs next -------------------------------------------------------------------------
 
@@ -95,8 +96,8 @@ class Stage:
 
         Most calls of the stage must be done, and the slow one must have run longer than they did.
         """
-        n_done = len(self._calls) - self.n_left
-        if self._waiting or not self._seconds or n_done < _DONE * len(self._calls):
+        n_done = len(self.calls) - self.n_left
+        if self._waiting or not self._seconds or n_done < _DONE * len(self.calls):
             return None
         typical = sorted(self._seconds)[len(self._seconds) // 2]
         limit = max(_MIN_SECONDS, _SLOW * typical)
@@ -146,7 +147,7 @@ class Stage:
 
     def died(self, attempt: Attempt, report: str, host: str = "", pid: int = 0) -> None:
         """The process of an attempt died: try the call again, or raise TaskError."""
-        label = getattr(self._calls[attempt.task], "label", None)
+        label = getattr(self.calls[attempt.task], "label", None)
         text = "\n".join(filter(None, (report, label)))
         self._tell_end(attempt, "lost", host, pid)
         self.failed(attempt, Failure(text, text, None, True))

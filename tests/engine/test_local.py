@@ -12,6 +12,7 @@ import pytest
 from kvproto.driver.program import ExternalProgram
 from kvproto.engine.events import Message, Read, Retry, TaskEnded
 from kvproto.engine.pool import LocalPool
+from kvproto.engine.stage import Stage
 from kvproto.engine.task_events import emit_read
 from kvproto.errors import Cancelled, DataError, JobError, TaskError, WorkerError, WorkerReported
 
@@ -35,7 +36,7 @@ def pool(tmp_path, stop):
 
 def run(pool, fn, calls, retries=2):
     events = []
-    results = dict(pool.run_stage("stage", fn, calls, retries, events.append))
+    results = dict(pool.run_stage(Stage("stage", calls, retries, events.append), fn))
     return results, without_ends(events)
 
 
@@ -136,7 +137,7 @@ def test_what_a_process_sent_before_it_died_counts(pool):
 
     events = []
     with pytest.raises(TaskError):
-        list(pool.run_stage("stage", speak_and_die, [0], 0, events.append))
+        list(pool.run_stage(Stage("stage", [0], 0, events.append), speak_and_die))
     assert [event.text for event in without_ends(events)] == ["before the end"]
 
 
@@ -306,7 +307,7 @@ def test_a_stop_ends_the_stage_and_its_processes_and_lets_none_begin(pool, block
 def test_an_abandoned_stage_leaves_no_process_at_work(pool, blocked):
     block, watch = blocked
     stage = pool.run_stage(
-        "stage", lambda n: n if n == 0 else block(n), [0, 1], 0, lambda event: None
+        Stage("stage", [0, 1], 0, lambda event: None), lambda n: n if n == 0 else block(n)
     )
     assert next(stage) == (0, 0)
     watched = watch()
@@ -332,7 +333,7 @@ def test_a_stopped_task_leaves_neither_worker_program_nor_its_directory(pool, tm
         with ExternalProgram({"op": program}) as worker:
             return n == 0 or list(worker.map(["entry"]))
 
-    stage = pool.run_stage("stage", map, [0, 1], 0, lambda event: None)
+    stage = pool.run_stage(Stage("stage", [0, 1], 0, lambda event: None), map)
     assert next(stage) == (0, True)
     told.read_text()
     assert list(tmp_path.glob("task-*/kvproto-*"))

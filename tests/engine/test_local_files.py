@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from kvproto.engine.pool import LocalPool
+from kvproto.engine.stage import Stage
 
 
 @pytest.fixture
@@ -25,7 +26,9 @@ def in_files(tmp_path):
 
     def call(fn):
         with LocalPool(1, **directories) as pool:
-            [(_, result)] = pool.run_stage("stage", lambda _: fn(), [None], 0, lambda event: None)
+            [(_, result)] = pool.run_stage(
+                Stage("stage", [None], 0, lambda event: None), lambda _: fn()
+            )
         return result
 
     return files, call
@@ -95,6 +98,6 @@ def test_a_required_library_is_found_by_its_bare_name(in_files, tmp_path, monkey
 
 def test_without_required_files_a_task_works_where_the_driver_does(tmp_path):
     with LocalPool(1, log_directory=str(tmp_path), tmp_directory=str(tmp_path)) as pool:
-        assert list(pool.run_stage("stage", lambda _: os.getcwd(), [None], 0, print)) == [
+        assert list(pool.run_stage(Stage("stage", [None], 0, print), lambda _: os.getcwd())) == [
             (0, os.getcwd())
         ]

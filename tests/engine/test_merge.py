@@ -21,6 +21,7 @@ from kvproto.engine.merge import Spooled, merge_calls, merge_task
 from kvproto.engine.merge_plan import Limits, indexes_in_files, plan_merge, traffic
 from kvproto.engine.pool import LocalPool
 from kvproto.engine.segments import segment_files
+from kvproto.engine.stage import Stage
 from kvproto.errors import JobError
 from kvproto.storage.job_directory import JobDirectory
 from kvproto.storage.manifest import names_of
@@ -157,10 +158,10 @@ class Ends:
 
     address = ""
 
-    def run_stage(self, name, fn, calls, retries, on_event):
-        stage = InThisProcess().run_stage(name, fn, calls, retries, on_event)
-        yield from itertools.islice(stage, 2) if name == "merge" else stage
-        if name == "merge":
+    def run_stage(self, stage, fn):
+        results = InThisProcess().run_stage(stage, fn)
+        yield from itertools.islice(results, 2) if stage.name == "merge" else results
+        if stage.name == "merge":
             raise JobError("the engine has ended")
 
 
@@ -170,11 +171,12 @@ class Remaining(InThisProcess):
     def __init__(self):
         self.n_run = {}
 
-    def run_stage(self, name, fn, calls, retries, on_event):
+    def run_stage(self, stage, fn):
+        calls = stage.calls
         left = [index for index in range(len(calls)) if index not in getattr(calls, "done", ())]
-        self.n_run[name] = len(left)
-        part = [calls[index] for index in left]
-        for index, finished in super().run_stage(name, fn, part, retries, on_event):
+        self.n_run[stage.name] = len(left)
+        part = Stage(stage.name, [calls[index] for index in left], 0, stage.on_event)
+        for index, finished in super().run_stage(part, fn):
             yield left[index], finished
 
 
@@ -215,10 +217,10 @@ class WithDeath:
     def __init__(self, pool, marks):
         self._pool, self._marks = pool, marks
 
-    def run_stage(self, name, fn, calls, retries, on_event):
-        if name == "merge":
+    def run_stage(self, stage, fn):
+        if stage.name == "merge":
             fn = functools.partial(dying, fn, self._marks)
-        return self._pool.run_stage(name, fn, calls, retries, on_event)
+        return self._pool.run_stage(stage, fn)
 
 
 def dying(merge, marks, call):
@@ -345,9 +347,9 @@ class Harmed:
         self._stage, self._harm = stage, harm
         self.path = None
 
-    def run_stage(self, name, fn, calls, retries, on_event):
-        for index, finished in InThisProcess().run_stage(name, fn, calls, retries, on_event):
-            if (name, index) == (self._stage, 0):
+    def run_stage(self, stage, fn):
+        for index, finished in InThisProcess().run_stage(stage, fn):
+            if (stage.name, index) == (self._stage, 0):
                 self.path = finished.output.path
                 self._harm(Path(self.path))
             yield index, finished

@@ -150,8 +150,8 @@ class LateAnswers:
 
     address = ""
 
-    def run_stage(self, name, fn, calls, retries, on_event):
-        for index, call in enumerate(calls):
+    def run_stage(self, stage, fn):
+        for index, call in enumerate(stage.calls):
             answers = [fn(call), fn(call)]
             yield index, answers[0]
 

@@ -96,8 +96,8 @@ class Unwilling:
 
     address = ""
 
-    def run_stage(self, name, fn, calls, retries, on_event):
-        raise JobError(f"{len(calls)} tasks")
+    def run_stage(self, stage, fn):
+        raise JobError(f"{len(stage.calls)} tasks")
 
 
 def test_a_job_with_more_than_ten_thousand_tasks_says_that_they_are_larger_instead():

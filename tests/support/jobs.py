@@ -112,7 +112,7 @@ class InThisProcess:
 
     address = ""
 
-    def run_stage(self, name, fn, calls, retries, on_event):
+    def run_stage(self, stage, fn):
         data = cloudpickle.dumps(fn)
-        for index, call in enumerate(calls):
+        for index, call in enumerate(stage.calls):
             yield index, pickle.loads(data)(pickle.loads(pickle.dumps(call)))
