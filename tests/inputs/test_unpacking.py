@@ -205,6 +205,7 @@ def test_a_reader_that_catches_the_error_does_not_hide_it(tmp_path, name):
         keys(input=str(tmp_path / "cut"), map_reader=careless)
 
 
+@pytest.mark.slow
 @every_format
 def test_a_replica_goes_on_where_a_cut_one_ended(tmp_path, name):
     text = os.urandom(1 << 20).hex(" ").replace(" 77", "\n").encode()
