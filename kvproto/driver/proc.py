@@ -58,13 +58,23 @@ def threads(pid: int) -> list[int]:
     return sorted(map(int, os.listdir(f"/proc/{pid}/task")))
 
 
+_LOOKS = 20  # at the threads of a process which starts and ends them all the time
+
+
 def children(pid: int) -> list[int]:
     """List the children of all threads of a process."""
-    child_pids: list[int] = []
+    child_pids: set[int] = set()
     with suppress(OSError):  # the process has ended
-        for tid in threads(pid):
-            child_pids += map(int, read(f"{pid}/task/{tid}/children").split())
-    return child_pids
+        # When a thread ends, its children move to another one, which may have been read before.
+        tids: list[int] = []
+        for _ in range(_LOOKS):
+            before, tids = tids, threads(pid)
+            if tids == before:
+                break
+            for tid in tids:
+                with suppress(OSError):
+                    child_pids.update(map(int, read(f"{pid}/task/{tid}/children").split()))
+    return sorted(child_pids)
 
 
 def descendants(pid: int) -> list[int]:

@@ -23,6 +23,7 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
+from kvproto.driver import proc
 from kvproto.engine import prepared
 from kvproto.engine.task_process import TaskProcess
 
@@ -64,11 +65,7 @@ def run(function, tmp_path, files_directory=None, **options):
 
 def prepared_pid() -> int | None:
     """The prepared process of this process."""
-    for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text().split():
-            if is_fork(pid):
-                return int(pid)
-    return None
+    return next((pid for pid in proc.children(os.getpid()) if is_fork(pid)), None)
 
 
 def is_fork(pid="self") -> bool:
