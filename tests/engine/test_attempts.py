@@ -101,6 +101,7 @@ def test_a_program_that_computes_computes(tmp_path):
     assert sum(seconds) <= one["end"] - one["start"]
 
 
+@pytest.mark.slow
 def test_a_program_waits_for_a_reader_that_is_slow(tmp_path):
     def slow(file, size, url, params):
         while sum(os.times()[:2]) < 1.0:
@@ -111,6 +112,7 @@ def test_a_program_waits_for_a_reader_that_is_slow(tmp_path):
     assert max(seconds) == seconds[1] > 0.3
 
 
+@pytest.mark.slow
 def test_a_program_waits_while_its_output_is_used(tmp_path):
     def slow(key, n, params):
         while sum(os.times()[:2]) < 1.0:

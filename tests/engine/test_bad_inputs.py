@@ -147,6 +147,7 @@ def test_another_replica_is_read_first(tmp_path):
     assert (len(pairs), bad) == (20_000, [])
 
 
+@pytest.mark.slow
 def test_a_file_that_several_tasks_read_counts_without_the_part_that_cannot_be_read(tmp_path):
     rows = [b"%07d\n" % n for n in range(10**6, 10**6 + 400_000)]
     path = of("rows.jsonl", b"".join([*rows, b"{\n"]), tmp_path)

@@ -50,6 +50,7 @@ def test_a_record_is_set_aside_with_its_line_its_bytes_and_the_error(tmp_path):
     assert [e for e in events(job) if e["event"] == "set_aside"][-1]["records"] == 1
 
 
+@pytest.mark.slow
 def test_the_lines_of_large_and_of_compressed_files(tmp_path):
     lines = [b"%d\n" % n if n % 40_000 != 777 else b"bad %d\n" % n for n in range(400_000)]
     plain = written(tmp_path / "plain", lines)

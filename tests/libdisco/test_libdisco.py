@@ -29,6 +29,7 @@ def script(build):
     return build.program("script")
 
 
+@pytest.mark.slow
 @pytest.mark.documented(
     "8 each pair is answered with a result list before the next is read; it may be empty",
     "11 a string is sent unchanged, before any pair; the program reads all of it",
@@ -94,6 +95,7 @@ def test_valgrind_finds_nothing(tmp_path_factory, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.clause(
     "FRAME-1",
     "FRAME-4",

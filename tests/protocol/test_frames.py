@@ -77,6 +77,7 @@ def test_any_bytes_one_by_one_give_the_values_and_the_fault_of_the_reference(
     assert agrees(codec, kind, getattr(codec, kind)(pieces, max_item), due)
 
 
+@pytest.mark.slow
 @pytest.mark.clause("FRAME-4")
 @every_codec
 @given(pairs=pair_lists)
