@@ -167,7 +167,7 @@ def as_bytes(content: bytes | str, name: str) -> bytes:
 def paths_of(files: Iterable[Path]) -> list[str]:
     """Return the paths of a program and its supporting files; FilesError if there are none."""
     if isinstance(files, (str, bytes, os.PathLike)):
-        raise TypeError("external() takes a list of paths; for one program: external([path])")
+        raise TypeError("the files must be a list of paths; for one program: [path]")
     paths = [os.fspath(path) for path in files]
     if not paths:
         raise FilesError("external() needs at least one path: the program")

@@ -13,6 +13,7 @@ from typing import Any
 
 import kvproto
 from kvproto._text import counted, shortened, without_passwords
+from kvproto.engine.bad_limit import BadLimit
 from kvproto.engine.events import MAX_MESSAGES
 from kvproto.engine.partition import default_partition
 from kvproto.engine.spec import External, InputChain, JobSpec, function_name
@@ -25,6 +26,13 @@ _MAX_PARAMS = 100
 _PLAIN = (str, bytes, int, float, bool, type(None), list, tuple, dict, set, frozenset)
 _SECRET = re.compile("passw|secret|token|credential|api_?key", re.IGNORECASE)
 _OF_ENGINE = ("name", "save", "free_names", "params")
+_NAMES = {
+    "n_partitions": "partitions",
+    "map_input": "map_input_stream",
+    "reduce_input": "reduce_input_stream",
+    "max_bad": "max_bad_records",
+    "skip_inputs": "bad_inputs",
+}
 
 _repr = Repr()
 _repr.maxlevel, _repr.maxstring, _repr.maxother = 2, _MAX_TEXT, _MAX_TEXT
@@ -40,7 +48,8 @@ def parameters_of(spec: JobSpec, n_processes: int) -> dict[str, str]:
         value = getattr(spec, part.name)
         is_default = value == part.default or value is default_partition
         if part.name not in _OF_ENGINE and not is_default:
-            texts[part.name] = _described(value)
+            name = _NAMES.get(part.name, part.name)
+            texts[name] = "skip" if name == "bad_inputs" else _described(value)
     params = spec.params if isinstance(spec.params, dict) else getattr(spec.params, "__dict__", {})
     for name, value in list(params.items())[:_MAX_PARAMS]:
         is_secret = _SECRET.search(str(name))
@@ -51,6 +60,8 @@ def parameters_of(spec: JobSpec, n_processes: int) -> dict[str, str]:
 def _described(value: Any) -> str:
     if isinstance(value, External):
         return f"program: {', '.join(sorted(value.files))}"
+    if isinstance(value, BadLimit):
+        return value.text
     if isinstance(value, InputChain):
         return _described(value.functions)
     if isinstance(value, tuple) and value and all(map(callable, value)):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from kvproto.engine.events import MAX_EVENT, Done, Event, Progress, as_dict, read_event
+from kvproto.engine.events import MAX_EVENT, Done, Event, Failed, Progress, as_dict, read_event
 from kvproto.errors import JobError
 from kvproto.storage.atomic import open_regular, private
 from kvproto.storage.home import in_home
@@ -22,7 +22,8 @@ _SECONDS_BETWEEN = 1.0
 class EventLog:
     """Writes events to a file as lines of JSON, then passes them to `on_event` as dicts.
 
-    The file has at most one progress event a second, and always the last one of a stage.
+    The file has at most one progress event a second, and always the last one of a stage, and the
+    last one before a failure.
 
     Parameters
     ----------
@@ -49,18 +50,24 @@ class EventLog:
         self._on_event = on_event
         self.is_done = False
         self._next_progress = 0.0
+        self._skipped = ""  # the last progress event, if the file does not have it
 
     def __call__(self, event: Event, now: float | None = None) -> None:
         """Log an event; `now` is its time in seconds since the epoch, by default the clock's."""
         now = time.time() if now is None else now
         as_json = as_dict(event, now)
-        if not isinstance(event, Progress) or self._is_due(event, now):
+        line = json.dumps(as_json) + "\n"
+        is_skipped = isinstance(event, Progress) and not self._is_due(event, now)
+        if not is_skipped:
+            before = self._skipped if isinstance(event, Failed) else ""
             with in_home(self._path):
-                self._file.write(json.dumps(as_json) + "\n")
+                self._file.write(before + line)
                 self._file.flush()
                 if isinstance(event, Done):
                     os.fsync(self._file.fileno())
                     self.is_done = True
+        if isinstance(event, Progress | Failed):
+            self._skipped = line if is_skipped else ""
         if self._on_event is not None:
             self._on_event(as_json)
 

@@ -98,8 +98,10 @@ class WorkerError(KVProtoError):
     def dumped(self, core: str) -> None:
         """Add the core file, which was kept."""
         self.core = core
-        program = self.argv[0] if self.argv else "PROGRAM"
-        self.advice = f"gdb {shlex.quote(program)} {shlex.quote(core)} shows where it crashed"
+        program, note = "PROGRAM", "; put the path of the program for PROGRAM"
+        if self.argv and "/" in self.argv[0]:  # in a job it is the name of a copy
+            program, note = shlex.quote(self.argv[0]), ""
+        self.advice = f"gdb {program} {shlex.quote(core)} shows where it crashed{note}"
         self.args = (self.report(),)
 
     def placed(self, place: Place) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kvproto.engine.event_log import EventLog
-from kvproto.engine.events import Message, Progress
+from kvproto.engine.events import Failed, Message, Progress
 
 
 @pytest.fixture
@@ -46,3 +46,18 @@ def test_of_progress_the_file_has_one_a_second_and_the_last_of_a_stage_and_the_l
     log.close()
     assert [(event["time"], event["done"]) for event in told] == events
     assert [event["time"] for event in written(path)] == [100.0, 101.0, 101.9]
+
+
+def test_the_file_has_the_last_progress_before_a_failure(path):
+    log = EventLog(path, None)
+    for time, done in [(100.0, 1), (100.2, 5), (100.4, 7)]:
+        log(Progress("map", done, 9, 0, 0), time)
+    log(Failed("it failed", 0.5), 100.5)
+    log(Failed("again", 0.6), 100.6)
+    log.close()
+    assert [(event["event"], event.get("done")) for event in written(path)] == [
+        ("progress", 1),
+        ("progress", 7),
+        ("failed", None),
+        ("failed", None),
+    ]
