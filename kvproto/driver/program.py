@@ -14,7 +14,7 @@ from typing import Any
 
 from kvproto.driver.cores import keep_core
 from kvproto.driver.exchange import Decoded_co, Decoder, Exchange
-from kvproto.driver.files import Path, checked_files, external, paths_of
+from kvproto.driver.files import Path, ProgramFiles, checked_files, external, paths_of
 from kvproto.driver.limits import LIMITS, Limits, checked_limit
 from kvproto.driver.load import Load, measured
 from kvproto.driver.pinpoint import Steps, can_pinpoint, pinpoint
@@ -111,7 +111,8 @@ class ExternalProgram:
         limits = Limits(start, idle, total, grace, pinpoint)
         self._limits = Limits(*map(checked_limit, limits._fields, limits))
         if isinstance(files, Mapping):
-            self._files, self.name = checked_files(files), "op"
+            self._files = checked_files(files)
+            self.name = files.paths.get("op", "op") if isinstance(files, ProgramFiles) else "op"
         else:
             paths = paths_of(files)
             self._files, self.name = external(paths), paths[0]

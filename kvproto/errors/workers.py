@@ -99,7 +99,7 @@ class WorkerError(KVProtoError):
         """Add the core file, which was kept."""
         self.core = core
         program, note = "PROGRAM", "; put the path of the program for PROGRAM"
-        if self.argv and "/" in self.argv[0]:  # in a job it is the name of a copy
+        if self.argv and "/" in self.argv[0]:  # otherwise it is the name of a copy
             program, note = shlex.quote(self.argv[0]), ""
         self.advice = f"gdb {program} {shlex.quote(core)} shows where it crashed{note}"
         self.args = (self.report(),)

@@ -98,7 +98,7 @@ def test_the_command_at_the_end_of_an_error_runs_the_task_again(command, here):
     assert first == "about to abort"
     assert others[:2] == [
         "kvproto: task map:0 failed:",
-        "WorkerCrashed: op map: killed by SIGABRT",
+        f"WorkerCrashed: {here}/op map: killed by SIGABRT",
     ]
     assert "  at the record with number 100 (counted from 0)" in others
     assert others[-1] == f"  in a debugger: {command} --gdb"
@@ -118,10 +118,10 @@ def test_a_saved_task_needs_nothing_but_a_shell(command, tmp_path):
     assert decoded.stdout.count(b"\n") == 2 * 100
 
 
-def test_a_record_alone(command):
+def test_a_record_alone(command, here):
     alone = shell(f"{command} --record 100")
     assert alone.returncode == 1
-    assert alone.stderr.startswith("about to abort\nkvproto: op map: killed by SIGABRT\n")
+    assert alone.stderr.startswith(f"about to abort\nkvproto: {here}/op map: killed by SIGABRT\n")
     assert re.search(r"\n  input: record 100 of task map:0\n$", alone.stderr)
     other = shell(f"{command} --record 101")
     assert (other.returncode, other.stdout) == (0, "")
@@ -214,12 +214,12 @@ def test_a_shell_has_the_files_and_the_input(command):
 # --- a reduce ------------------------------------------------------------------------------------
 
 
-def test_a_reduce_has_the_pairs_of_the_spool(of_reduce):
+def test_a_reduce_has_the_pairs_of_the_spool(of_reduce, here):
     assert of_reduce.endswith(" reduce:0")
     again = shell(of_reduce)
     assert again.returncode == 1
     assert again.stderr.startswith("about to abort\nkvproto: task reduce:0 failed:\n")
-    assert "\nWorkerCrashed: op reduce: killed by SIGABRT\n" in again.stderr
+    assert f"\nWorkerCrashed: {here}/op reduce: killed by SIGABRT\n" in again.stderr
 
 
 def test_a_task_that_has_succeeded_runs_too(of_reduce):

@@ -179,7 +179,7 @@ for key, value in pairs():
         job.wait()
     details = event(job, "failed")["details"]
     assert details["task"] == "map:0" and details["number"] == "1"
-    assert details["program"] == "op map" and details["what"] == caught.value.cause.what
+    assert details["program"] == f"{tmp_path}/op map" and details["what"] == caught.value.cause.what
     assert details["record"].splitlines() == [
         f"input: {path}, line 2, bytes 5 to 9",
         'value, 4 bytes: "bad\\n"',

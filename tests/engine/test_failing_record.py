@@ -152,4 +152,4 @@ def test_a_core_file_is_kept_with_the_logs_of_the_job(tmp_path):
     assert core.read_text() == "memory"
     assert core.parent.name == "logs"
     assert f"its core file: {core}\n" in str(error)
-    assert f"gdb PROGRAM {core} shows where it crashed; put the path of " in str(error)
+    assert f"gdb {tmp_path}/op {core} shows where it crashed" in str(error)
