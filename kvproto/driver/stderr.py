@@ -29,16 +29,19 @@ class Stderr:
         The first **<ERR> lines.
     n_errors : int
         How many there are.
-    tail : deque of str
-        The last lines, without those that count something.
     """
 
     def __init__(self, on_message: Callable[[Message], object] | None) -> None:
         self.errors: list[str] = []
         self.n_errors = 0
-        self.tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        self._last: collections.deque[Message] = collections.deque(maxlen=_TAIL_LINES)
         self._on_message = on_message
         self._messages = MessageParser()
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines, without those that count something."""
+        return list(map(_quoted, self._last))
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -56,10 +59,14 @@ class Stderr:
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             if parse_count(message) is None:
-                self.tail.append(shortened(str(message), _LINE_CHARACTERS))
+                self._last.append(message)  # as text only if it is quoted: there may be millions
             if message.kind == ERR:
                 self.n_errors += 1
                 if self.n_errors <= _LISTED_ERRORS:
-                    self.errors.append(self.tail[-1])
+                    self.errors.append(_quoted(message))
             if self._on_message is not None:
                 self._on_message(message)
+
+
+def _quoted(message: Message) -> str:
+    return shortened(str(message), _LINE_CHARACTERS)
