@@ -99,9 +99,9 @@ def bad_command(job: str) -> str:
     return _command("bad", job)
 
 
-def report_command(job: str) -> str:
+def report_command(job: str, *options: str) -> str:
     """Return the command that makes the page about a job."""
-    return _command("report", job)
+    return _command("report", *options, job)
 
 
 def _command(*words: str) -> str:

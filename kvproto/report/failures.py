@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from kvproto._page import safe
 from kvproto._text import counted, shortened
 from kvproto.engine.bad_limit import described
+from kvproto.engine.starts import bad_command
 from kvproto.report.course import Course
 
 __all__ = ["as_bad_records", "as_command", "as_failure", "as_retries"]
@@ -100,7 +101,7 @@ def as_bad_records(course: Course) -> str:
     return (
         f"<h2>Bad records</h2>\n<p>{counted(course.n_bad_records, 'record')} and "
         f"{counted(course.n_bad_inputs, 'input')} were set aside. <span class=soft>{which}"
-        f"<code>kvproto bad {safe(course.job)}</code> prints all.</span></p>\n{items}"
+        f"<code>{safe(bad_command(course.job))}</code> prints all.</span></p>\n{items}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kvproto._page import safe
 from kvproto._text import amount, counted
+from kvproto.engine.starts import report_command
 from kvproto.report.course import Attempt, Course
 
 __all__ = ["MAX_ROWS", "as_table", "as_tsv"]
@@ -124,7 +125,8 @@ def as_table(course: Course) -> str:
         if len(shown) < len(attempts)
         else f"{counted(len(attempts), 'attempt')}. "
     )
-    whole = f"<code>kvproto report --tsv {safe(course.job)}</code> prints all of them as a table."
+    command = report_command(course.job, "--tsv")
+    whole = f"<code>{safe(command)}</code> prints all of them as a table."
     return (
         f"<h2 id=attempts>Attempts</h2>\n<p class=soft>{left_out}{whole}</p>\n"
         f"<div class=scroll><table class=attempts>\n<thead><tr>{heads}</tr></thead>\n"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import pytest
 from support.job_pages import done, ended, failed, in_stages, page_of, written
@@ -252,6 +253,9 @@ def test_what_a_job_has_set_aside_is_counted_and_the_first_are_shown():
     page = page_of(handle)
     assert "60 bad records" in page.text and "1 input left out" in page.text
     assert "60 records and 1 input were set aside. The first 50 are below." in page.text
+    home = f"KVPROTO_HOME={os.environ['KVPROTO_HOME']} kvproto"
+    assert f"{home} bad {handle.paths.job} prints all." in page.text
+    assert f"{home} report --tsv {handle.paths.job} prints all" in page.text
     assert page.pre[0] == '/data, line 8, bytes 70 to 80: no number\n  value, 1 byte: "x"'
     with open(handle.paths.bad_records, "a", encoding="utf-8") as file:
         file.write("damaged\n")
