@@ -395,7 +395,6 @@ def described(rows: Iterable[Parameter]) -> str:
     indent = " " * 12
     return "".join(
         f"        {row.name} : {row.type}, default {row.shown or repr(row.default)}\n"
-        + fill(row.text, 100, initial_indent=indent, subsequent_indent=indent)
-        + "\n"
+        f"{fill(row.text, 100, initial_indent=indent, subsequent_indent=indent)}\n"
         for row in rows
     )

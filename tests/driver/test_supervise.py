@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.faults import injected
 
 from kvproto.driver.process import SUPERVISE
 
@@ -304,12 +305,6 @@ def test_a_process_that_cannot_be_had_is_told_by_its_errno(tmp_path):
         assert supervised.process.wait(PATIENCE) == 0
 
 
-def injected(call: str, fault: str) -> list[str]:
-    """A command that starts a program for which a system call fails."""
-    quiet = ["strace", "-qqq", "-f", "-e", "signal=none", "-o", "/dev/null"]
-    return [*quiet, "-e", f"trace={call}", "-e", f"inject={call}:{fault}"]
-
-
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize(
     ("call", "fault", "number"),
@@ -365,53 +360,6 @@ def test_a_process_that_cannot_settle_says_why(call):
     command = [*injected(call, "error=EPERM"), sys.executable, "-P", "-c", SETTLE]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     assert int(done.stdout) == errno.EPERM
-
-
-REMOVE = (
-    "import sys; from kvproto._disco import ffi, lib; "
-    "print(lib.kvproto_remove_tree(ffi.new('char[]', sys.argv[1].encode())))"
-)
-
-
-def removal(path, *launcher) -> int:
-    """What kvproto_remove_tree() returns for a path, called by a process that is so launched."""
-    command = [*launcher, sys.executable, "-c", REMOVE, path]
-    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-@pytest.mark.parametrize(
-    ("call", "number"),
-    [("getdents64", errno.EIO), ("fcntl", errno.EMFILE), ("unlinkat", errno.EPERM)],
-)
-def test_why_a_tree_is_left(tmp_path, call, number):
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    (tree / "file").touch()
-    fault = f"error={errno.errorcode[number]}"
-    assert removal(tree, *injected(call, fault), "-P", tree) == number
-    assert (tree / "file").exists()
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_what_is_too_deep_and_cannot_be_moved_is_left(tmp_path):
-    tree = tmp_path / "tree"
-    (tree / "/".join("d" * 100)).mkdir(parents=True)
-    assert removal(tree, *injected("renameat", "error=EACCES")) == errno.EACCES
-    assert removal(tree) == 0 and not tree.exists()
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_a_tree_is_removed_on_a_kernel_without_statx(tmp_path):
-    tree = tmp_path / "tree"
-    (tree / "inner").mkdir(parents=True)
-    assert removal(tree, *injected("statx", "error=ENOSYS")) == 0 and not tree.exists()
-
-
-def test_a_path_through_a_file_cannot_be_removed(tmp_path):
-    (tmp_path / "file").touch()
-    assert removal(tmp_path / "file" / "tree") == errno.ENOTDIR
-    assert removal(tmp_path / "missing" / "tree") == 0
 
 
 def test_descriptors_that_are_not_open_are_a_wrong_call(tmp_path):
