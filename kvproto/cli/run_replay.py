@@ -66,9 +66,8 @@ def _check(args: argparse.Namespace, task: Task, *, is_program: bool) -> None:
     if is_program and args.tool == "pdb":
         raise JobError(f"--pdb is for functions of Python, and task {task.name} runs a program")
     if not is_program and (args.shortest or args.save or args.tool not in (None, "pdb")):
-        raise JobError(
-            f"task {task.name} runs a function of Python: only --record and --pdb are for that"
-        )
+        possible = "only --record and --pdb are" if task.stage == "map" else "only --pdb is"
+        raise JobError(f"task {task.name} runs a function of Python: {possible} for that")
 
 
 def _run(task: Task, record: int | None, paths: JobPaths, directory: str, *, with_pdb: bool) -> int:

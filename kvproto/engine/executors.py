@@ -221,6 +221,7 @@ class ExecutorEngine:
             run.stage.died(attempt, f"{self._cluster.name}: {e}")
             return None
         except (Exception, futures.CancelledError) as e:  # whatever the cluster raises
+            self._take_events(run)  # its last runs, and what they said
             task = f"task {run.stage.name}:{attempt.task}"
             error = _engine_error(self._cluster, f"gave up {task}", e)
             error.task = run.stage.name, attempt.task

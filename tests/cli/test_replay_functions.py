@@ -217,6 +217,11 @@ def test_a_crash_shows_the_frames_of_python(here):
         ),
         (
             "FailsInReduce",
+            ["--shortest"],
+            "task reduce:0 runs a function of Python: only --pdb is for that",
+        ),
+        (
+            "FailsInReduce",
             ["--record", "1"],
             "--record is for a map, and this is task reduce:0",
         ),
