@@ -18,12 +18,11 @@ from kvproto.engine.context import TaskContext, in_task
 from kvproto.engine.meter import Meter
 from kvproto.engine.output import Output, map_output
 from kvproto.engine.pair_source import PairSource, iterable
-from kvproto.engine.reading import InputReader
+from kvproto.engine.reading import InputReader, UnreadInput
 from kvproto.engine.set_aside import BadRecords, map_readable
 from kvproto.engine.shuffle import route_frames, route_pairs
 from kvproto.engine.spec import External, MapSpec, Pair
 from kvproto.engine.task_body import explain_errors, run_program
-from kvproto.engine.unread import UnreadInput
 from kvproto.errors import DataError, JobError, TooManyBadRecords, WorkerError
 from kvproto.inputs.schemes import versions_read
 from kvproto.protocol import native as _native

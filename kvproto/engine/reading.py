@@ -28,7 +28,6 @@ from kvproto.engine.pair_source import check_finished, iterable
 from kvproto.engine.plan import Split
 from kvproto.engine.spec import External, Function, InputChain, attributes, function_name
 from kvproto.engine.task_events import emit_message
-from kvproto.engine.unread import UnreadInput
 from kvproto.errors import DataError, JobError, KVProtoError, WorkerError
 from kvproto.inputs.compressed import check_content
 from kvproto.inputs.lines import check_text, line_blocks, skip_mark, text_file
@@ -41,17 +40,21 @@ from kvproto.protocol.frames import MAX_ITEM
 from kvproto.storage.atomic import BLOCK
 from kvproto.storage.records import pack_frames
 
-__all__ = [
-    "InputReader",
-    "Opener",
-    "entry_frame",
-]
+__all__ = ["InputReader", "Opener", "UnreadInput", "entry_frame"]
 
 
 class Opener(Protocol):
     """Opens a part of an input: its file, and the size in bytes of the part where that is known."""
 
     def __call__(self, url: str, start: int, end: int | None) -> tuple[BinaryIO, int | None]: ...
+
+
+class UnreadInput(DataError):
+    """An input cannot be read or unpacked: `split` is the part of it that the task reads."""
+
+    def __init__(self, split: Split, error: DataError) -> None:
+        super().__init__(error.msg, error.url, error.code, is_final=error.is_final)
+        self.split = split
 
 
 class InputReader:

@@ -19,9 +19,8 @@ from kvproto.engine.bad_limit import MAX_BYTES, BadLimit, too_many
 from kvproto.engine.calls import Finished, MapCall
 from kvproto.engine.meter import Meter
 from kvproto.engine.plan import Split
-from kvproto.engine.reading import InputReader
+from kvproto.engine.reading import InputReader, UnreadInput
 from kvproto.engine.task_events import emit_message
-from kvproto.engine.unread import UnreadInput
 from kvproto.errors import JobError, TooManyBadRecords, WorkerError, WorkerReported
 from kvproto.storage.bad_records import MAX_KEPT, BadRecord
 
