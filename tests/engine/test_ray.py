@@ -7,6 +7,7 @@ import pytest
 from support.jobs import LIBRARY, counted, events, results, words
 
 from kvproto.classic import Job, func, result_iterator
+from kvproto.engine.engines.ray import own_breakpoints
 from kvproto.errors import JobError
 
 pytestmark = pytest.mark.cluster
@@ -17,16 +18,22 @@ def cluster(tmp_path_factory):
     """A Ray cluster of this process, on loopback."""
     import ray  # noqa: PLC0415 (`make test-cluster` installs it)
 
-    os.chdir(tmp_path_factory.mktemp("ray"))  # where its workers look first for modules
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        configure_logging=False,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
-    yield ray
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("ray"))  # where its workers look first for modules
+        with own_breakpoints():
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                configure_logging=False,
+                log_to_driver=False,
+                _node_ip_address="127.0.0.1",
+            )
+        yield ray
+        ray.shutdown()
+
+
+def test_ray_does_not_change_what_breakpoint_does_in_the_driver():
+    assert "PYTHONBREAKPOINT" not in os.environ
 
 
 def test_ray_counts_the_words_as_this_machine_does():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import Any
 
 from kvproto.engine.engines import Cluster
 from kvproto.errors import JobError
 
-__all__ = ["RayCluster", "connect"]
+__all__ = ["RayCluster", "connect", "own_breakpoints"]
 
 
 def connect(url: str) -> RayCluster:
@@ -24,10 +26,23 @@ def connect(url: str) -> RayCluster:
     if not is_connected:
         address = url if "://" in url else None
         try:
-            ray.init(address, configure_logging=False, log_to_driver=False)
+            with own_breakpoints():
+                ray.init(address, configure_logging=False, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as e:
             raise JobError(f"no Ray cluster answers at {url}: {e}") from e
     return RayCluster(_Tasks(ray), ray, owns_connection=not is_connected)
+
+
+@contextmanager
+def own_breakpoints() -> Iterator[None]:
+    """Keep what `breakpoint()` does in this process; Ray would send it to a debugger of its own."""
+    before = os.environ.get("PYTHONBREAKPOINT")
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONBREAKPOINT", None)
+        if before is not None:
+            os.environ["PYTHONBREAKPOINT"] = before
 
 
 class _Tasks(Executor):
