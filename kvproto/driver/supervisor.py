@@ -180,7 +180,10 @@ class Supervision:
 
     def _wait_for_end(self) -> None:
         stopped = 0.0
-        watch = os.pidfd_open(self._child.pid)
+        try:
+            watch = os.pidfd_open(self._child.pid)
+        except ProcessLookupError:  # it has just ended, in a program that ignores SIGCHLD
+            return
         try:
             while not ready_fds([watch], seconds=_CHECK_SECONDS):
                 if stopped >= _STOPPED_SECONDS:

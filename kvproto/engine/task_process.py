@@ -158,7 +158,10 @@ class TaskProcess:
             return True
         if self._pidfd is None and self._supervisor.pid is not None:
             # It stays a zombie until this side ends its supervisor: no other process has its pid.
-            self._pidfd = os.pidfd_open(self._supervisor.pid)
+            try:
+                self._pidfd = os.pidfd_open(self._supervisor.pid)
+            except ProcessLookupError:  # the supervisor was killed, and it with it
+                return True
             ready = self._ready()
         return self._pidfd in ready
 

@@ -132,6 +132,21 @@ def test_signals_of_the_driver_are_not_those_of_its_forks(tmp_path):
     in_another_program(code, tmp_path)
 
 
+def test_a_supervisor_may_end_before_a_driver_that_ignores_sigchld_looks_at_it(tmp_path):
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "pidfd_open = os.pidfd_open\n"
+        "def late(pid):\n"
+        "    while os.path.exists(f'/proc/{pid}'):\n"
+        "        os.sched_yield()\n"
+        "    return pidfd_open(pid)\n"
+        "with started(path):\n"
+        "    os.pidfd_open = late\n"
+    )
+    in_another_program(code, tmp_path)
+
+
 def in_another_program(code, tmp_path, *launcher):
     """What code prints in another program."""
     command = [*launcher, *driver(code, tmp_path)]
