@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from kvproto._stdio import stderr
 from kvproto._text import amount, counted, printable
-from kvproto.engine.starts import bad_command, report_command
+from kvproto.engine.commands import bad_command, report_command
 
 __all__ = ["KINDS", "LiveLines", "Progress", "Stage", "stages_of"]
 

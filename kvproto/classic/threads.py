@@ -21,7 +21,7 @@ from kvproto._stdio import say
 from kvproto.classic import disco_names as alias
 from kvproto.classic.importing import own_modules, own_path
 from kvproto.driver.signals import NUMBERS, Ended, Latch, deferred, end_by
-from kvproto.engine.starts import how_to_resume
+from kvproto.engine.commands import how_to_resume
 from kvproto.storage.job_directory import JobDirectory
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from kvproto.cli.shared import worker_params
 from kvproto.driver.files import external
-from kvproto.driver.repro import Repro
+from kvproto.driver.repro import Repro, naming_file
 from kvproto.driver.shortest import Pairs
 from kvproto.driver.signals import deferred
 from kvproto.errors import WorkerError
@@ -44,15 +44,13 @@ class Keeper:
             with self._lock:
                 if self._file.closed:
                     return
-                try:
-                    self._write(memoryview(piece))
-                except OSError as e:
-                    raise OSError(e.errno, e.strerror, self._repro.stdin) from None
+                self._write(memoryview(piece))
             yield piece
 
     def _write(self, left: memoryview) -> None:
-        while left:
-            left = left[self._file.write(left) :]
+        with naming_file(self._repro.stdin):
+            while left:
+                left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Close the file."""
@@ -76,7 +74,8 @@ def keeping(args: argparse.Namespace) -> Iterator[Keeper]:
     files = external([path, *args.files])
     repro = Repro(args.keep_failed, files, [*arguments, args.mode])
     repro.begin()
-    keeper = Keeper(repro, encode_params(worker_params(args)))
+    with repro.remove_on_error():
+        keeper = Keeper(repro, encode_params(worker_params(args)))
     try:
         yield keeper
     except WorkerError as e:

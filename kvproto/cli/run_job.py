@@ -22,8 +22,8 @@ from kvproto.classic.resuming import bring_home, working_directory
 from kvproto.cli.output import Output
 from kvproto.cli.shared import find_modules_in_current_directory
 from kvproto.driver.program import external
+from kvproto.engine.commands import bad_command
 from kvproto.engine.registry import resolve_job
-from kvproto.engine.starts import bad_command
 from kvproto.errors import JobError
 
 __all__ = ["call_user_code", "find_function", "find_job", "jobargs_of", "resume", "run"]

@@ -23,12 +23,12 @@ from kvproto.cli.shared import say, show_message
 from kvproto.driver.program import ExternalProgram
 from kvproto.driver.repro import Repro
 from kvproto.driver.shortest import shortest_failing
+from kvproto.engine.commands import replay_command
 from kvproto.engine.events import Event, Message, Status
 from kvproto.engine.in_process import InProcess
 from kvproto.engine.registry import resolve_job
 from kvproto.engine.replay import Task
 from kvproto.engine.spec import External
-from kvproto.engine.starts import replay_command
 from kvproto.errors import Cancelled, JobError, TaskError, WorkerError
 from kvproto.protocol.messages import Message as WorkerMessage
 from kvproto.storage.job_directory import JobPaths
@@ -115,12 +115,9 @@ def _replay_program(
 ) -> int:
     repro = Repro(args.save or os.path.join(directory, "run"), program.files, [task.stage])
     repro.begin()
-    try:
+    with repro.remove_on_error():
         about = _write_input(args, repro, task, program)
         repro.finish(f"This is {about} of job {job}.")
-    except BaseException:
-        repro.remove()
-        raise
     if args.save:
         say(f"kvproto: to run the program: sh {shlex.quote(repro.script)}")
         return 0

@@ -11,12 +11,12 @@ import errno
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from kvproto._text import printable
 
-__all__ = ["Repro"]
+__all__ = ["Repro", "naming_file"]
 
 _SCRIPT = """\
 #!/bin/sh
@@ -65,19 +65,33 @@ class Repro:
     def begin(self) -> None:
         """Make the directory, and write the files of the program.
 
-        Raises OSError, also if there is something in the directory.
+        Raises OSError, also if there is something in the directory. Then nothing of it is left.
         """
         os.makedirs(self.directory, exist_ok=True)
         if os.listdir(self.directory):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), self.directory)
         os.mkdir(self.files_directory)
-        for name, content in self._files.items():
-            _write(os.path.join(self.files_directory, name), content, 0o755)
+        with self.remove_on_error():
+            for name, content in self._files.items():
+                _write(os.path.join(self.files_directory, name), content, 0o755)
+
+    @contextmanager
+    def remove_on_error(self) -> Iterator[None]:
+        """Remove the directory if the body raises an error."""
+        try:
+            yield
+        except BaseException:  # Ctrl-C too
+            self.remove()
+            raise
 
     def write_stdin(self, pieces: Iterable[bytes]) -> None:
         """Write what the program reads."""
         with open(self.stdin, "xb") as file:
-            file.writelines(pieces)
+            for piece in pieces:
+                with naming_file(self.stdin):
+                    file.write(piece)
+            with naming_file(self.stdin):
+                file.flush()
 
     def finish(self, about: str) -> None:
         """Write the script, which has the lines of `about` as a comment."""
@@ -105,9 +119,18 @@ class Repro:
 
 
 def _write(path: str, content: bytes, mode: int) -> None:
-    with open(path, "xb") as file:
+    with naming_file(path), open(path, "xb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(content)
+
+
+@contextmanager
+def naming_file(path: str) -> Iterator[None]:
+    """Let an OSError of the body name the file, as those of writes do not."""
+    try:
+        yield
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, path) from None
 
 
 def _interpreter(first_line: bytes) -> list[str]:

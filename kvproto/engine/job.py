@@ -17,6 +17,12 @@ from typing import Any, TypeVar
 from kvproto.engine.accepting import Engine, run_stage
 from kvproto.engine.bad_log import BadLog
 from kvproto.engine.calls import Calls, MapCall, ReduceCall
+from kvproto.engine.commands import (
+    how_to_replay,
+    how_to_report,
+    how_to_resume,
+    how_to_show_bad_records,
+)
 from kvproto.engine.description import details_of, parameters_of, programs_of, versions
 from kvproto.engine.event_log import EventLog
 from kvproto.engine.events import Counted, Done, Failed, JobStarted, Note, OnEvent, StageStarted
@@ -34,12 +40,6 @@ from kvproto.engine.plan import (
 )
 from kvproto.engine.reduce_task import reduce_task
 from kvproto.engine.spec import InputChain, JobSpec, each_pair, resolve_map, resolve_reduce
-from kvproto.engine.starts import (
-    how_to_replay,
-    how_to_report,
-    how_to_resume,
-    how_to_show_bad_records,
-)
 from kvproto.errors import JobError, KVProtoError, TaskError, WorkerError
 from kvproto.inputs.compressed import is_compressed
 from kvproto.inputs.rows import jsonl_reader

@@ -13,15 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from kvproto.driver.supervisor import remove_tree
+from kvproto.engine.commands import how_to_replay, how_to_report, how_to_resume
 from kvproto.engine.event_log import last_line, read_events
 from kvproto.engine.events import Counted, Done, Failed, StageStarted, read_event
-from kvproto.engine.starts import (
-    how_to_replay,
-    how_to_report,
-    how_to_resume,
-    last_start,
-    started,
-)
+from kvproto.engine.starts import last_start, started
 from kvproto.errors import JobError
 from kvproto.storage import oob
 from kvproto.storage.control import has_driver, locked, tell_to_stop, wait_for_end

@@ -7,7 +7,7 @@ from typing import Any
 
 from kvproto._page import safe
 from kvproto._text import counted, shortened
-from kvproto.engine.starts import report_command
+from kvproto.engine.commands import report_command
 from kvproto.report.as_html import VERDICTS
 from kvproto.report.course import Course, Stage
 from kvproto.report.timeline import clock

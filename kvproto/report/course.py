@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvproto.engine.commands import how_to_resume, replay_command
 from kvproto.engine.events import (
     Counted,
     Done,
@@ -25,7 +26,6 @@ from kvproto.engine.events import (
     TaskEnded,
 )
 from kvproto.engine.job_handle import ACTIVE, DEAD, READY, JobHandle
-from kvproto.engine.starts import how_to_resume, replay_command
 from kvproto.errors import DataError
 from kvproto.storage.bad_records import BadRecord, read_bad_records
 

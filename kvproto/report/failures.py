@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from kvproto._page import safe
 from kvproto._text import counted, shortened
 from kvproto.engine.bad_limit import described
-from kvproto.engine.starts import bad_command
+from kvproto.engine.commands import bad_command
 from kvproto.report.course import Course
 
 __all__ = ["as_bad_records", "as_command", "as_failure", "as_retries"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kvproto._page import safe
 from kvproto._text import amount, counted
-from kvproto.engine.starts import report_command
+from kvproto.engine.commands import report_command
 from kvproto.report.course import Attempt, Course
 
 __all__ = ["MAX_ROWS", "as_table", "as_tsv"]

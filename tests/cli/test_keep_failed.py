@@ -35,7 +35,8 @@ def shell(command, cwd):
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=cwd,
-        env={"PATH": PATH},
+        # A limit on the size of files is one for the bytecode of modules too, which is then cut.
+        env={"PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -116,4 +117,15 @@ def test_a_disk_without_room_for_the_input_is_an_error(worker, tmp_path):
     run = shell(f"ulimit -f 16; kvproto map --keep-failed kept -- {worker} <input", tmp_path)
     assert run.returncode == 1
     assert run.stderr == "kvproto: kept/stdin.bin: File too large\n"
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("what", ["program", "params"])
+def test_a_disk_without_room_before_the_input_leaves_no_directory(tmp_path, what):
+    worker = program(tmp_path, FAILS + f"#{'x' * 50000 * (what == 'program')}\n")
+    param = "x" * 50000 * (what == "params")
+    command = f"kvproto map -p long={param} --keep-failed kept -- {worker} </dev/null"
+    run = shell(f"ulimit -f 16; {command}", tmp_path)
+    path = "kept/files/op" if what == "program" else "kept/stdin.bin"
+    assert (run.returncode, run.stderr) == (1, f"kvproto: {path}: File too large\n")
     assert not (tmp_path / "kept").exists()
